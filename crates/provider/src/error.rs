@@ -1,0 +1,55 @@
+//! What a failed call means: one verdict per cause, so that nobody above has to know codes.
+
+use std::time::Duration;
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a caller may conclude from a failure. No single verdict is a proof that content is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// A hiccup (network, time-out, 5xx, code -1, 6, 17, 25): the same call may succeed soon.
+    Retry,
+    /// Too many calls (429, codes 5, 34): the scheduler has begun a cool-down shared by all callers.
+    BackOff,
+    /// The thing asked for is unknown to the provider (404, code 7).
+    NotFound,
+    /// The link cannot be served now (codes 16, 18, 19, 24, 28): a new link, another torrent id or a re-add may.
+    LinkBroken,
+    /// The account may do nothing (401, 403, codes 8 to 15, 20, 22): alert; the library stays as it is.
+    AccountRefused,
+    /// The account's traffic is used up (codes 23, 36).
+    OutOfTraffic,
+    /// Every active slot is taken (509, code 21).
+    SlotsFull,
+    /// The action had been done before (202, codes 31, 33): as good as success.
+    AlreadyDone,
+    /// The content is refused (451, code 35); during throttling this may be a penalty, so it needs a second answer after a quiet period.
+    Infringing,
+    /// The torrent or file handed in is not acceptable (codes 26 to 30).
+    Rejected,
+    /// Our request was wrong (codes 1 to 4): a defect of ours.
+    BadRequest,
+    /// The endpoint was withdrawn (code 37): stop calling it.
+    Disabled,
+    /// The answer was not what the API promises.
+    Malformed,
+}
+
+/// A failed call.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{provider}: {message}")]
+pub struct Error {
+    /// The provider's configured name.
+    pub provider: String,
+    /// What it means.
+    pub verdict: Verdict,
+    /// HTTP status, if there was an answer.
+    pub http_status: Option<u16>,
+    /// The provider's own error code.
+    pub code: Option<i64>,
+    /// How long the provider asked to wait.
+    pub retry_after: Option<Duration>,
+    /// For people; holds no secret and no URL of a link.
+    pub message: String,
+}

@@ -1,0 +1,58 @@
+//! Restricted (hoster) links and the direct links made of them.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A provider's restricted link of one file, such as `https://real-debrid.com/d/XXXXXXXXXXXXX`; has to be unrestricted before it can be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HosterLink(pub String);
+
+/// A time-limited URL that can be read at any offset. It is as good as a password: never log `url`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DirectLink {
+    /// Where the bytes are.
+    pub url: String,
+    /// The provider's name of the file.
+    pub filename: String,
+    /// Size as told when the link was made; `None` when the provider did not know (it says 0).
+    pub bytes: Option<u64>,
+    /// When the link was made.
+    pub resolved_at: Timestamp,
+}
+
+impl std::fmt::Debug for DirectLink {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("DirectLink")
+            .field("filename", &self.filename)
+            .field("bytes", &self.bytes)
+            .field("resolved_at", &self.resolved_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the link store failed; reads go on without it.
+#[derive(Debug, thiserror::Error)]
+#[error("link store: {0}")]
+pub struct LinkStoreError(pub String);
+
+/// Keeps direct links over a restart, so that it costs no call.
+#[async_trait]
+pub trait LinkStore: Send + Sync + 'static {
+    /// The stored direct link of `hoster` at `provider`, if there is one.
+    async fn load(
+        &self,
+        provider: &str,
+        hoster: &HosterLink,
+    ) -> Result<Option<DirectLink>, LinkStoreError>;
+    /// Stores `link`, in place of an older one.
+    async fn save(
+        &self,
+        provider: &str,
+        hoster: &HosterLink,
+        link: &DirectLink,
+    ) -> Result<(), LinkStoreError>;
+    /// Forgets the link: it was refused or has expired.
+    async fn forget(&self, provider: &str, hoster: &HosterLink) -> Result<(), LinkStoreError>;
+}

@@ -1,0 +1,150 @@
+//! A torrent as a provider tells it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::HosterLink;
+
+/// The 20-byte BitTorrent v1 info-hash (BEP 3), shown as 40 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InfoHash(pub [u8; 20]);
+
+/// The text was not 40 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an info-hash of 40 hexadecimal digits: {0:?}")]
+pub struct InvalidInfoHash(pub String);
+
+impl FromStr for InfoHash {
+    type Err = InvalidInfoHash;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInfoHash> {
+        let invalid = || InvalidInfoHash(text.chars().take(64).collect());
+        let digits = text.as_bytes();
+        if digits.len() != 40 {
+            return Err(invalid());
+        }
+        let mut hash = [0u8; 20];
+        for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+            let high = (pair[0] as char).to_digit(16).ok_or_else(invalid)?;
+            let low = (pair[1] as char).to_digit(16).ok_or_else(invalid)?;
+            *byte = (high * 16 + low) as u8;
+        }
+        Ok(Self(hash))
+    }
+}
+
+impl fmt::Display for InfoHash {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for InfoHash {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// A provider's own name of a torrent; one info-hash may have several.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TorrentId(pub String);
+
+impl fmt::Display for TorrentId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// Where a torrent stands at the provider (Real-Debrid's words, `reference/field.md` 2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TorrentStatus {
+    /// The magnet is being resolved.
+    MagnetConversion,
+    /// Files have to be selected.
+    WaitingFilesSelection,
+    /// Waiting for a slot.
+    Queued,
+    /// On its way to the provider.
+    Downloading,
+    /// Being packed.
+    Compressing,
+    /// Being moved to the provider's servers.
+    Uploading,
+    /// Ready.
+    Downloaded,
+    /// The magnet could not be resolved.
+    MagnetError,
+    /// Failed.
+    Error,
+    /// Refused as a virus.
+    Virus,
+    /// No seeder left.
+    Dead,
+    /// A word this version does not know.
+    Other(String),
+}
+
+/// One line of the provider's list: no files yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TorrentSummary {
+    /// The provider's id.
+    pub id: TorrentId,
+    /// What it is.
+    pub hash: InfoHash,
+    /// The provider's display name; any text, also empty.
+    pub filename: String,
+    /// Bytes of the selected files.
+    pub bytes: u64,
+    /// State.
+    pub status: TorrentStatus,
+    /// Percent, 0 to 100.
+    pub progress: f64,
+    /// When it was added to the account.
+    pub added: Timestamp,
+    /// When it was ready, if it is.
+    pub ended: Option<Timestamp>,
+    /// Restricted links, in the order of the selected files.
+    pub links: Vec<HosterLink>,
+}
+
+/// A file of a torrent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TorrentFile {
+    /// The provider's number of the file, from 1 at Real-Debrid.
+    pub id: u32,
+    /// Path in the torrent as the provider writes it, with a leading `/`; any text.
+    pub path: String,
+    /// Size.
+    pub bytes: u64,
+    /// Whether the user selected it; only selected files have links.
+    pub selected: bool,
+}
+
+/// All the provider says of one torrent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TorrentInfo {
+    /// As in the list.
+    pub summary: TorrentSummary,
+    /// Name in the torrent file.
+    pub original_filename: String,
+    /// Bytes of all files, selected or not.
+    pub original_bytes: u64,
+    /// Files in the provider's order.
+    pub files: Vec<TorrentFile>,
+}
+
+/// One page of the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TorrentPage {
+    /// Newest first.
+    pub items: Vec<TorrentSummary>,
+    /// Torrents in the account (`X-Total-Count`), when told.
+    pub total: Option<u64>,
+    /// Entries of the answer that could not be read and were left out of `items`, with the reason. While there are any, nobody
+    /// may conclude that a torrent is gone.
+    pub unreadable: Vec<String>,
+}

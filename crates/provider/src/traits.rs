@@ -1,0 +1,98 @@
+//! What a library needs of a provider.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{DirectLink, HosterLink, Result, TorrentId, TorrentInfo, TorrentPage};
+
+/// Who asks, the most urgent first: a call waits behind calls of a smaller value only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Somebody is reading.
+    Playback,
+    /// An arr is importing.
+    Import,
+    /// Somebody looked into a directory, or asked by hand.
+    User,
+    /// Keeping the library true.
+    Refresh,
+    /// Filling caches ahead.
+    Probe,
+    /// Healing.
+    Repair,
+}
+
+/// The account as the provider tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// User name.
+    pub username: String,
+    /// Whether it may download.
+    pub premium: bool,
+    /// When the subscription ends, if known.
+    pub expires: Option<Timestamp>,
+}
+
+/// How a provider does, for `status` and metrics.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProviderHealth {
+    /// Configured name.
+    pub name: String,
+    /// Kind, such as `real-debrid`.
+    pub kind: &'static str,
+    /// Whether the last call that could tell was answered.
+    pub healthy: bool,
+    /// Calls that may still be made at once.
+    pub budget_left: u32,
+    /// Calls allowed per minute.
+    pub budget_per_minute: u32,
+    /// Calls made since the start, by outcome: answered, failed.
+    pub calls: u64,
+    /// Calls that failed since the start.
+    pub failures: u64,
+    /// Calls waiting now.
+    pub waiting: usize,
+    /// The rest of a cool-down that all callers share.
+    pub cooldown: Option<Duration>,
+    /// The last error, in words for people, with its time.
+    pub last_error: Option<(Timestamp, String)>,
+}
+
+/// Leave to hold one connection to a CDN host; given back when dropped.
+#[derive(Debug)]
+pub struct CdnPermit {
+    /// Held for its drop.
+    pub(crate) _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// A debrid provider. Every call waits for its turn in the provider's scheduler first.
+#[async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// Configured name: the `NAME` of `[provider.NAME]`, and the name of its view.
+    fn name(&self) -> &str;
+    /// Health, budget and last error; never blocks.
+    fn health(&self) -> ProviderHealth;
+    /// The HTTP client for this provider's CDN, with its proxy, IP version and CA.
+    fn cdn(&self) -> &reqwest::Client;
+    /// Waits for leave to open a connection to the CDN host `host`.
+    async fn cdn_permit(&self, host: &str, priority: Priority) -> CdnPermit;
+
+    /// Who we are.
+    async fn account(&self, priority: Priority) -> Result<Account>;
+    /// Part of the list of torrents, newest first. `limit` 1 to 5000.
+    async fn torrents(&self, priority: Priority, offset: u64, limit: u32) -> Result<TorrentPage>;
+    /// One torrent with its files.
+    async fn torrent(&self, priority: Priority, id: &TorrentId) -> Result<TorrentInfo>;
+    /// Makes a direct link.
+    async fn unrestrict(&self, priority: Priority, link: &HosterLink) -> Result<DirectLink>;
+    /// Adds a magnet; the same hash twice makes two torrents at Real-Debrid.
+    async fn add_magnet(&self, priority: Priority, magnet: &str) -> Result<TorrentId>;
+    /// Selects files of a torrent that waits for it; an empty `files` selects all.
+    async fn select_files(&self, priority: Priority, id: &TorrentId, files: &[u32]) -> Result<()>;
+    /// Deletes a torrent from the account.
+    async fn delete(&self, priority: Priority, id: &TorrentId) -> Result<()>;
+}

@@ -1,0 +1,12 @@
+//! The tree that every front shows: an immutable snapshot behind an atomic pointer, attributes, directory cookies, and the [`Vfs`] trait.
+//!
+//! Nothing here blocks: an operation is answered at once ([`Answer::Now`]) or handed back as a future ([`Answer::Later`]).
+#![forbid(unsafe_code)]
+
+mod operations;
+
+pub use debridfs_catalogue::NodeId;
+pub use operations::{
+    Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
+    Vfs,
+};
