@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod library;
+mod record;
 
-pub use library::{
-    BadReason, Contents, Entry, File, Library, NodeId, Release, ReleaseTree, Source, View,
-};
+pub use library::{BadReason, Contents, Entry, File, Library, NodeId, Release, ReleaseTree, View};
+pub use record::{TorrentDetail, TorrentRecord};

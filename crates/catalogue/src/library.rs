@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use debridfs_provider::{HosterLink, InfoHash, TorrentId};
+use debridfs_provider::{InfoHash, Source};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -97,17 +97,6 @@ pub struct File {
     pub size: u64,
     /// Where its bytes are, the preferred one first; empty when there is no link for it.
     pub sources: Vec<Source>,
-}
-
-/// One place that holds a file's bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Provider's configured name.
-    pub provider: String,
-    /// The torrent there.
-    pub torrent: TorrentId,
-    /// The restricted link.
-    pub link: HosterLink,
 }
 
 /// Why a release cannot be served, shown by `user.debridfs.reason`.

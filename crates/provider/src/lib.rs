@@ -9,7 +9,7 @@ mod torrent;
 mod traits;
 
 pub use error::{Error, Result, Verdict};
-pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError};
+pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Source};
 pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::TorrentId;
+
 /// A provider's restricted link of one file, such as `https://real-debrid.com/d/XXXXXXXXXXXXX`; has to be unrestricted before it can be read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -30,6 +32,17 @@ impl std::fmt::Debug for DirectLink {
             .field("resolved_at", &self.resolved_at)
             .finish_non_exhaustive()
     }
+}
+
+/// One place that holds a file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// Provider's configured name.
+    pub provider: String,
+    /// The torrent there.
+    pub torrent: TorrentId,
+    /// The restricted link.
+    pub link: HosterLink,
 }
 
 /// Why the link store failed; reads go on without it.
