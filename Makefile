@@ -1,0 +1,52 @@
+# debridfs: `make demo` to see it, `make test` to check it. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TOOLS := $(CURDIR)/target/tools
+export PATH := $(TOOLS)/bin:$(PATH)
+
+# Tests mount file systems and kill processes they started; the test programs run as root.
+ifneq ($(shell id -u),0)
+export CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER := sudo -E
+endif
+
+# Milliseconds that each fuzz target runs.
+FUZZ_MS ?= 30000
+
+.PHONY: help setup setup-demo setup-bench demo test lint fuzz bench soak clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what the tests need (Debian packages, cargo tools)
+	@scripts/setup.sh test
+
+setup-demo:
+	@scripts/setup.sh demo
+
+setup-bench:
+	@scripts/setup.sh bench
+
+demo: setup-demo ## mount a simulated account with playable films; Ctrl-C ends it and leaves nothing
+	@cargo build --release --quiet --package debridfs
+	@exec target/release/debridfs demo $(DEMO_ARGS)
+
+test: setup ## everything CI runs
+	@scripts/test.sh
+
+lint: setup ## format, clippy, rustdoc, licences and sources
+	@scripts/lint.sh
+
+fuzz: setup ## every fuzz target for FUZZ_MS milliseconds each
+	@FUZZ_MS=$(FUZZ_MS) scripts/fuzz.sh
+
+bench: setup-bench ## ratios against curl, rclone and a bare loop, measured in one run
+	@cargo build --release --package debridfs --package debridfs-bench
+	@target/release/debridfs-bench $(BENCH_ARGS)
+
+soak: setup ## the long tests: 200 kills of each kind, 100 000 files
+	@scripts/soak.sh
+
+clean: ## remove what the build made
+	@cargo clean

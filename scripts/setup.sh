@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Installs what a target of the Makefile needs and does nothing when it is there. Usage: scripts/setup.sh demo|test|bench
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+command -v cargo >/dev/null || fail "no Rust toolchain: install rustup, then run this again"
+
+packages=(fuse3 gcc libc6-dev make)
+case "${1:-}" in
+  demo) packages+=(ffmpeg) ;;
+  test) packages+=(ffmpeg curl attr procps util-linux iproute2) ;;
+  bench) packages+=(ffmpeg curl procps util-linux fio) ;;
+  *) fail "usage: scripts/setup.sh demo|test|bench" ;;
+esac
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  echo "setup: installing ${missing[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+[ -e /dev/fuse ] || as_root modprobe fuse || fail "/dev/fuse is missing: load the kernel module 'fuse', or give this container the device"
+
+if [ "$1" = test ]; then
+  rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
+  # cargo-deny is the one tool that cargo has to build; its version is pinned, so that a new release cannot break the check.
+  deny=0.20.2
+  if [ "$(target/tools/bin/cargo-deny --version 2>/dev/null)" != "cargo-deny $deny" ]; then
+    echo "setup: building cargo-deny $deny"
+    CARGO_TARGET_DIR=$PWD/target/tools/build cargo install --quiet --locked --root target/tools --version "$deny" cargo-deny
+    rm -rf target/tools/build
+  fi
+fi
+
+if [ "$1" = bench ]; then
+  if [ ! -x target/tools/bin/rclone ] && command -v go >/dev/null; then
+    echo "setup: building the newest rclone"
+    GOBIN=$PWD/target/tools/bin go install github.com/rclone/rclone@latest || true
+  fi
+  if [ ! -x target/tools/bin/rclone ] && ! command -v rclone >/dev/null; then
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rclone >/dev/null
+  fi
+fi

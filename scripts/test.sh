@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Everything CI runs, the quick to fail first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+step "format, clippy, rustdoc, licences"
+scripts/lint.sh
+step "tests"
+cargo test --workspace --locked
+step "fuzz targets"
+scripts/fuzz.sh
+step "done"
