@@ -66,7 +66,14 @@ pub struct ProviderHealth {
 #[derive(Debug)]
 pub struct CdnPermit {
     /// Held for its drop.
-    pub(crate) _permit: tokio::sync::OwnedSemaphorePermit,
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl CdnPermit {
+    /// Leave that lasts as long as `permit` is held.
+    pub fn new(permit: tokio::sync::OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit }
+    }
 }
 
 /// A debrid provider. Every call waits for its turn in the provider's scheduler first.
