@@ -36,6 +36,44 @@ pub enum Verdict {
     Malformed,
 }
 
+impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 13] = [
+        Self::Retry,
+        Self::BackOff,
+        Self::NotFound,
+        Self::LinkBroken,
+        Self::AccountRefused,
+        Self::OutOfTraffic,
+        Self::SlotsFull,
+        Self::AlreadyDone,
+        Self::Infringing,
+        Self::Rejected,
+        Self::BadRequest,
+        Self::Disabled,
+        Self::Malformed,
+    ];
+
+    /// A stable word for metrics and `status --json`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::BackOff => "back_off",
+            Self::NotFound => "not_found",
+            Self::LinkBroken => "link_broken",
+            Self::AccountRefused => "account_refused",
+            Self::OutOfTraffic => "out_of_traffic",
+            Self::SlotsFull => "slots_full",
+            Self::AlreadyDone => "already_done",
+            Self::Infringing => "infringing",
+            Self::Rejected => "rejected",
+            Self::BadRequest => "bad_request",
+            Self::Disabled => "disabled",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
 /// A failed call.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{provider}: {message}")]

@@ -14,4 +14,4 @@ pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,
 };
-pub use traits::{Account, CdnPermit, Priority, Provider, ProviderHealth};
+pub use traits::{Account, CallCount, CdnPermit, Priority, Provider, ProviderHealth};

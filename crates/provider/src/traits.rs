@@ -1,5 +1,6 @@
 //! What a library needs of a provider.
 
+use std::any::Any;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -63,17 +64,33 @@ pub struct ProviderHealth {
 }
 
 /// Leave to hold one connection to a CDN host; given back when dropped.
-#[derive(Debug)]
 pub struct CdnPermit {
     /// Held for its drop.
-    _permit: tokio::sync::OwnedSemaphorePermit,
+    _guard: Box<dyn Any + Send + Sync>,
 }
 
 impl CdnPermit {
-    /// Leave that lasts as long as `permit` is held.
-    pub fn new(permit: tokio::sync::OwnedSemaphorePermit) -> Self {
-        Self { _permit: permit }
+    /// A permit that lasts as long as `guard`, whose drop gives it back. A provider without limits passes `()`.
+    pub fn new(guard: impl Any + Send + Sync) -> Self {
+        Self {
+            _guard: Box::new(guard),
+        }
     }
+}
+
+impl std::fmt::Debug for CdnPermit {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("CdnPermit")
+    }
+}
+
+/// How often calls ended in one way since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CallCount {
+    /// `answered`, or the [`crate::Verdict::label`] of the failure.
+    pub outcome: &'static str,
+    /// Calls.
+    pub calls: u64,
 }
 
 /// A debrid provider. Every call waits for its turn in the provider's scheduler first.
@@ -83,6 +100,10 @@ pub trait Provider: Send + Sync + 'static {
     fn name(&self) -> &str;
     /// Health, budget and last error; never blocks.
     fn health(&self) -> ProviderHealth;
+    /// Calls since the start by outcome, for metrics; never blocks.
+    fn call_counts(&self) -> Vec<CallCount> {
+        Vec::new()
+    }
     /// The HTTP client for this provider's CDN, with its proxy, IP version and CA.
     fn cdn(&self) -> &reqwest::Client;
     /// Waits for leave to open a connection to the CDN host `host`.
