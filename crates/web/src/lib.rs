@@ -1,2 +1,23 @@
+//! HTTP of an engine: `/livez`, `/readyz` and `/metrics` over TCP, and `status` and `library accept` over the control socket.
+//!
+//! Nothing is decided here: an [`Instance`] says how things are, and this crate shows it.
 #![forbid(unsafe_code)]
-//! Placeholder of debridfs-web.
+
+mod client;
+mod control;
+mod instance;
+mod metrics;
+mod probe;
+mod public;
+mod status;
+
+pub use client::{CallError, call};
+pub use control::control_router;
+pub use instance::{AcceptError, Instance};
+pub use metrics::{METRICS, MetricInfo, encode};
+pub use probe::{MountProbe, ProbeError};
+pub use public::public_router;
+pub use status::{
+    ContentStatus, EngineState, EngineStatus, HeldLoss, KeeperStatus, LastError, LibraryStatus,
+    MountStatus, ProviderStatus, Status,
+};

@@ -1,0 +1,22 @@
+//! What a running engine offers to this crate.
+
+use crate::Status;
+
+/// A running engine.
+pub trait Instance: Send + Sync + 'static {
+    /// How it does; never blocks.
+    fn status(&self) -> Status;
+    /// Accepts the losses the shrink guard holds; the number of releases let go.
+    fn accept_loss(&self) -> Result<u64, AcceptError>;
+}
+
+/// Why nothing was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// There is nothing to accept.
+    #[error("no loss is held")]
+    NothingHeld,
+    /// The library could not be changed.
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,322 @@
+//! Prometheus text. All names are listed in [`METRICS`]; a test holds the two together.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::{EngineState, Status};
+
+/// A metric, for the documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricInfo {
+    /// Its name as scraped.
+    pub name: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts or measures.
+    pub help: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> MetricInfo {
+    MetricInfo { name, labels, help }
+}
+
+/// Every metric. A name that ends in `_total` is a counter, any other a gauge.
+pub const METRICS: &[MetricInfo] = &[
+    metric(
+        "debridfs_build_info",
+        &["version", "backend"],
+        "Always 1; says which build runs",
+    ),
+    metric(
+        "debridfs_healthy",
+        &[],
+        "1 when `status` finds nothing wrong",
+    ),
+    metric(
+        "debridfs_engine_start_time_seconds",
+        &[],
+        "When the engine started, in Unix time",
+    ),
+    metric(
+        "debridfs_engine_serving",
+        &[],
+        "1 when the engine answers the kernel",
+    ),
+    metric(
+        "debridfs_engine_restarts_total",
+        &[],
+        "Engines the keeper took after the first one",
+    ),
+    metric(
+        "debridfs_library_listed",
+        &[],
+        "1 once a complete list has been stored",
+    ),
+    metric("debridfs_library_releases", &[], "Releases in __all__"),
+    metric("debridfs_library_bad_releases", &[], "Releases in __bad__"),
+    metric(
+        "debridfs_library_unknown_releases",
+        &[],
+        "Releases whose files are not known yet",
+    ),
+    metric(
+        "debridfs_library_held_releases",
+        &["provider"],
+        "Releases that vanished and are kept until confirmed",
+    ),
+    metric("debridfs_library_files", &[], "Files in __all__"),
+    metric(
+        "debridfs_library_bytes",
+        &[],
+        "Bytes of the files in __all__",
+    ),
+    metric(
+        "debridfs_library_updated_timestamp_seconds",
+        &[],
+        "When the account was last asked successfully",
+    ),
+    metric(
+        "debridfs_library_full_list_timestamp_seconds",
+        &[],
+        "When a complete list was last compared",
+    ),
+    metric(
+        "debridfs_provider_up",
+        &["provider", "kind"],
+        "1 when the last call that could tell was answered",
+    ),
+    metric("debridfs_provider_calls_total", &["provider"], "Calls made"),
+    metric(
+        "debridfs_provider_failures_total",
+        &["provider"],
+        "Calls that failed",
+    ),
+    metric(
+        "debridfs_provider_waiting",
+        &["provider"],
+        "Calls waiting for their turn",
+    ),
+    metric(
+        "debridfs_provider_budget_left",
+        &["provider"],
+        "Calls that may be made at once",
+    ),
+    metric(
+        "debridfs_provider_budget_per_minute",
+        &["provider"],
+        "Calls allowed a minute",
+    ),
+    metric(
+        "debridfs_provider_cooldown_seconds",
+        &["provider"],
+        "Rest of a cool-down shared by all callers",
+    ),
+    metric(
+        "debridfs_content_memory_bytes",
+        &[],
+        "Bytes held in buffers",
+    ),
+    metric(
+        "debridfs_content_memory_limit_bytes",
+        &[],
+        "Bytes that may be held in buffers",
+    ),
+    metric(
+        "debridfs_content_fetched_bytes_total",
+        &[],
+        "Bytes fetched from CDNs",
+    ),
+    metric(
+        "debridfs_content_connections_total",
+        &[],
+        "Connections opened to CDNs",
+    ),
+    metric(
+        "debridfs_content_read_errors_total",
+        &[],
+        "Reads that ended with an error",
+    ),
+];
+
+type Labels = Vec<(&'static str, String)>;
+
+struct Page {
+    registry: Registry,
+}
+
+impl Page {
+    fn info(name: &str) -> &'static MetricInfo {
+        METRICS
+            .iter()
+            .find(|metric| metric.name == name)
+            .unwrap_or(&METRICS[0])
+    }
+
+    /// Registers `name` with one value per label set; the kind follows from the name.
+    fn put(&mut self, name: &str, values: Vec<(Labels, f64)>) {
+        let info = Self::info(name);
+        if let Some(stem) = info.name.strip_suffix("_total") {
+            let family = Family::<Labels, Counter>::default();
+            for (labels, value) in values {
+                family.get_or_create(&labels).inc_by(value as u64);
+            }
+            self.registry.register(stem, info.help, family);
+        } else {
+            let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+            for (labels, value) in values {
+                family.get_or_create(&labels).set(value);
+            }
+            self.registry.register(info.name, info.help, family);
+        }
+    }
+
+    /// As [`Page::put`], for a metric without labels.
+    fn one(&mut self, name: &str, value: f64) {
+        let info = Self::info(name);
+        if let Some(stem) = info.name.strip_suffix("_total") {
+            let counter = Counter::<u64>::default();
+            counter.inc_by(value as u64);
+            self.registry.register(stem, info.help, counter);
+        } else {
+            let gauge = Gauge::<f64, AtomicU64>::default();
+            gauge.set(value);
+            self.registry.register(info.name, info.help, gauge);
+        }
+    }
+}
+
+/// `status` as OpenMetrics text, which Prometheus reads.
+pub fn encode(status: &Status) -> String {
+    let mut page = Page {
+        registry: Registry::default(),
+    };
+    let seconds =
+        |time: Option<jiff::Timestamp>| time.map_or(0.0, |t| t.as_millisecond() as f64 / 1000.0);
+    let flag = |value: bool| if value { 1.0 } else { 0.0 };
+    let build = vec![
+        ("version", status.version.clone()),
+        ("backend", status.backend.clone()),
+    ];
+    page.put("debridfs_build_info", vec![(build, 1.0)]);
+    page.one("debridfs_healthy", flag(status.healthy));
+    page.one(
+        "debridfs_engine_start_time_seconds",
+        seconds(status.engine.started),
+    );
+    page.one(
+        "debridfs_engine_serving",
+        flag(status.engine.state == EngineState::Serving),
+    );
+    page.one(
+        "debridfs_engine_restarts_total",
+        status.keeper.restarts as f64,
+    );
+    if let Some(library) = &status.library {
+        page.one("debridfs_library_listed", flag(library.listed));
+        page.one("debridfs_library_releases", library.releases as f64);
+        page.one("debridfs_library_bad_releases", library.bad as f64);
+        page.one("debridfs_library_unknown_releases", library.unknown as f64);
+        page.one("debridfs_library_files", library.files as f64);
+        page.one("debridfs_library_bytes", library.bytes as f64);
+        page.one(
+            "debridfs_library_updated_timestamp_seconds",
+            seconds(library.updated),
+        );
+        page.one(
+            "debridfs_library_full_list_timestamp_seconds",
+            seconds(library.full_list),
+        );
+    }
+    let held = |provider: &str| -> f64 {
+        let losses = status.library.iter().flat_map(|library| &library.held);
+        losses
+            .filter(|held| held.provider == provider)
+            .map(|held| held.releases as f64)
+            .sum()
+    };
+    let mut per_provider = |name: &str, value: &dyn Fn(&crate::ProviderStatus) -> f64| {
+        let values = status.providers.iter().map(|provider| {
+            let mut labels = vec![("provider", provider.name.clone())];
+            if Page::info(name).labels.contains(&"kind") {
+                labels.push(("kind", provider.kind.clone()));
+            }
+            (labels, value(provider))
+        });
+        page.put(name, values.collect());
+    };
+    per_provider("debridfs_library_held_releases", &|p| held(&p.name));
+    per_provider("debridfs_provider_up", &|p| flag(p.healthy));
+    per_provider("debridfs_provider_calls_total", &|p| p.calls as f64);
+    per_provider("debridfs_provider_failures_total", &|p| p.failures as f64);
+    per_provider("debridfs_provider_waiting", &|p| p.waiting as f64);
+    per_provider("debridfs_provider_budget_left", &|p| {
+        f64::from(p.budget_left)
+    });
+    per_provider("debridfs_provider_budget_per_minute", &|p| {
+        f64::from(p.budget_per_minute)
+    });
+    per_provider("debridfs_provider_cooldown_seconds", &|p| {
+        p.cooldown_seconds.unwrap_or(0.0)
+    });
+    if let Some(content) = &status.content {
+        page.one("debridfs_content_memory_bytes", content.memory_used as f64);
+        page.one(
+            "debridfs_content_memory_limit_bytes",
+            content.memory_limit as f64,
+        );
+        page.one(
+            "debridfs_content_fetched_bytes_total",
+            content.fetched as f64,
+        );
+        page.one(
+            "debridfs_content_connections_total",
+            content.connections as f64,
+        );
+        page.one(
+            "debridfs_content_read_errors_total",
+            content.read_errors as f64,
+        );
+    }
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = text::encode(&mut text, &page.registry);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_and_the_list_name_the_same_metrics() {
+        let text = encode(&crate::status::sample().judged());
+        let mut shown: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split(['{', ' ']).next())
+            .collect();
+        shown.sort_unstable();
+        shown.dedup();
+        let mut listed: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        listed.sort_unstable();
+        assert_eq!(shown, listed, "{text}");
+        assert!(
+            text.contains("debridfs_provider_up{provider=\"rd\",kind=\"real-debrid\"} 1.0"),
+            "{text}"
+        );
+        assert!(
+            text.contains("debridfs_provider_calls_total{provider=\"rd\"} 5"),
+            "{text}"
+        );
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,147 @@
+//! Health and metrics: no login, and no answer that could take long.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde_json::json;
+
+use crate::{EngineState, Instance, MountProbe, encode};
+
+struct Shared {
+    instance: Arc<dyn Instance>,
+    probe: MountProbe,
+}
+
+/// `/`, `/livez`, `/readyz` and `/metrics`.
+pub fn public_router(instance: Arc<dyn Instance>, probe: MountProbe) -> Router {
+    Router::new()
+        .route("/", get(root))
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(Shared { instance, probe }))
+}
+
+async fn root() -> &'static str {
+    "debridfs: see /livez, /readyz and /metrics\n"
+}
+
+/// The process answers; nothing more, as a restart would not mend anything else.
+async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the library is served here, by a look through the mount itself.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let status = shared.instance.status();
+    let mut reasons = Vec::new();
+    if status.engine.state != EngineState::Serving {
+        reasons.push("the engine does not serve the mount yet".to_owned());
+    }
+    if !status
+        .library
+        .as_ref()
+        .is_some_and(|library| library.listed)
+    {
+        reasons.push("the account has not been listed completely yet".to_owned());
+    }
+    let mut took = None;
+    match shared.probe.look().await {
+        Ok(time) => took = Some(time.as_secs_f64() * 1000.0),
+        Err(error) => reasons.push(format!("{}: {error}", status.mount.path.display())),
+    }
+    let code = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = json!({
+        "ready": reasons.is_empty(),
+        "reasons": reasons,
+        "mount": { "path": status.mount.path, "milliseconds": took },
+    });
+    (code, Json(body)).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    (
+        [(header::CONTENT_TYPE, form)],
+        encode(&shared.instance.status()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::{AcceptError, Status};
+
+    struct Fixed(Status);
+
+    impl Instance for Fixed {
+        fn status(&self) -> Status {
+            self.0.clone()
+        }
+        fn accept_loss(&self) -> Result<u64, AcceptError> {
+            Err(AcceptError::NothingHeld)
+        }
+    }
+
+    async fn get(path: &str, status: Status, script: &str) -> (StatusCode, String) {
+        let command = ["/bin/sh", "-c", script].map(Into::into).to_vec();
+        let limit = if script.contains("sleep") {
+            Duration::from_millis(300)
+        } else {
+            Duration::from_secs(60)
+        };
+        let probe = MountProbe::new(command, limit);
+        let router = public_router(Arc::new(Fixed(status)), probe);
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = router.oneshot(request).await.unwrap();
+        let code = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (code, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn alive_whatever_the_mount_does() {
+        let (code, _) = get("/livez", crate::status::sample(), "exec sleep 1000").await;
+        assert_eq!(code, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn ready_only_when_listed_and_seen_through_the_mount() {
+        let good = crate::status::sample();
+        let (code, body) = get("/readyz", good.clone(), "exit 0").await;
+        assert_eq!(code, StatusCode::OK, "{body}");
+        let (code, body) = get("/readyz", good.clone(), "exit 1").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+        assert!(body.contains("/mnt/dfs"), "{body}");
+        let (code, body) = get("/readyz", good.clone(), "exec sleep 1000").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("no answer through the mount"), "{body}");
+        let mut unlisted = good;
+        unlisted.library.as_mut().unwrap().listed = false;
+        let (code, body) = get("/readyz", unlisted, "exit 0").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("listed"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn metrics_have_their_form() {
+        let (code, body) = get("/metrics", crate::status::sample(), "exit 0").await;
+        assert_eq!(code, StatusCode::OK);
+        assert!(body.contains("debridfs_library_releases 7.0"), "{body}");
+    }
+}

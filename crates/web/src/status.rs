@@ -1,0 +1,284 @@
+//! The form of `debridfs status --json`. Scripts rely on it: fields are added, never renamed.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How an instance does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the engine, or of the program that asked when there is no engine.
+    pub version: String,
+    /// Whether nothing is wrong.
+    pub healthy: bool,
+    /// What is wrong, in words for people.
+    pub problems: Vec<String>,
+    /// The process that holds the mount.
+    pub keeper: KeeperStatus,
+    /// The process that serves it.
+    pub engine: EngineStatus,
+    /// The mount.
+    pub mount: MountStatus,
+    /// Who decodes the kernel's requests.
+    pub backend: String,
+    /// What is shown; absent while no engine is there to tell.
+    pub library: Option<LibraryStatus>,
+    /// Accounts.
+    pub providers: Vec<ProviderStatus>,
+    /// Bytes of files; absent while no engine is there to tell.
+    pub content: Option<ContentStatus>,
+    /// The newest error.
+    pub last_error: Option<LastError>,
+}
+
+/// The process that holds the mount.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperStatus {
+    /// Its process id, when known.
+    pub pid: Option<u32>,
+    /// Engines started or admitted after the first one.
+    pub restarts: u64,
+    /// How the last engine ended.
+    pub last_death: Option<String>,
+}
+
+/// The process that serves the mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// Its process id; absent without an engine.
+    pub pid: Option<u32>,
+    /// What it does.
+    pub state: EngineState,
+    /// When it started.
+    pub started: Option<Timestamp>,
+}
+
+/// What an engine does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineState {
+    /// There is none.
+    Down,
+    /// It does not answer the kernel yet.
+    Starting,
+    /// It answers the kernel.
+    Serving,
+}
+
+/// The mount.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountStatus {
+    /// Where it is.
+    pub path: PathBuf,
+    /// When it was made.
+    pub since: Option<Timestamp>,
+}
+
+/// What is shown.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LibraryStatus {
+    /// Whether a complete list has ever been stored; while not, views answer EIO.
+    pub listed: bool,
+    /// Releases in `__all__`.
+    pub releases: u64,
+    /// Releases in `__bad__`.
+    pub bad: u64,
+    /// Releases whose files are not known yet: what is left of the first sync.
+    pub unknown: u64,
+    /// Files in `__all__`.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the account was last asked successfully.
+    pub updated: Option<Timestamp>,
+    /// Seconds since then.
+    pub age_seconds: Option<f64>,
+    /// When a complete list was last compared.
+    pub full_list: Option<Timestamp>,
+    /// Losses that wait for confirmation.
+    pub held: Vec<HeldLoss>,
+}
+
+/// A loss the shrink guard holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLoss {
+    /// The provider whose list got shorter.
+    pub provider: String,
+    /// How many releases are missing in it.
+    pub releases: u64,
+    /// Some of their names.
+    pub names: Vec<String>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+}
+
+/// An account.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProviderStatus {
+    /// Configured name.
+    pub name: String,
+    /// Kind, such as `real-debrid`.
+    pub kind: String,
+    /// Whether the last call that could tell was answered.
+    pub healthy: bool,
+    /// Calls that may still be made at once.
+    pub budget_left: u32,
+    /// Calls allowed a minute.
+    pub budget_per_minute: u32,
+    /// Calls made since the engine's start.
+    pub calls: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// Calls waiting now.
+    pub waiting: u64,
+    /// Rest of a cool-down that all callers share, in seconds.
+    pub cooldown_seconds: Option<f64>,
+    /// The last error.
+    pub last_error: Option<LastError>,
+}
+
+/// Bytes of files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentStatus {
+    /// Bytes held in memory.
+    pub memory_used: u64,
+    /// Bytes that may be.
+    pub memory_limit: u64,
+    /// Bytes fetched from CDNs since the engine's start.
+    pub fetched: u64,
+    /// Connections opened to CDNs since the engine's start.
+    pub connections: u64,
+    /// Reads that ended with an error since the engine's start.
+    pub read_errors: u64,
+}
+
+/// An error that was met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// What; holds no secret.
+    pub message: String,
+}
+
+impl Status {
+    /// Fills in `healthy`, `problems` and `last_error` from the rest.
+    pub fn judged(mut self) -> Self {
+        let mut problems = Vec::new();
+        match self.engine.state {
+            EngineState::Serving => {}
+            EngineState::Starting => problems.push("the engine is starting".to_owned()),
+            EngineState::Down => problems.push(match &self.keeper.last_death {
+                Some(reason) => format!("no engine is running: {reason}"),
+                None => "no engine is running".to_owned(),
+            }),
+        }
+        if let Some(library) = &self.library {
+            if !library.listed {
+                problems.push("the account has not been listed completely yet".to_owned());
+            }
+            for held in &library.held {
+                problems.push(format!(
+                    "{} releases vanished from {} at once and are kept; `debridfs library accept` lets them go",
+                    held.releases, held.provider
+                ));
+            }
+        }
+        for provider in self.providers.iter().filter(|provider| !provider.healthy) {
+            let reason = provider
+                .last_error
+                .as_ref()
+                .map_or("", |error| &error.message);
+            problems.push(format!("provider {} is failing: {reason}", provider.name));
+        }
+        self.last_error = self
+            .last_error
+            .into_iter()
+            .chain(self.providers.iter().filter_map(|p| p.last_error.clone()))
+            .max_by_key(|error| error.at);
+        self.healthy = problems.is_empty();
+        self.problems = problems;
+        self
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn sample() -> Status {
+    let at: Timestamp = "2026-11-21T04:00:00Z".parse().unwrap();
+    Status {
+        version: "0.1.0".into(),
+        healthy: false,
+        problems: Vec::new(),
+        keeper: KeeperStatus {
+            pid: Some(10),
+            restarts: 2,
+            last_death: Some("signal 9".into()),
+        },
+        engine: EngineStatus {
+            pid: Some(11),
+            state: EngineState::Serving,
+            started: Some(at),
+        },
+        mount: MountStatus {
+            path: "/mnt/dfs".into(),
+            since: Some(at),
+        },
+        backend: "native".into(),
+        library: Some(LibraryStatus {
+            listed: true,
+            releases: 7,
+            files: 9,
+            bytes: 1 << 30,
+            ..Default::default()
+        }),
+        providers: vec![ProviderStatus {
+            name: "rd".into(),
+            kind: "real-debrid".into(),
+            healthy: true,
+            budget_left: 200,
+            budget_per_minute: 250,
+            calls: 5,
+            ..Default::default()
+        }],
+        content: Some(ContentStatus::default()),
+        last_error: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_wrong_is_healthy() {
+        let status = sample().judged();
+        assert!(status.healthy, "{:?}", status.problems);
+    }
+
+    #[test]
+    fn every_trouble_is_named() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut status = sample();
+        status.engine.state = EngineState::Down;
+        status.providers[0].healthy = false;
+        status.providers[0].last_error = Some(LastError {
+            at,
+            message: "bad token".into(),
+        });
+        status.library.as_mut().unwrap().listed = false;
+        status.library.as_mut().unwrap().held.push(HeldLoss {
+            provider: "rd".into(),
+            releases: 40,
+            names: vec!["A".into()],
+            since: None,
+        });
+        let status = status.judged();
+        assert!(!status.healthy);
+        let all = status.problems.join("\n");
+        for word in ["signal 9", "listed", "40 releases", "bad token"] {
+            assert!(all.contains(word), "{word} in {all}");
+        }
+        assert_eq!(status.last_error.unwrap().message, "bad token");
+    }
+}
