@@ -1,0 +1,20 @@
+//! The FUSE wire format, pure: bytes in, values out, and back. No I/O, no panic on any bytes.
+//!
+//! Names and layouts are those of `include/uapi/linux/fuse.h` of Linux, protocol 7.45. Numbers travel in the byte order of the machine.
+
+mod arguments;
+mod directory;
+mod header;
+mod notification;
+mod opcode;
+mod reply;
+mod request;
+
+pub use directory::{DirectoryFormat, DirectoryWriter};
+pub use header::{InHeader, OUT_HEADER_LEN, out_header};
+pub use notification::{invalidate_entry, invalidate_inode, notification_len};
+pub use opcode::Opcode;
+pub use reply::{
+    ENTRY_TTL, GENERATION, Reply, attr_out, entry_out, open_out, size_out, statfs_out,
+};
+pub use request::{DecodeError, ForgetOne, Operation, Request, SetAttr};
