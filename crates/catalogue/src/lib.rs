@@ -3,8 +3,29 @@
 //! Way of an entry: provider list → [sync] → diff and shrink guard → store → [`Library`] published to the `vfs`.
 #![forbid(unsafe_code)]
 
+mod contents;
+mod filters;
+mod ids;
 mod library;
+mod names;
+mod naming;
 mod record;
+#[cfg(test)]
+mod testing;
+mod views;
 
-pub use library::{BadReason, Contents, Entry, File, Library, NodeId, Release, ReleaseTree, View};
+pub use contents::{LATE_LINKS, REMOVED_SHOWN};
+pub use filters::{
+    Age, Bytes, Conditions, FilterError, Filters, FolderConfig, InvalidQuantity, Verdict,
+};
+pub use ids::{IdOverride, IdTable, is_file};
+pub use library::{
+    BadReason, Contents, Entry, File, Library, NodeId, Place, Release, ReleaseTree, View,
+};
+pub use names::legal as legal_name;
+pub use naming::FolderNaming;
 pub use record::{TorrentDetail, TorrentRecord};
+pub use views::{
+    ALL, BAD, Built, Memory, RulesError, ShownRelease, ShownView, VERSION_FILE, ViewBuilder,
+    ViewChange, ViewRules,
+};

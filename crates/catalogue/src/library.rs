@@ -6,7 +6,9 @@ use debridfs_provider::{InfoHash, Source};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// An inode number that never changes; never 0, 1 or `u64::MAX`, except [`NodeId::ROOT`].
+use crate::TorrentRecord;
+
+/// An inode number that never changes; never 0, 1 or `u64::MAX`, except [`NodeId::ROOT`]. `ids.rs` makes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct NodeId(pub u64);
@@ -58,8 +60,10 @@ pub struct Release {
     pub hash: InfoHash,
     /// The earliest `added` of its torrents: the modification time of its directories and files.
     pub added: Timestamp,
-    /// Names of the providers that hold it.
+    /// Names of the providers that hold it, or held it last.
     pub providers: Vec<String>,
+    /// Bytes of its selected files as the list tells them.
+    pub bytes: u64,
     /// Why it is in `__bad__`, if it is.
     pub bad: Option<BadReason>,
     /// Its files.
@@ -82,6 +86,39 @@ pub struct ReleaseTree {
     pub dirs: Vec<String>,
     /// Files, sorted by (`dir`, `name`).
     pub files: Vec<File>,
+    /// The torrents that [`Place::torrent`] points to, the preferred one first.
+    pub torrents: Vec<Arc<TorrentRecord>>,
+    /// Places of all files; [`File::places`] names a file's own.
+    pub places: Vec<Place>,
+}
+
+impl ReleaseTree {
+    /// Where the bytes of `file` are, the preferred source first; empty when there is no link for it.
+    pub fn sources(&self, file: &File) -> impl ExactSizeIterator<Item = Source> + '_ {
+        self.places_of(file).iter().map(|place| {
+            let torrent = &self.torrents[place.torrent as usize];
+            Source {
+                provider: torrent.provider.clone(),
+                torrent: torrent.id.clone(),
+                link: torrent.links[place.link as usize].clone(),
+            }
+        })
+    }
+
+    /// The places of `file`, the preferred one first.
+    pub fn places_of(&self, file: &File) -> &[Place] {
+        let (start, end) = file.places;
+        &self.places[start as usize..end as usize]
+    }
+}
+
+/// A link of a torrent: kept as numbers, as there is one for each file of a large library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Index in [`ReleaseTree::torrents`].
+    pub torrent: u32,
+    /// Index in the torrent's `links`.
+    pub link: u32,
 }
 
 /// A file of a release.
@@ -90,13 +127,22 @@ pub struct File {
     /// Inode number: the same in every view, on every node, after every restart.
     pub id: NodeId,
     /// Index of its directory in [`ReleaseTree::dirs`].
-    pub dir: usize,
+    pub dir: u32,
     /// Its name there.
-    pub name: String,
+    pub name: Box<str>,
+    /// Its name in the flat layout, where that is not `name` because another file of the release has it.
+    pub flat_name: Option<Box<str>>,
     /// Size in bytes.
     pub size: u64,
-    /// Where its bytes are, the preferred one first; empty when there is no link for it.
-    pub sources: Vec<Source>,
+    /// Start and end of its part of [`ReleaseTree::places`].
+    pub places: (u32, u32),
+}
+
+impl File {
+    /// Its name in the flat layout, unique in the release.
+    pub fn flat(&self) -> &str {
+        self.flat_name.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// Why a release cannot be served, shown by `user.debridfs.reason`.

@@ -1,0 +1,213 @@
+//! Directories and files of a release, out of the paths its torrents tell.
+//!
+//! A path is taken as the provider writes it, without its leading slashes: no component is added or dropped for looking like the release's name. Names are
+//! given to all files of the torrent, selected or not and in the provider's order, so that selecting another file later changes no path.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::ids::IdTable;
+use crate::names::{NameSet, legal};
+use crate::{File, Place, ReleaseTree, TorrentRecord};
+
+/// A file of the torrent, by its path and how many of that path came before.
+struct Slot<'a> {
+    path: &'a str,
+    occurrence: u32,
+    /// Set once the file is shown.
+    size: Option<u64>,
+    places: Vec<Place>,
+    dir: String,
+    name: String,
+    flat: String,
+}
+
+/// The tree of the selected files of the torrents `of`, with their links if `linked`. `all` holds every torrent of the release, by age.
+pub(super) fn build(
+    all: &[Arc<TorrentRecord>],
+    of: &[&Arc<TorrentRecord>],
+    linked: bool,
+    ids: &mut IdTable,
+) -> ReleaseTree {
+    let (mut slots, index) = slots(all);
+    for (torrent, record) in of.iter().enumerate() {
+        let selected = numbered_paths(record)
+            .filter(|(.., file)| file.selected)
+            .enumerate();
+        for (link, (path, occurrence, file)) in selected {
+            let slot = &mut slots[index[&(path, occurrence)]];
+            let size = *slot.size.get_or_insert(file.bytes);
+            // Another size means other bytes: not a source of the same file.
+            if linked && size == file.bytes {
+                slot.places.push(Place {
+                    torrent: torrent as u32,
+                    link: link as u32,
+                });
+            }
+        }
+    }
+    name(&mut slots);
+
+    let hash = all[0].hash;
+    let mut dirs = BTreeMap::from([(String::new(), 0u32)]);
+    for slot in slots.iter().filter(|slot| slot.size.is_some()) {
+        let ends = slot.dir.match_indices('/').map(|(at, _)| at);
+        for end in ends.chain((!slot.dir.is_empty()).then_some(slot.dir.len())) {
+            if !dirs.contains_key(&slot.dir[..end]) {
+                dirs.insert(slot.dir[..end].to_owned(), 0);
+            }
+        }
+    }
+    for (number, dir) in dirs.values_mut().enumerate() {
+        *dir = number as u32;
+    }
+
+    let mut shown: Vec<(u32, Slot<'_>)> = slots
+        .into_iter()
+        .filter(|slot| slot.size.is_some())
+        .map(|slot| (dirs[&slot.dir], slot))
+        .collect();
+    shown.sort_by(|(dir, slot), (other_dir, other)| {
+        dir.cmp(other_dir).then_with(|| slot.name.cmp(&other.name))
+    });
+    let mut places = Vec::with_capacity(shown.len());
+    let files = shown
+        .into_iter()
+        .map(|(dir, slot)| {
+            let start = places.len() as u32;
+            places.extend(slot.places);
+            File {
+                id: ids.file(hash, slot.path, slot.occurrence),
+                dir,
+                flat_name: (slot.flat != slot.name).then(|| slot.flat.into()),
+                name: slot.name.into(),
+                size: slot.size.unwrap_or(0),
+                places: (start, places.len() as u32),
+            }
+        })
+        .collect();
+    ReleaseTree {
+        dirs: dirs.into_keys().collect(),
+        files,
+        torrents: if linked {
+            of.iter().copied().cloned().collect()
+        } else {
+            Vec::new()
+        },
+        places,
+    }
+}
+
+/// Files of a torrent with their path and how many of that path came before.
+fn numbered_paths(
+    record: &TorrentRecord,
+) -> impl Iterator<Item = (&str, u32, &debridfs_provider::TorrentFile)> {
+    let mut seen: HashMap<&str, u32> = HashMap::new();
+    record
+        .detail
+        .iter()
+        .flat_map(|detail| &detail.files)
+        .map(move |file| {
+            let path = file.path.trim_start_matches('/');
+            let count = seen.entry(path).or_insert(0);
+            *count += 1;
+            (path, *count - 1, file)
+        })
+}
+
+/// All files that any torrent tells of, each once, in the order of the oldest torrent.
+fn slots(all: &[Arc<TorrentRecord>]) -> (Vec<Slot<'_>>, HashMap<(&str, u32), usize>) {
+    let mut slots = Vec::new();
+    let mut index = HashMap::new();
+    for (path, occurrence, _) in all.iter().flat_map(|record| numbered_paths(record)) {
+        index.entry((path, occurrence)).or_insert_with(|| {
+            slots.push(Slot {
+                path,
+                occurrence,
+                size: None,
+                places: Vec::new(),
+                dir: String::new(),
+                name: String::new(),
+                flat: String::new(),
+            });
+            slots.len() - 1
+        });
+    }
+    (slots, index)
+}
+
+/// Gives every slot its directory and names. Directories come first: a file that would stand in the place of one gets a number.
+fn name(slots: &mut [Slot<'_>]) {
+    let mut taken: HashMap<String, NameSet> = HashMap::new();
+    let mut bases = Vec::with_capacity(slots.len());
+    for slot in slots.iter_mut() {
+        let mut parts = slot
+            .path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .peekable();
+        let mut base = "";
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                base = part;
+                break;
+            }
+            let part = legal(part);
+            let parent = slot.dir.len();
+            if parent > 0 {
+                slot.dir.push('/');
+            }
+            slot.dir.push_str(&part);
+            if !taken.contains_key(&slot.dir) {
+                taken.insert(slot.dir.clone(), NameSet::default());
+                taken
+                    .entry(slot.dir[..parent].to_owned())
+                    .or_default()
+                    .claim(&part, false);
+            }
+        }
+        bases.push(legal(base).into_owned());
+    }
+    let mut flat = NameSet::default();
+    for (slot, base) in slots.iter_mut().zip(bases) {
+        slot.name = match taken.get_mut(&slot.dir) {
+            Some(names) => names.claim(&base, true),
+            None => taken
+                .entry(slot.dir.clone())
+                .or_default()
+                .claim(&base, true),
+        };
+        slot.flat = flat.claim(&base, true);
+    }
+}
+
+/// `tree` with its largest file only: of several of that size the first.
+pub(super) fn biggest(tree: &ReleaseTree) -> Option<ReleaseTree> {
+    let file = tree.files.iter().min_by_key(|file| Reverse(file.size))?;
+    let path = &tree.dirs[file.dir as usize];
+    let is_ancestor = |dir: &str| {
+        dir.is_empty()
+            || path
+                .strip_prefix(dir)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let dirs: Vec<String> = tree
+        .dirs
+        .iter()
+        .filter(|dir| is_ancestor(dir))
+        .cloned()
+        .collect();
+    let places = tree.places_of(file).to_vec();
+    let file = File {
+        dir: dirs.len() as u32 - 1,
+        places: (0, places.len() as u32),
+        ..file.clone()
+    };
+    Some(ReleaseTree {
+        dirs,
+        files: vec![file],
+        torrents: tree.torrents.clone(),
+        places,
+    })
+}

@@ -1,0 +1,118 @@
+//! `folder_naming`: what a release's directory is called.
+
+use serde::{Deserialize, Serialize};
+
+use crate::TorrentRecord;
+use crate::names::legal;
+
+/// What a release's directory is called, in the words of other programs' configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderNaming {
+    /// The provider's display name.
+    Filename,
+    /// The name in the torrent file; a release shows once its info call was answered.
+    Original,
+    /// The provider's display name without a media or archive extension.
+    #[default]
+    FilenameNoExt,
+    /// The name in the torrent file without a media or archive extension; as `original`.
+    OriginalNoExt,
+    /// The info-hash, 40 digits.
+    Infohash,
+}
+
+/// Extensions that are cut, in lower case. Others may be part of a title (`Vol.1`, `x264-GROUP.2024`).
+const EXTENSIONS: &[&str] = &[
+    // Video.
+    "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "img", "iso", "m2ts", "m2v", "m4v", "mk3d",
+    "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "nrg", "nsv", "ogm", "ogv", "rm", "rmvb", "ts",
+    "vob", "webm", "wmv", "wtv", "xvid", // Audio.
+    "aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "dts", "flac", "m4a", "m4b", "m4p", "mka",
+    "mp2", "mp3", "oga", "ogg", "opus", "wav", "wma",
+    "wv", // Archives and what wraps a release.
+    "7z", "gz", "nzb", "rar", "tar", "tgz", "torrent", "zip",
+];
+
+impl FolderNaming {
+    /// The name for `record`, legal; `None` while it has to wait for the info call.
+    pub fn name(self, record: &TorrentRecord) -> Option<String> {
+        let (text, cut) = match self {
+            Self::Filename => (record.filename.as_str(), false),
+            Self::FilenameNoExt => (record.filename.as_str(), true),
+            Self::Original | Self::OriginalNoExt => {
+                let original = record.detail.as_ref()?.original_filename.as_str();
+                let text = if original.trim().is_empty() {
+                    &record.filename
+                } else {
+                    original
+                };
+                (text, self == Self::OriginalNoExt)
+            }
+            Self::Infohash => return Some(record.hash.to_string()),
+        };
+        let text = if cut { without_extension(text) } else { text };
+        if text.trim().is_empty() {
+            return Some(record.hash.to_string());
+        }
+        Some(legal(text).into_owned())
+    }
+}
+
+/// `name` without its extension, if that is a known one and something is left.
+fn without_extension(name: &str) -> &str {
+    let name = name.trim();
+    match name.rsplit_once('.') {
+        Some((stem, extension))
+            if !stem.trim().is_empty()
+                && EXTENSIONS
+                    .iter()
+                    .any(|known| extension.eq_ignore_ascii_case(known)) =>
+        {
+            stem
+        }
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::record;
+
+    #[test]
+    fn table_of_namings() {
+        use FolderNaming::{Filename, FilenameNoExt, Infohash, Original, OriginalNoExt};
+        let mut record = record(1, "Film.2024.MKV");
+        assert_eq!(Filename.name(&record).unwrap(), "Film.2024.MKV");
+        assert_eq!(FilenameNoExt.name(&record).unwrap(), "Film.2024");
+        assert_eq!(Original.name(&record), None, "waits for the info call");
+        assert_eq!(OriginalNoExt.name(&record), None);
+        assert_eq!(Infohash.name(&record).unwrap(), record.hash.to_string());
+        record.detail = Some(crate::TorrentDetail {
+            original_filename: "Original.Name.rar".into(),
+            files: Vec::new(),
+        });
+        assert_eq!(Original.name(&record).unwrap(), "Original.Name.rar");
+        assert_eq!(OriginalNoExt.name(&record).unwrap(), "Original.Name");
+        record.filename = " ".into();
+        assert_eq!(Filename.name(&record).unwrap(), record.hash.to_string());
+    }
+
+    #[test]
+    fn only_known_extensions_are_cut() {
+        for (name, stem) in [
+            ("Show.S01.1080p.x265-GRP", "Show.S01.1080p.x265-GRP"),
+            ("Movie.2024", "Movie.2024"),
+            ("Dr. No", "Dr. No"),
+            ("a.zip", "a"),
+            ("a.tar.gz", "a.tar"),
+            ("book.epub", "book.epub"),
+            (".mkv", ".mkv"),
+            ("film .mp4", "film "),
+            ("mkv", "mkv"),
+        ] {
+            assert_eq!(without_extension(name), stem, "{name}");
+        }
+    }
+}

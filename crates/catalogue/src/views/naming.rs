@@ -1,0 +1,90 @@
+//! Who gets which name in the views.
+//!
+//! A name belongs to the release that was first shown with it. Of those that ask for it before that, the earliest added gets it, also while it is not ready yet;
+//! the others get ` [hash8]` behind it. A release has the same name in every view.
+
+use std::collections::HashMap;
+
+use debridfs_provider::InfoHash;
+use jiff::Timestamp;
+
+use super::memory::ShownRelease;
+use crate::names::suffixed;
+
+/// The names given, for ever.
+#[derive(Debug, Default)]
+pub(super) struct ShownNames {
+    releases: HashMap<InfoHash, ShownRelease>,
+    owners: HashMap<String, InfoHash>,
+}
+
+/// Names asked for by releases that are not shown yet.
+#[derive(Debug, Default)]
+pub(super) struct Wishes(HashMap<String, (Timestamp, InfoHash)>);
+
+impl Wishes {
+    /// Notes that a release would like the name.
+    pub(super) fn add(&mut self, name: String, added: Timestamp, hash: InfoHash) {
+        let wish = self.0.entry(name).or_insert((added, hash));
+        *wish = (*wish).min((added, hash));
+    }
+
+    /// Whether someone else comes before the release.
+    fn precede(&self, name: &str, added: Timestamp, hash: InfoHash) -> bool {
+        self.0.get(name).is_some_and(|first| *first < (added, hash))
+    }
+}
+
+impl ShownNames {
+    pub(super) fn new(releases: Vec<ShownRelease>) -> Self {
+        let owners = releases
+            .iter()
+            .map(|release| (release.name.clone(), release.hash))
+            .collect();
+        let releases = releases
+            .into_iter()
+            .map(|release| (release.hash, release))
+            .collect();
+        Self { releases, owners }
+    }
+
+    pub(super) fn get(&self, hash: &InfoHash) -> Option<&ShownRelease> {
+        self.releases.get(hash)
+    }
+
+    /// Shows a release: with the name it has, or with a new one. Returns what has to be stored, if that is new.
+    pub(super) fn show(
+        &mut self,
+        hash: InfoHash,
+        plain: &str,
+        added: Timestamp,
+        good: bool,
+        wishes: &Wishes,
+    ) -> Option<ShownRelease> {
+        if let Some(shown) = self.releases.get_mut(&hash) {
+            let news = (good && !shown.good) || added < shown.added;
+            shown.good |= good;
+            shown.added = shown.added.min(added);
+            return news.then(|| shown.clone());
+        }
+        let digits = hash.to_string();
+        let mut name = plain.to_owned();
+        if self.owners.contains_key(&name) || wishes.precede(plain, added, hash) {
+            name = [8, 16, 40]
+                .into_iter()
+                .map(|length| suffixed(plain, &format!(" [{}]", &digits[..length]), false))
+                .chain((2u64..).map(|n| suffixed(plain, &format!(" [{digits}] [{n}]"), false)))
+                .find(|name| !self.owners.contains_key(name))
+                .unwrap_or(digits);
+        }
+        self.owners.insert(name.clone(), hash);
+        let shown = ShownRelease {
+            hash,
+            name,
+            added,
+            good,
+        };
+        self.releases.insert(hash, shown.clone());
+        Some(shown)
+    }
+}
