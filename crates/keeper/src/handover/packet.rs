@@ -1,0 +1,114 @@
+//! One message on a `SOCK_SEQPACKET` socket, with descriptors.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    recvmsg, sendmsg, socket_with, sockopt,
+};
+
+use super::HandoverError;
+use crate::journal::MAX_SLOTS;
+
+/// Longest message in bytes; a longer one is an error.
+const MAX_MESSAGE: usize = 16 * 1024;
+
+/// Main fd, journal, and a clone for each thread.
+const MAX_FDS: usize = MAX_SLOTS as usize + 2;
+
+const FD_SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
+
+/// What was received.
+#[derive(Debug)]
+pub(crate) enum Packet {
+    /// The other side closed.
+    End,
+    /// One message.
+    Message {
+        /// JSON, unchecked.
+        bytes: Vec<u8>,
+        /// Descriptors that came with it; close-on-exec.
+        fds: Vec<OwnedFd>,
+    },
+}
+
+/// Sends one message; never raises SIGPIPE.
+pub(crate) fn send_packet(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    if bytes.is_empty() || bytes.len() > MAX_MESSAGE || fds.len() > MAX_FDS {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let mut space = [MaybeUninit::uninit(); FD_SPACE];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(fds));
+    }
+    let parts = [IoSlice::new(bytes)];
+    rustix::io::retry_on_intr(|| sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL))?;
+    Ok(())
+}
+
+/// Receives one message.
+pub(crate) fn receive_packet(socket: BorrowedFd<'_>) -> io::Result<Packet> {
+    let mut bytes = vec![0; MAX_MESSAGE];
+    let mut space = [MaybeUninit::uninit(); FD_SPACE];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = rustix::io::retry_on_intr(|| {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)
+    })?;
+    let mut fds = Vec::new();
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = part {
+            fds.extend(rights);
+        }
+    }
+    if message.bytes == 0 {
+        return Ok(Packet::End);
+    }
+    if message
+        .flags
+        .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
+    {
+        return Err(io::Error::from(io::ErrorKind::InvalidData));
+    }
+    bytes.truncate(message.bytes);
+    Ok(Packet::Message { bytes, fds })
+}
+
+/// Connects to the keeper's socket.
+pub(super) fn connect(path: &Path) -> Result<OwnedFd, HandoverError> {
+    let failed = |errno: rustix::io::Errno| HandoverError::Connect {
+        path: path.display().to_string(),
+        source: errno.into(),
+    };
+    let socket = seqpacket().map_err(failed)?;
+    let address = SocketAddrUnix::new(path).map_err(failed)?;
+    rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address)).map_err(failed)?;
+    Ok(socket)
+}
+
+/// A new socket of the kind both sides use.
+pub(crate) fn seqpacket() -> rustix::io::Result<OwnedFd> {
+    socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+}
+
+/// Makes a receive fail after so long.
+pub(super) fn set_receive_limit(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<()> {
+    let limit = limit.max(Duration::from_millis(1));
+    sockopt::set_socket_timeout(socket.as_fd(), sockopt::Timeout::Recv, Some(limit))?;
+    Ok(())
+}
