@@ -76,8 +76,8 @@ pub const DEADLINE: Failure = failure(libc::EIO, Level::WARN);
 pub const INTERRUPTED: Failure = failure(libc::EINTR, Level::TRACE);
 /// The file system answered with more or fewer bytes than it may: never data.
 pub const WRONG_LENGTH: Failure = failure(libc::EIO, Level::ERROR);
-/// The request was there when two engines died.
-pub const DEADLY: Failure = failure(libc::EIO, Level::ERROR);
+/// It has to wait and is too long for any place where it could.
+pub const TOO_LONG: Failure = failure(libc::EIO, Level::ERROR);
 /// The answer panicked.
 pub const PANICKED: Failure = failure(libc::EIO, Level::ERROR);
 /// The value of an extended attribute does not fit the caller's buffer.

@@ -5,13 +5,31 @@
 //!                                              └─ later: pending entry, future on the runtime ──▶ writev on the same fd
 //! ```
 //!
-//! - [`wire`] is the protocol, pure.
-//! - [`errno`] decides what every failure becomes.
+//! | where | what is decided there |
+//! |---|---|
+//! | [`wire`] | the protocol, pure |
+//! | [`errno`] | what every failure becomes (EIO and the others), and which requests everybody refuses alike |
+//! | `native` | how a request becomes a call of the [`debridfs_vfs::Vfs`] and its answer a reply |
+//! | `transport` | reading, waiting, interrupts, deadlines, replies: the same for every [`Backend`] |
+//! | `adoption` | what happens to requests an earlier engine left |
+//! | `notify` | how the kernel learns of changes |
+//! | `published` | the heartbeat, and what the keeper answers while no engine can |
 
+mod adoption;
 mod backend;
+mod crash_hook;
 pub mod errno;
 mod native;
+mod notify;
+mod published;
+mod serving;
+mod stats;
+mod transport;
 pub mod wire;
 
 pub use backend::{Backend, Call, Outcome};
+pub use crash_hook::{ALLOW_VARIABLE, CRASH_VARIABLE, CrashHook, CrashHookError};
 pub use native::Native;
+pub use notify::{NotifyHelper, notify_helper_main};
+pub use serving::{Ended, ServeOptions, Serving, serve, serve_with};
+pub use stats::{KindStats, Snapshot};

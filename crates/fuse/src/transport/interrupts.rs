@@ -1,0 +1,64 @@
+//! INTERRUPT: its caller wants a request no more.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use debridfs_keeper::journal::{Place, SLOT_SIZE};
+
+use super::Connection;
+use crate::errno;
+use crate::wire::{InHeader, Reply};
+
+/// `struct fuse_interrupt_in`: the request that is interrupted.
+pub(super) fn target(request: &[u8]) -> Option<u64> {
+    let bytes = request.get(InHeader::LEN..)?.first_chunk()?;
+    Some(u64::from_ne_bytes(*bytes))
+}
+
+impl Connection {
+    /// Ends a request with EINTR, wherever it is. One that is unknown was answered already.
+    ///
+    /// A request that another thread has in hand is left to that thread, which looks after it put the request into the table: so one of both finds
+    /// it there. No interrupt is ever given back to the kernel to ask again.
+    pub(super) fn interrupt(&self, unique: u64, own: Place) {
+        if self.interrupt_pending(unique) {
+            return;
+        }
+        let mut buffer = [0; SLOT_SIZE];
+        let elsewhere = self.journal().slots().find(|slot| {
+            Place::Slot(slot.index()) != own
+                && slot
+                    .request(&mut buffer)
+                    .and_then(|request| InHeader::decode(request).ok())
+                    .is_some_and(|header| header.unique == unique)
+        });
+        if let Some(slot) = elsewhere
+            && let Some(interrupted) = self.interrupted.get(slot.index() as usize)
+        {
+            interrupted.store(unique, SeqCst);
+            self.interrupt_pending(unique);
+        }
+    }
+
+    /// Ends a request that waits; `false` when it does not.
+    pub(super) fn interrupt_pending(&self, unique: u64) -> bool {
+        let Some(waiting) = self.pending.take(unique) else {
+            return false;
+        };
+        if let Some(abort) = &waiting.abort {
+            abort.abort();
+        }
+        let mut reply = Reply::new();
+        reply.fail(errno::INTERRUPTED.errno);
+        self.send(waiting.origin, &waiting.header, &mut reply);
+        self.region.release(waiting.place);
+        self.stats.count_interrupted();
+        true
+    }
+
+    /// Whether the request that this slot's thread has in hand was interrupted.
+    pub(super) fn take_interrupt(&self, slot: u32, unique: u64) -> bool {
+        self.interrupted
+            .get(slot as usize)
+            .is_some_and(|noted| noted.compare_exchange(unique, 0, SeqCst, SeqCst).is_ok())
+    }
+}
