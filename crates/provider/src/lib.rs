@@ -3,13 +3,22 @@
 //! Nothing here knows about files as paths: a provider has torrents with files, restricted links, and direct links that expire.
 #![forbid(unsafe_code)]
 
+mod cdn_connections;
+mod clock;
 mod error;
 mod link;
+pub mod real_debrid;
+mod scheduler;
 mod torrent;
 mod traits;
 
+pub use cdn_connections::CdnConnections;
+pub use clock::{SystemClock, TokioClock, WallClock};
 pub use error::{Error, Result, Verdict};
 pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Source};
+pub use scheduler::{
+    BACKGROUND_SHARE, BURST_SHARE, Outcome, Scheduler, SchedulerSnapshot, SchedulerStatus, Turn,
+};
 pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,

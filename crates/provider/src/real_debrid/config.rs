@@ -1,0 +1,325 @@
+//! The table `[provider.NAME]` of kind `real-debrid`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+
+use super::secret::{ProxyUrl, Secret};
+
+/// The vendor's address.
+pub const API_URL: &str = "https://api.real-debrid.com/rest/1.0";
+/// The vendor's limit; refused calls count.
+pub const CALLS_PER_MINUTE: u32 = 250;
+/// More connections than this to one server are refused (users' reports).
+const MOST_CONNECTIONS_PER_HOST: usize = 32;
+/// A token file is a line; anything beyond this is a mistake.
+const LONGEST_TOKEN: usize = 4096;
+
+/// Which IP version is used for connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpChoice {
+    /// Both, whichever answers first.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// Settings of one Real-Debrid account. Serialised, it hides its secrets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RealDebridConfig {
+    /// The `NAME` of `[provider.NAME]`; set by the program.
+    #[serde(skip)]
+    pub name: String,
+    /// The API token (<https://real-debrid.com/apitoken>).
+    pub token: Option<Secret>,
+    /// A file that holds the token; read again when the provider refuses the token.
+    pub token_file: Option<PathBuf>,
+    /// Base of the API.
+    pub api_url: String,
+    /// PEM file with certificate authorities trusted besides the system's, for API and CDN.
+    pub ca_file: Option<PathBuf>,
+    /// Proxy for API and CDN: `http://`, `https://`, `socks5://` or `socks5h://`, with `user:password@` if it needs that.
+    pub proxy: Option<ProxyUrl>,
+    /// Another proxy for the CDN, or `none` for no proxy there.
+    pub cdn_proxy: Option<ProxyUrl>,
+    /// IP version towards the API.
+    pub api_ip: IpChoice,
+    /// IP version towards the CDN.
+    pub cdn_ip: IpChoice,
+    /// Calls allowed in any 60 seconds. Lower it if other programs use the account.
+    pub calls_per_minute: u32,
+    /// Connections to one CDN server, 1 to 32.
+    pub cdn_connections_per_host: usize,
+    /// Connections to all CDN servers.
+    pub cdn_connections_total: usize,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// How long a connection, TLS included, may take. Text such as `5s`, or seconds.
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+    /// How long the API may take from the request to the head of its answer, a new connection included.
+    #[serde(with = "duration")]
+    pub first_byte_timeout: Duration,
+    /// How long a call may take in all, once it has its turn.
+    #[serde(with = "duration")]
+    pub total_timeout: Duration,
+    /// Where calls are noted so that a restart keeps to the limit ([`crate::Scheduler::with_call_log`]); set by the program.
+    #[serde(skip)]
+    pub call_log: Option<PathBuf>,
+}
+
+impl Default for RealDebridConfig {
+    fn default() -> Self {
+        Self {
+            name: "real-debrid".to_owned(),
+            token: None,
+            token_file: None,
+            api_url: API_URL.to_owned(),
+            ca_file: None,
+            proxy: None,
+            cdn_proxy: None,
+            api_ip: IpChoice::Any,
+            cdn_ip: IpChoice::Any,
+            calls_per_minute: CALLS_PER_MINUTE,
+            cdn_connections_per_host: 16,
+            cdn_connections_total: 64,
+            user_agent: concat!("debridfs/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_secs(15),
+            total_timeout: Duration::from_secs(60),
+            call_log: None,
+        }
+    }
+}
+
+/// Why a provider cannot be set up. Names the key; holds no secret.
+#[derive(Debug, thiserror::Error)]
+#[error("provider.{name}.{key}: {message}")]
+pub struct ConfigError {
+    /// The provider's configured name.
+    pub name: String,
+    /// The key at fault.
+    pub key: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl RealDebridConfig {
+    /// Checks what can be checked without the network; reads the token file.
+    ///
+    /// # Errors
+    /// The first key that cannot be used.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.base_url()?;
+        self.load_token()?;
+        let range = |key, ok: bool, message: &str| match ok {
+            true => Ok(()),
+            false => Err(self.error(key, message)),
+        };
+        range(
+            "calls_per_minute",
+            (1..=100_000).contains(&self.calls_per_minute),
+            "must be 1 or more (the vendor allows 250)",
+        )?;
+        range(
+            "cdn_connections_per_host",
+            (1..=MOST_CONNECTIONS_PER_HOST).contains(&self.cdn_connections_per_host),
+            "must be 1 to 32: the vendor refuses more to one server",
+        )?;
+        range(
+            "cdn_connections_total",
+            self.cdn_connections_total >= 1,
+            "must be 1 or more",
+        )?;
+        for (key, timeout) in [
+            ("connect_timeout", self.connect_timeout),
+            ("first_byte_timeout", self.first_byte_timeout),
+            ("total_timeout", self.total_timeout),
+        ] {
+            let ok = (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(&timeout);
+            range(key, ok, "must be between 1 ms and 1 h, such as \"5s\"")?;
+        }
+        Ok(())
+    }
+
+    /// The token, from `token` or `token_file`.
+    ///
+    /// # Errors
+    /// None or both are given, the file cannot be read, or it holds no token.
+    pub fn load_token(&self) -> Result<Secret, ConfigError> {
+        match (&self.token, &self.token_file) {
+            (Some(_), Some(_)) => Err(self.error("token", "give token or token_file, not both")),
+            (None, None) => Err(self.error(
+                "token",
+                "no token: get one at https://real-debrid.com/apitoken and give it as token or in token_file",
+            )),
+            (Some(token), None) => self.clean("token", token.expose()),
+            (None, Some(path)) => self.read_token(path),
+        }
+    }
+
+    fn read_token(&self, path: &Path) -> Result<Secret, ConfigError> {
+        let text = std::fs::read(path)
+            .map_err(|error| self.error("token_file", format!("{}: {error}", path.display())))?;
+        let text = String::from_utf8(text)
+            .map_err(|_| self.error("token_file", format!("{}: not text", path.display())))?;
+        self.clean("token_file", &text)
+    }
+
+    fn clean(&self, key: &'static str, text: &str) -> Result<Secret, ConfigError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(self.error(key, "the token is empty"));
+        }
+        if text.len() > LONGEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(self.error(
+                key,
+                "not a token: it must be one word of letters and digits",
+            ));
+        }
+        Ok(Secret::new(text))
+    }
+
+    /// The API's base, without a slash at its end.
+    pub(super) fn base_url(&self) -> Result<String, ConfigError> {
+        let url = Url::parse(&self.api_url)
+            .map_err(|error| self.error("api_url", format!("not a URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(self.error("api_url", "must begin with https:// or http://"));
+        }
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+            return Err(self.error("api_url", "must not hold a user, a query or a fragment"));
+        }
+        Ok(url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    pub(super) fn error(&self, key: &'static str, message: impl Into<String>) -> ConfigError {
+        ConfigError {
+            name: self.name.clone(),
+            key,
+            message: message.into(),
+        }
+    }
+}
+
+/// Durations as text (`1m 30s`, `250ms`) or as a number of seconds.
+mod duration {
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Seconds(f64),
+        Text(String),
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let duration = match Given::deserialize(from)? {
+            Given::Seconds(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+            Given::Text(text) => text
+                .parse::<SignedDuration>()
+                .ok()
+                .and_then(|signed| Duration::try_from(signed).ok()),
+        };
+        duration.ok_or_else(|| {
+            de::Error::custom("not a duration: write \"5s\", \"250ms\" or a number of seconds")
+        })
+    }
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        match SignedDuration::try_from(*value) {
+            Ok(signed) => to.serialize_str(&format!("{signed:#}")),
+            Err(_) => to.serialize_f64(value.as_secs_f64()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<RealDebridConfig, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn reads_a_table() {
+        let config = parse(
+            "token = 'ABC'\nproxy = 'socks5h://u:secret@proxy:1080'\napi_ip = 'v4'\ncdn_ip = 'v6'\nconnect_timeout = '250ms'\ntotal_timeout = 30",
+        )
+        .unwrap();
+        config.validate().unwrap();
+        assert_eq!(config.connect_timeout, Duration::from_millis(250));
+        assert_eq!(config.total_timeout, Duration::from_secs(30));
+        assert_eq!((config.api_ip, config.cdn_ip), (IpChoice::V4, IpChoice::V6));
+        assert_eq!(config.api_url, API_URL);
+        let shown = format!("{config:?}{}", serde_json::to_string(&config).unwrap());
+        assert!(
+            !shown.contains("ABC") && !shown.contains("secret"),
+            "{shown}"
+        );
+        let again = toml::to_string(&config).unwrap();
+        assert_eq!(
+            parse(&again).unwrap().total_timeout,
+            Duration::from_secs(30)
+        );
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        let error = parse("token = 'A'\ntokne = 'B'").unwrap_err().to_string();
+        assert!(error.contains("tokne"), "{error}");
+        assert!(parse("first_byte_timeout = 'soon'").is_err());
+        assert!(parse("api_ip = 'v5'").is_err());
+    }
+
+    #[test]
+    fn names_the_key_at_fault_and_never_the_token() {
+        let with = |change: fn(&mut RealDebridConfig)| {
+            let mut config = RealDebridConfig {
+                name: "rd".to_owned(),
+                token: Some(Secret::new("SECRETTOKEN")),
+                ..RealDebridConfig::default()
+            };
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        for (key, change) in [
+            ("token", (|c| c.token = None) as fn(&mut RealDebridConfig)),
+            ("token", |c| c.token = Some(Secret::new("SECRETTOKEN \n x"))),
+            ("token", |c| c.token = Some(Secret::new(" "))),
+            ("token", |c| c.token_file = Some("/x".into())),
+            ("token_file", |c| {
+                c.token = None;
+                c.token_file = Some("/nonexistent/provider-token".into());
+            }),
+            ("api_url", |c| c.api_url = "ftp://example.com".to_owned()),
+            ("api_url", |c| {
+                c.api_url = "https://u:SECRETTOKEN@example.com".to_owned()
+            }),
+            ("calls_per_minute", |c| c.calls_per_minute = 0),
+            ("cdn_connections_per_host", |c| {
+                c.cdn_connections_per_host = 33
+            }),
+            ("cdn_connections_total", |c| c.cdn_connections_total = 0),
+            ("total_timeout", |c| c.total_timeout = Duration::ZERO),
+        ] {
+            let message = with(change);
+            assert!(
+                message.starts_with(&format!("provider.rd.{key}: ")),
+                "{message}"
+            );
+            assert!(!message.contains("SECRETTOKEN"), "{message}");
+        }
+    }
+}

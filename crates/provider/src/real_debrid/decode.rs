@@ -1,0 +1,359 @@
+//! Answers of the API to our types. Pure functions, so that anything can be thrown at them.
+//!
+//! In lists one bad entry is named and left out; within one torrent nothing may be left out, as links belong to files by their order.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use reqwest::Url;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::json;
+use crate::{
+    Account, DirectLink, HosterLink, InfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage,
+    TorrentStatus, TorrentSummary,
+};
+
+/// Why an answer could not be understood; for people, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DecodeError(pub String);
+
+type Decoded<T> = Result<T, DecodeError>;
+type Fields = Map<String, Value>;
+
+/// The vendor's own links: only the first 39 characters count, older accounts show more.
+const VENDOR_LINK: &str = "https://real-debrid.com/d/";
+const VENDOR_LINK_LENGTH: usize = 39;
+/// Bad entries named one by one, at most.
+const MOST_UNREADABLE: usize = 100;
+
+/// A used slot count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ActiveCount {
+    /// Torrents on their way.
+    pub active: u64,
+    /// How many may be.
+    pub limit: u64,
+}
+
+/// Traffic of one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TrafficDay {
+    /// `YYYY-MM-DD`, in the provider's time.
+    pub date: String,
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Bytes by hoster.
+    pub hosts: BTreeMap<String, u64>,
+}
+
+/// An entry of the list of direct links that were made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// The provider's id.
+    pub id: String,
+    /// What the link was made of.
+    pub link: HosterLink,
+    /// The direct link; its time is when it was made.
+    pub direct: DirectLink,
+}
+
+/// Part of the list of direct links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadPage {
+    /// Newest first.
+    pub items: Vec<Download>,
+    /// Entries in all, when told.
+    pub total: Option<u64>,
+    /// Entries that could not be read.
+    pub unreadable: Vec<String>,
+}
+
+/// `GET /user`.
+pub fn account(body: &[u8]) -> Decoded<Account> {
+    let fields = whole(body)?;
+    let kind = fields.get("type").and_then(Value::as_str);
+    let seconds_left = fields.get("premium").and_then(json::integer).unwrap_or(0);
+    if kind.is_none() && !fields.contains_key("premium") {
+        return Err(DecodeError("neither type nor premium".to_owned()));
+    }
+    Ok(Account {
+        username: need_text(&fields, "username")?,
+        premium: kind.map_or(seconds_left > 0, |kind| kind == "premium"),
+        expires: fields.get("expiration").and_then(json::time),
+    })
+}
+
+/// `GET /torrents`; `total` is the header `X-Total-Count`.
+pub fn torrents(body: &[u8], total: Option<u64>) -> Decoded<TorrentPage> {
+    let (items, unreadable) = list(body, summary)?;
+    Ok(TorrentPage {
+        items,
+        total,
+        unreadable,
+    })
+}
+
+/// `GET /torrents/info/{id}`.
+pub fn torrent(body: &[u8]) -> Decoded<TorrentInfo> {
+    let fields = whole(body)?;
+    let files = match fields.get("files") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(files)) => files
+            .iter()
+            .enumerate()
+            .map(|(at, value)| {
+                file(value).map_err(|why| DecodeError(format!("file {}: {why}", at + 1)))
+            })
+            .collect::<Decoded<_>>()?,
+        Some(other) => return Err(DecodeError(format!("files is {}", json::kind(other)))),
+    };
+    let summary = summary(&fields)?;
+    let text = |key| fields.get(key).and_then(json::text);
+    Ok(TorrentInfo {
+        original_filename: text("original_filename").unwrap_or_else(|| summary.filename.clone()),
+        original_bytes: fields
+            .get("original_bytes")
+            .and_then(json::size)
+            .unwrap_or(summary.bytes),
+        summary,
+        files,
+    })
+}
+
+/// `POST /unrestrict/link`, made at `now`.
+pub fn direct_link(body: &[u8], now: Timestamp) -> Decoded<DirectLink> {
+    direct(&whole(body)?, now)
+}
+
+/// `POST /torrents/addMagnet` and `PUT /torrents/addTorrent`.
+pub fn added(body: &[u8]) -> Decoded<TorrentId> {
+    id(&whole(body)?)
+}
+
+/// `GET /torrents/activeCount`.
+pub fn active_count(body: &[u8]) -> Decoded<ActiveCount> {
+    let fields = whole(body)?;
+    let number = |key: &str| {
+        fields
+            .get(key)
+            .and_then(json::size)
+            .ok_or_else(|| missing(key))
+    };
+    Ok(ActiveCount {
+        active: number("nb")?,
+        limit: number("limit")?,
+    })
+}
+
+/// `GET /traffic/details`, the oldest day first.
+pub fn traffic(body: &[u8]) -> Decoded<Vec<TrafficDay>> {
+    let day = |(date, value): (String, Value)| {
+        let fields = json::object(value).ok()?;
+        let hosts = fields.get("host").cloned().unwrap_or(Value::Null);
+        let hosts: BTreeMap<String, u64> = json::object(hosts)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|(host, bytes)| Some((host.clone(), json::size(bytes)?)))
+            .collect();
+        let sum = || {
+            hosts
+                .values()
+                .fold(0, |sum: u64, bytes| sum.saturating_add(*bytes))
+        };
+        Some(TrafficDay {
+            bytes: fields.get("bytes").and_then(json::size).unwrap_or_else(sum),
+            date,
+            hosts,
+        })
+    };
+    Ok(whole(body)?.into_iter().filter_map(day).collect())
+}
+
+/// `GET /downloads`; `total` is the header `X-Total-Count`.
+pub fn downloads(body: &[u8], total: Option<u64>) -> Decoded<DownloadPage> {
+    let (items, unreadable) = list(body, |fields| {
+        let made = fields.get("generated").and_then(json::time);
+        Ok(Download {
+            id: need_text(fields, "id")?,
+            link: hoster_link(need_text(fields, "link")?),
+            direct: direct(fields, made.unwrap_or(Timestamp::UNIX_EPOCH))?,
+        })
+    })?;
+    Ok(DownloadPage {
+        items,
+        total,
+        unreadable,
+    })
+}
+
+/// `GET /time/iso`, or `/time`: the provider's clock. A time without a zone is taken as UTC.
+pub fn server_time(body: &[u8]) -> Decoded<Timestamp> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim().trim_matches('"');
+    // `+0200` is how PHP writes what ISO 8601 writes as `+02:00`; jiff reads both.
+    json::time(&Value::String(text.to_owned()))
+        .ok_or_else(|| DecodeError(format!("not a time: {:?}", json::quote(text))))
+}
+
+fn whole(body: &[u8]) -> Decoded<Fields> {
+    json::parse(body)
+        .and_then(json::object)
+        .map_err(DecodeError)
+}
+
+/// Reads each entry of a list; the second value names those that could not be read.
+fn list<T>(body: &[u8], entry: impl Fn(&Fields) -> Decoded<T>) -> Decoded<(Vec<T>, Vec<String>)> {
+    let values = json::parse_list(body).map_err(DecodeError)?;
+    let mut items = Vec::with_capacity(values.len());
+    let mut unreadable = Vec::new();
+    for (at, value) in values.into_iter().enumerate() {
+        let fields = value.and_then(|value| match value {
+            Value::Object(fields) => Ok(fields),
+            other => Err(format!(
+                "{} where an object was promised",
+                json::kind(&other)
+            )),
+        });
+        let (id, item) = match &fields {
+            Ok(fields) => (
+                fields.get("id").and_then(json::text).unwrap_or_default(),
+                entry(fields),
+            ),
+            Err(why) => (String::new(), Err(DecodeError(why.clone()))),
+        };
+        match item {
+            Ok(item) => items.push(item),
+            Err(_) if unreadable.len() >= MOST_UNREADABLE => {}
+            Err(why) => unreadable.push(format!("entry {} ({}): {why}", at + 1, json::quote(&id))),
+        }
+    }
+    Ok((items, unreadable))
+}
+
+fn summary(fields: &Fields) -> Decoded<TorrentSummary> {
+    let hash = need_text(fields, "hash")?;
+    let links = match fields.get("links") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(links)) => links
+            .iter()
+            .map(|link| match link {
+                Value::String(link) => Ok(hoster_link(link.clone())),
+                other => Err(DecodeError(format!("a link is {}", json::kind(other)))),
+            })
+            .collect::<Decoded<_>>()?,
+        Some(other) => return Err(DecodeError(format!("links is {}", json::kind(other)))),
+    };
+    Ok(TorrentSummary {
+        id: id(fields)?,
+        hash: hash
+            .parse::<InfoHash>()
+            .map_err(|_| DecodeError(format!("not an info-hash: {:?}", json::quote(&hash))))?,
+        filename: fields
+            .get("filename")
+            .and_then(json::text)
+            .unwrap_or_default(),
+        bytes: fields.get("bytes").and_then(json::size).unwrap_or(0),
+        status: status(&need_text(fields, "status")?),
+        progress: fields
+            .get("progress")
+            .and_then(json::float)
+            .unwrap_or(0.0)
+            .clamp(0.0, 100.0),
+        added: fields
+            .get("added")
+            .and_then(json::time)
+            .unwrap_or(Timestamp::UNIX_EPOCH),
+        ended: fields.get("ended").and_then(json::time),
+        links,
+    })
+}
+
+fn file(value: &Value) -> Decoded<TorrentFile> {
+    let Value::Object(fields) = value else {
+        return Err(DecodeError(format!("it is {}", json::kind(value))));
+    };
+    let need = |key: &str| fields.get(key).ok_or_else(|| missing(key));
+    let bad = |key: &str| DecodeError(format!("{key} is not usable"));
+    Ok(TorrentFile {
+        id: json::integer(need("id")?)
+            .and_then(|id| u32::try_from(id).ok())
+            .ok_or_else(|| bad("id"))?,
+        path: need("path")?
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| bad("path"))?,
+        bytes: json::size(need("bytes")?).ok_or_else(|| bad("bytes"))?,
+        selected: match json::integer(need("selected")?) {
+            Some(0) => false,
+            Some(1) => true,
+            _ => return Err(bad("selected")),
+        },
+    })
+}
+
+fn direct(fields: &Fields, resolved_at: Timestamp) -> Decoded<DirectLink> {
+    let url = need_text(fields, "download")?;
+    let parsed = Url::parse(&url).map_err(|_| DecodeError("download is not a URL".to_owned()))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(DecodeError("download is not an HTTP URL".to_owned()));
+    }
+    let last = || parsed.path().rsplit('/').next().unwrap_or("").to_owned();
+    Ok(DirectLink {
+        filename: fields
+            .get("filename")
+            .and_then(json::text)
+            .unwrap_or_else(last),
+        bytes: fields
+            .get("filesize")
+            .and_then(json::size)
+            .filter(|bytes| *bytes > 0),
+        url,
+        resolved_at,
+    })
+}
+
+fn id(fields: &Fields) -> Decoded<TorrentId> {
+    let id = need_text(fields, "id")?;
+    match super::is_id(&id) {
+        true => Ok(TorrentId(id)),
+        false => Err(DecodeError(format!("not an id: {:?}", json::quote(&id)))),
+    }
+}
+
+fn hoster_link(mut link: String) -> HosterLink {
+    if link.starts_with(VENDOR_LINK) && link.is_char_boundary(VENDOR_LINK_LENGTH) {
+        link.truncate(VENDOR_LINK_LENGTH);
+    }
+    HosterLink(link)
+}
+
+fn need_text(fields: &Fields, key: &str) -> Decoded<String> {
+    fields
+        .get(key)
+        .and_then(json::text)
+        .ok_or_else(|| missing(key))
+}
+
+fn missing(key: &str) -> DecodeError {
+    DecodeError(format!("{key} is missing"))
+}
+
+fn status(word: &str) -> TorrentStatus {
+    match word {
+        "magnet_conversion" => TorrentStatus::MagnetConversion,
+        "waiting_files_selection" => TorrentStatus::WaitingFilesSelection,
+        "queued" => TorrentStatus::Queued,
+        "downloading" => TorrentStatus::Downloading,
+        "compressing" => TorrentStatus::Compressing,
+        "uploading" => TorrentStatus::Uploading,
+        "downloaded" => TorrentStatus::Downloaded,
+        "magnet_error" => TorrentStatus::MagnetError,
+        "error" => TorrentStatus::Error,
+        "virus" => TorrentStatus::Virus,
+        "dead" => TorrentStatus::Dead,
+        other => TorrentStatus::Other(other.chars().take(64).collect()),
+    }
+}

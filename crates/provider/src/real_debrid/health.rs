@@ -1,0 +1,152 @@
+//! How the account does: counters, the last error, and a pause after a refused token.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{CallCount, Error, Verdict};
+
+/// Failed logins in numbers get an account or address blocked: after a refused token nobody asks again for this long…
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+/// …doubling up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The label of a call that was answered.
+const ANSWERED: &str = "answered";
+
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    counts: BTreeMap<&'static str, u64>,
+    healthy: bool,
+    last_error: Option<(Timestamp, String)>,
+    pause: Option<Pause>,
+    refused_tokens: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Pause {
+    until: Instant,
+    error: Error,
+}
+
+/// What [`super::RealDebrid`] tells of its calls.
+#[derive(Debug, Clone)]
+pub(super) struct Report {
+    pub(super) healthy: bool,
+    pub(super) calls: u64,
+    pub(super) failures: u64,
+    pub(super) last_error: Option<(Timestamp, String)>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            counts: BTreeMap::new(),
+            // Nothing speaks against it yet.
+            healthy: true,
+            last_error: None,
+            pause: None,
+            refused_tokens: 0,
+        }
+    }
+}
+
+impl Health {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock can panic half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn answered(&self) {
+        let mut state = self.lock();
+        *state.counts.entry(ANSWERED).or_default() += 1;
+        state.healthy = true;
+        state.refused_tokens = 0;
+        state.pause = None;
+    }
+
+    pub(super) fn failed(&self, error: &Error, at: Timestamp) {
+        let mut state = self.lock();
+        *state.counts.entry(error.verdict.label()).or_default() += 1;
+        state.last_error = Some((at, error.message.clone()));
+        match error.verdict {
+            Verdict::Retry
+            | Verdict::BackOff
+            | Verdict::AccountRefused
+            | Verdict::OutOfTraffic
+            | Verdict::Malformed => state.healthy = false,
+            // The provider works and says no to one thing.
+            Verdict::NotFound
+            | Verdict::LinkBroken
+            | Verdict::SlotsFull
+            | Verdict::AlreadyDone
+            | Verdict::Infringing
+            | Verdict::Rejected
+            | Verdict::BadRequest
+            | Verdict::Disabled => state.healthy = true,
+        }
+        if is_token_refusal(error) {
+            let pause = FIRST_PAUSE
+                .saturating_mul(1 << state.refused_tokens.min(8))
+                .min(LONGEST_PAUSE);
+            state.refused_tokens = state.refused_tokens.saturating_add(1);
+            state.pause = Some(Pause {
+                until: Instant::now() + pause,
+                error: error.clone(),
+            });
+        }
+    }
+
+    /// The refusal that stands, while nobody should ask again.
+    pub(super) fn standing_refusal(&self) -> Option<Error> {
+        let state = self.lock();
+        let pause = state.pause.as_ref()?;
+        let rest = pause.until.checked_duration_since(Instant::now())?;
+        (!rest.is_zero()).then(|| Error {
+            retry_after: Some(rest),
+            ..pause.error.clone()
+        })
+    }
+
+    /// There is a new token: ask at once.
+    pub(super) fn end_pause(&self) {
+        self.lock().pause = None;
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let state = self.lock();
+        let calls = state.counts.values().sum();
+        let answered = state.counts.get(ANSWERED).copied().unwrap_or(0);
+        Report {
+            healthy: state.healthy,
+            calls,
+            failures: calls - answered,
+            last_error: state.last_error.clone(),
+        }
+    }
+
+    pub(super) fn counts(&self) -> Vec<CallCount> {
+        let state = self.lock();
+        let labels = std::iter::once(ANSWERED).chain(Verdict::ALL.map(Verdict::label));
+        labels
+            .map(|outcome| CallCount {
+                outcome,
+                calls: state.counts.get(outcome).copied().unwrap_or(0),
+            })
+            .collect()
+    }
+}
+
+/// Whether the token itself was refused, as opposed to one action.
+pub(super) fn is_token_refusal(error: &Error) -> bool {
+    error.verdict == Verdict::AccountRefused
+        && (error.http_status == Some(401) || matches!(error.code, Some(8 | 12 | 13)))
+}

@@ -1,0 +1,131 @@
+//! What a refusal for too many calls does: one cool-down for everybody, careful first calls after it, and a lower rate that grows back.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::window::Ready;
+
+/// The first cool-down when the provider names none. Clients of Real-Debrid saw its bucket refill in about 10 s.
+const FIRST_COOLDOWN: Duration = Duration::from_secs(10);
+/// The longest cool-down of our own choice; each refusal in a row doubles it up to here.
+const LONGEST_COOLDOWN: Duration = Duration::from_secs(300);
+/// The longest wait a provider may ask for and get.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// After a cool-down one call at a time feels its way, the next one after this long if there is no answer yet.
+const FEELER_SPACING: Duration = Duration::from_secs(2);
+/// A refusal multiplies the rate by this…
+const DECREASE: f64 = 0.7;
+/// …down to this share of the limit,
+const LOWEST_SHARE: f64 = 0.1;
+/// and a minute without a refusal gives back this share of the limit.
+const INCREASE_PER_MINUTE: f64 = 0.1;
+
+/// The state of back-off.
+#[derive(Debug)]
+pub(super) struct BackOff {
+    limit: f64,
+    /// The rate at `rate_since`; it grows from there.
+    rate: f64,
+    rate_since: Option<Instant>,
+    cooldown_until: Option<Instant>,
+    /// Calls granted up to this moment say nothing new when they are refused.
+    last_refusal: Option<Instant>,
+    refusals_in_a_row: u32,
+    /// After a cool-down, until an answer that is not a refusal.
+    feeling: bool,
+    last_grant: Option<Instant>,
+}
+
+impl BackOff {
+    pub(super) fn new(limit: u32) -> Self {
+        Self {
+            limit: f64::from(limit),
+            rate: f64::from(limit),
+            rate_since: None,
+            cooldown_until: None,
+            last_refusal: None,
+            refusals_in_a_row: 0,
+            feeling: false,
+            last_grant: None,
+        }
+    }
+
+    /// Calls allowed a minute at `now`: at least 1, at most the limit.
+    pub(super) fn allowed(&self, now: Instant) -> usize {
+        let grown = self.rate_since.map_or(0.0, |since| {
+            now.saturating_duration_since(since).as_secs_f64() / 60.0
+                * INCREASE_PER_MINUTE
+                * self.limit
+        });
+        (self.rate + grown).clamp(1.0, self.limit) as usize
+    }
+
+    /// When back-off lets a call go.
+    pub(super) fn ready(&self, in_flight: usize, now: Instant) -> Ready {
+        if let Some(until) = self.cooldown_until.filter(|until| *until > now) {
+            return Ready::At(until);
+        }
+        if self.feeling && in_flight > 0 {
+            let next = self.last_grant.map_or(now, |at| at + FEELER_SPACING);
+            if next > now {
+                return Ready::At(next);
+            }
+        }
+        Ready::Now
+    }
+
+    pub(super) fn granted(&mut self, now: Instant) {
+        self.last_grant = Some(now);
+    }
+
+    /// The call granted at `granted_at` was answered otherwise than by "too many".
+    pub(super) fn answered(&mut self, granted_at: Instant) {
+        if self.last_refusal.is_none_or(|at| granted_at > at) {
+            self.feeling = false;
+            self.refusals_in_a_row = 0;
+        }
+    }
+
+    /// The call granted at `granted_at` was refused, while `used` calls counted.
+    pub(super) fn refused(
+        &mut self,
+        granted_at: Instant,
+        retry_after: Option<Duration>,
+        used: usize,
+        now: Instant,
+    ) {
+        let news = self.last_refusal.is_none_or(|at| granted_at > at);
+        if news {
+            let rate = (self.allowed(now) as f64).min(used as f64) * DECREASE;
+            self.rate = rate.max(self.limit * LOWEST_SHARE).clamp(1.0, self.limit);
+            self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
+            self.last_refusal = Some(now);
+        }
+        let wait = match retry_after {
+            Some(asked) => asked.min(LONGEST_RETRY_AFTER),
+            None => FIRST_COOLDOWN
+                .saturating_mul(1 << self.refusals_in_a_row.saturating_sub(1).min(8))
+                .min(LONGEST_COOLDOWN),
+        };
+        if news || retry_after.is_some() {
+            self.cool_down_until(now + wait);
+        }
+    }
+
+    /// Nobody calls before `until`, nor before a later end that was set already.
+    pub(super) fn cool_down_until(&mut self, until: Instant) {
+        let until = self.cooldown_until.map_or(until, |old| old.max(until));
+        self.cooldown_until = Some(until);
+        self.rate_since = Some(until);
+        self.feeling = true;
+    }
+
+    pub(super) fn cooldown_end(&self, now: Instant) -> Option<Instant> {
+        self.cooldown_until.filter(|until| *until > now)
+    }
+
+    pub(super) fn last_refusal(&self) -> Option<Instant> {
+        self.last_refusal
+    }
+}

@@ -1,0 +1,211 @@
+//! Remembers the calls of the last minute in a file, so that an engine that was killed and started again keeps to the limit.
+//!
+//! A ring of 64-bit little-endian numbers after an 8-byte magic and one number for the end of a cool-down. A slot holds the Unix time
+//! in milliseconds at which a call was answered, with [`IN_FLIGHT`] set while it has not been; 0 is free. Each change is one write of
+//! 8 bytes into the page cache, which outlives the process; nothing is synced, as a machine takes longer to boot than is worth it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+const MAGIC: &[u8; 8] = b"dfscall1";
+const SLOT_BYTES: u64 = 8;
+const COOLDOWN_AT: u64 = 8;
+const SLOTS_AT: u64 = 16;
+const IN_FLIGHT: u64 = 1 << 63;
+
+/// An answered call is of no interest after this long.
+const KEEP_ANSWERED_MS: u64 = 61_000;
+/// A call that began longer ago than this cannot have been on its way when the process ended.
+const KEEP_IN_FLIGHT_MS: u64 = 300_000;
+
+/// What a file said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Remembered {
+    /// Unix milliseconds, none in the future, at or before which calls reached the provider.
+    pub(super) calls: Vec<u64>,
+    /// Unix milliseconds of the end of the cool-down, 0 for none.
+    pub(super) cooldown_until: u64,
+}
+
+/// The open file. A write that fails is reported once and otherwise ignored: calls go on.
+#[derive(Debug)]
+pub(super) struct CallLog {
+    file: File,
+    slots: u64,
+    next: u64,
+    failed: bool,
+}
+
+impl CallLog {
+    /// Opens or makes the file at `path` with room for `slots` calls, and tells what it held that still counts at `now_ms`. A file
+    /// that is not ours is an error; a cut-off or empty one is begun anew.
+    pub(super) fn open(path: &Path, slots: u64, now_ms: u64) -> io::Result<(Self, Remembered)> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        let mut bytes = Vec::new();
+        // A ring of another size is read whole and then begun anew; 1 MiB is far beyond any.
+        file.by_ref().take(1 << 20).read_to_end(&mut bytes)?;
+        if bytes.len() >= MAGIC.len() && !bytes.starts_with(MAGIC) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file is not a call log; name another one",
+            ));
+        }
+        let remembered = parse(&bytes, now_ms);
+        let mut fresh = Vec::with_capacity((SLOTS_AT + slots * SLOT_BYTES) as usize);
+        fresh.extend_from_slice(MAGIC);
+        fresh.extend_from_slice(&remembered.cooldown_until.to_le_bytes());
+        for at in &remembered.calls {
+            fresh.extend_from_slice(&at.to_le_bytes());
+        }
+        let kept = remembered.calls.len() as u64;
+        let slots = slots.max(kept.saturating_mul(2));
+        fresh.resize((SLOTS_AT + slots * SLOT_BYTES) as usize, 0);
+        file.write_all_at(&fresh, 0)?;
+        file.set_len(fresh.len() as u64)?;
+        let log = Self {
+            file,
+            slots,
+            next: kept % slots.max(1),
+            failed: false,
+        };
+        Ok((log, remembered))
+    }
+
+    /// A call begins at `unix_ms`; gives its slot.
+    pub(super) fn begin(&mut self, unix_ms: u64) -> u64 {
+        let slot = self.next;
+        self.next = (self.next + 1) % self.slots.max(1);
+        self.put(slot, unix_ms | IN_FLIGHT);
+        slot
+    }
+
+    /// The call of `slot` was answered at `unix_ms`.
+    pub(super) fn end(&mut self, slot: u64, unix_ms: u64) {
+        self.put(slot, unix_ms & !IN_FLIGHT);
+    }
+
+    /// The call of `slot` was not made.
+    pub(super) fn forget(&mut self, slot: u64) {
+        self.put(slot, 0);
+    }
+
+    /// Nobody calls before `unix_ms`.
+    pub(super) fn cool_down(&mut self, unix_ms: u64) {
+        self.write(COOLDOWN_AT, unix_ms);
+    }
+
+    fn put(&mut self, slot: u64, value: u64) {
+        self.write(SLOTS_AT + slot * SLOT_BYTES, value);
+    }
+
+    fn write(&mut self, offset: u64, value: u64) {
+        if let Err(error) = self.file.write_all_at(&value.to_le_bytes(), offset)
+            && !std::mem::replace(&mut self.failed, true)
+        {
+            tracing::warn!(%error, "the call log cannot be written; a restart may forget calls");
+        }
+    }
+}
+
+fn parse(bytes: &[u8], now_ms: u64) -> Remembered {
+    let mut numbers = bytes
+        .get(MAGIC.len()..)
+        .unwrap_or_default()
+        .chunks_exact(SLOT_BYTES as usize)
+        .map(|chunk| {
+            let mut number = [0; SLOT_BYTES as usize];
+            number.copy_from_slice(chunk);
+            u64::from_le_bytes(number)
+        });
+    let cooldown_until = numbers.next().unwrap_or(0);
+    let calls = numbers
+        .filter(|number| *number != 0)
+        .filter_map(|number| {
+            let in_flight = number & IN_FLIGHT != 0;
+            // A clock that was set back makes times of the future; they count as of now.
+            let at = (number & !IN_FLIGHT).min(now_ms);
+            let age = now_ms - at;
+            match in_flight {
+                // It reached the provider at some time before the process ended, which was before now.
+                true => (age <= KEEP_IN_FLIGHT_MS).then_some(now_ms),
+                false => (age <= KEEP_ANSWERED_MS).then_some(at),
+            }
+        })
+        .collect();
+    Remembered {
+        calls,
+        cooldown_until,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    #[test]
+    fn remembers_over_an_end_without_a_goodbye() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rd.calls");
+        let (mut log, remembered) = CallLog::open(&path, 8, NOW).unwrap();
+        assert_eq!(remembered, Remembered::default());
+        let first = log.begin(NOW);
+        let second = log.begin(NOW + 1);
+        log.begin(NOW + 2);
+        log.end(first, NOW + 100);
+        log.forget(second);
+        log.cool_down(NOW + 30_000);
+        drop(log);
+        let (mut log, remembered) = CallLog::open(&path, 8, NOW + 5_000).unwrap();
+        assert_eq!(remembered.calls, [NOW + 100, NOW + 5_000]);
+        assert_eq!(remembered.cooldown_until, NOW + 30_000);
+        log.begin(NOW + 5_001);
+        drop(log);
+        let (_, remembered) = CallLog::open(&path, 8, NOW + 62_000).unwrap();
+        assert_eq!(remembered.calls, [NOW + 5_000, NOW + 62_000]);
+    }
+
+    #[test]
+    fn a_clock_set_back_costs_a_minute_at_most() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rd.calls");
+        let (mut log, _) = CallLog::open(&path, 8, NOW).unwrap();
+        let slot = log.begin(NOW);
+        log.end(slot, NOW);
+        drop(log);
+        let (_, remembered) = CallLog::open(&path, 8, NOW - 86_400_000).unwrap();
+        assert_eq!(remembered.calls, [NOW - 86_400_000]);
+    }
+
+    #[test]
+    fn leaves_the_files_of_others_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notes.txt");
+        std::fs::write(&path, "something of somebody").unwrap();
+        assert!(CallLog::open(&path, 8, NOW).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"something of somebody");
+    }
+
+    #[test]
+    fn a_cut_off_file_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rd.calls");
+        for length in 0..32 {
+            let (mut log, _) = CallLog::open(&path, 2, NOW).unwrap();
+            log.begin(NOW);
+            drop(log);
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            file.set_len(length).unwrap();
+            let (_, remembered) = CallLog::open(&path, 2, NOW).unwrap();
+            assert!(remembered.calls.len() <= 2, "{length}: {remembered:?}");
+        }
+    }
+}
