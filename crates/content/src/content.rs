@@ -1,0 +1,214 @@
+//! What the rest of the program calls.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use debridfs_provider::{LinkStore, Provider, Source};
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use crate::budget::Budget;
+use crate::config::ContentConfig;
+use crate::error::ContentError;
+use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
+use crate::hosts::Hosts;
+use crate::links::Links;
+use crate::reader::{Context, Reader};
+use crate::stats::{ContentStats, Counters};
+
+/// How often idle readers are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+/// When memory is short, readers that did nothing for so long lose theirs, and no sooner than this after the last time.
+const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(1);
+const PRESSURE_INTERVAL: Duration = Duration::from_millis(100);
+/// Places of a file that are kept for one handle: where it plays, and the head or tail it looked at.
+const CURSORS_PER_HANDLE: usize = 2;
+/// Readers without a handle may be many.
+const CURSORS_WITHOUT_HANDLE: usize = 8;
+
+/// Reads files of debrid accounts.
+pub struct Content {
+    context: Arc<Context>,
+    readers: Arc<Readers>,
+}
+
+/// Readers by handle and file. A handle is only a hint: after a restart it may come back, for the same file or another.
+#[derive(Default)]
+struct Readers {
+    map: RwLock<BTreeMap<(u64, u64), Arc<Reader>>>,
+}
+
+impl Content {
+    /// Content of files held by `providers`, with their links kept in `links`; fetches on `runtime`.
+    pub fn new(
+        config: ContentConfig,
+        providers: Vec<Arc<dyn Provider>>,
+        links: Arc<dyn LinkStore>,
+        runtime: Handle,
+    ) -> Arc<Self> {
+        let counters = Arc::new(Counters::default());
+        let context = Arc::new(Context {
+            links: Links::new(providers, links, runtime.clone(), counters.clone()),
+            hosts: Hosts::default(),
+            budget: Budget::new(config.memory.0),
+            counters,
+            runtime: runtime.clone(),
+            memory_wanted: Arc::new(Notify::new()),
+            config,
+        });
+        let readers = Arc::new(Readers::default());
+        runtime.spawn(sweep(
+            Arc::downgrade(&readers),
+            Arc::downgrade(&context),
+            context.memory_wanted.clone(),
+        ));
+        Arc::new(Self { context, readers })
+    }
+
+    /// The bytes of `request`, if all of them are in memory. Never waits, so a transport thread may call it.
+    pub fn try_read(&self, file: &FileRef, request: &ReadRequest) -> Option<ReadOut> {
+        let range = file.range(request);
+        if range.is_empty() {
+            return Some(Vec::new());
+        }
+        self.readers.get(file, request.handle)?.try_read(&range)
+    }
+
+    /// The bytes of `request`, before its deadline, which counts from this call. Dropping the future gives the read up.
+    ///
+    /// # Errors
+    /// [`ContentError`] when the deadline passed, whatever was tried until then, or when too much was asked.
+    pub fn read(
+        &self,
+        file: &FileRef,
+        request: &ReadRequest,
+    ) -> BoxFuture<'static, Result<ReadOut, ContentError>> {
+        if request.size > MAX_READ {
+            let size = request.size;
+            return Box::pin(async move { Err(ContentError::TooLarge(size)) });
+        }
+        let range = file.range(request);
+        if range.is_empty() {
+            return Box::pin(async { Ok(Vec::new()) });
+        }
+        let deadline = Instant::now() + request.deadline;
+        let reader = self.readers.open(&self.context, file, request.handle);
+        Box::pin(reader.read(file.clone(), range, deadline))
+    }
+
+    /// Gives back the memory and connections of `handle`; reads of it that are under way end as they would.
+    pub fn release(&self, handle: u64) {
+        if handle != 0 {
+            self.readers.release(handle);
+        }
+    }
+
+    /// Counters and what is held now.
+    pub fn stats(&self) -> ContentStats {
+        ContentStats {
+            readers: self.readers.read().len(),
+            windows: self.context.budget.windows(),
+            bytes_reserved: self.context.budget.used(),
+            bytes_limit: self.context.budget.limit(),
+            ..self.context.counters.snapshot()
+        }
+    }
+
+    /// How old the direct link of `source` is, if it was needed since the start.
+    pub fn link_age(&self, source: &Source) -> Option<Duration> {
+        self.context.links.age(source)
+    }
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        for reader in self.readers.read().values() {
+            reader.close();
+        }
+    }
+}
+
+impl Readers {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<(u64, u64), Arc<Reader>>> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<(u64, u64), Arc<Reader>>> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, file: &FileRef, handle: u64) -> Option<Arc<Reader>> {
+        self.read().get(&(handle, file.id)).cloned()
+    }
+
+    fn open(&self, context: &Arc<Context>, file: &FileRef, handle: u64) -> Arc<Reader> {
+        if let Some(reader) = self.get(file, handle) {
+            return reader;
+        }
+        let spare_cursors = match handle {
+            0 => CURSORS_WITHOUT_HANDLE,
+            _ => CURSORS_PER_HANDLE,
+        };
+        self.write()
+            .entry((handle, file.id))
+            .or_insert_with(|| Reader::new(context.clone(), file.clone(), spare_cursors))
+            .clone()
+    }
+
+    fn release(&self, handle: u64) {
+        let mut map = self.write();
+        let keys: Vec<_> = map
+            .range((handle, 0)..=(handle, u64::MAX))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in keys {
+            if let Some(reader) = map.remove(&key) {
+                reader.close();
+            }
+        }
+    }
+
+    /// Removes readers that did nothing for `idle`, those idle longest first, as long as `more` says so.
+    fn remove_idle(&self, idle: Duration, more: impl Fn() -> bool) {
+        let now = Instant::now();
+        let mut found: Vec<_> = self
+            .read()
+            .iter()
+            .filter_map(|(key, reader)| Some((reader.idle_since()?, *key)))
+            .filter(|(since, _)| now.duration_since(*since) >= idle)
+            .collect();
+        found.sort_unstable();
+        for (_, key) in found {
+            if !more() {
+                return;
+            }
+            if let Some(reader) = self.write().remove(&key) {
+                reader.close();
+            }
+        }
+    }
+}
+
+/// Takes memory back from readers that do nothing: after a while, or soon when others need it.
+async fn sweep(readers: Weak<Readers>, context: Weak<Context>, memory_wanted: Arc<Notify>) {
+    loop {
+        let pressure = tokio::select! {
+            () = sleep(SWEEP) => false,
+            () = memory_wanted.notified() => true,
+        };
+        let (Some(readers), Some(context)) = (readers.upgrade(), context.upgrade()) else {
+            return;
+        };
+        readers.remove_idle(context.config.idle_memory(), || true);
+        if pressure {
+            let budget = &context.budget;
+            let enough = budget.limit() / 4 * 3;
+            readers.remove_idle(IDLE_UNDER_PRESSURE, || budget.used() > enough);
+            drop((readers, context));
+            sleep(PRESSURE_INTERVAL).await;
+        }
+    }
+}

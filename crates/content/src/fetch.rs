@@ -1,0 +1,195 @@
+//! One ranged GET: its way through redirects, its check, and the time each part of it may take.
+
+use std::error::Error as _;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use debridfs_provider::{CdnPermit, Priority};
+use futures_util::FutureExt as _;
+use http::header::{ACCEPT_ENCODING, LOCATION, RANGE};
+use reqwest::{Response, Url};
+use tokio::time::timeout;
+
+use crate::answer;
+use crate::error::{Blame, Cause};
+use crate::hosts::{Host, Pass};
+use crate::links::Lease;
+use crate::reader::Context;
+use crate::stats::{Gauge, add};
+
+/// Redirects followed before the link counts as broken.
+const MOST_REDIRECTS: usize = 4;
+
+/// A checked answer whose body is under way. Dropping it closes the connection unless the body is complete.
+pub(crate) struct Body {
+    response: Response,
+    at: u64,
+    end: u64,
+    pass: Pass,
+    _permit: CdnPermit,
+    _open: Gauge,
+}
+
+/// What to ask for.
+pub(crate) struct Request<'a> {
+    pub(crate) range: &'a Range<u64>,
+    /// Size of the whole file.
+    pub(crate) size: u64,
+    /// How long the answer may take to begin.
+    pub(crate) first_byte: Duration,
+    /// Whether the bytes are elsewhere as well: then a host that asked for a long pause is not waited for.
+    pub(crate) other_sources: bool,
+}
+
+/// Sends `request`. `None`: when the connection was to be had, `wanted` said that nobody needs it any more.
+pub(crate) async fn open(
+    context: &Context,
+    lease: &Lease,
+    request: &Request<'_>,
+    wanted: impl Fn() -> bool,
+) -> Result<Option<Body>, Cause> {
+    let &Request {
+        range,
+        size,
+        first_byte,
+        other_sources,
+    } = request;
+    let unusable = || Cause::WrongAnswer("an unusable address".to_owned());
+    let mut url = Url::parse(&lease.link.url).map_err(|_| unusable())?;
+    for _ in 0..=MOST_REDIRECTS {
+        let host = url.host_str().ok_or_else(unusable)?.to_owned();
+        if other_sources && let Some(cause) = context.hosts.get(&host).long_refusal() {
+            return Err(cause);
+        }
+        let (mut pass, permit) = connect(context, lease, &host).await;
+        if !wanted() {
+            return Ok(None);
+        }
+        let open = Gauge::new(&context.counters, |counters| &counters.open_connections);
+        add(&context.counters.requests, 1);
+        let request = lease
+            .provider
+            .cdn()
+            .get(url.clone())
+            .header(RANGE, format!("bytes={}-{}", range.start, range.end - 1))
+            .header(ACCEPT_ENCODING, "identity");
+        let response = match timeout(first_byte, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(describe(&error, first_byte)),
+            Err(_) => return Err(Cause::FirstByte(first_byte)),
+        };
+        if response.status().is_redirection() {
+            url = redirected(&url, &response)?;
+            continue;
+        }
+        if let Err(cause) = answer::check(response.status(), response.headers(), range, size) {
+            if cause.blame() == Blame::Host {
+                pass.refused(&cause);
+            }
+            return Err(cause);
+        }
+        pass.succeeded();
+        return Ok(Some(Body {
+            response,
+            at: range.start,
+            end: range.end,
+            pass,
+            _permit: permit,
+            _open: open,
+        }));
+    }
+    Err(Cause::WrongAnswer("too many redirects".to_owned()))
+}
+
+/// Waits for leave to ask `host`: ours, which knows what it refused, then the provider's.
+async fn connect(context: &Context, lease: &Lease, host: &str) -> (Pass, CdnPermit) {
+    let gate = context.hosts.get(host);
+    let mut both = pin!(async {
+        let pass = gate.enter().await;
+        let permit = lease.provider.cdn_permit(host, Priority::Playback).await;
+        (pass, permit)
+    });
+    if let Some(at_once) = both.as_mut().now_or_never() {
+        return at_once;
+    }
+    let _waiting = gate.wait();
+    let _counted = Gauge::new(&context.counters, |counters| {
+        &counters.waiting_for_connection
+    });
+    both.await
+}
+
+fn redirected(from: &Url, response: &Response) -> Result<Url, Cause> {
+    let wrong = |why: &str| Cause::WrongAnswer(format!("a redirect {why}"));
+    let target = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| from.join(value).ok())
+        .ok_or_else(|| wrong("to nowhere"))?;
+    match (from.scheme(), target.scheme()) {
+        (_, "https") | ("http", "http") => Ok(target),
+        _ => Err(wrong("to an insecure address")),
+    }
+}
+
+/// The error in words, without the URL, which is as good as a password.
+fn describe(error: &reqwest::Error, first_byte: Duration) -> Cause {
+    if error.is_timeout() && !error.is_connect() {
+        return Cause::FirstByte(first_byte);
+    }
+    let mut root = error.source();
+    while let Some(next) = root.and_then(|inner| inner.source()) {
+        root = Some(next);
+    }
+    let words = root.map_or_else(|| "request failed".to_owned(), ToString::to_string);
+    if error.is_connect() {
+        let host = error.url().and_then(Url::host_str).unwrap_or("the CDN");
+        Cause::Connect(format!("{host}: {words}"))
+    } else {
+        Cause::Transport(words)
+    }
+}
+
+impl Body {
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        self.pass.host()
+    }
+
+    /// Whether the whole range came.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.at == self.end
+    }
+
+    /// The next bytes; `None` when the range is complete. A body that is too short, too long or stands still is an error.
+    pub(crate) async fn next(
+        &mut self,
+        context: &Context,
+        stall: Duration,
+    ) -> Result<Option<Bytes>, Cause> {
+        if self.at == self.end {
+            // Lets the client see the end of a chunked body, so that the connection can be used again.
+            let _ = self.response.chunk().now_or_never();
+            return Ok(None);
+        }
+        let bytes = match timeout(stall, self.response.chunk()).await {
+            Ok(Ok(Some(bytes))) => bytes,
+            Ok(Ok(None)) => return Err(Cause::Transport("the body is too short".to_owned())),
+            Ok(Err(error)) => return Err(describe(&error, stall)),
+            Err(_) => {
+                context.counters.stalls.fetch_add(1, Ordering::Relaxed);
+                return Err(Cause::Stalled(stall));
+            }
+        };
+        if bytes.len() as u64 > self.end - self.at {
+            return Err(Cause::WrongAnswer("the body is too long".to_owned()));
+        }
+        self.at += bytes.len() as u64;
+        add(&context.counters.bytes_fetched, bytes.len() as u64);
+        Ok(Some(bytes))
+    }
+}

@@ -1,0 +1,355 @@
+//! When a CDN host may be asked: a back-off that all readers share, and the number of transfers it was seen to allow.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::Cause;
+
+/// First pause after a refusal; doubled up to [`LONGEST_BACK_OFF`], so that reading goes on within a second of the host's recovery.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
+const LONGEST_BACK_OFF: Duration = Duration::from_millis(700);
+/// A longer `Retry-After` is cut: the host may be well again, and one request every so often hurts nobody.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// How long a learnt number of transfers stands before one more is tried.
+const LIMIT_STEP: Duration = Duration::from_secs(3);
+
+/// All hosts met so far.
+#[derive(Default)]
+pub(crate) struct Hosts {
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+}
+
+/// One CDN host.
+#[derive(Default)]
+pub(crate) struct Host {
+    state: Mutex<State>,
+    /// Fetches that wait for this host.
+    waiting: AtomicUsize,
+    /// Asks one fetch that has enough for now to give its connection up.
+    wanted: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Those who wait, in order; only the first may be admitted.
+    queue: VecDeque<Arc<Notify>>,
+    /// Passes given out.
+    passes: usize,
+    /// Passes whose request was answered with data.
+    transfers: usize,
+    /// Transfers that the host was seen to allow, and when that was changed last.
+    limit: Option<(usize, Instant)>,
+    /// Not to be asked before this, and the refusal that said so.
+    blocked: Option<(Instant, Cause)>,
+    /// Refusals in a row; while there are any, one request at a time tries.
+    refusals: u32,
+    trying: bool,
+    last_success: Option<Instant>,
+}
+
+/// Leave to send one request; given back when dropped.
+pub(crate) struct Pass {
+    host: Arc<Host>,
+    trying: bool,
+    transfer: bool,
+}
+
+/// Counts its fetch among those who wait for the host.
+pub(crate) struct Waiting {
+    host: Arc<Host>,
+}
+
+impl Hosts {
+    pub(crate) fn get(&self, name: &str) -> Arc<Host> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        match hosts.get(name) {
+            Some(host) => host.clone(),
+            None => hosts.entry(name.to_owned()).or_default().clone(),
+        }
+    }
+}
+
+impl Host {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The refusal that keeps everybody from this host now, if it asked for a long pause.
+    pub(crate) fn long_refusal(&self) -> Option<Cause> {
+        let state = self.lock();
+        let (until, cause) = state.blocked.as_ref()?;
+        (*until > Instant::now() && cause.is_long_refusal()).then(|| cause.clone())
+    }
+
+    /// Whether others wait for a connection to this host.
+    pub(crate) fn contended(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Resolves when somebody waits for a connection to this host.
+    pub(crate) async fn connection_wanted(&self) {
+        loop {
+            self.wanted.notified().await;
+            if self.contended() {
+                return;
+            }
+        }
+    }
+
+    /// Counts the caller among those who wait, until the result is dropped.
+    pub(crate) fn wait(self: &Arc<Self>) -> Waiting {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.wanted.notify_one();
+        Waiting { host: self.clone() }
+    }
+
+    /// Waits until the host may be asked, in the order of arrival.
+    pub(crate) async fn enter(self: &Arc<Self>) -> Pass {
+        let ticket = Ticket::take(self);
+        loop {
+            let again_at = {
+                let mut state = self.lock();
+                match state.admit(&ticket.turn) {
+                    Admission::Now { trying } => {
+                        state.passes += 1;
+                        state.trying |= trying;
+                        return Pass {
+                            host: self.clone(),
+                            trying,
+                            transfer: false,
+                        };
+                    }
+                    Admission::At(instant) => Some(instant),
+                    Admission::InTurn => None,
+                }
+            };
+            match again_at {
+                None => ticket.turn.notified().await,
+                Some(instant) => tokio::select! {
+                    () = ticket.turn.notified() => {}
+                    () = sleep_until(instant) => {}
+                },
+            }
+        }
+    }
+}
+
+enum Admission {
+    Now { trying: bool },
+    At(Instant),
+    InTurn,
+}
+
+impl State {
+    fn admit(&mut self, turn: &Arc<Notify>) -> Admission {
+        if !self
+            .queue
+            .front()
+            .is_some_and(|first| Arc::ptr_eq(first, turn))
+        {
+            return Admission::InTurn;
+        }
+        let now = Instant::now();
+        if let Some((until, _)) = &self.blocked
+            && *until > now
+        {
+            return Admission::At(*until);
+        }
+        if self.refusals > 0 && self.trying {
+            return Admission::InTurn;
+        }
+        if let Some((limit, since)) = self.limit {
+            let next_step = since + LIMIT_STEP;
+            if now >= next_step {
+                self.limit = Some((limit + 1, now));
+            } else if self.passes >= limit {
+                return Admission::At(next_step);
+            }
+        }
+        Admission::Now {
+            trying: self.refusals > 0,
+        }
+    }
+
+    fn wake_first(&self) {
+        if let Some(first) = self.queue.front() {
+            first.notify_one();
+        }
+    }
+}
+
+/// A place in the queue; left when dropped.
+struct Ticket {
+    host: Arc<Host>,
+    turn: Arc<Notify>,
+}
+
+impl Ticket {
+    fn take(host: &Arc<Host>) -> Self {
+        let turn = Arc::new(Notify::new());
+        host.lock().queue.push_back(turn.clone());
+        Self {
+            host: host.clone(),
+            turn,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.host.lock();
+        state.queue.retain(|turn| !Arc::ptr_eq(turn, &self.turn));
+        state.wake_first();
+    }
+}
+
+impl Pass {
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// The host answered with data.
+    pub(crate) fn succeeded(&mut self) {
+        let mut state = self.host.lock();
+        if !std::mem::replace(&mut self.transfer, true) {
+            state.transfers += 1;
+        }
+        state.refusals = 0;
+        state.blocked = None;
+        state.last_success = Some(Instant::now());
+        if std::mem::replace(&mut self.trying, false) {
+            state.trying = false;
+        }
+        state.wake_first();
+    }
+
+    /// The host refused. When it serves others at the same time it wants fewer transfers (429), or only this file is
+    /// not well; otherwise nobody asks for a while.
+    pub(crate) fn refused(&self, cause: &Cause) {
+        let Cause::Status {
+            status,
+            retry_after,
+            ..
+        } = cause
+        else {
+            return;
+        };
+        let mut state = self.host.lock();
+        let now = Instant::now();
+        if *status == 429 && state.transfers > 0 {
+            state.limit = Some((state.transfers, now));
+        }
+        let well = state
+            .last_success
+            .is_some_and(|last| now.duration_since(last) < LONGEST_BACK_OFF);
+        if retry_after.is_none() && (well || state.transfers > 0) {
+            return;
+        }
+        state.refusals += 1;
+        let pause = match retry_after {
+            Some(wish) => (*wish).clamp(FIRST_BACK_OFF, LONGEST_RETRY_AFTER),
+            None => (FIRST_BACK_OFF * (1 << (state.refusals - 1).min(4))).min(LONGEST_BACK_OFF),
+        };
+        let until = now + pause;
+        if state
+            .blocked
+            .as_ref()
+            .is_none_or(|(known, _)| *known < until)
+        {
+            state.blocked = Some((until, cause.clone()));
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.host.lock();
+        state.passes -= 1;
+        if self.transfer {
+            state.transfers -= 1;
+        }
+        if self.trying {
+            state.trying = false;
+        }
+        state.wake_first();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.host.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, retry_after: Option<Duration>) -> Cause {
+        Cause::Status {
+            status,
+            x_error: None,
+            retry_after,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_holds_everybody_back_and_one_tries_first() {
+        let hosts = Hosts::default();
+        let host = hosts.get("cdn");
+        let pass = host.enter().await;
+        pass.refused(&refusal(503, Some(Duration::from_secs(3))));
+        drop(pass);
+        let begun = Instant::now();
+        let first = host.enter().await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(3));
+        // While the first one tries, the second waits for its outcome.
+        let other = {
+            let host = host.clone();
+            tokio::spawn(async move { host.enter().await })
+        };
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!other.is_finished());
+        let mut first = first;
+        first.succeeded();
+        other.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_number_of_transfers_is_learnt_from_429() {
+        let hosts = Hosts::default();
+        let host = hosts.get("cdn");
+        let mut transfers = Vec::new();
+        for _ in 0..4 {
+            let mut pass = host.enter().await;
+            pass.succeeded();
+            transfers.push(pass);
+        }
+        let refused = host.enter().await;
+        refused.refused(&refusal(429, None));
+        drop(refused);
+        let fifth = {
+            let host = host.clone();
+            tokio::spawn(async move { host.enter().await })
+        };
+        tokio::time::sleep(LIMIT_STEP / 2).await;
+        assert!(!fifth.is_finished());
+        transfers.pop();
+        fifth.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_sick_file_does_not_stop_the_host() {
+        let hosts = Hosts::default();
+        let host = hosts.get("cdn");
+        let mut well = host.enter().await;
+        well.succeeded();
+        host.enter().await.refused(&refusal(503, None));
+        assert_eq!(host.lock().blocked, None);
+    }
+}

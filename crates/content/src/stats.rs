@@ -1,0 +1,110 @@
+//! Counters for metrics and `status`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+/// What the reader did since the start, and holds now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ContentStats {
+    /// Bytes taken from CDNs.
+    pub bytes_fetched: u64,
+    /// Bytes handed to readers.
+    pub bytes_served: u64,
+    /// Ranged requests sent.
+    pub requests: u64,
+    /// Attempts that failed and were, or may have been, made again.
+    pub retries: u64,
+    /// Answers refused because they were not the asked part of the file.
+    pub wrong_answers: u64,
+    /// Connections given up because nothing came.
+    pub stalls: u64,
+    /// Direct links asked of providers.
+    pub link_resolutions: u64,
+    /// Direct links taken from the store.
+    pub links_loaded: u64,
+    /// Direct links dropped because they were refused.
+    pub links_refused: u64,
+    /// Reads that failed.
+    pub reads_failed: u64,
+    /// Readers known now.
+    pub readers: usize,
+    /// Windows held now.
+    pub windows: usize,
+    /// Bytes that windows hold or may fill now.
+    pub bytes_reserved: u64,
+    /// Limit of `bytes_reserved`.
+    pub bytes_limit: u64,
+    /// Connections with a body under way now.
+    pub open_connections: usize,
+    /// Fetches that wait for leave to connect now.
+    pub waiting_for_connection: usize,
+}
+
+/// The counters behind [`ContentStats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) bytes_fetched: AtomicU64,
+    pub(crate) bytes_served: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) wrong_answers: AtomicU64,
+    pub(crate) stalls: AtomicU64,
+    pub(crate) link_resolutions: AtomicU64,
+    pub(crate) links_loaded: AtomicU64,
+    pub(crate) links_refused: AtomicU64,
+    pub(crate) reads_failed: AtomicU64,
+    pub(crate) open_connections: AtomicUsize,
+    pub(crate) waiting_for_connection: AtomicUsize,
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &AtomicU64, amount: u64) {
+    counter.fetch_add(amount, Ordering::Relaxed);
+}
+
+/// Counts one thing as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    counters: Arc<Counters>,
+    which: fn(&Counters) -> &AtomicUsize,
+}
+
+impl Gauge {
+    pub(crate) fn new(counters: &Arc<Counters>, which: fn(&Counters) -> &AtomicUsize) -> Self {
+        which(counters).fetch_add(1, Ordering::Relaxed);
+        Self {
+            counters: counters.clone(),
+            which,
+        }
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        (self.which)(&self.counters).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Counters {
+    /// The counters' part of the statistics.
+    pub(crate) fn snapshot(&self) -> ContentStats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ContentStats {
+            bytes_fetched: load(&self.bytes_fetched),
+            bytes_served: load(&self.bytes_served),
+            requests: load(&self.requests),
+            retries: load(&self.retries),
+            wrong_answers: load(&self.wrong_answers),
+            stalls: load(&self.stalls),
+            link_resolutions: load(&self.link_resolutions),
+            links_loaded: load(&self.links_loaded),
+            links_refused: load(&self.links_refused),
+            reads_failed: load(&self.reads_failed),
+            open_connections: self.open_connections.load(Ordering::Relaxed),
+            waiting_for_connection: self.waiting_for_connection.load(Ordering::Relaxed),
+            ..ContentStats::default()
+        }
+    }
+}
