@@ -18,11 +18,11 @@ pub use contents::{LATE_LINKS, REMOVED_SHOWN};
 pub use filters::{
     Age, Bytes, Conditions, FilterError, Filters, FolderConfig, InvalidQuantity, Verdict,
 };
-pub use ids::{IdOverride, IdTable, is_file};
+pub use ids::{FIRST as FIRST_ID, IdOverride, IdTable, is_file};
 pub use library::{
     BadReason, Contents, Entry, File, Library, NodeId, Place, Release, ReleaseTree, View,
 };
-pub use names::legal as legal_name;
+pub use names::{LONGEST as LONGEST_NAME, legal as legal_name};
 pub use naming::FolderNaming;
 pub use record::{TorrentDetail, TorrentRecord};
 pub use views::{

@@ -3,10 +3,19 @@
 //! Nothing here blocks: an operation is answered at once ([`Answer::Now`]) or handed back as a future ([`Answer::Later`]).
 #![forbid(unsafe_code)]
 
+mod errors;
 mod operations;
+mod snapshot;
+mod sources;
+mod style;
+mod tree;
+mod xattrs;
 
 pub use debridfs_catalogue::NodeId;
 pub use operations::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
     Vfs,
 };
+pub use sources::{Demand, FileReader};
+pub use style::{Layout, TreeConfig};
+pub use tree::{CONTENTS_DEADLINE, Tree};

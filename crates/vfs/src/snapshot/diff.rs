@@ -1,0 +1,158 @@
+//! What a kernel that knows one snapshot has to be told to know the next.
+//!
+//! Names that are new need no word: fronts do not let the kernel remember that a name is missing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use debridfs_catalogue::{Contents, NodeId};
+
+use super::{Dir, Node, Snapshot, ViewIndex};
+use crate::Change;
+
+impl Snapshot {
+    /// What changed from `self` to `new`: names that are gone or stand for another node, and nodes whose listing or attributes differ. In a fixed order,
+    /// nothing twice.
+    pub(crate) fn changes_to(&self, new: &Self) -> Vec<Change> {
+        let mut changes = Collector {
+            old: self,
+            new,
+            names: Vec::new(),
+            nodes: BTreeSet::new(),
+        };
+        let mut root_changed = self.attr(Node::Root) != new.attr(Node::Root);
+        for view in &self.views {
+            match new.view_named(&view.view.name) {
+                Some(now) if now.view.id == view.view.id => changes.view(view, now),
+                _ => {
+                    changes.gone(NodeId::ROOT, &view.view.name);
+                    root_changed = true;
+                }
+            }
+        }
+        root_changed |= new
+            .views
+            .iter()
+            .any(|view| self.view_named(&view.view.name).is_none());
+        if root_changed {
+            changes.nodes.insert(NodeId::ROOT);
+        }
+        let names = changes.names.into_iter();
+        let names = names.map(|(parent, name)| Change::Entry { parent, name });
+        names
+            .chain(changes.nodes.into_iter().map(Change::Node))
+            .collect()
+    }
+}
+
+struct Collector<'a> {
+    old: &'a Snapshot,
+    new: &'a Snapshot,
+    names: Vec<(NodeId, String)>,
+    nodes: BTreeSet<NodeId>,
+}
+
+impl Collector<'_> {
+    fn gone(&mut self, parent: NodeId, name: &str) {
+        self.names.push((parent, name.to_owned()));
+    }
+
+    fn view(&mut self, old: &ViewIndex, new: &ViewIndex) {
+        let mut changed = self.old.library.listed != self.new.library.listed
+            || self.old.attr(Node::View(old)) != self.new.attr(Node::View(new));
+        if !std::ptr::eq(old, new) {
+            let (before, after) = (&old.view.entries, &new.view.entries);
+            let (mut i, mut j) = (0, 0);
+            while i < before.len() || j < after.len() {
+                let order = match (before.get(i), after.get(j)) {
+                    (Some(was), Some(is)) => was.name.cmp(&is.name),
+                    (Some(_), None) => std::cmp::Ordering::Less,
+                    (None, _) => std::cmp::Ordering::Greater,
+                };
+                if order.is_eq() && before[i].dir_ids[0] == after[j].dir_ids[0] {
+                    if !Arc::ptr_eq(&before[i].release, &after[j].release) {
+                        self.release(old.dir(i), new.dir(j));
+                    }
+                } else {
+                    changed = true;
+                    if order.is_le() {
+                        self.gone(old.view.id, &before[i].name);
+                    }
+                }
+                i += usize::from(order.is_le());
+                j += usize::from(order.is_ge());
+            }
+        }
+        if changed {
+            self.nodes.insert(new.view.id);
+        }
+    }
+
+    /// The directories and files of one release in one view.
+    fn release(&mut self, old: Dir<'_>, new: Dir<'_>) {
+        let same_tree = match (&old.release().contents, &new.release().contents) {
+            (Contents::Known(old), Contents::Known(new)) => Arc::ptr_eq(old, new),
+            (Contents::Unknown, Contents::Unknown) => true,
+            _ => false,
+        };
+        if same_tree && old.release().added == new.release().added {
+            return;
+        }
+        for number in 0..old.entry.dir_ids.len() as u32 {
+            let old = old.sibling(number);
+            let Some(Node::Dir(new)) = self.new.find(old.id()) else {
+                continue;
+            };
+            let attributes = self.old.attr(Node::Dir(old)) != self.new.attr(Node::Dir(new));
+            if self.names_in(old, new) || attributes {
+                self.nodes.insert(old.id());
+            }
+        }
+        for file in old.tree().iter().flat_map(|tree| &tree.files) {
+            if let (Some(was), Some(is)) = (self.old.find(file.id), self.new.find(file.id))
+                && self.old.attr(was) != self.new.attr(is)
+            {
+                self.nodes.insert(file.id);
+            }
+        }
+    }
+
+    /// Names of one directory, hidden ones as well. Returns whether its listing changed; of unknown files there was none.
+    fn names_in(&mut self, old: Dir<'_>, new: Dir<'_>) -> bool {
+        let Some(was) = old.index else { return false };
+        if new.index.is_none() {
+            return true;
+        }
+        let file_name = |number: &u32| &*was.tree.files[*number as usize].name;
+        let mut names: BTreeSet<&str> = was.files_by_id(old.number).iter().map(file_name).collect();
+        names.extend(was.subdirs(old.number).iter().map(|dir| was.dir_name(*dir)));
+        if old.number == 0 {
+            names.extend(was.base_names());
+        }
+        for name in names {
+            let before = self.old.in_release(old, name).map(node_id);
+            if before.is_some() && before != self.new.in_release(new, name).map(node_id) {
+                self.gone(old.id(), name);
+            }
+        }
+        lines(self.old, old) != lines(self.new, new)
+    }
+}
+
+/// What a listing of the directory shows.
+fn lines(snapshot: &Snapshot, dir: Dir<'_>) -> Vec<(String, u64)> {
+    let mut lines = Vec::new();
+    snapshot.list_release(dir, 0, &mut |name, _, cookie| {
+        lines.push((name.to_owned(), cookie));
+        true
+    });
+    lines
+}
+
+fn node_id(node: Node<'_>) -> NodeId {
+    match node {
+        Node::Dir(dir) => dir.id(),
+        Node::File { file, .. } => file.id,
+        Node::Root | Node::Version | Node::View(_) => NodeId::ROOT,
+    }
+}

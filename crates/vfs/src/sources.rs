@@ -1,0 +1,66 @@
+//! Who the tree asks for what it does not hold: bytes of files, and files of releases.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use debridfs_content::{Content, ContentError, FileRef, ReadRequest};
+use debridfs_provider::{InfoHash, Source};
+use futures_util::future::BoxFuture;
+
+use crate::{Error, ErrorKind};
+
+/// Gets the files of a release known.
+pub trait Demand: Send + Sync + 'static {
+    /// Asks for the files of a release before all others; resolves once a library that knows them is published, or with a text for people.
+    fn demand(&self, hash: InfoHash) -> BoxFuture<'static, Result<(), String>>;
+}
+
+/// Gives bytes: [`Content`], or a stand-in in tests.
+pub trait FileReader: Send + Sync + 'static {
+    /// The bytes, if they are in memory; never blocks.
+    fn try_read(&self, file: &FileRef, request: &ReadRequest) -> Option<Vec<Bytes>>;
+    /// The bytes, before the request's deadline.
+    fn read(
+        &self,
+        file: &FileRef,
+        request: &ReadRequest,
+    ) -> BoxFuture<'static, Result<Vec<Bytes>, ContentError>>;
+    /// Forgets a handle.
+    fn release(&self, handle: u64);
+    /// How old the direct link of `source` is, if there is one in memory.
+    fn link_age(&self, source: &Source) -> Option<Duration>;
+}
+
+impl FileReader for Content {
+    fn try_read(&self, file: &FileRef, request: &ReadRequest) -> Option<Vec<Bytes>> {
+        Self::try_read(self, file, request)
+    }
+
+    fn read(
+        &self,
+        file: &FileRef,
+        request: &ReadRequest,
+    ) -> BoxFuture<'static, Result<Vec<Bytes>, ContentError>> {
+        Self::read(self, file, request)
+    }
+
+    fn release(&self, handle: u64) {
+        Self::release(self, handle);
+    }
+
+    fn link_age(&self, source: &Source) -> Option<Duration> {
+        Self::link_age(self, source)
+    }
+}
+
+impl From<ContentError> for Error {
+    fn from(error: ContentError) -> Self {
+        use debridfs_content::ErrorKind as Kind;
+        let kind = match error.kind() {
+            Kind::TimedOut => ErrorKind::TimedOut,
+            Kind::Unavailable => ErrorKind::Unavailable,
+            Kind::TooLarge => ErrorKind::Invalid,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

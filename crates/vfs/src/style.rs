@@ -1,0 +1,89 @@
+//! How nodes look: owner, modes, times, layout.
+
+use debridfs_catalogue::NodeId;
+use jiff::Timestamp;
+
+use crate::{Attr, Kind};
+
+/// How a release with sub-directories is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// With its sub-directories.
+    #[default]
+    Tree,
+    /// All files in one directory.
+    Flat,
+}
+
+/// What the tree looks like.
+#[derive(Debug, Clone)]
+pub struct TreeConfig {
+    /// Owner of every node.
+    pub uid: u32,
+    /// Group of every node.
+    pub gid: u32,
+    /// Permission bits that are taken away, such as `0o022`.
+    pub umask: u16,
+    /// Sub-directories or not.
+    pub layout: Layout,
+    /// What `version.txt` tells; a line feed is added.
+    pub version: String,
+}
+
+/// [`TreeConfig`] made ready.
+#[derive(Debug)]
+pub(crate) struct Style {
+    uid: u32,
+    gid: u32,
+    dir_mode: u16,
+    file_mode: u16,
+    pub(crate) layout: Layout,
+    pub(crate) version: String,
+}
+
+/// Size of every directory.
+const DIRECTORY_SIZE: u64 = 4096;
+/// Nothing can be written.
+const READ_ONLY: u16 = 0o555;
+
+impl From<TreeConfig> for Style {
+    fn from(config: TreeConfig) -> Self {
+        Self {
+            uid: config.uid,
+            gid: config.gid,
+            dir_mode: 0o777 & !config.umask & READ_ONLY,
+            file_mode: 0o666 & !config.umask & READ_ONLY,
+            layout: config.layout,
+            version: config.version + "\n",
+        }
+    }
+}
+
+impl Style {
+    pub(crate) fn directory(&self, id: NodeId, subdirs: usize, mtime: Timestamp) -> Attr {
+        Attr {
+            id,
+            kind: Kind::Directory,
+            mode: self.dir_mode,
+            nlink: u32::try_from(subdirs).unwrap_or(u32::MAX).saturating_add(2),
+            uid: self.uid,
+            gid: self.gid,
+            size: DIRECTORY_SIZE,
+            mtime,
+        }
+    }
+
+    pub(crate) fn file(&self, id: NodeId, size: u64, mtime: Timestamp) -> Attr {
+        Attr {
+            id,
+            kind: Kind::File,
+            mode: self.file_mode,
+            nlink: 1,
+            uid: self.uid,
+            gid: self.gid,
+            size,
+            mtime,
+        }
+    }
+}

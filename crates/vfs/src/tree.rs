@@ -1,0 +1,352 @@
+//! The [`Vfs`] of a published library.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use debridfs_catalogue::{BadReason, Library, NodeId};
+use debridfs_content::FileRef;
+use tokio::sync::{mpsc, watch};
+
+use crate::snapshot::{Missing, Node, Snapshot, kind};
+use crate::sources::{Demand, FileReader};
+use crate::style::TreeConfig;
+use crate::{
+    Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
+    Vfs,
+};
+
+/// How long an operation waits for the files of a release: below the 30 s after which a read must have ended.
+pub const CONTENTS_DEADLINE: Duration = Duration::from_secs(25);
+
+/// The tree of the published library.
+pub struct Tree {
+    shared: Arc<Shared>,
+    handles: AtomicU64,
+}
+
+struct Shared {
+    snapshot: ArcSwap<Snapshot>,
+    /// Tells the generation of each snapshot once it is in place.
+    shown: watch::Sender<u64>,
+    library: watch::Receiver<Arc<Library>>,
+    reader: Arc<dyn FileReader>,
+    demand: Arc<dyn Demand>,
+    listeners: Mutex<Vec<mpsc::UnboundedSender<Vec<Change>>>>,
+}
+
+impl Tree {
+    /// The tree of `library`, which it follows until it is dropped or the library's sender is.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn new(
+        config: TreeConfig,
+        mut library: watch::Receiver<Arc<Library>>,
+        reader: Arc<dyn FileReader>,
+        demand: Arc<dyn Demand>,
+    ) -> Arc<Self> {
+        let first = library.borrow_and_update().clone();
+        let generation = first.generation;
+        let shared = Arc::new(Shared {
+            snapshot: ArcSwap::from_pointee(Snapshot::new(first, Arc::new(config.into()), None)),
+            shown: watch::Sender::new(generation),
+            library: library.clone(),
+            reader,
+            demand,
+            listeners: Mutex::default(),
+        });
+        let follower = Arc::downgrade(&shared);
+        tokio::spawn(async move {
+            while library.changed().await.is_ok() {
+                let newest = library.borrow_and_update().clone();
+                let Some(shared) = follower.upgrade() else {
+                    return;
+                };
+                // Tens of milliseconds for a large library.
+                let shown = tokio::task::spawn_blocking(move || shared.show(newest)).await;
+                if let Err(error) = shown {
+                    tracing::error!(%error, "a published library could not be shown");
+                }
+            }
+        });
+        // Handles are hints, but those of the engine before should not be taken for ours.
+        let start = RandomState::new().build_hasher().finish() >> 1;
+        Arc::new(Self {
+            shared,
+            handles: AtomicU64::new(start),
+        })
+    }
+
+    /// What changes from now on, for the kernel's caches: one message for each published library that changed anything.
+    pub fn changes(&self) -> mpsc::UnboundedReceiver<Vec<Change>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.shared.listeners().push(sender);
+        receiver
+    }
+}
+
+impl Shared {
+    fn listeners(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::UnboundedSender<Vec<Change>>>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a new library in place and tells what changed.
+    fn show(&self, library: Arc<Library>) {
+        let old = self.snapshot.load_full();
+        let generation = library.generation;
+        let new = Arc::new(Snapshot::new(library, old.style.clone(), Some(&old)));
+        self.snapshot.store(new.clone());
+        self.shown.send_replace(generation);
+        let mut listeners = self.listeners();
+        listeners.retain(|listener| !listener.is_closed());
+        if listeners.is_empty() {
+            return;
+        }
+        let changes = old.changes_to(&new);
+        if !changes.is_empty() {
+            // A listener that went meanwhile is dropped the next time.
+            listeners.retain(|listener| listener.send(changes.clone()).is_ok());
+        }
+    }
+
+    /// Answers `operation` from the snapshot; waits first for what it misses, until `deadline`.
+    fn answer<T: Send + 'static>(
+        self: &Arc<Self>,
+        deadline: Duration,
+        operation: impl Fn(&Self, &Snapshot) -> std::result::Result<T, Missing> + Send + 'static,
+    ) -> Answer<T> {
+        let missing = match operation(self, &self.snapshot.load()) {
+            Ok(value) => return Answer::Now(Ok(value)),
+            Err(Missing::Failed(error)) => return Answer::Now(Err(error)),
+            Err(missing) => missing,
+        };
+        let shared = self.clone();
+        Answer::Later(Box::pin(async move {
+            let waiting = shared.wait_for(missing);
+            match tokio::time::timeout(deadline.min(CONTENTS_DEADLINE), waiting).await {
+                Ok(waited) => waited?,
+                Err(_) => {
+                    return Err(Error::new(
+                        ErrorKind::TimedOut,
+                        "the provider did not tell the release's files in time",
+                    ));
+                }
+            }
+            match operation(&shared, &shared.snapshot.load()) {
+                Ok(value) => Ok(value),
+                Err(Missing::Failed(error)) => Err(error),
+                Err(Missing::Contents(_)) => Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "the provider has not made the release's links yet",
+                )),
+                Err(Missing::Node(_)) => Err(ErrorKind::Unavailable.into()),
+            }
+        }))
+    }
+
+    /// Waits until a snapshot can tell more about what was missing.
+    async fn wait_for(&self, missing: Missing) -> Result<()> {
+        let mut shown = self.shown.subscribe();
+        let found: Box<dyn Fn(&Snapshot) -> bool + Send> = match missing {
+            Missing::Failed(error) => return Err(error),
+            Missing::Contents(hash) => {
+                self.demand
+                    .demand(hash)
+                    .await
+                    .map_err(|message| Error::new(ErrorKind::Unavailable, message))?;
+                let published = self.library.borrow().generation;
+                Box::new(move |snapshot| snapshot.library.generation >= published)
+            }
+            Missing::Node(id) => {
+                Box::new(move |snapshot| !matches!(snapshot.node(id), Err(Missing::Node(_))))
+            }
+        };
+        loop {
+            shown.borrow_and_update();
+            if found(&self.snapshot.load()) {
+                return Ok(());
+            }
+            // The sender is our own.
+            if shown.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What a read comes to once its file is found.
+enum Plan {
+    Memory(ReadOut),
+    File(FileRef),
+}
+
+impl Shared {
+    fn plan(
+        &self,
+        snapshot: &Snapshot,
+        request: &ReadRequest,
+    ) -> std::result::Result<Plan, Missing> {
+        let node = snapshot.node(request.id)?;
+        match node {
+            Node::Version => {
+                let text = snapshot.style.version.as_bytes();
+                let start = text
+                    .len()
+                    .min(usize::try_from(request.offset).unwrap_or(usize::MAX));
+                let end = text.len().min(start.saturating_add(request.size as usize));
+                let bytes = Bytes::copy_from_slice(&text[start..end]);
+                Ok(Plan::Memory(if bytes.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![bytes]
+                }))
+            }
+            Node::File { dir, file } => {
+                let release = dir.release();
+                let refused = |why: &str| {
+                    let message = format!("release {}: {why}", release.hash);
+                    Missing::Failed(Error::new(ErrorKind::Unavailable, message))
+                };
+                // What is removed is read on while its links live.
+                match release.bad {
+                    None | Some(BadReason::Removed) => {}
+                    Some(reason) => return Err(refused(reason.as_str())),
+                }
+                let sources = snapshot.sources(node);
+                if sources.is_empty() {
+                    return Err(refused("the file has no link"));
+                }
+                let (id, size) = (file.id.0, file.size);
+                Ok(Plan::File(FileRef {
+                    id,
+                    size,
+                    sources: sources.into(),
+                }))
+            }
+            Node::Root | Node::View(_) | Node::Dir(_) => Err(ErrorKind::IsDirectory.into()),
+        }
+    }
+
+    fn carry_out(&self, plan: Plan, request: &ReadRequest) -> Answer<ReadOut> {
+        let file = match plan {
+            Plan::Memory(bytes) => return Answer::Now(Ok(bytes)),
+            Plan::File(file) => file,
+        };
+        let wanted = debridfs_content::ReadRequest {
+            handle: request.handle,
+            offset: request.offset,
+            size: request.size,
+            deadline: request.deadline,
+        };
+        if let Some(bytes) = self.reader.try_read(&file, &wanted) {
+            return Answer::Now(Ok(bytes));
+        }
+        let reading = self.reader.read(&file, &wanted);
+        Answer::Later(Box::pin(async move { reading.await.map_err(Error::from) }))
+    }
+}
+
+impl Vfs for Tree {
+    fn lookup(&self, parent: NodeId, name: &[u8]) -> Answer<Attr> {
+        let name = name.to_vec();
+        self.shared.answer(CONTENTS_DEADLINE, move |_, snapshot| {
+            snapshot
+                .lookup(parent, &name)
+                .map(|node| snapshot.attr(node))
+        })
+    }
+
+    fn attr(&self, id: NodeId) -> Answer<Attr> {
+        self.shared.answer(CONTENTS_DEADLINE, move |_, snapshot| {
+            snapshot.node(id).map(|node| snapshot.attr(node))
+        })
+    }
+
+    fn open(&self, id: NodeId) -> Answer<u64> {
+        // 0 is no handle.
+        let handle = self.handles.fetch_add(1, Ordering::Relaxed).max(1);
+        self.shared.answer(CONTENTS_DEADLINE, move |_, snapshot| {
+            match kind(snapshot.node(id)?) {
+                Kind::File => Ok(handle),
+                Kind::Directory => Err(ErrorKind::IsDirectory.into()),
+            }
+        })
+    }
+
+    fn release(&self, handle: u64) {
+        self.shared.reader.release(handle);
+    }
+
+    fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
+        let planned = self
+            .shared
+            .answer(request.deadline, move |shared, snapshot| {
+                shared.plan(snapshot, &request)
+            });
+        match planned {
+            Answer::Now(Ok(plan)) => self.shared.carry_out(plan, &request),
+            Answer::Now(Err(error)) => Answer::Now(Err(error)),
+            Answer::Later(planned) => {
+                let shared = self.shared.clone();
+                Answer::Later(Box::pin(async move {
+                    let since = tokio::time::Instant::now();
+                    let plan = planned.await?;
+                    let deadline = request.deadline.saturating_sub(since.elapsed());
+                    match shared.carry_out(
+                        plan,
+                        &ReadRequest {
+                            deadline,
+                            ..request
+                        },
+                    ) {
+                        Answer::Now(result) => result,
+                        Answer::Later(reading) => reading.await,
+                    }
+                }))
+            }
+        }
+    }
+
+    fn read_dir(&self, id: NodeId, cookie: u64, max: usize) -> Answer<Vec<DirEntry>> {
+        self.shared.answer(CONTENTS_DEADLINE, move |_, snapshot| {
+            snapshot.list(id, cookie, max)
+        })
+    }
+
+    fn xattr(&self, id: NodeId, name: &[u8]) -> Answer<Vec<u8>> {
+        let name = name.to_vec();
+        self.shared
+            .answer(CONTENTS_DEADLINE, move |shared, snapshot| {
+                let node = snapshot.node(id)?;
+                std::str::from_utf8(&name)
+                    .ok()
+                    .and_then(|name| snapshot.xattr(node, name, &*shared.reader))
+                    .map(String::into_bytes)
+                    .ok_or_else(|| ErrorKind::NoAttribute.into())
+            })
+    }
+
+    fn xattrs(&self, id: NodeId) -> Answer<Vec<String>> {
+        self.shared
+            .answer(CONTENTS_DEADLINE, move |shared, snapshot| {
+                snapshot
+                    .node(id)
+                    .map(|node| snapshot.xattrs(node, &*shared.reader))
+            })
+    }
+
+    fn statfs(&self) -> StatFs {
+        self.shared.snapshot.load().statfs()
+    }
+
+    fn root(&self) -> Attr {
+        let snapshot = self.shared.snapshot.load();
+        snapshot.attr(Node::Root)
+    }
+}
