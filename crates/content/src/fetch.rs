@@ -61,11 +61,13 @@ pub(crate) async fn open(
     let unusable = || Cause::WrongAnswer("an unusable address".to_owned());
     let mut url = Url::parse(&lease.link.url).map_err(|_| unusable())?;
     for _ in 0..=MOST_REDIRECTS {
-        let host = url.host_str().ok_or_else(unusable)?.to_owned();
-        if other_sources && let Some(cause) = context.hosts.get(&host).long_refusal() {
+        let name = url.host_str().ok_or_else(unusable)?.to_owned();
+        let port = url.port_or_known_default().ok_or_else(unusable)?;
+        let host = context.hosts.get(&name, port);
+        if other_sources && let Some(cause) = host.long_refusal() {
             return Err(cause);
         }
-        let (mut pass, permit) = connect(context, lease, &host).await;
+        let (mut pass, permit) = connect(context, lease, &name, &host).await;
         if !wanted() {
             return Ok(None);
         }
@@ -105,18 +107,22 @@ pub(crate) async fn open(
     Err(Cause::WrongAnswer("too many redirects".to_owned()))
 }
 
-/// Waits for leave to ask `host`: ours, which knows what it refused, then the provider's.
-async fn connect(context: &Context, lease: &Lease, host: &str) -> (Pass, CdnPermit) {
-    let gate = context.hosts.get(host);
+/// Waits for leave to ask the host: ours, which knows what it refused, then the provider's.
+async fn connect(
+    context: &Context,
+    lease: &Lease,
+    name: &str,
+    host: &Arc<Host>,
+) -> (Pass, CdnPermit) {
     let mut both = pin!(async {
-        let pass = gate.enter().await;
-        let permit = lease.provider.cdn_permit(host, Priority::Playback).await;
+        let pass = host.enter().await;
+        let permit = lease.provider.cdn_permit(name, Priority::Playback).await;
         (pass, permit)
     });
     if let Some(at_once) = both.as_mut().now_or_never() {
         return at_once;
     }
-    let _waiting = gate.wait();
+    let _waiting = host.wait();
     let _counted = Gauge::new(&context.counters, |counters| {
         &counters.waiting_for_connection
     });

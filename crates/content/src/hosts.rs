@@ -21,7 +21,7 @@ const LIMIT_STEP: Duration = Duration::from_secs(3);
 /// All hosts met so far.
 #[derive(Default)]
 pub(crate) struct Hosts {
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    hosts: Mutex<HashMap<(String, u16), Arc<Host>>>,
 }
 
 /// One CDN host.
@@ -65,12 +65,9 @@ pub(crate) struct Waiting {
 }
 
 impl Hosts {
-    pub(crate) fn get(&self, name: &str) -> Arc<Host> {
+    pub(crate) fn get(&self, name: &str, port: u16) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        match hosts.get(name) {
-            Some(host) => host.clone(),
-            None => hosts.entry(name.to_owned()).or_default().clone(),
-        }
+        hosts.entry((name.to_owned(), port)).or_default().clone()
     }
 }
 
@@ -301,7 +298,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_holds_everybody_back_and_one_tries_first() {
         let hosts = Hosts::default();
-        let host = hosts.get("cdn");
+        let host = hosts.get("cdn", 443);
         let pass = host.enter().await;
         pass.refused(&refusal(503, Some(Duration::from_secs(3))));
         drop(pass);
@@ -323,7 +320,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_number_of_transfers_is_learnt_from_429() {
         let hosts = Hosts::default();
-        let host = hosts.get("cdn");
+        let host = hosts.get("cdn", 443);
         let mut transfers = Vec::new();
         for _ in 0..4 {
             let mut pass = host.enter().await;
@@ -346,7 +343,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_sick_file_does_not_stop_the_host() {
         let hosts = Hosts::default();
-        let host = hosts.get("cdn");
+        let host = hosts.get("cdn", 443);
         let mut well = host.enter().await;
         well.succeeded();
         host.enter().await.refused(&refusal(503, None));

@@ -1,0 +1,312 @@
+//! Every fault of a CDN: the right bytes or a clean error before the deadline, and recovery afterwards.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use debridfs_content::{Content, ContentConfig, ErrorKind, FileRef};
+use debridfs_provider::Verdict;
+use support::{Answer, Bench, LONG, MIB, MemoryLinks, TestProvider, checked, quick, source};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+const SIZE: u64 = 8 * MIB + 4321;
+const AT: u64 = 3 * MIB + 7;
+
+fn transient() -> Vec<Answer> {
+    let size = SIZE;
+    vec![
+        Answer::Whole,
+        Answer::Claims(format!("bytes 0-131071/{size}")),
+        Answer::Claims(format!("bytes {AT}-{}/{}", AT + 131_071, size + 1)),
+        Answer::Claims(format!("bytes {AT}-{}/*", AT + 131_071)),
+        Answer::Encoded,
+        Answer::Short(0),
+        Answer::Short(10_000),
+        Answer::Long,
+        Answer::Stall(0),
+        Answer::Stall(10_000),
+        Answer::Reset,
+        Answer::Silent,
+        Answer::Status(404, ""),
+        Answer::Status(403, ""),
+        Answer::Status(410, ""),
+        Answer::Status(447, ""),
+        Answer::Status(416, ""),
+        Answer::Status(429, ""),
+        Answer::Status(429, "Retry-After: 1\r\n"),
+        Answer::Status(500, ""),
+        Answer::Status(502, ""),
+        Answer::Status(503, ""),
+        Answer::Status(503, "Retry-After: 1\r\n"),
+        Answer::Status(503, "X-Error: link_expired\r\n"),
+        Answer::Status(503, "X-Error: bandwidth_exceeded\r\n"),
+        Answer::Status(204, ""),
+        Answer::Redirect("/f/1/0".to_owned()),
+        Answer::Redirect("ftp://elsewhere/".to_owned()),
+        Answer::Slow(Duration::from_millis(100)),
+        Answer::Trickle(3000),
+    ]
+}
+
+/// The first two requests meet the fault; the read gives the right bytes all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passing_fault_is_not_seen() {
+    let each = transient().into_iter().map(|answer| {
+        tokio::spawn(async move {
+            let bench = Bench::new(SIZE).await;
+            let fault = answer.clone();
+            bench.cdn.script(move |request| match request.number {
+                0 | 1 => fault.clone(),
+                _ => Answer::Right,
+            });
+            let read = bench.read(1, 5, AT, 128 << 10, LONG).await;
+            assert_eq!(read.ok(), Some(128 << 10), "{answer:?}");
+            assert_eq!(bench.read(1, 5, 0, 4096, LONG).await.ok(), Some(4096));
+        })
+    });
+    for one in each.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+}
+
+/// The fault stays: never a wrong byte, an error at the deadline, and the next read after the recovery is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lasting_fault_is_an_error_in_time_and_forgotten_afterwards() {
+    let lasting = transient().into_iter().filter(|answer| {
+        !matches!(
+            answer,
+            Answer::Slow(_) | Answer::Trickle(_) | Answer::Short(10_000) | Answer::Stall(10_000)
+        )
+    });
+    let each = lasting.map(|answer| {
+        tokio::spawn(async move {
+            let bench = Bench::new(SIZE).await;
+            let well = Arc::new(AtomicBool::new(false));
+            let (fault, is_well) = (answer.clone(), well.clone());
+            bench
+                .cdn
+                .script(move |_| match is_well.load(Ordering::Relaxed) {
+                    true => Answer::Right,
+                    false => fault.clone(),
+                });
+            let deadline = Duration::from_secs(2);
+            let begun = Instant::now();
+            let read = bench.read(1, 5, AT, 128 << 10, deadline).await;
+            let error = read.expect_err("no right byte was to be had");
+            assert!(
+                begun.elapsed() < deadline + Duration::from_secs(3),
+                "{answer:?}"
+            );
+            assert_ne!(error.kind(), ErrorKind::TooLarge);
+            assert!(!error.to_string().contains("127.0.0.1:"), "{error}");
+            assert!(
+                bench.cdn.requests() < 40,
+                "{answer:?}: {}",
+                bench.cdn.requests()
+            );
+            well.store(true, Ordering::Relaxed);
+            let read = bench.read(1, 5, AT, 128 << 10, LONG).await;
+            assert_eq!(read.ok(), Some(128 << 10), "{answer:?}");
+        })
+    });
+    for one in each.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_again_and_again_still_makes_way() {
+    let bench = Bench::new(SIZE).await;
+    bench.cdn.script(|request| match request.number % 3 {
+        0 => Answer::Short(200_000),
+        1 => Answer::Stall(100_000),
+        _ => Answer::Reset,
+    });
+    let read = bench.read(1, 5, 0, 1 << 20, LONG).await;
+    assert_eq!(read.ok(), Some(MIB));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_expires_in_mid_read_costs_one_new_link() {
+    let bench = Bench::new(SIZE).await;
+    for offset in (0..4 * MIB).step_by(128 << 10) {
+        bench.read(1, 5, offset, 128 << 10, LONG).await.unwrap();
+    }
+    assert_eq!(bench.provider.calls(), 1);
+    bench.cdn.script(|request| match request.path.as_str() {
+        "/f/1/0" => Answer::Status(404, "X-Error: link_expired\r\n"),
+        _ => Answer::Right,
+    });
+    bench.read(1, 6, 6 * MIB, 128 << 10, LONG).await.unwrap();
+    bench.read(1, 6, 2 * MIB, 128 << 10, LONG).await.unwrap();
+    assert_eq!(bench.provider.calls(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_refused_for_ever_asks_for_few_new_ones() {
+    let bench = Bench::new(SIZE).await;
+    bench.cdn.script(|_| Answer::Status(404, ""));
+    let reads = (0..20).map(|handle| bench.read(1, handle + 1, AT, 4096, Duration::from_secs(4)));
+    for read in futures_util::future::join_all(reads).await {
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    // 0, 0.5, 1.5 and 3.5 s, whoever reads.
+    assert!(bench.provider.calls() <= 5, "{}", bench.provider.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_gives_no_link_is_asked_again_within_the_read() {
+    let bench = Bench::new(SIZE).await;
+    for verdict in [Verdict::Retry, Verdict::BackOff, Verdict::LinkBroken] {
+        let error = bench.provider.error(verdict);
+        let from = bench.provider.calls();
+        bench
+            .provider
+            .refuse(move |call| (call == from).then(|| error.clone()));
+        bench.cdn.script(
+            move |request| match request.path.ends_with(&format!("/{}", from + 1)) {
+                true => Answer::Right,
+                false => Answer::Status(410, ""),
+            },
+        );
+        bench.read(1, 5, AT, 4096, LONG).await.unwrap();
+        bench.content.release(5);
+    }
+    let error = bench.provider.error(Verdict::AccountRefused);
+    bench.provider.refuse(move |_| Some(error.clone()));
+    bench.cdn.script(|_| Answer::Status(404, ""));
+    let read = bench.read(1, 5, AT, 4096, Duration::from_secs(1)).await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_source_serves_what_the_first_refuses() {
+    let bad = Bench::new(SIZE).await;
+    for answer in [
+        Answer::Status(404, ""),
+        Answer::Status(503, "Retry-After: 3600\r\n"),
+        Answer::Status(503, "X-Error: daily_limit_exceeded\r\n"),
+        Answer::Reset,
+        Answer::Whole,
+    ] {
+        bad.cdn.script(move |_| answer.clone());
+        let good = Bench::new(SIZE).await;
+        let first = Arc::new(TestProvider::new("bad", bad.cdn.address));
+        let second = Arc::new(TestProvider::new("good", good.cdn.address));
+        let content = Content::new(
+            quick(),
+            vec![first, second.clone()],
+            Arc::new(MemoryLinks::default()),
+            Handle::current(),
+        );
+        let file = FileRef {
+            id: 1,
+            size: SIZE,
+            sources: Arc::from([source("none", 1), source("bad", 1), source("good", 1)]),
+        };
+        for at in [AT, AT + MIB] {
+            checked(&content, &file, 5, at, 4096, LONG).await.unwrap();
+        }
+        assert_eq!(second.calls(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_host_passes_within_the_read() {
+    let bench = Bench::new(SIZE).await;
+    let begun = Instant::now();
+    bench.cdn.script(move |_| match begun.elapsed().as_secs() {
+        0..3 => Answer::Status(503, ""),
+        _ => Answer::Right,
+    });
+    let reads = (1..=50).map(|handle| bench.read(1, handle, AT, 128 << 10, LONG));
+    for read in futures_util::future::join_all(reads).await {
+        read.unwrap();
+    }
+    // Shared back-off: those who wait do not all knock.
+    let refused = bench.cdn.requests() - 50;
+    assert!(refused < 50 + 20, "{refused} refused");
+    assert_eq!(bench.provider.calls(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_allows_four_transfers_serves_eight_readers() {
+    let bench = Bench::with(quick(), (1..=8).map(|id| (id, SIZE)), |provider| provider).await;
+    bench.cdn.script(|request| match request.transfers {
+        0..4 => Answer::Trickle(128 << 10),
+        _ => Answer::Status(429, ""),
+    });
+    let readers = (1..=8).map(|id| {
+        let bench = &bench;
+        async move {
+            let mut at = 0;
+            while at < SIZE {
+                at += bench.read(id, id, at, 256 << 10, LONG).await.unwrap();
+            }
+        }
+    });
+    futures_util::future::join_all(readers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_followed_and_checked_again() {
+    let bench = Bench::new(SIZE).await;
+    let other = Bench::new(SIZE).await;
+    let to = format!("http://{}/f/1/9", other.cdn.address);
+    bench.cdn.script(move |_| Answer::Redirect(to.clone()));
+    bench.read(1, 5, AT, 4096, LONG).await.unwrap();
+    assert_eq!(other.cdn.requests(), 1);
+    other.cdn.script(|_| Answer::Whole);
+    let read = bench
+        .read(1, 5, 7 * MIB, 4096, Duration::from_secs(1))
+        .await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_does_not_fail_reads() {
+    let mut bench = Bench::new(SIZE).await;
+    bench.links = Arc::new(MemoryLinks {
+        broken: true,
+        ..MemoryLinks::default()
+    });
+    bench.restart();
+    bench.read(1, 5, AT, 4096, LONG).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_a_time_out_and_a_refusal_is_not() {
+    let bench = Bench::new(SIZE).await;
+    bench.cdn.script(|_| Answer::Silent);
+    let read = bench.read(1, 5, AT, 4096, Duration::from_millis(300)).await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::TimedOut);
+    let read = bench.read(1, 5, AT, (16 << 20) + 1, LONG).await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::TooLarge);
+}
+
+/// A stalled connection gives its permit back although its reader waits on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_transfer_does_not_keep_others_waiting() {
+    let config: ContentConfig = quick();
+    let bench = Bench::with(config, [(1, SIZE), (2, SIZE)], |p| p.with_permits(1)).await;
+    bench
+        .cdn
+        .script(|request| match request.path.starts_with("/f/1/") {
+            true => Answer::Stall(5),
+            false => Answer::Right,
+        });
+    let stalled = bench.read(1, 1, AT, 4096, Duration::from_secs(20));
+    let well = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        bench.read(2, 2, AT, 4096, LONG).await.unwrap();
+    };
+    let (stalled, ()) = tokio::join!(
+        async { tokio::time::timeout(Duration::from_secs(5), stalled).await },
+        well
+    );
+    // It gets five bytes at a time, which is progress, but not much.
+    assert!(stalled.is_err() || stalled.unwrap().is_err());
+}

@@ -1,0 +1,171 @@
+//! A provider whose links lead to the test's CDN, and a link store in memory.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use debridfs_provider::{
+    Account, CdnPermit, DirectLink, Error, HosterLink, LinkStore, LinkStoreError, Priority,
+    Provider, ProviderHealth, Result as ProviderResult, TorrentId, TorrentInfo, TorrentPage,
+    Verdict,
+};
+use tokio::sync::Semaphore;
+
+type Refusals = Box<dyn Fn(u64) -> Option<Error> + Send + Sync>;
+
+/// Links are `https://hoster/FILE`; each direct link has the next generation: `/f/FILE/GENERATION`.
+pub struct TestProvider {
+    name: String,
+    cdn: SocketAddr,
+    client: reqwest::Client,
+    permits: Arc<Semaphore>,
+    refusals: Mutex<Refusals>,
+    delay: Duration,
+    pub unrestricts: AtomicU64,
+}
+
+impl TestProvider {
+    pub fn new(name: &str, cdn: SocketAddr) -> Self {
+        // An error is a second installation, by another test of this process.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            name: name.to_owned(),
+            cdn,
+            client: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
+            permits: Arc::new(Semaphore::new(32)),
+            refusals: Mutex::new(Box::new(|_| None)),
+            delay: Duration::ZERO,
+            unrestricts: AtomicU64::new(0),
+        }
+    }
+
+    pub fn with_permits(mut self, permits: usize) -> Self {
+        self.permits = Arc::new(Semaphore::new(permits));
+        self
+    }
+
+    pub fn with_delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Decides by the number of the call which unrestricts fail.
+    pub fn refuse(&self, refusals: impl Fn(u64) -> Option<Error> + Send + Sync + 'static) {
+        *self.refusals.lock().unwrap() = Box::new(refusals);
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.unrestricts.load(Ordering::Relaxed)
+    }
+
+    pub fn error(&self, verdict: Verdict) -> Error {
+        Error {
+            provider: self.name.clone(),
+            verdict,
+            http_status: None,
+            code: None,
+            retry_after: None,
+            message: "as the test wants it".to_owned(),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for TestProvider {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn health(&self) -> ProviderHealth {
+        unreachable!("not asked for by the reader")
+    }
+    fn cdn(&self) -> &reqwest::Client {
+        &self.client
+    }
+    async fn cdn_permit(&self, _host: &str, _priority: Priority) -> CdnPermit {
+        CdnPermit::new(self.permits.clone().acquire_owned().await.unwrap())
+    }
+    async fn account(&self, _: Priority) -> ProviderResult<Account> {
+        unreachable!("not asked for by the reader")
+    }
+    async fn torrents(&self, _: Priority, _: u64, _: u32) -> ProviderResult<TorrentPage> {
+        unreachable!("not asked for by the reader")
+    }
+    async fn torrent(&self, _: Priority, _: &TorrentId) -> ProviderResult<TorrentInfo> {
+        unreachable!("not asked for by the reader")
+    }
+    async fn unrestrict(&self, _: Priority, link: &HosterLink) -> ProviderResult<DirectLink> {
+        let number = self.unrestricts.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(self.delay).await;
+        if let Some(error) = (self.refusals.lock().unwrap())(number) {
+            return Err(error);
+        }
+        let file = link.0.rsplit('/').next().unwrap();
+        Ok(DirectLink {
+            url: format!("http://{}/f/{file}/{number}", self.cdn),
+            filename: String::new(),
+            bytes: None,
+            resolved_at: jiff::Timestamp::now(),
+        })
+    }
+    async fn add_magnet(&self, _: Priority, _: &str) -> ProviderResult<TorrentId> {
+        unreachable!("not asked for by the reader")
+    }
+    async fn select_files(&self, _: Priority, _: &TorrentId, _: &[u32]) -> ProviderResult<()> {
+        unreachable!("not asked for by the reader")
+    }
+    async fn delete(&self, _: Priority, _: &TorrentId) -> ProviderResult<()> {
+        unreachable!("not asked for by the reader")
+    }
+}
+
+/// A store that outlives the reader.
+#[derive(Default)]
+pub struct MemoryLinks {
+    pub links: Mutex<HashMap<(String, HosterLink), DirectLink>>,
+    pub broken: bool,
+}
+
+impl MemoryLinks {
+    fn check(&self) -> Result<(), LinkStoreError> {
+        match self.broken {
+            true => Err(LinkStoreError("disk full".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl LinkStore for MemoryLinks {
+    async fn load(
+        &self,
+        provider: &str,
+        hoster: &HosterLink,
+    ) -> Result<Option<DirectLink>, LinkStoreError> {
+        self.check()?;
+        let key = (provider.to_owned(), hoster.clone());
+        Ok(self.links.lock().unwrap().get(&key).cloned())
+    }
+    async fn save(
+        &self,
+        provider: &str,
+        hoster: &HosterLink,
+        link: &DirectLink,
+    ) -> Result<(), LinkStoreError> {
+        self.check()?;
+        let key = (provider.to_owned(), hoster.clone());
+        self.links.lock().unwrap().insert(key, link.clone());
+        Ok(())
+    }
+    async fn forget(&self, provider: &str, hoster: &HosterLink) -> Result<(), LinkStoreError> {
+        self.check()?;
+        let key = (provider.to_owned(), hoster.clone());
+        self.links.lock().unwrap().remove(&key);
+        Ok(())
+    }
+}
