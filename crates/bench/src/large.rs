@@ -1,0 +1,138 @@
+//! A large library: walking it, starting with it, holding it in memory.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use crate::mounts::{Library, Simulator, drop_caches, rclone, rclone_mount, resident, until};
+use crate::report::Report;
+use crate::{Result, pin};
+
+/// Files of a release: one in ten releases of a home is a season.
+const FILES_PER_RELEASE: u64 = 10;
+
+/// Seconds of `find` over `root`, with the number of lines it printed.
+fn find(root: &Path) -> Result<(f64, usize)> {
+    let started = Instant::now();
+    let output = pin::command("find", pin::CLIENT)
+        .arg(root)
+        .args(["-printf", "%i %s\n"])
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("find {} failed", root.display()).into());
+    }
+    let lines = output.stdout.iter().filter(|byte| **byte == b'\n').count();
+    Ok((started.elapsed().as_secs_f64(), lines))
+}
+
+/// Copies the shape of `from` as empty files of the same names, for rclone to mount.
+fn copy_shape(from: &Path, to: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy_shape(&entry.path(), &target)?;
+        } else {
+            std::fs::File::create(&target)?.set_len(entry.metadata()?.len())?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn measure(program: &Path, files: u64, report: &mut Report) -> Result<()> {
+    println!("large library: {files} files");
+    let dir = tempfile::Builder::new()
+        .prefix("debridfs-bench-")
+        .tempdir()?;
+    let description = dir.path().join("library.toml");
+    std::fs::write(
+        &description,
+        format!(
+            "[generated]\nreleases = {}\nfiles = {FILES_PER_RELEASE}\n",
+            files / FILES_PER_RELEASE
+        ),
+    )?;
+    let simulator = Simulator::start(program, description.to_str().ok_or("path")?)?;
+    let mut library = Library::start(program, &simulator, pin::CLIENT)?;
+    let sync = library.wait_synced()?;
+    report.note(format!(
+        "first sync of {files} files without a limit of calls: {:.1} s",
+        sync.as_secs_f64()
+    ));
+
+    library.stop();
+    drop_caches()?;
+    let all = library.mount().join("__all__");
+    library.serve()?;
+    let start = until("the stored library is shown", 60, || {
+        std::fs::read_dir(&all).is_ok_and(|mut entries| matches!(entries.next(), Some(Ok(_))))
+    })?
+    .as_secs_f64();
+
+    let (cold, lines) = find(&all)?;
+    let (warm, _) = find(&all)?;
+    let memory = library.resident();
+
+    let Some(rclone) = rclone() else {
+        report.note(format!("no rclone: start {start:.3} s, find cold {cold:.3} s, warm {warm:.3} s, {memory:.0} MiB"));
+        return Ok(());
+    };
+    let shape = dir.path().join("shape");
+    std::fs::create_dir(&shape)?;
+    copy_shape(&all, &shape)?;
+    library.stop();
+    drop_caches()?;
+    let mount = tempfile::Builder::new()
+        .prefix("debridfs-bench-")
+        .tempdir()?;
+    let started = Instant::now();
+    let running = rclone_mount(
+        &rclone,
+        shape.to_str().ok_or("path")?,
+        mount.path(),
+        &["--dir-cache-time", "24h", "--attr-timeout", "24h"],
+    )?;
+    let their_start = started.elapsed().as_secs_f64();
+    let (their_cold, their_lines) = find(mount.path())?;
+    let (their_warm, _) = find(mount.path())?;
+    let their_memory = resident(u64::from(running.pid()));
+    if lines != their_lines {
+        return Err(format!("find saw {lines} lines here and {their_lines} with rclone").into());
+    }
+    let theirs = "rclone over local files";
+    report.row(
+        format!("find over {files} files, cold"),
+        cold,
+        theirs,
+        their_cold,
+        "s",
+        Some("< 1"),
+    );
+    report.row(
+        format!("find over {files} files, warm"),
+        warm,
+        theirs,
+        their_warm,
+        "s",
+        None,
+    );
+    report.row(
+        "start to the first entry, from the store",
+        start,
+        theirs,
+        their_start,
+        "s",
+        None,
+    );
+    report.row(
+        "resident memory afterwards",
+        memory,
+        theirs,
+        their_memory,
+        "MiB",
+        Some("< 1"),
+    );
+    Ok(())
+}
