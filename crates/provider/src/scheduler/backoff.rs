@@ -19,7 +19,7 @@ const DECREASE: f64 = 0.7;
 /// …down to this share of the limit,
 const LOWEST_SHARE: f64 = 0.1;
 /// and a minute without a refusal gives back this share of the limit.
-const INCREASE_PER_MINUTE: f64 = 0.1;
+const INCREASE_PER_MINUTE: f64 = 0.05;
 
 /// The state of back-off.
 #[derive(Debug)]
