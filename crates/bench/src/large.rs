@@ -11,6 +11,17 @@ use crate::{Result, pin};
 /// Files of a release: one in ten releases of a home is a season.
 const FILES_PER_RELEASE: u64 = 10;
 
+/// Releases in the simulator's format.
+fn describe(releases: u64) -> serde_json::Value {
+    let release = |n: u64| {
+        let files: Vec<_> = (1..=FILES_PER_RELEASE)
+            .map(|episode| serde_json::json!({"path": format!("/Show.{n}.S01E{episode:02}.mkv"), "bytes": 1 << 30}))
+            .collect();
+        serde_json::json!({"name": format!("Show.{n}.S01"), "files": files})
+    };
+    serde_json::json!({"releases": (0..releases).map(release).collect::<Vec<_>>()})
+}
+
 /// Seconds of `find` over `root`, with the number of lines it printed.
 fn find(root: &Path) -> Result<(f64, usize)> {
     let started = Instant::now();
