@@ -57,13 +57,10 @@ pub(crate) fn measure(program: &Path, files: u64, report: &mut Report) -> Result
     let dir = tempfile::Builder::new()
         .prefix("debridfs-bench-")
         .tempdir()?;
-    let description = dir.path().join("library.toml");
+    let description = dir.path().join("library.json");
     std::fs::write(
         &description,
-        format!(
-            "[generated]\nreleases = {}\nfiles = {FILES_PER_RELEASE}\n",
-            files / FILES_PER_RELEASE
-        ),
+        serde_json::to_vec(&describe(files / FILES_PER_RELEASE))?,
     )?;
     let simulator = Simulator::start(program, description.to_str().ok_or("path")?)?;
     let mut library = Library::start(program, &simulator, pin::CLIENT)?;
