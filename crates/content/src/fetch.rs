@@ -24,6 +24,9 @@ use crate::stats::{Gauge, add};
 /// Redirects followed before the link counts as broken.
 const MOST_REDIRECTS: usize = 4;
 
+/// After so long without leave, connections to other hosts are asked for as well.
+const OWN_CROWD_ONLY: Duration = Duration::from_millis(500);
+
 /// A checked answer whose body is under way. Dropping it closes the connection unless the body is complete.
 pub(crate) struct Body {
     response: Response,
@@ -122,10 +125,14 @@ async fn connect(
     if let Some(at_once) = both.as_mut().now_or_never() {
         return at_once;
     }
-    let _waiting = host.wait();
+    let _waiting = host.crowd.join();
     let _counted = Gauge::new(&context.counters, |counters| {
         &counters.waiting_for_connection
     });
+    if let Ok(granted) = timeout(OWN_CROWD_ONLY, &mut both).await {
+        return granted;
+    }
+    let _waiting_long = context.hosts.crowd.join();
     both.await
 }
 

@@ -21,6 +21,8 @@ const LIMIT_STEP: Duration = Duration::from_secs(3);
 /// All hosts met so far.
 #[derive(Default)]
 pub(crate) struct Hosts {
+    /// Fetches that waited long: it may be a provider's limit of all connections that holds them up.
+    pub(crate) crowd: Arc<Crowd>,
     hosts: Mutex<HashMap<(String, u16), Arc<Host>>>,
 }
 
@@ -29,9 +31,14 @@ pub(crate) struct Hosts {
 pub(crate) struct Host {
     state: Mutex<State>,
     /// Fetches that wait for this host.
+    pub(crate) crowd: Arc<Crowd>,
+}
+
+/// Fetches that wait for a connection, so that one that has enough for now gives its connection up.
+#[derive(Default)]
+pub(crate) struct Crowd {
     waiting: AtomicUsize,
-    /// Asks one fetch that has enough for now to give its connection up.
-    wanted: Notify,
+    arrived: Notify,
 }
 
 #[derive(Default)]
@@ -59,9 +66,9 @@ pub(crate) struct Pass {
     transfer: bool,
 }
 
-/// Counts its fetch among those who wait for the host.
+/// Counts its fetch among those who wait.
 pub(crate) struct Waiting {
-    host: Arc<Host>,
+    crowd: Arc<Crowd>,
 }
 
 impl Hosts {
@@ -81,28 +88,6 @@ impl Host {
         let state = self.lock();
         let (until, cause) = state.blocked.as_ref()?;
         (*until > Instant::now() && cause.is_long_refusal()).then(|| cause.clone())
-    }
-
-    /// Whether others wait for a connection to this host.
-    pub(crate) fn contended(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
-    }
-
-    /// Resolves when somebody waits for a connection to this host.
-    pub(crate) async fn connection_wanted(&self) {
-        loop {
-            self.wanted.notified().await;
-            if self.contended() {
-                return;
-            }
-        }
-    }
-
-    /// Counts the caller among those who wait, until the result is dropped.
-    pub(crate) fn wait(self: &Arc<Self>) -> Waiting {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.wanted.notify_one();
-        Waiting { host: self.clone() }
     }
 
     /// Waits until the host may be asked, in the order of arrival.
@@ -132,6 +117,29 @@ impl Host {
                     () = sleep_until(instant) => {}
                 },
             }
+        }
+    }
+}
+
+impl Crowd {
+    /// Whether anybody waits.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Resolves when somebody waits, for one of those who ask.
+    pub(crate) async fn arrival(&self) {
+        while !self.is_waiting() {
+            self.arrived.notified().await;
+        }
+    }
+
+    /// Counts the caller among those who wait, until the result is dropped.
+    pub(crate) fn join(self: &Arc<Self>) -> Waiting {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.arrived.notify_one();
+        Waiting {
+            crowd: self.clone(),
         }
     }
 }
@@ -279,7 +287,7 @@ impl Drop for Pass {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.host.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.crowd.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -128,11 +128,13 @@ async fn transfer(
             }
             tokio::select! {
                 () = wake.notified() => flow = reader.flow(cursor),
-                () = body.host().connection_wanted() => return Ok(()),
+                () = body.host().crowd.arrival() => return Ok(()),
+                () = context.hosts.crowd.arrival() => return Ok(()),
                 () = sleep(context.config.idle_connection()) => return Ok(()),
             }
         }
-        if flow == Flow::Gone || (moved >= FAIR_TRANSFER && body.host().contended()) {
+        let others_wait = || body.host().crowd.is_waiting() || context.hosts.crowd.is_waiting();
+        if flow == Flow::Gone || (moved >= FAIR_TRANSFER && others_wait()) {
             return Ok(());
         }
     }

@@ -319,6 +319,34 @@ async fn many_sequential_readers_share_memory_and_connections() {
     assert!(most <= limit + readers * (128 + 512) * KIB, "{most}");
 }
 
+/// Connections that rest on a full window make room for others, also when these want another host.
+#[tokio::test(flavor = "multi_thread")]
+async fn resting_connections_make_room() {
+    let config = ContentConfig {
+        read_ahead: ByteSize(2 * MIB),
+        idle_connection_ms: 60_000,
+        ..quick()
+    };
+    let sizes = (1..=9).map(|id| (id, 256 * MIB));
+    let bench = Bench::with(config, sizes, |p| p.with_permits(4)).await;
+    let elsewhere = support::Cdn::start([(9, 256 * MIB)]).await;
+    for id in 1..=8 {
+        let mut at = 0;
+        while at < 12 * MIB {
+            at += bench
+                .read(id, id, at, 128 << 10, Duration::from_secs(20))
+                .await
+                .unwrap();
+        }
+    }
+    let to = format!("http://{}/f/9/0", elsewhere.address);
+    bench.cdn.script(move |_| Answer::Redirect(to.clone()));
+    bench
+        .read(9, 9, MIB, 4096, Duration::from_secs(20))
+        .await
+        .unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 

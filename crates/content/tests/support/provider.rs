@@ -20,6 +20,8 @@ type Refusals = Box<dyn Fn(u64) -> Option<Error> + Send + Sync>;
 pub struct TestProvider {
     name: String,
     cdn: SocketAddr,
+    /// One file is served by another CDN.
+    elsewhere: Option<(String, SocketAddr)>,
     client: reqwest::Client,
     permits: Arc<Semaphore>,
     refusals: Mutex<Refusals>,
@@ -34,6 +36,7 @@ impl TestProvider {
         Self {
             name: name.to_owned(),
             cdn,
+            elsewhere: None,
             client: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
@@ -47,6 +50,11 @@ impl TestProvider {
 
     pub fn with_permits(mut self, permits: usize) -> Self {
         self.permits = Arc::new(Semaphore::new(permits));
+        self
+    }
+
+    pub fn with_elsewhere(mut self, file: u64, cdn: SocketAddr) -> Self {
+        self.elsewhere = Some((file.to_string(), cdn));
         self
     }
 
@@ -106,8 +114,12 @@ impl Provider for TestProvider {
             return Err(error);
         }
         let file = link.0.rsplit('/').next().unwrap();
+        let cdn = match &self.elsewhere {
+            Some((moved, cdn)) if moved == file => *cdn,
+            _ => self.cdn,
+        };
         Ok(DirectLink {
-            url: format!("http://{}/f/{file}/{number}", self.cdn),
+            url: format!("http://{cdn}/f/{file}/{number}"),
             filename: String::new(),
             bytes: None,
             resolved_at: jiff::Timestamp::now(),
