@@ -8,6 +8,8 @@ mod operations;
 mod snapshot;
 mod sources;
 mod style;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod xattrs;
 

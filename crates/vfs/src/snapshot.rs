@@ -7,6 +7,8 @@ mod diff;
 mod listing;
 mod release;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

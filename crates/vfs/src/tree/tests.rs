@@ -1,0 +1,314 @@
+//! The tree while its library changes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use debridfs_catalogue::{Library, NodeId};
+use debridfs_provider::TorrentStatus;
+use tokio::sync::watch;
+
+use super::Tree;
+use crate::testing::{Asked, Disk, Shelf, at, byte, config, nobody, torrent};
+use crate::{Answer, Attr, Change, Error, ErrorKind, Layout, ReadOut, ReadRequest, Result, Vfs};
+
+fn now<T>(answer: Answer<T>) -> Result<T> {
+    match answer {
+        Answer::Now(result) => result,
+        Answer::Later(_) => panic!("has to wait"),
+    }
+}
+
+async fn later<T>(answer: Answer<T>) -> Result<T> {
+    match answer {
+        Answer::Now(_) => panic!("does not have to wait"),
+        Answer::Later(answer) => answer.await,
+    }
+}
+
+fn at_path(tree: &Tree, path: &str) -> Result<Attr> {
+    path.split('/')
+        .filter(|name| !name.is_empty())
+        .try_fold(tree.root(), |attr, name| {
+            now(tree.lookup(attr.id, name.as_bytes()))
+        })
+}
+
+fn start(
+    library: Arc<Library>,
+    demand: Arc<Asked>,
+) -> (watch::Sender<Arc<Library>>, Arc<Disk>, Arc<Tree>) {
+    let (sender, receiver) = watch::channel(library);
+    let disk = Arc::new(Disk::default());
+    let tree = Tree::new(config(Layout::Tree), receiver, disk.clone(), demand);
+    (sender, disk, tree)
+}
+
+fn read(id: NodeId, offset: u64, size: u32) -> ReadRequest {
+    ReadRequest {
+        id,
+        handle: 0,
+        offset,
+        size,
+        deadline: Duration::from_secs(30),
+    }
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
+    result.unwrap_err().kind
+}
+
+fn joined(bytes: ReadOut) -> Vec<u8> {
+    bytes.concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_into_an_unknown_release_asks_for_its_files_and_answers_with_them() {
+    let mut shelf = Shelf::new();
+    let first = shelf.of(vec![torrent(1, "Film", None), torrent(2, "Other", None)]);
+    let second = shelf.of(vec![
+        torrent(1, "Film", Some(&["/Film.mkv"])),
+        torrent(2, "Other", None),
+    ]);
+    let (sender, receiver) = watch::channel(first);
+    let publisher = sender.clone();
+    let demand = Arc::new(Asked(Box::new(move |hash| {
+        assert_eq!(hash, crate::testing::hash(1));
+        let (publisher, second) = (publisher.clone(), second.clone());
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            publisher.send_replace(second);
+            Ok(())
+        })
+    })));
+    let tree = Tree::new(
+        config(Layout::Tree),
+        receiver,
+        Arc::new(Disk::default()),
+        demand,
+    );
+    let film = at_path(&tree, "/__all__/Film").unwrap();
+    let lines = later(tree.read_dir(film.id, 0, 10)).await.unwrap();
+    assert_eq!(
+        lines.iter().map(|line| &*line.name).collect::<Vec<_>>(),
+        [".", "..", "Film.mkv"]
+    );
+    assert_eq!(
+        at_path(&tree, "/__all__/Film/Film.mkv").unwrap(),
+        lines[2].attr
+    );
+    // Walking attributes and names of releases asked for nothing more: `Other` would have failed the assertion.
+    now(tree.attr(at_path(&tree, "/__all__/Other").unwrap().id)).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_files_ends() {
+    let library = Shelf::new().of(vec![torrent(1, "Film", None)]);
+    let silent = Arc::new(Asked(Box::new(|_| Box::pin(std::future::pending()))));
+    let (_sender, _, tree) = start(library.clone(), silent);
+    let film = at_path(&tree, "/__all__/Film").unwrap().id;
+    let since = tokio::time::Instant::now();
+    assert_eq!(
+        kind(later(tree.lookup(film, b"x")).await),
+        ErrorKind::TimedOut
+    );
+    assert_eq!(since.elapsed(), super::CONTENTS_DEADLINE);
+
+    let refused = Arc::new(Asked(Box::new(|_| {
+        Box::pin(async { Err("over the limit".into()) })
+    })));
+    let (_sender, _, tree) = start(library.clone(), refused);
+    let error: Error = later(tree.read_dir(film, 0, 9)).await.unwrap_err();
+    assert_eq!(
+        (error.kind, &*error.message),
+        (ErrorKind::Unavailable, "over the limit")
+    );
+
+    let useless = Arc::new(Asked(Box::new(|_| Box::pin(async { Ok(()) }))));
+    let (_sender, _, tree) = start(library, useless);
+    assert_eq!(
+        kind(later(tree.read_dir(film, 0, 9)).await),
+        ErrorKind::Unavailable
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_known_from_before_waits_until_the_files_are_known_again() {
+    let known = vec![torrent(1, "Film", Some(&["/Film.mkv"]))];
+    let mut shelf = Shelf::new();
+    let whole = shelf.of(known.clone());
+    let (_keep, _, tree) = start(whole, nobody());
+    let file = at_path(&tree, "/__all__/Film/Film.mkv").unwrap();
+
+    // A fresh catalogue knows the release, and its files a little later.
+    let mut shelf = Shelf::new();
+    let (sender, _, tree) = start(shelf.of(vec![torrent(1, "Film", None)]), nobody());
+    let waiting = tree.read(ReadRequest {
+        deadline: Duration::from_secs(10),
+        ..read(file.id, 0, 4)
+    });
+    let whole = shelf.of(known);
+    let publish = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        sender.send_replace(whole);
+    };
+    let (bytes, ()) = tokio::join!(later(waiting), publish);
+    assert_eq!(
+        joined(bytes.unwrap()),
+        (0..4).map(|i| byte(file.id.0, i)).collect::<Vec<_>>()
+    );
+    assert_eq!(now(tree.attr(file.id)).unwrap(), file);
+    // Now that everything is known, what is not there is gone.
+    assert_eq!(kind(now(tree.attr(NodeId(1 << 50)))), ErrorKind::Stale);
+}
+
+#[tokio::test]
+async fn reads() {
+    let mut bad = torrent(2, "Bad", Some(&["/a.mkv", "/b.mkv"]));
+    bad.links.truncate(1);
+    let library = Shelf::new().of(vec![torrent(1, "Film", Some(&["/Film.mkv"])), bad]);
+    let (_sender, disk, tree) = start(library.clone(), nobody());
+    let film = at_path(&tree, "/__all__/Film/Film.mkv").unwrap();
+    let expected: Vec<u8> = (90..100).map(|i| byte(film.id.0, i)).collect();
+    assert_eq!(
+        joined(later(tree.read(read(film.id, 90, 50))).await.unwrap()),
+        expected
+    );
+    assert_eq!(disk.reads.load(Ordering::Relaxed), 1);
+
+    let dir = at_path(&tree, "/__all__/Film").unwrap();
+    assert_eq!(
+        kind(now(tree.read(read(dir.id, 0, 1)))),
+        ErrorKind::IsDirectory
+    );
+    assert_eq!(kind(now(tree.open(dir.id))), ErrorKind::IsDirectory);
+    let (one, two) = (
+        now(tree.open(film.id)).unwrap(),
+        now(tree.open(film.id)).unwrap(),
+    );
+    assert_ne!(one, two);
+    Vfs::release(&*tree, one);
+    assert_eq!(*disk.released.lock().unwrap(), [one]);
+
+    let version = at_path(&tree, "/version.txt").unwrap();
+    assert_eq!(
+        joined(now(tree.read(read(version.id, 0, 100))).unwrap()),
+        b"debridfs 0.0\n"
+    );
+    assert_eq!(
+        joined(now(tree.read(read(version.id, 9, 2))).unwrap()),
+        b"0."
+    );
+    assert!(now(tree.read(read(version.id, 13, 2))).unwrap().is_empty());
+    assert!(
+        now(tree.read(read(version.id, u64::MAX, 2)))
+            .unwrap()
+            .is_empty()
+    );
+
+    // A bad release is listed with its sizes; its bytes are not to be had.
+    let file = at_path(&tree, "/__bad__/Bad/b.mkv").unwrap();
+    assert_eq!(file.size, 200);
+    let error = now(tree.read(read(file.id, 0, 1))).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.contains("packed-rar"), "{}", error.message);
+
+    let (_sender, receiver) = watch::channel(library);
+    let disk = Arc::new(Disk {
+        cached: true,
+        ..Disk::default()
+    });
+    let tree = Tree::new(config(Layout::Tree), receiver, disk.clone(), nobody());
+    assert_eq!(
+        joined(now(tree.read(read(film.id, 90, 50))).unwrap()),
+        expected
+    );
+    assert_eq!(disk.reads.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn extended_attributes() {
+    let mut bad = torrent(2, "Bad", Some(&["/b.mkv"]));
+    bad.status = TorrentStatus::Dead;
+    let known = torrent(1, "Show", Some(&["/a.mkv", "/b.mkv"]));
+    let library = Shelf::new().of(vec![known, bad, torrent(3, "New", None)]);
+    let (_sender, _, tree) = start(library, nobody());
+    let attributes = |path: &str| -> Vec<(String, String)> {
+        let id = at_path(&tree, path).unwrap().id;
+        let value = |name: &String| {
+            String::from_utf8(now(tree.xattr(id, name.as_bytes())).unwrap()).unwrap()
+        };
+        let names = now(tree.xattrs(id)).unwrap();
+        names
+            .into_iter()
+            .map(|name| (name["user.debridfs.".len()..].to_owned(), value(&name)))
+            .collect()
+    };
+    let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect()
+    };
+    let hash = |n: u32| format!("{n:08x}{}", "ab".repeat(16));
+    let show = [("hash", &*hash(1)), ("provider", "rd")];
+    assert_eq!(attributes("/__all__/Show"), pairs(&show));
+    assert_eq!(attributes("/__all__/Show/b.mkv"), pairs(&show));
+    assert_eq!(
+        attributes("/__all__/Show/a.mkv"),
+        pairs(&[show[0], show[1], ("link_age", "77")])
+    );
+    assert_eq!(
+        attributes("/__bad__/Bad"),
+        pairs(&[("hash", &hash(2)), ("provider", "rd"), ("reason", "failed")])
+    );
+    assert_eq!(
+        attributes("/__all__/New"),
+        pairs(&[("hash", &hash(3)), ("provider", "rd")])
+    );
+    assert!(attributes("/").is_empty() && attributes("/version.txt").is_empty());
+    for name in ["user.debridfs.none", "user.other", "security.selinux", ""] {
+        assert_eq!(
+            kind(now(tree.xattr(NodeId::ROOT, name.as_bytes()))),
+            ErrorKind::NoAttribute
+        );
+    }
+}
+
+#[tokio::test]
+async fn changes_are_told_once_the_new_tree_is_in_place() {
+    let mut shelf = Shelf::new();
+    let film = torrent(1, "Film", Some(&["/Film.mkv"]));
+    let mut removed = film.clone();
+    let (sender, _, tree) = start(shelf.of(vec![film]), nobody());
+    let mut changes = tree.changes();
+    let id = |path: &str| at_path(&tree, path).unwrap().id;
+    let file = id("/__all__/Film/Film.mkv");
+    removed.removed = Some(at(1_000_000));
+    sender.send_replace(shelf.of(vec![removed]));
+    let told = changes.recv().await.unwrap();
+    let gone = |view: &str| Change::Entry {
+        parent: id(view),
+        name: "Film".into(),
+    };
+    assert_eq!(told[..2], [gone("/__all__"), gone("/rd")]);
+    let mut nodes = vec![NodeId::ROOT, id("/__all__"), id("/__bad__"), id("/rd")];
+    nodes.sort();
+    assert_eq!(
+        told[2..],
+        nodes.into_iter().map(Change::Node).collect::<Vec<_>>()
+    );
+    assert_eq!(kind(at_path(&tree, "/__all__/Film")), ErrorKind::NotFound);
+    // Who had it open reads on.
+    assert_eq!(id("/__bad__/Film/Film.mkv"), file);
+    assert_eq!(
+        joined(later(tree.read(read(file, 0, 1))).await.unwrap()),
+        [byte(file.0, 0)]
+    );
+
+    drop(sender);
+    drop(tree);
+    assert!(
+        changes.recv().await.is_none(),
+        "the follower ends with its tree"
+    );
+}
