@@ -1,2 +1,39 @@
+//! A stand-in of Real-Debrid: the REST API (`/rest/1.0/…`) and the CDN (`/d/ID/NAME`), held to the vendor's behaviour.
+//!
+//! * [`Sim`] is the state: accounts with torrents, links and limits, faults, settings, counters and a clock.
+//!   [`Sim::router`] is a `tower` service, so that tests need no socket and can pause tokio's time.
+//! * [`serve`] puts it on TCP, with or without TLS, and with a second listener for the CDN if wanted.
+//! * Content is a function of (file key, offset), see [`content`]; small real clips can be placed too, see [`Clip`].
+//! * [`LibrarySpec`] describes what an account holds: the demo library, generated ones, or a file.
+//! * Everything under `/control/` (see [`control`]) changes and inspects the simulation; it is never counted, limited or refused.
 #![forbid(unsafe_code)]
-//! Placeholder of debridfs-sim.
+
+mod account;
+mod api;
+mod bencode;
+mod cdn;
+mod clip;
+mod clock;
+pub mod content;
+pub mod control;
+mod counters;
+mod fault;
+mod library;
+mod random;
+mod rar;
+mod server;
+mod settings;
+mod sim;
+mod tls;
+
+pub use account::{AccountState, Status};
+pub use cdn::{ByteRange, RangeRequest, parse_range};
+pub use clip::Clip;
+pub use clock::SimClock;
+pub use counters::{CdnCounters, Counters, Gauge, LinkCounters};
+pub use fault::{ApiFault, CdnFault, CdnFaultKind, FaultId, FaultStatus, Outage, OutageMode, Page};
+pub use library::{FileSpec, Generated, LibraryError, LibrarySpec, LinkMode, Outcome, ReleaseSpec};
+pub use server::{ServeError, ServeOptions, Served, serve};
+pub use settings::Settings;
+pub use sim::{FileView, Sim, SimError, TorrentChange, TorrentView};
+pub use tls::TestCa;

@@ -1,0 +1,383 @@
+//! One account: its torrents, links, direct links, limits and traffic.
+
+mod limiter;
+mod torrent;
+mod traffic;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use limiter::Limiter;
+pub use torrent::Status;
+pub(crate) use torrent::{Release, Torrent};
+pub(crate) use traffic::Traffic;
+
+use crate::content::Content;
+use crate::library::{LibrarySpec, ReleaseSpec};
+use crate::random::{Id13, hash_parts};
+use crate::settings::Settings;
+
+/// What the vendor holds against an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountState {
+    /// The token is no longer valid: 401, code 8.
+    pub revoked: bool,
+    /// Whether the account is premium; without, unrestricting and adding answer 403, code 20.
+    pub premium: bool,
+    /// Every authenticated call answers with this code: 9, 10, 14, 15, 22, …
+    pub refuse_code: Option<i32>,
+}
+
+impl Default for AccountState {
+    fn default() -> Self {
+        Self {
+            revoked: false,
+            premium: true,
+            refuse_code: None,
+        }
+    }
+}
+
+/// A restricted link: which torrent, and which of its links.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinkTarget {
+    pub(crate) torrent: u64,
+    pub(crate) position: u32,
+}
+
+/// A direct link.
+#[derive(Debug)]
+pub(crate) struct Download {
+    pub(crate) id: Id13,
+    pub(crate) account: usize,
+    pub(crate) link: Id13,
+    pub(crate) filename: String,
+    /// Info-hash and path in the release, for faults of a file.
+    pub(crate) file: String,
+    pub(crate) content: Content,
+    /// The directory part of the URL: base of the listener that the link was made for.
+    pub(crate) url: String,
+    pub(crate) generated_ms: i64,
+    pub(crate) expires_ms: std::sync::atomic::AtomicI64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) token: String,
+    pub(crate) state: AccountState,
+    pub(crate) seed: u64,
+    /// Oldest first by (added, number).
+    order: Vec<(i64, u64)>,
+    torrents: HashMap<u64, Torrent>,
+    ids: HashMap<Id13, u64>,
+    links: HashMap<Id13, LinkTarget>,
+    /// Not finished: what the passing of time changes.
+    unfinished: BTreeSet<u64>,
+    /// Every release known by its hash.
+    releases: HashMap<String, Arc<Release>>,
+    /// Direct links in the order they were made.
+    pub(crate) downloads: Vec<Arc<Download>>,
+    next: u64,
+    pub(crate) limiter: Limiter,
+    pub(crate) traffic: Arc<Traffic>,
+    /// CDN transfers open now.
+    pub(crate) transfers: Arc<std::sync::atomic::AtomicU64>,
+    /// Links whose unrestricting fails, with the code.
+    pub(crate) broken_links: HashMap<Id13, i32>,
+    /// When a slot for downloading became free last.
+    slot_free_ms: i64,
+}
+
+impl Account {
+    pub(crate) fn new(token: String, seed: u64) -> Self {
+        Self {
+            token,
+            state: AccountState::default(),
+            seed,
+            order: Vec::new(),
+            torrents: HashMap::new(),
+            ids: HashMap::new(),
+            links: HashMap::new(),
+            unfinished: BTreeSet::new(),
+            releases: HashMap::new(),
+            downloads: Vec::new(),
+            next: 0,
+            limiter: Limiter::default(),
+            traffic: Arc::default(),
+            transfers: Arc::default(),
+            broken_links: HashMap::new(),
+            slot_free_ms: i64::MIN,
+        }
+    }
+
+    pub(crate) fn fill(
+        &mut self,
+        library: &LibrarySpec,
+        now_ms: i64,
+    ) -> Result<(), crate::LibraryError> {
+        let count = library.releases.len();
+        self.torrents.reserve(count);
+        self.ids.reserve(count);
+        for (index, release) in library.releases.iter().enumerate() {
+            // Without dates: an hour apart, the last one an hour ago.
+            let age = (count - index) as i64 * 3_600_000;
+            self.add_release(release, now_ms - age, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what `spec` describes, and gives the ids of its torrents.
+    pub(crate) fn add_release(
+        &mut self,
+        spec: &ReleaseSpec,
+        added_ms: i64,
+        now_ms: i64,
+    ) -> Result<Vec<Id13>, crate::LibraryError> {
+        let refuse = |reason| crate::LibraryError::Release {
+            name: spec.name.clone(),
+            reason,
+        };
+        if spec.id.is_some() && spec.copies != 1 {
+            return Err(refuse("an id needs exactly one copy"));
+        }
+        if spec
+            .files
+            .iter()
+            .any(|file| file.bytes.is_some() == file.clip.is_some())
+        {
+            return Err(refuse("each file needs either bytes or a clip"));
+        }
+        let hash = match &spec.hash {
+            None => derived_hash(self.seed, self.next, &spec.name),
+            Some(text) if text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                text.to_ascii_lowercase()
+            }
+            Some(_) => return Err(refuse("the hash needs 40 hexadecimal digits")),
+        };
+        let given_id = match &spec.id {
+            None => None,
+            Some(text) => {
+                let id = Id13::parse(text).filter(|_| text.len() == 13);
+                Some(id.ok_or_else(|| refuse("the id needs 13 letters or digits"))?)
+            }
+        };
+        if given_id.is_some_and(|id| self.ids.contains_key(&id)) {
+            return Err(refuse("the id is taken"));
+        }
+        let release = Arc::new(Release::new(hash.clone(), spec));
+        self.next += u64::from(spec.copies == 0);
+        self.releases.insert(hash, release.clone());
+        let added_ms = spec.added.map_or(added_ms, |at| at.as_millisecond());
+        let mut ids = Vec::new();
+        for _ in 0..spec.copies {
+            let selected = release.selected_by_default();
+            let mut torrent = Torrent::new(release.clone(), added_ms);
+            torrent.name = spec.name.clone();
+            torrent.enter(spec.status, now_ms.max(added_ms));
+            if torrent.status.is_past_selection() {
+                torrent.select(selected);
+            }
+            if torrent.status == Status::Downloaded {
+                torrent.ended_ms = Some(added_ms + 60_000);
+            }
+            ids.push(self.insert(torrent, given_id));
+        }
+        Ok(ids)
+    }
+
+    /// Puts a torrent into the account under `id` or a new one.
+    pub(crate) fn insert(&mut self, mut torrent: Torrent, id: Option<Id13>) -> Id13 {
+        let number = self.next;
+        self.next += 1;
+        let id = id.unwrap_or_else(|| {
+            Id13::from_number(hash_parts(&[
+                b"torrent",
+                &self.seed.to_le_bytes(),
+                &number.to_le_bytes(),
+            ]))
+        });
+        torrent.id = id;
+        torrent.number = number;
+        let place = (torrent.added_ms, number);
+        let at = self.order.partition_point(|other| *other < place);
+        self.order.insert(at, place);
+        self.ids.insert(id, number);
+        self.unfinished.remove(&number);
+        if !torrent.status.is_final() {
+            self.unfinished.insert(number);
+        }
+        for (position, link) in (0u32..).zip(torrent.all_links()) {
+            self.links.insert(
+                link,
+                LinkTarget {
+                    torrent: number,
+                    position,
+                },
+            );
+        }
+        self.torrents.insert(number, torrent);
+        id
+    }
+
+    /// Changes a torrent and keeps the indexes true. `None`: there is none.
+    pub(crate) fn alter<T>(
+        &mut self,
+        id: Id13,
+        change: impl FnOnce(&mut Torrent) -> T,
+    ) -> Option<T> {
+        let number = *self.ids.get(&id)?;
+        let torrent = self.torrents.get_mut(&number)?;
+        let old_place = (torrent.added_ms, number);
+        for link in torrent.all_links() {
+            self.links.remove(&link);
+        }
+        let result = change(torrent);
+        for (position, link) in (0u32..).zip(torrent.all_links()) {
+            self.links.insert(
+                link,
+                LinkTarget {
+                    torrent: number,
+                    position,
+                },
+            );
+        }
+        let place = (torrent.added_ms, number);
+        if torrent.status.is_final() {
+            self.unfinished.remove(&number);
+        } else {
+            self.unfinished.insert(number);
+        }
+        if place != old_place {
+            self.order.retain(|other| *other != old_place);
+            let at = self.order.partition_point(|other| *other < place);
+            self.order.insert(at, place);
+        }
+        Some(result)
+    }
+
+    pub(crate) fn remove(&mut self, id: Id13) -> Option<Torrent> {
+        let number = self.ids.remove(&id)?;
+        let torrent = self.torrents.remove(&number)?;
+        if let Ok(at) = self.order.binary_search(&(torrent.added_ms, number)) {
+            self.order.remove(at);
+        }
+        self.unfinished.remove(&number);
+        for link in torrent.all_links() {
+            self.links.remove(&link);
+        }
+        Some(torrent)
+    }
+
+    pub(crate) fn torrent(&self, id: Id13) -> Option<&Torrent> {
+        self.torrents.get(self.ids.get(&id)?)
+    }
+
+    pub(crate) fn link(&self, link: Id13) -> Option<(&Torrent, u32)> {
+        let target = self.links.get(&link)?;
+        Some((self.torrents.get(&target.torrent)?, target.position))
+    }
+
+    pub(crate) fn release(&self, hash: &str) -> Option<Arc<Release>> {
+        self.releases.get(hash).cloned()
+    }
+
+    pub(crate) fn remember(&mut self, release: Arc<Release>) {
+        self.releases.insert(release.hash.clone(), release);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// All torrents, newest first.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Torrent> {
+        self.order
+            .iter()
+            .rev()
+            .filter_map(|(_, number)| self.torrents.get(number))
+    }
+
+    /// Torrents that take a slot, newest first.
+    pub(crate) fn active(&self) -> Vec<&Torrent> {
+        let mut active: Vec<_> = self
+            .unfinished
+            .iter()
+            .filter_map(|number| self.torrents.get(number))
+            .filter(|torrent| torrent.status.is_active())
+            .collect();
+        active.sort_by_key(|torrent| std::cmp::Reverse((torrent.added_ms, torrent.number)));
+        active
+    }
+
+    pub(crate) fn new_download_id(&self) -> Id13 {
+        let made = self.downloads.len() as u64;
+        Id13::from_number(hash_parts(&[
+            b"download",
+            self.token.as_bytes(),
+            &self.seed.to_le_bytes(),
+            &made.to_le_bytes(),
+            &self.next.to_le_bytes(),
+            &self
+                .downloads
+                .last()
+                .map_or(0, |d| hash_parts(&[d.id.as_str().as_bytes()]))
+                .to_le_bytes(),
+        ]))
+    }
+
+    /// Lets the torrents go on to where they are at `now_ms`, event by event, so that a slot set free early is taken early.
+    pub(crate) fn advance(&mut self, now_ms: i64, settings: &Settings) {
+        loop {
+            let downloading = self
+                .unfinished
+                .iter()
+                .filter(|number| {
+                    self.torrents
+                        .get(number)
+                        .is_some_and(|t| t.status == Status::Downloading)
+                })
+                .count() as u32;
+            let slot = (downloading < settings.parallel_downloads).then_some(self.slot_free_ms);
+            let next = self
+                .unfinished
+                .iter()
+                .filter_map(|number| {
+                    Some((self.torrents.get(number)?.due_ms(settings, slot)?, *number))
+                })
+                .min();
+            let Some((due, number)) = next.filter(|(due, _)| *due <= now_ms) else {
+                return;
+            };
+            let Some(torrent) = self.torrents.get_mut(&number) else {
+                return;
+            };
+            let was = torrent.status;
+            torrent.step(due, settings);
+            let (id, status) = (torrent.id, torrent.status);
+            if was == Status::Downloading {
+                self.slot_free_ms = due;
+            }
+            if status.is_final() {
+                // For the indexes.
+                self.alter(id, |_| ());
+            }
+        }
+    }
+}
+
+/// An info-hash for a release that was given none.
+pub(crate) fn derived_hash(seed: u64, number: u64, name: &str) -> String {
+    let part = |n: u8| {
+        hash_parts(&[
+            b"hash",
+            &[n],
+            &seed.to_le_bytes(),
+            &number.to_le_bytes(),
+            name.as_bytes(),
+        ])
+    };
+    format!("{:016x}{:016x}{:08x}", part(0), part(1), part(2) as u32)
+}

@@ -1,0 +1,280 @@
+//! A torrent and its way from a magnet to links.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::content::{self, Content};
+use crate::library::{FileSpec, LinkMode, Outcome, ReleaseSpec};
+use crate::random::{Id13, hash_parts};
+use crate::rar::Archive;
+use crate::settings::Settings;
+
+/// The vendor's words for where a torrent stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the words are the vendor's")]
+pub enum Status {
+    MagnetConversion,
+    WaitingFilesSelection,
+    Queued,
+    Downloading,
+    Compressing,
+    Uploading,
+    Downloaded,
+    MagnetError,
+    Error,
+    Virus,
+    Dead,
+}
+
+impl Status {
+    /// Takes one of the account's slots. A torrent that waits for its selection takes none.
+    pub(crate) fn is_active(self) -> bool {
+        matches!(
+            self,
+            Self::MagnetConversion
+                | Self::Queued
+                | Self::Downloading
+                | Self::Compressing
+                | Self::Uploading
+        )
+    }
+
+    pub(crate) fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Downloaded | Self::MagnetError | Self::Error | Self::Virus | Self::Dead
+        )
+    }
+
+    pub(crate) fn is_past_selection(self) -> bool {
+        !matches!(
+            self,
+            Self::MagnetConversion | Self::WaitingFilesSelection | Self::MagnetError
+        )
+    }
+}
+
+/// What all torrents of one hash share.
+#[derive(Debug)]
+pub(crate) struct Release {
+    pub(crate) hash: String,
+    pub(crate) name: String,
+    pub(crate) original_name: String,
+    pub(crate) files: Vec<FileSpec>,
+    pub(crate) cached: bool,
+    pub(crate) outcome: Outcome,
+    pub(crate) links: LinkMode,
+}
+
+impl Release {
+    pub(crate) fn new(hash: String, spec: &ReleaseSpec) -> Self {
+        Self {
+            hash,
+            name: spec.name.clone(),
+            original_name: spec
+                .original_name
+                .clone()
+                .unwrap_or_else(|| spec.name.clone()),
+            files: spec.files.clone(),
+            cached: spec.cached,
+            outcome: spec.outcome,
+            links: spec.links,
+        }
+    }
+
+    /// Indexes of the files that the description calls selected.
+    pub(crate) fn selected_by_default(&self) -> Vec<u32> {
+        (0u32..)
+            .zip(&self.files)
+            .filter(|(_, file)| file.selected)
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    pub(crate) fn content(&self, file: &FileSpec) -> Content {
+        match file.clip {
+            Some(clip) => Content::Clip(clip),
+            None => Content::Generated {
+                key: content::key(&self.hash, &file.path),
+                size: file.size(),
+            },
+        }
+    }
+
+    pub(crate) fn total_bytes(&self) -> u64 {
+        self.files
+            .iter()
+            .map(FileSpec::size)
+            .fold(0, u64::saturating_add)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Torrent {
+    pub(crate) id: Id13,
+    /// Counts up with every add.
+    pub(crate) number: u64,
+    pub(crate) name: String,
+    pub(crate) added_ms: i64,
+    pub(crate) ended_ms: Option<i64>,
+    pub(crate) status: Status,
+    /// When it came to be in this state.
+    pub(crate) since_ms: i64,
+    pub(crate) release: Arc<Release>,
+    /// Indexes into the release's files, ascending.
+    pub(crate) selected: Vec<u32>,
+    /// When somebody else's change of the link mode says otherwise than the release.
+    pub(crate) links: LinkMode,
+}
+
+impl Torrent {
+    pub(crate) fn new(release: Arc<Release>, added_ms: i64) -> Self {
+        Self {
+            id: Id13::from_number(0),
+            number: 0,
+            name: release.name.clone(),
+            added_ms,
+            ended_ms: None,
+            status: Status::MagnetConversion,
+            since_ms: added_ms,
+            links: release.links,
+            release,
+            selected: Vec::new(),
+        }
+    }
+
+    pub(crate) fn enter(&mut self, status: Status, at_ms: i64) {
+        self.status = status;
+        self.since_ms = at_ms;
+    }
+
+    pub(crate) fn select(&mut self, mut files: Vec<u32>) {
+        files.sort_unstable();
+        files.dedup();
+        self.selected = files;
+    }
+
+    /// When time alone changes the state next. `slot`: since when there is room for another download, if there is.
+    pub(crate) fn due_ms(&self, settings: &Settings, slot: Option<i64>) -> Option<i64> {
+        let after = |ms: u32| Some(self.since_ms + i64::from(ms));
+        match self.status {
+            Status::MagnetConversion => after(settings.magnet_conversion_ms),
+            Status::Queued => Some((self.since_ms + i64::from(settings.queued_ms)).max(slot?)),
+            Status::Downloading => after(settings.downloading_ms),
+            Status::Compressing => after(settings.compressing_ms),
+            Status::Uploading => after(settings.uploading_ms),
+            _ => None,
+        }
+    }
+
+    /// Goes on to the next state at its time.
+    pub(crate) fn step(&mut self, at_ms: i64, settings: &Settings) {
+        let next = match (self.status, self.release.outcome) {
+            (Status::MagnetConversion, Outcome::MagnetError) => Status::MagnetError,
+            (Status::MagnetConversion, _) => Status::WaitingFilesSelection,
+            (Status::Queued, _) => Status::Downloading,
+            (Status::Downloading, Outcome::Error) => Status::Error,
+            (Status::Downloading, Outcome::Dead) => Status::Dead,
+            (Status::Downloading, Outcome::Virus) => Status::Virus,
+            (Status::Downloading, _) if settings.compressing_ms > 0 => Status::Compressing,
+            (Status::Downloading | Status::Compressing, _) if settings.uploading_ms > 0 => {
+                Status::Uploading
+            }
+            (Status::Downloading | Status::Compressing | Status::Uploading, _) => {
+                Status::Downloaded
+            }
+            (other, _) => other,
+        };
+        if self.status == Status::MagnetConversion {
+            self.name.clone_from(&self.release.name);
+        }
+        self.enter(next, at_ms);
+        if next == Status::Downloaded {
+            self.ended_ms = Some(at_ms);
+        }
+    }
+
+    /// Percent.
+    pub(crate) fn progress(&self, now_ms: i64, settings: &Settings) -> u64 {
+        match self.status {
+            Status::Downloading => {
+                let passed = (now_ms - self.since_ms).max(0) as u64;
+                (passed * 100 / u64::from(settings.downloading_ms).max(1)).min(99)
+            }
+            Status::Compressing | Status::Uploading | Status::Downloaded | Status::Virus => 100,
+            Status::Error | Status::Dead => 37,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn selected_bytes(&self) -> u64 {
+        self.selected_files()
+            .map(FileSpec::size)
+            .fold(0, u64::saturating_add)
+    }
+
+    pub(crate) fn selected_files(&self) -> impl Iterator<Item = &FileSpec> {
+        self.selected
+            .iter()
+            .filter_map(|index| self.release.files.get(*index as usize))
+    }
+
+    fn link_count(&self) -> u32 {
+        let selected = self.selected.len() as u32;
+        match self.links {
+            LinkMode::Packed => selected.min(1),
+            LinkMode::Missing(missing) => selected.saturating_sub(missing),
+            LinkMode::OneEach | LinkMode::LateMs(_) => selected,
+        }
+    }
+
+    /// The links it has or, when they come late, will have.
+    pub(crate) fn all_links(&self) -> impl Iterator<Item = Id13> + use<> {
+        let count = if self.status == Status::Downloaded {
+            self.link_count()
+        } else {
+            0
+        };
+        let id = self.id;
+        (0..count).map(move |position| {
+            Id13::from_number(hash_parts(&[
+                b"link",
+                id.as_str().as_bytes(),
+                &position.to_le_bytes(),
+            ]))
+        })
+    }
+
+    /// The links that show at `now_ms`.
+    pub(crate) fn links_at(&self, now_ms: i64) -> Vec<Id13> {
+        match self.links {
+            LinkMode::LateMs(ms) if now_ms < self.since_ms + i64::from(ms) => Vec::new(),
+            _ => self.all_links().collect(),
+        }
+    }
+
+    /// What the link at `position` leads to: the name of the file, its path, its content.
+    pub(crate) fn linked(&self, position: u32) -> Option<(String, String, Content)> {
+        if self.links == LinkMode::Packed && self.selected.len() > 1 {
+            let files = self
+                .selected_files()
+                .map(|file| (file.path.as_str(), self.release.content(file)));
+            let name = format!("{}.rar", self.name);
+            let content = Content::Packed(Arc::new(Archive::new(files)));
+            return Some((name.clone(), format!("/{name}"), content));
+        }
+        let file = self.selected_files().nth(position as usize)?;
+        let name = file
+            .path
+            .rsplit('/')
+            .find(|part| !part.is_empty())
+            .unwrap_or("file");
+        Some((
+            name.to_owned(),
+            file.path.clone(),
+            self.release.content(file),
+        ))
+    }
+}

@@ -1,0 +1,425 @@
+//! `/torrents/…`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::answer::{Answer, VendorError};
+use super::call::Call;
+use crate::account::{Account, Release, Status, Torrent};
+use crate::bencode;
+use crate::clock::iso;
+use crate::library::{FileSpec, Outcome, ReleaseSpec};
+use crate::random::{Id13, hash_parts};
+use crate::settings::Settings;
+use crate::sim::LINK_PREFIX;
+
+/// The vendor's own name in `host`.
+const HOST: &str = "real-debrid.com";
+/// Size in GB at which the vendor would split files.
+const SPLIT: u32 = 2000;
+
+#[derive(Serialize)]
+struct Summary {
+    id: Id13,
+    filename: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_filename: Option<String>,
+    hash: String,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_bytes: Option<u64>,
+    host: &'static str,
+    split: u32,
+    progress: u64,
+    status: Status,
+    added: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Vec<File>>,
+    links: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seeders: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct File {
+    id: u32,
+    path: String,
+    bytes: u64,
+    selected: u8,
+}
+
+fn summary(torrent: &Torrent, now_ms: i64, settings: &Settings) -> Summary {
+    let moving = matches!(
+        torrent.status,
+        Status::MagnetConversion | Status::Downloading
+    );
+    let speed = torrent.selected_bytes() * 1000 / u64::from(settings.downloading_ms).max(1);
+    Summary {
+        id: torrent.id,
+        filename: torrent.name.clone(),
+        original_filename: None,
+        hash: torrent.release.hash.clone(),
+        bytes: torrent.selected_bytes(),
+        original_bytes: None,
+        host: HOST,
+        split: SPLIT,
+        progress: torrent.progress(now_ms, settings),
+        status: torrent.status,
+        added: iso(torrent.added_ms),
+        files: None,
+        links: torrent
+            .links_at(now_ms)
+            .iter()
+            .map(|link| format!("{LINK_PREFIX}{link}"))
+            .collect(),
+        ended: torrent.ended_ms.map(iso),
+        speed: moving.then_some(speed),
+        seeders: moving.then_some(if torrent.status == Status::Downloading {
+            12
+        } else {
+            0
+        }),
+    }
+}
+
+pub(super) fn list(call: &Call) -> Result<Answer, VendorError> {
+    let (offset, limit) = call.page()?;
+    let only_active = match call.query.get("filter").map(String::as_str) {
+        None | Some("") => false,
+        Some("active") => true,
+        Some(_) => return Err(VendorError(2)),
+    };
+    let (items, total) = call.with_account(|account| {
+        let show = |torrent: &Torrent| summary(torrent, call.now_ms, &call.settings);
+        if only_active {
+            let active = account.active();
+            let items: Vec<_> = active
+                .iter()
+                .skip(offset)
+                .take(limit)
+                .map(|t| show(t))
+                .collect();
+            (items, active.len())
+        } else {
+            let items = account
+                .newest_first()
+                .skip(offset)
+                .take(limit)
+                .map(show)
+                .collect();
+            (items, account.len())
+        }
+    })?;
+    let answer = if items.is_empty() {
+        Answer::empty(204)
+    } else {
+        Answer::json(200, &items)
+    };
+    Ok(answer.total_count(total))
+}
+
+fn argument_id(call: &Call) -> Result<Id13, VendorError> {
+    Id13::parse(&call.argument)
+        .filter(|_| call.argument.len() == 13)
+        .ok_or(VendorError(7))
+}
+
+pub(super) fn info(call: &Call) -> Result<Answer, VendorError> {
+    let id = argument_id(call)?;
+    let info = call.with_account(|account| {
+        let torrent = account.torrent(id)?;
+        let mut info = summary(torrent, call.now_ms, &call.settings);
+        let resolved = !matches!(
+            torrent.status,
+            Status::MagnetConversion | Status::MagnetError
+        );
+        let release = &torrent.release;
+        info.original_filename = Some(if resolved {
+            release.original_name.clone()
+        } else {
+            torrent.name.clone()
+        });
+        info.original_bytes = Some(if resolved { release.total_bytes() } else { 0 });
+        let files = (0u32..)
+            .zip(&release.files)
+            .filter(|_| resolved)
+            .map(|(index, file)| File {
+                id: index + 1,
+                path: file.path.clone(),
+                bytes: file.size(),
+                selected: torrent.selected.binary_search(&index).is_ok().into(),
+            });
+        info.files = Some(files.collect());
+        Some(info)
+    })?;
+    Ok(Answer::json(200, &info.ok_or(VendorError(7))?))
+}
+
+#[derive(Serialize)]
+struct ActiveCount {
+    nb: usize,
+    limit: u32,
+    list: Vec<String>,
+}
+
+pub(super) fn active_count(call: &Call) -> Result<Answer, VendorError> {
+    let list: Vec<String> = call.with_account(|account| {
+        account
+            .active()
+            .iter()
+            .map(|torrent| torrent.release.hash.clone())
+            .collect()
+    })?;
+    Ok(Answer::json(
+        200,
+        &ActiveCount {
+            nb: list.len(),
+            limit: call.settings.active_limit,
+            list,
+        },
+    ))
+}
+
+#[derive(Serialize)]
+struct AvailableHost {
+    host: &'static str,
+    max_file_size: u32,
+}
+
+pub(super) fn available_hosts() -> Result<Answer, VendorError> {
+    Ok(Answer::json(
+        200,
+        &[AvailableHost {
+            host: HOST,
+            max_file_size: SPLIT,
+        }],
+    ))
+}
+
+#[derive(Serialize)]
+struct Added {
+    id: Id13,
+    uri: String,
+}
+
+fn added(call: &Call, id: Id13) -> Answer {
+    let listener = call.cdn_url.trim_end_matches('/');
+    Answer::json(
+        201,
+        &Added {
+            id,
+            uri: format!("{listener}/rest/1.0/torrents/info/{id}"),
+        },
+    )
+}
+
+/// A release that nobody described: made of its hash.
+fn made_up(call: &Call, hash: &str, name: &str) -> Release {
+    let size = 1_000_000_000 + hash_parts(&[hash.as_bytes()]) % 4_000_000_000;
+    let mut spec = ReleaseSpec::new(
+        name,
+        vec![FileSpec::generated(format!("/{name}.mkv"), size)],
+    );
+    spec.cached = call.settings.unknown_hashes_cached;
+    Release::new(hash.to_owned(), &spec)
+}
+
+/// What stands against an add of `release`.
+fn may_add(call: &Call, account: &Account, release: &Release) -> Result<(), VendorError> {
+    if !account.state.premium {
+        return Err(VendorError(20));
+    }
+    if release.outcome == Outcome::Infringing {
+        return Err(VendorError(35));
+    }
+    slot_free(call, account)
+}
+
+fn slot_free(call: &Call, account: &Account) -> Result<(), VendorError> {
+    let full = account.active().len() >= call.settings.active_limit as usize;
+    if full { Err(VendorError(21)) } else { Ok(()) }
+}
+
+pub(super) fn add_magnet(call: &Call) -> Result<Answer, VendorError> {
+    let magnet = call
+        .form("magnet")
+        .filter(|magnet| !magnet.is_empty())
+        .ok_or(VendorError(1))?;
+    let (hash, name) = magnet_parts(&magnet).ok_or(VendorError(30))?;
+    call.penalty()?;
+    let id = call.with_account(|account| {
+        let release = account
+            .release(&hash)
+            .unwrap_or_else(|| Arc::new(made_up(call, &hash, name.as_deref().unwrap_or(&hash))));
+        may_add(call, account, &release)?;
+        account.remember(release.clone());
+        // What the provider has needs no conversion.
+        let ready = release.cached && release.outcome != Outcome::MagnetError;
+        let mut torrent = Torrent::new(release, call.now_ms);
+        if ready {
+            torrent.enter(Status::WaitingFilesSelection, call.now_ms);
+        } else {
+            torrent.name = name.unwrap_or_else(|| "Magnet".to_owned());
+        }
+        Ok(account.insert(torrent, None))
+    })??;
+    Ok(added(call, id))
+}
+
+pub(super) fn add_torrent(call: &Call) -> Result<Answer, VendorError> {
+    let file = bencode::parse(&call.body).ok_or(VendorError(30))?;
+    call.penalty()?;
+    let id = call.with_account(|account| {
+        let release = account.release(&file.hash).unwrap_or_else(|| {
+            let files = file
+                .files
+                .into_iter()
+                .map(|(path, bytes)| FileSpec::generated(path, bytes));
+            let mut spec = ReleaseSpec::new(file.name, files.collect());
+            spec.cached = call.settings.unknown_hashes_cached;
+            Arc::new(Release::new(file.hash, &spec))
+        });
+        may_add(call, account, &release)?;
+        account.remember(release.clone());
+        let mut torrent = Torrent::new(release, call.now_ms);
+        torrent.enter(Status::WaitingFilesSelection, call.now_ms);
+        Ok(account.insert(torrent, None))
+    })??;
+    Ok(added(call, id))
+}
+
+/// Info-hash (40 hexadecimal digits, or 32 of base 32) and display name of a magnet.
+fn magnet_parts(magnet: &str) -> Option<(String, Option<String>)> {
+    let query = magnet
+        .get(..8)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("magnet:?"))?;
+    let parameters = form_urlencoded::parse(&magnet.as_bytes()[query.len()..]);
+    let (mut hash, mut name) = (None, None);
+    for (key, value) in parameters {
+        if key == "dn" {
+            name = Some(value.into_owned());
+        } else if key.starts_with("xt") {
+            let text = value.strip_prefix("urn:btih:")?;
+            hash = Some(match text.len() {
+                40 if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                    text.to_ascii_lowercase()
+                }
+                32 => base32_to_hex(text)?,
+                _ => return None,
+            });
+        }
+    }
+    Some((hash?, name))
+}
+
+/// RFC 4648 base 32 of 20 bytes, as old magnets write hashes.
+fn base32_to_hex(text: &str) -> Option<String> {
+    let mut out = String::new();
+    for group in text.as_bytes().chunks(4) {
+        let bits = group.iter().try_fold(0u32, |bits, byte| {
+            let digit = match byte.to_ascii_uppercase() {
+                letter @ b'A'..=b'Z' => letter - b'A',
+                digit @ b'2'..=b'7' => digit - b'2' + 26,
+                _ => return None,
+            };
+            Some(bits << 5 | u32::from(digit))
+        })?;
+        out.push_str(&format!("{bits:05x}"));
+    }
+    Some(out)
+}
+
+pub(super) fn select_files(call: &Call) -> Result<Answer, VendorError> {
+    let id = argument_id(call)?;
+    let wanted = call
+        .form("files")
+        .filter(|files| !files.is_empty())
+        .ok_or(VendorError(1))?;
+    call.with_account(|account| {
+        let torrent = account.torrent(id).ok_or(VendorError(7))?;
+        match torrent.status {
+            Status::WaitingFilesSelection => {}
+            // No files are known yet, or never will be.
+            Status::MagnetConversion | Status::MagnetError => return Err(VendorError(2)),
+            _ => return Ok(Answer::empty(202)),
+        }
+        let count = torrent.release.files.len() as u32;
+        let files: Vec<u32> = if wanted.trim() == "all" {
+            (0..count).collect()
+        } else {
+            wanted
+                .split(',')
+                .map(|number| {
+                    number
+                        .trim()
+                        .parse()
+                        .ok()
+                        .filter(|n| (1..=count).contains(n))
+                        .map(|n: u32| n - 1)
+                })
+                .collect::<Option<_>>()
+                .ok_or(VendorError(2))?
+        };
+        slot_free(call, account)?;
+        account.alter(id, |torrent| {
+            torrent.select(files);
+            if torrent.release.cached && torrent.release.outcome == Outcome::Downloaded {
+                torrent.enter(Status::Downloaded, call.now_ms);
+                torrent.ended_ms = Some(call.now_ms);
+            } else {
+                torrent.enter(Status::Queued, call.now_ms);
+            }
+        });
+        Ok(Answer::empty(204))
+    })?
+}
+
+pub(super) fn delete(call: &Call) -> Result<Answer, VendorError> {
+    let id = argument_id(call)?;
+    call.with_account(|account| account.remove(id))?
+        .ok_or(VendorError(7))?;
+    Ok(Answer::empty(204))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn magnets_are_read() {
+        let hash = "0123456789abcdef0123456789abcdef01234567";
+        let (read, name) = magnet_parts(&format!(
+            "magnet:?xt=urn:btih:{}&dn=A+B&tr=udp%3A%2F%2Fx",
+            hash.to_uppercase()
+        ))
+        .unwrap();
+        assert_eq!((read.as_str(), name.as_deref()), (hash, Some("A B")));
+        // 20 zero bytes but the last.
+        let (read, _) =
+            magnet_parts("magnet:?xt=urn:btih:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB").unwrap();
+        assert_eq!(read, format!("{}1", "0".repeat(39)));
+        for bad in [
+            "",
+            "magnet:",
+            "magnet:?dn=x",
+            "http://x",
+            "magnet:?xt=urn:btih:zz",
+            "mägnet:?",
+        ] {
+            assert_eq!(magnet_parts(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn any_magnet_is_answered() {
+        bolero::check!().with_type::<String>().for_each(|text| {
+            drop(magnet_parts(text));
+            drop(magnet_parts(&format!("magnet:?{text}")));
+        });
+    }
+}

@@ -1,0 +1,242 @@
+//! `/control/…`: inspects and changes the simulation. JSON in, JSON out; never counted or limited.
+//!
+//! | Call | Does |
+//! |---|---|
+//! | `GET counters`, `DELETE counters` (or `POST counters/reset`) | [`crate::Counters`]; sets them to nothing |
+//! | `GET settings`, `PATCH settings` | [`crate::Settings`]; changes those that are named |
+//! | `GET clock`, `POST clock` `{"advance_ms":3600000}` | the time; moves it forward |
+//! | `GET faults`, `DELETE faults`, `DELETE faults/ID` | what is set and how often it hit; ends all or one |
+//! | `POST faults/api`, `POST faults/cdn` | sets an [`crate::ApiFault`] or a [`crate::CdnFault`]; answers its id |
+//! | `GET outage`, `PUT outage` | [`crate::Outage`] |
+//! | `GET torrents` | every torrent with files, keys and links |
+//! | `POST torrents` | adds a [`crate::ReleaseSpec`]; answers the ids |
+//! | `PATCH torrents/ID`, `DELETE torrents/ID` | [`crate::TorrentChange`]; as if somebody had done it elsewhere |
+//! | `GET account`, `PUT account` | [`crate::AccountState`] |
+//! | `POST links/expire` `{"link":…}`, `POST links/break` `{"link":…,"code":19}` | ends direct links (all without a link); makes unrestricting fail, or work again without a code |
+//! | `GET content?link=…&offset=0&length=100` | the true bytes behind a link (at most 64 MiB a call) |
+//!
+//! `?account=N` chooses the account, 0 by default.
+
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, patch, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::account::AccountState;
+use crate::fault::{ApiFault, CdnFault, FaultId, Outage};
+use crate::library::ReleaseSpec;
+use crate::settings::Settings;
+use crate::sim::{Sim, SimError, TorrentChange};
+
+impl IntoResponse for SimError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::NoAccount(_) | Self::Unknown(_) => StatusCode::NOT_FOUND,
+            Self::Library(_) | Self::Settings(_) => StatusCode::BAD_REQUEST,
+        };
+        (status, Json(json!({ "error": self.to_string() }))).into_response()
+    }
+}
+
+/// Which account is meant.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Which {
+    account: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkChange {
+    link: Option<String>,
+    code: Option<i32>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Range {
+    link: String,
+    #[serde(default)]
+    offset: u64,
+    length: usize,
+    #[serde(default)]
+    account: usize,
+}
+
+/// The most bytes that `content` gives at once.
+const MAX_CONTENT: usize = 64 << 20;
+
+type Result<T> = std::result::Result<T, SimError>;
+
+pub(crate) fn router() -> Router<Sim> {
+    Router::new()
+        .route(
+            "/counters",
+            get(async |State(sim): State<Sim>| Json(sim.counters())).delete(reset_counters),
+        )
+        .route("/counters/reset", post(reset_counters))
+        .route(
+            "/settings",
+            get(async |State(sim): State<Sim>| Json((*sim.settings()).clone()))
+                .patch(change_settings),
+        )
+        .route("/clock", get(clock).post(advance))
+        .route(
+            "/faults",
+            get(async |State(sim): State<Sim>| Json(sim.faults())).delete(clear_faults),
+        )
+        .route("/faults/{id}", delete(clear_fault))
+        .route("/faults/api", post(fail_api))
+        .route("/faults/cdn", post(fail_cdn))
+        .route(
+            "/outage",
+            get(async |State(sim): State<Sim>| Json(sim.outage())).put(set_outage),
+        )
+        .route("/torrents", get(torrents).post(add_release))
+        .route(
+            "/torrents/{id}",
+            patch(alter_torrent).delete(remove_torrent),
+        )
+        .route("/account", get(account).put(set_account))
+        .route("/links/expire", post(expire_links))
+        .route("/links/break", post(break_link))
+        .route("/content", get(content))
+}
+
+fn done() -> Json<Value> {
+    Json(json!({ "ok": true }))
+}
+
+async fn reset_counters(State(sim): State<Sim>) -> Json<Value> {
+    sim.reset_counters();
+    done()
+}
+
+async fn change_settings(
+    State(sim): State<Sim>,
+    Json(change): Json<Value>,
+) -> Result<Json<Settings>> {
+    let refuse = |error: serde_json::Error| SimError::Settings(error.to_string());
+    let mut whole = serde_json::to_value(&*sim.settings()).map_err(refuse)?;
+    let (Some(whole_map), Value::Object(change)) = (whole.as_object_mut(), change) else {
+        return Err(SimError::Settings("not an object".to_owned()));
+    };
+    whole_map.extend(change);
+    let changed: Settings = serde_json::from_value(whole).map_err(refuse)?;
+    sim.configure(|settings| settings.clone_from(&changed));
+    Ok(Json(changed))
+}
+
+async fn clock(State(sim): State<Sim>) -> Json<Value> {
+    Json(json!({ "now": sim.clock().now().to_string() }))
+}
+
+async fn advance(State(sim): State<Sim>, Json(by): Json<Advance>) -> Json<Value> {
+    sim.advance(Duration::from_millis(by.advance_ms));
+    clock(State(sim)).await
+}
+
+async fn clear_faults(State(sim): State<Sim>) -> Json<Value> {
+    sim.clear_faults();
+    done()
+}
+
+async fn clear_fault(State(sim): State<Sim>, Path(id): Path<u64>) -> Result<Json<Value>> {
+    sim.clear_fault(FaultId(id))?;
+    Ok(done())
+}
+
+async fn fail_api(State(sim): State<Sim>, Json(fault): Json<ApiFault>) -> Json<Value> {
+    Json(json!({ "id": sim.fail_api(fault) }))
+}
+
+async fn fail_cdn(State(sim): State<Sim>, Json(fault): Json<CdnFault>) -> Json<Value> {
+    Json(json!({ "id": sim.fail_cdn(fault) }))
+}
+
+async fn set_outage(State(sim): State<Sim>, Json(outage): Json<Outage>) -> Json<Outage> {
+    sim.set_outage(outage);
+    Json(outage)
+}
+
+async fn torrents(State(sim): State<Sim>, Query(which): Query<Which>) -> Result<Response> {
+    Ok(Json(sim.torrents(which.account)?).into_response())
+}
+
+async fn add_release(
+    State(sim): State<Sim>,
+    Query(which): Query<Which>,
+    Json(release): Json<ReleaseSpec>,
+) -> Result<Json<Value>> {
+    Ok(Json(
+        json!({ "ids": sim.add_release(which.account, &release)? }),
+    ))
+}
+
+async fn alter_torrent(
+    State(sim): State<Sim>,
+    Path(id): Path<String>,
+    Query(which): Query<Which>,
+    Json(change): Json<TorrentChange>,
+) -> Result<Json<Value>> {
+    sim.alter_torrent(which.account, &id, change)?;
+    Ok(done())
+}
+
+async fn remove_torrent(
+    State(sim): State<Sim>,
+    Path(id): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Json<Value>> {
+    sim.remove_torrent(which.account, &id)?;
+    Ok(done())
+}
+
+async fn account(State(sim): State<Sim>, Query(which): Query<Which>) -> Result<Json<AccountState>> {
+    Ok(Json(sim.account(which.account)?))
+}
+
+async fn set_account(
+    State(sim): State<Sim>,
+    Query(which): Query<Which>,
+    Json(state): Json<AccountState>,
+) -> Result<Json<AccountState>> {
+    sim.set_account(which.account, state.clone())?;
+    Ok(Json(state))
+}
+
+async fn expire_links(State(sim): State<Sim>, Json(change): Json<LinkChange>) -> Json<Value> {
+    sim.expire_links(change.link.as_deref());
+    done()
+}
+
+async fn break_link(
+    State(sim): State<Sim>,
+    Query(which): Query<Which>,
+    Json(change): Json<LinkChange>,
+) -> Result<Json<Value>> {
+    let link = change
+        .link
+        .ok_or_else(|| SimError::Unknown(String::new()))?;
+    sim.break_link(which.account, &link, change.code)?;
+    Ok(done())
+}
+
+async fn content(State(sim): State<Sim>, Query(range): Query<Range>) -> Result<Vec<u8>> {
+    sim.expected(
+        range.account,
+        &range.link,
+        range.offset,
+        range.length.min(MAX_CONTENT),
+    )
+}
