@@ -201,9 +201,9 @@ impl Caller {
             return;
         }
         let since = self.scheduler.last_refusal().map(|at| at.elapsed());
-        if let Some(rest) = since.and_then(|since| QUIET_PERIOD.checked_sub(since)) {
+        if let Some(since) = since.filter(|since| *since < QUIET_PERIOD) {
             error.verdict = Verdict::Retry;
-            error.retry_after = Some(rest.max(Duration::from_secs(1)));
+            error.retry_after = Some(QUIET_PERIOD - since);
             error.message.push_str("; said while calls were throttled, so it may be a penalty: to be asked again after a quiet period");
         }
     }

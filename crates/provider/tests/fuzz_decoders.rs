@@ -1,0 +1,173 @@
+//! Every decoder against arbitrary bytes: it may refuse, it never panics, and what it accepts keeps its promises. The corpora are in
+//! `tests/__fuzz__`; the run time is set by `BOLERO_RANDOM_TEST_TIME_MS`.
+
+use bolero::{TypeGenerator, check};
+use debridfs_provider::real_debrid::{decode, verdicts};
+use jiff::Timestamp;
+
+#[test]
+fn fuzz_torrents() {
+    check!().for_each(|body: &[u8]| {
+        let Ok(page) = decode::torrents(body, None) else {
+            return;
+        };
+        for item in &page.items {
+            assert!(!item.id.0.is_empty() && item.id.0.is_ascii());
+            assert!((0.0..=100.0).contains(&item.progress));
+        }
+        assert!(page.unreadable.len() <= 100);
+        assert!(page.unreadable.iter().all(|why| why.len() < 2000));
+    });
+}
+
+#[test]
+fn fuzz_torrent() {
+    check!().for_each(|body: &[u8]| {
+        if let Ok(info) = decode::torrent(body) {
+            assert!(!info.summary.id.0.is_empty());
+        }
+    });
+}
+
+#[test]
+fn fuzz_direct_link() {
+    check!().for_each(|body: &[u8]| {
+        if let Ok(link) = decode::direct_link(body, Timestamp::UNIX_EPOCH) {
+            assert!(
+                link.url
+                    .to_ascii_lowercase()
+                    .trim_start()
+                    .starts_with("http")
+            );
+            assert_ne!(link.bytes, Some(0));
+        }
+    });
+}
+
+#[test]
+fn fuzz_account() {
+    check!().for_each(|body: &[u8]| drop(decode::account(body)));
+}
+
+#[test]
+fn fuzz_small_answers() {
+    check!().for_each(|body: &[u8]| {
+        drop(decode::added(body));
+        drop(decode::active_count(body));
+        drop(decode::server_time(body));
+    });
+}
+
+#[test]
+fn fuzz_traffic() {
+    check!().for_each(|body: &[u8]| drop(decode::traffic(body)));
+}
+
+#[test]
+fn fuzz_downloads() {
+    check!().for_each(|body: &[u8]| drop(decode::downloads(body, Some(1))));
+}
+
+#[test]
+fn fuzz_errors() {
+    check!().for_each(|body: &[u8]| {
+        for status in [200, 202, 204, 401, 404, 429, 503, 999] {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            if let Some(meaning) = verdicts::meaning(status, body) {
+                assert!(meaning.words.len() < 1000);
+            }
+        }
+    });
+}
+
+/// Sound bodies to begin with.
+const BODIES: [&str; 4] = [
+    include_str!("bodies/torrents.json"),
+    include_str!("bodies/torrent.json"),
+    include_str!("bodies/unrestrict.json"),
+    include_str!("bodies/user.json"),
+];
+
+/// What is put into them.
+const PIECES: [&[u8]; 20] = [
+    b"\"",
+    b"\\",
+    b"\\u",
+    b"\\ud800",
+    b"\\udc00\"",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"null",
+    b"-1",
+    b"1e999",
+    b"18446744073709551616",
+    b"\xff",
+    b"\x00",
+    b"\n",
+    b"\xef\xbb\xbf",
+    b"<html>",
+];
+
+#[derive(Debug, TypeGenerator)]
+enum Edit {
+    Set { at: u16, to: u8 },
+    Delete { at: u16, length: u8 },
+    Insert { at: u16, piece: u8 },
+    CutOff { at: u16 },
+}
+
+fn edited(body: &str, edits: &[Edit]) -> Vec<u8> {
+    let mut bytes = body.as_bytes().to_vec();
+    for edit in edits {
+        let place = |at: u16| usize::from(at) % (bytes.len() + 1);
+        match edit {
+            Edit::Set { at, to } => {
+                let at = place(*at);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = *to;
+                }
+            }
+            Edit::Delete { at, length } => {
+                let at = place(*at);
+                let end = bytes.len().min(at + usize::from(*length));
+                drop(bytes.drain(at..end));
+            }
+            Edit::Insert { at, piece } => {
+                let at = place(*at);
+                let piece = PIECES[usize::from(*piece) % PIECES.len()];
+                drop(bytes.splice(at..at, piece.iter().copied()));
+            }
+            Edit::CutOff { at } => {
+                let at = place(*at);
+                bytes.truncate(at);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn fuzz_edited_bodies() {
+    check!()
+        .with_type::<(u8, Vec<Edit>)>()
+        .for_each(|(body, edits)| {
+            let body = edited(BODIES[usize::from(*body) % BODIES.len()], edits);
+            if let Ok(page) = decode::torrents(&body, None) {
+                assert!(
+                    page.items
+                        .iter()
+                        .all(|item| (0.0..=100.0).contains(&item.progress))
+                );
+            }
+            drop(decode::torrent(&body));
+            drop(decode::direct_link(&body, Timestamp::UNIX_EPOCH));
+            drop(decode::account(&body));
+            drop(decode::downloads(&body, None));
+            drop(decode::traffic(&body));
+            drop(verdicts::meaning(http::StatusCode::OK, &body));
+        });
+}
