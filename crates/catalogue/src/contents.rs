@@ -3,6 +3,8 @@
 //! Links belong to selected files by order, and only when there are exactly as many: with fewer, nobody can tell which one is missing, and a guess would serve
 //! wrong bytes. One link for several files is a RAR of them. Links may come late: for [`LATE_LINKS`] after the end a mismatch means "not known yet".
 
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::sync::Arc;

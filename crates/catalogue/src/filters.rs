@@ -8,6 +8,8 @@
 mod condition;
 mod config;
 mod quantity;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use condition::{Filter, Subject, SubjectFile};
 pub use condition::{FilterError, Verdict};

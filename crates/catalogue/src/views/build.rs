@@ -229,8 +229,11 @@ impl ViewBuilder {
             match (assembled, plain) {
                 (Some(assembled), Some(plain)) => ready.push((hash, records, assembled, plain)),
                 (_, plain) => {
-                    let held = records.iter().find(|record| held(record));
-                    let wish = plain.zip(held.map(|record| record.added));
+                    let wish = records
+                        .iter()
+                        .any(|record| held(&record))
+                        .then_some(records[0].added);
+                    let wish = plain.zip(wish);
                     self.releases.insert(
                         hash,
                         Known {
