@@ -1,23 +1,34 @@
 //! What the library holds: releases, their files, the views that show them, and ids that never change.
 //!
-//! Way of an entry: provider list → [sync] → diff and shrink guard → store → [`Library`] published to the `vfs`.
+//! Way of an entry: provider list → `sync` → diff and shrink guard → store → [`Library`] published to the `vfs`.
 #![forbid(unsafe_code)]
 
+mod catalogue;
 mod contents;
+mod error;
 mod filters;
+mod guard;
+mod hook;
 mod ids;
 mod library;
 mod names;
 mod naming;
 mod record;
+mod status;
+mod store;
+mod sync;
 #[cfg(test)]
 mod testing;
 mod views;
 
+pub use catalogue::{Catalogue, CatalogueConfig, WallClock};
 pub use contents::{LATE_LINKS, REMOVED_SHOWN};
+pub use error::{Error, Result};
 pub use filters::{
     Age, Bytes, Conditions, FilterError, Filters, FolderConfig, InvalidQuantity, Verdict,
 };
+pub use guard::GuardRules;
+pub use hook::{PATHS_PER_RUN, UpdateHook};
 pub use ids::{FIRST as FIRST_ID, IdOverride, IdTable, is_file};
 pub use library::{
     BadReason, Contents, Entry, File, Library, NodeId, Place, Release, ReleaseTree, View,
@@ -25,6 +36,8 @@ pub use library::{
 pub use names::{LONGEST as LONGEST_NAME, legal as legal_name};
 pub use naming::FolderNaming;
 pub use record::{TorrentDetail, TorrentRecord};
+pub use status::{HeldLoss, LibraryStatus, Progress, ProviderSync, SyncTrouble, ViewCount};
+pub use store::{HistoryEntry, StoreTrouble};
 pub use views::{
     ALL, BAD, Built, Memory, RulesError, ShownRelease, ShownView, VERSION_FILE, ViewBuilder,
     ViewChange, ViewRules,

@@ -1,0 +1,310 @@
+//! The catalogue as the rest of the program sees it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_provider::{InfoHash, LinkStore, Provider};
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::guard::GuardRules;
+use crate::hook::UpdateHook;
+use crate::status::{LibraryStatus, Progress, ViewCount};
+use crate::store::{Batch, HistoryEntry, Store, StoredLinks};
+use crate::sync::state::State;
+use crate::sync::{Line, Settings, Shared, lock, publish};
+use crate::views::{ViewBuilder, ViewRules};
+use crate::{Contents, Error, Library, NodeId, Result};
+
+/// Tells wall time; tests put their own here.
+pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How the catalogue is kept.
+pub struct CatalogueConfig {
+    /// The store's file; its directory is made if need be.
+    pub path: PathBuf,
+    /// Which views there are.
+    pub views: ViewRules,
+    /// Between polls of a provider. Default 10 s.
+    pub poll_every: Duration,
+    /// Torrents of the page that a poll asks for, 1 to 5000. Default 100.
+    pub first_page: u32,
+    /// Longest time between full lists. Default 6 h.
+    pub full_list_every: Duration,
+    /// Info calls on the way at once, besides those somebody waits for. Default 8.
+    pub info_in_flight: usize,
+    /// Least time between publications, unless somebody waits. Default 500 ms.
+    pub publish_every: Duration,
+    /// When a loss is too large to be believed.
+    pub guard: GuardRules,
+    /// Program to run with changed paths.
+    pub on_library_update: Option<UpdateHook>,
+    /// Wall time.
+    pub clock: WallClock,
+}
+
+impl CatalogueConfig {
+    /// The defaults, with the store at `path`.
+    pub fn new(path: impl Into<PathBuf>, views: ViewRules) -> Self {
+        Self {
+            path: path.into(),
+            views,
+            poll_every: Duration::from_secs(10),
+            first_page: 100,
+            full_list_every: Duration::from_secs(6 * 3600),
+            info_in_flight: 8,
+            publish_every: Duration::from_millis(500),
+            guard: GuardRules::default(),
+            on_library_update: None,
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+}
+
+impl fmt::Debug for CatalogueConfig {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("CatalogueConfig")
+            .field("path", &self.path)
+            .field("poll_every", &self.poll_every)
+            .field("guard", &self.guard)
+            .field("on_library_update", &self.on_library_update)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The library of one or more accounts: stored, kept true, published.
+pub struct Catalogue {
+    shared: Arc<Shared>,
+    links: Arc<StoredLinks>,
+    windows: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Catalogue {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Catalogue")
+            .field("path", &self.shared.store.path())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Catalogue {
+    /// Opens the store and publishes what is in it, without asking any provider. A corrupt file is moved aside and told in
+    /// [`Catalogue::status`].
+    ///
+    /// # Errors
+    /// [`Error::NewerSchema`], and [`Error::Store`] when the file cannot be used at all.
+    pub async fn open(
+        config: CatalogueConfig,
+        providers: Vec<Arc<dyn Provider>>,
+    ) -> Result<Arc<Self>> {
+        let now = (config.clock)();
+        let (store, stored) = Store::open(&config.path, now).await?;
+        let store = Arc::new(store);
+        let names: Vec<String> = providers
+            .iter()
+            .map(|provider| provider.name().to_owned())
+            .collect();
+        let builder = ViewBuilder::new(config.views, stored.memory);
+        let settings = Settings {
+            poll_every: config.poll_every,
+            first_page: config.first_page.clamp(1, 5000),
+            full_list_every: config.full_list_every,
+            info_in_flight: config.info_in_flight.max(1),
+            publish_every: config.publish_every,
+            guard: config.guard,
+            on_library_update: config.on_library_update,
+            clock: config.clock,
+        };
+        let state = State::load(stored.torrents, stored.sync, &names);
+        let links = Arc::new(StoredLinks::new(store.clone(), stored.links));
+        let lines = providers.into_iter().map(Line::new).collect();
+        let shared = Shared::new(
+            settings,
+            lines,
+            store,
+            state,
+            builder,
+            stored.generation,
+            stored.retired,
+        );
+        publish(&shared).await;
+        Ok(Arc::new(Self {
+            shared: Arc::new(shared),
+            links,
+            windows: stored.windows.into_iter().collect(),
+        }))
+    }
+
+    /// The published library, now and whenever it changes.
+    pub fn library(&self) -> watch::Receiver<Arc<Library>> {
+        self.shared.library.subscribe()
+    }
+
+    /// Keeps the library true until `shutdown`. To be called once.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        crate::sync::run(self.shared.clone(), shutdown).await;
+    }
+
+    /// Asks for the files of a release before all others, and resolves once they are published.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRelease`] when no account holds it ready, the provider's error when the call failed (it is made again
+    /// later all the same), [`Error::Stopping`].
+    pub fn demand(&self, hash: InfoHash) -> BoxFuture<'static, Result<()>> {
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            let published = {
+                let library = shared.library.borrow();
+                library
+                    .views
+                    .iter()
+                    .flat_map(|view| view.entries.iter())
+                    .any(|entry| {
+                        entry.release.hash == hash
+                            && matches!(entry.release.contents, Contents::Known(_))
+                    })
+            };
+            if published {
+                return Ok(());
+            }
+            let waiter = {
+                let state = shared.state.lock().await;
+                let Some((known, askable)) = state.contents_of(hash) else {
+                    return Err(Error::UnknownRelease(hash));
+                };
+                if !known && askable.is_empty() {
+                    return Err(Error::UnknownRelease(hash));
+                }
+                let waiter = shared.wait_for(hash);
+                for record in askable {
+                    if let Some(line) = shared.line(&record.provider) {
+                        line.queue.demand(&record.id, record.added);
+                    }
+                }
+                waiter
+            };
+            // What is known and not published yet will be at once.
+            shared.urgent.notify_one();
+            waiter.await.unwrap_or(Err(Error::Stopping))
+        })
+    }
+
+    /// Where direct links are kept over a restart.
+    pub fn links(&self) -> Arc<dyn LinkStore> {
+        self.links.clone()
+    }
+
+    /// How the library and its sync do; never waits.
+    pub fn status(&self) -> LibraryStatus {
+        let shared = &self.shared;
+        let library = shared.library.borrow().clone();
+        let counts = lock(&shared.counts).clone();
+        let now = shared.now();
+        let providers: Vec<_> = shared
+            .lines
+            .iter()
+            .map(|line| line.report().clone())
+            .collect();
+        let left = counts.total.saturating_sub(counts.done);
+        let per_minute: u64 = shared
+            .lines
+            .iter()
+            .map(|line| u64::from(line.provider.health().budget_per_minute))
+            .sum();
+        let progress = (left > 0 || !library.listed).then(|| Progress {
+            done: counts.done,
+            total: counts.total,
+            seconds_left: (left as u64 * 60)
+                .checked_div(per_minute)
+                .filter(|_| library.listed),
+        });
+        let age = |at: Timestamp| u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0);
+        let mut held: Vec<_> = lock(&shared.held).values().cloned().collect();
+        held.sort_by(|a, b| a.provider.cmp(&b.provider));
+        LibraryStatus {
+            generation: library.generation,
+            listed: library.listed,
+            complete: library.listed && left == 0,
+            releases: counts.releases,
+            files: counts.files,
+            bad: counts.bad,
+            views: library
+                .views
+                .iter()
+                .map(|view| ViewCount {
+                    name: view.name.clone(),
+                    entries: view.entries.len(),
+                })
+                .collect(),
+            progress,
+            age_seconds: providers
+                .iter()
+                .map(|provider| provider.last_answer.map(age))
+                .collect::<Option<Vec<u64>>>()
+                .and_then(|ages| ages.into_iter().max()),
+            providers,
+            held,
+            store: shared.store.path().display().to_string(),
+            store_trouble: shared.store.trouble(),
+        }
+    }
+
+    /// Believes every held loss now. Returns the number of torrents that went.
+    pub async fn accept(&self) -> usize {
+        let shared = &self.shared;
+        let now = shared.now();
+        let mut state = shared.state.lock().await;
+        let mut batch = Batch::default();
+        let mut count = 0;
+        for line in &shared.lines {
+            count += state.accept(line.name(), now, &mut batch);
+        }
+        shared.save(&state, batch).await;
+        for line in &shared.lines {
+            shared.tell(&state, line);
+        }
+        drop(state);
+        shared.changed.notify_one();
+        tracing::info!(torrents = count, "the held loss was accepted");
+        count
+    }
+
+    /// Names that left their directory at or after `since` (up to 90 days back), each with its directory: what a kernel may
+    /// still remember of a run before this one.
+    pub fn retired_since(&self, since: Timestamp) -> Vec<(NodeId, String)> {
+        lock(&self.shared.retired)
+            .iter()
+            .filter(|row| row.at >= since)
+            .map(|row| (row.parent, row.name.clone()))
+            .collect()
+    }
+
+    /// What happened to torrents at or after `since`, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it cannot be read.
+    pub async fn history(&self, since: Timestamp, limit: u32) -> Result<Vec<HistoryEntry>> {
+        self.shared.store.history(since, limit).await
+    }
+
+    /// The call window of `provider` as last saved before this run, for its scheduler.
+    pub fn call_window(&self, provider: &str) -> Option<&str> {
+        self.windows.get(provider).map(String::as_str)
+    }
+
+    /// Saves the call window of `provider`.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it cannot be written.
+    pub async fn save_call_window(&self, provider: &str, window: String) -> Result<()> {
+        self.shared
+            .store
+            .save_window(provider.to_owned(), window)
+            .await
+    }
+}

@@ -1,0 +1,46 @@
+//! What can go wrong in the catalogue.
+
+use std::path::PathBuf;
+
+use debridfs_provider::InfoHash;
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure of the catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store could not be opened or written; the text names the file and the cause.
+    #[error("catalogue store {}: {message}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// The cause, for people.
+        message: String,
+    },
+    /// The store was written by a newer version of the program, and is left as it is.
+    #[error(
+        "catalogue store {} has schema {found}, this version knows {known}: use the newer version again, or move the file away",
+        path.display()
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The schema found.
+        found: i64,
+        /// The newest schema known here.
+        known: i64,
+    },
+    /// No release of this hash is in the library.
+    #[error("no release {0} in the library")]
+    UnknownRelease(InfoHash),
+    /// The provider did not answer the info call.
+    #[error(transparent)]
+    Provider(#[from] debridfs_provider::Error),
+    /// The info call says something else than the list; it is made again later.
+    #[error("the provider contradicts itself about this release")]
+    Contradiction,
+    /// The catalogue is being shut down.
+    #[error("the catalogue is stopping")]
+    Stopping,
+}

@@ -1,0 +1,106 @@
+//! What the catalogue tells about itself.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::store::StoreTrouble;
+
+/// The library and its sync, as `status --json` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LibraryStatus {
+    /// Of the published library.
+    pub generation: u64,
+    /// Whether a complete list has ever been stored; while not, views answer EIO.
+    pub listed: bool,
+    /// Whether the files of every ready release are known.
+    pub complete: bool,
+    /// Releases shown in `__all__`.
+    pub releases: usize,
+    /// Files of those whose contents are known.
+    pub files: usize,
+    /// Entries of `__bad__`.
+    pub bad: usize,
+    /// Entries of every view.
+    pub views: Vec<ViewCount>,
+    /// While files of releases are still unknown.
+    pub progress: Option<Progress>,
+    /// Seconds since the provider that was heard last longest ago answered; `None` when one never did in this run.
+    pub age_seconds: Option<u64>,
+    /// One per provider.
+    pub providers: Vec<ProviderSync>,
+    /// Losses that are not believed yet.
+    pub held: Vec<HeldLoss>,
+    /// Where the store is.
+    pub store: String,
+    /// What is wrong with the store.
+    pub store_trouble: Option<StoreTrouble>,
+}
+
+/// Size of a view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ViewCount {
+    /// Its name in the root.
+    pub name: String,
+    /// Releases in it.
+    pub entries: usize,
+}
+
+/// How many info calls are answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Torrents whose files are known.
+    pub done: usize,
+    /// Ready torrents.
+    pub total: usize,
+    /// What the rest takes at the provider's limit.
+    pub seconds_left: Option<u64>,
+}
+
+/// The sync of one provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProviderSync {
+    /// Configured name.
+    pub name: String,
+    /// Whether a complete list of it has ever been stored.
+    pub listed: bool,
+    /// Torrents that it holds.
+    pub torrents: usize,
+    /// The last complete list.
+    pub last_full_list: Option<Timestamp>,
+    /// The last answer to any poll in this run.
+    pub last_answer: Option<Timestamp>,
+    /// Entries of the last list that could not be read.
+    pub unreadable: usize,
+    /// What goes wrong now; `None` while all is well.
+    pub trouble: Option<SyncTrouble>,
+    /// The last error ever in this run, also when it is over.
+    pub last_error: Option<SyncTrouble>,
+}
+
+/// Why a provider's part of the library may be old.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SyncTrouble {
+    /// For people.
+    pub message: String,
+    /// When it began.
+    pub since: Timestamp,
+    /// When it was last seen.
+    pub last: Timestamp,
+}
+
+/// A loss that the shrink guard holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldLoss {
+    /// Configured name of the provider.
+    pub provider: String,
+    /// Torrents missing.
+    pub torrents: usize,
+    /// Some of their names.
+    pub names: Vec<String>,
+    /// When they were first missing.
+    pub since: Timestamp,
+    /// Lists that agreed since.
+    pub confirmations: u32,
+    /// When the next list counts.
+    pub next_check: Option<Timestamp>,
+}

@@ -1,0 +1,286 @@
+//! The store: what survives a restart. Everything is read once, at the start; the truth while running is in memory, and every
+//! change is written in one transaction per batch.
+//!
+//! A store that cannot be written (full disk, broken file) never stops the library: the trouble is kept for `status`, and the
+//! caller writes everything anew once it is possible.
+
+mod links;
+mod open;
+mod rows;
+mod status_words;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use debridfs_provider::{DirectLink, HosterLink, TorrentId};
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::Mutex;
+
+use crate::{Error, IdOverride, Memory, NodeId, Result, ShownRelease, TorrentRecord, ViewChange};
+
+pub(crate) use links::StoredLinks;
+pub(crate) use status_words::word as status_word;
+
+/// A torrent with what the sync has to remember of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TorrentRow {
+    pub(crate) record: Arc<TorrentRecord>,
+    pub(crate) mark: Mark,
+}
+
+/// What the sync remembers of a torrent beside the provider's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Fingerprint of the line of the list that was seen last.
+    pub(crate) list_print: u64,
+    /// An info call is owed.
+    pub(crate) info_due: bool,
+    /// When it was first seen ready.
+    pub(crate) ready_seen: Option<Timestamp>,
+}
+
+/// A name that left a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RetiredRow {
+    pub(crate) at: Timestamp,
+    pub(crate) parent: NodeId,
+    pub(crate) name: String,
+}
+
+/// How far the sync of a provider is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SyncRow {
+    pub(crate) provider: String,
+    pub(crate) listed: bool,
+    pub(crate) last_full: Option<Timestamp>,
+    pub(crate) held_counted: Option<Timestamp>,
+    pub(crate) held: Vec<HeldRow>,
+}
+
+/// A torrent whose loss is not believed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeldRow {
+    pub(crate) torrent: TorrentId,
+    pub(crate) since: Timestamp,
+    pub(crate) confirmations: u32,
+}
+
+/// Something that happened to a torrent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HistoryEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Provider's configured name.
+    pub provider: String,
+    /// The provider's id of the torrent.
+    pub torrent: TorrentId,
+    /// Its info-hash, 40 hexadecimal digits.
+    pub hash: String,
+    /// `added`, `changed`, `removed`, `returned`, `held`, `accepted` or `purged`.
+    pub what: String,
+    /// The provider's display name.
+    pub name: String,
+}
+
+/// All that the store held at the start.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) torrents: Vec<TorrentRow>,
+    /// Paths, ids and times of what was shown.
+    pub(crate) memory: Memory,
+    pub(crate) retired: Vec<RetiredRow>,
+    pub(crate) sync: Vec<SyncRow>,
+    pub(crate) links: Vec<(String, HosterLink, DirectLink)>,
+    pub(crate) windows: Vec<(String, String)>,
+    pub(crate) generation: u64,
+    /// Rows that could not be understood and were left out.
+    pub(crate) unreadable: usize,
+}
+
+/// Changes that are written together or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) torrents: Vec<TorrentRow>,
+    pub(crate) purged: Vec<(String, TorrentId)>,
+    pub(crate) shown: Vec<ShownRelease>,
+    pub(crate) ids: Vec<IdOverride>,
+    pub(crate) views: Vec<ViewChange>,
+    pub(crate) history: Vec<HistoryEntry>,
+    pub(crate) retired: Vec<RetiredRow>,
+    pub(crate) sync: Vec<SyncRow>,
+    pub(crate) generation: Option<u64>,
+    /// History and retired names older than this are dropped.
+    pub(crate) forget_before: Option<Timestamp>,
+}
+
+/// What is wrong with the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreTrouble {
+    /// For people.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether changes are kept in memory alone now.
+    pub in_memory: bool,
+}
+
+type Job<T> =
+    Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send>;
+
+/// The database, behind one connection.
+#[derive(Debug)]
+pub(crate) struct Store {
+    path: PathBuf,
+    connection: Arc<Mutex<SqliteConnection>>,
+    trouble: StdMutex<Option<StoreTrouble>>,
+    /// Opened in memory: writing succeeds and keeps nothing.
+    volatile: bool,
+}
+
+impl Store {
+    /// Opens the file and reads it.
+    pub(crate) async fn open(path: &Path, now: Timestamp) -> Result<(Self, Stored)> {
+        let opened = open::open(path, now).await?;
+        let volatile = opened.volatile;
+        let store = Self {
+            path: path.to_owned(),
+            connection: Arc::new(Mutex::new(opened.connection)),
+            trouble: StdMutex::new(opened.trouble.map(|message| StoreTrouble {
+                message,
+                since: now,
+                in_memory: volatile,
+            })),
+            volatile,
+        };
+        let stored = store
+            .with(Box::new(|connection| Box::pin(rows::load(connection))))
+            .await?;
+        if stored.unreadable > 0 {
+            tracing::error!(path = %path.display(), rows = stored.unreadable, "rows of the catalogue could not be read; the next full list brings them back");
+        }
+        Ok((store, stored))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is wrong with it, if anything.
+    pub(crate) fn trouble(&self) -> Option<StoreTrouble> {
+        self.lock_trouble().clone()
+    }
+
+    /// Writes `batch` in one transaction. On failure nothing of it is kept, and the trouble shows in [`Store::trouble`] until a
+    /// later write succeeds.
+    pub(crate) async fn write(&self, batch: Batch, now: Timestamp) -> Result<()> {
+        let outcome = self
+            .with(Box::new(move |connection| {
+                Box::pin(async move {
+                    let mut transaction = connection.begin().await?;
+                    rows::write(&mut transaction, &batch).await?;
+                    transaction.commit().await
+                })
+            }))
+            .await;
+        self.note(&outcome, now);
+        outcome
+    }
+
+    /// What happened since `since`, oldest first, at most `limit` entries.
+    pub(crate) async fn history(&self, since: Timestamp, limit: u32) -> Result<Vec<HistoryEntry>> {
+        self.with(Box::new(move |connection| {
+            Box::pin(rows::history(connection, since, limit))
+        }))
+        .await
+    }
+
+    /// Writes a provider's call window.
+    pub(crate) async fn save_window(&self, provider: String, window: String) -> Result<()> {
+        self.with(Box::new(move |connection| {
+            Box::pin(rows::save_window(connection, provider, window))
+        }))
+        .await
+    }
+
+    async fn save_link(&self, row: (String, HosterLink, DirectLink)) -> Result<()> {
+        self.with(Box::new(move |connection| {
+            Box::pin(rows::save_link(connection, row))
+        }))
+        .await
+    }
+
+    async fn forget_link(&self, provider: String, hoster: HosterLink) -> Result<()> {
+        self.with(Box::new(move |connection| {
+            Box::pin(rows::forget_link(connection, provider, hoster))
+        }))
+        .await
+    }
+
+    /// Moves the write-ahead log into the file.
+    pub(crate) async fn checkpoint(&self) -> Result<()> {
+        self.with(Box::new(|connection| {
+            Box::pin(async move {
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        }))
+        .await
+    }
+
+    fn note(&self, outcome: &Result<()>, now: Timestamp) {
+        let mut trouble = self.lock_trouble();
+        match outcome {
+            // Still nothing of it lasts.
+            Ok(()) if self.volatile => {}
+            Ok(()) => {
+                if trouble.as_ref().is_some_and(|trouble| trouble.in_memory) {
+                    tracing::info!(path = %self.path.display(), "the catalogue can be written again");
+                    *trouble = None;
+                }
+            }
+            Err(error) => {
+                let since = match trouble.as_ref() {
+                    Some(before) if before.in_memory => before.since,
+                    _ => {
+                        tracing::error!(%error, "going on in memory");
+                        now
+                    }
+                };
+                *trouble = Some(StoreTrouble {
+                    message: error.to_string(),
+                    since,
+                    in_memory: true,
+                });
+            }
+        }
+    }
+
+    fn lock_trouble(&self) -> std::sync::MutexGuard<'_, Option<StoreTrouble>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `job` on the blocking pool: turning rows into text by the ten thousand would hold up the runtime's own threads.
+    async fn with<T: Send + 'static>(&self, job: Job<T>) -> Result<T> {
+        let connection = self.connection.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let outcome = tokio::task::spawn_blocking(move || {
+            let mut connection = connection.blocking_lock();
+            runtime.block_on(job(&mut connection))
+        })
+        .await;
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Error::Store {
+                path: self.path.clone(),
+                message: error.to_string(),
+            }),
+            Err(_) => Err(Error::Stopping),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Opening the database file: migrations, and what is done about a corrupt, newer or unwritable one.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
+
+use crate::{Error, Result};
+
+/// Every schema change ever made, oldest first. They only ever add, so that the version before can still read the file.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "first", include_str!("../../migrations/0001_first.sql"))];
+
+/// An opened database.
+pub(super) struct Opened {
+    pub(super) connection: SqliteConnection,
+    /// What had to be done to get it open; for the log and `status`.
+    pub(super) trouble: Option<String>,
+    /// It is in memory, and ends with the process.
+    pub(super) volatile: bool,
+}
+
+enum Failure {
+    Corrupt(String),
+    NoSpace(String),
+    Other(Error),
+}
+
+/// Opens the file at `path`, creating it and its directory.
+///
+/// A corrupt file is moved aside (`NAME.corrupt-TIME`) and a new one is begun. On a full disk the rows that can be read are kept
+/// in memory.
+///
+/// # Errors
+/// [`Error::NewerSchema`], and [`Error::Store`] for a place that cannot be used at all.
+pub(super) async fn open(path: &Path, now: jiff::Timestamp) -> Result<Opened> {
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(parent).map_err(|error| Error::Store {
+            path: path.to_owned(),
+            message: format!("cannot make its directory: {error}"),
+        })?;
+    }
+    match connect(path).await {
+        Ok(connection) => Ok(Opened {
+            connection,
+            trouble: None,
+            volatile: false,
+        }),
+        Err(Failure::Other(error)) => Err(error),
+        Err(Failure::NoSpace(reason)) => {
+            tracing::error!(path = %path.display(), reason, "no room for the catalogue: going on in memory, changes are lost at the next stop");
+            let connection = in_memory_copy(path).await?;
+            Ok(Opened {
+                connection,
+                trouble: Some(format!("no room on the disk, going on in memory: {reason}")),
+                volatile: true,
+            })
+        }
+        Err(Failure::Corrupt(reason)) => {
+            let aside = move_aside(path, now)?;
+            tracing::error!(path = %path.display(), aside = %aside.display(), reason, "the catalogue file is corrupt: moved aside, starting anew");
+            let connection = connect(path).await.map_err(|failure| match failure {
+                Failure::Other(error) => error,
+                Failure::Corrupt(message) | Failure::NoSpace(message) => Error::Store {
+                    path: path.to_owned(),
+                    message,
+                },
+            })?;
+            Ok(Opened {
+                connection,
+                trouble: Some(format!(
+                    "the file was corrupt ({reason}); it was moved to {} and a new one begun",
+                    aside.display()
+                )),
+                volatile: false,
+            })
+        }
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(Duration::from_secs(10))
+        // Rows are read in bulk; the default of 50 would switch threads 60 times for a list of 3000.
+        .row_buffer_size(4096)
+        .disable_statement_logging()
+}
+
+async fn connect(path: &Path) -> std::result::Result<SqliteConnection, Failure> {
+    let classify = |error: sqlx::Error| classify(path, &error);
+    let mut connection = options(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .connect()
+        .await
+        .map_err(classify)?;
+    // Direct links in it are as good as passwords.
+    if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
+        tracing::warn!(path = %path.display(), %error, "cannot make the catalogue file private");
+    }
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(classify)?;
+    if verdict != "ok" {
+        return Err(Failure::Corrupt(verdict));
+    }
+    migrate(&mut connection, path).await?;
+    Ok(connection)
+}
+
+async fn migrate(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> std::result::Result<(), Failure> {
+    let migrator = Migrator::with_migrations(
+        MIGRATIONS
+            .iter()
+            .map(|&(version, name, sql)| {
+                Migration::new(
+                    version,
+                    name.into(),
+                    MigrationType::Simple,
+                    sql.into_sql_str(),
+                    false,
+                )
+            })
+            .collect(),
+    );
+    let outcome = migrator.run_direct(None, connection, false).await;
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(_)) => {
+            let applied = connection
+                .list_applied_migrations(&migrator.table_name)
+                .await
+                .unwrap_or_default();
+            Err(Failure::Other(Error::NewerSchema {
+                path: path.to_owned(),
+                found: applied.iter().map(|one| one.version).max().unwrap_or(0),
+                known: MIGRATIONS[MIGRATIONS.len() - 1].0,
+            }))
+        }
+        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+            Err(classify(path, &error))
+        }
+        Err(error) => Err(Failure::Other(Error::Store {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })),
+    }
+}
+
+/// Primary result code of an SQLite error (<https://www.sqlite.org/rescode.html>).
+pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<i32>().ok().map(|extended| extended & 0xff)
+}
+
+const SQLITE_IOERR: i32 = 10;
+const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_FULL: i32 = 13;
+const SQLITE_NOTADB: i32 = 26;
+
+fn classify(path: &Path, error: &sqlx::Error) -> Failure {
+    match primary_code(error) {
+        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Failure::Corrupt(error.to_string()),
+        // An -shm file that cannot grow is told as an I/O error.
+        Some(SQLITE_FULL | SQLITE_IOERR) => Failure::NoSpace(error.to_string()),
+        _ => Failure::Other(Error::Store {
+            path: path.to_owned(),
+            message: error.to_string(),
+        }),
+    }
+}
+
+/// A database in memory, with the rows of `path` as far as they can be read.
+async fn in_memory_copy(path: &Path) -> Result<SqliteConnection> {
+    let failed = |error: sqlx::Error| Error::Store {
+        path: path.to_owned(),
+        message: error.to_string(),
+    };
+    let mut memory = SqliteConnectOptions::new()
+        .in_memory(true)
+        .connect()
+        .await
+        .map_err(failed)?;
+    migrate(&mut memory, path)
+        .await
+        .map_err(|failure| match failure {
+            Failure::Other(error) => error,
+            Failure::Corrupt(message) | Failure::NoSpace(message) => Error::Store {
+                path: path.to_owned(),
+                message,
+            },
+        })?;
+    // `immutable` reads without the -shm file that a full disk refuses.
+    let uri = format!("file:{}?immutable=1", uri_path(path));
+    let attached = sqlx::query("ATTACH DATABASE ? AS disk")
+        .bind(uri)
+        .execute(&mut memory)
+        .await;
+    if let Err(error) = attached {
+        tracing::warn!(%error, "the stored library cannot be read");
+        return Ok(memory);
+    }
+    for table in TABLES {
+        let copy = sqlx::AssertSqlSafe(format!(
+            "INSERT INTO main.{table} SELECT * FROM disk.{table}"
+        ));
+        if let Err(error) = sqlx::query(copy).execute(&mut memory).await {
+            tracing::warn!(%error, table, "part of the stored library cannot be read");
+        }
+    }
+    if let Err(error) = sqlx::query("DETACH DATABASE disk")
+        .execute(&mut memory)
+        .await
+    {
+        tracing::debug!(%error, "detach");
+    }
+    memory.ping().await.map_err(failed)?;
+    Ok(memory)
+}
+
+const TABLES: [&str; 12] = [
+    "torrents",
+    "shown",
+    "views",
+    "view_members",
+    "id_overrides",
+    "links",
+    "history",
+    "retired",
+    "sync_state",
+    "held",
+    "call_windows",
+    "counters",
+];
+
+/// The path as the file part of an SQLite URI (<https://www.sqlite.org/uri.html>).
+fn uri_path(path: &Path) -> String {
+    path.to_string_lossy()
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23")
+}
+
+fn move_aside(path: &Path, now: jiff::Timestamp) -> Result<PathBuf> {
+    let with = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let stamp = now.strftime("%Y%m%dT%H%M%SZ");
+    let aside = with(&format!(".corrupt-{stamp}"));
+    std::fs::rename(path, &aside).map_err(|error| Error::Store {
+        path: path.to_owned(),
+        message: format!("corrupt, and cannot be moved aside: {error}"),
+    })?;
+    for part in ["-wal", "-shm"] {
+        let target = with(&format!(".corrupt-{stamp}{part}"));
+        match std::fs::rename(with(part), target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(Error::Store {
+                    path: path.to_owned(),
+                    message: format!("corrupt, and its {part} file cannot be moved aside: {error}"),
+                });
+            }
+        }
+    }
+    Ok(aside)
+}

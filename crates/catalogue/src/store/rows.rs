@@ -1,0 +1,475 @@
+//! Rows of the database to values and back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use debridfs_provider::{DirectLink, HosterLink, InfoHash, TorrentFile, TorrentId};
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::status_words::{status, word};
+use super::{Batch, HeldRow, HistoryEntry, Mark, RetiredRow, Stored, SyncRow, TorrentRow};
+use crate::{
+    IdOverride, Memory, NodeId, ShownRelease, ShownView, TorrentDetail, TorrentRecord, ViewChange,
+};
+
+const GENERATION: &str = "generation";
+
+/// Reads everything.
+pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stored> {
+    let mut stored = Stored::default();
+    let mut unreadable = 0;
+    let rows = sqlx::query(
+        "SELECT provider, id, hash, filename, bytes, status, added, ended, links, original_filename, files, removed, list_print, \
+         info_due, ready_seen FROM torrents",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    stored.torrents.reserve(rows.len());
+    for row in rows {
+        match torrent(&row)? {
+            Some(torrent) => stored.torrents.push(torrent),
+            None => unreadable += 1,
+        }
+    }
+    stored.memory = load_memory(connection, &mut unreadable).await?;
+    stored.retired = load_retired(connection).await?;
+    let rows = sqlx::query("SELECT provider, hoster, url, filename, bytes, resolved_at FROM links")
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        let Some(resolved_at) = time(row.try_get(5)?) else {
+            unreadable += 1;
+            continue;
+        };
+        let link = DirectLink {
+            url: row.try_get(2)?,
+            filename: row.try_get(3)?,
+            bytes: row.try_get::<Option<i64>, _>(4)?.map(|bytes| bytes as u64),
+            resolved_at,
+        };
+        stored
+            .links
+            .push((row.try_get(0)?, HosterLink(row.try_get(1)?), link));
+    }
+    stored.sync = load_sync(connection, &mut unreadable).await?;
+    stored.windows = sqlx::query_as("SELECT provider, window FROM call_windows")
+        .fetch_all(&mut *connection)
+        .await?;
+    let generation: Option<i64> = sqlx::query_scalar("SELECT value FROM counters WHERE name = ?")
+        .bind(GENERATION)
+        .fetch_optional(&mut *connection)
+        .await?;
+    stored.generation = generation.unwrap_or(0) as u64;
+    stored.unreadable = unreadable;
+    Ok(stored)
+}
+
+async fn load_memory(
+    connection: &mut SqliteConnection,
+    unreadable: &mut usize,
+) -> sqlx::Result<Memory> {
+    let mut memory = Memory::default();
+    let rows = sqlx::query("SELECT hash, name, added, good FROM shown")
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        let hash = row.try_get::<&str, _>(0)?.parse();
+        let (Ok(hash), Some(added)) = (hash, time(row.try_get(2)?)) else {
+            *unreadable += 1;
+            continue;
+        };
+        memory.releases.push(ShownRelease {
+            hash,
+            name: row.try_get(1)?,
+            added,
+            good: row.try_get(3)?,
+        });
+    }
+    let rows = sqlx::query("SELECT node, id FROM id_overrides")
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        match <[u8; 32]>::try_from(row.try_get::<&[u8], _>(0)?) {
+            Ok(key) => memory.ids.push(IdOverride {
+                key,
+                id: NodeId(row.try_get::<i64, _>(1)? as u64),
+            }),
+            Err(_) => *unreadable += 1,
+        }
+    }
+    let mut members: HashMap<String, Vec<InfoHash>> = HashMap::new();
+    let rows = sqlx::query("SELECT view, hash FROM view_members")
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        match row.try_get::<&str, _>(1)?.parse() {
+            Ok(hash) => members.entry(row.try_get(0)?).or_default().push(hash),
+            Err(_) => *unreadable += 1,
+        }
+    }
+    let rows = sqlx::query("SELECT name, changed FROM views")
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        let name: String = row.try_get(0)?;
+        let Some(changed) = time(row.try_get(1)?) else {
+            *unreadable += 1;
+            continue;
+        };
+        let members = members.remove(&name).unwrap_or_default();
+        memory.views.push(ShownView {
+            name,
+            changed,
+            members,
+        });
+    }
+    Ok(memory)
+}
+
+async fn load_retired(connection: &mut SqliteConnection) -> sqlx::Result<Vec<RetiredRow>> {
+    let rows = sqlx::query("SELECT at, parent, name FROM retired ORDER BY at, rowid")
+        .fetch_all(connection)
+        .await?;
+    let mut retired = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(at) = time(row.try_get(0)?) else {
+            continue;
+        };
+        retired.push(RetiredRow {
+            at,
+            parent: NodeId(row.try_get::<i64, _>(1)? as u64),
+            name: row.try_get(2)?,
+        });
+    }
+    Ok(retired)
+}
+
+async fn load_sync(
+    connection: &mut SqliteConnection,
+    unreadable: &mut usize,
+) -> sqlx::Result<Vec<SyncRow>> {
+    let mut held: HashMap<String, Vec<HeldRow>> = HashMap::new();
+    let rows = sqlx::query("SELECT provider, torrent, since, confirmations FROM held")
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        let Some(since) = time(row.try_get(2)?) else {
+            *unreadable += 1;
+            continue;
+        };
+        held.entry(row.try_get(0)?).or_default().push(HeldRow {
+            torrent: TorrentId(row.try_get(1)?),
+            since,
+            confirmations: row.try_get(3)?,
+        });
+    }
+    let rows = sqlx::query("SELECT provider, listed, last_full, held_counted FROM sync_state")
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let provider: String = row.try_get(0)?;
+        let held = held.remove(&provider).unwrap_or_default();
+        all.push(SyncRow {
+            provider,
+            listed: row.try_get(1)?,
+            last_full: row.try_get::<Option<i64>, _>(2)?.and_then(time),
+            held_counted: row.try_get::<Option<i64>, _>(3)?.and_then(time),
+            held,
+        });
+    }
+    Ok(all)
+}
+
+/// `None` when the row makes no sense. Unreadable details alone are asked for again.
+fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
+    let Ok(hash) = row.try_get::<&str, _>(2)?.parse::<InfoHash>() else {
+        return Ok(None);
+    };
+    let Some(added) = time(row.try_get(6)?) else {
+        return Ok(None);
+    };
+    let links: Option<Vec<HosterLink>> = serde_json::from_str(row.try_get(8)?).ok();
+    let original_filename: Option<String> = row.try_get(9)?;
+    let files: Option<Vec<TorrentFile>> = row
+        .try_get::<Option<&str>, _>(10)?
+        .and_then(|files| serde_json::from_str(files).ok());
+    let detail = original_filename
+        .zip(files)
+        .map(|(original_filename, files)| TorrentDetail {
+            original_filename,
+            files,
+        });
+    let info_due = row.try_get(13)?;
+    Ok(Some(TorrentRow {
+        mark: Mark {
+            list_print: row.try_get::<i64, _>(12)? as u64,
+            info_due: info_due || detail.is_none() || links.is_none(),
+            ready_seen: row.try_get::<Option<i64>, _>(14)?.and_then(time),
+        },
+        record: Arc::new(TorrentRecord {
+            provider: row.try_get(0)?,
+            id: TorrentId(row.try_get(1)?),
+            hash,
+            filename: row.try_get(3)?,
+            bytes: row.try_get::<i64, _>(4)? as u64,
+            status: status(row.try_get(5)?),
+            added,
+            ended: row.try_get::<Option<i64>, _>(7)?.and_then(time),
+            links: links.unwrap_or_default(),
+            detail,
+            removed: row.try_get::<Option<i64>, _>(11)?.and_then(time),
+        }),
+    }))
+}
+
+/// Writes `batch`; the caller's transaction makes it all or nothing.
+pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<()> {
+    for torrent in &batch.torrents {
+        write_torrent(connection, torrent).await?;
+    }
+    for (provider, id) in &batch.purged {
+        sqlx::query("DELETE FROM torrents WHERE provider = ? AND id = ?")
+            .bind(provider)
+            .bind(&id.0)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for shown in &batch.shown {
+        sqlx::query("INSERT OR REPLACE INTO shown (hash, name, added, good) VALUES (?, ?, ?, ?)")
+            .bind(shown.hash.to_string())
+            .bind(&shown.name)
+            .bind(shown.added.as_microsecond())
+            .bind(shown.good)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for choice in &batch.ids {
+        sqlx::query("INSERT OR REPLACE INTO id_overrides (node, id) VALUES (?, ?)")
+            .bind(choice.key.as_slice())
+            .bind(choice.id.0 as i64)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for change in &batch.views {
+        write_view(connection, change).await?;
+    }
+    for entry in &batch.history {
+        sqlx::query(
+            "INSERT INTO history (at, provider, torrent, hash, what, name) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(entry.at.as_microsecond())
+        .bind(&entry.provider)
+        .bind(&entry.torrent.0)
+        .bind(&entry.hash)
+        .bind(&entry.what)
+        .bind(&entry.name)
+        .execute(&mut *connection)
+        .await?;
+    }
+    for row in &batch.retired {
+        sqlx::query("INSERT INTO retired (at, parent, name) VALUES (?, ?, ?)")
+            .bind(row.at.as_microsecond())
+            .bind(row.parent.0 as i64)
+            .bind(&row.name)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for sync in &batch.sync {
+        write_sync(connection, sync).await?;
+    }
+    if let Some(generation) = batch.generation {
+        sqlx::query(
+            "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(GENERATION)
+        .bind(generation as i64)
+        .execute(&mut *connection)
+        .await?;
+    }
+    if let Some(before) = batch.forget_before {
+        sqlx::query("DELETE FROM history WHERE at < ?")
+            .bind(before.as_microsecond())
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM retired WHERE at < ?")
+            .bind(before.as_microsecond())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn write_torrent(connection: &mut SqliteConnection, row: &TorrentRow) -> sqlx::Result<()> {
+    let record = &row.record;
+    let encode = |error: serde_json::Error| sqlx::Error::Encode(Box::new(error));
+    let links = serde_json::to_string(&record.links).map_err(encode)?;
+    let files = match &record.detail {
+        Some(detail) => Some(serde_json::to_string(&detail.files).map_err(encode)?),
+        None => None,
+    };
+    sqlx::query(
+        "INSERT OR REPLACE INTO torrents (provider, id, hash, filename, bytes, status, added, ended, links, original_filename, \
+         files, removed, list_print, info_due, ready_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&record.provider)
+    .bind(&record.id.0)
+    .bind(record.hash.to_string())
+    .bind(&record.filename)
+    .bind(record.bytes as i64)
+    .bind(word(&record.status))
+    .bind(record.added.as_microsecond())
+    .bind(record.ended.map(Timestamp::as_microsecond))
+    .bind(links)
+    .bind(record.detail.as_ref().map(|detail| detail.original_filename.as_str()))
+    .bind(files)
+    .bind(record.removed.map(Timestamp::as_microsecond))
+    .bind(row.mark.list_print as i64)
+    .bind(row.mark.info_due)
+    .bind(row.mark.ready_seen.map(Timestamp::as_microsecond))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+async fn write_view(connection: &mut SqliteConnection, change: &ViewChange) -> sqlx::Result<()> {
+    if change.dropped {
+        for sql in [
+            "DELETE FROM views WHERE name = ?",
+            "DELETE FROM view_members WHERE view = ?",
+        ] {
+            sqlx::query(sql)
+                .bind(&change.view)
+                .execute(&mut *connection)
+                .await?;
+        }
+        return Ok(());
+    }
+    sqlx::query("INSERT OR REPLACE INTO views (name, changed) VALUES (?, ?)")
+        .bind(&change.view)
+        .bind(change.changed.as_microsecond())
+        .execute(&mut *connection)
+        .await?;
+    for hash in &change.joined {
+        sqlx::query("INSERT OR REPLACE INTO view_members (view, hash) VALUES (?, ?)")
+            .bind(&change.view)
+            .bind(hash.to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
+    for hash in &change.left {
+        sqlx::query("DELETE FROM view_members WHERE view = ? AND hash = ?")
+            .bind(&change.view)
+            .bind(hash.to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn write_sync(connection: &mut SqliteConnection, sync: &SyncRow) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO sync_state (provider, listed, last_full, held_counted) VALUES (?, ?, ?, ?)",
+    )
+    .bind(&sync.provider)
+    .bind(sync.listed)
+    .bind(sync.last_full.map(Timestamp::as_microsecond))
+    .bind(sync.held_counted.map(Timestamp::as_microsecond))
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM held WHERE provider = ?")
+        .bind(&sync.provider)
+        .execute(&mut *connection)
+        .await?;
+    for held in &sync.held {
+        sqlx::query(
+            "INSERT INTO held (provider, torrent, since, confirmations) VALUES (?, ?, ?, ?)",
+        )
+        .bind(&sync.provider)
+        .bind(&held.torrent.0)
+        .bind(held.since.as_microsecond())
+        .bind(held.confirmations)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn history(
+    connection: &mut SqliteConnection,
+    since: Timestamp,
+    limit: u32,
+) -> sqlx::Result<Vec<HistoryEntry>> {
+    let rows = sqlx::query(
+        "SELECT at, provider, torrent, hash, what, name FROM history WHERE at >= ? ORDER BY at, rowid LIMIT ?",
+    )
+    .bind(since.as_microsecond())
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(at) = time(row.try_get(0)?) else {
+            continue;
+        };
+        entries.push(HistoryEntry {
+            at,
+            provider: row.try_get(1)?,
+            torrent: TorrentId(row.try_get(2)?),
+            hash: row.try_get(3)?,
+            what: row.try_get(4)?,
+            name: row.try_get(5)?,
+        });
+    }
+    Ok(entries)
+}
+
+pub(super) async fn save_window(
+    connection: &mut SqliteConnection,
+    provider: String,
+    window: String,
+) -> sqlx::Result<()> {
+    sqlx::query("INSERT OR REPLACE INTO call_windows (provider, window) VALUES (?, ?)")
+        .bind(provider)
+        .bind(window)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn save_link(
+    connection: &mut SqliteConnection,
+    (provider, hoster, link): (String, HosterLink, DirectLink),
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO links (provider, hoster, url, filename, bytes, resolved_at) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(provider)
+    .bind(hoster.0)
+    .bind(link.url)
+    .bind(link.filename)
+    .bind(link.bytes.map(|bytes| bytes as i64))
+    .bind(link.resolved_at.as_microsecond())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn forget_link(
+    connection: &mut SqliteConnection,
+    provider: String,
+    hoster: HosterLink,
+) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM links WHERE provider = ? AND hoster = ?")
+        .bind(provider)
+        .bind(hoster.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn time(microseconds: i64) -> Option<Timestamp> {
+    Timestamp::from_microsecond(microseconds).ok()
+}

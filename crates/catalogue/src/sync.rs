@@ -1,0 +1,43 @@
+//! Keeps the library true to the accounts: polls lists, asks for the files of what is ready, and publishes what came of it.
+//!
+//! Three kinds of tasks share one [`State`]: one [`poll`] and one [`info`] per provider, and one [`publish`]. Every answer is
+//! stored before it is published, so a kill loses nothing that was paid for with a call.
+
+mod changes;
+mod info;
+mod listing;
+mod poll;
+mod publish;
+mod queue;
+mod shared;
+pub(crate) mod state;
+
+pub(crate) use publish::publish;
+pub(crate) use shared::{Line, Settings, Shared, lock};
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Runs all tasks until `shutdown`.
+pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let mut tasks = JoinSet::new();
+    for index in 0..shared.lines.len() {
+        tasks.spawn(poll::run(shared.clone(), index, shutdown.clone()));
+        tasks.spawn(info::run(shared.clone(), index, shutdown.clone()));
+    }
+    tasks.spawn(publish::run(shared.clone(), shutdown.clone()));
+    if let Some((hook, changes)) = shared.take_hook() {
+        tasks.spawn(hook.run(changes, shutdown.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            tracing::error!(%error, "a task of the sync ended by a defect; the others are stopped");
+            shutdown.cancel();
+        }
+    }
+    shared.stop().await;
+}

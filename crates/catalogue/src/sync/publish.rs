@@ -1,0 +1,181 @@
+//! Building the views and handing them out: at once when it is quiet, less often the more is going on.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use debridfs_provider::InfoHash;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::changes::changed_paths;
+use super::shared::{Counts, Shared, lock};
+use crate::store::{Batch, RetiredRow};
+use crate::views::{ALL, BAD};
+use crate::{Contents, Library};
+
+/// At most this share of the time goes into building: one part in five.
+const REST_PER_BUILD: u32 = 4;
+/// Least time between publications that somebody waits for.
+const URGENT_EVERY: Duration = Duration::from_millis(20);
+/// How long names that left, and history, are kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
+/// A store in trouble is tried this often although nothing changes.
+const STORE_CHECK: Duration = Duration::from_secs(60);
+
+/// Publishes until `shutdown`.
+pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let mut next_change = publish(&shared).await;
+    // Until something was published, nothing is waited for.
+    let mut rest = Instant::now();
+    let mut soon = rest;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = shared.changed.notified() => {
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep_until(rest) => {}
+                    () = shared.urgent.notified() => tokio::time::sleep_until(soon).await,
+                }
+            }
+            () = shared.urgent.notified() => tokio::time::sleep_until(soon).await,
+            () = tokio::time::sleep(until(next_change, shared.now())) => {
+                // Nothing of the account changed, but time passed.
+                shared.state.lock().await.dirty |= next_change.is_some_and(|at| at <= shared.now());
+            }
+        }
+        let started = Instant::now();
+        if shared.store_is_behind().await {
+            let state = shared.state.lock().await;
+            shared.save(&state, Batch::default()).await;
+        }
+        next_change = publish(&shared).await.or(next_change);
+        let now = Instant::now();
+        let cost = now - started;
+        rest = now + shared.config.publish_every.max(cost * REST_PER_BUILD);
+        soon = now + URGENT_EVERY.max(cost);
+    }
+}
+
+fn until(next_change: Option<Timestamp>, now: Timestamp) -> Duration {
+    next_change
+        .and_then(|at| Duration::try_from(at.duration_since(now)).ok())
+        .map_or(STORE_CHECK, |wait| {
+            wait.clamp(Duration::from_secs(1), STORE_CHECK)
+        })
+}
+
+/// Builds and publishes, if anything changed. Returns when to build again although nothing changes.
+pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
+    let mut state = shared.state.clone().lock_owned().await;
+    let awaited = shared.awaited();
+    if !state.dirty {
+        answer(shared, &shared.library.borrow().clone(), awaited);
+        return None;
+    }
+    state.dirty = false;
+    let now = shared.now();
+    let builder = shared.builder.clone();
+    // Tens of thousands of files take longer than a runtime thread may be kept.
+    let built = tokio::task::spawn_blocking(move || {
+        let built = lock(&builder).build(&state.records, now);
+        (state, built)
+    })
+    .await;
+    let Ok((state, built)) = built else {
+        tracing::error!("building the library failed by a defect; the last one stays");
+        return None;
+    };
+    let before = shared.library.borrow().clone();
+    let generation = before.generation + 1;
+    let library = Arc::new(Library {
+        generation,
+        listed: state.providers.values().any(|provider| provider.listed),
+        views: built.views,
+    });
+    let retired: Vec<RetiredRow> = built
+        .retired
+        .into_iter()
+        .map(|(parent, name)| RetiredRow {
+            at: now,
+            parent,
+            name,
+        })
+        .collect();
+    lock(&shared.retired).extend(retired.iter().cloned());
+    let batch = Batch {
+        shown: built.newly_shown,
+        ids: built.new_ids,
+        views: built.view_changes,
+        retired,
+        generation: Some(generation),
+        forget_before: Some(now - KEPT),
+        ..Batch::default()
+    };
+    // Names and ids first: a path that was shown once has to be the same after a kill.
+    shared.save(&state, batch).await;
+    let counts = count(&library, state.progress());
+    for line in &shared.lines {
+        shared.tell(&state, line);
+    }
+    drop(state);
+    let complete = library.listed && counts.done == counts.total;
+    *lock(&shared.counts) = counts;
+    shared.library.send_replace(library.clone());
+    tracing::debug!(generation, "published");
+    shared.tell_hook(changed_paths(&before, &library));
+    if complete && shared.first_sync.swap(false, Ordering::AcqRel) {
+        tracing::info!("the first sync is complete");
+    }
+    answer(shared, &library, awaited);
+    built.next_change
+}
+
+/// Tells those who wait for releases whose files are shown now.
+fn answer(shared: &Shared, library: &Library, awaited: Vec<InfoHash>) {
+    if awaited.is_empty() {
+        return;
+    }
+    let known = known_releases(library);
+    for hash in awaited {
+        if known.contains(&hash) {
+            shared.answer(hash, || Ok(()));
+        }
+    }
+}
+
+fn known_releases(library: &Library) -> HashSet<InfoHash> {
+    library
+        .views
+        .iter()
+        .filter(|view| view.name == ALL || view.name == BAD)
+        .flat_map(|view| view.entries.iter())
+        .filter(|entry| matches!(entry.release.contents, Contents::Known(_)))
+        .map(|entry| entry.release.hash)
+        .collect()
+}
+
+fn count(library: &Library, (done, total): (usize, usize)) -> Counts {
+    let entries = |name: &'static str| {
+        library
+            .views
+            .iter()
+            .filter(move |view| view.name == name)
+            .flat_map(|view| view.entries.iter())
+    };
+    Counts {
+        releases: entries(ALL).count(),
+        files: entries(ALL)
+            .map(|entry| match &entry.release.contents {
+                Contents::Known(tree) => tree.files.len(),
+                Contents::Unknown => 0,
+            })
+            .sum(),
+        bad: entries(BAD).count(),
+        done,
+        total,
+    }
+}

@@ -1,0 +1,379 @@
+//! What the tasks of the sync share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use debridfs_provider::{InfoHash, Provider};
+use jiff::Timestamp;
+use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::queue::InfoQueue;
+use super::state::State;
+use crate::catalogue::WallClock;
+use crate::guard::GuardRules;
+use crate::hook::UpdateHook;
+use crate::status::{HeldLoss, ProviderSync, SyncTrouble};
+use crate::store::{Batch, RetiredRow, Store};
+use crate::views::ViewBuilder;
+use crate::{Error, Library, Result};
+
+/// Names of a held loss that `status` shows.
+const NAMES_SHOWN: usize = 10;
+
+/// How long a store that could not be written is left alone.
+const STORE_RETRY: Duration = Duration::from_secs(30);
+
+/// What of [`crate::CatalogueConfig`] the tasks need.
+pub(crate) struct Settings {
+    pub(crate) poll_every: Duration,
+    pub(crate) first_page: u32,
+    pub(crate) full_list_every: Duration,
+    pub(crate) info_in_flight: usize,
+    pub(crate) publish_every: Duration,
+    pub(crate) guard: GuardRules,
+    pub(crate) on_library_update: Option<UpdateHook>,
+    pub(crate) clock: WallClock,
+}
+
+/// One provider's part.
+pub(crate) struct Line {
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) queue: InfoQueue,
+    /// Ends the wait for the next poll.
+    pub(crate) poll_now: Notify,
+    /// The next poll is a full list.
+    pub(crate) full_wanted: AtomicBool,
+    /// For `status`.
+    pub(crate) report: StdMutex<ProviderSync>,
+}
+
+impl Line {
+    pub(crate) fn new(provider: Arc<dyn Provider>) -> Self {
+        let report = ProviderSync {
+            name: provider.name().to_owned(),
+            listed: false,
+            torrents: 0,
+            last_full_list: None,
+            last_answer: None,
+            unreadable: 0,
+            trouble: None,
+            last_error: None,
+        };
+        Self {
+            provider,
+            queue: InfoQueue::default(),
+            poll_now: Notify::new(),
+            full_wanted: AtomicBool::new(false),
+            report: StdMutex::new(report),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.provider.name()
+    }
+
+    pub(crate) fn report(&self) -> MutexGuard<'_, ProviderSync> {
+        lock(&self.report)
+    }
+
+    /// Notes that something is wrong now.
+    pub(crate) fn trouble(&self, message: String, now: Timestamp) {
+        let mut report = self.report();
+        let since = report.trouble.as_ref().map_or(now, |trouble| trouble.since);
+        if report.trouble.as_ref().map(|trouble| &trouble.message) != Some(&message) {
+            tracing::warn!(
+                provider = self.name(),
+                "the library stays as it is: {message}"
+            );
+        }
+        let trouble = SyncTrouble {
+            message,
+            since,
+            last: now,
+        };
+        report.last_error = Some(trouble.clone());
+        report.trouble = Some(trouble);
+    }
+
+    /// Notes that all is well.
+    pub(crate) fn well(&self) {
+        if self.report().trouble.take().is_some() {
+            tracing::info!(provider = self.name(), "the sync is well again");
+        }
+    }
+}
+
+/// Numbers of the last publication, for `status`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counts {
+    pub(crate) releases: usize,
+    pub(crate) files: usize,
+    pub(crate) bad: usize,
+    pub(crate) done: usize,
+    pub(crate) total: usize,
+}
+
+type Waiters = HashMap<InfoHash, Vec<oneshot::Sender<Result<()>>>>;
+
+/// All of it.
+pub(crate) struct Shared {
+    pub(crate) config: Settings,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) state: Arc<Mutex<State>>,
+    pub(crate) builder: Arc<StdMutex<ViewBuilder>>,
+    pub(crate) library: watch::Sender<Arc<Library>>,
+    /// There is something to publish.
+    pub(crate) changed: Notify,
+    /// Somebody waits for it.
+    pub(crate) urgent: Notify,
+    pub(crate) counts: StdMutex<Counts>,
+    pub(crate) held: StdMutex<HashMap<String, HeldLoss>>,
+    pub(crate) retired: StdMutex<Vec<RetiredRow>>,
+    /// The catalogue was begun empty and is not complete yet.
+    pub(crate) first_sync: AtomicBool,
+    waiters: StdMutex<Waiters>,
+    stopped: AtomicBool,
+    hook: StdMutex<Option<(UpdateHook, mpsc::UnboundedReceiver<Vec<String>>)>>,
+    hook_paths: Option<mpsc::UnboundedSender<Vec<String>>>,
+    behind: Mutex<Behind>,
+}
+
+/// What the store has not got, because it could not be written.
+#[derive(Debug, Default)]
+struct Behind {
+    since: Option<Instant>,
+    /// Without torrents and sync states: those are written from the state as it then is.
+    batch: Batch,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Settings,
+        lines: Vec<Line>,
+        store: Arc<Store>,
+        state: State,
+        builder: ViewBuilder,
+        generation: u64,
+        retired: Vec<RetiredRow>,
+    ) -> Self {
+        let first_sync = !state.providers.values().any(|provider| provider.listed);
+        let (hook_paths, hook) = match config.on_library_update.clone() {
+            Some(hook) => {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                (Some(sender), Some((hook, receiver)))
+            }
+            None => (None, None),
+        };
+        let library = Library {
+            generation,
+            ..Library::default()
+        };
+        Self {
+            config,
+            lines,
+            store,
+            state: Arc::new(Mutex::new(state)),
+            builder: Arc::new(StdMutex::new(builder)),
+            library: watch::Sender::new(Arc::new(library)),
+            changed: Notify::new(),
+            urgent: Notify::new(),
+            counts: StdMutex::default(),
+            held: StdMutex::default(),
+            retired: StdMutex::new(retired),
+            first_sync: AtomicBool::new(first_sync),
+            waiters: StdMutex::default(),
+            stopped: AtomicBool::new(false),
+            hook: StdMutex::new(hook),
+            hook_paths,
+            behind: Mutex::default(),
+        }
+    }
+
+    /// Wall time.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.config.clock)()
+    }
+
+    pub(crate) fn line(&self, provider: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| line.name() == provider)
+    }
+
+    /// Writes `batch` while `state` is locked, so that batches reach the store in their order. A store in trouble is tried anew
+    /// now and then, with everything it missed.
+    pub(crate) async fn save(&self, state: &State, mut batch: Batch) {
+        let mut behind = self.behind.lock().await;
+        if let Some(since) = behind.since {
+            behind.add(batch);
+            if since.elapsed() < STORE_RETRY {
+                return;
+            }
+            batch = state.snapshot();
+            let missed = std::mem::take(&mut behind.batch);
+            batch.shown = missed.shown;
+            batch.ids = missed.ids;
+            batch.views = missed.views;
+            batch.retired = missed.retired;
+            batch.purged = missed.purged;
+            batch.generation = missed.generation;
+        }
+        let missed = Batch {
+            shown: batch.shown.clone(),
+            ids: batch.ids.clone(),
+            views: batch.views.clone(),
+            retired: batch.retired.clone(),
+            purged: batch.purged.clone(),
+            generation: batch.generation,
+            ..Batch::default()
+        };
+        match self.store.write(batch, self.now()).await {
+            Ok(()) => behind.since = None,
+            // The store has told the log.
+            Err(_) => {
+                behind.batch = missed;
+                behind.since = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Whether the store has to be tried anew.
+    pub(crate) async fn store_is_behind(&self) -> bool {
+        self.behind.lock().await.since.is_some()
+    }
+
+    /// Refreshes what `status` tells of a provider.
+    pub(crate) fn tell(&self, state: &State, line: &Line) {
+        let name = line.name();
+        let Some(provider) = state.providers.get(name) else {
+            return;
+        };
+        let held = &provider.held;
+        let torrents = state.live(name).count();
+        {
+            let mut report = line.report();
+            report.listed = provider.listed;
+            report.last_full_list = provider.last_full;
+            report.torrents = torrents - held.entries.len().min(torrents);
+        }
+        let loss = held
+            .entries
+            .values()
+            .map(|entry| entry.since)
+            .min()
+            .map(|since| HeldLoss {
+                provider: name.to_owned(),
+                torrents: held.entries.len(),
+                names: state
+                    .live(name)
+                    .filter(|record| held.entries.contains_key(&record.id))
+                    .take(NAMES_SHOWN)
+                    .map(|record| record.filename.clone())
+                    .collect(),
+                since,
+                confirmations: held
+                    .entries
+                    .values()
+                    .map(|entry| entry.confirmations)
+                    .max()
+                    .unwrap_or(0),
+                next_check: held.next_check(&self.config.guard),
+            });
+        let mut all = lock(&self.held);
+        match loss {
+            Some(loss) => all.insert(name.to_owned(), loss),
+            None => all.remove(name),
+        };
+    }
+
+    /// Owes the info calls that `state` lacks.
+    pub(crate) fn queue_infos(&self, state: &State, line: &Line) {
+        for record in state.info_due(line.name()) {
+            line.queue.push(&record.id, record.added);
+        }
+    }
+
+    /// Waits for the publication of a release's contents.
+    pub(crate) fn wait_for(&self, hash: InfoHash) -> oneshot::Receiver<Result<()>> {
+        let (sender, receiver) = oneshot::channel();
+        if self.stopped.load(Ordering::Acquire) {
+            return receiver;
+        }
+        let mut waiters = lock(&self.waiters);
+        let list = waiters.entry(hash).or_default();
+        list.retain(|waiter| !waiter.is_closed());
+        list.push(sender);
+        receiver
+    }
+
+    /// Hashes that somebody waits for.
+    pub(crate) fn awaited(&self) -> Vec<InfoHash> {
+        let mut waiters = lock(&self.waiters);
+        waiters.retain(|_, list| {
+            list.retain(|waiter| !waiter.is_closed());
+            !list.is_empty()
+        });
+        waiters.keys().copied().collect()
+    }
+
+    /// Tells those who wait for `hash`.
+    pub(crate) fn answer(&self, hash: InfoHash, answer: impl Fn() -> Result<()>) {
+        let list = lock(&self.waiters).remove(&hash);
+        for waiter in list.into_iter().flatten() {
+            // Who does not wait any more needs no answer.
+            waiter.send(answer()).unwrap_or_default();
+        }
+    }
+
+    pub(crate) fn take_hook(&self) -> Option<(UpdateHook, mpsc::UnboundedReceiver<Vec<String>>)> {
+        lock(&self.hook).take()
+    }
+
+    /// Hands changed paths to `on_library_update`.
+    pub(crate) fn tell_hook(&self, paths: Vec<String>) {
+        let Some(sender) = &self.hook_paths else {
+            return;
+        };
+        let early = self.first_sync.load(Ordering::Acquire)
+            && !self
+                .config
+                .on_library_update
+                .as_ref()
+                .is_some_and(|hook| hook.during_first_sync);
+        if !paths.is_empty() && !early && sender.send(paths).is_err() {
+            tracing::debug!("on_library_update is not running any more");
+        }
+    }
+
+    /// Ends all waiting and writes the log back into the file.
+    pub(super) async fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        lock(&self.waiters).clear();
+        if let Err(error) = self.store.checkpoint().await {
+            tracing::debug!(%error, "checkpoint");
+        }
+    }
+}
+
+impl Behind {
+    fn add(&mut self, batch: Batch) {
+        self.batch.shown.extend(batch.shown);
+        self.batch.ids.extend(batch.ids);
+        self.batch.views.extend(batch.views);
+        self.batch.retired.extend(batch.retired);
+        self.batch.purged.extend(batch.purged);
+        self.batch.generation = batch.generation.or(self.batch.generation);
+    }
+}
+
+/// A panic elsewhere does not make the data wrong: every change under these locks is complete by itself.
+pub(crate) fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The error for waiters, as the provider's one is told to several.
+pub(crate) fn provider_error(error: &debridfs_provider::Error) -> Error {
+    Error::Provider(error.clone())
+}
