@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use debridfs_catalogue::{Contents, Library, NodeId, TorrentRecord};
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::{Missing, Snapshot, VERSION_ID};
@@ -211,11 +212,19 @@ fn unknown_files_are_waited_for() {
 
 // ---- Against a model.
 
+/// With a folder that shows other trees of the same files.
+fn shelf() -> Shelf {
+    let folders = "biggest = { only_show_the_biggest_file = true, filters.regex = '.' }";
+    Shelf::with_folders(&toml::from_str(folders).unwrap())
+}
+
 /// A torrent that may change: which of its paths it has, or none known.
 #[derive(Debug, Clone)]
 struct Plan {
     name: u32,
     paths: Option<BTreeSet<String>>,
+    /// How much earlier an older copy of it was added, in seconds.
+    older: i64,
 }
 
 const PARTS: [&str; 8] = ["a", "b", "a b", "a.mkv", "Subs", "ä", "x [2].srt", "x.srt"];
@@ -223,8 +232,9 @@ const PARTS: [&str; 8] = ["a", "b", "a b", "a.mkv", "Subs", "ä", "x [2].srt", "
 fn plans() -> impl Strategy<Value = BTreeMap<u32, Plan>> {
     let part = prop::sample::select(PARTS.to_vec());
     let path = prop::collection::vec(part, 1..4).prop_map(|parts| format!("/{}", parts.join("/")));
-    let paths = prop::option::weighted(0.9, prop::collection::btree_set(path, 1..8));
-    let plan = (0u32..4, paths).prop_map(|(name, paths)| Plan { name, paths });
+    let paths = prop::option::weighted(0.7, prop::collection::btree_set(path, 1..8));
+    let plan =
+        (0u32..4, paths, 0i64..2).prop_map(|(name, paths, older)| Plan { name, paths, older });
     prop::collection::btree_map(0u32..6, plan, 0..6)
 }
 
@@ -240,11 +250,9 @@ fn records(plans: &BTreeMap<u32, Plan>) -> Vec<Arc<TorrentRecord>> {
                 .paths
                 .as_ref()
                 .map(|paths| paths.iter().map(String::as_str).collect());
-            Arc::new(torrent(
-                *n,
-                &format!("Release {}", plan.name),
-                paths.as_deref(),
-            ))
+            let mut record = torrent(*n, &format!("Release {}", plan.name), paths.as_deref());
+            record.added -= SignedDuration::from_secs(plan.older);
+            Arc::new(record)
         })
         .collect()
 }
@@ -370,10 +378,13 @@ fn files(snapshot: &Snapshot, seen: &BTreeMap<NodeId, Seen>) -> BTreeMap<String,
 proptest! {
     #[test]
     fn walking_finds_what_the_library_holds(plans in plans(), layout in layouts()) {
-        let library = Shelf::new().library(&records(&plans));
+        let library = shelf().library(&records(&plans));
         let snapshot = snapshot(library.clone(), layout, None);
         let seen = walk(&snapshot);
         prop_assert_eq!(files(&snapshot, &seen), expected(&library, layout));
+        if layout == Layout::Tree {
+            prop_assert_eq!(snapshot.statfs().files as usize, seen.len());
+        }
         for (id, node) in &seen {
             if let Some(lines) = &node.lines {
                 let subdirs =
@@ -395,7 +406,7 @@ proptest! {
         sizes in prop::collection::vec(1usize..4, 1..40),
         switch in 0usize..10,
     ) {
-        let mut shelf = Shelf::new();
+        let mut shelf = shelf();
         let old = snapshot(shelf.library(&records(&old)), layout, None);
         let new = snapshot(shelf.library(&records(&new)), layout, Some(&old));
         let (before, after) = (walk(&old), walk(&new));
@@ -434,7 +445,7 @@ proptest! {
         new in plans(),
         layout in layouts(),
     ) {
-        let mut shelf = Shelf::new();
+        let mut shelf = shelf();
         let old = snapshot(shelf.library(&records(&old)), layout, None);
         let new = snapshot(shelf.library(&records(&new)), layout, Some(&old));
         let fresh = snapshot(new.library.clone(), layout, None);
