@@ -49,9 +49,10 @@ pub struct RealDebridConfig {
     pub proxy: Option<ProxyUrl>,
     /// Another proxy for the CDN, or `none` for no proxy there.
     pub cdn_proxy: Option<ProxyUrl>,
-    /// IP version towards the API.
+    /// IP version towards the API, for names that are resolved here: an HTTP or `socks5h` proxy resolves names itself, and an address
+    /// written in `api_url` is used as it is.
     pub api_ip: IpChoice,
-    /// IP version towards the CDN.
+    /// IP version towards the CDN; as `api_ip`.
     pub cdn_ip: IpChoice,
     /// Calls allowed in any 60 seconds. Lower it if other programs use the account.
     pub calls_per_minute: u32,
