@@ -237,14 +237,17 @@ impl Poll<'_> {
         for line in &listing.lines {
             state.apply_line(name, line, now, &mut batch, &mut applied);
         }
-        if let Some(provider) = state.providers.get_mut(name)
-            && listing.accounted
-        {
-            // Some lines will never be readable: what is readable is shown, and nothing is ever concluded to be gone.
-            provider.listed |= !listing.lines.is_empty();
-            provider.baseline = Some(listing.total);
-            state.dirty = true;
-            self.doubtful_since = Some(now);
+        if let Some(provider) = state.providers.get_mut(name) {
+            if listing.accounted {
+                // Some lines will never be readable: what is readable is shown, and nothing is ever concluded to be gone.
+                provider.listed |= !listing.lines.is_empty();
+                provider.baseline = Some(listing.total);
+                state.dirty = true;
+                self.doubtful_since = Some(now);
+            } else {
+                // What came is known now, what went is not: no count explains anything before a list that holds together.
+                provider.baseline = None;
+            }
         }
         batch.sync.push(state.sync_row(name));
         self.shared.save(state, batch).await;

@@ -1,0 +1,177 @@
+//! The store in trouble.
+
+use std::path::Path;
+
+use debridfs_catalogue::{Catalogue, Error};
+use debridfs_provider::{DirectLink, HosterLink};
+use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use crate::bench::{Bench, all, known, pass};
+use crate::fake::{Fake, hash, torrent};
+
+async fn outside(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .connect()
+        .await
+        .unwrap()
+}
+
+async fn filled() -> Bench {
+    let bench = Bench::new(Fake::with(20));
+    let run = bench.start().await;
+    run.until_complete().await;
+    run.stop().await;
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_corrupt_file_is_moved_aside_and_the_library_comes_back_with_the_same_ids() {
+    let bench = filled().await;
+    let before = bench.open().await.library().borrow().clone();
+    let size = std::fs::metadata(bench.path()).unwrap().len() as usize;
+    std::fs::write(bench.path(), vec![b'x'; size]).unwrap();
+    let run = bench.start().await;
+    let trouble = run.catalogue.status().store_trouble.unwrap();
+    assert!(
+        trouble.message.contains("corrupt") && !trouble.in_memory,
+        "{trouble:?}"
+    );
+    assert!(!run.library().listed);
+    run.until_complete().await;
+    run.until("all", |library| all(library).len() == 20).await;
+    let after = run.library();
+    for (old, new) in before.views.iter().zip(&after.views) {
+        assert_eq!((old.id, &old.name), (new.id, &new.name));
+        for (old, new) in old.entries.iter().zip(new.entries.iter()) {
+            assert_eq!((&old.name, &old.dir_ids), (&new.name, &new.dir_ids));
+        }
+    }
+    run.stop().await;
+    let aside = std::fs::read_dir(bench.dir.path())
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().contains(".corrupt-")
+        })
+        .count();
+    assert!(aside >= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_torn_page_is_noticed() {
+    let bench = filled().await;
+    let mut bytes = std::fs::read(bench.path()).unwrap();
+    let middle = bytes.len() / 4096 / 2 * 4096;
+    bytes[middle..middle + 4096].fill(0x5a);
+    std::fs::write(bench.path(), bytes).unwrap();
+    let run = bench.start().await;
+    run.until_complete().await;
+    run.until("all", |library| all(library).len() == 20).await;
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let bench = filled().await;
+    let mut connection = outside(&bench.path()).await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'later', 1, x'00', 0)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    drop(connection);
+    let refused = Catalogue::open(bench.config(), vec![bench.fake.clone()]).await;
+    match refused.unwrap_err() {
+        Error::NewerSchema { found, known, .. } => assert_eq!((found, known), (99, 1)),
+        other => panic!("{other}"),
+    }
+    let mut connection = outside(&bench.path()).await;
+    let torrents: i64 = sqlx::query_scalar("SELECT count(*) FROM torrents")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(torrents, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_written_is_told_and_made_up_for() {
+    let bench = Bench::new(Fake::with(20));
+    let run = bench.start().await;
+    run.until_complete().await;
+    let mut connection = outside(&bench.path()).await;
+    sqlx::query(
+        "CREATE TRIGGER no_room BEFORE INSERT ON torrents BEGIN SELECT RAISE(ABORT, 'no room'); END",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    bench.fake.add(torrent(20, 1));
+    run.until("shown", |library| known(library, hash(20))).await;
+    let trouble = run.catalogue.status().store_trouble.unwrap();
+    assert!(
+        trouble.in_memory && trouble.message.contains("no room"),
+        "{trouble:?}"
+    );
+    pass(300).await;
+    assert!(run.catalogue.status().store_trouble.is_some());
+    sqlx::query("DROP TRIGGER no_room")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    pass(300).await;
+    assert_eq!(run.catalogue.status().store_trouble, None);
+    run.kill().await;
+    let infos = bench.fake.inside().infos.len();
+    let catalogue = bench.open().await;
+    let library = catalogue.library().borrow().clone();
+    assert!(known(&library, hash(20)));
+    assert_eq!(bench.fake.inside().infos.len(), infos);
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_outlive_a_restart_and_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let bench = Bench::new(Fake::with(1));
+    let hoster = |number: u32| HosterLink(format!("https://real-debrid.com/d/{number}"));
+    let link = DirectLink {
+        url: "https://1.download.real-debrid.com/d/X/file.mkv".to_owned(),
+        filename: "file.mkv".to_owned(),
+        bytes: Some(u64::MAX),
+        resolved_at: (bench.clock)(),
+    };
+    {
+        let links = bench.open().await.links();
+        links.save("rd", &hoster(1), &link).await.unwrap();
+        links.save("rd", &hoster(2), &link).await.unwrap();
+        links.forget("rd", &hoster(2)).await.unwrap();
+        assert_eq!(links.load("rd", &hoster(2)).await.unwrap(), None);
+    }
+    let catalogue = bench.open().await;
+    let links = catalogue.links();
+    assert_eq!(links.load("rd", &hoster(1)).await.unwrap(), Some(link));
+    assert_eq!(links.load("rd", &hoster(2)).await.unwrap(), None);
+    assert_eq!(links.load("other", &hoster(1)).await.unwrap(), None);
+    let mode = std::fs::metadata(bench.path())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let shown = format!("{catalogue:?} {:?}", catalogue.status());
+    assert!(!shown.contains("download.real-debrid"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_windows_are_kept() {
+    let bench = Bench::new(Fake::with(0));
+    let catalogue = bench.open().await;
+    assert_eq!(catalogue.call_window("rd"), None);
+    catalogue
+        .save_call_window("rd", "17 calls".to_owned())
+        .await
+        .unwrap();
+    drop(catalogue);
+    assert_eq!(bench.open().await.call_window("rd"), Some("17 calls"));
+}
