@@ -90,7 +90,12 @@ struct Places {
 impl Places {
     fn new(size: u64) -> Self {
         let state = u64::from(std::process::id()) | 1;
-        Self { state, left: 0, at: 0, size }
+        Self {
+            state,
+            left: 0,
+            at: 0,
+            size,
+        }
     }
 
     fn next(&mut self) -> u64 {
@@ -118,7 +123,10 @@ fn right(key: u64, offset: u64, bytes: &[u8], scratch: &mut [u8]) -> bool {
 
 fn read_loop(path: &Path, key: u64, direct: bool, stop: &AtomicBool) -> io::Result<Tally> {
     let flags = if direct { libc::O_DIRECT } else { 0 };
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
     let size = file.metadata()?.len();
     let (mut tally, mut places) = (Tally::default(), Places::new(size));
     let (mut memory, mut scratch) = (Aligned::new(CHUNK), vec![0; CHUNK]);
@@ -128,7 +136,13 @@ fn read_loop(path: &Path, key: u64, direct: bool, stop: &AtomicBool) -> io::Resu
         let buffer = memory.get(CHUNK);
         let started = Instant::now();
         let outcome = file.read_at(buffer, offset).and_then(|got| {
-            if got == length { Ok(got) } else { Err(io::Error::other(format!("short read: {got} of {length} at {offset}"))) }
+            if got == length {
+                Ok(got)
+            } else {
+                Err(io::Error::other(format!(
+                    "short read: {got} of {length} at {offset}"
+                )))
+            }
         });
         let right = outcome.is_err() || right(key, offset, &buffer[..length], &mut scratch);
         tally.count(started, outcome, right);
@@ -191,7 +205,9 @@ fn walk_loop(root: &Path, stop: &AtomicBool) -> io::Result<Tally> {
     while !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
         let outcome = walk(root);
-        let right = outcome.as_ref().map_or(true, |entries| *entries == expected);
+        let right = outcome
+            .as_ref()
+            .map_or(true, |entries| *entries == expected);
         tally.count(started, outcome.map(|entries| entries as usize), right);
     }
     Ok(tally)
@@ -208,7 +224,11 @@ struct Handle {
 fn handle_loop(path: &Path, key: u64, stop: &AtomicBool) -> io::Result<Tally> {
     let parent = File::open(path.parent().unwrap_or(Path::new("/")))?;
     let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;
-    let mut handle = Handle { bytes: 128, kind: 0, data: [0; 128] };
+    let mut handle = Handle {
+        bytes: 128,
+        kind: 0,
+        data: [0; 128],
+    };
     let mut mount_id = 0;
     // SAFETY: the structure has the layout of `struct file_handle` and says how much room it has.
     let done = unsafe {
@@ -244,7 +264,9 @@ fn handle_loop(path: &Path, key: u64, stop: &AtomicBool) -> io::Result<Tally> {
         let file = unsafe { File::from_raw_fd(fd) };
         let size = file.metadata()?.len();
         let outcome = file.read_at(&mut bytes, offset);
-        let right = outcome.as_ref().map_or(true, |got| right(key, offset, &bytes[..*got], &mut scratch));
+        let right = outcome
+            .as_ref()
+            .map_or(true, |got| right(key, offset, &bytes[..*got], &mut scratch));
         tally.count(started, outcome, right);
         offset = (offset + 7 * CHUNK as u64) % size.saturating_sub(PAGE as u64).max(1);
     }
@@ -301,7 +323,10 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             // One line of the same shape, so that a test reads all failures in one way.
-            let tally = Tally { errors: vec![error.to_string()], ..Tally::default() };
+            let tally = Tally {
+                errors: vec![error.to_string()],
+                ..Tally::default()
+            };
             let _ = tally.print();
             ExitCode::FAILURE
         }

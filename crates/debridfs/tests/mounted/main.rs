@@ -1,0 +1,16 @@
+//! The whole program on a real mount, over the simulator: what `docs/semantics.md` promises.
+//!
+//! Needs root and `/dev/fuse`. Every test has a simulator, directories, sockets and a mount point of its own and removes them, also when
+//! it fails; it ends only processes it started.
+#![allow(clippy::disallowed_methods)] // Tests wait for the real kernel by looking again after a moment.
+
+mod attached;
+mod faults;
+mod identity;
+mod killed;
+mod lost_mount;
+mod outage;
+mod stalled;
+mod support;
+mod sync;
+mod walking;

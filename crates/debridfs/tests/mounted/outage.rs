@@ -1,0 +1,134 @@
+//! Trouble at the provider leaves the tree as it was, and `status` says so.
+
+use std::time::Duration;
+
+use debridfs_sim::{ApiFault, Page};
+
+use crate::support::{Instance, Settings, Simulator, find, until};
+
+fn settings() -> Settings {
+    Settings {
+        // A full list is asked for every second, so that each kind of trouble meets one.
+        library: "refresh_interval = \"300ms\"\nfull_interval = \"1s\"".into(),
+        provider: "calls_per_minute = 600000".into(),
+        ..Settings::default()
+    }
+}
+
+/// The tree does not change while `begin` holds, `status` speaks of it, and it is over after `end`.
+fn stays(what: &str, begin: impl Fn(&Simulator), end: impl Fn(&Simulator)) {
+    let simulator = Simulator::start_generated(60, 2);
+    let instance = Instance::start(&simulator, settings());
+    instance.wait_synced();
+    let before = find(&instance.mount(), "%i %p\n");
+    assert!(before.len() > 180);
+    begin(&simulator);
+    let troubled = || {
+        instance.try_status().is_some_and(|status| {
+            status["healthy"] == false && !status["problems"].as_array().expect("a list").is_empty()
+        })
+    };
+    until(
+        &format!("{what}: status says so"),
+        Duration::from_secs(20),
+        troubled,
+    );
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(find(&instance.mount(), "%i %p\n"), before, "{what}");
+    println!("{what}: {}", instance.status()["problems"]);
+    end(&simulator);
+    until(
+        &format!("{what}: status is well again"),
+        Duration::from_secs(30),
+        || {
+            instance
+                .try_status()
+                .is_some_and(|status| status["healthy"] == true)
+        },
+    );
+    assert_eq!(
+        find(&instance.mount(), "%i %p\n"),
+        before,
+        "{what}, afterwards"
+    );
+}
+
+#[test]
+fn an_outage() {
+    stays("outage", Simulator::outage, Simulator::outage_over);
+}
+
+#[test]
+fn a_revoked_token() {
+    stays(
+        "revoked token",
+        |simulator| simulator.revoke(true),
+        |simulator| simulator.revoke(false),
+    );
+}
+
+#[test]
+fn an_empty_list() {
+    stays(
+        "empty list",
+        |simulator| {
+            simulator.api_fault(ApiFault {
+                endpoint: Some("torrents".into()),
+                status: Some(204),
+                ..ApiFault::default()
+            })
+        },
+        Simulator::clear_faults,
+    );
+}
+
+#[test]
+fn a_list_cut_in_half() {
+    stays(
+        "cut list",
+        |simulator| {
+            simulator.api_fault(ApiFault {
+                endpoint: Some("torrents".into()),
+                keep_items: Some(30),
+                ..ApiFault::default()
+            })
+        },
+        Simulator::clear_faults,
+    );
+}
+
+#[test]
+fn malformed_answers() {
+    for page in [Page::Malformed, Page::Html] {
+        stays(
+            "malformed list",
+            |simulator| {
+                simulator.api_fault(ApiFault {
+                    endpoint: Some("torrents".into()),
+                    page: Some(page),
+                    ..ApiFault::default()
+                })
+            },
+            Simulator::clear_faults,
+        );
+    }
+}
+
+#[test]
+fn before_the_first_list_views_answer_eio_and_never_look_empty() {
+    let simulator = Simulator::start_generated(5, 1);
+    simulator.outage();
+    let instance = Instance::start_unready(&simulator, settings());
+    instance.engine_pid();
+    let view = instance.mount().join("__all__");
+    until("the root is served", Duration::from_secs(10), || {
+        view.exists()
+    });
+    let error = std::fs::read_dir(&view)
+        .and_then(|mut entries| entries.next().expect("an error and no end"))
+        .expect_err("nothing is known yet");
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    simulator.outage_over();
+    instance.wait_listed();
+    assert_eq!(std::fs::read_dir(&view).expect("listed").count(), 5);
+}

@@ -1,0 +1,51 @@
+//! What the tests of a mounted library share.
+
+mod instance;
+mod reader;
+mod simulator;
+
+pub use instance::{Instance, Settings, connection};
+pub use reader::{Outcome, Reader, once};
+pub use simulator::{Simulator, film};
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Looks again every 20 ms until `done` holds.
+///
+/// # Panics
+/// After `limit`, naming `what`.
+pub fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < limit, "{what}: not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs a program and returns what it printed on its standard output.
+///
+/// # Panics
+/// If it cannot be run or fails.
+pub fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// `find` over `root` with `-printf format`, sorted.
+pub fn find(root: &Path, format: &str) -> Vec<String> {
+    let text = run("find", &[root.to_str().expect("text"), "-printf", format]);
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}

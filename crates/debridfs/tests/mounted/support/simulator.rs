@@ -1,0 +1,208 @@
+//! The simulated account of a test, in this process, on a port of its own.
+
+use std::path::Path;
+
+use debridfs_sim::{
+    AccountState, ApiFault, CdnFault, CdnFaultKind, FileSpec, Generated, LibrarySpec, Outage,
+    OutageMode, ReleaseSpec, ServeOptions, Served, Sim, TorrentView, serve,
+};
+use tokio::runtime::Runtime;
+
+/// A release `name` that holds one film `name.mkv` of `bytes`.
+pub fn film(name: &str, bytes: u64) -> ReleaseSpec {
+    ReleaseSpec::new(
+        name,
+        vec![FileSpec::generated(format!("/{name}.mkv"), bytes)],
+    )
+}
+
+/// A simulated account that is being served.
+pub struct Simulator {
+    served: Served,
+    // Dropped last: it drives the server.
+    _runtime: Runtime,
+}
+
+impl Simulator {
+    pub fn start(releases: Vec<ReleaseSpec>) -> Self {
+        Self::with(&LibrarySpec {
+            releases,
+            ..LibrarySpec::default()
+        })
+    }
+
+    pub fn start_demo() -> Self {
+        Self::with(&LibrarySpec::demo())
+    }
+
+    pub fn start_hostile() -> Self {
+        Self::with(&LibrarySpec::hostile())
+    }
+
+    /// `releases` generated ones with `files` each; no limit of calls.
+    pub fn start_generated(releases: u32, files: u32) -> Self {
+        let options = Generated {
+            releases,
+            files_per_release: files,
+            ..Generated::default()
+        };
+        let simulator = Self::with(&LibrarySpec::generated(&options));
+        simulator.calls_per_minute(0);
+        simulator
+    }
+
+    fn with(library: &LibrarySpec) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let sim = Sim::new(library).expect("a library");
+        let served = runtime
+            .block_on(serve(sim, ServeOptions::default()))
+            .expect("a free port");
+        Self {
+            served,
+            _runtime: runtime,
+        }
+    }
+
+    fn sim(&self) -> &Sim {
+        self.served.sim()
+    }
+
+    pub fn api_url(&self) -> String {
+        self.served.api_url()
+    }
+
+    pub fn token(&self) -> String {
+        self.served.token()
+    }
+
+    fn torrents(&self) -> Vec<TorrentView> {
+        self.sim().torrents(0).expect("account 0")
+    }
+
+    /// The base name and the content key of the generated file that is called so.
+    pub fn file(&self, name: &str) -> (String, u64) {
+        self.torrents()
+            .iter()
+            .flat_map(|torrent| &torrent.files)
+            .find_map(|file| {
+                let base = Path::new(&file.path).file_name()?.to_str()?;
+                (base == name).then_some((base.to_owned(), file.key?))
+            })
+            .unwrap_or_else(|| panic!("no generated file {name}"))
+    }
+
+    /// Base names of the files that are real clips.
+    pub fn clip_names(&self) -> Vec<String> {
+        self.torrents()
+            .iter()
+            .flat_map(|torrent| &torrent.files)
+            .filter(|file| file.clip.is_some())
+            .filter_map(|file| Some(Path::new(&file.path).file_name()?.to_str()?.to_owned()))
+            .collect()
+    }
+
+    /// Adds a release as if somebody had done so elsewhere; its torrent's id.
+    pub fn add(&self, release: ReleaseSpec) -> String {
+        self.sim()
+            .add_release(0, &release)
+            .expect("account 0")
+            .remove(0)
+    }
+
+    /// Removes a torrent as if somebody had done so elsewhere.
+    pub fn remove(&self, id: &str) {
+        // It may be gone already in a round that is repeated.
+        let _ = self.sim().remove_torrent(0, id);
+    }
+
+    /// Removes `count` torrents.
+    pub fn remove_some(&self, count: usize) {
+        for torrent in self.torrents().iter().take(count) {
+            self.remove(&torrent.id);
+        }
+    }
+
+    /// The id of the torrent of this name.
+    pub fn id(&self, name: &str) -> String {
+        let torrents = self.torrents();
+        let torrent = torrents.iter().find(|torrent| torrent.filename == name);
+        torrent
+            .unwrap_or_else(|| panic!("no torrent {name}"))
+            .id
+            .clone()
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.sim().counters().calls
+    }
+
+    /// Calls above the limit.
+    pub fn refused(&self) -> u64 {
+        self.sim().counters().above_limit
+    }
+
+    /// Links made.
+    pub fn unrestricted(&self) -> u64 {
+        self.sim().counters().calls_of("unrestrict/link")
+    }
+
+    pub fn cdn_requests(&self) -> u64 {
+        let cdn = self.sim().counters().cdn;
+        cdn.heads + cdn.gets
+    }
+
+    pub fn cdn_connections(&self) -> u64 {
+        self.sim().counters().cdn.connections.total
+    }
+
+    /// Requests for bytes since the start, those that were never answered included.
+    pub fn transfers(&self) -> u64 {
+        self.sim().counters().cdn.gets
+    }
+
+    pub fn calls_per_minute(&self, calls: u32) {
+        self.sim()
+            .configure(|settings| settings.calls_per_minute = calls);
+    }
+
+    pub fn fault(&self, fault: CdnFault) {
+        self.sim().fail_cdn(fault);
+    }
+
+    pub fn api_fault(&self, fault: ApiFault) {
+        self.sim().fail_api(fault);
+    }
+
+    /// The CDN takes requests and sends no byte.
+    pub fn stall(&self) {
+        self.fault(CdnFault::everywhere(CdnFaultKind::StallAfter { bytes: 0 }));
+    }
+
+    pub fn clear_faults(&self) {
+        self.sim().clear_faults();
+    }
+
+    /// 503 for everything.
+    pub fn outage(&self) {
+        self.sim().set_outage(Outage {
+            api: OutageMode::Unavailable,
+            cdn: OutageMode::Unavailable,
+        });
+    }
+
+    pub fn outage_over(&self) {
+        self.sim().set_outage(Outage::default());
+    }
+
+    pub fn revoke(&self, revoked: bool) {
+        let state = AccountState {
+            revoked,
+            ..self.sim().account(0).expect("account 0")
+        };
+        self.sim().set_account(0, state).expect("account 0");
+    }
+}
