@@ -137,12 +137,15 @@ async fn connect(
 }
 
 fn redirected(from: &Url, response: &Response) -> Result<Url, Cause> {
+    let target = response.headers().get(LOCATION);
+    redirect_target(from, target.and_then(|value| value.to_str().ok()))
+}
+
+/// Where a redirect leads; never from a protected address to one that anybody on the way can read.
+fn redirect_target(from: &Url, location: Option<&str>) -> Result<Url, Cause> {
     let wrong = |why: &str| Cause::WrongAnswer(format!("a redirect {why}"));
-    let target = response
-        .headers()
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| from.join(value).ok())
+    let target = location
+        .and_then(|location| from.join(location).ok())
         .ok_or_else(|| wrong("to nowhere"))?;
     match (from.scheme(), target.scheme()) {
         (_, "https") | ("http", "http") => Ok(target),
@@ -204,5 +207,37 @@ impl Body {
         self.at += bytes.len() as u64;
         add(&context.counters.bytes_fetched, bytes.len() as u64);
         Ok(Some(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_lead_to_addresses_as_safe_as_before() {
+        let target = |from: &str, location| {
+            let from = Url::parse(from).unwrap();
+            redirect_target(&from, location)
+                .ok()
+                .map(|url| url.to_string())
+        };
+        let secure = "https://cdn/d/1";
+        for (from, location, expected) in [
+            (secure, Some("/d/2"), Some("https://cdn/d/2")),
+            (secure, Some("https://b/d/2"), Some("https://b/d/2")),
+            (secure, Some("http://cdn/d/2"), None),
+            (secure, Some("ftp://cdn/d/2"), None),
+            (secure, Some("file:///etc/passwd"), None),
+            (secure, None, None),
+            ("http://cdn/d/1", Some("http://b/"), Some("http://b/")),
+            ("http://cdn/d/1", Some("https://b/"), Some("https://b/")),
+        ] {
+            assert_eq!(
+                target(from, location).as_deref(),
+                expected,
+                "{from} {location:?}"
+            );
+        }
     }
 }

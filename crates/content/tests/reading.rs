@@ -328,8 +328,9 @@ async fn resting_connections_make_room() {
         ..quick()
     };
     let sizes = (1..=9).map(|id| (id, 256 * MIB));
-    let bench = Bench::with(config, sizes, |p| p.with_permits(4)).await;
     let elsewhere = support::Cdn::start([(9, 256 * MIB)]).await;
+    let change = |p: TestProvider| p.with_permits(4).with_elsewhere(9, elsewhere.address);
+    let bench = Bench::with(config, sizes, change).await;
     for id in 1..=8 {
         let mut at = 0;
         while at < 12 * MIB {
@@ -339,8 +340,6 @@ async fn resting_connections_make_room() {
                 .unwrap();
         }
     }
-    let to = format!("http://{}/f/9/0", elsewhere.address);
-    bench.cdn.script(move |_| Answer::Redirect(to.clone()));
     bench
         .read(9, 9, MIB, 4096, Duration::from_secs(20))
         .await
