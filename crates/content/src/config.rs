@@ -135,4 +135,17 @@ mod tests {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn settings_have_defaults_and_unknown_ones_are_refused() {
+        let config: ContentConfig = toml::from_str("memory = '64 MiB'\nread_ahead = 4096").unwrap();
+        let expected = ContentConfig {
+            memory: ByteSize(64 << 20),
+            read_ahead: ByteSize(4096),
+            ..ContentConfig::default()
+        };
+        assert_eq!(config, expected);
+        assert!(toml::from_str::<ContentConfig>("memmory = 1").is_err());
+        assert!(toml::from_str::<ContentConfig>("memory = -1").is_err());
+    }
 }

@@ -1,0 +1,289 @@
+//! The reader with the real provider on the simulated one, over TLS: every fault of its CDN, expiry, outage, traffic, counters.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
+use debridfs_provider::{DirectLink, HosterLink, LinkStore, LinkStoreError, Source, TorrentId};
+use debridfs_sim::{
+    CdnFault, CdnFaultKind, FileSpec, LibrarySpec, Outage, OutageMode, ReleaseSpec, ServeOptions,
+    Served, Sim, serve,
+};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+const MIB: u64 = 1 << 20;
+const LONG: Duration = Duration::from_secs(60);
+const AT: u64 = 40 * MIB + 12_345;
+const READ: u32 = 128 << 10;
+
+#[derive(Default)]
+struct Links(Mutex<HashMap<HosterLink, DirectLink>>);
+
+#[async_trait]
+impl LinkStore for Links {
+    async fn load(
+        &self,
+        _: &str,
+        hoster: &HosterLink,
+    ) -> Result<Option<DirectLink>, LinkStoreError> {
+        Ok(self.0.lock().unwrap().get(hoster).cloned())
+    }
+    async fn save(
+        &self,
+        _: &str,
+        hoster: &HosterLink,
+        link: &DirectLink,
+    ) -> Result<(), LinkStoreError> {
+        self.0.lock().unwrap().insert(hoster.clone(), link.clone());
+        Ok(())
+    }
+    async fn forget(&self, _: &str, hoster: &HosterLink) -> Result<(), LinkStoreError> {
+        self.0.lock().unwrap().remove(hoster);
+        Ok(())
+    }
+}
+
+struct Bench {
+    served: Served,
+    content: Arc<Content>,
+    file: FileRef,
+    key: u64,
+    _ca: tempfile::NamedTempFile,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        // An error is a second installation, by another test of this process.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let size = 80 * MIB + 99;
+        let library = LibrarySpec {
+            seed: 1,
+            releases: vec![ReleaseSpec::new(
+                "Film.2024",
+                vec![FileSpec::generated("/Film.2024.mkv", size)],
+            )],
+        };
+        let sim = Sim::new(&library).unwrap();
+        let options = ServeOptions {
+            tls: true,
+            cdn_listen: Some(([127, 0, 0, 1], 0).into()),
+            ..ServeOptions::default()
+        };
+        let served = serve(sim.clone(), options).await.unwrap();
+        let ca = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(ca.path(), served.ca_pem().unwrap()).unwrap();
+        let provider = RealDebrid::new(RealDebridConfig {
+            name: "rd".to_owned(),
+            token: Some(Secret::new(served.token())),
+            api_url: served.api_url(),
+            ca_file: Some(ca.path().to_owned()),
+            ..RealDebridConfig::default()
+        })
+        .unwrap();
+        let torrent = sim.torrents(0).unwrap().remove(0);
+        let config = ContentConfig {
+            first_byte_timeout_ms: 1000,
+            stall_timeout_ms: 500,
+            ..ContentConfig::default()
+        };
+        let links = Arc::new(Links::default());
+        Self {
+            content: Content::new(config, vec![Arc::new(provider)], links, Handle::current()),
+            file: FileRef {
+                id: 42,
+                size,
+                sources: Arc::from([Source {
+                    provider: "rd".to_owned(),
+                    torrent: TorrentId(torrent.id.clone()),
+                    link: HosterLink(torrent.links[0].clone()),
+                }]),
+            },
+            key: torrent.files[0].key.unwrap(),
+            served,
+            _ca: ca,
+        }
+    }
+
+    fn sim(&self) -> &Sim {
+        self.served.sim()
+    }
+
+    fn unrestricts(&self) -> u64 {
+        let links = self.sim().counters().links;
+        links.values().map(|link| link.unrestricts).sum()
+    }
+
+    async fn read(
+        &self,
+        handle: u64,
+        offset: u64,
+        size: u32,
+        deadline: Duration,
+    ) -> Result<u64, ContentError> {
+        let request = ReadRequest {
+            handle,
+            offset,
+            size,
+            deadline,
+        };
+        let out = match self.content.try_read(&self.file, &request) {
+            Some(out) => out,
+            None => self.content.read(&self.file, &request).await?,
+        };
+        let out = out.concat();
+        let mut expected = vec![0; u64::from(size).min(self.file.size - offset) as usize];
+        debridfs_sim::content::fill(self.key, offset, &mut expected);
+        assert!(out == expected, "wrong bytes at {offset}");
+        Ok(out.len() as u64)
+    }
+}
+
+fn status(status: u16, x_error: Option<&str>, retry_after: Option<u32>) -> CdnFaultKind {
+    CdnFaultKind::Status {
+        status,
+        x_error: x_error.map(str::to_owned),
+        retry_after,
+    }
+}
+
+/// All but wrong bytes under right headers, which nobody can tell.
+fn faults() -> Vec<CdnFaultKind> {
+    vec![
+        CdnFaultKind::IgnoreRange,
+        CdnFaultKind::WrongOffset { by: 4096 },
+        CdnFaultKind::WrongOffset { by: -1 },
+        CdnFaultKind::WrongTotal { by: 1 },
+        CdnFaultKind::ShortRange { bytes: 10_000 },
+        CdnFaultKind::ShortBody { bytes: 10_000 },
+        CdnFaultKind::CloseAfter { bytes: 10_000 },
+        CdnFaultKind::ResetAfter { bytes: 10_000 },
+        CdnFaultKind::StallAfter { bytes: 0 },
+        CdnFaultKind::StallAfter { bytes: 10_000 },
+        status(404, None, None),
+        status(404, Some("link_not_found"), None),
+        status(416, None, None),
+        status(429, None, None),
+        status(429, None, Some(1)),
+        status(447, None, None),
+        status(502, None, None),
+        status(503, None, None),
+        status(503, None, Some(1)),
+        status(503, Some("link_expired"), None),
+        status(503, Some("bandwidth_exceeded"), None),
+        CdnFaultKind::SlowStart {
+            wait_ms: 200,
+            rate: 500_000,
+            bytes: 50_000,
+        },
+        CdnFaultKind::Redirect { to: None },
+        CdnFaultKind::ExpireAfter { bytes: 10_000 },
+        CdnFaultKind::Expired,
+        CdnFaultKind::Hang,
+        CdnFaultKind::Reset,
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_passes_is_not_seen() {
+    let each = faults().into_iter().map(|kind| {
+        tokio::spawn(async move {
+            let bench = Bench::new().await;
+            bench.sim().fail_cdn(CdnFault {
+                times: Some(2),
+                ..CdnFault::everywhere(kind.clone())
+            });
+            let read = bench.read(7, AT, READ, LONG).await;
+            assert_eq!(read.ok(), Some(READ.into()), "{kind:?}");
+        })
+    });
+    for one in each.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_stays_is_an_error_in_time_and_forgotten_afterwards() {
+    let each = faults().into_iter().map(|kind| {
+        tokio::spawn(async move {
+            let bench = Bench::new().await;
+            bench.read(7, 0, READ, LONG).await.unwrap();
+            bench.sim().fail_cdn(CdnFault::everywhere(kind.clone()));
+            let deadline = Duration::from_secs(2);
+            let begun = Instant::now();
+            if let Err(error) = bench.read(7, AT, READ, deadline).await {
+                assert_ne!(error.kind(), ErrorKind::TooLarge, "{kind:?}");
+            }
+            assert!(
+                begun.elapsed() < deadline + Duration::from_secs(3),
+                "{kind:?}"
+            );
+            bench.sim().clear_faults();
+            let read = bench.read(7, AT, READ, LONG).await;
+            assert_eq!(read.ok(), Some(READ.into()), "{kind:?}");
+            assert!(
+                bench.unrestricts() <= 5,
+                "{kind:?}: {}",
+                bench.unrestricts()
+            );
+        })
+    });
+    for one in each.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expiry_in_the_middle_costs_one_new_link() {
+    let bench = Bench::new().await;
+    let mut at = 0;
+    while at < bench.file.size {
+        at += bench.read(7, at, READ, LONG).await.unwrap();
+        if at == 20 * MIB || at == 60 * MIB {
+            bench.sim().expire_links(None);
+            bench.content.release(7);
+        }
+    }
+    assert_eq!(bench.unrestricts(), 3);
+    assert_eq!(bench.content.stats().reads_failed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_file_costs_one_link_and_hardly_more_than_its_bytes() {
+    let bench = Bench::new().await;
+    let mut at = 0;
+    while at < bench.file.size {
+        at += bench.read(7, at, READ, LONG).await.unwrap();
+    }
+    let counters = bench.sim().counters();
+    assert_eq!(counters.cdn.bytes, bench.file.size);
+    assert_eq!(counters.cdn.heads, 0);
+    assert!(counters.cdn.gets <= 12, "{}", counters.cdn.gets);
+    assert_eq!((bench.unrestricts(), counters.calls), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_readers_get_through_an_outage() {
+    let bench = Arc::new(Bench::new().await);
+    let outage = |cdn| Outage {
+        cdn,
+        ..Outage::default()
+    };
+    for mode in [OutageMode::Unavailable, OutageMode::Reset, OutageMode::Hang] {
+        bench.sim().set_outage(outage(mode));
+        let reads = (1..=50).map(|handle| {
+            let bench = bench.clone();
+            tokio::spawn(async move { bench.read(handle, handle * MIB + 7, READ, LONG).await })
+        });
+        let reads: Vec<_> = reads.collect();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        bench.sim().set_outage(outage(OutageMode::None));
+        for read in reads {
+            read.await.unwrap().unwrap();
+        }
+        (1..=50).for_each(|handle| bench.content.release(handle));
+    }
+}
