@@ -87,16 +87,15 @@ fn a_release_that_fails_before_it_was_good_shows_as_bad_only_and_else_as_both() 
     );
 
     let mut builder = builder();
-    builder.build(&arcs([good.clone()]), now());
-    let built = builder.build(&arcs([failed.clone()]), now());
-    assert_eq!(names(&built, ALL), ["Film"]);
-    assert_eq!(names(&built, BAD), ["Film"]);
+    let mut store = Store::default();
+    store.apply(builder.build(&arcs([good]), now()));
     // Also after a restart.
-    let memory = Memory {
-        releases: builder.build(&arcs([]), now()).newly_shown,
-        ..Memory::default()
-    };
-    assert!(memory.releases.is_empty());
+    let restarted = ViewBuilder::new(rules(FolderNaming::default(), ""), store.memory());
+    for mut builder in [builder, restarted] {
+        let built = builder.build(&arcs([failed.clone()]), now());
+        assert_eq!(names(&built, ALL), ["Film"]);
+        assert_eq!(names(&built, BAD), ["Film"]);
+    }
 }
 
 #[test]
