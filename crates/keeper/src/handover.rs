@@ -31,7 +31,7 @@ pub use message::{
     EngineState, FromKeeper, InitResult, KeeperStatus, LeaseTerms, PROTOCOL, Recovery, ToKeeper,
 };
 
-use packet::{Packet, receive_packet, send_packet};
+pub(crate) use packet::{Packet, receive_packet, receive_passed_fd, send_packet, seqpacket};
 
 use crate::journal::{Journal, JournalError};
 

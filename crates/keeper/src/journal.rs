@@ -29,6 +29,7 @@ mod slot;
 mod tests;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 pub use custody::{Aftermath, DEATHS_ALLOWED};
@@ -71,6 +72,8 @@ pub enum JournalError {
 pub struct Journal {
     memory: Memory,
     layout: Layout,
+    /// Where this process found a free entry last; a hint.
+    cursor: AtomicU32,
 }
 
 impl Journal {
@@ -83,7 +86,11 @@ impl Journal {
     pub fn create(layout: Layout) -> Result<(Journal, OwnedFd), JournalError> {
         layout.check()?;
         let (memory, fd) = Memory::create(layout.total())?;
-        let journal = Journal { memory, layout };
+        let journal = Journal {
+            memory,
+            layout,
+            cursor: AtomicU32::new(0),
+        };
         let word = |offset| journal.memory.u32(offset);
         word(header::SLOTS).store(layout.slots, Relaxed);
         word(header::SMALL).store(layout.small, Relaxed);
@@ -100,7 +107,11 @@ impl Journal {
     pub fn map(fd: BorrowedFd<'_>, layout: Layout) -> Result<Journal, JournalError> {
         layout.check()?;
         let memory = Memory::map(fd.as_fd(), layout.total())?;
-        let journal = Journal { memory, layout };
+        let journal = Journal {
+            memory,
+            layout,
+            cursor: AtomicU32::new(0),
+        };
         let same = journal.memory.u64(header::MAGIC).load(Acquire) == MAGIC
             && journal.memory.u32(header::VERSION).load(Relaxed) == VERSION;
         if same {

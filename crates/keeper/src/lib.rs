@@ -9,10 +9,25 @@
 //! |---|---|
 //! | [`journal`] | the shared memory in which every request is noted until it is answered |
 //! | [`handover`] | how an engine gets the connection: messages and descriptors on a unix socket |
+//! | `connection` | mounting as root and as a user, INIT, clones |
+//! | `keeper` | the loop: supervision, stand-in answers, a mount that was lost, the clean stop |
+//! | [`mountinfo`] | what is mounted where, without touching it |
+//! | [`probe`] | looking through the mount without being caught in it |
 
 pub mod handover;
 pub mod journal;
 
+pub mod mountinfo;
+pub mod probe;
+
 mod clock;
+mod connection;
+mod error;
+mod keeper;
+mod options;
+mod wire;
 
 pub use clock::boottime_ns;
+pub use error::KeeperError;
+pub use keeper::run;
+pub use options::{KeeperOptions, Level, Limits, LogSink, Mode, Owner};

@@ -112,3 +112,11 @@ pub(super) fn set_receive_limit(socket: BorrowedFd<'_>, limit: Duration) -> io::
     sockopt::set_socket_timeout(socket.as_fd(), sockopt::Timeout::Recv, Some(limit))?;
     Ok(())
 }
+
+/// Receives a descriptor from `fusermount3`: one byte of data on a stream socket, and the fd.
+pub(crate) fn receive_passed_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    match receive_packet(socket)? {
+        Packet::End => Ok(None),
+        Packet::Message { fds, .. } => Ok(fds.into_iter().next()),
+    }
+}

@@ -1,5 +1,7 @@
 //! What the keeper does in the journal: after an engine's death, and in its place.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::entry::unique_of;
 use super::layout::{SLOT_SIZE, SMALL_REQUEST};
 use super::{EntryId, Held, Journal, Origin, Place, StoreError};
@@ -94,6 +96,19 @@ impl Journal {
         held
     }
 
+    /// Requests in the stand-in's region that no engine has taken.
+    pub fn untaken(&self) -> Vec<Held> {
+        let ids = self
+            .layout
+            .stand_in_small()
+            .chain(self.layout.stand_in_large());
+        let entries = ids.filter_map(|id| self.entry(EntryId(id)));
+        entries
+            .filter(|entry| entry.is_valid() && !entry.is_taken())
+            .filter_map(|e| e.held())
+            .collect()
+    }
+
     /// Finds a request by its number without copying others.
     pub fn find(&self, unique: u64) -> Option<Held> {
         let mut buffer = [0; SLOT_SIZE];
@@ -135,26 +150,48 @@ impl Journal {
         }
     }
 
-    /// Keeper: notes a request that the stand-in read.
+    /// Keeper: notes a request that the stand-in read. While an engine has a lease
+    /// (`engine_lives`) only the stand-in's region is used.
     ///
     /// # Errors
     /// When it fits no entry, or all that fit are in use.
-    pub fn store_stand_in(&self, request: &[u8], origin: Origin) -> Result<EntryId, StoreError> {
+    pub fn store_stand_in(
+        &self,
+        request: &[u8],
+        origin: Origin,
+        engine_lives: bool,
+    ) -> Result<EntryId, StoreError> {
         if unique_of(request).is_none() || request.len() > super::LARGE_REQUEST {
             return Err(StoreError::Size);
         }
-        let small = if request.len() <= SMALL_REQUEST {
-            self.layout.stand_in_small()
+        let layout = self.layout;
+        let (small, large) = if engine_lives {
+            (layout.stand_in_small(), layout.stand_in_large())
         } else {
-            0..0
+            (0..layout.small, layout.small..layout.entries())
         };
-        let entry = small
-            .chain(self.layout.stand_in_large())
-            .filter_map(|id| self.entry(EntryId(id)))
-            .find(|entry| entry.is_free())
+        let fits_small = request.len() <= SMALL_REQUEST;
+        let found = if fits_small {
+            self.find_free(small)
+        } else {
+            None
+        };
+        let entry = found
+            .or_else(|| self.find_free(large))
             .ok_or(StoreError::Full)?;
         entry.fill(request, origin);
         Ok(entry.id())
+    }
+
+    /// Looks on from where it found one last, so that filling the table takes linear time.
+    fn find_free(&self, ids: std::ops::Range<u32>) -> Option<super::Entry<'_>> {
+        let from = self.cursor.load(Relaxed).clamp(ids.start, ids.end);
+        let mut entries = (from..ids.end)
+            .chain(ids.start..from)
+            .filter_map(|id| self.entry(EntryId(id)));
+        let entry = entries.find(super::Entry::is_free)?;
+        self.cursor.store(entry.id().0 + 1, Relaxed);
+        Some(entry)
     }
 
     /// Forgets every request, for the recovery modes that don't use the journal.

@@ -172,6 +172,10 @@ impl Entry<'_> {
         self.u32(entry_field::FLAGS).fetch_or(TAKEN, AcqRel) & TAKEN == 0
     }
 
+    pub(super) fn is_taken(&self) -> bool {
+        self.u32(entry_field::FLAGS).load(Acquire) & TAKEN != 0
+    }
+
     /// Notes that the keeper answered it in the engine's place.
     pub(super) fn mark_answered(&self) {
         self.u32(entry_field::FLAGS).fetch_or(ANSWERED, AcqRel);

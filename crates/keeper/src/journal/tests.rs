@@ -183,8 +183,12 @@ fn a_full_table_leaves_requests_in_their_slots_and_wakes_who_waits() {
 fn an_entry_of_the_stand_in_has_one_owner() {
     let (keeper, engine) = pair();
     let (region, _) = Region::adopt(Arc::clone(&engine));
-    let first = keeper.store_stand_in(&request(1, 80), ORIGIN).unwrap();
-    keeper.store_stand_in(&request(2, 300), ORIGIN).unwrap();
+    let first = keeper
+        .store_stand_in(&request(1, 80), ORIGIN, true)
+        .unwrap();
+    keeper
+        .store_stand_in(&request(2, 300), ORIGIN, true)
+        .unwrap();
     keeper.settle(Place::Entry(first), true);
     let taken = region.take_stand_in();
     assert_eq!(taken.iter().map(Held::unique).collect::<Vec<_>>(), [2]);
@@ -197,9 +201,11 @@ fn an_entry_of_the_stand_in_has_one_owner() {
     assert!(engine.entry(id).unwrap().is_answered());
     region.release(taken[0].place);
     assert!(keeper.held().is_empty());
-    keeper.store_stand_in(&request(3, 300), ORIGIN).unwrap();
+    keeper
+        .store_stand_in(&request(3, 300), ORIGIN, true)
+        .unwrap();
     assert_eq!(
-        keeper.store_stand_in(&request(4, 300), ORIGIN),
+        keeper.store_stand_in(&request(4, 300), ORIGIN, true),
         Err(StoreError::Full)
     );
 }
@@ -252,7 +258,7 @@ fn no_bytes_harm_the_keeper() {
             }
             let _ = keeper.find(*unique);
             let _ = (keeper.published_root(), keeper.published_statfs());
-            let _ = keeper.store_stand_in(&request(*unique, 80), ORIGIN);
+            let _ = keeper.store_stand_in(&request(*unique, 80), ORIGIN, true);
             let (region, held) = Region::adopt(Arc::clone(&keeper));
             for one in held {
                 region.release(one.place);

@@ -1,0 +1,231 @@
+//! One FUSE connection: its mount, all its descriptors, and the journal of its requests.
+
+mod fusermount;
+mod init;
+mod root;
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
+
+pub(crate) use init::can_resend;
+
+use crate::handover::InitResult;
+use crate::journal::{Journal, Layout, SLOT_SIZE};
+use crate::{KeeperError, mountinfo, wire};
+
+/// `FUSE_DEV_IOC_CLONE`: `_IOR(229, 0, uint32_t)`.
+const FUSE_DEV_IOC_CLONE: libc::Ioctl = 0x8004_e500;
+
+/// How long the kernel may take to send INIT after the mount: it is queued by the mount itself.
+const INIT_LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub journal: Journal,
+    pub journal_fd: OwnedFd,
+    pub init: InitResult,
+    /// Unix time in milliseconds.
+    pub mounted_at: u64,
+    /// Mount id and device, to know it again.
+    mount: Option<(u64, (u32, u32))>,
+    main: OwnedFd,
+    clones: Vec<OwnedFd>,
+}
+
+/// True when mounts are made by system call.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Takes the topmost mount at the path away.
+pub(crate) fn unmount_at(path: &Path, force: bool) -> Result<(), KeeperError> {
+    if is_root() {
+        root::unmount_at(path, force)
+    } else {
+        fusermount::unmount_at(path)
+    }
+}
+
+impl Connection {
+    /// Mounts, answers INIT, makes the clones.
+    pub fn mount(path: &Path, threads: u32) -> Result<Connection, KeeperError> {
+        // Memory first: nothing may be missing once requests come.
+        let (journal, journal_fd) = Journal::create(Layout::for_slots(threads))?;
+        let main = if is_root() {
+            root::mount_at(path)?
+        } else {
+            fusermount::mount_at(path)?
+        };
+        let made = Connection::complete(path, threads, journal, journal_fd, main);
+        if made.is_err() {
+            let _ = unmount_at(path, false);
+        }
+        made
+    }
+
+    fn complete(
+        path: &Path,
+        threads: u32,
+        journal: Journal,
+        journal_fd: OwnedFd,
+        main: OwnedFd,
+    ) -> Result<Connection, KeeperError> {
+        let flags = fcntl_getfl(&main).map_err(KeeperError::os("cannot ask for fd flags"))?;
+        fcntl_setfl(&main, flags | OFlags::NONBLOCK)
+            .map_err(KeeperError::os("cannot set fd flags"))?;
+        let init = answer_init(&main)?;
+        let clones = (0..threads)
+            .map(|_| clone_of(&main))
+            .collect::<Result<_, _>>()?;
+        let mounted = mountinfo::find(path)
+            .map_err(KeeperError::os("cannot read /proc/self/mountinfo"))?
+            .filter(mountinfo::Mount::is_ours);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Ok(Connection {
+            journal,
+            journal_fd,
+            init,
+            mounted_at: u64::try_from(now.as_millis()).unwrap_or(0),
+            mount: mounted.map(|mount| (mount.id, mount.device)),
+            main,
+            clones,
+        })
+    }
+
+    /// The fd that the stand-in reads; non-blocking.
+    pub fn main(&self) -> BorrowedFd<'_> {
+        self.main.as_fd()
+    }
+
+    /// What is lent with a lease, in the order of the message.
+    pub fn lent(&self) -> Vec<BorrowedFd<'_>> {
+        let first = [self.main.as_fd(), self.journal_fd.as_fd()];
+        first
+            .into_iter()
+            .chain(self.clones.iter().map(AsFd::as_fd))
+            .collect()
+    }
+
+    fn fd(&self, index: u32) -> Option<&OwnedFd> {
+        match index.checked_sub(1) {
+            None => Some(&self.main),
+            Some(clone) => self.clones.get(clone as usize),
+        }
+    }
+
+    /// Answers a request on the fd it was read from. An unknown fd index answers nothing: it can
+    /// only be the work of a broken engine. ENOENT, the request was answered already, is no error.
+    pub fn reply(&self, fd: u32, unique: u64, error: i32, body: &[u8]) -> io::Result<()> {
+        let Some(fd) = self.fd(fd) else { return Ok(()) };
+        match rustix::io::write(fd, &wire::reply(unique, error, body)) {
+            Ok(_) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Asks the kernel to queue every unanswered request again.
+    pub fn resend(&self) -> io::Result<()> {
+        rustix::io::write(&self.main, &wire::notification(wire::NOTIFY_RESEND))?;
+        Ok(())
+    }
+
+    /// Number of requests and state of the queue right now.
+    pub fn queue(&self) -> Queue {
+        let mut fds = [PollFd::new(&self.main, PollFlags::IN)];
+        let none = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        match poll(&mut fds, Some(&none)) {
+            Ok(_) if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => Queue::Lost,
+            Ok(_) if fds[0].revents().contains(PollFlags::IN) => Queue::Waiting,
+            _ => Queue::Empty,
+        }
+    }
+
+    /// True while the mount that was made for this connection is where it was made. One that
+    /// couldn't be found then is believed to be there.
+    pub fn is_mounted(&self) -> bool {
+        let Some((id, device)) = self.mount else {
+            return true;
+        };
+        mountinfo::read().map_or(true, |mounts| {
+            mounts
+                .iter()
+                .any(|mount| mount.id == id && mount.device == device)
+        })
+    }
+
+    /// `major:minor` of the mount, as `/sys/class/bdi` names it.
+    pub fn set_read_ahead(&self, kilobytes: u32) -> io::Result<()> {
+        let Some((_, (major, minor))) = self.mount else {
+            return Ok(());
+        };
+        let path = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
+        std::fs::write(path, kilobytes.to_string())
+    }
+}
+
+/// State of the kernel's queue of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// Nothing to be read.
+    Empty,
+    /// At least one request wasn't read.
+    Waiting,
+    /// The connection ended: unmounted, or aborted.
+    Lost,
+}
+
+fn open_device(nonblocking: bool) -> Result<OwnedFd, KeeperError> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let flags = if nonblocking {
+        flags | OFlags::NONBLOCK
+    } else {
+        flags
+    };
+    open("/dev/fuse", flags, Mode::empty()).map_err(|errno| KeeperError::NoDevice(errno.into()))
+}
+
+fn clone_of(main: &OwnedFd) -> Result<OwnedFd, KeeperError> {
+    let clone = open_device(false)?;
+    let mut source = main.as_raw_fd() as u32;
+    // SAFETY: the ioctl reads one u32 through the pointer, which is good for the call.
+    let result = unsafe { libc::ioctl(clone.as_raw_fd(), FUSE_DEV_IOC_CLONE, &raw mut source) };
+    if result < 0 {
+        let error = io::Error::last_os_error();
+        return Err(KeeperError::os("cannot clone the connection's fd")(error));
+    }
+    Ok(clone)
+}
+
+fn answer_init(main: &OwnedFd) -> Result<InitResult, KeeperError> {
+    let end = Instant::now() + INIT_LIMIT;
+    let mut buffer = vec![0; SLOT_SIZE];
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        let mut fds = [PollFd::new(main, PollFlags::IN)];
+        let _ = poll(&mut fds, Some(&timeout));
+        match rustix::io::read(main, &mut buffer) {
+            Ok(length) => {
+                let (result, reply) = init::answer(&buffer[..length])?;
+                rustix::io::write(main, &reply).map_err(KeeperError::os("cannot answer INIT"))?;
+                return Ok(result);
+            }
+            Err(rustix::io::Errno::NODEV) => return Err(KeeperError::Init("unmounted at once")),
+            Err(_) if left.is_zero() => return Err(KeeperError::Init("none within 5 s")),
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,78 @@
+use std::io;
+use std::path::PathBuf;
+
+/// Why a keeper can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// `/dev/fuse` can't be opened.
+    #[error(
+        "cannot open /dev/fuse: load the module (modprobe fuse), or give the container the device \
+         (--device /dev/fuse)"
+    )]
+    NoDevice(#[source] io::Error),
+    /// The mount point is in use by another file system.
+    #[error("{path} already holds a mount of type {fstype}: unmount it or choose another place")]
+    Foreign {
+        /// The mount point.
+        path: PathBuf,
+        /// What is mounted there.
+        fstype: String,
+    },
+    /// Another debridfs serves the mount point, and it answers.
+    #[error("{0} is already served by another debridfs")]
+    AlreadyMounted(PathBuf),
+    /// Another keeper listens on the socket.
+    #[error("another keeper already listens on {0}")]
+    AlreadyListening(PathBuf),
+    /// The mount point can't be used.
+    #[error("mount point {path}: {reason}")]
+    MountPoint {
+        /// The mount point.
+        path: PathBuf,
+        /// For people.
+        reason: String,
+    },
+    /// `fusermount3` failed.
+    #[error("fusermount3 could not mount {path}: {reason}")]
+    Fusermount {
+        /// The mount point.
+        path: PathBuf,
+        /// What it said.
+        reason: String,
+    },
+    /// The kernel speaks a FUSE version that is too old or too new.
+    #[error("the kernel speaks FUSE {major}.{minor}; 7.31 or later is needed (Linux 5.4)")]
+    Version {
+        /// Its major version.
+        major: u32,
+        /// Its minor version.
+        minor: u32,
+    },
+    /// The kernel sent no usable INIT.
+    #[error("no FUSE_INIT from the kernel: {0}")]
+    Init(&'static str),
+    /// The journal can't be made.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    /// A system call failed.
+    #[error("{doing}")]
+    Os {
+        /// What was tried.
+        doing: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl KeeperError {
+    pub(crate) fn os<E: Into<io::Error>>(
+        doing: impl Into<String>,
+    ) -> impl FnOnce(E) -> KeeperError {
+        let doing = doing.into();
+        move |source| KeeperError::Os {
+            doing,
+            source: source.into(),
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The loop of a keeper: one thread that never waits for anybody.
+
+mod child;
+mod clients;
+mod engine;
+mod signals;
+mod stand_in;
+mod target;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
+
+use crate::KeeperError;
+use crate::connection::{self, Connection, Queue};
+use crate::handover::{EngineState, FromKeeper, KeeperStatus, Recovery};
+use crate::options::{KeeperOptions, Level, Owner};
+
+use child::Child;
+use clients::{Client, Listener};
+use engine::Peer;
+use signals::Signals;
+use stand_in::StandIn;
+
+/// Length of a tick: how soon a stopped engine is noticed, at the price of 50 wake-ups a second.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Requests that wait for so long, while the engine takes none, are taken by the stand-in.
+const STALL: Duration = Duration::from_millis(30);
+
+/// How often requests are looked at for their age.
+const EXPIRY: Duration = Duration::from_millis(250);
+
+/// Pause between attempts to mount again.
+const MOUNT_RETRY: Duration = Duration::from_millis(250);
+
+/// Clients that haven't said who they are; the oldest makes room.
+const MAX_CLIENTS: usize = 32;
+
+/// The queue isn't empty and the engine takes nothing.
+#[derive(Clone, Copy, Debug)]
+struct Stall {
+    since: Instant,
+    taken: u64,
+    heartbeat: u64,
+}
+
+struct Keeper {
+    options: KeeperOptions,
+    recovery: Recovery,
+    path: PathBuf,
+    made_directory: bool,
+    signals: Signals,
+    mountinfo: File,
+    listener: Listener,
+    clients: Vec<Client>,
+    waiting: VecDeque<(Client, String)>,
+    connection: Option<Connection>,
+    connection_number: u64,
+    next_mount: Instant,
+    mount_trouble: String,
+    leases: u64,
+    generation: u64,
+    peer: Option<Peer>,
+    child: Option<Child>,
+    child_started: Instant,
+    failures: u32,
+    next_start: Instant,
+    last_death: Option<String>,
+    stand_in: StandIn,
+    stall: Option<Stall>,
+    hand_over: bool,
+    next_expiry: Instant,
+    last_loop: Instant,
+}
+
+/// Mounts, and keeps the mount until SIGTERM or SIGINT; then ends the engine, unmounts and
+/// returns.
+///
+/// Both signals are taken by the calling thread: call it from the main thread of a process that
+/// has no other, and let nothing else in that process wait for children.
+///
+/// # Errors
+/// When the mount can't be made at all. Once it was made, the keeper mends it for as long as it
+/// runs.
+pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
+    let signals = Signals::take().map_err(KeeperError::os("cannot take signals"))?;
+    let path = target::resolve(&options.mount)?;
+    // First, so that a second keeper for the same place ends here.
+    let listener = Listener::bind(&options.socket, options.owner)?;
+    let mountinfo = File::open("/proc/self/mountinfo")
+        .map_err(KeeperError::os("cannot read /proc/self/mountinfo"))?;
+    let owner = options.owner.unwrap_or_else(|| Owner {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+    });
+    let now = Instant::now();
+    let mut keeper = Keeper {
+        recovery: options.recovery,
+        path,
+        made_directory: false,
+        signals,
+        mountinfo,
+        listener,
+        clients: Vec::new(),
+        waiting: VecDeque::new(),
+        connection: None,
+        connection_number: 0,
+        next_mount: now,
+        mount_trouble: String::new(),
+        leases: 0,
+        generation: 0,
+        peer: None,
+        child: None,
+        child_started: now,
+        failures: 0,
+        next_start: now,
+        last_death: None,
+        stand_in: StandIn::new(owner),
+        stall: None,
+        hand_over: false,
+        next_expiry: now,
+        last_loop: now,
+        options,
+    };
+    keeper.mount(false)?;
+    while !keeper.signals.came() {
+        keeper.wait();
+        keeper.turn(Instant::now());
+    }
+    Ok(())
+}
+
+impl Keeper {
+    fn log(&self, level: Level, text: &str) {
+        (self.options.log)(level, text);
+    }
+
+    fn mount(&mut self, lost: bool) -> Result<(), KeeperError> {
+        self.made_directory |= target::prepare(&self.path, lost)?;
+        let connection = Connection::mount(&self.path, self.options.thread_count())?;
+        self.connection_number += 1;
+        self.leases = 0;
+        self.stall = None;
+        if self.recovery == Recovery::Resend && !connection::can_resend(&connection.init) {
+            self.recovery = Recovery::Journal;
+            self.log(
+                Level::Warn,
+                "this kernel cannot resend requests: using the journal",
+            );
+        }
+        let text = format!("mounted at {}", self.path.display());
+        self.log(Level::Info, &text);
+        let kilobytes = self.options.read_ahead_kb;
+        if kilobytes > 0
+            && let Err(error) = connection.set_read_ahead(kilobytes)
+        {
+            self.log(
+                Level::Info,
+                &format!("read_ahead_kb stays at the system's value: {error}"),
+            );
+        }
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Waits for something to do, at most a tick.
+    fn wait(&self) {
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.signals.fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.mountinfo.as_fd(), PollFlags::PRI | PollFlags::ERR),
+            PollFd::from_borrowed_fd(self.listener.fd(), PollFlags::IN),
+        ];
+        let waiting = self.waiting.iter().map(|(client, _)| client);
+        for client in self.clients.iter().chain(waiting) {
+            fds.push(PollFd::from_borrowed_fd(client.socket(), PollFlags::IN));
+        }
+        if let Some(child) = &self.child {
+            fds.push(PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN));
+        }
+        if let Some(peer) = &self.peer {
+            if !peer.closed {
+                fds.push(PollFd::from_borrowed_fd(
+                    peer.client.socket(),
+                    PollFlags::IN,
+                ));
+            }
+            if let Some(pidfd) = peer.client.pidfd() {
+                fds.push(PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN));
+            }
+        }
+        // While an engine serves, every request makes this readable, and it is the engine's.
+        if let Some(connection) = self.connection.as_ref().filter(|_| !self.is_served()) {
+            fds.push(PollFd::from_borrowed_fd(connection.main(), PollFlags::IN));
+        }
+        let tick = Timespec {
+            tv_sec: 0,
+            tv_nsec: TICK.as_nanos() as i64,
+        };
+        let _ = poll(&mut fds, Some(&tick));
+    }
+
+    /// Looks after everything once.
+    fn turn(&mut self, now: Instant) {
+        self.reap(now);
+        self.hear(now);
+        self.look_after_mount(now);
+        self.watch_engine(now);
+        self.start_engine(now);
+        self.admit(now);
+        self.stand_in(now);
+        self.hand_over();
+    }
+
+    fn look_after_mount(&mut self, now: Instant) {
+        let lost = match &self.connection {
+            Some(connection) if connection.queue() == Queue::Lost => "the connection was ended",
+            Some(connection) if !connection.is_mounted() => "it was unmounted",
+            Some(_) => return,
+            None => "",
+        };
+        if !lost.is_empty() {
+            self.log(Level::Warn, &format!("mount lost: {lost}; mounting again"));
+            self.retire_engine(now);
+            // Before the new mount: who waits in the old one gets an error now, not later.
+            self.connection = None;
+            self.next_mount = now;
+        }
+        if now < self.next_mount {
+            return;
+        }
+        match self.mount(true) {
+            Ok(()) => self.mount_trouble.clear(),
+            Err(error) => {
+                self.next_mount = now + MOUNT_RETRY;
+                let text = describe(&error);
+                if text != self.mount_trouble {
+                    self.log(Level::Error, &format!("cannot mount again: {text}"));
+                    self.mount_trouble = text;
+                }
+            }
+        }
+    }
+
+    fn stand_in(&mut self, now: Instant) {
+        let engine_lives = self.lease_is_out();
+        let served = self.is_served();
+        let stalled = served && self.is_stalled(now);
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        if !served || stalled {
+            let taken = self.stand_in.take(connection, engine_lives);
+            self.hand_over |= taken.stored > 0;
+        }
+        if now >= self.next_expiry {
+            self.next_expiry = now + EXPIRY;
+            let expired = stand_in::expire(connection, self.options.limits.deadline, engine_lives);
+            if expired > 0 {
+                self.log(
+                    Level::Warn,
+                    &format!("{expired} requests waited too long: EIO"),
+                );
+            }
+        }
+    }
+
+    /// True while requests wait in the queue and the engine takes none of them.
+    fn is_stalled(&mut self, now: Instant) -> bool {
+        let (Some(connection), Some(peer)) = (&self.connection, &mut self.peer) else {
+            return false;
+        };
+        let taken = connection.journal.taken();
+        let heartbeat = connection.journal.heartbeat();
+        let waiting = connection.queue() == Queue::Waiting;
+        // Once the stand-in empties the queue, only the heartbeat tells that the engine is back.
+        let moved =
+            |stall: &Stall| stall.taken != taken || (!waiting && stall.heartbeat != heartbeat);
+        if self.stall.as_ref().is_some_and(moved) {
+            self.stall = None;
+        }
+        if waiting {
+            self.stall.get_or_insert(Stall {
+                since: now,
+                taken,
+                heartbeat,
+            });
+        }
+        let stalled = self.stall.is_some_and(|stall| now - stall.since >= STALL);
+        peer.state = if stalled {
+            EngineState::Stalled
+        } else {
+            EngineState::Serving
+        };
+        stalled
+    }
+
+    fn hand_over(&mut self) {
+        if self.hand_over
+            && self.is_served()
+            && let Some(peer) = &self.peer
+        {
+            // A stopped engine's socket fills up: tried again at the next tick.
+            self.hand_over = peer.client.send(&FromKeeper::TakeStandIn, &[]).is_err();
+        }
+    }
+
+    fn status(&self) -> KeeperStatus {
+        let peer = self.peer.as_ref().filter(|peer| !peer.stale);
+        KeeperStatus {
+            keeper_pid: std::process::id(),
+            engine_pid: peer
+                .map(|peer| peer.client.pid)
+                .or_else(|| self.child.as_ref().map(Child::pid)),
+            engine_state: peer.map_or(EngineState::Absent, |peer| peer.state),
+            engine_version: peer.map(|peer| peer.version.clone()),
+            mount: self.path.clone(),
+            mounted: self.connection.is_some(),
+            mounted_at: self
+                .connection
+                .as_ref()
+                .map_or(0, |connection| connection.mounted_at),
+            restarts: self.generation.saturating_sub(1),
+            remounts: self.connection_number.saturating_sub(1),
+            last_death: self.last_death.clone(),
+        }
+    }
+
+    fn stop_engine(&mut self) {
+        let limit = self.options.limits.stop;
+        if let Some(peer) = &self.peer {
+            let _ = peer.client.send(&FromKeeper::Stop, &[]);
+        }
+        if let Some(child) = self.child.take() {
+            child.signal(Signal::TERM);
+            if !child.ended_within(limit) {
+                child.signal(Signal::KILL);
+                child.ended_within(limit);
+            }
+            child::reap();
+        } else if let Some(peer) = self.peer.take()
+            && let Some(pidfd) = peer.client.pidfd()
+        {
+            let _ = crate::probe::wait_readable(pidfd, limit);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    /// Also when the loop panicked: no mount, no process and no socket is left.
+    fn drop(&mut self) {
+        self.stop_engine();
+        if let Err(error) = target::clear(&self.path) {
+            self.log(Level::Error, &describe(&error));
+        }
+        self.connection = None;
+        if self.made_directory {
+            let _ = std::fs::remove_dir(&self.path);
+        }
+        self.log(Level::Info, "stopped");
+    }
+}
+
+/// An error and its causes on one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}

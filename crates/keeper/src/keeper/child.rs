@@ -1,0 +1,111 @@
+//! The engine as a child process: starting it without privileges, and ending it.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, waitpid,
+};
+
+use crate::connection::is_root;
+use crate::options::Owner;
+use crate::probe::wait_readable;
+
+#[derive(Debug)]
+pub(super) struct Child {
+    pub pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl Child {
+    /// Starts the engine as its owner. It ends with this thread, leaves no core dump, and is not
+    /// reached by a Ctrl-C that is meant for the keeper.
+    pub fn start(command: &[OsString], owner: Option<Owner>) -> io::Result<Child> {
+        let empty = || io::Error::new(io::ErrorKind::InvalidInput, "no engine command");
+        let (program, arguments) = command.split_first().ok_or_else(empty)?;
+        let owner = owner.filter(|_| is_root());
+        let keeper = rustix::process::getpid().as_raw_nonzero().get();
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .process_group(0);
+        // SAFETY: only system calls that are safe between fork and exec, nothing is allocated.
+        unsafe {
+            command.pre_exec(move || {
+                if let Some(owner) = owner {
+                    succeeded(libc::setgroups(0, std::ptr::null()))?;
+                    succeeded(libc::setgid(owner.gid))?;
+                    succeeded(libc::setuid(owner.uid))?;
+                }
+                let none = libc::rlimit {
+                    rlim_cur: 0,
+                    rlim_max: 0,
+                };
+                succeeded(libc::setrlimit(libc::RLIMIT_CORE, &raw const none))?;
+                // After setuid, which clears it.
+                succeeded(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+                if libc::getppid() != keeper {
+                    // The keeper died before that was set.
+                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
+                }
+                Ok(())
+            });
+        }
+        let child = command.spawn()?;
+        let raw = i32::try_from(child.id()).map_err(io::Error::other)?;
+        let pid = Pid::from_raw(raw).ok_or_else(|| io::Error::other("pid 0"))?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| {
+            let _ = kill_process(pid, Signal::KILL);
+        })?;
+        Ok(Child { pid, pidfd })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().cast_unsigned()
+    }
+
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    /// True once it ended.
+    pub fn ended_within(&self, limit: Duration) -> bool {
+        wait_readable(&self.pidfd, limit).unwrap_or(false)
+    }
+}
+
+fn succeeded(result: libc::c_int) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Collects every process that ended: the engine, helpers, and, when the keeper is process 1 of a
+/// container, whatever was left behind in it.
+pub(super) fn reap() -> Vec<(Pid, WaitStatus)> {
+    let mut ended = Vec::new();
+    while let Ok(Some(one)) = waitpid(None, WaitOptions::NOHANG) {
+        ended.push(one);
+    }
+    ended
+}
+
+/// Why a process ended, for people; and whether it ended as it should.
+pub(super) fn describe(status: WaitStatus) -> (String, bool) {
+    if let Some(signal) = status.terminating_signal() {
+        return (format!("killed by signal {signal}"), false);
+    }
+    let code = status.exit_status().unwrap_or(-1);
+    (format!("ended with status {code}"), code == 0)
+}

@@ -1,0 +1,112 @@
+//! The mount point before a mount is made on it: what is there already, and may it go?
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::connection::{is_root, unmount_at};
+use crate::mountinfo::{self, Mount};
+use crate::{KeeperError, probe};
+
+/// How long a mount may take to answer before it counts as hung.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Dead layers that may stay below a new mount. Where the mount propagates, consumers that bound
+/// the mount point itself see a new mount only when it is stacked on the one they have.
+const DEAD_LAYERS: usize = 4;
+
+/// The path with its parent resolved. The last component is left alone: looking at it could mean
+/// asking a dead file system.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, KeeperError> {
+    let failed = |reason: String| KeeperError::MountPoint {
+        path: path.into(),
+        reason,
+    };
+    let absolute = std::path::absolute(path).map_err(|error| failed(error.to_string()))?;
+    let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+        return Err(failed("the root directory can't be one".into()));
+    };
+    fs::create_dir_all(parent).map_err(|error| failed(format!("its parent: {error}")))?;
+    let parent = parent
+        .canonicalize()
+        .map_err(|error| failed(format!("its parent: {error}")))?;
+    Ok(parent.join(name))
+}
+
+/// Makes the place ready for a mount: dead mounts of ours are taken away (or kept below, where
+/// that heals consumers), a hung one is ended, anything else is refused. `lost` is true when the
+/// mount there, if any, is known to be dead. Returns true when the directory was made.
+pub(super) fn prepare(path: &Path, lost: bool) -> Result<bool, KeeperError> {
+    loop {
+        let mounts = mountinfo::read().map_err(KeeperError::os::<io::Error>(
+            "cannot read /proc/self/mountinfo",
+        ))?;
+        let layers = mountinfo::layers(mounts, path);
+        let Some(top) = mountinfo::top(&layers) else {
+            break;
+        };
+        if !top.is_ours() {
+            if top.is_live_service() {
+                let fstype = top.fstype.to_string_lossy().into_owned();
+                return Err(KeeperError::Foreign {
+                    path: path.into(),
+                    fstype,
+                });
+            }
+            // A directory bound here, as containers get their volumes.
+            break;
+        }
+        let state = if lost {
+            probe::State::Dead
+        } else {
+            probe::state(path, CHECK_LIMIT)
+        };
+        match state {
+            probe::State::Answers => return Err(KeeperError::AlreadyMounted(path.into())),
+            probe::State::Dead if may_stay(&layers, &top) => return Ok(false),
+            probe::State::Dead => unmount_at(path, false)?,
+            probe::State::Hung => unmount_at(path, true)?,
+        }
+    }
+    make_directory(path)
+}
+
+fn may_stay(layers: &[Mount], top: &Mount) -> bool {
+    top.shared && is_root() && layers.iter().filter(|mount| mount.is_ours()).count() <= DEAD_LAYERS
+}
+
+fn make_directory(path: &Path) -> Result<bool, KeeperError> {
+    let failed = |reason: String| KeeperError::MountPoint {
+        path: path.into(),
+        reason,
+    };
+    // Nothing should be written below the mount while it is away; fusermount3 wants to be able to.
+    let mode = if is_root() { 0 } else { 0o755 };
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(error.to_string())),
+    }
+    let mut entries = fs::read_dir(path).map_err(|error| failed(error.to_string()))?;
+    match entries.next() {
+        None => Ok(false),
+        Some(_) => Err(failed(
+            "the directory isn't empty; choose an empty one".into(),
+        )),
+    }
+}
+
+/// Takes away every layer of ours at the path.
+pub(super) fn clear(path: &Path) -> Result<(), KeeperError> {
+    loop {
+        let mounts = mountinfo::read().map_err(KeeperError::os::<io::Error>(
+            "cannot read /proc/self/mountinfo",
+        ))?;
+        match mountinfo::top(&mountinfo::layers(mounts, path)) {
+            Some(top) if top.is_ours() => unmount_at(path, false)?,
+            _ => return Ok(()),
+        }
+    }
+}

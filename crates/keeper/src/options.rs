@@ -1,0 +1,131 @@
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::handover::Recovery;
+
+/// What a keeper is told; see [`crate::run`].
+pub struct KeeperOptions {
+    /// Where to mount. Made when missing; its parent should be stable, as consumers bind that.
+    pub mount: PathBuf,
+    /// The unix socket on which engines and `debridfs status` come. Its directory is made when
+    /// missing.
+    pub socket: PathBuf,
+    /// Who runs the engine.
+    pub mode: Mode,
+    /// Owner of the files and of the engine (PUID and PGID): as root the engine is started with
+    /// these ids and no others. `None`: as the keeper itself.
+    pub owner: Option<Owner>,
+    /// Transport threads of an engine; 1 to [`crate::journal::MAX_SLOTS`]. `None`: one a
+    /// processor, 2 to 8.
+    pub threads: Option<u32>,
+    /// How requests of a dead engine reach the next one.
+    pub recovery: Recovery,
+    /// `read_ahead_kb` of the mount; 0 leaves the system's value. Needs root.
+    pub read_ahead_kb: u32,
+    /// Times.
+    pub limits: Limits,
+    /// Called for each line worth logging, from the keeper's only thread. It must not block.
+    pub log: LogSink,
+    /// Called once, when the mount exists and the first engine serves it.
+    pub ready: Option<Box<dyn FnOnce()>>,
+}
+
+/// Takes log lines.
+pub type LogSink = Box<dyn Fn(Level, &str)>;
+
+/// How serious a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something the keeper can't mend.
+    Error,
+    /// Something that should not happen and was mended.
+    Warn,
+    /// Life of mount and engine.
+    Info,
+}
+
+/// Who runs the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The keeper starts this program with these arguments, and again whenever it ends.
+    Child {
+        /// Program and arguments.
+        command: Vec<OsString>,
+    },
+    /// Somebody else starts engines; they come to the socket.
+    Attached,
+}
+
+/// User and group ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// PUID.
+    pub uid: u32,
+    /// PGID.
+    pub gid: u32,
+}
+
+/// Times of a keeper; the defaults are those of the design.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Age from which a request that no engine answered gets EIO.
+    pub deadline: Duration,
+    /// An engine whose heartbeat stands still for so long is killed.
+    pub heartbeat: Duration,
+    /// An engine that was never heard of for so long after its start is killed.
+    pub start: Duration,
+    /// Time an engine has to end when asked to.
+    pub stop: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            deadline: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(10),
+            start: Duration::from_secs(60),
+            stop: Duration::from_secs(5),
+        }
+    }
+}
+
+impl KeeperOptions {
+    /// Defaults for everything but the places; log lines go nowhere.
+    pub fn new(mount: PathBuf, socket: PathBuf, mode: Mode) -> KeeperOptions {
+        KeeperOptions {
+            mount,
+            socket,
+            mode,
+            owner: None,
+            threads: None,
+            recovery: Recovery::Journal,
+            read_ahead_kb: 1024,
+            limits: Limits::default(),
+            log: Box::new(|_, _| {}),
+            ready: None,
+        }
+    }
+
+    pub(crate) fn thread_count(&self) -> u32 {
+        self.threads.unwrap_or_else(|| {
+            let processors = std::thread::available_parallelism().map_or(2, usize::from);
+            u32::try_from(processors).unwrap_or(8).clamp(2, 8)
+        })
+    }
+}
+
+impl fmt::Debug for KeeperOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeeperOptions")
+            .field("mount", &self.mount)
+            .field("socket", &self.socket)
+            .field("mode", &self.mode)
+            .field("owner", &self.owner)
+            .field("threads", &self.threads)
+            .field("recovery", &self.recovery)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
