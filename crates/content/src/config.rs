@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+/// A shorter time-out would give up every connection.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Settings of the reader; the defaults suit a home line and a media player.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,10 +19,10 @@ pub struct ContentConfig {
     pub read_ahead: ByteSize,
     /// How much behind a reader is kept for short steps back.
     pub keep_behind: ByteSize,
-    /// A CDN that gives no first byte for so long is asked again on another connection; doubled for every further attempt of a
-    /// read, so that a slow CDN is not given up for ever.
+    /// A CDN that gives no first byte for so long is asked again on another connection; doubled for the next attempt and
+    /// the one after, so that a slow CDN is not given up for ever. At least 100.
     pub first_byte_timeout_ms: u64,
-    /// A connection without progress for so long is replaced by another.
+    /// A connection without progress for so long is replaced by another. At least 100.
     pub stall_timeout_ms: u64,
     /// After so long without a read a reader's connection is closed.
     pub idle_connection_ms: u64,
@@ -43,12 +46,14 @@ impl Default for ContentConfig {
 
 impl ContentConfig {
     pub(crate) fn stall_timeout(&self) -> Duration {
-        Duration::from_millis(self.stall_timeout_ms)
+        Duration::from_millis(self.stall_timeout_ms).max(LEAST_TIMEOUT)
     }
 
     /// Time for the first byte at the `attempt`-th attempt in a row, from 0.
     pub(crate) fn first_byte_timeout(&self, attempt: u32) -> Duration {
-        Duration::from_millis(self.first_byte_timeout_ms << attempt.min(2))
+        Duration::from_millis(self.first_byte_timeout_ms)
+            .max(LEAST_TIMEOUT)
+            .saturating_mul(1 << attempt.min(2))
     }
 
     pub(crate) fn idle_connection(&self) -> Duration {

@@ -24,6 +24,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// When memory is short, readers that did nothing for so long lose theirs, and no sooner than this after the last time.
 const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(1);
 const PRESSURE_INTERVAL: Duration = Duration::from_millis(100);
+/// Nobody waits longer, whatever was asked.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(3600);
 /// Places of a file that are kept for one handle: where it plays, and the head or tail it looked at.
 const CURSORS_PER_HANDLE: usize = 2;
 /// Readers without a handle may be many.
@@ -77,7 +79,7 @@ impl Content {
         self.readers.get(file, request.handle)?.try_read(&range)
     }
 
-    /// The bytes of `request`, before its deadline, which counts from this call. Dropping the future gives the read up.
+    /// The bytes of `request`, before its deadline (an hour at most), which counts from this call. Dropping the future gives the read up.
     ///
     /// # Errors
     /// [`ContentError`] when the deadline passed, whatever was tried until then, or when too much was asked.
@@ -94,7 +96,7 @@ impl Content {
         if range.is_empty() {
             return Box::pin(async { Ok(Vec::new()) });
         }
-        let deadline = Instant::now() + request.deadline;
+        let deadline = Instant::now() + request.deadline.min(LONGEST_DEADLINE);
         let reader = self.readers.open(&self.context, file, request.handle);
         Box::pin(reader.read(file.clone(), range, deadline))
     }

@@ -18,6 +18,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Nothing said about a link holds for longer: a hiccup must not become a verdict.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A link that never worked but was not refused either is given so long.
+const DISTRUST_AFTER: Duration = Duration::from_secs(60);
 /// A link that worked and is refused is replaced at once, but not more often than this.
 const LINK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -280,6 +282,24 @@ impl Lease {
         {
             current.worked = true;
             state.failures = 0;
+        }
+    }
+
+    /// The link's host cannot be reached, or answers nonsense: another link may lead to another host. A link made just now is kept, as
+    /// an outage of the CDN must not become a storm of calls.
+    pub(crate) fn distrust(&self) {
+        let old = {
+            let state = self.entry.lock();
+            let current = state.current.as_ref();
+            current.is_some_and(|current| {
+                current.worked
+                    || current
+                        .made
+                        .is_none_or(|made| made.elapsed() > DISTRUST_AFTER)
+            })
+        };
+        if old {
+            self.refused();
         }
     }
 

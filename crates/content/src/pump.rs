@@ -91,8 +91,10 @@ async fn fetch(
         Err(cause) => {
             let distrusted = matches!(cause, Cause::WrongAnswer(_) | Cause::Connect(_))
                 && (trouble.in_a_row + 1).is_multiple_of(FAILURES_PER_LINK);
-            if cause.blame() == Blame::Link || distrusted {
+            if cause.blame() == Blame::Link {
                 lease.refused();
+            } else if distrusted {
+                lease.distrust();
             }
             return Err(cause);
         }

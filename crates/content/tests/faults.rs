@@ -157,6 +157,21 @@ async fn a_link_refused_for_ever_asks_for_few_new_ones() {
     assert!(bench.provider.calls() <= 5, "{}", bench.provider.calls());
 }
 
+/// Readers of a CDN that cannot be reached, or answers nonsense, do not storm the provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_or_mad_cdn_asks_for_no_new_links_again_and_again() {
+    for answer in [Answer::Whole, Answer::Reset] {
+        let bench = Bench::new(SIZE).await;
+        bench.read(1, 1, 0, 4096, LONG).await.unwrap();
+        bench.cdn.script(move |_| answer.clone());
+        for _ in 0..3 {
+            let read = bench.read(1, 1, AT, 4096, Duration::from_secs(1)).await;
+            read.unwrap_err();
+        }
+        assert!(bench.provider.calls() <= 2, "{}", bench.provider.calls());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_gives_no_link_is_asked_again_within_the_read() {
     let bench = Bench::new(SIZE).await;
