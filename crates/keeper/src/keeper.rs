@@ -355,7 +355,10 @@ impl Drop for Keeper {
     /// Also when the loop panicked: no mount, no process and no socket is left.
     fn drop(&mut self) {
         self.stop_engine();
-        if let Err(error) = target::clear(&self.path) {
+        // A keeper that never mounted has nothing there: it may be another's mount.
+        if self.connection_number > 0
+            && let Err(error) = target::clear(&self.path)
+        {
             self.log(Level::Error, &describe(&error));
         }
         self.connection = None;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, waitpid,
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, wait,
 };
 
 use crate::connection::is_root;
@@ -95,7 +95,8 @@ fn succeeded(result: libc::c_int) -> io::Result<()> {
 /// container, whatever was left behind in it.
 pub(super) fn reap() -> Vec<(Pid, WaitStatus)> {
     let mut ended = Vec::new();
-    while let Ok(Some(one)) = waitpid(None, WaitOptions::NOHANG) {
+    // Not `waitpid(None, ..)`: the engine is in a process group of its own.
+    while let Ok(Some(one)) = wait(WaitOptions::NOHANG) {
         ended.push(one);
     }
     ended

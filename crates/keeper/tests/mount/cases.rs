@@ -1,0 +1,540 @@
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use debridfs_keeper::handover::EngineState;
+use debridfs_keeper::mountinfo;
+use debridfs_keeper::probe::{ProbeError, Prober};
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::Signal;
+
+use crate::world::{World, ends_within, fusectl, open_device_for_users, program, signal};
+
+type Case = (&'static str, fn());
+
+pub const ALL: &[Case] = &[
+    ("killed_with_journal_buffered", || {
+        killed_while_reading(&[], false)
+    }),
+    ("killed_with_journal_direct", || {
+        killed_while_reading(&[], true)
+    }),
+    ("killed_with_resend_buffered", || {
+        killed_while_reading(&["resend"], false)
+    }),
+    ("killed_with_resend_direct", || {
+        killed_while_reading(&["resend"], true)
+    }),
+    ("killed_with_neither_hangs", killed_with_neither_hangs),
+    ("killed_often", killed_often),
+    ("stand_in_without_an_engine", stand_in_without_an_engine),
+    (
+        "stand_in_for_a_stopped_engine",
+        stand_in_for_a_stopped_engine,
+    ),
+    (
+        "a_stopped_engine_gets_what_was_taken_for_it",
+        stopped_and_continued,
+    ),
+    ("what_waits_too_long_gets_eio", what_waits_too_long_gets_eio),
+    (
+        "a_request_that_kills_two_engines",
+        a_request_that_kills_two_engines,
+    ),
+    ("unmounted_lazily", || {
+        mount_lost(|world| detach(world, UnmountFlags::DETACH))
+    }),
+    ("unmounted_by_force", || {
+        mount_lost(|world| detach(world, UnmountFlags::FORCE | UnmountFlags::DETACH));
+    }),
+    ("connection_aborted", || mount_lost(abort)),
+    ("crash_loop_backs_off", crash_loop_backs_off),
+    ("hung_engine_is_replaced", hung_engine_is_replaced),
+    (
+        "attached_engine_replaced_under_a_reader",
+        attached_engine_replaced,
+    ),
+    (
+        "a_second_engine_waits_for_the_first_to_die",
+        second_engine_waits,
+    ),
+    ("hostile_journal", hostile_journal),
+    ("hostile_socket", hostile_socket),
+    ("engine_runs_as_its_owner", engine_runs_as_its_owner),
+    ("a_clean_stop_leaves_nothing", a_clean_stop_leaves_nothing),
+    (
+        "a_dead_mount_is_cleaned_at_start",
+        a_dead_mount_is_cleaned_at_start,
+    ),
+    (
+        "foreign_and_living_mounts_are_refused",
+        foreign_and_living_mounts_are_refused,
+    ),
+    ("probe_is_not_caught", probe_is_not_caught),
+    ("as_a_user_with_fusermount", as_a_user_with_fusermount),
+];
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[track_caller]
+fn ends_well(child: &mut std::process::Child, world: &World) {
+    match ends_within(child, SOON) {
+        Some(Ok(_)) => {}
+        Some(Err(text)) => panic!("failed: {text}\n{}", world.log()),
+        None => {
+            let _ = child.kill();
+            panic!("still running\n{}", world.log());
+        }
+    }
+}
+
+fn reads(world: &World, name: &str) {
+    ends_well(&mut world.reader(&["read", &world.file(name)]), world);
+}
+
+/// A reader whose request an engine holds, and the pid of that engine.
+fn held_reader(world: &World, direct: bool) -> (std::process::Child, u32) {
+    world.set("hold");
+    let engine = world.engine();
+    let file = world.file("slow");
+    let mut words = vec!["read", file.as_str()];
+    words.extend(direct.then_some("direct"));
+    let reader = world.reader(&words);
+    world.until("read and unanswered", |world| world.in_flight() > 0);
+    // In flight also counts what isn't read yet.
+    world.until("taken by the engine", |world| {
+        world.in_flight() > 0 && world.status().unwrap().engine_state == EngineState::Serving
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    (reader, engine)
+}
+
+fn killed_while_reading(words: &[&str], direct: bool) {
+    let world = World::start(words);
+    let (mut reader, engine) = held_reader(&world, direct);
+    signal(engine, Signal::KILL);
+    world.until_served_by_another(engine);
+    assert!(
+        ends_within(&mut reader, Duration::from_millis(100)).is_none(),
+        "not held"
+    );
+    world.unset("hold");
+    ends_well(&mut reader, &world);
+}
+
+/// What the journal is for: without it and without RESEND a reader never gets an answer.
+fn killed_with_neither_hangs() {
+    let world = World::start(&["none"]);
+    let (mut reader, engine) = held_reader(&world, true);
+    signal(engine, Signal::KILL);
+    world.until_served_by_another(engine);
+    world.unset("hold");
+    let ended = ends_within(&mut reader, Duration::from_secs(1));
+    let _ = reader.kill();
+    // The kernel believes that an engine has the request; only the end of the connection frees it.
+    detach(&world, UnmountFlags::FORCE | UnmountFlags::DETACH);
+    let _ = reader.wait();
+    assert!(
+        ended.is_none(),
+        "the test can't see a lost request: {ended:?}"
+    );
+}
+
+fn killed_often() {
+    let world = World::start(&[]);
+    for round in 0..25_u64 {
+        let file = world.file("data");
+        let direct = ["read", &file, "direct"];
+        let mut readers: Vec<_> = (0..4)
+            .map(|n| world.reader(if n % 2 == 0 { &direct } else { &direct[..2] }))
+            .collect();
+        let engine = world.engine();
+        std::thread::sleep(Duration::from_micros(round * 997 % 12_000));
+        signal(engine, Signal::KILL);
+        readers
+            .iter_mut()
+            .for_each(|reader| ends_well(reader, &world));
+        world.until_served_by_another(engine);
+    }
+    assert_eq!(world.status().unwrap().remounts, 0);
+}
+
+fn stand_in_answers(world: &World) {
+    let root = world.mount();
+    ends_well(
+        &mut world.reader(&["stat", root.to_str().unwrap(), "100"]),
+        world,
+    );
+}
+
+fn stand_in_without_an_engine() {
+    let mut world = World::start(&["attached"]);
+    stand_in_answers(&world);
+    let file = world.file("data");
+    let mut killed = world.reader(&["read", &file]);
+    world.until("waiting", |world| world.in_flight() > 0);
+    stand_in_answers(&world);
+    gone_within_a_second(&mut killed, &world);
+    let mut waits = world.reader(&["read", &file]);
+    world.until("waiting again", |world| world.in_flight() > 0);
+    world.attach();
+    ends_well(&mut waits, &world);
+}
+
+#[track_caller]
+fn gone_within_a_second(reader: &mut std::process::Child, world: &World) {
+    signal(reader.id(), Signal::KILL);
+    let ended = ends_within(reader, Duration::from_secs(1));
+    assert!(ended.is_some(), "survives SIGKILL\n{}", world.log());
+}
+
+fn stand_in_for_a_stopped_engine() {
+    let world = World::start(&["heartbeat=60000"]);
+    world.set("hold");
+    let mut crowd = world.reader(&["crowd", &world.file("slow"), "2000"]);
+    world.until("2000 readers wait", |world| world.in_flight() >= 2000);
+    stand_in_answers(&world);
+    signal(world.engine(), Signal::STOP);
+    stand_in_answers(&world);
+    let mut late = world.reader(&["read", &world.file("slow"), "direct"]);
+    std::thread::sleep(Duration::from_millis(200));
+    stand_in_answers(&world);
+    assert_eq!(world.status().unwrap().engine_state, EngineState::Stalled);
+    gone_within_a_second(&mut late, &world);
+    gone_within_a_second(&mut crowd, &world);
+    signal(world.engine(), Signal::CONT);
+    reads(&world, "data");
+}
+
+fn stopped_and_continued() {
+    let world = World::start(&["heartbeat=60000"]);
+    signal(world.engine(), Signal::STOP);
+    let mut readers: Vec<_> = (0..4)
+        .map(|_| world.reader(&["read", &world.file("data")]))
+        .collect();
+    world.until("stalled", |world| {
+        world.status().unwrap().engine_state == EngineState::Stalled
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    signal(world.engine(), Signal::CONT);
+    readers
+        .iter_mut()
+        .for_each(|reader| ends_well(reader, &world));
+    world.until_served();
+    assert_eq!(world.status().unwrap().restarts, 0);
+}
+
+fn what_waits_too_long_gets_eio() {
+    let world = World::start(&["attached", "deadline=500"]);
+    let mut reader = world.reader(&["read", &world.file("data")]);
+    let text = ends_within(&mut reader, SOON)
+        .expect("ends")
+        .expect_err("no engine");
+    assert!(text.contains("Input/output error"), "{text}");
+}
+
+fn a_request_that_kills_two_engines() {
+    let world = World::start(&[]);
+    let (mut other, _) = held_reader(&world, true);
+    let mut poison = world.reader(&["read", &world.file("poison"), "direct"]);
+    let text = ends_within(&mut poison, SOON)
+        .expect("ends")
+        .expect_err("has no answer");
+    assert!(text.contains("Input/output error"), "{text}");
+    world.until_served();
+    assert_eq!(world.status().unwrap().restarts, 2, "{}", world.log());
+    world.unset("hold");
+    ends_well(&mut other, &world);
+    reads(&world, "data");
+}
+
+fn detach(world: &World, flags: UnmountFlags) {
+    unmount(world.mount(), flags).unwrap();
+}
+
+fn abort(world: &World) {
+    let minor = mountinfo::find(&world.mount()).unwrap().unwrap().device.1;
+    std::fs::write(fusectl().join(minor.to_string()).join("abort"), "1").unwrap();
+}
+
+fn mount_lost(lose: impl FnOnce(&World)) {
+    let world = World::start(&[]);
+    reads(&world, "data");
+    let before = world.engine();
+    lose(&world);
+    let started = Instant::now();
+    while !std::fs::read(world.file("data")).is_ok_and(|bytes| bytes.len() == 1 << 20) {
+        assert!(
+            started.elapsed() < Duration::from_secs(1),
+            "not back\n{}",
+            world.log()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    world.until_served_by_another(before);
+    let status = world.status().unwrap();
+    assert_eq!((status.remounts, status.mounted), (1, true));
+    let layers = mountinfo::layers(mountinfo::read().unwrap(), &world.mount());
+    assert_eq!(layers.len(), 1, "a private mount keeps no dead layers");
+    assert!(!world.log().contains("ERROR"), "{}", world.log());
+}
+
+fn crash_loop_backs_off() {
+    let world = World::start(&[]);
+    world.set("crash");
+    signal(world.engine(), Signal::KILL);
+    std::thread::sleep(Duration::from_secs(2));
+    let deaths = world.log().matches("engine ended with status 1").count();
+    // 0, 100, 300, 700, 1500 ms after the first, which may or may not count as one of use.
+    assert!((3..=7).contains(&deaths), "{deaths}\n{}", world.log());
+    world.unset("crash");
+    world.until_served();
+    reads(&world, "data");
+}
+
+fn hung_engine_is_replaced() {
+    let world = World::start(&["heartbeat=700"]);
+    let (mut reader, engine) = held_reader(&world, true);
+    signal(engine, Signal::STOP);
+    world.until_served_by_another(engine);
+    world.unset("hold");
+    ends_well(&mut reader, &world);
+    assert!(world.log().contains("engine hangs"), "{}", world.log());
+}
+
+fn attached_engine_replaced() {
+    let mut world = World::start(&["attached"]);
+    world.set("hold");
+    let first = world.attach();
+    world.until_served();
+    let (mut reader, _) = held_reader(&world, true);
+    signal(first, Signal::KILL);
+    world.until("noticed", |world| {
+        world.status().unwrap().engine_pid.is_none()
+    });
+    let second = world.attach();
+    world.until_served_by_another(first);
+    assert_eq!(world.engine(), second);
+    world.unset("hold");
+    ends_well(&mut reader, &world);
+}
+
+fn second_engine_waits() {
+    let mut world = World::start(&["attached"]);
+    let first = world.attach();
+    world.until_served();
+    let second = world.attach();
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(world.engine(), first);
+    signal(first, Signal::KILL);
+    world.until_served_by_another(first);
+    assert_eq!(world.engine(), second);
+    reads(&world, "data");
+}
+
+fn hostile_journal() {
+    let mut world = World::start(&["attached"]);
+    let file = world.file("data");
+    for _ in 0..10 {
+        world.set("hostile");
+        let mut reader = world.reader(&["read", &file, "direct"]);
+        std::thread::sleep(Duration::from_millis(20));
+        let hostile = world.attach();
+        world.until("noticed", |world| {
+            world.log().matches("engine ended").count() > 0
+                && world
+                    .status()
+                    .is_some_and(|status| status.engine_pid != Some(hostile))
+        });
+        stand_in_answers(&world);
+        world.reap();
+        // Its request may be lost: the engine wrote over it. The reader must not be.
+        gone_or_done(&mut reader, &world);
+        world.unset("hostile");
+    }
+    world.attach();
+    world.until_served();
+    reads(&world, "data");
+}
+
+fn gone_or_done(reader: &mut std::process::Child, world: &World) {
+    signal(reader.id(), Signal::KILL);
+    if ends_within(reader, Duration::from_secs(1)).is_none() {
+        // Only the end of the connection frees who waits for a request that was written over.
+        abort(world);
+        world.until("mounted again", |world| {
+            world.status().is_some_and(|status| status.mounted)
+                && mountinfo::is_mounted(&world.mount())
+        });
+        assert!(ends_within(reader, SOON).is_some());
+    }
+}
+
+fn hostile_socket() {
+    use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketType};
+    let world = World::start(&[]);
+    let address = SocketAddrUnix::new(world.socket()).unwrap();
+    let mut open = Vec::new();
+    for round in 0..200_usize {
+        let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+        if rustix::net::connect(&socket, &address).is_err() {
+            continue;
+        }
+        let texts: [&[u8]; 6] = [
+            b"{",
+            b"{\"type\":\"serving\"}",
+            b"{\"type\":\"hello\",\"protocol\":1,\"version\":\"x\",\"pid\":1}",
+            b"{\"type\":\"hello\",\"protocol\":9,\"version\":\"x\",\"pid\":1}",
+            &[0xff; 60_000],
+            b"{\"type\":\"status\"}",
+        ];
+        let _ = rustix::net::send(&socket, texts[round % texts.len()], SendFlags::NOSIGNAL);
+        open.push(socket);
+    }
+    world.until_served();
+    reads(&world, "data");
+    assert_eq!(world.status().unwrap().restarts, 0);
+}
+
+fn engine_runs_as_its_owner() {
+    let world = World::empty();
+    for path in [world.root().to_path_buf(), world.control()] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let mut world = world;
+    world.keep(&["uid=1234"]);
+    world.until_served();
+    assert_eq!(
+        std::fs::read_to_string(world.control().join("uid")).unwrap(),
+        "1234"
+    );
+    reads(&world, "data");
+    let engine = world.engine();
+    let status = std::fs::read_to_string(format!("/proc/{engine}/status")).unwrap();
+    assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
+    signal(engine, Signal::KILL);
+    world.until_served_by_another(engine);
+    reads(&world, "data");
+}
+
+fn a_clean_stop_leaves_nothing() {
+    for sign in [Signal::TERM, Signal::INT] {
+        let mut world = World::start(&[]);
+        let engine = world.engine();
+        signal(engine, Signal::STOP);
+        signal(engine, Signal::CONT);
+        assert!(world.end_keeper(sign), "{}", world.log());
+        assert!(!std::path::Path::new(&format!("/proc/{engine}")).exists());
+        assert!(!mountinfo::is_mounted(&world.mount()));
+        assert!(!world.mount().exists() && !world.socket().exists());
+    }
+}
+
+fn a_dead_mount_is_cleaned_at_start() {
+    let mut world = World::start(&[]);
+    let engine = world.engine();
+    world.end_keeper(Signal::KILL);
+    let gone = |_: &World| !std::path::Path::new(&format!("/proc/{engine}/exe")).exists();
+    world.until("without its engine", gone);
+    let error = std::fs::metadata(world.mount()).unwrap_err();
+    let errno = error.raw_os_error().unwrap();
+    assert!(
+        [libc::ENOTCONN, libc::ECONNABORTED].contains(&errno),
+        "{error}"
+    );
+    world.keep(&[]);
+    world.until_served();
+    reads(&world, "data");
+    let layers = mountinfo::layers(mountinfo::read().unwrap(), &world.mount());
+    assert_eq!(layers.len(), 1);
+}
+
+fn foreign_and_living_mounts_are_refused() {
+    let world = World::start(&[]);
+    let other = world.root().join("other-socket");
+    let fails = |mount: &std::path::Path| {
+        let mut command = program();
+        command
+            .arg("as-keeper")
+            .arg(mount)
+            .arg(&other)
+            .arg(world.control());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        matches!(ends_within(&mut child, SOON), Some(Err(_)))
+    };
+    assert!(fails(&world.mount()));
+    reads(&world, "data");
+    let full = world.root().join("full");
+    std::fs::create_dir_all(full.join("something")).unwrap();
+    assert!(fails(&full));
+    // An unfinished FUSE mount of another kind.
+    let foreign = world.root().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    let device = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse")
+        .unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&device);
+    let data = format!("fd={number},rootmode=40000,user_id=0,group_id=0");
+    let data = std::ffi::CString::new(data).unwrap();
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("other", &foreign, "fuse.other", flags, data.as_c_str()).unwrap();
+    let refused = fails(&foreign);
+    unmount(&foreign, UnmountFlags::DETACH | UnmountFlags::FORCE).unwrap();
+    assert!(refused);
+}
+
+fn probe_is_not_caught() {
+    let mut world = World::start(&["attached"]);
+    let program = std::env::current_exe().unwrap().into_os_string();
+    let prober = Prober::new(vec![program, "as-probe".into()]);
+    let limit = Duration::from_millis(300);
+    let started = Instant::now();
+    let first = prober.check(&world.mount(), limit);
+    assert!(matches!(first, Err(ProbeError::Timeout(_))), "{first:?}");
+    assert!(started.elapsed() < Duration::from_secs(1));
+    world.attach();
+    world.until("freed", |_| !prober.is_stuck());
+    world.until("answers", |world| {
+        prober.check(&world.mount(), limit).is_ok()
+    });
+    let elsewhere = prober.check(world.root(), limit);
+    assert!(
+        matches!(elsewhere, Err(ProbeError::Failed(_))),
+        "{elsewhere:?}"
+    );
+}
+
+fn as_a_user_with_fusermount() {
+    let world = World::empty();
+    // fusermount3 wants a user with a name.
+    const NOBODY: u32 = 65_534;
+    open_device_for_users(world.root());
+    std::os::unix::fs::chown(world.root(), Some(NOBODY), Some(NOBODY)).unwrap();
+    std::os::unix::fs::chown(world.control(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = program();
+    command
+        .arg("as-keeper")
+        .arg(world.mount())
+        .arg(world.socket())
+        .arg(world.control());
+    let log = std::fs::File::create(world.root().join("log")).unwrap();
+    let mut keeper = command.uid(NOBODY).gid(NOBODY).stderr(log).spawn().unwrap();
+    world.until_served();
+    let mut read = program();
+    read.args(["as-reader", "read", &world.file("data")])
+        .uid(NOBODY)
+        .gid(NOBODY);
+    let result = ends_within(&mut read.spawn().unwrap(), SOON);
+    let engine = world.engine();
+    signal(engine, Signal::KILL);
+    world.until_served_by_another(engine);
+    signal(keeper.id(), Signal::TERM);
+    let ended = ends_within(&mut keeper, SOON);
+    unmount("/dev/fuse", UnmountFlags::DETACH).unwrap();
+    assert!(matches!(result, Some(Ok(_))), "{result:?}");
+    assert!(matches!(ended, Some(Ok(_))), "{ended:?}\n{}", world.log());
+    assert!(!mountinfo::is_mounted(&world.mount()));
+}
