@@ -254,6 +254,7 @@ async fn a_server_that_allows_four_transfers_serves_eight_readers() {
         0..4 => Answer::Trickle(128 << 10),
         _ => Answer::Status(429, ""),
     });
+    let begun = Instant::now();
     let readers = (1..=8).map(|id| {
         let bench = &bench;
         async move {
@@ -264,6 +265,10 @@ async fn a_server_that_allows_four_transfers_serves_eight_readers() {
         }
     });
     futures_util::future::join_all(readers).await;
+    // Four are refused before the number is known, then one whenever one more is tried (every 3 s).
+    let most = 6 + begun.elapsed().as_secs() / 3;
+    let refused = bench.content.stats().retries;
+    assert!(refused <= most, "{refused} of {most}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -211,6 +211,28 @@ async fn a_paused_reader_is_not_a_stall_and_gives_back_what_it_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_released_reader_holds_nothing() {
+    let config = ContentConfig {
+        idle_connection_ms: 600_000,
+        idle_memory_ms: 600_000,
+        ..quick()
+    };
+    let bench = Bench::with(config, [(1, 512 * MIB)], |p| p).await;
+    let mut at = 0;
+    while at < 40 * MIB {
+        at += bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
+    }
+    assert!(bench.content.stats().bytes_reserved > 0);
+    bench.content.release(5);
+    until("all is given back", || {
+        let stats = bench.content.stats();
+        (stats.bytes_reserved, stats.open_connections, stats.readers) == (0, 0, 0)
+    })
+    .await;
+    bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_readers_of_one_file_are_independent() {
     let bench = Bench::new(64 * MIB).await;
     bench.cdn.script(|request| match request.range.start {
