@@ -17,6 +17,9 @@ use crate::wire::{
 /// `FOPEN_KEEP_CACHE`: bytes of a file never change, so what is in the page cache stays right.
 const KEEP_CACHE: u32 = 1 << 1;
 
+/// `FOPEN_NOFLUSH` (7.35): nothing is ever to be flushed, so close(2) need not wait for an engine that may just be starting.
+const NO_FLUSH: u32 = 1 << 5;
+
 /// Longest name that can exist.
 const NAME_MAX: usize = 255;
 
@@ -81,7 +84,7 @@ impl Backend for Native {
             }
             Operation::Open { .. } => {
                 subject.finish(self.vfs.open(node), reply, |handle, reply| {
-                    open_out(reply.body(), handle, KEEP_CACHE);
+                    open_out(reply.body(), handle, KEEP_CACHE | NO_FLUSH);
                     Ok(())
                 })
             }

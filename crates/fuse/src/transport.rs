@@ -8,10 +8,11 @@ mod interrupts;
 mod pending;
 mod threads;
 
+use std::collections::HashSet;
 use std::os::fd::BorrowedFd;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use debridfs_keeper::boottime_ns;
@@ -45,6 +46,8 @@ pub(crate) struct Connection {
     pending: Pending,
     /// By slot: the request that was interrupted while its thread had it in hand.
     interrupted: Vec<AtomicU64>,
+    /// Requests that were interrupted while they waited for their replay.
+    early: Mutex<HashSet<u64>>,
     /// Whether the keeper was told that this engine answers.
     answered: AtomicBool,
     pub(crate) stats: Arc<Stats>,
@@ -92,6 +95,7 @@ impl Connection {
             crash,
             pending: Pending::default(),
             interrupted: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+            early: Mutex::default(),
             answered: AtomicBool::new(false),
             stats: Arc::default(),
         };
@@ -128,7 +132,7 @@ impl Connection {
         let worked_on = journal.enter(id);
         let outcome = self.answer(&hand, reply);
         drop(worked_on);
-        match outcome {
+        let handled = match outcome {
             None => {
                 self.region.release(held.place);
                 Handled::Done
@@ -139,7 +143,11 @@ impl Connection {
                 Handled::Done
             }
             Some(Outcome::Later(future)) => self.wait(&hand, id, future),
+        };
+        if self.take_early_interrupt(header.unique) {
+            self.interrupt_pending(header.unique);
         }
+        handled
     }
 
     /// Answers the request in a transport thread's slot.

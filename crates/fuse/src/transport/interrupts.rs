@@ -1,6 +1,8 @@
 //! INTERRUPT: its caller wants a request no more.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{MutexGuard, PoisonError};
 
 use debridfs_keeper::journal::{Place, SLOT_SIZE};
 
@@ -17,8 +19,8 @@ pub(super) fn target(request: &[u8]) -> Option<u64> {
 impl Connection {
     /// Ends a request with EINTR, wherever it is. One that is unknown was answered already.
     ///
-    /// A request that another thread has in hand is left to that thread, which looks after it put the request into the table: so one of both finds
-    /// it there. No interrupt is ever given back to the kernel to ask again.
+    /// A request that another thread has in hand, or that is still to be replayed, is left to whoever puts it into the table and looks for interrupts
+    /// after that: so one of both finds it there. No interrupt is ever given back to the kernel to ask again.
     pub(super) fn interrupt(&self, unique: u64, own: Place) {
         if self.interrupt_pending(unique) {
             return;
@@ -36,7 +38,20 @@ impl Connection {
         {
             interrupted.store(unique, SeqCst);
             self.interrupt_pending(unique);
+        } else if self.journal().find(unique).is_some() {
+            self.early_interrupts().insert(unique);
+            self.interrupt_pending(unique);
         }
+    }
+
+    /// Whether a request was interrupted before it was replayed.
+    pub(super) fn take_early_interrupt(&self, unique: u64) -> bool {
+        self.early_interrupts().remove(&unique)
+    }
+
+    fn early_interrupts(&self) -> MutexGuard<'_, HashSet<u64>> {
+        // Whatever panicked left the set whole.
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a request that waits; `false` when it does not.

@@ -1,0 +1,122 @@
+//! The test program as an engine: serves a [`Library`] on a lent connection and does what lines on its standard input say.
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use debridfs_fuse::{
+    Backend, Call, CrashHook, Native, NotifyHelper, Outcome, ServeOptions, Serving, serve_with,
+    wire::{InHeader, Opcode, Reply},
+};
+use debridfs_keeper::handover::EngineLink;
+use debridfs_vfs::{Change, NodeId, Vfs};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::library::{GONE, Library};
+
+/// Where to write the first request of each kind.
+pub const RECORD: &str = "DEBRIDFS_FUSE_TEST_RECORD";
+
+pub fn run(socket: &Path) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let link = EngineLink::connect(socket, "test").unwrap();
+    let lease = link.lease().unwrap();
+    let library = Library::new();
+    let vfs: Arc<dyn Vfs> = library.clone();
+    let native = Native::new(Arc::clone(&vfs));
+    let backend: Arc<dyn Backend> = match std::env::var_os(RECORD) {
+        Some(directory) => Arc::new(Recorder {
+            native,
+            directory: directory.into(),
+        }),
+        None => Arc::new(native),
+    };
+    let options = ServeOptions {
+        notify_helper: Some(NotifyHelper {
+            program: "/proc/self/exe".into(),
+            arguments: vec!["role:notify-helper".into()],
+        }),
+        retired: vec![],
+        crash: CrashHook::from_env().unwrap(),
+    };
+    let (tell, changes) = unbounded_channel();
+    let handle = runtime.handle().clone();
+    let serving = serve_with(backend, link, lease, vfs, handle, options, changes).unwrap();
+    let serving = Arc::new(serving);
+    let commands = Arc::clone(&serving);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            println!("{}", obey(&line, &library, &commands, &tell));
+        }
+        // The test is gone.
+        std::process::abort();
+    });
+    runtime.block_on(serving.wait());
+    runtime.shutdown_timeout(Duration::ZERO);
+}
+
+fn obey(
+    line: &str,
+    library: &Library,
+    serving: &Serving,
+    tell: &UnboundedSender<Vec<Change>>,
+) -> String {
+    match line.split_once(' ').unwrap_or((line, "")) {
+        ("retire", how) => {
+            library.gone.store(true, SeqCst);
+            if how != "silently" {
+                let entry = Change::Entry {
+                    parent: NodeId::ROOT,
+                    name: GONE.into(),
+                };
+                tell.send(vec![entry, Change::Node(NodeId::ROOT)]).unwrap();
+            }
+            "done".into()
+        }
+        ("open-gate", _) => {
+            library.gate.send_replace(true);
+            "done".into()
+        }
+        ("count", what) => {
+            let stats = serving.stats();
+            let kind = stats.kinds.iter().find(|kind| kind.operation == what);
+            match what {
+                "pending" => stats.pending,
+                "replayed" => stats.replayed,
+                "interrupted" => stats.interrupted,
+                _ => kind.map_or(0, |kind| kind.answered),
+            }
+            .to_string()
+        }
+        _ => "what?".into(),
+    }
+}
+
+/// Keeps the first request of each kind in a file of its own: seeds for the fuzz target, and what the kernel really sends.
+struct Recorder {
+    native: Native,
+    directory: PathBuf,
+}
+
+impl Backend for Recorder {
+    fn name(&self) -> &'static str {
+        "recorder"
+    }
+
+    fn answer(&self, call: Call<'_>, reply: &mut Reply) -> Outcome {
+        let header = InHeader::decode(call.request).unwrap();
+        let name = Opcode::from_number(header.opcode).map_or("unknown", Opcode::name);
+        let path = self.directory.join(name);
+        if !path.exists() {
+            super::small_keeper::write_file(path, call.request);
+        }
+        self.native.answer(call, reply)
+    }
+}

@@ -1,0 +1,144 @@
+//! Real mounts, served by engines that are processes of their own and get killed. Needs root and `/dev/fuse`.
+//!
+//! The program is test, engine and notify helper in one, told apart by its first argument. Every test has its own mount, which is aborted when the
+//! test takes too long, so that nothing hangs.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests wait for what another process does"
+)]
+
+mod browsing;
+mod engine;
+mod killing;
+mod library;
+mod reading;
+mod small_keeper;
+mod waiting;
+
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// A test that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const TESTS: &[(&str, fn())] = &[
+    ("walks", browsing::walks),
+    ("parallel_listings", browsing::parallel_listings),
+    ("extended_attributes", browsing::extended_attributes),
+    ("numbers_of_the_whole", browsing::numbers_of_the_whole),
+    ("nothing_can_be_written", browsing::nothing_can_be_written),
+    ("handles_outlive_caches", browsing::handles_outlive_caches),
+    ("the_kernel_is_told", browsing::the_kernel_is_told),
+    ("reads_are_right", reading::reads_are_right),
+    (
+        "wrong_answers_are_errors",
+        reading::wrong_answers_are_errors,
+    ),
+    ("recorded_requests", reading::recorded_requests),
+    (
+        "stuck_readers_can_be_killed",
+        waiting::stuck_readers_can_be_killed,
+    ),
+    ("a_stuck_read_ends", waiting::a_stuck_read_ends),
+    (
+        "a_deadline_runs_through_replays",
+        waiting::a_deadline_runs_through_replays,
+    ),
+    ("a_full_table_makes_wait", waiting::a_full_table_makes_wait),
+    (
+        "an_interrupt_survives_a_kill",
+        waiting::an_interrupt_survives_a_kill,
+    ),
+    (
+        "serving_ends_with_the_mount",
+        waiting::serving_ends_with_the_mount,
+    ),
+    ("readers_survive_kills", killing::readers_survive_kills),
+    (
+        "without_a_journal_readers_hang",
+        killing::without_a_journal_readers_hang,
+    ),
+    ("deadly_requests_end", killing::deadly_requests_end),
+    ("the_crash_hook", killing::the_crash_hook),
+    (
+        "requests_of_the_stand_in",
+        killing::requests_of_the_stand_in,
+    ),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("role:engine") => {
+            engine::run(arguments[1].as_ref());
+            return ExitCode::SUCCESS;
+        }
+        Some("role:readers") => {
+            killing::readers(arguments[1].as_ref());
+            return ExitCode::SUCCESS;
+        }
+        Some("role:notify-helper") => {
+            return match debridfs_fuse::notify_helper_main() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+        Some("--list") => {
+            TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
+    if !rustix::process::geteuid().is_root() || !std::path::Path::new("/dev/fuse").exists() {
+        eprintln!("SKIPPED: these tests mount; they need root and /dev/fuse");
+        return ExitCode::SUCCESS;
+    }
+    let filters: Vec<_> = arguments
+        .iter()
+        .filter(|text| !text.starts_with('-'))
+        .collect();
+    let chosen = |name: &str| filters.is_empty() || filters.iter().any(|part| name.contains(*part));
+    let mut failed = Vec::new();
+    for (name, test) in TESTS.iter().filter(|(name, _)| chosen(name)) {
+        let started = Instant::now();
+        let (say, heard) = mpsc::channel();
+        let thread = std::thread::Builder::new().name((*name).to_owned());
+        thread
+            .spawn(move || {
+                let ended = std::panic::catch_unwind(test).is_ok();
+                let _ = say.send(ended);
+            })
+            .unwrap();
+        let result = heard.recv_timeout(LIMIT);
+        let seconds = started.elapsed().as_secs_f32();
+        match result {
+            Ok(true) => println!("test {name} ... ok ({seconds:.1} s)"),
+            Ok(false) => {
+                println!("test {name} ... FAILED ({seconds:.1} s)");
+                failed.push(*name);
+            }
+            Err(_) => {
+                println!("test {name} ... HANGS, giving up");
+                // This process holds the connection and may wait on it: it could not end.
+                small_keeper::abort_all();
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!("{} failed {failed:?}", failed.len());
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(20), "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
