@@ -283,14 +283,18 @@ impl Handle {
 }
 
 pub fn handles_outlive_caches() {
-    let keeper = SmallKeeper::serve(Shape::default());
+    let mut keeper = SmallKeeper::serve(Shape::default());
     let root = keeper.point();
     let deep = Handle::of(&root.join("a/b/c.txt"));
     let directory = Handle::of(&root.join("a/b"));
     let top = Handle::of(&root.join("a"));
     let many = Handle::of(&root.join("many").join(many_name(77)));
     for _ in 0..3 {
-        fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
+        let before = keeper.engine().count("LOOKUP");
+        // The first time what was used lately is only marked.
+        for _ in 0..2 {
+            fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
+        }
         let mount = File::open(&root).unwrap();
         let file = File::from(deep.open(&mount, libc::O_RDONLY).unwrap());
         assert_eq!(file.metadata().unwrap().len(), 12_345);
@@ -317,6 +321,9 @@ pub fn handles_outlive_caches() {
         assert_eq!(rustix::fs::fstat(&up).unwrap().st_ino, 1);
         assert!(fs::metadata(root.join("one.txt")).is_ok());
         assert!(fs::read_dir(&root).unwrap().count() > 5);
+        // Ids of three nodes, and the way up from two of them.
+        let lookups = keeper.engine().count("LOOKUP") - before;
+        assert!(lookups >= 5, "the caches kept what they had: {lookups}");
     }
 }
 

@@ -148,7 +148,9 @@ pub fn deadly_requests_end() {
     let error = killer.join().unwrap().unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EIO));
     keeper.start_engine();
-    assert_eq!(keeper.engine().count("replayed"), 5);
+    until("the others are replayed", || {
+        keeper.engine().count("replayed") == 5
+    });
     keeper.engine().ask("open-gate");
     for (index, reader) in innocent.into_iter().enumerate() {
         assert!(reader.join().unwrap() == content(9, index as u64 * 4096, 4096));
