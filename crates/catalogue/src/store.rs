@@ -155,9 +155,17 @@ impl Store {
             })),
             volatile,
         };
-        let stored = store
+        let mut stored = store
             .with(Box::new(|connection| Box::pin(rows::load(connection))))
             .await?;
+        if let Some(mut file) = opened.stored {
+            match rows::load(&mut file).await {
+                Ok(rows) => stored = rows,
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "the stored library cannot be read");
+                }
+            }
+        }
         if stored.unreadable > 0 {
             tracing::error!(path = %path.display(), rows = stored.unreadable, "rows of the catalogue could not be read; the next full list brings them back");
         }

@@ -17,6 +17,8 @@ const MIGRATIONS: [(i64, &str, &str); 1] =
 /// An opened database.
 pub(super) struct Opened {
     pub(super) connection: SqliteConnection,
+    /// Where the rows are read from, if not from `connection`.
+    pub(super) stored: Option<SqliteConnection>,
     /// What had to be done to get it open; for the log and `status`.
     pub(super) trouble: Option<String>,
     /// It is in memory, and ends with the process.
@@ -31,8 +33,8 @@ enum Failure {
 
 /// Opens the file at `path`, creating it and its directory.
 ///
-/// A corrupt file is moved aside (`NAME.corrupt-TIME`) and a new one is begun. On a full disk the rows that can be read are kept
-/// in memory.
+/// A corrupt file is moved aside (`NAME.corrupt-TIME`) and a new one is begun. On a full disk the database is one in memory, and
+/// the rows are read from the file as far as they can be.
 ///
 /// # Errors
 /// [`Error::NewerSchema`], and [`Error::Store`] for a place that cannot be used at all.
@@ -49,15 +51,16 @@ pub(super) async fn open(path: &Path, now: jiff::Timestamp) -> Result<Opened> {
     match connect(path).await {
         Ok(connection) => Ok(Opened {
             connection,
+            stored: None,
             trouble: None,
             volatile: false,
         }),
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::NoSpace(reason)) => {
             tracing::error!(path = %path.display(), reason, "no room for the catalogue: going on in memory, changes are lost at the next stop");
-            let connection = in_memory_copy(path).await?;
             Ok(Opened {
-                connection,
+                connection: in_memory(path).await?,
+                stored: reading(path).await,
                 trouble: Some(format!("no room on the disk, going on in memory: {reason}")),
                 volatile: true,
             })
@@ -74,6 +77,7 @@ pub(super) async fn open(path: &Path, now: jiff::Timestamp) -> Result<Opened> {
             })?;
             Ok(Opened {
                 connection,
+                stored: None,
                 trouble: Some(format!(
                     "the file was corrupt ({reason}); it was moved to {} and a new one begun",
                     aside.display()
@@ -182,8 +186,8 @@ fn classify(path: &Path, error: &sqlx::Error) -> Failure {
     }
 }
 
-/// A database in memory, with the rows of `path` as far as they can be read.
-async fn in_memory_copy(path: &Path) -> Result<SqliteConnection> {
+/// An empty database in memory.
+async fn in_memory(path: &Path) -> Result<SqliteConnection> {
     let failed = |error: sqlx::Error| Error::Store {
         path: path.to_owned(),
         message: error.to_string(),
@@ -202,55 +206,23 @@ async fn in_memory_copy(path: &Path) -> Result<SqliteConnection> {
                 message,
             },
         })?;
-    // `immutable` reads without the -shm file that a full disk refuses.
-    let uri = format!("file:{}?immutable=1", uri_path(path));
-    let attached = sqlx::query("ATTACH DATABASE ? AS disk")
-        .bind(uri)
-        .execute(&mut memory)
-        .await;
-    if let Err(error) = attached {
-        tracing::warn!(%error, "the stored library cannot be read");
-        return Ok(memory);
-    }
-    for table in TABLES {
-        let copy = sqlx::AssertSqlSafe(format!(
-            "INSERT INTO main.{table} SELECT * FROM disk.{table}"
-        ));
-        if let Err(error) = sqlx::query(copy).execute(&mut memory).await {
-            tracing::warn!(%error, table, "part of the stored library cannot be read");
-        }
-    }
-    if let Err(error) = sqlx::query("DETACH DATABASE disk")
-        .execute(&mut memory)
-        .await
-    {
-        tracing::debug!(%error, "detach");
-    }
-    memory.ping().await.map_err(failed)?;
     Ok(memory)
 }
 
-const TABLES: [&str; 12] = [
-    "torrents",
-    "shown",
-    "views",
-    "view_members",
-    "id_overrides",
-    "links",
-    "history",
-    "retired",
-    "sync_state",
-    "held",
-    "call_windows",
-    "counters",
-];
-
-/// The path as the file part of an SQLite URI (<https://www.sqlite.org/uri.html>).
-fn uri_path(path: &Path) -> String {
-    path.to_string_lossy()
-        .replace('%', "%25")
-        .replace('?', "%3f")
-        .replace('#', "%23")
+/// The file, to be read alone: without the -shm file that a full disk refuses, and so without what is only in the log.
+async fn reading(path: &Path) -> Option<SqliteConnection> {
+    let connection = options(path)
+        .read_only(true)
+        .immutable(true)
+        .connect()
+        .await;
+    match connection {
+        Ok(connection) => Some(connection),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "the stored library cannot be read");
+            None
+        }
+    }
 }
 
 fn move_aside(path: &Path, now: jiff::Timestamp) -> Result<PathBuf> {
@@ -279,4 +251,31 @@ fn move_aside(path: &Path, now: jiff::Timestamp) -> Result<PathBuf> {
         }
     }
     Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_room_the_stored_rows_are_still_read() {
+        let dir = tempfile::Builder::new()
+            .prefix("debridfs-sync-")
+            .tempdir()
+            .unwrap();
+        let path = dir.path().join("a #strange? 100% name.db");
+        let mut opened = open(&path, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+        sqlx::query("INSERT INTO counters (name, value) VALUES ('generation', 42)")
+            .execute(&mut opened.connection)
+            .await
+            .unwrap();
+        opened.connection.close().await.unwrap();
+        let mut stored = reading(&path).await.unwrap();
+        let value: i64 = sqlx::query_scalar("SELECT value FROM counters")
+            .fetch_one(&mut stored)
+            .await
+            .unwrap();
+        assert_eq!(value, 42);
+        assert!(in_memory(&path).await.is_ok());
+    }
 }

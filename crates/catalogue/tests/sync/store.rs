@@ -175,3 +175,49 @@ async fn call_windows_are_kept() {
     drop(catalogue);
     assert_eq!(bench.open().await.call_window("rd"), Some("17 calls"));
 }
+
+#[tokio::test(start_paused = true)]
+#[ignore = "prints how long a start takes; for people"]
+async fn a_start_with_a_hundred_thousand_files() {
+    let fake = Fake::new();
+    for number in 0..3000 {
+        fake.add(torrent(number, 34));
+    }
+    let bench = Bench::new(fake);
+    let run = bench.start().await;
+    run.until_complete().await;
+    run.stop().await;
+    let began = std::time::Instant::now();
+    let catalogue = bench.open().await;
+    let took = began.elapsed();
+    let size = std::fs::metadata(bench.path()).unwrap().len();
+    println!(
+        "{} files in {took:?}, store of {size} bytes",
+        catalogue.status().files
+    );
+}
+
+/// `DEBRIDFS_TEST_SMALL_DISK` names a directory on a small disk, which is filled.
+#[tokio::test(start_paused = true)]
+#[ignore = "needs a small disk"]
+async fn a_full_disk_at_the_start() {
+    let disk = std::env::var("DEBRIDFS_TEST_SMALL_DISK").unwrap();
+    let mut bench = Bench::new(Fake::with(20));
+    bench.dir = tempfile::tempdir_in(&disk).unwrap();
+    let run = bench.start().await;
+    run.until_complete().await;
+    run.stop().await;
+    let mut filler = std::fs::File::create(bench.dir.path().join("filler")).unwrap();
+    while std::io::Write::write(&mut filler, &[0; 512]).is_ok_and(|written| written > 0) {}
+    let run = bench.start().await;
+    assert_eq!(all(&run.library()).len(), 20);
+    let trouble = run.catalogue.status().store_trouble;
+    bench.fake.add(torrent(20, 40));
+    run.until("shown", |library| known(library, hash(20))).await;
+    println!(
+        "at the start {trouble:?}, then {:?}",
+        run.catalogue.status().store_trouble
+    );
+    assert!(run.catalogue.status().store_trouble.unwrap().in_memory);
+    run.stop().await;
+}
