@@ -91,13 +91,19 @@ impl Journal {
             layout,
             cursor: AtomicU32::new(0),
         };
-        let word = |offset| journal.memory.u32(offset);
-        word(header::SLOTS).store(layout.slots, Relaxed);
-        word(header::SMALL).store(layout.small, Relaxed);
-        word(header::LARGE).store(layout.large, Relaxed);
-        word(header::VERSION).store(VERSION, Relaxed);
-        journal.memory.u64(header::MAGIC).store(MAGIC, Release);
+        journal.write_header();
         Ok((journal, fd))
+    }
+
+    /// Keeper, before each lease: writes what tells a journal, should the last engine have written
+    /// over it.
+    pub fn write_header(&self) {
+        let word = |offset| self.memory.u32(offset);
+        word(header::SLOTS).store(self.layout.slots, Relaxed);
+        word(header::SMALL).store(self.layout.small, Relaxed);
+        word(header::LARGE).store(self.layout.large, Relaxed);
+        word(header::VERSION).store(VERSION, Relaxed);
+        self.memory.u64(header::MAGIC).store(MAGIC, Release);
     }
 
     /// Maps the journal that a keeper lent, with the layout it told.

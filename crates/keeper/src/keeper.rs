@@ -258,6 +258,9 @@ impl Keeper {
             let taken = self.stand_in.take(connection, engine_lives);
             self.hand_over |= taken.stored > 0;
         }
+        let limit = if engine_lives { STALL } else { Duration::ZERO };
+        self.stand_in
+            .look_at_slots(connection, engine_lives, limit, now);
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
             let expired = stand_in::expire(connection, self.options.limits.deadline, engine_lives);

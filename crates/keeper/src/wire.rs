@@ -6,6 +6,7 @@ use crate::journal::{REQUEST_HEADER, ROOT_ATTR_LEN, STATFS_LEN};
 pub(crate) const FORGET: u32 = 2;
 pub(crate) const GETATTR: u32 = 3;
 pub(crate) const STATFS: u32 = 17;
+pub(crate) const FLUSH: u32 = 25;
 pub(crate) const INIT: u32 = 26;
 pub(crate) const INTERRUPT: u32 = 36;
 pub(crate) const DESTROY: u32 = 38;

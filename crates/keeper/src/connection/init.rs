@@ -24,7 +24,6 @@ const ASYNC_READ: u64 = 1;
 const EXPORT_SUPPORT: u64 = 1 << 4;
 const DO_READDIRPLUS: u64 = 1 << 13;
 const READDIRPLUS_AUTO: u64 = 1 << 14;
-const ASYNC_DIO: u64 = 1 << 15;
 const PARALLEL_DIROPS: u64 = 1 << 18;
 const HAS_MAX_PAGES: u64 = 1 << 22;
 const CACHE_SYMLINKS: u64 = 1 << 23;
@@ -33,13 +32,13 @@ const EXPLICIT_INVAL_DATA: u64 = 1 << 25;
 const INIT_EXT: u64 = 1 << 30;
 const HAS_RESEND: u64 = 1 << 39;
 
-/// Not among them: writeback cache (sizes are ours to tell), locks (local ones do), io_uring (a
+/// Not among them: asynchronous direct I/O (with it a thread in an `O_DIRECT` read waits in a way
+/// that not even SIGKILL ends, and its requests can't be interrupted), writeback cache (sizes are ours to tell), locks (local ones do), io_uring (a
 /// request in its ring is lost with the engine), request timeouts (they abort the connection).
 const WANTED: u64 = ASYNC_READ
     | EXPORT_SUPPORT
     | DO_READDIRPLUS
     | READDIRPLUS_AUTO
-    | ASYNC_DIO
     | PARALLEL_DIROPS
     | HAS_MAX_PAGES
     | CACHE_SYMLINKS

@@ -1,5 +1,6 @@
 //! What the keeper does in the journal: after an engine's death, and in its place.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::entry::unique_of;
@@ -28,7 +29,7 @@ impl Journal {
         let mut aftermath = Aftermath::default();
         let active = self.take_active();
         let mut buffer = [0; SLOT_SIZE];
-        let mut in_entries = std::collections::HashSet::new();
+        let mut in_entries = HashSet::new();
         for entry in self.entries() {
             if entry.is_free() {
                 continue;
@@ -109,23 +110,46 @@ impl Journal {
             .collect()
     }
 
-    /// Finds a request by its number without copying others.
-    pub fn find(&self, unique: u64) -> Option<Held> {
+    /// Number and place of every request that is noted and not answered by the keeper.
+    pub fn places(&self) -> HashMap<u64, Place> {
         let mut buffer = [0; SLOT_SIZE];
-        let in_entry = self
+        let mut places = HashMap::new();
+        for slot in self.slots() {
+            if let Some(unique) = slot.request(&mut buffer).and_then(unique_of) {
+                places.insert(unique, Place::Slot(slot.index()));
+            }
+        }
+        // Of a request noted twice, the entry counts: its slot is about to be cleared.
+        for entry in self
             .entries()
-            .filter(|entry| !entry.is_free() && entry.unique() == unique && !entry.is_answered())
-            .find_map(|entry| entry.held());
-        in_entry.or_else(|| {
-            self.slots().find_map(|slot| {
-                let request = slot.request(&mut buffer)?;
-                (unique_of(request) == Some(unique)).then(|| Held {
-                    place: Place::Slot(slot.index()),
+            .filter(|entry| entry.is_valid() && !entry.is_answered())
+        {
+            places.insert(entry.unique(), Place::Entry(entry.id()));
+        }
+        places
+    }
+
+    /// The request at a place.
+    pub fn at(&self, place: Place) -> Option<Held> {
+        match place {
+            Place::Entry(id) => self.entry(id)?.held(),
+            Place::Slot(index) => {
+                let slot = self.slot(index)?;
+                let mut buffer = [0; SLOT_SIZE];
+                let request = slot.request(&mut buffer)?.to_vec();
+                Some(Held {
+                    place,
                     origin: slot.origin(),
-                    request: request.to_vec(),
+                    request,
                 })
-            })
-        })
+            }
+        }
+    }
+
+    /// Finds a request by its number.
+    pub fn find(&self, unique: u64) -> Option<Held> {
+        self.at(*self.places().get(&unique)?)
+            .filter(|held| held.unique() == unique)
     }
 
     /// Keeper: the request at this place was answered. While an engine lives it must not lose an

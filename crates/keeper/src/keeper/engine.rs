@@ -302,6 +302,7 @@ impl Keeper {
                 );
             }
         }
+        connection.journal.write_header();
         let terms = LeaseTerms {
             generation: self.generation + 1,
             connection: self.connection_number,

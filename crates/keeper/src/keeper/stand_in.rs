@@ -1,11 +1,14 @@
 //! What the keeper answers while no engine does: GETATTR of the root, STATFS, INTERRUPT, and EIO
 //! to what has waited too long. Everything else is noted in the journal for the next engine.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use crate::boottime_ns;
 use crate::connection::Connection;
-use crate::journal::{Held, Journal, Origin, ROOT_ATTR_LEN, SLOT_SIZE, STATFS_LEN, StoreError};
+use crate::journal::{
+    Held, Journal, Origin, Place, ROOT_ATTR_LEN, SLOT_SIZE, STATFS_LEN, StoreError,
+};
 use crate::options::Owner;
 use crate::wire::{self, Header};
 
@@ -18,6 +21,15 @@ pub(super) struct StandIn {
     root: Option<[u8; ROOT_ATTR_LEN]>,
     statfs: Option<[u8; STATFS_LEN]>,
     buffer: Box<[u8; SLOT_SIZE]>,
+    slots: Vec<Seen>,
+}
+
+/// A slot as it was when it last changed.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    taken: u64,
+    since: Instant,
+    answered: bool,
 }
 
 /// What came of one look into the queue.
@@ -33,11 +45,57 @@ pub(super) struct Taken {
 
 impl StandIn {
     pub fn new(owner: Owner) -> StandIn {
+        let buffer = Box::new([0; SLOT_SIZE]);
         StandIn {
             owner,
             root: None,
             statfs: None,
-            buffer: Box::new([0; SLOT_SIZE]),
+            buffer,
+            slots: Vec::new(),
+        }
+    }
+
+    /// Answers what an engine took and then could not answer itself, because it was stopped or
+    /// died at that moment: of the requests that stay in a slot for longer than `limit`, those that
+    /// the stand-in answers anyway.
+    pub fn look_at_slots(
+        &mut self,
+        connection: &Connection,
+        engine_lives: bool,
+        limit: Duration,
+        now: Instant,
+    ) {
+        let mut noted = Noted::default();
+        for slot in connection.journal.slots() {
+            let (index, taken) = (slot.index() as usize, slot.taken());
+            let new = Seen {
+                taken,
+                since: now,
+                answered: false,
+            };
+            if index >= self.slots.len() {
+                self.slots.resize(index + 1, new);
+            }
+            let seen = &mut self.slots[index];
+            if seen.taken != taken || !slot.in_use() {
+                *seen = new;
+            }
+            if seen.answered || !slot.in_use() || now - seen.since < limit {
+                continue;
+            }
+            seen.answered = true;
+            let Some(held) = connection.journal.at(Place::Slot(slot.index())) else {
+                continue;
+            };
+            if self.answer_now(
+                connection,
+                &mut noted,
+                &held.request,
+                held.origin.fd,
+                engine_lives,
+            ) {
+                connection.journal.settle(held.place, engine_lives);
+            }
         }
     }
 
@@ -45,6 +103,7 @@ impl StandIn {
     /// so its part of the journal is not the keeper's.
     pub fn take(&mut self, connection: &Connection, engine_lives: bool) -> Taken {
         let mut taken = Taken::default();
+        let mut noted = Noted::default();
         while taken.read < BATCH {
             let length = match rustix::io::read(connection.main(), &mut self.buffer[..]) {
                 Ok(length) => length,
@@ -58,43 +117,85 @@ impl StandIn {
             };
             taken.read += 1;
             let request = self.buffer[..length].to_vec();
-            taken.stored += usize::from(self.handle(connection, &request, engine_lives));
+            taken.stored +=
+                usize::from(self.handle(connection, &mut noted, &request, engine_lives));
         }
         taken
     }
 
-    /// Answers one request or notes it; true when noted.
-    fn handle(&mut self, connection: &Connection, request: &[u8], engine_lives: bool) -> bool {
+    /// Answers one request that came through the main fd, or notes it; true when noted.
+    fn handle(
+        &mut self,
+        connection: &Connection,
+        noted: &mut Noted,
+        request: &[u8],
+        engine_lives: bool,
+    ) -> bool {
+        if self.answer_now(connection, noted, request, 0, engine_lives) {
+            return false;
+        }
+        let Some(header) = wire::header(request) else {
+            return false;
+        };
+        let origin = Origin {
+            fd: 0,
+            arrival: boottime_ns(),
+            deaths: 0,
+        };
+        match connection
+            .journal
+            .store_stand_in(request, origin, engine_lives)
+        {
+            Ok(id) => {
+                noted.add(header.unique, Place::Entry(id));
+                true
+            }
+            Err(StoreError::Full | StoreError::Size) => {
+                answer(connection, 0, header, libc::EIO, &[]);
+                false
+            }
+        }
+    }
+
+    /// Answers the few requests that a keeper answers; false for all others.
+    fn answer_now(
+        &mut self,
+        connection: &Connection,
+        noted: &mut Noted,
+        request: &[u8],
+        fd: u32,
+        engine_lives: bool,
+    ) -> bool {
         let Some(header) = wire::header(request) else {
             return false;
         };
         match header.opcode {
             wire::GETATTR if header.node == wire::ROOT_ID => {
-                answer(connection, header, 0, &self.root_attr(&connection.journal));
+                answer(
+                    connection,
+                    fd,
+                    header,
+                    0,
+                    &self.root_attr(&connection.journal),
+                );
             }
-            wire::STATFS => answer(connection, header, 0, &self.statfs(&connection.journal)),
-            wire::INTERRUPT => interrupt(connection, wire::interrupted(request), engine_lives),
-            // Neither gets a reply, and node ids are for ever.
-            wire::FORGET | wire::BATCH_FORGET => {}
-            wire::DESTROY => answer(connection, header, 0, &[]),
-            _ => {
-                let origin = Origin {
-                    fd: 0,
-                    arrival: boottime_ns(),
-                    deaths: 0,
-                };
-                match connection
-                    .journal
-                    .store_stand_in(request, origin, engine_lives)
-                {
-                    Ok(_) => return true,
-                    Err(StoreError::Full | StoreError::Size) => {
-                        answer(connection, header, libc::EIO, &[]);
-                    }
+            wire::STATFS => answer(connection, fd, header, 0, &self.statfs(&connection.journal)),
+            // Ends with EINTR, wherever it is noted. One that isn't noted was answered already, or
+            // its own thread is about to see it.
+            wire::INTERRUPT => {
+                if let Some(held) = noted.find(&connection.journal, wire::interrupted(request)) {
+                    end(connection, &held, libc::EINTR, engine_lives);
                 }
             }
+            // The answer every engine gives. The kernel waits for it without letting itself be
+            // interrupted, so a killed reader could not end while it waits for a successor.
+            wire::FLUSH => answer(connection, fd, header, libc::ENOSYS, &[]),
+            // Neither gets a reply, and node ids are for ever.
+            wire::FORGET | wire::BATCH_FORGET => {}
+            wire::DESTROY => answer(connection, fd, header, 0, &[]),
+            _ => return false,
         }
-        false
+        true
     }
 
     fn root_attr(&mut self, journal: &Journal) -> [u8; ROOT_ATTR_LEN] {
@@ -111,16 +212,28 @@ impl StandIn {
     }
 }
 
-fn answer(connection: &Connection, header: Header, error: i32, body: &[u8]) {
+fn answer(connection: &Connection, fd: u32, header: Header, error: i32, body: &[u8]) {
     // A reply that fails is for a request that is gone: the connection ended.
-    let _ = connection.reply(0, header.unique, error, body);
+    let _ = connection.reply(fd, header.unique, error, body);
 }
 
-/// Ends the interrupted request with EINTR, wherever it is noted. One that isn't noted was
-/// answered already, or its own thread is about to see it.
-fn interrupt(connection: &Connection, unique: u64, engine_lives: bool) {
-    if let Some(held) = connection.journal.find(unique) {
-        end(connection, &held, libc::EINTR, engine_lives);
+/// Where requests are noted, by number: found by one look over the journal for a whole batch, as
+/// thousands may be interrupted at once.
+#[derive(Debug, Default)]
+struct Noted(Option<HashMap<u64, Place>>);
+
+impl Noted {
+    fn find(&mut self, journal: &Journal, unique: u64) -> Option<Held> {
+        let places = self.0.get_or_insert_with(|| journal.places());
+        let held = journal.at(*places.get(&unique)?)?;
+        // An engine that still lives may have put another request there.
+        (held.unique() == unique).then_some(held)
+    }
+
+    fn add(&mut self, unique: u64, place: Place) {
+        if let Some(places) = &mut self.0 {
+            places.insert(unique, place);
+        }
     }
 }
 

@@ -81,10 +81,10 @@ const SOON: Duration = Duration::from_secs(5);
 fn ends_well(child: &mut std::process::Child, world: &World) {
     match ends_within(child, SOON) {
         Some(Ok(_)) => {}
-        Some(Err(text)) => panic!("failed: {text}\n{}", world.log()),
+        Some(Err(text)) => panic!("failed: {text}\n{:?}\n{}", world.status(), world.log()),
         None => {
             let _ = child.kill();
-            panic!("still running\n{}", world.log());
+            panic!("still running\n{:?}\n{}", world.status(), world.log());
         }
     }
 }
