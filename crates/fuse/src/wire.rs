@@ -7,6 +7,7 @@ mod directory;
 mod header;
 mod notification;
 mod opcode;
+mod operation;
 mod reply;
 mod request;
 
@@ -14,7 +15,8 @@ pub use directory::{DirectoryFormat, DirectoryWriter};
 pub use header::{InHeader, OUT_HEADER_LEN, out_header};
 pub use notification::{invalidate_entry, invalidate_inode, notification_len};
 pub use opcode::Opcode;
+pub use operation::{ForgetOne, Operation, SetAttr};
 pub use reply::{
     ENTRY_TTL, GENERATION, Reply, attr_out, entry_out, open_out, size_out, statfs_out,
 };
-pub use request::{DecodeError, ForgetOne, Operation, Request, SetAttr};
+pub use request::{DecodeError, Request};
