@@ -144,7 +144,7 @@ impl Library {
             format!(
                 "state_dir = \"{root}/state\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\n\
                  [server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n\
-                 [provider.rd]\ntoken = \"{}\"\napi_url = \"{}\"\ncalls_per_minute = 1000000\n",
+                 [provider.rd]\ntoken = \"{}\"\napi_url = \"{}\"\ncalls_per_minute = 100000\n",
                 simulator.token, simulator.url
             ),
         )?;

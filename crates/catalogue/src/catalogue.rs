@@ -61,9 +61,15 @@ impl CatalogueConfig {
             publish_every: Duration::from_millis(500),
             guard: GuardRules::default(),
             on_library_update: None,
-            clock: Arc::new(Timestamp::now),
+            clock: Arc::new(now),
         }
     }
+}
+
+/// The wall time in whole microseconds, as the store keeps it: what is shown before a restart is shown after it.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 impl fmt::Debug for CatalogueConfig {

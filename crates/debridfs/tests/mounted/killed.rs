@@ -177,7 +177,7 @@ fn a_large_library_survives_kills() {
     let instance = Instance::start(
         &simulator,
         Settings {
-            provider: "calls_per_minute = 600000".into(),
+            provider: "calls_per_minute = 100000".into(),
             ..Settings::default()
         },
     );

@@ -10,7 +10,7 @@ fn settings() -> Settings {
     Settings {
         // A full list is asked for every second, so that each kind of trouble meets one.
         library: "refresh_interval = \"300ms\"\nfull_interval = \"1s\"".into(),
-        provider: "calls_per_minute = 600000".into(),
+        provider: "calls_per_minute = 100000".into(),
         ..Settings::default()
     }
 }

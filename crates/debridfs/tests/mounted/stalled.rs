@@ -55,7 +55,7 @@ fn assert_killable(mut reader: Child, when: &str) {
 fn two_thousand_stalled_readers_hold_nobody_up() {
     let simulator = Simulator::start(vec![film("Film.2024.1080p", 64 << 30)]);
     let settings = Settings {
-        keeper: "hang_limit = \"60s\"\nstand_in_limit = \"120s\"".into(),
+        keeper: "hang_limit = \"60s\"".into(),
         mount: "read_deadline = \"120s\"".into(),
         ..Settings::default()
     };

@@ -148,7 +148,7 @@ fn a_large_loss_is_held_until_it_is_accepted() {
     let simulator = Simulator::start_generated(100, 1);
     let settings = Settings {
         library: "refresh_interval = \"300ms\"\nfull_interval = \"1s\"".into(),
-        provider: "calls_per_minute = 600000".into(),
+        provider: "calls_per_minute = 100000".into(),
         ..Settings::default()
     };
     let instance = Instance::start(&simulator, settings);

@@ -94,7 +94,7 @@ fn link_counts_and_parents_are_right() {
         fs::read_to_string(instance.mount().join("version.txt"))
             .expect("read")
             .trim(),
-        env!("CARGO_PKG_VERSION")
+        concat!("debridfs ", env!("CARGO_PKG_VERSION"))
     );
 }
 
@@ -102,7 +102,7 @@ fn link_counts_and_parents_are_right() {
 fn parallel_walks_with_open_files_find_nothing_stale() {
     let simulator = Simulator::start_generated(300, 8);
     let settings = Settings {
-        provider: "calls_per_minute = 600000".into(),
+        provider: "calls_per_minute = 100000".into(),
         ..Settings::default()
     };
     let instance = Instance::start(&simulator, settings);

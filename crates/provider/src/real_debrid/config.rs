@@ -127,7 +127,7 @@ impl RealDebridConfig {
         range(
             "calls_per_minute",
             (1..=100_000).contains(&self.calls_per_minute),
-            "must be 1 or more (the vendor allows 250)",
+            "must be 1 to 100000 (the vendor allows 250)",
         )?;
         range(
             "cdn_connections_per_host",
