@@ -1,2 +1,65 @@
-//! The program.
-fn main() {}
+//! The program: command line, configuration, wiring, `demo` and `doctor`.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod config;
+mod config_command;
+mod control;
+mod demo;
+mod doctor;
+mod engine;
+mod failure;
+mod logging;
+mod mount_probe;
+mod mount_table;
+mod serve;
+mod simulate;
+mod status;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use cli::{Cli, Command, ConfigCommand, LibraryCommand};
+use failure::{Doing, Failure};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    install_report_style();
+    let file = cli.config.as_deref();
+    let ended = match &cli.command {
+        Command::MountProbe { path } => return mount_probe::run(path),
+        Command::NotifyHelper => debridfs_fuse::notify_helper_main().doing(|| "notify".into()),
+        Command::Serve(args) => serve::run(args, file),
+        Command::Keeper(args) => serve::run_attached(args, file),
+        Command::Engine(args) => engine::run(args, file),
+        Command::Demo(args) => demo::run(args),
+        Command::Sim(args) => simulate::run(args),
+        Command::Status(args) => status::run(args, file),
+        Command::Doctor { json } => doctor::run(*json, file),
+        Command::Config(ConfigCommand::Check) => config_command::check(file),
+        Command::Config(ConfigCommand::Show) => config_command::show(file),
+        Command::Library(LibraryCommand::Accept(args)) => status::accept(args, file),
+        Command::Completions { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "debridfs", &mut out);
+            std::io::Write::write_all(&mut std::io::stdout(), &out).doing(|| "output".into())
+        }
+    };
+    ended.map_or_else(Failure::exit, |()| ExitCode::SUCCESS)
+}
+
+/// Errors for a terminal are drawn; for a log or a script each is whole lines of text.
+fn install_report_style() {
+    let terminal = std::io::stderr().is_terminal();
+    // Only a second installation fails, and this is the first.
+    let _ = miette::set_hook(Box::new(move |_| {
+        let options = miette::MietteHandlerOpts::new().unicode(true);
+        Box::new(if terminal {
+            options.build()
+        } else {
+            options.color(false).wrap_lines(false).build()
+        })
+    }));
+}

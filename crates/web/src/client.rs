@@ -76,7 +76,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{AcceptError, Instance, Status, control_router};
+    use crate::{Accepting, Instance, Status, control_router};
 
     struct Held;
 
@@ -84,8 +84,8 @@ mod tests {
         fn status(&self) -> Status {
             crate::status::sample().judged()
         }
-        fn accept_loss(&self) -> Result<u64, AcceptError> {
-            Ok(40)
+        fn accept_loss(&self) -> Accepting {
+            Box::pin(async { Ok(40) })
         }
     }
 

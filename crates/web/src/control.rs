@@ -24,7 +24,7 @@ async fn status(State(instance): State<Arc<dyn Instance>>) -> Json<Status> {
 }
 
 async fn accept(State(instance): State<Arc<dyn Instance>>) -> Response {
-    match instance.accept_loss() {
+    match instance.accept_loss().await {
         Ok(releases) => Json(json!({ "accepted": releases })).into_response(),
         Err(error) => {
             let code = match error {

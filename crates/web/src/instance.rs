@@ -1,13 +1,18 @@
 //! What a running engine offers to this crate.
 
+use std::pin::Pin;
+
 use crate::Status;
+
+/// What [`Instance::accept_loss`] comes to.
+pub type Accepting = Pin<Box<dyn Future<Output = Result<u64, AcceptError>> + Send>>;
 
 /// A running engine.
 pub trait Instance: Send + Sync + 'static {
     /// How it does; never blocks.
     fn status(&self) -> Status;
     /// Accepts the losses the shrink guard holds; the number of releases let go.
-    fn accept_loss(&self) -> Result<u64, AcceptError>;
+    fn accept_loss(&self) -> Accepting;
 }
 
 /// Why nothing was accepted.

@@ -13,11 +13,11 @@ mod status;
 
 pub use client::{CallError, call};
 pub use control::control_router;
-pub use instance::{AcceptError, Instance};
+pub use instance::{AcceptError, Accepting, Instance};
 pub use metrics::{METRICS, MetricInfo, encode};
 pub use probe::{MountProbe, ProbeError};
 pub use public::public_router;
 pub use status::{
-    ContentStatus, EngineState, EngineStatus, HeldLoss, KeeperStatus, LastError, LibraryStatus,
-    MountStatus, ProviderStatus, Status,
+    ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus, LastError,
+    LibraryStatus, MountStatus, OperationStatus, ProviderStatus, Status,
 };

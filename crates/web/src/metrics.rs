@@ -136,9 +136,50 @@ pub const METRICS: &[MetricInfo] = &[
         "Bytes fetched from CDNs",
     ),
     metric(
-        "debridfs_content_connections_total",
+        "debridfs_content_served_bytes_total",
         &[],
-        "Connections opened to CDNs",
+        "Bytes handed to readers",
+    ),
+    metric(
+        "debridfs_content_requests_total",
+        &[],
+        "Ranged requests to CDNs",
+    ),
+    metric(
+        "debridfs_content_connections",
+        &[],
+        "Connections to CDNs with a body under way",
+    ),
+    metric(
+        "debridfs_content_links_resolved_total",
+        &[],
+        "Direct links asked of providers",
+    ),
+    metric(
+        "debridfs_fuse_requests_total",
+        &["operation"],
+        "Requests of the kernel",
+    ),
+    metric(
+        "debridfs_fuse_errors_total",
+        &["operation"],
+        "Requests answered with an errno; a missing name counts",
+    ),
+    metric(
+        "debridfs_fuse_seconds_total",
+        &["operation"],
+        "Sum of the times from arrival to reply",
+    ),
+    metric("debridfs_fuse_pending", &[], "Requests that wait now"),
+    metric(
+        "debridfs_fuse_replayed_total",
+        &[],
+        "Requests taken over from an earlier engine or the keeper",
+    ),
+    metric(
+        "debridfs_fuse_interrupted_total",
+        &[],
+        "Requests whose caller was interrupted",
     ),
     metric(
         "debridfs_content_read_errors_total",
@@ -165,9 +206,9 @@ impl Page {
     fn put(&mut self, name: &str, values: Vec<(Labels, f64)>) {
         let info = Self::info(name);
         if let Some(stem) = info.name.strip_suffix("_total") {
-            let family = Family::<Labels, Counter>::default();
+            let family = Family::<Labels, Counter<f64, AtomicU64>>::default();
             for (labels, value) in values {
-                family.get_or_create(&labels).inc_by(value as u64);
+                family.get_or_create(&labels).inc_by(value);
             }
             self.registry.register(stem, info.help, family);
         } else {
@@ -183,8 +224,8 @@ impl Page {
     fn one(&mut self, name: &str, value: f64) {
         let info = Self::info(name);
         if let Some(stem) = info.name.strip_suffix("_total") {
-            let counter = Counter::<u64>::default();
-            counter.inc_by(value as u64);
+            let counter = Counter::<f64, AtomicU64>::default();
+            counter.inc_by(value);
             self.registry.register(stem, info.help, counter);
         } else {
             let gauge = Gauge::<f64, AtomicU64>::default();
@@ -277,14 +318,32 @@ pub fn encode(status: &Status) -> String {
             "debridfs_content_fetched_bytes_total",
             content.fetched as f64,
         );
+        page.one("debridfs_content_served_bytes_total", content.served as f64);
+        page.one("debridfs_content_requests_total", content.requests as f64);
+        page.one("debridfs_content_connections", content.connections as f64);
         page.one(
-            "debridfs_content_connections_total",
-            content.connections as f64,
+            "debridfs_content_links_resolved_total",
+            content.links_resolved as f64,
         );
         page.one(
             "debridfs_content_read_errors_total",
             content.read_errors as f64,
         );
+    }
+    if let Some(fuse) = &status.fuse {
+        let mut per_operation = |name: &str, value: &dyn Fn(&crate::OperationStatus) -> f64| {
+            let values = fuse.operations.iter().map(|operation| {
+                let labels = vec![("operation", operation.operation.clone())];
+                (labels, value(operation))
+            });
+            page.put(name, values.collect());
+        };
+        per_operation("debridfs_fuse_requests_total", &|o| o.requests as f64);
+        per_operation("debridfs_fuse_errors_total", &|o| o.failed as f64);
+        per_operation("debridfs_fuse_seconds_total", &|o| o.seconds);
+        page.one("debridfs_fuse_pending", fuse.pending as f64);
+        page.one("debridfs_fuse_replayed_total", fuse.replayed as f64);
+        page.one("debridfs_fuse_interrupted_total", fuse.interrupted as f64);
     }
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -314,7 +373,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("debridfs_provider_calls_total{provider=\"rd\"} 5"),
+            text.contains("debridfs_provider_calls_total{provider=\"rd\"} 5.0"),
             "{text}"
         );
         assert!(text.ends_with("# EOF\n"));

@@ -85,7 +85,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::{AcceptError, Status};
+    use crate::{AcceptError, Accepting, Status};
 
     struct Fixed(Status);
 
@@ -93,8 +93,8 @@ mod tests {
         fn status(&self) -> Status {
             self.0.clone()
         }
-        fn accept_loss(&self) -> Result<u64, AcceptError> {
-            Err(AcceptError::NothingHeld)
+        fn accept_loss(&self) -> Accepting {
+            Box::pin(async { Err(AcceptError::NothingHeld) })
         }
     }
 

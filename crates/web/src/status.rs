@@ -1,5 +1,6 @@
 //! The form of `debridfs status --json`. Scripts rely on it: fields are added, never renamed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -28,6 +29,9 @@ pub struct Status {
     pub providers: Vec<ProviderStatus>,
     /// Bytes of files; absent while no engine is there to tell.
     pub content: Option<ContentStatus>,
+    /// Requests of the kernel; absent while no engine is there to tell.
+    #[serde(default)]
+    pub fuse: Option<FuseStatus>,
     /// The newest error.
     pub last_error: Option<LastError>,
 }
@@ -52,6 +56,9 @@ pub struct EngineStatus {
     pub state: EngineState,
     /// When it started.
     pub started: Option<Timestamp>,
+    /// Address of health and metrics, once it listens.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
 }
 
 /// What an engine does.
@@ -96,6 +103,8 @@ pub struct LibraryStatus {
     pub age_seconds: Option<f64>,
     /// When a complete list was last compared.
     pub full_list: Option<Timestamp>,
+    /// What the rest of the first sync takes at the provider's limit.
+    pub sync_seconds_left: Option<u64>,
     /// Losses that wait for confirmation.
     pub held: Vec<HeldLoss>,
 }
@@ -147,10 +156,42 @@ pub struct ContentStatus {
     pub memory_limit: u64,
     /// Bytes fetched from CDNs since the engine's start.
     pub fetched: u64,
-    /// Connections opened to CDNs since the engine's start.
+    /// Bytes handed to readers since the engine's start.
+    pub served: u64,
+    /// Ranged requests to CDNs since the engine's start.
+    pub requests: u64,
+    /// Connections with a body under way now.
     pub connections: u64,
+    /// Direct links asked of providers since the engine's start.
+    pub links_resolved: u64,
     /// Reads that ended with an error since the engine's start.
     pub read_errors: u64,
+}
+
+/// Requests of the kernel since the engine's start.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FuseStatus {
+    /// Requests that wait now.
+    pub pending: u64,
+    /// Taken over from an earlier engine or the keeper.
+    pub replayed: u64,
+    /// Ended because their caller was interrupted.
+    pub interrupted: u64,
+    /// By kind.
+    pub operations: Vec<OperationStatus>,
+}
+
+/// One kind of request.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OperationStatus {
+    /// The kernel's name, such as `READ`.
+    pub operation: String,
+    /// Requests taken.
+    pub requests: u64,
+    /// Those answered with an errno; a missing name counts.
+    pub failed: u64,
+    /// Sum of the times from arrival to reply.
+    pub seconds: f64,
 }
 
 /// An error that was met.
@@ -163,9 +204,9 @@ pub struct LastError {
 }
 
 impl Status {
-    /// Fills in `healthy`, `problems` and `last_error` from the rest.
+    /// Adds to `problems` what the rest shows, and fills in `healthy` and `last_error`.
     pub fn judged(mut self) -> Self {
-        let mut problems = Vec::new();
+        let mut problems = std::mem::take(&mut self.problems);
         match self.engine.state {
             EngineState::Serving => {}
             EngineState::Starting => problems.push("the engine is starting".to_owned()),
@@ -219,6 +260,7 @@ pub(crate) fn sample() -> Status {
             pid: Some(11),
             state: EngineState::Serving,
             started: Some(at),
+            listen: None,
         },
         mount: MountStatus {
             path: "/mnt/dfs".into(),
@@ -242,6 +284,14 @@ pub(crate) fn sample() -> Status {
             ..Default::default()
         }],
         content: Some(ContentStatus::default()),
+        fuse: Some(FuseStatus {
+            operations: vec![OperationStatus {
+                operation: "READ".into(),
+                requests: 3,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
         last_error: None,
     }
 }

@@ -1,0 +1,235 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Your debrid account as a file system that never goes away.
+#[derive(Debug, Parser)]
+#[command(
+    name = "debridfs",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_long_help = "\
+First steps:
+  debridfs demo                      try it with a simulated account; Ctrl-C leaves nothing behind
+  debridfs doctor                    check this machine, with the fix for whatever is missing
+  export DEBRIDFS__PROVIDER__RD__TOKEN=…
+  debridfs serve                     mount the account at /mnt/dfs
+  debridfs status                    how it does
+
+Configuration is one TOML file (--config, DEBRIDFS_CONFIG, /etc/debridfs/config.toml as root,
+~/.config/debridfs/config.toml otherwise); every key can be set by a variable as well:
+[mount] path = … is DEBRIDFS__MOUNT__PATH."
+)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "DEBRIDFS_CONFIG",
+        hide_env_values = true
+    )]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Mount the account and serve it.
+    #[command(
+        long_about = "\
+Mount the account and serve it until SIGTERM or SIGINT.
+
+Two processes do this: the keeper holds the mount and is never restarted; the engine does the rest. \
+When the engine ends for whatever reason, the keeper starts another one, and readers go on. \
+As root the engine runs as PUID:PGID when these variables are set.",
+        after_long_help = "\
+Examples:
+  DEBRIDFS__PROVIDER__RD__TOKEN=… debridfs serve
+  debridfs serve --config debridfs.toml
+  DEBRIDFS__MOUNT__PATH=$HOME/dfs DEBRIDFS__MOUNT__ALLOW_OTHER=false debridfs serve   # as a user"
+    )]
+    Serve(ServeArgs),
+    /// Hold the mount only; an engine attaches to it.
+    #[command(long_about = "\
+Hold the mount only, and lend it to an engine that attaches (`debridfs engine` with the same \
+runtime_dir). Run it in a container of its own: then the engine's can be upgraded under readers.")]
+    Keeper(ServeArgs),
+    /// Serve a mount that a keeper holds.
+    #[command(long_about = "\
+Serve a mount that a keeper holds (`debridfs keeper` with the same runtime_dir). Waits until the \
+keeper is there and no other engine lives; takes the mount again when it was lost.")]
+    Engine(EngineArgs),
+    /// Try it with a simulated account.
+    #[command(
+        long_about = "\
+Mount a simulated account with playable films. Prints `ready DIR` when the library can be browsed, \
+then things to try. SIGINT or SIGTERM leaves no mount, no process and no file behind.
+
+With a token in DEBRIDFS__PROVIDER__RD__TOKEN it mounts that real account instead.",
+        after_long_help = "\
+Examples:
+  debridfs demo
+  debridfs demo --mount /tmp/films --files 100000"
+    )]
+    Demo(DemoArgs),
+    /// Run the simulated provider alone.
+    #[command(
+        long_about = "\
+Run the simulated Real-Debrid and its CDN alone. Prints its base URL, a token and (with --tls) the \
+file of its CA, so that curl, rclone or another debrid client can be pointed at it. Faults and \
+counters are under /control/.",
+        after_long_help = "\
+Examples:
+  debridfs sim --listen 127.0.0.1:9000
+  debridfs sim --listen 127.0.0.1:9443 --tls --library 3000"
+    )]
+    Sim(SimArgs),
+    /// Tell how a running instance does.
+    #[command(after_long_help = "\
+Ends with 0 when all is well, 1 when something is wrong, 3 when nobody answers.
+
+Examples:
+  debridfs status
+  debridfs status --json | jq .engine.pid
+  DEBRIDFS_CONTROL=/run/debridfs/control.sock debridfs status")]
+    Status(StatusArgs),
+    /// Check this machine, with the fix for whatever is missing.
+    #[command(after_long_help = "Ends with 0 when nothing is in the way, 1 otherwise.")]
+    Doctor {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check or show the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Decide about the library.
+    #[command(subcommand)]
+    Library(LibraryCommand),
+    /// Print shell completions.
+    #[command(after_long_help = "\
+Example:
+  debridfs completions bash > /etc/bash_completion.d/debridfs")]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Tell the kernel what its caches have to forget.
+    #[command(hide = true)]
+    NotifyHelper,
+    /// Look through the mount once.
+    #[command(hide = true)]
+    MountProbe {
+        /// The mount point.
+        path: PathBuf,
+    },
+}
+
+/// Arguments of the services.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// End when the process that started this one does.
+    #[arg(long, hide = true)]
+    pub die_with_parent: bool,
+}
+
+/// Arguments of `engine`.
+#[derive(Debug, Args)]
+pub struct EngineArgs {
+    /// Started by a keeper, which starts another one when this one ends.
+    #[arg(long, hide = true)]
+    pub child: bool,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where to mount; a directory of its own when absent. Made, and removed again, if it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub mount: Option<PathBuf>,
+    /// Address of health and metrics.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// About how many files the simulated account holds.
+    #[arg(long, value_name = "N")]
+    pub files: Option<u64>,
+    /// Another seed makes another library.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Arguments of `sim`.
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Serve HTTPS with a certificate of an own CA.
+    #[arg(long)]
+    pub tls: bool,
+    /// What the account holds: `demo`, a number of torrents, or a JSON file.
+    #[arg(long, value_name = "FILE|demo|N", default_value = "demo")]
+    pub library: String,
+    /// Another seed makes another library.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// About how many files the account holds; in place of `--library`.
+    #[arg(long, hide = true, conflicts_with = "library")]
+    pub files: Option<u64>,
+    /// Without a limit of calls a minute.
+    #[arg(long, hide = true)]
+    pub unlimited: bool,
+    /// End when the process that started this one does.
+    #[arg(long, hide = true)]
+    pub die_with_parent: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Which instance is meant.
+#[derive(Debug, Args)]
+pub struct InstanceArgs {
+    /// The control socket of the instance; `control.sock` in the configured runtime_dir when absent.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "DEBRIDFS_CONTROL",
+        hide_env_values = true
+    )]
+    pub socket: Option<PathBuf>,
+}
+
+/// `config …`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Find mistakes without starting anything.
+    Check,
+    /// Print what is in force, defaults included; secrets are hidden.
+    Show,
+}
+
+/// `library …`.
+#[derive(Debug, Subcommand)]
+pub enum LibraryCommand {
+    /// Let go of the releases that vanished from the account and are being kept.
+    Accept(InstanceArgs),
+}

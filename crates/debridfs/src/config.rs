@@ -1,0 +1,330 @@
+//! Configuration: one TOML file, `DEBRIDFS__SECTION__KEY` variables over it, and secrets in files of their own.
+//!
+//! The structs here are the schema; every key and its default can be read off them. Where values come from is decided in
+//! [`load`], which variables are ours in [`environment`].
+
+mod environment;
+mod human;
+mod load;
+mod problem;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use debridfs_catalogue::{FolderConfig, FolderNaming};
+use debridfs_content::ContentConfig;
+use debridfs_keeper::handover::Recovery;
+use debridfs_provider::real_debrid::RealDebridConfig;
+use debridfs_vfs::Layout;
+use serde::{Deserialize, Serialize};
+
+pub use environment::Environment;
+pub use human::{CommandLine, HumanDuration, Umask};
+pub use load::{Loaded, load};
+pub use problem::{ConfigError, Problem};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The catalogue and what else has to outlive a restart.
+    pub state_dir: PathBuf,
+    /// Sockets; a directory that only the service's user may enter.
+    pub runtime_dir: PathBuf,
+    /// The mount.
+    pub mount: MountConfig,
+    /// The process that holds the mount.
+    pub keeper: KeeperConfig,
+    /// What is shown, and how it is kept true.
+    pub library: LibraryConfig,
+    /// Bytes of files.
+    pub content: ContentConfig,
+    /// Health and metrics over TCP.
+    pub server: ServerConfig,
+    /// Logs.
+    pub log: LogConfig,
+    /// Accounts, by the name of their view. Read apart, as their keys depend on their kind.
+    #[serde(skip_deserializing)]
+    pub provider: BTreeMap<String, ProviderSection>,
+    /// Custom folders in the root, by name. Shown as they were written.
+    #[serde(skip_serializing)]
+    pub folders: BTreeMap<String, FolderConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state_dir: default_state_dir(),
+            runtime_dir: default_runtime_dir(),
+            mount: MountConfig::default(),
+            keeper: KeeperConfig::default(),
+            library: LibraryConfig::default(),
+            content: ContentConfig::default(),
+            server: ServerConfig::default(),
+            log: LogConfig::default(),
+            provider: BTreeMap::new(),
+            folders: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[mount]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MountConfig {
+    /// Where the library is shown.
+    pub path: PathBuf,
+    /// Whether other users may look into it.
+    pub allow_other: bool,
+    /// Owner of all nodes; the user the engine runs as when absent.
+    pub uid: Option<u32>,
+    /// Group of all nodes; the group the engine runs as when absent.
+    pub gid: Option<u32>,
+    /// Permission bits taken away.
+    pub umask: Umask,
+    /// Who decodes the kernel's requests.
+    pub backend: Backend,
+    /// After this time a read that could not be answered ends with EIO.
+    pub read_deadline: HumanDuration,
+}
+
+impl Default for MountConfig {
+    fn default() -> Self {
+        Self {
+            path: "/mnt/dfs".into(),
+            allow_other: true,
+            uid: None,
+            gid: None,
+            umask: Umask::DEFAULT,
+            backend: Backend::Native,
+            read_deadline: HumanDuration::from_secs(30),
+        }
+    }
+}
+
+/// Decoders of the kernel's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// Our own codec.
+    Native,
+}
+
+impl Backend {
+    /// The word used in the configuration and in `status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+        }
+    }
+}
+
+/// `[keeper]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeeperConfig {
+    /// Whether `serve` starts the engine itself.
+    pub mode: KeeperMode,
+    /// The socket engines take their lease from; `keeper.sock` in `runtime_dir` when absent.
+    pub socket: Option<PathBuf>,
+    /// Transport threads; 2 to 8 by the number of processors when absent.
+    pub threads: Option<u32>,
+    /// How a new engine comes by the requests of a dead one.
+    pub recovery: Recovery,
+    /// Without an engine for longer than this, requests end with EIO.
+    pub stand_in_limit: HumanDuration,
+    /// An engine that gives no sign of life for longer than this is killed.
+    pub hang_limit: HumanDuration,
+    /// User the engine runs as when the keeper is root: `PUID`.
+    pub engine_uid: Option<u32>,
+    /// Group the engine runs as when the keeper is root: `PGID`.
+    pub engine_gid: Option<u32>,
+}
+
+impl Default for KeeperConfig {
+    fn default() -> Self {
+        Self {
+            mode: KeeperMode::Child,
+            socket: None,
+            threads: None,
+            recovery: Recovery::Journal,
+            stand_in_limit: HumanDuration::from_secs(30),
+            hang_limit: HumanDuration::from_secs(10),
+            engine_uid: None,
+            engine_gid: None,
+        }
+    }
+}
+
+/// Who starts the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeeperMode {
+    /// The keeper does, and restarts it.
+    Child,
+    /// Somebody else does (another container); the keeper waits for it.
+    Attached,
+}
+
+/// `[library]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LibraryConfig {
+    /// Sub-directories as in the torrent, or all files of a release in one directory.
+    pub layout: Layout,
+    /// Where the name of a release's directory comes from.
+    pub folder_naming: FolderNaming,
+    /// How often the account is asked for changes.
+    pub refresh_interval: HumanDuration,
+    /// How often the complete list is compared.
+    pub full_interval: HumanDuration,
+    /// A loss of more than this share, in percent, and of more than `shrink_releases`, is held until confirmed.
+    pub shrink_percent: u8,
+    /// See `shrink_percent`.
+    pub shrink_releases: u32,
+    /// Time between the full lists that confirm a held loss.
+    pub confirm_interval: HumanDuration,
+    /// A program and its first arguments; the changed paths follow them.
+    pub on_library_update: CommandLine,
+}
+
+impl Default for LibraryConfig {
+    fn default() -> Self {
+        Self {
+            layout: Layout::Tree,
+            folder_naming: FolderNaming::FilenameNoExt,
+            refresh_interval: HumanDuration::from_secs(10),
+            full_interval: HumanDuration::from_secs(6 * 3600),
+            shrink_percent: 10,
+            shrink_releases: 20,
+            confirm_interval: HumanDuration::from_secs(600),
+            on_library_update: CommandLine::default(),
+        }
+    }
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Address of `/livez`, `/readyz` and `/metrics`.
+    pub listen: SocketAddr,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8282)),
+        }
+    }
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,debridfs_fuse=debug`.
+    pub level: String,
+    /// Lines for people or JSON for machines.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            level: "info".into(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[provider.NAME]`: what `kind` says, and the keys of that kind.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ProviderSection {
+    /// real-debrid.com.
+    RealDebrid(Box<RealDebridConfig>),
+}
+
+impl Config {
+    /// The socket engines take their lease from.
+    pub fn keeper_socket(&self) -> PathBuf {
+        self.keeper
+            .socket
+            .clone()
+            .unwrap_or_else(|| keeper_socket_in(&self.runtime_dir))
+    }
+
+    /// The socket of `status` and `library accept`.
+    pub fn control_socket(&self) -> PathBuf {
+        control_socket_in(&self.runtime_dir)
+    }
+}
+
+/// The control socket in a runtime directory.
+pub fn control_socket_in(runtime_dir: &Path) -> PathBuf {
+    runtime_dir.join("control.sock")
+}
+
+/// The keeper's socket beside a control socket or in a runtime directory.
+pub fn keeper_socket_in(runtime_dir: &Path) -> PathBuf {
+    runtime_dir.join("keeper.sock")
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn default_state_dir() -> PathBuf {
+    if is_root() {
+        return "/var/lib/debridfs".into();
+    }
+    let home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));
+    xdg("XDG_STATE_HOME")
+        .or_else(|| home(".local/state"))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("debridfs")
+}
+
+fn default_runtime_dir() -> PathBuf {
+    if is_root() {
+        return "/run/debridfs".into();
+    }
+    xdg("XDG_RUNTIME_DIR").map_or_else(
+        || {
+            let user = rustix::process::getuid().as_raw();
+            std::env::temp_dir().join(format!("debridfs-{user}"))
+        },
+        |dir| dir.join("debridfs"),
+    )
+}
+
+/// An XDG base directory; relative values are invalid by its specification.
+fn xdg(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+}
+
+/// The file read when none is named: the service's as root, the user's otherwise.
+pub fn default_file() -> Option<PathBuf> {
+    let path = if is_root() {
+        PathBuf::from("/etc/debridfs/config.toml")
+    } else {
+        xdg("XDG_CONFIG_HOME")
+            .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")))?
+            .join("debridfs/config.toml")
+    };
+    path.is_file().then_some(path)
+}

@@ -1,0 +1,589 @@
+//! From file and environment to a [`Config`]: the file first, variables over it, then what values mean together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use debridfs_provider::real_debrid::RealDebridConfig;
+use figment::error::Kind;
+use figment::value::{Dict, Value};
+use serde::de::DeserializeOwned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::Origin;
+use super::{Config, ConfigError, Environment, Problem, ProviderSection, Umask};
+
+/// Keys whose values are not repeated in messages.
+const SECRET_KEYS: [&str; 3] = ["token", "proxy", "cdn_proxy"];
+
+/// A configuration, and what is worth telling about how it came to be.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration. Files of secrets are read by those who need them.
+    pub config: Config,
+    /// `[folders]` as written, to be shown.
+    pub folders: Option<Value>,
+    /// The file, if there was one.
+    pub file: Option<PathBuf>,
+    /// Lines for the log: variables that were ignored.
+    pub notes: Vec<String>,
+}
+
+/// Reads `file` (or the default one, if it exists) and puts `environment` over it.
+pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, ConfigError> {
+    let file = file.map(Path::to_path_buf).or_else(super::default_file);
+    let text = match &file {
+        None => String::new(),
+        Some(path) => read(path)?,
+    };
+    let mut merge = Merge::default();
+    merge.file(&text);
+    merge.variables(environment);
+    let invalid = |problems| ConfigError::Invalid {
+        file: file.clone(),
+        problems,
+    };
+    let providers = merge.providers();
+    let folders = merge.values.get("folders").cloned();
+    let mut config = match merge.typed::<Config>(&[]) {
+        Some(config) if merge.problems.is_empty() => config,
+        _ => return Err(invalid(merge.problems)),
+    };
+    config.provider = providers;
+    let mut problems = Vec::new();
+    apply_owner(&mut config, environment, &merge.origins, &mut problems);
+    check(&config, &merge.origins, &mut problems);
+    if !problems.is_empty() {
+        return Err(invalid(problems));
+    }
+    Ok(Loaded {
+        config,
+        folders,
+        file,
+        notes: notes(environment),
+    })
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        path: path.to_path_buf(),
+        error,
+    })
+}
+
+fn notes(environment: &Environment) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !environment.service_links.is_empty() {
+        notes.push(format!(
+            "ignored Kubernetes service-link variables: {}",
+            environment.service_links.join(", ")
+        ));
+    }
+    for name in &environment.strangers {
+        let mut note = format!("ignored unknown variable {name}");
+        if let Some(rest) = name.strip_prefix("DEBRIDFS_") {
+            let meant = rest.replacen('_', "__", 1);
+            note +=
+                &format!(": keys are written DEBRIDFS__SECTION__KEY, such as DEBRIDFS__{meant}");
+        }
+        notes.push(note);
+    }
+    notes
+}
+
+/// Values by path, and where each came from.
+#[derive(Default)]
+struct Merge {
+    values: Dict,
+    origins: BTreeMap<Vec<String>, Origin>,
+    problems: Vec<Problem>,
+}
+
+impl Merge {
+    fn file(&mut self, text: &str) {
+        let parsed = toml::from_str::<toml::Table>(text);
+        match parsed {
+            Ok(table) => match Value::serialize(table) {
+                Ok(values) => self.values = values.into_dict().unwrap_or_default(),
+                Err(error) => self.problem(error.to_string(), None, Origin::Unknown),
+            },
+            Err(error) => {
+                let origin = error.span().map_or(Origin::Unknown, |span| {
+                    Origin::Line(line_of(text, span.start))
+                });
+                self.problem(format!("not valid TOML: {}", error.message()), None, origin);
+            }
+        }
+        if let Ok(table) = DeTable::parse(text) {
+            self.note_origins(text, table.get_ref(), &mut Vec::new());
+        }
+    }
+
+    fn note_origins(&mut self, text: &str, table: &DeTable<'_>, path: &mut Vec<String>) {
+        for (key, value) in table {
+            path.push(key.get_ref().to_string());
+            let origin = Origin::Line(line_of(text, key.span().start));
+            self.origins.insert(path.clone(), origin);
+            if let DeValue::Table(inner) = value.get_ref() {
+                self.note_origins(text, inner, path);
+            }
+            path.pop();
+        }
+    }
+
+    fn variables(&mut self, environment: &Environment) {
+        for key in &environment.keys {
+            let origin = Origin::Variable(key.variable.clone());
+            if key.path.iter().any(String::is_empty) {
+                let help = "write DEBRIDFS__SECTION__KEY, such as DEBRIDFS__PROVIDER__RD__TOKEN";
+                self.problem("names no key".into(), Some(help.into()), origin);
+                continue;
+            }
+            if insert(&mut self.values, &key.path, &key.value) {
+                for depth in 1..=key.path.len() {
+                    self.origins
+                        .entry(key.path[..depth].to_vec())
+                        .or_insert_with(|| origin.clone());
+                }
+                self.origins.insert(key.path.clone(), origin);
+            } else {
+                let message = "leads through a value that is no section".into();
+                self.problem(message, None, origin);
+            }
+        }
+    }
+
+    /// Takes the providers' tables out of the values, and reads each by its kind.
+    fn providers(&mut self) -> BTreeMap<String, ProviderSection> {
+        let names: Vec<String> = match self.values.get("provider") {
+            Some(Value::Dict(_, tables)) => tables.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let mut found = BTreeMap::new();
+        for name in names {
+            let path = ["provider".to_owned(), name.clone()];
+            let kind_path = [&path[..], &["kind".to_owned()]].concat();
+            let kind = find(&self.values, &kind_path).and_then(Value::as_str);
+            match kind {
+                None | Some("real-debrid") => {
+                    remove(&mut self.values, &kind_path);
+                    if let Some(mut config) = self.typed::<RealDebridConfig>(&path) {
+                        config.name.clone_from(&name);
+                        self.one_token(&path, &mut config);
+                        found.insert(name, ProviderSection::RealDebrid(Box::new(config)));
+                    }
+                }
+                Some(other) => {
+                    let message = format!("`provider.{name}.kind` cannot be {other:?}");
+                    let origin = self.origin(&kind_path);
+                    self.problem(message, suggestion(other, &["real-debrid"]), origin);
+                }
+            }
+        }
+        // A `provider` that is no table is left for the whole to complain about.
+        if matches!(self.values.get("provider"), Some(Value::Dict(..))) {
+            self.values.remove("provider");
+        }
+        found
+    }
+
+    /// A token, or its file, given by a variable stands in the place of what the file says.
+    fn one_token(&self, path: &[String], config: &mut RealDebridConfig) {
+        let by_variable = |key: &str| {
+            let path = [path, &[key.to_owned()]].concat();
+            matches!(self.origins.get(&path), Some(Origin::Variable(_)))
+        };
+        match (by_variable("token"), by_variable("token_file")) {
+            (true, false) => config.token_file = None,
+            (false, true) => config.token = None,
+            _ => {}
+        }
+    }
+
+    /// The values at `prefix` as a `T`. Unknown keys are noted and left out, so that one run finds them all.
+    fn typed<T: DeserializeOwned>(&mut self, prefix: &[String]) -> Option<T> {
+        loop {
+            let value = match prefix {
+                [] => Value::from(self.values.clone()),
+                _ => find(&self.values, prefix)?.clone(),
+            };
+            let values = figment::providers::Serialized::defaults(value);
+            let error = match figment::Figment::from(values).extract_lossy::<T>() {
+                Ok(typed) => return Some(typed),
+                Err(error) => error,
+            };
+            let path = [prefix, &error.path[..]].concat();
+            let (message, help, removed) = match &error.kind {
+                Kind::UnknownField(name, expected) => {
+                    let message = format!("unknown key `{}`", path.join("."));
+                    (message, suggestion(name, expected), true)
+                }
+                Kind::UnknownVariant(found, expected) => {
+                    let message = format!("`{}` cannot be {found:?}", path.join("."));
+                    (message, suggestion(found, expected), true)
+                }
+                Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected)
+                    if is_secret(&path) =>
+                {
+                    let message = format!("`{}` has to be {expected}", path.join("."));
+                    (message, None, true)
+                }
+                kind if path.is_empty() => (kind.to_string(), None, false),
+                kind => (format!("`{}`: {kind}", path.join(".")), None, true),
+            };
+            let origin = self.origin(&path);
+            self.problem(message, help, origin);
+            if !removed || !remove(&mut self.values, &path) {
+                return None;
+            }
+        }
+    }
+
+    fn origin(&self, path: &[String]) -> Origin {
+        (1..=path.len())
+            .rev()
+            .find_map(|depth| self.origins.get(&path[..depth]))
+            .cloned()
+            .unwrap_or(Origin::Unknown)
+    }
+
+    fn problem(&mut self, message: String, help: Option<String>, origin: Origin) {
+        self.problems.push(Problem {
+            message,
+            help,
+            origin,
+        });
+    }
+}
+
+/// Puts `value` at `path`, making sections on the way; false if there is a value in the way.
+fn insert(values: &mut Dict, path: &[String], value: &str) -> bool {
+    match path {
+        [] => false,
+        [last] => {
+            values.insert(last.clone(), Value::from(value));
+            true
+        }
+        [first, rest @ ..] => {
+            let section = values
+                .entry(first.clone())
+                .or_insert_with(|| Value::from(Dict::new()));
+            match section {
+                Value::Dict(_, inner) => insert(inner, rest, value),
+                _ => false,
+            }
+        }
+    }
+}
+
+fn find<'a>(values: &'a Dict, path: &[String]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter()
+        .try_fold(values.get(first)?, |value, key| value.as_dict()?.get(key))
+}
+
+fn is_secret(path: &[String]) -> bool {
+    path.last()
+        .is_some_and(|key| SECRET_KEYS.contains(&key.as_str()))
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|&b| b == b'\n').count()
+}
+
+fn remove(values: &mut Dict, path: &[String]) -> bool {
+    match path {
+        [] => false,
+        [last] => values.remove(last).is_some(),
+        [first, rest @ ..] => match values.get_mut(first) {
+            Some(Value::Dict(_, inner)) => remove(inner, rest),
+            _ => false,
+        },
+    }
+}
+
+/// The nearest of what could have been meant, or all of it.
+fn suggestion(found: &str, expected: &[&str]) -> Option<String> {
+    let nearest = expected
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(found, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 3)
+        .min();
+    match nearest {
+        Some((_, name)) => Some(format!("did you mean `{name}`?")),
+        None if expected.is_empty() => None,
+        None => Some(format!("one of: {}", expected.join(", "))),
+    }
+}
+
+/// `PUID`, `PGID` and `UMASK`, where the file or a variable of ours says nothing.
+fn apply_owner(
+    config: &mut Config,
+    environment: &Environment,
+    origins: &BTreeMap<Vec<String>, Origin>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut id = |name: &str, value: &Option<String>| -> Option<u32> {
+        let text = value.as_deref()?.trim();
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            problems.push(Problem {
+                message: format!("not a number: {text:?}"),
+                help: Some("write a numeric id, as `id -u` and `id -g` print it".into()),
+                origin: Origin::Variable(name.into()),
+            });
+        }
+        parsed
+    };
+    let user = id("PUID", &environment.puid);
+    let group = id("PGID", &environment.pgid);
+    let keeper = &mut config.keeper;
+    keeper.engine_uid = keeper.engine_uid.or(user);
+    keeper.engine_gid = keeper.engine_gid.or(group);
+    config.mount.uid = config.mount.uid.or(keeper.engine_uid);
+    config.mount.gid = config.mount.gid.or(keeper.engine_gid);
+    if let Some(text) = &environment.umask
+        && !origins.contains_key(&["mount".to_owned(), "umask".to_owned()][..])
+    {
+        match text.parse::<Umask>() {
+            Ok(umask) => config.mount.umask = umask,
+            Err(message) => problems.push(Problem {
+                message,
+                help: None,
+                origin: Origin::Variable("UMASK".into()),
+            }),
+        }
+    }
+}
+
+/// What no single type can tell.
+fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mut Vec<Problem>) {
+    let mut wrong = |path: &[&str], message: String, help: &str| {
+        let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+        problems.push(Problem {
+            message,
+            help: Some(help.into()),
+            origin: origins.get(&path).cloned().unwrap_or(Origin::Unknown),
+        });
+    };
+    for (name, provider) in &config.provider {
+        let legal = !name.is_empty()
+            && name != "."
+            && name != ".."
+            && !name.contains('/')
+            && !name.starts_with("__");
+        if !legal {
+            wrong(
+                &["provider", name],
+                format!("`{name}` cannot be the name of a provider"),
+                "the name is that of a directory; it may hold no `/` and not begin with `__`",
+            );
+        }
+        let ProviderSection::RealDebrid(keys) = provider;
+        if keys.token.is_none() && keys.token_file.is_none() {
+            let variable = name.to_uppercase();
+            wrong(
+                &["provider", name],
+                format!("`provider.{name}` has no token"),
+                &format!("set `token_file`, `token`, or DEBRIDFS__PROVIDER__{variable}__TOKEN"),
+            );
+        }
+    }
+    if config.library.shrink_percent > 100 {
+        wrong(
+            &["library", "shrink_percent"],
+            "`library.shrink_percent` is over 100".into(),
+            "it is a share in percent",
+        );
+    }
+    if !config.mount.path.is_absolute() || config.mount.path.parent().is_none() {
+        wrong(
+            &["mount", "path"],
+            "`mount.path` has to be an absolute path below some directory".into(),
+            "write it like /mnt/dfs",
+        );
+    }
+    if config.keeper.threads == Some(0) {
+        wrong(
+            &["keeper", "threads"],
+            "`keeper.threads` cannot be 0".into(),
+            "leave it out to have it chosen by the number of processors",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("debridfs.toml");
+        std::fs::write(&file, text).unwrap();
+        let variables = variables.iter().map(|(n, v)| (n.into(), v.into()));
+        load(Some(&file), &Environment::of(variables))
+    }
+
+    fn problems(text: &str, variables: &[(&str, &str)]) -> Vec<Problem> {
+        match loaded(text, variables) {
+            Err(ConfigError::Invalid { problems, .. }) => problems,
+            other => panic!("expected problems, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_by_environment_is_enough() {
+        let config = loaded("", &[("DEBRIDFS__PROVIDER__RD__TOKEN", "0123")])
+            .unwrap()
+            .config;
+        let ProviderSection::RealDebrid(keys) = &config.provider["rd"];
+        assert_eq!(keys.token.as_ref().unwrap().expose(), "0123");
+        assert_eq!(keys.name, "rd");
+    }
+
+    #[test]
+    fn variables_win_over_the_file_and_have_the_types_of_their_keys() {
+        let config = loaded(
+            "[mount]\npath = \"/mnt/a\"\nallow_other = true\n[keeper]\nthreads = 2\n",
+            &[
+                ("DEBRIDFS__MOUNT__PATH", "/mnt/b"),
+                ("DEBRIDFS__MOUNT__ALLOW_OTHER", "false"),
+                ("DEBRIDFS__MOUNT__UID", "1000"),
+                ("DEBRIDFS__KEEPER__THREADS", "4"),
+                ("DEBRIDFS__CONTENT__MEMORY", "64MiB"),
+                ("DEBRIDFS__MOUNT__READ_DEADLINE", "5"),
+                ("DEBRIDFS__STATE_DIR", "/tmp/state"),
+                ("UMASK", "077"),
+                ("PUID", "7"),
+                ("PGID", "8"),
+            ],
+        )
+        .unwrap()
+        .config;
+        assert_eq!(config.mount.path, Path::new("/mnt/b"));
+        assert!(!config.mount.allow_other);
+        assert_eq!(config.mount.uid, Some(1000));
+        assert_eq!(config.mount.gid, Some(8));
+        assert_eq!(config.keeper.engine_uid, Some(7));
+        assert_eq!(config.mount.umask, Umask(0o077));
+        assert_eq!(config.keeper.threads, Some(4));
+        assert_eq!(config.content.memory.0, 64 << 20);
+        assert_eq!(config.mount.read_deadline.0.as_secs(), 5);
+        assert_eq!(config.state_dir, Path::new("/tmp/state"));
+    }
+
+    #[test]
+    fn all_unknown_keys_are_found_with_their_place_and_a_suggestion() {
+        let found = problems(
+            "[mount]\npaht = \"/x\"\n\n[provider.rd]\ntoken = \"t\"\ncolour = 1\n",
+            &[
+                ("DEBRIDFS__SERVER__LISTN", "x"),
+                ("DEBRIDFS__MONUT__PATH", "/"),
+            ],
+        );
+        let told: Vec<_> = found
+            .iter()
+            .map(|problem| (problem.message.as_str(), problem.origin.clone()))
+            .collect();
+        let variable = |name: &str| Origin::Variable(name.into());
+        assert!(
+            told.contains(&("unknown key `mount.paht`", Origin::Line(2))),
+            "{told:?}"
+        );
+        assert!(told.contains(&("unknown key `provider.rd.colour`", Origin::Line(6))));
+        assert!(told.contains(&(
+            "unknown key `server.listn`",
+            variable("DEBRIDFS__SERVER__LISTN")
+        )));
+        assert!(told.contains(&("unknown key `monut`", variable("DEBRIDFS__MONUT__PATH"))));
+        let help: Vec<_> = found.iter().filter_map(|p| p.help.as_deref()).collect();
+        assert!(help.contains(&"did you mean `path`?"), "{help:?}");
+        assert!(help.contains(&"did you mean `listen`?"));
+        assert!(help.contains(&"did you mean `mount`?"));
+    }
+
+    #[test]
+    fn wrong_values_are_told_with_their_place_and_secrets_are_not() {
+        let found = problems(
+            "[library]\nlayout = \"flta\"\n[provider.rd]\ntoken = 31337\n",
+            &[],
+        );
+        assert!(found.iter().any(|problem| problem.origin == Origin::Line(2)
+            && problem.help.as_deref() == Some("did you mean `flat`?")));
+        assert!(!format!("{found:?}").contains("31337"), "{found:?}");
+        let found = problems("[mount]\nread_deadline = \"soon\"\n", &[]);
+        assert_eq!(found[0].origin, Origin::Line(2));
+        let found = problems("a = \n", &[]);
+        assert_eq!(found[0].origin, Origin::Line(1));
+    }
+
+    #[test]
+    fn a_provider_needs_a_token_or_a_file_of_it() {
+        let found = problems("[provider.rd]\n", &[]);
+        assert!(found[0].message.contains("no token"));
+        let config = loaded(
+            "",
+            &[("DEBRIDFS__PROVIDER__RD__TOKEN_FILE", "/run/secrets/rd")],
+        )
+        .unwrap()
+        .config;
+        let ProviderSection::RealDebrid(keys) = &config.provider["rd"];
+        assert_eq!(
+            keys.token_file.as_deref(),
+            Some(Path::new("/run/secrets/rd"))
+        );
+        let config = loaded(
+            "[provider.rd]\ntoken_file = \"/shared\"\n",
+            &[("DEBRIDFS__PROVIDER__RD__TOKEN", "t")],
+        );
+        let ProviderSection::RealDebrid(keys) = &config.unwrap().config.provider["rd"];
+        assert_eq!(keys.token_file, None);
+    }
+
+    #[test]
+    fn numbers_of_providers_may_come_by_environment_and_kinds_are_checked() {
+        let config = loaded(
+            "[provider.rd]\ntoken = \"t\"\n",
+            &[("DEBRIDFS__PROVIDER__RD__CALLS_PER_MINUTE", "60")],
+        );
+        let ProviderSection::RealDebrid(keys) = &config.unwrap().config.provider["rd"];
+        assert_eq!(keys.calls_per_minute, 60);
+        let found = problems("[provider.rd]\nkind = \"realdebrid\"\ntoken = \"t\"\n", &[]);
+        assert_eq!(found[0].origin, Origin::Line(2));
+        assert_eq!(
+            found[0].help.as_deref(),
+            Some("did you mean `real-debrid`?")
+        );
+    }
+
+    #[test]
+    fn no_combination_of_variables_panics() {
+        for name in [
+            "DEBRIDFS__",
+            "DEBRIDFS____",
+            "DEBRIDFS__A__",
+            "DEBRIDFS__MOUNT",
+            "DEBRIDFS__MOUNT__PATH__X",
+        ] {
+            assert!(
+                loaded("[mount]\npath = \"/m\"\n", &[(name, "1")]).is_err(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn service_links_and_slips_are_notes() {
+        let notes = loaded(
+            "",
+            &[
+                ("DEBRIDFS_PORT", "tcp://1.2.3.4:1"),
+                ("DEBRIDFS_MOUNT_PATH", "/x"),
+            ],
+        )
+        .unwrap()
+        .notes;
+        assert_eq!(notes.len(), 2);
+        assert!(notes[0].contains("DEBRIDFS_PORT"));
+        assert!(notes[1].contains("DEBRIDFS__MOUNT__PATH"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Asking a running instance: its engine through the control socket, or else its keeper.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use debridfs_keeper::handover;
+use debridfs_web::{CallError, EngineState, EngineStatus, KeeperStatus, MountStatus, Status};
+use hyper::{Method, StatusCode};
+use jiff::Timestamp;
+
+use crate::cli::InstanceArgs;
+use crate::config::{self, Environment};
+use crate::failure::{Doing, Failure, NOBODY};
+
+/// A healthy engine answers at once; a busy machine may take its time.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The sockets of one instance.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    control: PathBuf,
+    keeper: PathBuf,
+}
+
+impl Instance {
+    /// The instance that `args`, or else the configuration, names.
+    pub fn find(args: &InstanceArgs, file: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(control) = &args.socket {
+            let dir = control.parent().unwrap_or(Path::new("."));
+            return Ok(Self {
+                keeper: config::keeper_socket_in(dir),
+                control: control.clone(),
+            });
+        }
+        let config = config::load(file, &Environment::of_process())?.config;
+        Ok(Self {
+            control: config.control_socket(),
+            keeper: config.keeper_socket(),
+        })
+    }
+
+    /// The instance of a runtime directory.
+    pub fn in_dir(runtime_dir: &Path) -> Self {
+        Self {
+            control: config::control_socket_in(runtime_dir),
+            keeper: config::keeper_socket_in(runtime_dir),
+        }
+    }
+
+    /// One call to the engine.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<(StatusCode, bytes::Bytes), CallError> {
+        debridfs_web::call(&self.control, method, path, LIMIT).await
+    }
+
+    /// What the engine says.
+    pub async fn engine_status(&self) -> Result<Status, String> {
+        let answer = self.call(Method::GET, "/status").await;
+        let (code, body) = answer.map_err(|error| error.to_string())?;
+        if code != StatusCode::OK {
+            return Err(format!("the engine answered {code}"));
+        }
+        serde_json::from_slice(&body).map_err(|error| format!("the engine's answer: {error}"))
+    }
+
+    /// What the engine says, or what the keeper says of it.
+    pub async fn status(&self) -> Result<Status, Failure> {
+        let why = match self.engine_status().await {
+            Ok(status) => return Ok(status),
+            Err(why) => why,
+        };
+        handover::status(&self.keeper, LIMIT)
+            .map(|keeper| without_engine(keeper, &why))
+            .map_err(|error| {
+                let message = format!(
+                    "no instance answers: {} ({why}), {} ({error})",
+                    self.control.display(),
+                    self.keeper.display()
+                );
+                let help = "start one with `debridfs serve`, or choose it with --socket or DEBRIDFS_CONTROL";
+                Failure::new(message, Some(help)).with_code(NOBODY)
+            })
+    }
+
+    /// Lets go of what the shrink guard holds; what the engine says about it.
+    pub async fn accept(&self) -> Result<serde_json::Value, Failure> {
+        let (code, body) = self
+            .call(Method::POST, "/library/accept")
+            .await
+            .map_err(|error| {
+                let message = format!("{}: {error}", self.control.display());
+                Failure::new(message, Some("is `debridfs serve` running?")).with_code(NOBODY)
+            })?;
+        let said: serde_json::Value =
+            serde_json::from_slice(&body).doing(|| "the engine's answer".into())?;
+        match said["error"].as_str() {
+            None if code.is_success() => Ok(said),
+            None => Err(Failure::new(format!("the engine answered {code}"), None)),
+            Some(error) => Err(Failure::new(error, None)),
+        }
+    }
+}
+
+/// The part of a status that a keeper knows.
+pub fn keeper_part(status: &handover::KeeperStatus) -> (KeeperStatus, EngineStatus, MountStatus) {
+    let since = i64::try_from(status.mounted_at)
+        .ok()
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .filter(|_| status.mounted);
+    let state = match status.engine_state {
+        handover::EngineState::Absent => EngineState::Down,
+        handover::EngineState::Starting => EngineState::Starting,
+        handover::EngineState::Serving | handover::EngineState::Stalled => EngineState::Serving,
+    };
+    (
+        KeeperStatus {
+            pid: Some(status.keeper_pid),
+            restarts: status.restarts,
+            last_death: status.last_death.clone(),
+        },
+        EngineStatus {
+            pid: status.engine_pid,
+            state,
+            started: None,
+            listen: None,
+        },
+        MountStatus {
+            path: status.mount.clone(),
+            since,
+        },
+    )
+}
+
+fn without_engine(said: handover::KeeperStatus, why: &str) -> Status {
+    let (keeper, engine, mount) = keeper_part(&said);
+    let mut status = Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        healthy: false,
+        problems: Vec::new(),
+        keeper,
+        engine,
+        mount,
+        backend: config::Backend::Native.as_str().into(),
+        library: None,
+        providers: Vec::new(),
+        content: None,
+        fuse: None,
+        last_error: None,
+    }
+    .judged();
+    if said.engine_state == handover::EngineState::Stalled {
+        status
+            .problems
+            .push("the engine takes no requests; the keeper stands in".into());
+    }
+    status
+        .problems
+        .push(format!("the engine does not answer: {why}"));
+    status.healthy = false;
+    status
+}

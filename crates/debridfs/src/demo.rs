@@ -1,0 +1,198 @@
+//! `debridfs demo`: a simulated account, mounted, and gone without a trace at the end.
+//!
+//! The simulator and `serve` run as processes of their own, as they would for a user; this one only starts, watches and ends them.
+
+mod children;
+mod guide;
+mod place;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use debridfs_web::{EngineState, MountProbe, Status};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::DemoArgs;
+use crate::config::{Environment, LogConfig};
+use crate::control::Instance;
+use crate::doctor::{self, Outcome};
+use crate::failure::{Doing, Failure};
+use crate::logging;
+
+use children::Children;
+use place::Place;
+
+/// How often the instance is asked how it does.
+const TICK: Duration = Duration::from_millis(250);
+/// A look through the mount may take so long before another try.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Runs until SIGINT, SIGTERM or SIGHUP, or until something fails.
+pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+    logging::start(&LogConfig::default())?;
+    let device = doctor::fuse_device();
+    if device.outcome == Outcome::Failed {
+        let message = format!("{}: {}", device.name, device.seen);
+        return Err(Failure::new(message, device.fix.as_deref()));
+    }
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .doing(|| "runtime".into())?
+        .block_on(demo(args))
+}
+
+async fn demo(args: &DemoArgs) -> Result<(), Failure> {
+    // From here on a signal ends the demo in order, however often it comes.
+    let mut signals = Signals::new()?;
+    let place = Place::make(args.mount.as_deref())?;
+    let mut children = Children::default();
+    let outcome = tokio::select! {
+        ended = play(args, &place, &mut children) => ended,
+        () = signals.any() => Ok(()),
+    };
+    if std::io::stderr().is_terminal() {
+        eprintln!("\r\x1b[Kending …");
+    }
+    children.stop().await;
+    let removed = place.remove();
+    outcome.and(removed)
+}
+
+/// Starts everything and watches it; ends only when something is wrong.
+async fn play(args: &DemoArgs, place: &Place, children: &mut Children) -> Result<(), Failure> {
+    let real = Environment::of_process().keys.iter().any(|key| {
+        key.path
+            .first()
+            .is_some_and(|section| section == "provider")
+    });
+    let account = if real {
+        eprintln!("mounting the account of your environment …");
+        None
+    } else {
+        eprintln!("starting a simulated account …");
+        Some(children.start_simulator(place, args).await?)
+    };
+    place.write_config(args.listen, account.as_ref())?;
+    children.start_service(place)?;
+    tokio::select! {
+        ended = children.first_death(place) => Err(ended),
+        shown = show(place, account.is_some()) => shown,
+    }
+}
+
+/// Waits for the library, says so, and shows how it does from then on.
+async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
+    let instance = Instance::in_dir(&place.runtime_dir());
+    let probe: [OsString; 3] = [
+        program()?.into(),
+        "mount-probe".into(),
+        place.mount().into(),
+    ];
+    let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
+    let mut line = StatusLine::default();
+    let status = loop {
+        tokio::time::sleep(TICK).await;
+        match instance.engine_status().await {
+            Ok(status) => {
+                line.show(&status);
+                if can_be_browsed(&status) && probe.look().await.is_ok() {
+                    break status;
+                }
+            }
+            Err(_) => line.note("waiting for the engine"),
+        }
+    };
+    line.clear();
+    guide::print(place, &status, simulated).doing(|| "standard output".into())?;
+    loop {
+        tokio::time::sleep(4 * TICK).await;
+        match instance.engine_status().await {
+            Ok(status) => line.show(&status),
+            Err(_) => line.note("no engine answers; readers wait for the next one"),
+        }
+    }
+}
+
+fn can_be_browsed(status: &Status) -> bool {
+    let listed = status
+        .library
+        .as_ref()
+        .is_some_and(|library| library.listed);
+    status.engine.state == EngineState::Serving && listed
+}
+
+/// This program's file, also after it was replaced.
+fn program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().doing(|| "the program's own file".into())
+}
+
+/// One line on a terminal that says how the instance does; nothing elsewhere.
+#[derive(Default)]
+struct StatusLine {
+    last: String,
+}
+
+impl StatusLine {
+    fn show(&mut self, status: &Status) {
+        let mut text = match status.engine.pid {
+            Some(pid) => format!("engine {pid}"),
+            None => "no engine".to_owned(),
+        };
+        if let Some(library) = &status.library {
+            text += &format!(" · {} releases", library.releases);
+            if library.unknown > 0 {
+                text += &format!(" ({} still unknown)", library.unknown);
+            }
+        }
+        for provider in &status.providers {
+            text += &format!(" · {}: {} calls", provider.name, provider.calls);
+        }
+        if let Some(problem) = status.problems.first() {
+            text += &format!(" · {problem}");
+        }
+        self.note(&text);
+    }
+
+    fn note(&mut self, text: &str) {
+        if text != self.last && std::io::stderr().is_terminal() {
+            let shown: String = text.chars().take(100).collect();
+            eprint!("\r\x1b[K{shown}");
+            // A terminal that is gone is none of our business.
+            let _ = std::io::stderr().flush();
+            text.clone_into(&mut self.last);
+        }
+    }
+
+    fn clear(&mut self) {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+        self.last.clear();
+    }
+}
+
+/// The signals that end the demo.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let one = |kind| signal(kind).doing(|| "signals".into());
+        Ok(Self([
+            one(SignalKind::interrupt())?,
+            one(SignalKind::terminate())?,
+            one(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn any(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

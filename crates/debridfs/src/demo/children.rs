@@ -1,0 +1,169 @@
+//! The processes of the demo: the simulator and the service.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::cli::DemoArgs;
+use crate::failure::{Doing, Failure};
+
+use super::{Place, program};
+
+/// The service has 5 s for its engine and has to unmount; more is not waited for.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// A simulator with a very large library takes a while to make it.
+const SIMULATOR_LIMIT: Duration = Duration::from_secs(120);
+/// Lines of a dead child's log that are shown.
+const LAST_LINES: usize = 15;
+
+/// How the simulated account is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Base of the API.
+    pub url: String,
+    /// Its token.
+    pub token: String,
+    /// Whether calls need not be counted: a large library is to be seen soon.
+    pub unlimited: bool,
+}
+
+/// What has been started, the service last.
+#[derive(Debug, Default)]
+pub struct Children {
+    simulator: Option<Child>,
+    service: Option<Child>,
+}
+
+impl Children {
+    /// Starts the simulator and waits until it says where it is.
+    pub async fn start_simulator(
+        &mut self,
+        place: &Place,
+        args: &DemoArgs,
+    ) -> Result<Account, Failure> {
+        let mut command = child(place, "sim")?;
+        command
+            .args(["sim", "--listen", "127.0.0.1:0", "--die-with-parent"])
+            .args(["--seed", &args.seed.to_string()])
+            .stdout(Stdio::piped());
+        if let Some(files) = args.files {
+            command.args(["--unlimited", "--files", &files.to_string()]);
+        }
+        let started = self
+            .simulator
+            .insert(command.spawn().doing(|| "sim".into())?);
+        let Some(stdout) = started.stdout.take() else {
+            return Err(Failure::new("sim: no output", None));
+        };
+        let said = read_account(BufReader::new(stdout).lines());
+        match tokio::time::timeout(SIMULATOR_LIMIT, said).await {
+            Ok(Some(account)) => Ok(Account {
+                unlimited: args.files.is_some(),
+                ..account
+            }),
+            Ok(None) => Err(died("the simulator", &place.log("sim"))),
+            Err(_) => Err(Failure::new("the simulator does not start", None)),
+        }
+    }
+
+    /// Starts `serve`.
+    pub fn start_service(&mut self, place: &Place) -> Result<(), Failure> {
+        let mut command = child(place, "serve")?;
+        command
+            .arg("--config")
+            .arg(place.config())
+            .args(["serve", "--die-with-parent"])
+            .stdout(Stdio::null());
+        self.service = Some(command.spawn().doing(|| "serve".into())?);
+        Ok(())
+    }
+
+    /// Waits until one of them ends, which it should not.
+    pub async fn first_death(&mut self, place: &Place) -> Failure {
+        let ended = async |child: &mut Option<Child>| match child {
+            // Its exit code says less than its log.
+            Some(child) => drop(child.wait().await),
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = ended(&mut self.service) => died("the service", &place.log("serve")),
+            () = ended(&mut self.simulator) => died("the simulator", &place.log("sim")),
+        }
+    }
+
+    /// Ends them, the service first; returns when none is left.
+    pub async fn stop(&mut self) {
+        let children = [self.service.take(), self.simulator.take()];
+        for child in children.into_iter().flatten() {
+            stop(child).await;
+        }
+    }
+}
+
+async fn stop(mut child: Child) {
+    // Without an id it has been waited for.
+    if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+        // It may have ended meanwhile.
+        let _ = kill_process(pid, Signal::TERM);
+        if tokio::time::timeout(STOP_LIMIT, child.wait())
+            .await
+            .is_err()
+        {
+            let _ = child.kill().await;
+        }
+    }
+}
+
+/// This program again, in a process group of its own, so that Ctrl-C reaches the demo alone; its log goes to a file.
+fn child(place: &Place, name: &str) -> Result<Command, Failure> {
+    let log = place.log(name);
+    let file = File::create(&log).doing(|| log.display().to_string())?;
+    let mut command = Command::new(program()?);
+    command.process_group(0).stdin(Stdio::null()).stderr(file);
+    // The demo's own places must hold, whatever the user's instance is told by its environment.
+    for variable in ["DEBRIDFS_CONFIG", "DEBRIDFS_CONTROL", "PUID", "PGID"] {
+        command.env_remove(variable);
+    }
+    for (variable, _) in std::env::vars_os() {
+        let kept = variable.to_str().is_none_or(|name| {
+            !name.starts_with("DEBRIDFS__")
+                || name.starts_with("DEBRIDFS__PROVIDER__")
+                || name.starts_with("DEBRIDFS__LOG__")
+        });
+        if !kept {
+            command.env_remove(variable);
+        }
+    }
+    Ok(command)
+}
+
+async fn read_account(mut lines: Lines<BufReader<ChildStdout>>) -> Option<Account> {
+    let (mut url, mut token) = (None, None);
+    loop {
+        if let (Some(url), Some(token)) = (&url, &token) {
+            return Some(Account {
+                url: String::clone(url),
+                token: String::clone(token),
+                unlimited: false,
+            });
+        }
+        let line = lines.next_line().await.ok()??;
+        match line.split_once(' ') {
+            Some(("url", value)) => url = Some(value.to_owned()),
+            Some(("token", value)) => token = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+fn died(what: &str, log: &Path) -> Failure {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+    Failure::new(format!("{what} ended; it said:\n{last}"), None)
+}

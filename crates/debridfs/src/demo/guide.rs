@@ -1,0 +1,67 @@
+//! What to try.
+
+use std::io::{self, Write};
+
+use debridfs_web::Status;
+
+use super::Place;
+
+/// `ready DIR`, which scripts wait for, and commands to copy.
+pub fn print(place: &Place, status: &Status, simulated: bool) -> io::Result<()> {
+    let dir = place.mount().display();
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = program.to_string_lossy();
+    let control = place.runtime_dir().join("control.sock");
+    let control = control.display();
+    let releases = status
+        .library
+        .as_ref()
+        .map_or(0, |library| library.releases);
+    let mut out = io::stdout().lock();
+    writeln!(out, "ready {dir}")?;
+    writeln!(out)?;
+    let kind = if simulated {
+        "A simulated account"
+    } else {
+        "Your account"
+    };
+    writeln!(
+        out,
+        "{kind} with {releases} releases is mounted. Things to try:"
+    )?;
+    writeln!(out)?;
+    for (command, what) in [
+        (format!("ls {dir} {dir}/__all__"), "look around"),
+        (format!("find {dir} -ls"), "walking costs no call"),
+        (
+            format!(
+                "film=$(find {dir}/__all__ -type f \\( -name '*.mkv' -o -name '*.mp4' \\) | head -1)"
+            ),
+            "choose a film",
+        ),
+        ("ffprobe \"$film\"".into(), "probe it"),
+        ("mpv \"$film\"".into(), "play it"),
+        (
+            "dd if=\"$film\" of=/dev/null bs=1M count=64 status=progress".into(),
+            "read it",
+        ),
+        (
+            format!("{program} status --socket {control}"),
+            "how it does",
+        ),
+        (
+            format!("kill -9 {}", status.engine.pid.unwrap_or_default()),
+            "kill the engine while it plays: nothing happens",
+        ),
+    ] {
+        writeln!(out, "  {command}")?;
+        writeln!(out, "      # {what}")?;
+    }
+    writeln!(out)?;
+    writeln!(
+        out,
+        "Log: {}. Ctrl-C ends it and leaves nothing behind.",
+        place.log("serve").display()
+    )?;
+    out.flush()
+}

@@ -1,0 +1,124 @@
+//! What the kernel and the system have to offer for mounting.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::MountConfig;
+
+use super::Check;
+
+/// Where FUSE connections come from.
+const DEVICE: &str = "/dev/fuse";
+/// Number of `CAP_SYS_ADMIN`, linux/capability.h.
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// Whether the FUSE device is there and may be opened.
+pub fn fuse_device() -> Check {
+    let opened = OpenOptions::new().read(true).write(true).open(DEVICE);
+    match opened {
+        Ok(_) => Check::ok(DEVICE, "there, and may be opened"),
+        Err(error) => {
+            let fix = match error.kind() {
+                ErrorKind::NotFound => {
+                    "on a host: `modprobe fuse`; in Docker: `--device /dev/fuse --cap-add SYS_ADMIN`; in an LXC container: \
+                     allow the device 10:229 and bind /dev/fuse; in Kubernetes: a hostPath of /dev/fuse and `privileged` for the keeper"
+                }
+                ErrorKind::PermissionDenied => {
+                    "make it open to this user (`chmod 666 /dev/fuse` is the usual mode), or allow the device in the container: \
+                     `--device /dev/fuse`"
+                }
+                _ => "load the kernel module: `modprobe fuse`",
+            };
+            Check::failed(DEVICE, error.to_string(), fix)
+        }
+    }
+}
+
+/// What this user needs for mounting.
+pub fn mounting(mount: &MountConfig) -> Vec<Check> {
+    if rustix::process::geteuid().is_root() {
+        vec![capability()]
+    } else {
+        let mut checks = vec![fusermount()];
+        if mount.allow_other {
+            checks.push(user_allow_other(Path::new("/etc/fuse.conf")));
+        }
+        checks
+    }
+}
+
+fn capability() -> Check {
+    let name = "CAP_SYS_ADMIN";
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = text
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    match effective {
+        Some(bits) if bits & (1 << CAP_SYS_ADMIN) != 0 => Check::ok(name, "held"),
+        _ => Check::failed(
+            name,
+            "missing: root here may not mount",
+            "start the container with `--cap-add SYS_ADMIN` (and `--security-opt apparmor=unconfined` where AppArmor forbids mounting)",
+        ),
+    }
+}
+
+fn fusermount() -> Check {
+    let name = "fusermount3";
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found: Option<PathBuf> = std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file());
+    let Some(file) = found else {
+        let fix = "install it: `apt-get install fuse3`; or run as root";
+        return Check::failed(name, "not found; without root it does the mounting", fix);
+    };
+    let mode = file.metadata().map(|meta| meta.permissions().mode());
+    match mode {
+        Ok(mode) if mode & 0o4000 != 0 => Check::ok(name, file.display().to_string()),
+        _ => Check::failed(
+            name,
+            format!("{} is not setuid root", file.display()),
+            format!("sudo chown root {0} && sudo chmod u+s {0}", file.display()),
+        ),
+    }
+}
+
+fn user_allow_other(file: &Path) -> Check {
+    let name = "user_allow_other";
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    if text.lines().any(|line| line.trim() == "user_allow_other") {
+        Check::ok(name, format!("set in {}", file.display()))
+    } else {
+        Check::warning(
+            name,
+            format!(
+                "not set in {}, so nobody but you will see the mount",
+                file.display()
+            ),
+            format!(
+                "echo user_allow_other | sudo tee -a {}; or set `mount.allow_other = false`",
+                file.display()
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Outcome;
+
+    #[test]
+    fn a_commented_line_does_not_allow() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("fuse.conf");
+        std::fs::write(&file, "#user_allow_other\n").unwrap();
+        assert_eq!(user_allow_other(&file).outcome, Outcome::Warning);
+        std::fs::write(&file, "# x\nuser_allow_other\n").unwrap();
+        assert_eq!(user_allow_other(&file).outcome, Outcome::Ok);
+    }
+}

@@ -1,0 +1,186 @@
+//! The mount point, and the places for state and sockets.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use debridfs_web::{MountProbe, ProbeError};
+use rustix::fs::{Access, access, statvfs};
+
+use crate::mount_table::{self, OUR_TYPE};
+use crate::status::bytes;
+
+use super::Check;
+
+/// A look through a mount that takes longer says enough.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
+/// A catalogue of 100 000 files stays well below.
+const LEAST_SPACE: u64 = 256 << 20;
+/// `sun_path` of unix(7), without its final NUL.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Whether the library can be, or is, mounted at `path`.
+pub async fn mount_point(path: &Path) -> Check {
+    let name = "mount point";
+    let shown = path.display();
+    match mount_table::type_at(&mount_table::resolved(path)) {
+        Err(error) => Check::failed(
+            name,
+            format!("/proc/self/mountinfo: {error}"),
+            "mount /proc",
+        ),
+        Ok(Some(kind)) if kind == OUR_TYPE => ours(path).await,
+        Ok(Some(kind)) => Check::failed(
+            name,
+            format!("something else ({kind}) is mounted at {shown}"),
+            format!("`umount {shown}`, or choose another `mount.path`"),
+        ),
+        Ok(None) => bare(path),
+    }
+}
+
+async fn ours(path: &Path) -> Check {
+    let name = "mount point";
+    let shown = path.display();
+    let command: [OsString; 3] = [
+        "/proc/self/exe".into(),
+        "mount-probe".into(),
+        path.as_os_str().into(),
+    ];
+    match MountProbe::new(command.to_vec(), LOOK_LIMIT).look().await {
+        Ok(time) => Check::ok(
+            name,
+            format!("{shown} is mounted and answers ({} ms)", time.as_millis()),
+        ),
+        Err(error @ ProbeError::Stuck(_)) => Check::failed(
+            name,
+            format!("{shown} is mounted, but hangs: {error}"),
+            "see `debridfs status`; restart the service, or abort the connection under /sys/fs/fuse/connections",
+        ),
+        Err(error) => Check::warning(
+            name,
+            format!("{shown} is mounted, but does not serve: {error}"),
+            format!(
+                "`debridfs serve` cleans a dead mount up at its start; by hand: `umount -l {shown}`"
+            ),
+        ),
+    }
+}
+
+fn bare(path: &Path) -> Check {
+    let name = "mount point";
+    let shown = path.display();
+    match std::fs::read_dir(path) {
+        Ok(mut lines) => match lines.next() {
+            None => Check::ok(name, format!("{shown} is an empty directory")),
+            Some(_) => Check::warning(
+                name,
+                format!("{shown} is not empty; what is in it is hidden while mounted"),
+                format!("move it away, so that nobody writes there by mistake: `ls -A {shown}`"),
+            ),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            match writable_ancestor(path) {
+                Ok(_) => Check::ok(name, format!("{shown} will be made")),
+                Err(dir) => Check::failed(
+                    name,
+                    format!("{shown} is missing, and {dir} may not be written"),
+                    format!("sudo install -d -o $(id -u) {shown}"),
+                ),
+            }
+        }
+        Err(error) => Check::failed(
+            name,
+            format!("{shown}: {error}"),
+            format!("make it a directory that this user may read: `ls -ld {shown}`"),
+        ),
+    }
+}
+
+/// The nearest existing directory at or above `path`, if it may be written; its name otherwise.
+fn writable_ancestor(path: &Path) -> Result<&Path, String> {
+    let there = path
+        .ancestors()
+        .find(|dir| dir.is_dir())
+        .unwrap_or(Path::new("/"));
+    access(there, Access::WRITE_OK | Access::EXEC_OK)
+        .map(|()| there)
+        .map_err(|_| there.display().to_string())
+}
+
+/// Whether the catalogue can be kept at `path`.
+pub fn state_dir(path: &Path) -> Check {
+    let name = "state_dir";
+    let shown = path.display();
+    let there = match writable_ancestor(path) {
+        Ok(there) => there,
+        Err(dir) => {
+            return Check::failed(
+                name,
+                format!("{dir} may not be written, so the catalogue has no place"),
+                format!("sudo install -d -m 700 -o $(id -u) {shown}, or set `state_dir`"),
+            );
+        }
+    };
+    match statvfs(there) {
+        Err(error) => Check::failed(name, format!("{shown}: {error}"), "set another `state_dir`"),
+        Ok(space) => {
+            let free = space.f_bavail.saturating_mul(space.f_frsize);
+            if free < LEAST_SPACE {
+                Check::failed(
+                    name,
+                    format!("only {} free at {shown}", bytes(free)),
+                    "free some space, or set another `state_dir`",
+                )
+            } else {
+                Check::ok(name, format!("{shown} is writable, {} free", bytes(free)))
+            }
+        }
+    }
+}
+
+/// Whether `path` fits into a socket address.
+pub fn socket_path(path: &Path) -> Check {
+    let name = "runtime_dir";
+    if path.as_os_str().as_bytes().len() > LONGEST_SOCKET_PATH {
+        Check::failed(
+            name,
+            format!("{} is too long for a socket", path.display()),
+            "set a shorter `runtime_dir`, such as /run/debridfs",
+        )
+    } else {
+        match writable_ancestor(path.parent().unwrap_or(path)) {
+            Ok(_) => Check::ok(name, format!("sockets go beside {}", path.display())),
+            Err(dir) => Check::failed(
+                name,
+                format!("{dir} may not be written"),
+                "set `runtime_dir` to a directory of this user",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Outcome;
+
+    #[tokio::test]
+    async fn mount_points() {
+        let dir = tempfile::tempdir().unwrap();
+        let outcome = async |path: &Path| mount_point(path).await.outcome;
+        assert_eq!(outcome(dir.path()).await, Outcome::Ok);
+        assert_eq!(outcome(&dir.path().join("a/b")).await, Outcome::Ok);
+        std::fs::write(dir.path().join("x"), "").unwrap();
+        assert_eq!(outcome(dir.path()).await, Outcome::Warning);
+        assert_eq!(outcome(&dir.path().join("x")).await, Outcome::Failed);
+        assert_eq!(outcome(Path::new("/proc")).await, Outcome::Failed);
+    }
+
+    #[test]
+    fn sockets_have_short_names() {
+        let long = format!("/tmp/{}", "x".repeat(120));
+        assert_eq!(socket_path(Path::new(&long)).outcome, Outcome::Failed);
+    }
+}

@@ -1,0 +1,203 @@
+//! `debridfs engine`: everything but the mount itself. It may end at any time; another one goes on where it was.
+//!
+//! Order of the start: the stored library is loaded, then the connection is taken and served, then come sync, control socket
+//! and web server. So a restart is over before anything slow begins.
+
+mod parts;
+mod report;
+mod sockets;
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_fuse::{CrashHook, Ended, NotifyHelper, ServeOptions};
+use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
+use debridfs_vfs::{Change, Vfs};
+use debridfs_web::MountProbe;
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::EngineArgs;
+use crate::config::{self, Config, Environment};
+use crate::failure::{Doing, Failure};
+use crate::logging;
+use crate::serve::{require_providers, with_causes};
+
+use parts::Parts;
+use report::Report;
+
+/// How soon a keeper that is not there is looked for again.
+const KEEPER_RETRY: Duration = Duration::from_millis(500);
+/// What a last write of the store may take at the end.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+/// A look through the mount by `/readyz` has to be over by then.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Serves until told to end.
+pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
+    let loaded = config::load(file, &Environment::of_process())?;
+    let config = loaded.config;
+    logging::start(&config.log)?;
+    if !args.child {
+        for note in &loaded.notes {
+            tracing::info!("{note}");
+        }
+    }
+    require_providers(&config)?;
+    // A dump would keep a dead engine alive for as long as it is written, and it would hold the token.
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Core, none)
+        .doing(|| "core dump limit".into())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("engine")
+        .enable_all()
+        .build()
+        .doing(|| "runtime".into())?;
+    let ended = runtime.block_on(serve(&config));
+    // Dropping it would drop the futures of waiting reads, and so take them from the journal's next reader.
+    std::mem::forget(runtime);
+    match ended? {
+        End::Signal => Ok(()),
+        End::Connection(end) => {
+            tracing::info!(?end, "the connection ended");
+            if args.child {
+                Ok(())
+            } else {
+                Err(attach_again())
+            }
+        }
+    }
+}
+
+/// Why the engine ends.
+enum End {
+    Signal,
+    Connection(Ended),
+}
+
+async fn serve(config: &Config) -> Result<End, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
+    let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
+    let shutdown = CancellationToken::new();
+    let end = tokio::select! {
+        _ = terminate.recv() => End::Signal,
+        _ = interrupt.recv() => End::Signal,
+        end = attach_and_serve(config, shutdown.clone()) => End::Connection(end?),
+    };
+    shutdown.cancel();
+    Ok(end)
+}
+
+async fn attach_and_serve(config: &Config, shutdown: CancellationToken) -> Result<Ended, Failure> {
+    let started = Timestamp::now();
+    let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
+    let parts = Parts::load(config).await?;
+    let (link, lease) = take_lease(config).await?;
+    let generation = lease.terms.generation;
+    let mount = lease.terms.mount.clone();
+    let keeper = rustix::net::sockopt::socket_peercred(link.as_fd())
+        .ok()
+        .map(|peer| peer.pid.as_raw_nonzero().get().cast_unsigned());
+    let since = i64::try_from(lease.terms.mounted_at)
+        .ok()
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .unwrap_or(started);
+    let options = ServeOptions {
+        notify_helper: Some(NotifyHelper {
+            program: "/proc/self/exe".into(),
+            arguments: vec!["notify-helper".into()],
+        }),
+        retired: parts
+            .catalogue
+            .retired_since(since)
+            .into_iter()
+            .map(|(parent, name)| Change::Entry { parent, name })
+            .collect(),
+        crash: hook,
+    };
+    let changes = parts.tree.changes();
+    let vfs: Arc<dyn Vfs> = parts.tree.clone();
+    let serving = debridfs_fuse::serve(link, lease, vfs, Handle::current(), options, changes)
+        .map(Arc::new)
+        .doing(|| "transport".into())?;
+    tracing::info!(mount = %mount.display(), generation, "serving");
+
+    let report = Arc::new(Report::new(
+        &parts,
+        serving.clone(),
+        report::Birth {
+            started,
+            mount: mount.clone(),
+            since,
+            keeper,
+            restarts: generation.saturating_sub(1),
+            keeper_socket: config.keeper_socket(),
+        },
+    ));
+    tokio::spawn(report.clone().follow_keeper());
+    tokio::spawn(report.clone().tell_progress());
+    tokio::spawn(sockets::control(config.control_socket(), report.clone()));
+    let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
+    let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
+    tokio::spawn(sockets::public(config.server.listen, report, probe));
+    let syncing = tokio::spawn(parts.catalogue.clone().run(shutdown.clone()));
+
+    let stop = shutdown.clone();
+    let end = tokio::select! {
+        end = serving.wait() => end,
+        // Another branch of the program ends it; what is said here is not heard.
+        () = stop.cancelled() => Ended::Stopped,
+    };
+    shutdown.cancel();
+    if tokio::time::timeout(LAST_WRITES, syncing).await.is_err() {
+        tracing::warn!("the sync did not end in time");
+    }
+    Ok(end)
+}
+
+/// Waits for the keeper, and then until it admits this engine.
+async fn take_lease(config: &Config) -> Result<(EngineLink, Lease), Failure> {
+    let socket = config.keeper_socket();
+    let mut told = false;
+    loop {
+        let path = socket.clone();
+        let taken = tokio::task::spawn_blocking(move || {
+            let link = EngineLink::connect(&path, env!("CARGO_PKG_VERSION"))?;
+            let lease = link.lease()?;
+            Ok((link, lease))
+        })
+        .await
+        .doing(|| "lease".into())?;
+        match taken {
+            Ok(taken) => return Ok(taken),
+            Err(error @ (HandoverError::Connect { .. } | HandoverError::Gone)) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::info!("waiting for the keeper: {}", with_causes(&error));
+                }
+                tokio::time::sleep(KEEPER_RETRY).await;
+            }
+            Err(error) => return Err(Failure::new(with_causes(&error), None)),
+        }
+    }
+}
+
+/// Begins anew in this same process: without a keeper as parent nobody else would. Returns only if that fails.
+fn attach_again() -> Failure {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| "debridfs".into());
+    let error = Command::new("/proc/self/exe")
+        .arg0(name)
+        .args(arguments)
+        .exec();
+    Failure::new(format!("cannot start again: {error}"), None)
+}

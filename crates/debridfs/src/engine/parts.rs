@@ -1,0 +1,108 @@
+//! Builds the parts of an engine from the configuration, from the provider up to the tree.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, UpdateHook, ViewRules};
+use debridfs_content::Content;
+use debridfs_provider::real_debrid::RealDebrid;
+use debridfs_provider::{InfoHash, Provider};
+use debridfs_vfs::{Demand, Tree, TreeConfig};
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+
+use crate::config::{Config, LibraryConfig, ProviderSection};
+use crate::failure::{Doing, Failure, USAGE};
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Accounts.
+    pub providers: Vec<Arc<dyn Provider>>,
+    /// The library.
+    pub catalogue: Arc<Catalogue>,
+    /// Bytes.
+    pub content: Arc<Content>,
+    /// What is shown.
+    pub tree: Arc<Tree>,
+}
+
+impl Parts {
+    /// Loads the stored library; asks no provider.
+    pub async fn load(config: &Config) -> Result<Self, Failure> {
+        let mut providers: Vec<Arc<dyn Provider>> = Vec::new();
+        for section in config.provider.values() {
+            providers.push(provider(section, &config.state_dir)?);
+        }
+        let names = config.provider.keys().cloned().collect();
+        let views = ViewRules::new(config.library.folder_naming, names, &config.folders)
+            .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
+        let catalogue = catalogue_config(&config.library, &config.state_dir, views);
+        let catalogue = Catalogue::open(catalogue, providers.clone())
+            .await
+            .doing(|| "library".into())?;
+        let content = Content::new(
+            config.content.clone(),
+            providers.clone(),
+            catalogue.links(),
+            Handle::current(),
+        );
+        let mount = &config.mount;
+        let style = TreeConfig {
+            uid: mount.uid.unwrap_or(rustix::process::geteuid().as_raw()),
+            gid: mount.gid.unwrap_or(rustix::process::getegid().as_raw()),
+            umask: mount.umask.0,
+            layout: config.library.layout,
+            version: concat!("debridfs ", env!("CARGO_PKG_VERSION")).into(),
+        };
+        let demand = Arc::new(Asked(catalogue.clone()));
+        let tree = Tree::new(style, catalogue.library(), content.clone(), demand);
+        Ok(Self {
+            providers,
+            catalogue,
+            content,
+            tree,
+        })
+    }
+}
+
+fn provider(section: &ProviderSection, state_dir: &Path) -> Result<Arc<dyn Provider>, Failure> {
+    let ProviderSection::RealDebrid(keys) = section;
+    let mut keys = (**keys).clone();
+    // Names of providers are names of directories, so they are names of files as well.
+    keys.call_log = Some(state_dir.join(format!("calls-{}", keys.name)));
+    let provider = RealDebrid::new(keys)
+        .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
+    Ok(Arc::new(provider))
+}
+
+fn catalogue_config(
+    library: &LibraryConfig,
+    state_dir: &Path,
+    views: ViewRules,
+) -> CatalogueConfig {
+    let mut config = CatalogueConfig::new(state_dir.join("catalogue.db"), views);
+    config.poll_every = library.refresh_interval.0;
+    config.full_list_every = library.full_interval.0;
+    config.guard = GuardRules {
+        share: f64::from(library.shrink_percent) / 100.0,
+        releases: library.shrink_releases as usize,
+        apart: library.confirm_interval.0,
+        ..GuardRules::default()
+    };
+    config.on_library_update = library
+        .on_library_update
+        .0
+        .split_first()
+        .map(|(program, first)| UpdateHook::new(program, first.iter().map(Into::into).collect()));
+    config
+}
+
+/// The catalogue, as the tree asks it.
+struct Asked(Arc<Catalogue>);
+
+impl Demand for Asked {
+    fn demand(&self, hash: InfoHash) -> BoxFuture<'static, Result<(), String>> {
+        let asked = self.0.demand(hash);
+        Box::pin(async move { asked.await.map_err(|error| error.to_string()) })
+    }
+}

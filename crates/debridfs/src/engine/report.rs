@@ -1,0 +1,265 @@
+//! How the engine does, gathered from its parts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use debridfs_catalogue::Catalogue;
+use debridfs_content::Content;
+use debridfs_fuse::Serving;
+use debridfs_keeper::handover;
+use debridfs_provider::Provider;
+use debridfs_vfs::{Tree, Vfs};
+use debridfs_web::{
+    AcceptError, Accepting, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss,
+    Instance, KeeperStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus,
+    Status,
+};
+use jiff::Timestamp;
+
+use super::parts::Parts;
+
+/// How often the keeper is asked how it does.
+const KEEPER_EVERY: Duration = Duration::from_secs(2);
+/// How often the progress of the first sync is told in the log.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// What was so from the start.
+pub struct Birth {
+    /// When the engine started.
+    pub started: Timestamp,
+    /// The mount point.
+    pub mount: PathBuf,
+    /// When it was mounted.
+    pub since: Timestamp,
+    /// The keeper's process id, if it is in a namespace we can see.
+    pub keeper: Option<u32>,
+    /// Engines before this one.
+    pub restarts: u64,
+    /// Where the keeper can be asked.
+    pub keeper_socket: PathBuf,
+}
+
+/// Gathers the status.
+pub struct Report {
+    providers: Vec<Arc<dyn Provider>>,
+    catalogue: Arc<Catalogue>,
+    content: Arc<Content>,
+    tree: Arc<Tree>,
+    serving: Arc<Serving>,
+    birth: Birth,
+    keeper: Mutex<KeeperStatus>,
+    listen: OnceLock<SocketAddr>,
+}
+
+impl Report {
+    /// A report about `parts`.
+    pub fn new(parts: &Parts, serving: Arc<Serving>, birth: Birth) -> Self {
+        let keeper = KeeperStatus {
+            pid: birth.keeper,
+            restarts: birth.restarts,
+            last_death: None,
+        };
+        Self {
+            providers: parts.providers.clone(),
+            catalogue: parts.catalogue.clone(),
+            content: parts.content.clone(),
+            tree: parts.tree.clone(),
+            serving,
+            birth,
+            keeper: Mutex::new(keeper),
+            listen: OnceLock::new(),
+        }
+    }
+
+    /// Health and metrics are at `address`.
+    pub fn listening(&self, address: SocketAddr) {
+        // Told once, by the only server.
+        let _ = self.listen.set(address);
+    }
+
+    /// Asks the keeper now and then, so that a status never waits for it.
+    pub async fn follow_keeper(self: Arc<Self>) {
+        loop {
+            let socket = self.birth.keeper_socket.clone();
+            let asked =
+                tokio::task::spawn_blocking(move || handover::status(&socket, KEEPER_EVERY)).await;
+            if let Ok(Ok(said)) = asked {
+                let (keeper, ..) = crate::control::keeper_part(&said);
+                *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = keeper;
+            }
+            tokio::time::sleep(KEEPER_EVERY).await;
+        }
+    }
+
+    /// Tells the log how far the first sync is, until it is done.
+    pub async fn tell_progress(self: Arc<Self>) {
+        while let Some(progress) = self.catalogue.status().progress {
+            tracing::info!(
+                known = progress.done,
+                of = progress.total,
+                seconds_left = progress.seconds_left,
+                "first sync"
+            );
+            tokio::time::sleep(PROGRESS_EVERY).await;
+        }
+        let status = self.catalogue.status();
+        tracing::info!(
+            releases = status.releases,
+            files = status.files,
+            "the library is complete"
+        );
+    }
+
+    fn library(&self, problems: &mut Vec<String>) -> (LibraryStatus, Vec<LastError>) {
+        let said = self.catalogue.status();
+        let mut errors = Vec::new();
+        if let Some(trouble) = &said.store_trouble {
+            problems.push(format!("store {}: {}", said.store, trouble.message));
+        }
+        for provider in &said.providers {
+            if let Some(trouble) = &provider.trouble {
+                problems.push(format!("sync of {}: {}", provider.name, trouble.message));
+            }
+            errors.extend(provider.last_error.iter().map(|error| LastError {
+                at: error.last,
+                message: format!("sync of {}: {}", provider.name, error.message),
+            }));
+        }
+        let progress = said.progress.as_ref();
+        let status = LibraryStatus {
+            listed: said.listed,
+            releases: said.releases as u64,
+            bad: said.bad as u64,
+            unknown: progress.map_or(0, |left| left.total.saturating_sub(left.done) as u64),
+            files: said.files as u64,
+            bytes: self.tree.statfs().bytes,
+            updated: said
+                .providers
+                .iter()
+                .map(|provider| provider.last_answer)
+                .min()
+                .flatten(),
+            age_seconds: said.age_seconds.map(|age| age as f64),
+            full_list: said
+                .providers
+                .iter()
+                .map(|provider| provider.last_full_list)
+                .min()
+                .flatten(),
+            sync_seconds_left: progress.and_then(|left| left.seconds_left),
+            held: said
+                .held
+                .into_iter()
+                .map(|held| HeldLoss {
+                    provider: held.provider,
+                    releases: held.torrents as u64,
+                    names: held.names,
+                    since: Some(held.since),
+                })
+                .collect(),
+        };
+        (status, errors)
+    }
+
+    fn content(&self) -> ContentStatus {
+        let stats = self.content.stats();
+        ContentStatus {
+            memory_used: stats.bytes_reserved,
+            memory_limit: stats.bytes_limit,
+            fetched: stats.bytes_fetched,
+            served: stats.bytes_served,
+            requests: stats.requests,
+            connections: stats.open_connections as u64,
+            links_resolved: stats.link_resolutions,
+            read_errors: stats.reads_failed,
+        }
+    }
+
+    fn fuse(&self) -> FuseStatus {
+        let stats = self.serving.stats();
+        FuseStatus {
+            pending: stats.pending,
+            replayed: stats.replayed,
+            interrupted: stats.interrupted,
+            operations: stats
+                .kinds
+                .into_iter()
+                .map(|kind| OperationStatus {
+                    operation: kind.operation.into(),
+                    requests: kind.requests,
+                    failed: kind.failed,
+                    seconds: kind.micros as f64 / 1e6,
+                })
+                .collect(),
+        }
+    }
+}
+
+fn provider(provider: &dyn Provider) -> ProviderStatus {
+    let health = provider.health();
+    ProviderStatus {
+        name: health.name,
+        kind: health.kind.into(),
+        healthy: health.healthy,
+        budget_left: health.budget_left,
+        budget_per_minute: health.budget_per_minute,
+        calls: health.calls,
+        failures: health.failures,
+        waiting: health.waiting as u64,
+        cooldown_seconds: health.cooldown.map(|rest| rest.as_secs_f64()),
+        last_error: health
+            .last_error
+            .map(|(at, message)| LastError { at, message }),
+    }
+}
+
+impl Instance for Report {
+    fn status(&self) -> Status {
+        let mut problems = Vec::new();
+        let (library, errors) = self.library(&mut problems);
+        let keeper = self
+            .keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            healthy: false,
+            problems,
+            keeper,
+            engine: EngineStatus {
+                pid: Some(std::process::id()),
+                state: EngineState::Serving,
+                started: Some(self.birth.started),
+                listen: self.listen.get().copied(),
+            },
+            mount: MountStatus {
+                path: self.birth.mount.clone(),
+                since: Some(self.birth.since),
+            },
+            backend: self.serving.backend().into(),
+            library: Some(library),
+            providers: self
+                .providers
+                .iter()
+                .map(|p| provider(p.as_ref()))
+                .collect(),
+            content: Some(self.content()),
+            fuse: Some(self.fuse()),
+            last_error: errors.into_iter().max_by_key(|error| error.at),
+        }
+        .judged()
+    }
+
+    fn accept_loss(&self) -> Accepting {
+        let catalogue = self.catalogue.clone();
+        Box::pin(async move {
+            match catalogue.accept().await {
+                0 => Err(AcceptError::NothingHeld),
+                releases => Ok(releases as u64),
+            }
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! The engine's two servers. Neither is needed for serving the mount, so a taken address only delays them.
+
+use std::fs::Permissions;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_web::{MountProbe, control_router, public_router};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::report::Report;
+
+/// How soon a taken address is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Serves health and metrics.
+pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe) {
+    let mut told = false;
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(%address, %error, "health and metrics cannot be served yet");
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    };
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "health and metrics");
+        report.listening(address);
+    }
+    let served = axum::serve(listener, public_router(report, probe)).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "health and metrics ended");
+    }
+}
+
+/// Serves `status` and `library accept`.
+pub async fn control(path: PathBuf, report: Arc<Report>) {
+    let listener = match bind(&path) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "no control socket: `debridfs status` will know little");
+            return;
+        }
+    };
+    if let Err(error) = axum::serve(listener, control_router(report)).await {
+        tracing::error!(%error, "the control socket ended");
+    }
+}
+
+/// Binds beside `path` and moves it there, so that it takes the place of a dead engine's and is never open to others.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let fresh = path.with_extension(format!("{}", std::process::id()));
+    let _ = std::fs::remove_file(&fresh);
+    let listener = UnixListener::bind(&fresh)?;
+    std::fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
+    std::fs::rename(&fresh, path)?;
+    Ok(listener)
+}

@@ -1,0 +1,74 @@
+//! How a command ends when it does not succeed.
+
+use std::process::ExitCode;
+
+use miette::{MietteDiagnostic, Report};
+
+use crate::config::ConfigError;
+
+/// The configuration or the command line is wrong (as clap's own).
+pub const USAGE: u8 = 2;
+/// Nobody answers.
+pub const NOBODY: u8 = 3;
+
+/// What to print, and the code to end with.
+#[derive(Debug)]
+pub struct Failure {
+    reports: Vec<Report>,
+    code: u8,
+}
+
+impl Failure {
+    /// A failure in words, with what to do about it.
+    pub fn new(message: impl Into<String>, help: Option<&str>) -> Self {
+        let mut shown = MietteDiagnostic::new(message);
+        shown.help = help.map(str::to_owned);
+        Self {
+            reports: vec![Report::new(shown)],
+            code: 1,
+        }
+    }
+
+    /// Ends silently with `code`: everything has been said.
+    pub fn silent(code: u8) -> Self {
+        Self {
+            reports: Vec::new(),
+            code,
+        }
+    }
+
+    /// With another code.
+    pub fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Prints it.
+    pub fn exit(self) -> ExitCode {
+        for report in self.reports {
+            eprintln!("{report:?}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self {
+            reports: error.reports(),
+            code: USAGE,
+        }
+    }
+}
+
+/// Adds what was being done to a system error.
+pub trait Doing<T> {
+    /// "`what`: error".
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Failure>;
+}
+
+impl<T, E: std::fmt::Display> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|error| Failure::new(format!("{}: {error}", what()), None))
+    }
+}

@@ -1,0 +1,55 @@
+//! The helper behind `/readyz`: one look through the mount. It may hang; the engine must not.
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, statx};
+
+use crate::mount_table;
+
+/// Says on stdout what is wrong, and ends with 1; or ends with 0.
+pub fn run(path: &Path) -> ExitCode {
+    // Left behind by a dead engine it would be of no use.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    match look(path) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            println!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn look(path: &Path) -> Result<(), String> {
+    match mount_table::type_at(&mount_table::resolved(path)) {
+        Ok(Some(kind)) if kind == mount_table::OUR_TYPE => {}
+        Ok(Some(kind)) => return Err(format!("{kind} is mounted over the library")),
+        Ok(None) => return Err("the library is not mounted".into()),
+        Err(error) => return Err(format!("/proc/self/mountinfo: {error}")),
+    }
+    // The kernel must ask, not remember: attributes are valid for a day, and pages may be cached.
+    let root = statx(
+        CWD,
+        path,
+        AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW,
+        StatxFlags::BASIC_STATS,
+    )
+    .map_err(|error| format!("stat of the root: {error}"))?;
+    if root.stx_nlink < 2 {
+        return Err(format!("the root has {} links", root.stx_nlink));
+    }
+    let mut said = Vec::new();
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::DIRECT.bits().cast_signed())
+        .open(path.join("version.txt"))
+        .and_then(|file| file.take(4096).read_to_end(&mut said))
+        .map_err(|error| format!("reading version.txt: {error}"))?;
+    if said.is_empty() {
+        return Err("version.txt is empty".into());
+    }
+    Ok(())
+}

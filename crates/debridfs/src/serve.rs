@@ -1,0 +1,138 @@
+//! `debridfs serve` and `debridfs keeper`: the half that holds the mount. No async runtime, no network.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::Path;
+
+use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
+
+use crate::cli::ServeArgs;
+use crate::config::{self, Config, Environment, KeeperMode, Loaded, ProviderSection};
+use crate::doctor::{self, Outcome};
+use crate::failure::{Doing, Failure, USAGE};
+use crate::logging;
+
+/// Mounts and serves, with an engine as a child unless the configuration says otherwise.
+pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<(), Failure> {
+    keep(args, file, None)
+}
+
+/// Mounts, and waits for engines that others start.
+pub fn run_attached(args: &ServeArgs, file: Option<&Path>) -> Result<(), Failure> {
+    keep(args, file, Some(KeeperMode::Attached))
+}
+
+fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Result<(), Failure> {
+    if args.die_with_parent {
+        die_with_parent()?;
+    }
+    let loaded = config::load(file, &Environment::of_process())?;
+    let config = &loaded.config;
+    logging::start(&config.log)?;
+    for note in &loaded.notes {
+        tracing::info!("{note}");
+    }
+    let mode = match mode.unwrap_or(config.keeper.mode) {
+        KeeperMode::Attached => Mode::Attached,
+        KeeperMode::Child => {
+            // A mistake is told here, once, rather than by engine after engine.
+            require_providers(config)?;
+            Mode::Child {
+                command: engine_command(&loaded)?,
+            }
+        }
+    };
+    let device = doctor::fuse_device();
+    if device.outcome == Outcome::Failed {
+        let message = format!("{}: {}", device.name, device.seen);
+        return Err(Failure::new(message, device.fix.as_deref()));
+    }
+    let owner = owner(config);
+    for dir in [&config.runtime_dir, &config.state_dir] {
+        private_dir(dir, owner).doing(|| dir.display().to_string())?;
+    }
+    let mut options = KeeperOptions::new(config.mount.path.clone(), config.keeper_socket(), mode);
+    options.owner = owner;
+    options.threads = config.keeper.threads;
+    options.recovery = config.keeper.recovery;
+    options.limits = Limits {
+        deadline: config.keeper.stand_in_limit.0,
+        heartbeat: config.keeper.hang_limit.0,
+        ..Limits::default()
+    };
+    options.log = Box::new(|level, line| match level {
+        Level::Error => tracing::error!("{line}"),
+        Level::Warn => tracing::warn!("{line}"),
+        Level::Info => tracing::info!("{line}"),
+    });
+    debridfs_keeper::run(options).map_err(|error| {
+        let help = "`debridfs doctor` checks the machine and names the fix";
+        Failure::new(with_causes(&error), Some(help))
+    })
+}
+
+/// Refuses to start without an account, or with settings that no engine could use.
+pub fn require_providers(config: &Config) -> Result<(), Failure> {
+    if config.provider.is_empty() {
+        let help = "export DEBRIDFS__PROVIDER__RD__TOKEN=… (https://real-debrid.com/apitoken), or add [provider.rd] with token_file; \
+                    `debridfs demo` needs none";
+        return Err(Failure::new("no provider is configured", Some(help)).with_code(USAGE));
+    }
+    for provider in config.provider.values() {
+        let ProviderSection::RealDebrid(keys) = provider;
+        keys.validate()
+            .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
+    }
+    Ok(())
+}
+
+/// Ends this process, in order, when the one that started it ends.
+pub fn die_with_parent() -> Result<(), Failure> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+        .doing(|| "parent death signal".into())
+}
+
+/// An error with what caused it, in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// The same program as the engine: by its open file, so that it still is when the file has been replaced.
+fn engine_command(loaded: &Loaded) -> Result<Vec<OsString>, Failure> {
+    let mut command: Vec<OsString> = vec!["/proc/self/exe".into()];
+    if let Some(file) = &loaded.file {
+        let file = fs::canonicalize(file).doing(|| file.display().to_string())?;
+        command.extend(["--config".into(), file.into()]);
+    }
+    command.extend(["engine".into(), "--child".into()]);
+    Ok(command)
+}
+
+/// Whom the engine runs as; only root can choose.
+fn owner(config: &Config) -> Option<Owner> {
+    let keeper = &config.keeper;
+    let asked = keeper.engine_uid.or(keeper.engine_gid).is_some();
+    (asked && rustix::process::geteuid().is_root()).then(|| {
+        let uid = keeper.engine_uid.unwrap_or(0);
+        Owner {
+            uid,
+            gid: keeper.engine_gid.unwrap_or(uid),
+        }
+    })
+}
+
+/// Makes `dir`, for its owner alone, if it is missing.
+fn private_dir(dir: &Path, owner: Option<Owner>) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    if let Some(owner) = owner {
+        chown(dir, Some(owner.uid), Some(owner.gid))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! `debridfs sim`: the simulated provider alone.
+
+use std::io::Write;
+
+use debridfs_sim::{Generated, LibrarySpec, ServeOptions, Sim, serve};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::SimArgs;
+use crate::config::LogConfig;
+use crate::failure::{Doing, Failure, USAGE};
+use crate::logging;
+use crate::serve::die_with_parent;
+
+/// A library given by its number of files has at most so many releases, so that its first sync stays bearable.
+const MOST_RELEASES: u64 = 1000;
+
+/// Serves until SIGINT or SIGTERM.
+pub fn run(args: &SimArgs) -> Result<(), Failure> {
+    if args.die_with_parent {
+        die_with_parent()?;
+    }
+    logging::start(&LogConfig::default())?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .doing(|| "runtime".into())?
+        .block_on(simulate(args))
+}
+
+async fn simulate(args: &SimArgs) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
+    let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
+    let wrong = |error: &dyn std::fmt::Display| {
+        let help = "`--library` takes `demo`, a number of torrents, or a file";
+        Failure::new(format!("library: {error}"), Some(help)).with_code(USAGE)
+    };
+    let sim = library(args)
+        .and_then(|library| Sim::new(&library))
+        .map_err(|error| wrong(&error))?;
+    if args.unlimited {
+        sim.configure(|settings| settings.calls_per_minute = 0);
+    }
+    let options = ServeOptions {
+        listen: args.listen,
+        tls: args.tls,
+        ..ServeOptions::default()
+    };
+    let served = serve(sim, options).await.doing(|| "sim".into())?;
+    // Removed when it is dropped at the end.
+    let ca = match served.ca_pem() {
+        Some(pem) => Some(ca_file(pem).doing(|| "CA file".into())?),
+        None => None,
+    };
+    let mut said = format!("url {}\ntoken {}\n", served.api_url(), served.token());
+    if let Some(ca) = &ca {
+        said += &format!("ca {}\n", ca.path().display());
+    }
+    said += &format!("control {}/control/\n", served.base_url());
+    let mut out = std::io::stdout();
+    out.write_all(said.as_bytes())
+        .and_then(|()| out.flush())
+        .doing(|| "standard output".into())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn ca_file(pem: &str) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::Builder::new()
+        .prefix("debridfs-sim-ca-")
+        .suffix(".pem")
+        .tempfile()?;
+    file.write_all(pem.as_bytes())?;
+    Ok(file)
+}
+
+fn library(args: &SimArgs) -> Result<LibrarySpec, debridfs_sim::LibraryError> {
+    let generated = |releases: u32, files_per_release: u32| {
+        LibrarySpec::generated(&Generated {
+            releases,
+            files_per_release,
+            seed: args.seed,
+        })
+    };
+    if let Some(files) = args.files {
+        let releases = files.div_ceil(2).clamp(1, MOST_RELEASES);
+        let whole = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        // What can be played comes with it.
+        let mut library = LibrarySpec::demo();
+        let more = generated(whole(releases), whole(files.div_ceil(releases)));
+        library.releases.extend(more.releases);
+        return Ok(library);
+    }
+    match args.library.parse() {
+        Ok(releases) => Ok(generated(releases, 1)),
+        Err(_) => LibrarySpec::named(&args.library),
+    }
+}

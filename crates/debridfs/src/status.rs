@@ -1,0 +1,168 @@
+//! `debridfs status` and `debridfs library accept`.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use debridfs_web::{EngineState, ProviderStatus, Status};
+
+use crate::cli::{InstanceArgs, StatusArgs};
+use crate::control::Instance;
+use crate::failure::{Doing, Failure};
+
+/// Prints how the instance does. Ends with 1 when something is wrong.
+pub fn run(args: &StatusArgs, file: Option<&Path>) -> Result<(), Failure> {
+    let instance = Instance::find(&args.instance, file)?;
+    let status = runtime()?.block_on(instance.status())?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&status).doing(|| "status".into())?;
+        println!("{text}");
+    } else {
+        print!("{}", for_people(&status));
+    }
+    if status.healthy {
+        Ok(())
+    } else {
+        Err(Failure::silent(1))
+    }
+}
+
+/// Accepts a held loss.
+pub fn accept(args: &InstanceArgs, file: Option<&Path>) -> Result<(), Failure> {
+    let instance = Instance::find(args, file)?;
+    let said = runtime()?.block_on(instance.accept())?;
+    println!("accepted: {} releases let go", said["accepted"]);
+    Ok(())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .doing(|| "runtime".into())
+}
+
+fn for_people(status: &Status) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(&mut out, status);
+    out
+}
+
+fn write(out: &mut String, status: &Status) -> std::fmt::Result {
+    let verdict = if status.healthy { "healthy" } else { "TROUBLE" };
+    writeln!(out, "{verdict}   debridfs {}", status.version)?;
+    for problem in &status.problems {
+        writeln!(out, "  ! {problem}")?;
+    }
+    let pid = |pid: Option<u32>| pid.map_or("none".into(), |pid| format!("pid {pid}"));
+    writeln!(
+        out,
+        "mount     {} ({} backend)",
+        status.mount.path.display(),
+        status.backend
+    )?;
+    writeln!(
+        out,
+        "keeper    {}, {} engine restarts",
+        pid(status.keeper.pid),
+        status.keeper.restarts
+    )?;
+    let state = match status.engine.state {
+        EngineState::Down => "down",
+        EngineState::Starting => "starting",
+        EngineState::Serving => "serving",
+    };
+    writeln!(out, "engine    {}, {state}", pid(status.engine.pid))?;
+    if let Some(library) = &status.library {
+        writeln!(
+            out,
+            "library   {} releases ({} bad), {} files, {}",
+            library.releases,
+            library.bad,
+            library.files,
+            bytes(library.bytes)
+        )?;
+        if library.unknown > 0 {
+            writeln!(
+                out,
+                "          first sync: {} of {} releases known",
+                library.releases.saturating_sub(library.unknown),
+                library.releases
+            )?;
+        }
+        if let Some(age) = library.age_seconds {
+            writeln!(out, "          updated {age:.0} s ago")?;
+        }
+        for held in &library.held {
+            let names = held.names.join(", ");
+            writeln!(
+                out,
+                "  held    {} releases missing at {}: {names}",
+                held.releases, held.provider
+            )?;
+        }
+    }
+    for provider in &status.providers {
+        write_provider(out, provider)?;
+    }
+    if let Some(content) = &status.content {
+        writeln!(
+            out,
+            "content   {} of {} buffers, {} fetched",
+            bytes(content.memory_used),
+            bytes(content.memory_limit),
+            bytes(content.fetched)
+        )?;
+    }
+    if let Some(error) = &status.last_error {
+        writeln!(out, "last error {}: {}", error.at, error.message)?;
+    }
+    Ok(())
+}
+
+fn write_provider(out: &mut String, provider: &ProviderStatus) -> std::fmt::Result {
+    let health = if provider.healthy { "ok" } else { "FAILING" };
+    write!(
+        out,
+        "provider  {} ({}): {health}, {} of {} calls a minute left, {} made, {} failed",
+        provider.name,
+        provider.kind,
+        provider.budget_left,
+        provider.budget_per_minute,
+        provider.calls,
+        provider.failures
+    )?;
+    if let Some(seconds) = provider.cooldown_seconds {
+        write!(out, ", cooling down for {seconds:.0} s")?;
+    }
+    writeln!(out)
+}
+
+/// Bytes as people read them.
+pub fn bytes(number: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = number as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{number} B")
+    } else {
+        format!("{value:.1} {}", units[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_for_people() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(u64::MAX), "16384.0 PiB");
+    }
+}

@@ -1,0 +1,334 @@
+//! The command line and the configuration, as a user meets them: the real program, its output and its exit codes.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+const TOKEN: &str = "SECRETTOKEN0123456789";
+
+/// The program with an environment and a home of its own.
+fn debridfs(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_debridfs"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", home)
+        .env("DEBRIDFS__STATE_DIR", home.join("state"))
+        .env("DEBRIDFS__RUNTIME_DIR", home.join("run"))
+        .env("DEBRIDFS__MOUNT__PATH", home.join("mnt"))
+        .stdin(Stdio::null());
+    command
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .prefix("debridfs-cli-")
+        .tempdir()
+        .expect("directory")
+}
+
+fn output(command: &mut Command) -> Output {
+    command.output().expect("debridfs runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// `debridfs sim`, ended when dropped.
+struct Simulator {
+    child: Child,
+    url: String,
+    token: String,
+    ca: Option<String>,
+}
+
+impl Simulator {
+    fn start(home: &Path, arguments: &[&str]) -> Self {
+        let mut child = debridfs(home)
+            .arg("sim")
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sim starts");
+        let (mut url, mut token, mut ca) = (None, None, None);
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        for line in lines.map_while(Result::ok) {
+            match line.split_once(' ').expect("KEY VALUE") {
+                ("url", value) => url = Some(value.to_owned()),
+                ("token", value) => token = Some(value.to_owned()),
+                ("ca", value) => ca = Some(value.to_owned()),
+                ("control", _) => break,
+                other => panic!("unexpected line {other:?}"),
+            }
+        }
+        Self {
+            child,
+            url: url.expect("url"),
+            token: token.expect("token"),
+            ca,
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn help_teaches() {
+    let home = home();
+    let help = out(&output(debridfs(home.path()).arg("--help")));
+    for word in [
+        "serve",
+        "demo",
+        "doctor",
+        "status",
+        "DEBRIDFS__PROVIDER__RD__TOKEN",
+        "completions",
+    ] {
+        assert!(help.contains(word), "{word} in\n{help}");
+    }
+    assert!(!help.contains("mount-probe"), "helpers are hidden");
+    let help = out(&output(debridfs(home.path()).args(["serve", "--help"])));
+    assert!(help.contains("Examples:"), "{help}");
+    let wrong = output(debridfs(home.path()).arg("srve"));
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(err(&wrong).contains("serve"), "{}", err(&wrong));
+}
+
+#[test]
+fn completions_for_every_shell() {
+    let home = home();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let made = output(debridfs(home.path()).args(["completions", shell]));
+        assert!(made.status.success());
+        assert!(out(&made).contains("doctor"), "{shell}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_named_with_their_place_and_the_nearest_key() {
+    let home = home();
+    let file = home.path().join("debridfs.toml");
+    let text = format!("[mount]\npaht = \"/x\"\n[provider.rd]\ntokn = \"{TOKEN}\"\n");
+    std::fs::write(&file, text).unwrap();
+    let checked = output(
+        debridfs(home.path())
+            .args(["config", "check", "--config"])
+            .arg(&file)
+            .env("DEBRIDFS__SERVER__LISTN", "127.0.0.1:1"),
+    );
+    assert_eq!(checked.status.code(), Some(2));
+    let said = err(&checked);
+    for part in [
+        "debridfs.toml, line 2: unknown key `mount.paht`",
+        "did you mean `path`?",
+        "line 4: unknown key `provider.rd.tokn`",
+        "did you mean `token`?",
+        "environment, DEBRIDFS__SERVER__LISTN: unknown key `server.listn`",
+        "did you mean `listen`?",
+    ] {
+        assert!(said.contains(part), "{part} in\n{said}");
+    }
+    assert!(!said.contains(TOKEN), "{said}");
+}
+
+#[test]
+fn service_links_are_ignored_with_one_line() {
+    let home = home();
+    let mut command = debridfs(home.path());
+    command
+        .env("DEBRIDFS_PORT", "tcp://10.43.0.7:8282")
+        .env("DEBRIDFS_SERVICE_HOST", "10.43.0.7")
+        .env("DEBRIDFS_SERVICE_PORT", "8282")
+        .env("DEBRIDFS_PORT_8282_TCP", "tcp://10.43.0.7:8282")
+        .env("DEBRIDFS_PORT_8282_TCP_ADDR", "10.43.0.7")
+        .env("DEBRIDFS__PROVIDER__RD__TOKEN", TOKEN);
+    let checked = output(command.args(["config", "check"]));
+    assert!(checked.status.success(), "{}", err(&checked));
+    let notes: Vec<String> = out(&checked)
+        .lines()
+        .filter(|line| line.starts_with("note:"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("DEBRIDFS_PORT_8282_TCP_ADDR"));
+}
+
+#[test]
+fn what_is_in_force_is_shown_and_secrets_are_not() {
+    let home = home();
+    let file = home.path().join("debridfs.toml");
+    let text = "[folders.series]\nfilters = { regex = \"S[0-9]+\" }\n\
+                [provider.rd]\nproxy = \"socks5://me:pw9pw@host:1\"\n";
+    std::fs::write(&file, text).unwrap();
+    let mut command = debridfs(home.path());
+    command
+        .args(["config", "show", "--config"])
+        .arg(&file)
+        .env("DEBRIDFS__PROVIDER__RD__TOKEN", TOKEN)
+        .env("DEBRIDFS__CONTENT__MEMORY", "64MiB")
+        .env("PUID", "1234")
+        .env("UMASK", "077");
+    let shown = output(&mut command);
+    assert!(shown.status.success(), "{}", err(&shown));
+    let text = out(&shown);
+    assert!(!text.contains(TOKEN) && !text.contains("pw9pw"), "{text}");
+    let table: toml::Table = text.parse().expect("TOML");
+    assert_eq!(table["mount"]["uid"].as_integer(), Some(1234));
+    assert_eq!(table["mount"]["umask"].as_str(), Some("0077"));
+    assert_eq!(table["library"]["refresh_interval"].as_str(), Some("10s"));
+    assert_eq!(
+        table["provider"]["rd"]["kind"].as_str(),
+        Some("real-debrid")
+    );
+    let filters = &table["folders"]["series"]["filters"];
+    assert_eq!(filters["regex"].as_str(), Some("S[0-9]+"));
+}
+
+#[test]
+fn serve_without_an_account_says_what_to_do() {
+    let home = home();
+    let refused = output(debridfs(home.path()).arg("serve"));
+    assert_eq!(refused.status.code(), Some(2), "{}", err(&refused));
+    let said = err(&refused);
+    assert!(said.contains("DEBRIDFS__PROVIDER__RD__TOKEN"), "{said}");
+    let missing = output(debridfs(home.path()).args(["serve", "--config", "/nonexistent.toml"]));
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(err(&missing).contains("/nonexistent.toml"));
+    let unreadable = output(
+        debridfs(home.path())
+            .arg("serve")
+            .env("DEBRIDFS__PROVIDER__RD__TOKEN_FILE", "/nonexistent/token"),
+    );
+    assert_eq!(unreadable.status.code(), Some(2));
+    let said = err(&unreadable);
+    assert!(said.contains("/nonexistent/token"), "{said}");
+}
+
+#[test]
+fn status_without_an_instance_says_so() {
+    let home = home();
+    let asked = output(debridfs(home.path()).args(["status", "--json"]));
+    assert_eq!(asked.status.code(), Some(3), "{}", err(&asked));
+    assert!(err(&asked).contains("control.sock"), "{}", err(&asked));
+    let socket = home.path().join("other/control.sock");
+    let mut command = debridfs(home.path());
+    let asked = output(command.arg("status").env("DEBRIDFS_CONTROL", &socket));
+    assert_eq!(asked.status.code(), Some(3));
+    assert!(err(&asked).contains("other/control.sock"));
+    let accept = output(debridfs(home.path()).args(["library", "accept"]));
+    assert_eq!(accept.status.code(), Some(3));
+}
+
+fn doctor(command: &mut Command) -> (Option<i32>, Value) {
+    let report = output(command.args(["doctor", "--json"]));
+    let json = serde_json::from_slice(&report.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}{}", out(&report), err(&report)));
+    (report.status.code(), json)
+}
+
+fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let checks = report["checks"].as_array().expect("checks");
+    checks
+        .iter()
+        .find(|check| check["name"] == name)
+        .unwrap_or_else(|| panic!("{name} in {report:#}"))
+}
+
+#[test]
+fn doctor_checks_token_and_clock() {
+    let home = home();
+    let simulator = Simulator::start(home.path(), &["--tls", "--library", "3"]);
+    let with_token = |token: &str| {
+        let mut command = debridfs(home.path());
+        command
+            .env("DEBRIDFS__PROVIDER__SIM__API_URL", &simulator.url)
+            .env(
+                "DEBRIDFS__PROVIDER__SIM__CA_FILE",
+                simulator.ca.as_deref().expect("ca"),
+            )
+            .env("DEBRIDFS__PROVIDER__SIM__TOKEN", token);
+        doctor(&mut command)
+    };
+    let (code, report) = with_token(&simulator.token);
+    for name in ["provider.sim", "clock", "state_dir", "mount point"] {
+        assert_eq!(check(&report, name)["outcome"], "ok", "{report:#}");
+    }
+    assert_eq!(code == Some(0), report["ok"] == true);
+    let (code, report) = with_token(TOKEN);
+    assert_eq!(code, Some(1));
+    let refused = check(&report, "provider.sim");
+    assert_eq!(refused["outcome"], "failed");
+    let fix = refused["fix"].as_str().expect("fix");
+    assert!(fix.contains("apitoken"), "{fix}");
+    assert!(!report.to_string().contains(TOKEN));
+}
+
+/// Runs the program with an empty `/dev`; needs root.
+fn without_dev(home: &Path, arguments: &str) -> Output {
+    let script = format!(
+        "mount -t tmpfs none /dev && exec '{}' {arguments}",
+        env!("CARGO_BIN_EXE_debridfs")
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", &script])
+        .env("DEBRIDFS__STATE_DIR", home.join("state"))
+        .env("DEBRIDFS__RUNTIME_DIR", home.join("run"))
+        .env("DEBRIDFS__MOUNT__PATH", home.join("mnt"))
+        .env("DEBRIDFS__PROVIDER__RD__TOKEN", TOKEN)
+        .env("DEBRIDFS__PROVIDER__RD__API_URL", "http://127.0.0.1:1")
+        .stdin(Stdio::null());
+    output(&mut command)
+}
+
+#[test]
+fn without_the_fuse_device_everybody_says_what_to_do() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "needs root for a mount namespace"
+    );
+    let home = home();
+    for arguments in ["doctor", "serve", "demo"] {
+        let refused = without_dev(home.path(), arguments);
+        assert_eq!(
+            refused.status.code(),
+            Some(1),
+            "{arguments}: {}",
+            err(&refused)
+        );
+        let said = out(&refused) + &err(&refused);
+        assert!(said.contains("/dev/fuse"), "{arguments}: {said}");
+        assert!(said.contains("--device /dev/fuse"), "{arguments}: {said}");
+    }
+    assert!(!home.path().join("run").exists(), "nothing is made in vain");
+}
+
+#[test]
+fn the_simulator_answers_like_the_vendor() {
+    let home = home();
+    let simulator = Simulator::start(home.path(), &["--library", "5"]);
+    let curl = |path: &str, token: &str| {
+        let answer = Command::new("curl")
+            .args(["-s", "-H", &format!("Authorization: Bearer {token}")])
+            .arg(format!("{}{path}", simulator.url))
+            .output()
+            .expect("curl runs");
+        serde_json::from_slice::<Value>(&answer.stdout).expect("JSON")
+    };
+    let list = curl("/torrents", &simulator.token);
+    assert_eq!(list.as_array().map(Vec::len), Some(5), "{list:#}");
+    assert_eq!(curl("/torrents", "wrong")["error_code"], 8);
+}
