@@ -85,7 +85,7 @@ pub struct MountConfig {
     pub umask: Umask,
     /// Who decodes the kernel's requests.
     pub backend: Backend,
-    /// After this time a read that could not be answered ends with EIO.
+    /// After this time a request that could not be answered ends with EIO, whether there is an engine or not.
     pub read_deadline: HumanDuration,
 }
 
@@ -132,8 +132,6 @@ pub struct KeeperConfig {
     pub threads: Option<u32>,
     /// How a new engine comes by the requests of a dead one.
     pub recovery: Recovery,
-    /// Without an engine for longer than this, requests end with EIO.
-    pub stand_in_limit: HumanDuration,
     /// An engine that gives no sign of life for longer than this is killed.
     pub hang_limit: HumanDuration,
     /// User the engine runs as when the keeper is root: `PUID`.
@@ -149,7 +147,6 @@ impl Default for KeeperConfig {
             socket: None,
             threads: None,
             recovery: Recovery::Journal,
-            stand_in_limit: HumanDuration::from_secs(30),
             hang_limit: HumanDuration::from_secs(10),
             engine_uid: None,
             engine_gid: None,

@@ -57,7 +57,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     options.threads = config.keeper.threads;
     options.recovery = config.keeper.recovery;
     options.limits = Limits {
-        deadline: config.keeper.stand_in_limit.0,
+        deadline: config.mount.read_deadline.0,
         heartbeat: config.keeper.hang_limit.0,
         ..Limits::default()
     };
