@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
+use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
 
 use crate::{Error, Result};
 
@@ -255,6 +255,8 @@ fn move_aside(path: &Path, now: jiff::Timestamp) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::Connection;
+
     use super::*;
 
     #[tokio::test]
