@@ -106,7 +106,8 @@ async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
         }
     };
     line.clear();
-    guide::print(place, &status, simulated).doing(|| "standard output".into())?;
+    // A script may read the first line and close its end.
+    let _ = guide::print(place, &status, simulated);
     loop {
         tokio::time::sleep(4 * TICK).await;
         match instance.engine_status().await {

@@ -102,7 +102,10 @@ async fn attach_and_serve(config: &Config, shutdown: CancellationToken) -> Resul
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
     let parts = Parts::load(config).await?;
-    let (link, lease) = take_lease(config).await?;
+    let (link, mut lease) = take_lease(config).await?;
+    // The keeper's own limit is for the time without an engine.
+    let deadline = config.mount.read_deadline.0.as_millis();
+    lease.terms.deadline = u64::try_from(deadline).unwrap_or(u64::MAX);
     let generation = lease.terms.generation;
     let mount = lease.terms.mount.clone();
     let keeper = rustix::net::sockopt::socket_peercred(link.as_fd())

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, lchown};
 use std::path::Path;
 
 use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
@@ -54,6 +54,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     }
     let mut options = KeeperOptions::new(config.mount.path.clone(), config.keeper_socket(), mode);
     options.owner = owner;
+    options.allow_other = config.mount.allow_other;
     options.threads = config.keeper.threads;
     options.recovery = config.keeper.recovery;
     options.limits = Limits {
@@ -128,11 +129,19 @@ fn owner(config: &Config) -> Option<Owner> {
     })
 }
 
-/// Makes `dir`, for its owner alone, if it is missing.
+/// Makes `dir`, for its owner alone, if it is missing. Files in it that root made are handed over, as PUID may have been set later.
 fn private_dir(dir: &Path, owner: Option<Owner>) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    if let Some(owner) = owner {
-        chown(dir, Some(owner.uid), Some(owner.gid))?;
+    let Some(Owner { uid, gid }) = owner else {
+        return Ok(());
+    };
+    chown(dir, Some(uid), Some(gid))?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        if found.is_file() && found.uid() == 0 {
+            lchown(entry.path(), Some(uid), Some(gid))?;
+        }
     }
     Ok(())
 }

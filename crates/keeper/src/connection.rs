@@ -53,13 +53,13 @@ pub(crate) fn unmount_at(path: &Path, force: bool) -> Result<(), KeeperError> {
 
 impl Connection {
     /// Mounts, answers INIT, makes the clones.
-    pub fn mount(path: &Path, threads: u32) -> Result<Connection, KeeperError> {
+    pub fn mount(path: &Path, threads: u32, allow_other: bool) -> Result<Connection, KeeperError> {
         // Memory first: nothing may be missing once requests come.
         let (journal, journal_fd) = Journal::create(Layout::for_slots(threads))?;
         let main = if is_root() {
-            root::mount_at(path)?
+            root::mount_at(path, allow_other)?
         } else {
-            fusermount::mount_at(path)?
+            fusermount::mount_at(path, allow_other)?
         };
         let made = Connection::complete(path, threads, journal, journal_fd, main);
         if made.is_err() {

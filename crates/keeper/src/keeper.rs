@@ -143,7 +143,11 @@ impl Keeper {
 
     fn mount(&mut self, lost: bool) -> Result<(), KeeperError> {
         self.made_directory |= target::prepare(&self.path, lost)?;
-        let connection = Connection::mount(&self.path, self.options.thread_count())?;
+        let connection = Connection::mount(
+            &self.path,
+            self.options.thread_count(),
+            self.options.allow_other,
+        )?;
         self.connection_number += 1;
         self.leases = 0;
         self.stall = None;

@@ -17,6 +17,9 @@ pub struct KeeperOptions {
     /// Owner of the files and of the engine (PUID and PGID): as root the engine is started with
     /// these ids and no others. `None`: as the keeper itself.
     pub owner: Option<Owner>,
+    /// Whether other users may look into the mount. Without root it takes `user_allow_other` in
+    /// `/etc/fuse.conf`, too.
+    pub allow_other: bool,
     /// Transport threads of an engine; 1 to [`crate::journal::MAX_SLOTS`]. `None`: one a
     /// processor, 2 to 8.
     pub threads: Option<u32>,
@@ -99,6 +102,7 @@ impl KeeperOptions {
             socket,
             mode,
             owner: None,
+            allow_other: true,
             threads: None,
             recovery: Recovery::Journal,
             read_ahead_kb: 1024,

@@ -30,20 +30,28 @@ pub fn print(place: &Place, status: &Status, simulated: bool) -> io::Result<()> 
         "{kind} with {releases} releases is mounted. Things to try:"
     )?;
     writeln!(out)?;
+    // Only the test pictures of the simulated account hold something that can be decoded.
+    let playable = if simulated {
+        "-path '*Test.Pictures*' -name '*.m*'"
+    } else {
+        "-type f \\( -name '*.mkv' -o -name '*.mp4' \\)"
+    };
     for (command, what) in [
         (format!("ls {dir} {dir}/__all__"), "look around"),
         (format!("find {dir} -ls"), "walking costs no call"),
         (
-            format!(
-                "film=$(find {dir}/__all__ -type f \\( -name '*.mkv' -o -name '*.mp4' \\) | head -1)"
-            ),
-            "choose a film",
+            format!("film=$(find {dir}/__all__ {playable} | head -1)"),
+            "choose something to play",
         ),
         ("ffprobe \"$film\"".into(), "probe it"),
         ("mpv \"$film\"".into(), "play it"),
         (
-            "dd if=\"$film\" of=/dev/null bs=1M count=64 status=progress".into(),
-            "read it",
+            format!("big=$(find {dir}/__all__ -type f -size +100M | head -1)"),
+            "choose something large",
+        ),
+        (
+            "dd if=\"$big\" of=/dev/null bs=1M count=512 skip=40 status=progress".into(),
+            "read somewhere in it",
         ),
         (
             format!("{program} status --socket {control}"),

@@ -10,10 +10,18 @@ use crate::support::{Instance, Reader, Settings, Simulator, film, find, until};
 /// Compares listings and names only what differs.
 fn assert_same(now: &[String], before: &[String], when: &str) {
     let differing = |these: &[String], those: &[String]| -> Vec<String> {
-        these.iter().filter(|line| !those.contains(line)).take(5).cloned().collect()
+        these
+            .iter()
+            .filter(|line| !those.contains(line))
+            .take(5)
+            .cloned()
+            .collect()
     };
     let (new, gone) = (differing(now, before), differing(before, now));
-    assert!(new.is_empty() && gone.is_empty(), "{when}: new {new:#?}, gone {gone:#?}");
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "{when}: new {new:#?}, gone {gone:#?}"
+    );
 }
 
 #[test]
@@ -27,7 +35,11 @@ fn a_restart_and_a_lost_catalogue_change_neither_paths_nor_inode_numbers() {
     instance.stop();
     instance.launch();
     instance.wait_synced();
-    assert_same(&find(&instance.mount(), "%i %y %s %T@ %p\n"), &before, "after a restart");
+    assert_same(
+        &find(&instance.mount(), "%i %y %s %T@ %p\n"),
+        &before,
+        "after a restart",
+    );
 
     instance.stop();
     fs::remove_dir_all(instance.state()).expect("removed");
@@ -46,7 +58,11 @@ fn a_restart_and_a_lost_catalogue_change_neither_paths_nor_inode_numbers() {
             .collect()
     };
     let after = find(&instance.mount(), "%i %y %s %T@ %p\n");
-    assert_same(&strip(&after), &strip(&before), "after the catalogue was deleted");
+    assert_same(
+        &strip(&after),
+        &strip(&before),
+        "after the catalogue was deleted",
+    );
 }
 
 #[test]

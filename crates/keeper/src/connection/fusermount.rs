@@ -13,7 +13,7 @@ use crate::handover::receive_passed_fd;
 
 const PROGRAM: &str = "fusermount3";
 
-pub(super) fn mount_at(path: &Path) -> Result<OwnedFd, KeeperError> {
+pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, KeeperError> {
     let failed = |reason: String| KeeperError::Fusermount {
         path: path.into(),
         reason,
@@ -24,7 +24,7 @@ pub(super) fn mount_at(path: &Path) -> Result<OwnedFd, KeeperError> {
     let mut options = String::from(
         "ro,nosuid,nodev,noatime,default_permissions,fsname=debridfs,subtype=debridfs",
     );
-    if user_allow_other() {
+    if allow_other && user_allow_other() {
         options.push_str(",allow_other");
     }
     let mut command = Command::new(PROGRAM);

@@ -9,13 +9,14 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use super::open_device;
 use crate::{KeeperError, mountinfo};
 
-pub(super) fn mount_at(path: &Path) -> Result<OwnedFd, KeeperError> {
+pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, KeeperError> {
     let device = open_device(true)?;
     let options = format!(
-        "fd={},rootmode=40000,user_id={},group_id={},default_permissions,allow_other",
+        "fd={},rootmode=40000,user_id={},group_id={},default_permissions{}",
         device.as_raw_fd(),
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
+        if allow_other { ",allow_other" } else { "" },
     );
     let options =
         CString::new(options).map_err(|_| KeeperError::Init("a zero byte in the mount options"))?;
