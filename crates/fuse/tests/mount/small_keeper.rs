@@ -214,7 +214,7 @@ impl SmallKeeper {
         for held in &aftermath.condemned {
             let answer = debridfs_fuse::wire::out_header(16, libc::EIO, held.unique());
             rustix::io::write(&self.fds[held.origin.fd as usize], &answer).unwrap();
-            self.journal.settle(held.place, false);
+            self.journal.settle(held, false);
         }
         (status.signal(), aftermath)
     }

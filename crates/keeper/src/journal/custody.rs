@@ -146,16 +146,25 @@ impl Journal {
         }
     }
 
-    /// Finds a request by its number.
+    /// Finds a request by its number. For many at once, [`Journal::places`] looks only once.
     pub fn find(&self, unique: u64) -> Option<Held> {
-        self.at(*self.places().get(&unique)?)
-            .filter(|held| held.unique() == unique)
+        let named = |entry: &super::Entry<'_>| {
+            entry.is_valid() && entry.unique() == unique && !entry.is_answered()
+        };
+        let in_entry = self.entries().filter(named).find_map(|entry| entry.held());
+        let in_slot = || {
+            let mut slots = self
+                .slots()
+                .filter_map(|slot| self.at(Place::Slot(slot.index())));
+            slots.find(|held| held.unique() == unique)
+        };
+        in_entry.or_else(in_slot)
     }
 
-    /// Keeper: the request at this place was answered. While an engine lives it must not lose an
-    /// entry that it works on, so what is the engine's is only marked.
-    pub fn settle(&self, place: Place, engine_lives: bool) {
-        match place {
+    /// Keeper: this request was answered. While an engine lives it must not lose an entry that it
+    /// works on, so what is the engine's is only marked.
+    pub fn settle(&self, held: &Held, engine_lives: bool) {
+        match held.place {
             Place::Slot(index) if !engine_lives => {
                 if let Some(slot) = self.slot(index) {
                     slot.clear();
@@ -168,7 +177,7 @@ impl Journal {
                 if !engine_lives || (entry.is_stand_in() && entry.take()) {
                     entry.free();
                 } else {
-                    entry.mark_answered();
+                    entry.mark_answered(held.unique());
                 }
             }
         }

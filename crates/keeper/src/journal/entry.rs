@@ -7,10 +7,8 @@ use super::layout::{REQUEST_HEADER, entry_field};
 pub(super) const FREE: u32 = 0;
 pub(super) const VALID: u32 = 1;
 
-/// The keeper answered this request (EINTR or EIO) while a live engine held it.
-const ANSWERED: u32 = 1;
 /// An entry of the stand-in region has an owner that will answer it.
-const TAKEN: u32 = 2;
+const TAKEN: u32 = 1;
 
 /// Number of a pending entry in one journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +58,12 @@ pub(super) fn unique_of(request: &[u8]) -> Option<u64> {
         return None;
     }
     request.get(8..16)?.try_into().ok().map(u64::from_ne_bytes)
+}
+
+/// What names a request in the field `ANSWERED`; never 0. Numbers are even and count up, so two
+/// requests with the same mark are two thousand million requests apart.
+fn mark(unique: u64) -> u32 {
+    (unique >> 1) as u32 | 1 << 31
 }
 
 /// One pending entry; see [`Journal::entry`].
@@ -114,7 +118,7 @@ impl Entry<'_> {
     /// True when the keeper answered the request while the engine couldn't: nothing is left to be
     /// done but to release the entry.
     pub fn is_answered(&self) -> bool {
-        self.u32(entry_field::FLAGS).load(Acquire) & ANSWERED != 0
+        self.u32(entry_field::ANSWERED).load(Acquire) == mark(self.unique())
     }
 
     /// A copy of the request and its history. `None` when the entry is free or holds what can't
@@ -146,6 +150,7 @@ impl Entry<'_> {
         debug_assert!(request.len() <= room);
         self.u32(entry_field::FD).store(origin.fd, Relaxed);
         self.u32(entry_field::FLAGS).store(0, Relaxed);
+        self.u32(entry_field::ANSWERED).store(0, Relaxed);
         self.u32(entry_field::DEATHS).store(origin.deaths, Relaxed);
         self.u64(entry_field::ARRIVAL)
             .store(origin.arrival, Relaxed);
@@ -176,9 +181,10 @@ impl Entry<'_> {
         self.u32(entry_field::FLAGS).load(Acquire) & TAKEN != 0
     }
 
-    /// Notes that the keeper answered it in the engine's place.
-    pub(super) fn mark_answered(&self) {
-        self.u32(entry_field::FLAGS).fetch_or(ANSWERED, AcqRel);
+    /// Notes that the keeper answered this request in the engine's place. It names the request,
+    /// as the engine may have put another one here a moment ago.
+    pub(super) fn mark_answered(&self, unique: u64) {
+        self.u32(entry_field::ANSWERED).store(mark(unique), Release);
     }
 
     /// Nobody's again, after the death of the engine that had taken it.

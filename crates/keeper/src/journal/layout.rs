@@ -63,6 +63,7 @@ pub(super) mod entry_field {
     pub const DEATHS: usize = 12;
     pub const ARRIVAL: usize = 16;
     pub const LENGTH: usize = 24;
+    pub const ANSWERED: usize = 28;
     pub const REQUEST: usize = 32;
 }
 

@@ -122,7 +122,7 @@ fn a_request_that_two_engines_died_of_is_condemned() {
     let aftermath = keeper.after_death(true);
     assert_eq!(aftermath.condemned.len(), 1);
     assert_eq!(aftermath.waiting, 0);
-    keeper.settle(aftermath.condemned[0].place, false);
+    keeper.settle(&aftermath.condemned[0], false);
     assert!(keeper.held().is_empty());
 }
 
@@ -189,12 +189,12 @@ fn an_entry_of_the_stand_in_has_one_owner() {
     keeper
         .store_stand_in(&request(2, 300), ORIGIN, true)
         .unwrap();
-    keeper.settle(Place::Entry(first), true);
+    keeper.settle(&keeper.at(Place::Entry(first)).unwrap(), true);
     let taken = region.take_stand_in();
     assert_eq!(taken.iter().map(Held::unique).collect::<Vec<_>>(), [2]);
     assert!(region.take_stand_in().is_empty());
     // The engine has it: the keeper only marks it.
-    keeper.settle(taken[0].place, true);
+    keeper.settle(&taken[0], true);
     let Place::Entry(id) = taken[0].place else {
         panic!("not an entry")
     };
@@ -208,6 +208,19 @@ fn an_entry_of_the_stand_in_has_one_owner() {
         keeper.store_stand_in(&request(4, 300), ORIGIN, true),
         Err(StoreError::Full)
     );
+}
+
+#[test]
+fn a_late_mark_does_not_touch_the_next_request_in_the_entry() {
+    let (keeper, engine) = pair();
+    let (region, _) = Region::adopt(Arc::clone(&engine));
+    let id = region.store(&request(2, 80), ORIGIN).unwrap();
+    let seen = keeper.at(Place::Entry(id)).unwrap();
+    region.release(Place::Entry(id));
+    assert_eq!(region.store(&request(4, 80), ORIGIN), Ok(id));
+    keeper.settle(&seen, true);
+    assert!(!engine.entry(id).unwrap().is_answered());
+    assert_eq!(keeper.after_death(true).waiting, 1);
 }
 
 #[test]
@@ -250,8 +263,8 @@ fn no_bytes_harm_the_keeper() {
             }
             let aftermath = keeper.after_death(*blame);
             for held in &aftermath.condemned {
-                keeper.settle(held.place, true);
-                keeper.settle(held.place, false);
+                keeper.settle(held, true);
+                keeper.settle(held, false);
             }
             for held in keeper.held() {
                 assert!(held.request.len() >= REQUEST_HEADER);

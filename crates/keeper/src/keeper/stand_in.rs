@@ -94,7 +94,7 @@ impl StandIn {
                 held.origin.fd,
                 engine_lives,
             ) {
-                connection.journal.settle(held.place, engine_lives);
+                connection.journal.settle(&held, engine_lives);
             }
         }
     }
@@ -240,7 +240,7 @@ impl Noted {
 /// Answers a noted request with an error and settles its place.
 pub(super) fn end(connection: &Connection, held: &Held, error: i32, engine_lives: bool) {
     let _ = connection.reply(held.origin.fd, held.unique(), error, &[]);
-    connection.journal.settle(held.place, engine_lives);
+    connection.journal.settle(held, engine_lives);
 }
 
 /// Answers EIO to everything that waited longer than `deadline` and that no engine works on:

@@ -49,6 +49,7 @@ pub const ALL: &[Case] = &[
         mount_lost(|world| detach(world, UnmountFlags::FORCE | UnmountFlags::DETACH));
     }),
     ("connection_aborted", || mount_lost(abort)),
+    ("a_shared_mount_is_stacked", a_shared_mount_is_stacked),
     ("crash_loop_backs_off", crash_loop_backs_off),
     ("hung_engine_is_replaced", hung_engine_is_replaced),
     (
@@ -278,6 +279,29 @@ fn mount_lost(lose: impl FnOnce(&World)) {
     let layers = mountinfo::layers(mountinfo::read().unwrap(), &world.mount());
     assert_eq!(layers.len(), 1, "a private mount keeps no dead layers");
     assert!(!world.log().contains("ERROR"), "{}", world.log());
+}
+
+/// Consumers that bound the mount point see the new mount only when it is on top of the old one.
+fn a_shared_mount_is_stacked() {
+    let mut world = World::shared();
+    world.keep(&[]);
+    world.until_served();
+    let layers =
+        |world: &World| mountinfo::layers(mountinfo::read().unwrap(), &world.mount()).len();
+    let mut most = 0;
+    for lost in 1..=7 {
+        let engine = world.engine();
+        abort(&world);
+        world.until("mounted again", |world| {
+            world.status().unwrap().remounts == lost
+        });
+        world.until_served_by_another(engine);
+        reads(&world, "data");
+        most = most.max(layers(&world));
+    }
+    assert_eq!(most, 5, "four dead ones below the living");
+    assert!(world.end_keeper(Signal::TERM));
+    assert_eq!(layers(&world), 0);
 }
 
 fn crash_loop_backs_off() {

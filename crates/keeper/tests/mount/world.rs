@@ -44,6 +44,7 @@ pub struct World {
     keeper: Option<Child>,
     others: Vec<Child>,
     dir: TempDir,
+    shared: bool,
 }
 
 pub fn program() -> Command {
@@ -64,6 +65,7 @@ impl World {
             keeper: None,
             others: Vec::new(),
             dir,
+            shared: false,
         }
     }
 
@@ -76,6 +78,15 @@ impl World {
         } else {
             world.until_served();
         }
+        world
+    }
+
+    /// A place below a mount that propagates, as containers have it.
+    pub fn shared() -> World {
+        let mut world = World::empty();
+        rustix::mount::mount_bind(world.root(), world.root()).unwrap();
+        mount_change(world.root(), MountPropagationFlags::SHARED).unwrap();
+        world.shared = true;
         world
     }
 
@@ -266,6 +277,9 @@ impl Drop for World {
             if unmount(self.mount(), UnmountFlags::DETACH | UnmountFlags::FORCE).is_err() {
                 break;
             }
+        }
+        if self.shared {
+            let _ = unmount(self.root(), UnmountFlags::DETACH);
         }
     }
 }
