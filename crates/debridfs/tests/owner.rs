@@ -119,7 +119,8 @@ fn the_engine_runs_as_puid_and_owns_what_is_shown() {
         .env("DEBRIDFS__RUNTIME_DIR", &run)
         .env("DEBRIDFS__STATE_DIR", &state)
         .env("DEBRIDFS__SERVER__LISTEN", "127.0.0.1:0")
-        .stdin(Stdio::null());
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(place.path().join("log")).expect("file"));
     let mut service = Process(service.spawn().expect("serve starts"));
     let started = Instant::now();
     let status = loop {
@@ -132,7 +133,12 @@ fn the_engine_runs_as_puid_and_owns_what_is_shown() {
         if asked.status.success() && status["library"]["unknown"] == 0 {
             break status;
         }
-        assert!(started.elapsed() < LIMIT, "not healthy: {status:#}");
+        let log = || fs::read_to_string(place.path().join("log")).unwrap_or_default();
+        assert!(
+            started.elapsed() < LIMIT,
+            "not healthy: {status:#} {}",
+            log()
+        );
         std::thread::sleep(Duration::from_millis(50));
     };
     let ids = |who: &str| {

@@ -96,12 +96,16 @@ impl Report {
     /// Tells the log how far the first sync is, until it is done.
     pub async fn tell_progress(self: Arc<Self>) {
         while let Some(progress) = self.catalogue.status().progress {
-            tracing::info!(
-                known = progress.done,
-                of = progress.total,
-                seconds_left = progress.seconds_left,
-                "first sync"
-            );
+            if progress.total == 0 {
+                tracing::info!("first sync: waiting for the list of the account");
+            } else {
+                tracing::info!(
+                    known = progress.done,
+                    of = progress.total,
+                    seconds_left = progress.seconds_left,
+                    "first sync"
+                );
+            }
             tokio::time::sleep(PROGRESS_EVERY).await;
         }
         let status = self.catalogue.status();
