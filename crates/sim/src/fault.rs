@@ -59,7 +59,6 @@ pub enum Page {
 
 /// A fault of the CDN. The first that matches is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct CdnFault {
     /// Only this restricted or direct link (URL or 13-character id).
     #[serde(default)]
@@ -97,7 +96,7 @@ impl CdnFault {
 
 /// What goes wrong at the CDN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CdnFaultKind {
     /// A ranged GET is answered with 200 and the file from its beginning.
     IgnoreRange,

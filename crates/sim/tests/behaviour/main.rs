@@ -1,5 +1,13 @@
 //! The simulator's behaviour, seen from outside.
 
+mod account;
+mod api_faults;
+mod cdn;
+mod cdn_faults;
+mod control;
+mod fuzz;
+mod libraries;
+mod serving;
 mod support;
 mod torrents;
 mod unrestrict;

@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, Sim, TorrentView, serve};
+use debridfs_sim::{
+    FileSpec, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, TorrentView, serve,
+};
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -92,6 +94,19 @@ pub async fn get(sim: &Sim, path: &str) -> Answer {
     call(sim, "GET", path, "").await
 }
 
+pub async fn control(sim: &Sim, method: &str, path: &str, body: Value) -> Answer {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/control/{path}"))
+        .header("content-type", "application/json");
+    let body = if body.is_null() {
+        Body::empty()
+    } else {
+        Body::from(body.to_string())
+    };
+    send(sim, request.body(body).unwrap()).await
+}
+
 /// The URL of a direct link of the restricted link.
 pub async fn unrestrict(sim: &Sim, link: &str) -> String {
     let answer = call(sim, "POST", "unrestrict/link", &form("link", link)).await;
@@ -119,4 +134,31 @@ pub async fn fetch(sim: &Sim, method: &str, url: &str, range: Option<&str>) -> A
         request = request.header("range", range);
     }
     send(sim, request.body(Body::empty()).unwrap()).await
+}
+
+pub async fn served(sim: &Sim, options: ServeOptions) -> Served {
+    serve(sim.clone(), options).await.unwrap()
+}
+
+/// A client that knows the server's CA and follows no redirect.
+pub fn client(served: &Served) -> reqwest::Client {
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(pem) = served.ca_pem() {
+        use rustls::pki_types::pem::PemObject;
+        roots
+            .add(rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+            .unwrap();
+    }
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .use_preconfigured_tls(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap()
 }

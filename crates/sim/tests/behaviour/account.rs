@@ -1,0 +1,293 @@
+//! Tokens, limits, traffic, time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use debridfs_sim::{AccountState, LibrarySpec, Settings};
+use http::Request;
+
+use crate::support::{call, call_with, direct, fetch, form, get, one_film, send, sim, torrents};
+
+#[tokio::test]
+async fn a_token_is_needed_in_the_header_or_the_query() {
+    let sim = sim(&one_film(10));
+    let ask = async |uri: &str, header: Option<&str>| {
+        let mut request = Request::get(uri);
+        if let Some(value) = header {
+            request = request.header("authorization", value);
+        }
+        send(&sim, request.body(Body::empty()).unwrap()).await
+    };
+    let user = "/rest/1.0/user";
+    assert_eq!(ask(user, None).await.code(), (401, 8));
+    assert_eq!(ask(user, Some("Bearer wrong")).await.code(), (401, 8));
+    assert_eq!(
+        ask(user, Some("Basic SIMULATEDTOKEN")).await.code(),
+        (401, 8)
+    );
+    assert_eq!(ask(user, Some("bearer SIMULATEDTOKEN")).await.status, 200);
+    assert_eq!(
+        ask(&format!("{user}?auth_token=SIMULATEDTOKEN"), None)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(ask("/rest/1.0/time", None).await.status, 200);
+    assert_eq!(ask("/rest/1.0/nothing", None).await.code(), (404, 3));
+    assert_eq!(ask("/elsewhere", None).await.status, 404);
+    assert_eq!(sim.counters().outcome("user", "401/8"), 3);
+}
+
+#[tokio::test]
+async fn the_user_has_the_vendors_shape() {
+    let sim = sim(&LibrarySpec::default());
+    let user = get(&sim, "user").await.json();
+    for key in [
+        "id",
+        "username",
+        "email",
+        "points",
+        "locale",
+        "avatar",
+        "type",
+        "premium",
+        "expiration",
+    ] {
+        assert!(!user[key].is_null(), "{key}");
+    }
+    assert_eq!(user["type"], "premium");
+    assert!(user["premium"].as_i64() > Some(0));
+    sim.set_account(
+        0,
+        AccountState {
+            premium: false,
+            ..AccountState::default()
+        },
+    )
+    .unwrap();
+    let user = get(&sim, "user").await.json();
+    assert_eq!(
+        (user["type"].as_str(), user["premium"].as_i64()),
+        (Some("free"), Some(0))
+    );
+}
+
+#[tokio::test]
+async fn time_is_the_vendors_local_time() {
+    let sim = sim(&LibrarySpec::default());
+    // 1 June: summer time in France, or winter time on a machine without zones.
+    let plain = get(&sim, "time").await.body.unwrap();
+    assert!(
+        plain == "2026-06-01 14:00:00" || plain == "2026-06-01 13:00:00",
+        "{plain:?}"
+    );
+    sim.advance(Duration::from_secs(61));
+    let iso = get(&sim, "time/iso").await.body.unwrap();
+    assert!(
+        iso == "2026-06-01T14:01:01+0200" || iso == "2026-06-01T13:01:01+0100",
+        "{iso:?}"
+    );
+}
+
+#[tokio::test]
+async fn accounts_in_bad_standing_are_refused_with_their_code() {
+    let sim = sim(&one_film(10));
+    for (code, status) in [(9, 403), (10, 403), (14, 403), (15, 403), (22, 403)] {
+        let state = AccountState {
+            refuse_code: Some(code),
+            ..AccountState::default()
+        };
+        sim.set_account(0, state).unwrap();
+        assert_eq!(
+            get(&sim, "torrents").await.code(),
+            (status, i64::from(code))
+        );
+    }
+    let link = form("link", &torrents(&sim)[0].links[0]);
+    sim.set_account(
+        0,
+        AccountState {
+            premium: false,
+            ..AccountState::default()
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        call(&sim, "POST", "unrestrict/link", &link).await.code(),
+        (403, 20)
+    );
+    assert_eq!(get(&sim, "torrents").await.status, 200);
+    sim.set_account(
+        0,
+        AccountState {
+            revoked: true,
+            ..AccountState::default()
+        },
+    )
+    .unwrap();
+    assert_eq!(get(&sim, "torrents").await.code(), (401, 8));
+    sim.set_account(0, AccountState::default()).unwrap();
+    assert_eq!(get(&sim, "disable_access_token").await.status, 204);
+    assert_eq!(get(&sim, "user").await.code(), (401, 8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_minute_holds_more_calls_than_the_limit_and_refused_ones_count() {
+    let sim = sim(&LibrarySpec::default());
+    for _ in 0..250 {
+        assert_eq!(get(&sim, "user").await.status, 200);
+    }
+    assert_eq!(get(&sim, "user").await.code(), (429, 34));
+    tokio::time::advance(Duration::from_millis(59_999)).await;
+    assert_eq!(
+        get(&sim, "torrents/info/AAAAAAAAAAAAA").await.code(),
+        (429, 34)
+    );
+    tokio::time::advance(Duration::from_millis(1)).await;
+    // What came in the first millisecond has left the window, the refused call has not.
+    for n in 0..249 {
+        assert_eq!(get(&sim, "user").await.status, 200, "{n}");
+    }
+    assert_eq!(get(&sim, "user").await.status, 429);
+    let counters = sim.counters();
+    assert_eq!(counters.above_limit, 3);
+    assert_eq!(counters.outcome("user", "200"), 499);
+    assert_eq!(counters.outcome("user", "429/34"), 2);
+    assert_eq!(counters.calls, 502);
+}
+
+#[tokio::test]
+async fn somebody_who_hammers_is_never_let_in() {
+    let sim = sim(&LibrarySpec::default());
+    for n in 0..1000 {
+        let answer = get(&sim, "user").await;
+        assert_eq!(answer.status == 200, n < 250, "{n}");
+        sim.advance(Duration::from_millis(200));
+    }
+    // Public endpoints count against nobody.
+    assert_eq!(get(&sim, "time").await.status, 200);
+    sim.configure(|settings| settings.calls_per_minute = 0);
+    assert_eq!(get(&sim, "user").await.status, 200);
+}
+
+#[tokio::test]
+async fn each_account_has_its_own_budget_and_library() {
+    let sim = sim(&one_film(10));
+    let second = sim
+        .add_account("OTHERTOKEN", &LibrarySpec::default())
+        .unwrap();
+    sim.configure(|settings| settings.calls_per_minute = 1);
+    let other = [("authorization", "Bearer OTHERTOKEN")];
+    let request = |path: &str| {
+        let request = Request::get(format!("/rest/1.0/{path}")).header(other[0].0, other[0].1);
+        request.body(Body::empty()).unwrap()
+    };
+    assert_eq!(get(&sim, "torrents").await.status, 200);
+    assert_eq!(get(&sim, "torrents").await.status, 429);
+    assert_eq!(send(&sim, request("torrents")).await.status, 204);
+    assert_eq!(sim.torrents(second).unwrap(), []);
+    assert!(sim.torrents(2).is_err());
+}
+
+#[tokio::test]
+async fn after_throttling_35_may_be_a_penalty() {
+    let sim = sim(&one_film(10));
+    sim.configure(|settings| (settings.calls_per_minute, settings.penalty_infringing) = (2, true));
+    let link = form("link", &torrents(&sim)[0].links[0]);
+    let magnet = form(
+        "magnet",
+        &format!("magnet:?xt=urn:btih:{}", torrents(&sim)[0].hash),
+    );
+    for _ in 0..3 {
+        get(&sim, "user").await;
+    }
+    sim.configure(|settings| settings.calls_per_minute = 1000);
+    assert_eq!(
+        call(&sim, "POST", "unrestrict/link", &link).await.code(),
+        (451, 35)
+    );
+    assert_eq!(
+        call(&sim, "POST", "torrents/addMagnet", &magnet)
+            .await
+            .code(),
+        (451, 35)
+    );
+    assert_eq!(get(&sim, "torrents").await.status, 200);
+    sim.advance(Duration::from_secs(30));
+    assert_eq!(
+        call(&sim, "POST", "unrestrict/link", &link).await.status,
+        200
+    );
+    assert_eq!(
+        call(&sim, "POST", "torrents/addMagnet", &magnet)
+            .await
+            .status,
+        201
+    );
+}
+
+#[tokio::test]
+async fn traffic_is_counted_capped_and_reset_at_midnight() {
+    let sim = sim(&one_film(1000));
+    let url = direct(&sim).await;
+    assert_eq!(get(&sim, "traffic").await.body.unwrap(), "{}");
+    fetch(&sim, "GET", &url, Some("bytes=0-599")).await;
+    fetch(&sim, "HEAD", &url, None).await;
+    let details = get(&sim, "traffic/details").await.json();
+    assert_eq!(details["2026-06-01"]["bytes"], 600);
+    assert_eq!(details["2026-06-01"]["host"]["real-debrid.com"], 600);
+    assert_eq!(
+        get(&sim, "traffic/details?start=2026-06-02")
+            .await
+            .body
+            .unwrap(),
+        "{}"
+    );
+    sim.configure(|settings: &mut Settings| settings.traffic_cap = 900);
+    assert_eq!(
+        get(&sim, "traffic").await.json()["real-debrid.com"]["left"],
+        300
+    );
+    assert_eq!(
+        fetch(&sim, "GET", &url, Some("bytes=0-399")).await.status,
+        206
+    );
+    let exceeded = fetch(&sim, "GET", &url, Some("bytes=0-0")).await;
+    assert_eq!(
+        (exceeded.status.as_u16(), exceeded.header("x-error")),
+        (503, "bandwidth_exceeded")
+    );
+    let link = form("link", &torrents(&sim)[0].links[0]);
+    assert_eq!(
+        call(&sim, "POST", "unrestrict/link", &link).await.code(),
+        (503, 23)
+    );
+    sim.configure(|settings: &mut Settings| settings.traffic_code = 36);
+    assert_eq!(
+        call(&sim, "POST", "unrestrict/link", &link).await.code(),
+        (503, 36)
+    );
+    // Noon in London to after midnight in Paris.
+    sim.advance(Duration::from_secs(11 * 3600));
+    assert_eq!(
+        fetch(&sim, "GET", &url, Some("bytes=0-0")).await.status,
+        206
+    );
+    assert_eq!(
+        call(&sim, "POST", "unrestrict/link", &link).await.status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn methods_are_looked_at() {
+    let sim = sim(&one_film(10));
+    assert_eq!(call(&sim, "POST", "user", "").await.code(), (405, 4));
+    assert_eq!(
+        call_with(&sim, "POST", "user", "", &[("x-http-verb", "GET")])
+            .await
+            .status,
+        200
+    );
+    assert_eq!(get(&sim, "torrents/addMagnet").await.code(), (405, 4));
+}

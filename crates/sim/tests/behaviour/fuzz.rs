@@ -1,0 +1,70 @@
+//! Whatever a client sends, it gets an answer.
+
+use axum::body::Body;
+use debridfs_sim::{LibrarySpec, RangeRequest, parse_range};
+use http::Request;
+use tower::ServiceExt;
+
+use crate::support::sim;
+
+#[test]
+fn any_range_header_gives_a_part_of_the_file() {
+    bolero::check!()
+        .with_type::<(String, u64)>()
+        .cloned()
+        .for_each(|(text, size)| {
+            for header in [text.clone(), format!("bytes={text}")] {
+                if let RangeRequest::Part(range) = parse_range(Some(&header), size) {
+                    assert!(
+                        range.start < range.end && range.end <= size,
+                        "{header:?} of {size}"
+                    );
+                }
+            }
+        });
+}
+
+const PATHS: [(&str, &str); 10] = [
+    ("GET", "/rest/1.0/torrents?"),
+    ("GET", "/rest/1.0/torrents/info/"),
+    ("POST", "/rest/1.0/torrents/addMagnet?"),
+    ("PUT", "/rest/1.0/torrents/addTorrent?"),
+    ("POST", "/rest/1.0/torrents/selectFiles/"),
+    ("POST", "/rest/1.0/unrestrict/link?"),
+    ("POST", "/rest/1.0/unrestrict/check?"),
+    ("GET", "/rest/1.0/traffic/details?"),
+    ("GET", "/d/"),
+    ("GET", "/"),
+];
+
+/// The first byte chooses the path; what follows up to a line feed is the rest of the URL, then comes the body.
+#[test]
+fn any_call_is_answered() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let sim = sim(&LibrarySpec::demo());
+    sim.configure(|settings| settings.calls_per_minute = 0);
+    let token = format!("Bearer {}", sim.token());
+    bolero::check!().for_each(|input: &[u8]| {
+        let (choice, rest) = input.split_first().unwrap_or((&0, &[]));
+        let (method, path) = PATHS[usize::from(*choice) % PATHS.len()];
+        let mut parts = rest.splitn(2, |byte| *byte == b'\n');
+        let tail = String::from_utf8_lossy(parts.next().unwrap_or(&[])).into_owned();
+        let body = parts.next().unwrap_or(&[]).to_vec();
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{path}{tail}"))
+            .header("authorization", &token)
+            .header("content-type", "multipart/form-data; boundary=x")
+            .body(Body::from(body));
+        // What is no URL cannot be sent.
+        let Ok(request) = request else { return };
+        let response = runtime.block_on(sim.router().oneshot(request)).unwrap();
+        assert!(
+            response.status().as_u16() < 500 || response.status().as_u16() > 500,
+            "{path}{tail}"
+        );
+    });
+}
