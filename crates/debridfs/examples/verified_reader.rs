@@ -130,7 +130,7 @@ fn read_loop(path: &Path, key: u64, direct: bool, stop: &AtomicBool) -> io::Resu
     let size = file.metadata()?.len();
     let (mut tally, mut places) = (Tally::default(), Places::new(size));
     let (mut memory, mut scratch) = (Aligned::new(CHUNK), vec![0; CHUNK]);
-    while !stop.load(Ordering::Relaxed) {
+    while tally.reads == 0 || !stop.load(Ordering::Relaxed) {
         let offset = places.next();
         let length = CHUNK.min((size - offset) as usize);
         let buffer = memory.get(CHUNK);
@@ -155,7 +155,7 @@ fn mmap_loop(path: &Path, key: u64, stop: &AtomicBool) -> io::Result<Tally> {
     let size = file.metadata()?.len();
     let (mut tally, mut places) = (Tally::default(), Places::new(size));
     let (mut copy, mut scratch) = (vec![0; CHUNK], vec![0; CHUNK]);
-    while !stop.load(Ordering::Relaxed) {
+    while tally.reads == 0 || !stop.load(Ordering::Relaxed) {
         let offset = places.next();
         let length = CHUNK.min((size - offset) as usize);
         let started = Instant::now();
@@ -202,7 +202,7 @@ fn walk(directory: &Path) -> io::Result<u64> {
 fn walk_loop(root: &Path, stop: &AtomicBool) -> io::Result<Tally> {
     let mut tally = Tally::default();
     let expected = walk(root)?;
-    while !stop.load(Ordering::Relaxed) {
+    while tally.reads == 0 || !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
         let outcome = walk(root);
         let right = outcome
@@ -246,7 +246,7 @@ fn handle_loop(path: &Path, key: u64, stop: &AtomicBool) -> io::Result<Tally> {
     let mut tally = Tally::default();
     let (mut bytes, mut scratch) = (vec![0; PAGE], vec![0; PAGE]);
     let mut offset = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while tally.reads == 0 || !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
         // SAFETY: as above; the kernel only reads the structure.
         let fd = unsafe {

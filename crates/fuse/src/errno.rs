@@ -72,6 +72,8 @@ pub fn of_malformed(error: DecodeError) -> Failure {
 
 /// The deadline passed before there was an answer.
 pub const DEADLINE: Failure = failure(libc::EIO, Level::WARN);
+/// The kernel's own second try of a read that used up its deadline.
+pub const SECOND_TRY: Failure = failure(libc::EIO, Level::DEBUG);
 /// The caller was interrupted while it waited.
 pub const INTERRUPTED: Failure = failure(libc::EINTR, Level::TRACE);
 /// The file system answered with more or fewer bytes than it may: never data.

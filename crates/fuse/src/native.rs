@@ -2,8 +2,10 @@
 
 mod directory;
 mod read;
+mod second_try;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use debridfs_vfs::{Answer, NodeId, Vfs};
 
@@ -13,6 +15,7 @@ use crate::wire::{
     DirectoryFormat, Opcode, Operation, Reply, Request, attr_out, entry_out, open_out, size_out,
     statfs_out,
 };
+use second_try::SecondTries;
 
 /// `FOPEN_KEEP_CACHE`: bytes of a file never change, so what is in the page cache stays right.
 const KEEP_CACHE: u32 = 1 << 1;
@@ -20,12 +23,16 @@ const KEEP_CACHE: u32 = 1 << 1;
 /// `FOPEN_NOFLUSH` (7.35): nothing is ever to be flushed, so close(2) need not wait for an engine that may just be starting.
 const NO_FLUSH: u32 = 1 << 5;
 
+/// What a read's deadline is shortened by below, so that its own error comes before the transport's.
+const GRACE: Duration = Duration::from_millis(50);
+
 /// Longest name that can exist.
 const NAME_MAX: usize = 255;
 
 /// Answers requests from a [`Vfs`] with our own codec.
 pub struct Native {
     vfs: Arc<dyn Vfs>,
+    second_tries: Arc<SecondTries>,
 }
 
 /// What a failure is logged about.
@@ -38,7 +45,10 @@ struct Subject {
 impl Native {
     /// A backend in front of `vfs`.
     pub fn new(vfs: Arc<dyn Vfs>) -> Self {
-        Self { vfs }
+        Self {
+            vfs,
+            second_tries: Arc::default(),
+        }
     }
 }
 
@@ -99,9 +109,9 @@ impl Backend for Native {
                     handle,
                     offset,
                     size,
-                    deadline: call.left,
+                    deadline: call.left.saturating_sub(GRACE),
                 };
-                read::read(&self.vfs, subject, wanted, reply)
+                read::read(&self.vfs, &self.second_tries, subject, wanted, reply)
             }
             Operation::ReadDir { cookie, size, .. } => {
                 let place = directory::Place { node, cookie };

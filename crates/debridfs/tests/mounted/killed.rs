@@ -125,7 +125,7 @@ fn without_journal_and_resend_readers_are_stuck() {
     let (name, _) = simulator.file("Film.2024.1080p.mkv");
     let path = instance.mount().join("__all__/Film.2024.1080p").join(name);
     simulator.stall();
-    let mut reader = once(&path, 1 << 30, 4096);
+    let mut reader = once(&path, 1 << 30);
     until(
         "the read waits for the CDN",
         Duration::from_secs(10),
@@ -157,7 +157,7 @@ fn a_read_that_waits_for_the_cdn_is_answered_by_the_next_engine() {
     let (name, _) = simulator.file("Film.2024.1080p.mkv");
     let path = instance.mount().join("__all__/Film.2024.1080p").join(name);
     simulator.stall();
-    let mut reader = once(&path, 1 << 30, 4096);
+    let mut reader = once(&path, 1 << 30);
     until(
         "the read waits for the CDN",
         Duration::from_secs(10),

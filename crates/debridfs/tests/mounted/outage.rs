@@ -37,9 +37,10 @@ fn stays(what: &str, begin: impl Fn(&Simulator), end: impl Fn(&Simulator)) {
     assert_eq!(find(&instance.mount(), "%i %p\n"), before, "{what}");
     println!("{what}: {}", instance.status()["problems"]);
     end(&simulator);
+    // A refused token is tried again after 10 s, then after 20 s.
     until(
         &format!("{what}: status is well again"),
-        Duration::from_secs(30),
+        Duration::from_secs(60),
         || {
             instance
                 .try_status()
@@ -87,11 +88,18 @@ fn a_list_cut_in_half() {
     stays(
         "cut list",
         |simulator| {
+            // 30 entries and then nothing, although the count still tells of 60.
+            simulator.api_fault(ApiFault {
+                endpoint: Some("torrents".into()),
+                contains: Some("offset=30".into()),
+                status: Some(204),
+                ..ApiFault::default()
+            });
             simulator.api_fault(ApiFault {
                 endpoint: Some("torrents".into()),
                 keep_items: Some(30),
                 ..ApiFault::default()
-            })
+            });
         },
         Simulator::clear_faults,
     );

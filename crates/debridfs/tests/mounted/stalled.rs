@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Instance, Settings, Simulator, film, once, run, until};
+use crate::support::{Instance, Settings, Simulator, film, once, run, spawn_once, until};
 
 const READERS: usize = 2000;
 
@@ -38,6 +38,11 @@ fn assert_root_answers(instance: &Instance, when: &str) {
 }
 
 fn assert_killable(mut reader: Child, when: &str) {
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(
+        reader.try_wait().expect("a child of ours").is_none(),
+        "{when}: it waits"
+    );
     reader.kill().expect("a child of ours");
     let killed = Instant::now();
     until(
@@ -65,7 +70,7 @@ fn two_thousand_stalled_readers_hold_nobody_up() {
     let path = instance.mount().join("__all__/Film.2024.1080p").join(name);
     simulator.stall();
     let mut readers: Vec<Child> = (0..READERS)
-        .map(|n| once(&path, (n as u64) << 24, 4096))
+        .map(|n| once(&path, (n as u64) << 24))
         .collect();
     until("reads wait for the CDN", Duration::from_secs(20), || {
         simulator.transfers() > 0
@@ -78,8 +83,10 @@ fn two_thousand_stalled_readers_hold_nobody_up() {
     rustix::process::kill_process(engine, Signal::STOP).expect("stopped");
     assert_root_answers(&instance, "with a stopped engine");
     assert_killable(readers.pop().expect("one"), "with a stopped engine");
-    let late = once(&path, 60 << 30, 4096);
-    assert_killable(late, "that came while the engine was stopped");
+    assert_killable(
+        spawn_once(&path, 60 << 30),
+        "that came while the engine was stopped",
+    );
     rustix::process::kill_process(engine, Signal::CONT).expect("going on");
     instance.status();
 

@@ -5,7 +5,7 @@ mod reader;
 mod simulator;
 
 pub use instance::{Instance, Settings, connection};
-pub use reader::{Outcome, Reader, once};
+pub use reader::{Outcome, Reader, once, spawn_once};
 pub use simulator::{Simulator, film};
 
 use std::path::Path;

@@ -87,16 +87,21 @@ impl Drop for Reader {
     }
 }
 
-/// One read in a process of its own: the child, after it has begun to read.
-pub fn once(path: &Path, offset: u64, length: usize) -> Child {
-    let mut child = Command::new(program())
+/// One read of a page in a process of its own, which may not even come as far as to open the file.
+pub fn spawn_once(path: &Path, offset: u64) -> Child {
+    Command::new(program())
         .arg("once")
         .arg(path)
-        .args([offset.to_string(), length.to_string()])
+        .args([offset.to_string(), "4096".to_owned()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("verified_reader starts");
+        .expect("verified_reader starts")
+}
+
+/// As `spawn_once`: the child, after it has opened the file and begun to read.
+pub fn once(path: &Path, offset: u64) -> Child {
+    let mut child = spawn_once(path, offset);
     let mut line = String::new();
     let mut output = BufReader::new(child.stdout.take().expect("piped"));
     output.read_line(&mut line).expect("text");

@@ -1,0 +1,97 @@
+//! The kernel's second try of a failed read.
+//!
+//! When read-ahead fails, a buffered read asks for its page once more by itself before it gives up (`filemap_read_folio`). After a read that
+//! used up its deadline this would make the caller wait for two deadlines; so the second try is answered at once.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use debridfs_vfs::{NodeId, ReadRequest};
+
+/// The second try comes as soon as the caller runs again; anything later is somebody's new read.
+const SOON: Duration = Duration::from_millis(100);
+
+struct Failed {
+    id: NodeId,
+    start: u64,
+    end: u64,
+    at: Instant,
+}
+
+/// Reads that failed a moment ago, at the end of their deadlines.
+#[derive(Default)]
+pub(super) struct SecondTries {
+    /// As many as `recent` holds: spares the lock while nothing fails.
+    count: AtomicUsize,
+    recent: Mutex<VecDeque<Failed>>,
+}
+
+impl SecondTries {
+    /// Notes a read that failed after `took`, if that was its whole deadline.
+    pub(super) fn note(&self, read: ReadRequest, took: Duration) {
+        if took < read.deadline.mul_f32(0.9) {
+            return;
+        }
+        let mut recent = self.recent();
+        recent.push_back(Failed {
+            id: read.id,
+            start: read.offset,
+            end: read.offset.saturating_add(u64::from(read.size)),
+            at: Instant::now(),
+        });
+        self.count.store(recent.len(), Relaxed);
+    }
+
+    /// Whether this read asks again for what just failed.
+    pub(super) fn is_one(&self, read: ReadRequest) -> bool {
+        self.count.load(Relaxed) > 0
+            && self.recent().iter().any(|failed| {
+                failed.id == read.id && (failed.start..failed.end).contains(&read.offset)
+            })
+    }
+
+    fn recent(&self) -> MutexGuard<'_, VecDeque<Failed>> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        while recent
+            .front()
+            .is_some_and(|failed| failed.at.elapsed() > SOON)
+        {
+            recent.pop_front();
+        }
+        self.count.store(recent.len(), Relaxed);
+        recent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(id: u64, offset: u64) -> ReadRequest {
+        let deadline = Duration::from_secs(30);
+        ReadRequest {
+            id: NodeId(id),
+            handle: 0,
+            offset,
+            size: 4096,
+            deadline,
+        }
+    }
+
+    #[test]
+    fn only_the_same_bytes_after_a_whole_deadline_are_a_second_try() {
+        let tries = SecondTries::default();
+        tries.note(read(2, 8192), Duration::from_secs(1));
+        assert!(
+            !tries.is_one(read(2, 8192)),
+            "failed early: worth another try"
+        );
+        tries.note(read(2, 8192), Duration::from_secs(30));
+        assert!(tries.is_one(read(2, 8192)));
+        assert!(tries.is_one(read(2, 12287)));
+        assert!(!tries.is_one(read(2, 12288)));
+        assert!(!tries.is_one(read(3, 8192)));
+    }
+}
