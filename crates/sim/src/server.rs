@@ -5,6 +5,7 @@ mod router;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -229,9 +230,9 @@ async fn accept(socket: TcpListener, sim: Sim, listener: Arc<Listener>, tls: Opt
                         connections.spawn(connection);
                     }
                     Err(error) => {
-                        // Out of file descriptors, most likely: closing connections is what helps.
+                        // Out of file descriptors, most likely, until some connection is closed.
                         tracing::warn!(%error, "cannot accept a connection");
-                        tokio::task::yield_now().await;
+                        tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 }
             }
