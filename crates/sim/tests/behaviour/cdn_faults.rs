@@ -295,6 +295,7 @@ async fn a_stalled_body_goes_on_when_the_fault_is_cleared() {
 #[tokio::test]
 async fn a_reader_who_leaves_a_stalled_body_frees_its_place() {
     let (sim, served, url) = on_tcp().await;
+    sim.configure(|settings| settings.max_parallel = 1);
     sim.fail_cdn(CdnFault::everywhere(Kind::StallAfter { bytes: 10 }));
     let answer = client(&served).get(&url).send().await.unwrap();
     assert_eq!(sim.counters().cdn.transfers.open, 1);
@@ -302,6 +303,11 @@ async fn a_reader_who_leaves_a_stalled_body_frees_its_place() {
     while sim.counters().cdn.transfers.open > 0 || sim.counters().cdn.connections.open > 0 {
         tokio::task::yield_now().await;
     }
+    sim.clear_faults();
+    assert_eq!(
+        client(&served).get(&url).send().await.unwrap().status(),
+        200
+    );
 }
 
 #[tokio::test]
