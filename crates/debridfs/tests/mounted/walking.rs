@@ -1,7 +1,7 @@
 //! Walking the tree: what is seen, and that it costs nothing.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 use crate::support::{Instance, Reader, Settings, Simulator, film, find, run};
@@ -173,10 +173,7 @@ fn everything_that_writes_is_refused() {
     );
     refused(
         "chmod",
-        fs::set_permissions(
-            &file,
-            fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o777)),
-        ),
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o777)),
     );
     assert!(file.exists());
 }

@@ -13,8 +13,6 @@ use rustls::pki_types::pem::PemObject as _;
 use super::config::{ConfigError, IpChoice, RealDebridConfig};
 use super::secret::ProxyUrl;
 
-/// A CDN may send a request on to another host this often.
-const MOST_REDIRECTS: usize = 5;
 /// How long an unused connection is kept warm.
 const KEEP_WARM: Duration = Duration::from_secs(60);
 
@@ -25,7 +23,8 @@ pub(super) fn api_client(config: &RealDebridConfig) -> Result<Client, ConfigErro
     build(config, builder)
 }
 
-/// The client for the CDN. No time limit but the connection's: readers have deadlines of their own.
+/// The client for the CDN. No time limit but the connection's: readers have deadlines of their own. Nor does it follow redirects: whoever reads
+/// does, within the limits of the host it is sent to.
 pub(super) fn cdn_client(config: &RealDebridConfig) -> Result<Client, ConfigError> {
     let (key, proxy) = match &config.cdn_proxy {
         Some(none) if none.expose().eq_ignore_ascii_case("none") => ("cdn_proxy", None),
@@ -33,7 +32,7 @@ pub(super) fn cdn_client(config: &RealDebridConfig) -> Result<Client, ConfigErro
         None => ("proxy", config.proxy.as_ref()),
     };
     let builder = client(config, key, proxy, config.cdn_ip)?
-        .redirect(redirect::Policy::limited(MOST_REDIRECTS))
+        .redirect(redirect::Policy::none())
         .pool_max_idle_per_host(config.cdn_connections_per_host);
     build(config, builder)
 }
