@@ -1,7 +1,7 @@
 //! Configuration: one TOML file, `DEBRIDFS__SECTION__KEY` variables over it, and secrets in files of their own.
 //!
 //! The structs here are the schema; every key and its default can be read off them. Where values come from is decided in
-//! [`load`], which variables are ours in [`environment`].
+//! [`mod@load`], which variables are ours in [`environment`].
 
 mod environment;
 mod human;
