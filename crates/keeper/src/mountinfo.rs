@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn any_text_is_parsed_or_left_out() {
+    fn fuzz_any_text_is_parsed_or_left_out() {
         bolero::check!().for_each(|text: &[u8]| {
             let mounts = parse(text);
             assert!(mounts.len() <= text.len());

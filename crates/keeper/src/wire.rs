@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn any_request_is_a_header_or_nothing() {
+    fn fuzz_any_request_is_a_header_or_nothing() {
         bolero::check!().for_each(|bytes: &[u8]| {
             if let Some(header) = header(bytes) {
                 assert!(bytes.len() >= REQUEST_HEADER);

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_answered() {
+    fn fuzz_any_bytes_are_answered() {
         bolero::check!().for_each(|bytes: &[u8]| drop(parse(bytes)));
     }
 }

@@ -251,7 +251,7 @@ fn a_file_that_could_be_cut_is_refused() {
 
 /// A hostile engine can write anything anywhere in the journal.
 #[test]
-fn no_bytes_harm_the_keeper() {
+fn fuzz_no_bytes_harm_the_keeper() {
     bolero::check!()
         .with_type::<(Vec<(u16, u64)>, u64, bool)>()
         .for_each(|(words, unique, blame)| {

@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn any_magnet_is_answered() {
+    fn fuzz_any_magnet_is_answered() {
         bolero::check!().with_type::<String>().for_each(|text| {
             drop(magnet_parts(text));
             drop(magnet_parts(&format!("magnet:?{text}")));
