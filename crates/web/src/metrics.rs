@@ -356,6 +356,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_metric_is_documented() {
+        let page = include_str!("../../../docs/metrics.md");
+        for metric in METRICS {
+            let name = format!("| `{}` |", metric.name);
+            assert!(
+                page.contains(&name),
+                "{} is not in docs/metrics.md",
+                metric.name
+            );
+        }
+    }
+
+    #[test]
     fn the_page_and_the_list_name_the_same_metrics() {
         let text = encode(&crate::status::sample().judged());
         let mut shown: Vec<&str> = text
