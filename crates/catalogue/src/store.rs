@@ -7,7 +7,6 @@
 mod links;
 mod open;
 mod rows;
-mod status_words;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -22,7 +21,6 @@ use tokio::sync::Mutex;
 use crate::{Error, IdOverride, Memory, NodeId, Result, ShownRelease, TorrentRecord, ViewChange};
 
 pub(crate) use links::StoredLinks;
-pub(crate) use status_words::word as status_word;
 
 /// A torrent with what the sync has to remember of it.
 #[derive(Debug, Clone, PartialEq)]

@@ -88,6 +88,47 @@ pub enum TorrentStatus {
     Other(String),
 }
 
+impl TorrentStatus {
+    /// Longest unknown word that is kept.
+    const LONGEST_WORD: usize = 64;
+
+    /// The status that Real-Debrid's API calls `word`. An unknown word is kept, cut to 64 characters.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "magnet_conversion" => Self::MagnetConversion,
+            "waiting_files_selection" => Self::WaitingFilesSelection,
+            "queued" => Self::Queued,
+            "downloading" => Self::Downloading,
+            "compressing" => Self::Compressing,
+            "uploading" => Self::Uploading,
+            "downloaded" => Self::Downloaded,
+            "magnet_error" => Self::MagnetError,
+            "error" => Self::Error,
+            "virus" => Self::Virus,
+            "dead" => Self::Dead,
+            other => Self::Other(other.chars().take(Self::LONGEST_WORD).collect()),
+        }
+    }
+
+    /// Real-Debrid's word for it; the one under which it is stored as well.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::MagnetConversion => "magnet_conversion",
+            Self::WaitingFilesSelection => "waiting_files_selection",
+            Self::Queued => "queued",
+            Self::Downloading => "downloading",
+            Self::Compressing => "compressing",
+            Self::Uploading => "uploading",
+            Self::Downloaded => "downloaded",
+            Self::MagnetError => "magnet_error",
+            Self::Error => "error",
+            Self::Virus => "virus",
+            Self::Dead => "dead",
+            Self::Other(word) => word,
+        }
+    }
+}
+
 /// One line of the provider's list: no files yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TorrentSummary {

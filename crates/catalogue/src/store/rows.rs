@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use debridfs_provider::{DirectLink, HosterLink, InfoHash, TorrentFile, TorrentId};
+use debridfs_provider::{DirectLink, HosterLink, InfoHash, TorrentFile, TorrentId, TorrentStatus};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::status_words::{status, word};
 use super::{Batch, HeldRow, HistoryEntry, Mark, RetiredRow, Stored, SyncRow, TorrentRow};
 use crate::{
     IdOverride, Memory, NodeId, ShownRelease, ShownView, TorrentDetail, TorrentRecord, ViewChange,
@@ -215,7 +214,7 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
             hash,
             filename: row.try_get(3)?,
             bytes: row.try_get::<i64, _>(4)? as u64,
-            status: status(row.try_get(5)?),
+            status: TorrentStatus::from_word(row.try_get(5)?),
             added,
             ended: row.try_get::<Option<i64>, _>(7)?.and_then(time),
             links: links.unwrap_or_default(),
@@ -319,7 +318,7 @@ async fn write_torrent(connection: &mut SqliteConnection, row: &TorrentRow) -> s
     .bind(record.hash.to_string())
     .bind(&record.filename)
     .bind(record.bytes as i64)
-    .bind(word(&record.status))
+    .bind(record.status.word())
     .bind(record.added.as_microsecond())
     .bind(record.ended.map(Timestamp::as_microsecond))
     .bind(links)

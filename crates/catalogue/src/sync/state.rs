@@ -542,7 +542,7 @@ fn fingerprint(line: &TorrentSummary) -> u64 {
     part(&line.hash.0);
     part(line.filename.as_bytes());
     part(&line.bytes.to_le_bytes());
-    part(crate::store::status_word(&line.status).as_bytes());
+    part(line.status.word().as_bytes());
     for link in &line.links {
         part(link.0.as_bytes());
     }

@@ -256,7 +256,7 @@ fn summary(fields: &Fields) -> Decoded<TorrentSummary> {
             .and_then(json::text)
             .unwrap_or_default(),
         bytes: fields.get("bytes").and_then(json::size).unwrap_or(0),
-        status: status(&need_text(fields, "status")?),
+        status: TorrentStatus::from_word(&need_text(fields, "status")?),
         progress: fields
             .get("progress")
             .and_then(json::float)
@@ -339,21 +339,4 @@ fn need_text(fields: &Fields, key: &str) -> Decoded<String> {
 
 fn missing(key: &str) -> DecodeError {
     DecodeError(format!("{key} is missing"))
-}
-
-fn status(word: &str) -> TorrentStatus {
-    match word {
-        "magnet_conversion" => TorrentStatus::MagnetConversion,
-        "waiting_files_selection" => TorrentStatus::WaitingFilesSelection,
-        "queued" => TorrentStatus::Queued,
-        "downloading" => TorrentStatus::Downloading,
-        "compressing" => TorrentStatus::Compressing,
-        "uploading" => TorrentStatus::Uploading,
-        "downloaded" => TorrentStatus::Downloaded,
-        "magnet_error" => TorrentStatus::MagnetError,
-        "error" => TorrentStatus::Error,
-        "virus" => TorrentStatus::Virus,
-        "dead" => TorrentStatus::Dead,
-        other => TorrentStatus::Other(other.chars().take(64).collect()),
-    }
 }
