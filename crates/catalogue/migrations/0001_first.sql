@@ -99,12 +99,6 @@ CREATE TABLE held (
     PRIMARY KEY (provider, torrent)
 ) WITHOUT ROWID;
 
--- A provider's call budget as its scheduler wrote it down, so that a restart does not spend it twice.
-CREATE TABLE call_windows (
-    provider TEXT NOT NULL PRIMARY KEY,
-    window TEXT NOT NULL
-) WITHOUT ROWID;
-
 CREATE TABLE counters (
     name TEXT NOT NULL PRIMARY KEY,
     value INTEGER NOT NULL

@@ -1,6 +1,5 @@
 //! The catalogue as the rest of the program sees it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -87,7 +86,6 @@ impl fmt::Debug for CatalogueConfig {
 pub struct Catalogue {
     shared: Arc<Shared>,
     links: Arc<StoredLinks>,
-    windows: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for Catalogue {
@@ -142,7 +140,6 @@ impl Catalogue {
         Ok(Arc::new(Self {
             shared: Arc::new(shared),
             links,
-            windows: stored.windows.into_iter().collect(),
         }))
     }
 
@@ -296,21 +293,5 @@ impl Catalogue {
     /// [`Error::Store`] when it cannot be read.
     pub async fn history(&self, since: Timestamp, limit: u32) -> Result<Vec<HistoryEntry>> {
         self.shared.store.history(since, limit).await
-    }
-
-    /// The call window of `provider` as last saved before this run, for its scheduler.
-    pub fn call_window(&self, provider: &str) -> Option<&str> {
-        self.windows.get(provider).map(String::as_str)
-    }
-
-    /// Saves the call window of `provider`.
-    ///
-    /// # Errors
-    /// [`Error::Store`] when it cannot be written.
-    pub async fn save_call_window(&self, provider: &str, window: String) -> Result<()> {
-        self.shared
-            .store
-            .save_window(provider.to_owned(), window)
-            .await
     }
 }

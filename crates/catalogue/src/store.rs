@@ -92,7 +92,6 @@ pub(crate) struct Stored {
     pub(crate) retired: Vec<RetiredRow>,
     pub(crate) sync: Vec<SyncRow>,
     pub(crate) links: Vec<(String, HosterLink, DirectLink)>,
-    pub(crate) windows: Vec<(String, String)>,
     pub(crate) generation: u64,
     /// Rows that could not be understood and were left out.
     pub(crate) unreadable: usize,
@@ -200,14 +199,6 @@ impl Store {
     pub(crate) async fn history(&self, since: Timestamp, limit: u32) -> Result<Vec<HistoryEntry>> {
         self.with(Box::new(move |connection| {
             Box::pin(rows::history(connection, since, limit))
-        }))
-        .await
-    }
-
-    /// Writes a provider's call window.
-    pub(crate) async fn save_window(&self, provider: String, window: String) -> Result<()> {
-        self.with(Box::new(move |connection| {
-            Box::pin(rows::save_window(connection, provider, window))
         }))
         .await
     }

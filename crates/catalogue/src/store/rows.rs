@@ -53,9 +53,6 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stor
             .push((row.try_get(0)?, HosterLink(row.try_get(1)?), link));
     }
     stored.sync = load_sync(connection, &mut unreadable).await?;
-    stored.windows = sqlx::query_as("SELECT provider, window FROM call_windows")
-        .fetch_all(&mut *connection)
-        .await?;
     let generation: Option<i64> = sqlx::query_scalar("SELECT value FROM counters WHERE name = ?")
         .bind(GENERATION)
         .fetch_optional(&mut *connection)
@@ -423,19 +420,6 @@ pub(super) async fn history(
         });
     }
     Ok(entries)
-}
-
-pub(super) async fn save_window(
-    connection: &mut SqliteConnection,
-    provider: String,
-    window: String,
-) -> sqlx::Result<()> {
-    sqlx::query("INSERT OR REPLACE INTO call_windows (provider, window) VALUES (?, ?)")
-        .bind(provider)
-        .bind(window)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 pub(super) async fn save_link(

@@ -163,47 +163,36 @@ async fn links_outlive_a_restart_and_are_private() {
     assert!(!shown.contains("download.real-debrid"));
 }
 
-#[tokio::test(start_paused = true)]
-async fn call_windows_are_kept() {
-    let bench = Bench::new(Fake::with(0));
-    let catalogue = bench.open().await;
-    assert_eq!(catalogue.call_window("rd"), None);
-    catalogue
-        .save_call_window("rd", "17 calls".to_owned())
-        .await
-        .unwrap();
-    drop(catalogue);
-    assert_eq!(bench.open().await.call_window("rd"), Some("17 calls"));
-}
+/// A tmpfs of two megabytes; unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
 
-#[tokio::test(start_paused = true)]
-#[ignore = "prints how long a start takes; for people"]
-async fn a_start_with_a_hundred_thousand_files() {
-    let fake = Fake::new();
-    for number in 0..3000 {
-        fake.add(torrent(number, 34));
+impl SmallDisk {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let status = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m", "debridfs-test"])
+            .arg(dir.path())
+            .status()
+            .unwrap();
+        assert!(status.success(), "a small disk needs root");
+        Self(dir)
     }
-    let bench = Bench::new(fake);
-    let run = bench.start().await;
-    run.until_complete().await;
-    run.stop().await;
-    let began = std::time::Instant::now();
-    let catalogue = bench.open().await;
-    let took = began.elapsed();
-    let size = std::fs::metadata(bench.path()).unwrap().len();
-    println!(
-        "{} files in {took:?}, store of {size} bytes",
-        catalogue.status().files
-    );
 }
 
-/// `DEBRIDFS_TEST_SMALL_DISK` names a directory on a small disk, which is filled.
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .status();
+    }
+}
+
 #[tokio::test(start_paused = true)]
-#[ignore = "needs a small disk"]
 async fn a_full_disk_at_the_start() {
-    let disk = std::env::var("DEBRIDFS_TEST_SMALL_DISK").unwrap();
+    let disk = SmallDisk::new();
     let mut bench = Bench::new(Fake::with(20));
-    bench.dir = tempfile::tempdir_in(&disk).unwrap();
+    bench.dir = tempfile::tempdir_in(disk.0.path()).unwrap();
     let run = bench.start().await;
     run.until_complete().await;
     run.stop().await;

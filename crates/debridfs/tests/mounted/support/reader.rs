@@ -31,7 +31,12 @@ impl Outcome {
 fn program() -> PathBuf {
     // Cargo puts examples beside the binary of the package and builds them for its tests.
     let binary = Path::new(env!("CARGO_BIN_EXE_debridfs"));
-    binary.with_file_name("examples").join("verified_reader")
+    let reader = binary.with_file_name("examples").join("verified_reader");
+    assert!(
+        reader.exists(),
+        "cargo build --package debridfs --examples first"
+    );
+    reader
 }
 
 /// A running reader; killed when dropped.
