@@ -105,7 +105,7 @@ pub(crate) fn measure(program: &Path, files: u64, report: &mut Report) -> Result
     let their_start = started.elapsed().as_secs_f64();
     let (their_cold, their_lines) = find(mount.path())?;
     let (their_warm, _) = find(mount.path())?;
-    let their_memory = resident(u64::from(running.pid()));
+    let their_memory = resident(running.pid());
     if lines != their_lines {
         return Err(format!("find saw {lines} lines here and {their_lines} with rclone").into());
     }

@@ -14,6 +14,7 @@ mod pin;
 mod report;
 mod round_trip;
 mod sequential;
+mod stop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +78,7 @@ fn run(cli: &Cli) -> Result<()> {
         Some(program) => program.clone(),
         None => std::env::current_exe()?.with_file_name("debridfs"),
     };
+    stop::on_signals()?;
     let wanted = |section| cli.sections.is_empty() || cli.sections.contains(&section);
     let mut report = report::Report::new();
     if wanted(Section::RoundTrip) {

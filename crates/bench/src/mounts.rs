@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{Result, pin};
+use crate::{Result, pin, stop};
 
 /// A process that ends with this value.
 pub(crate) struct Running {
@@ -60,13 +60,24 @@ pub(crate) fn wait(milliseconds: u64) {
 }
 
 /// Waits until `done` holds.
-pub(crate) fn until(what: &str, seconds: u64, mut done: impl FnMut() -> bool) -> Result<Duration> {
+pub(crate) fn until(what: &str, seconds: u64, done: impl FnMut() -> bool) -> Result<Duration> {
+    until_every(5, what, seconds, done)
+}
+
+/// As [`until`], but asks only so often: for questions that cost time of the measured cores.
+fn until_every(
+    milliseconds: u64,
+    what: &str,
+    seconds: u64,
+    mut done: impl FnMut() -> bool,
+) -> Result<Duration> {
     let started = Instant::now();
     while !done() {
+        stop::check()?;
         if started.elapsed() > Duration::from_secs(seconds) {
             return Err(format!("{what}: not within {seconds} s").into());
         }
-        wait(5);
+        wait(milliseconds);
     }
     Ok(started.elapsed())
 }
@@ -82,7 +93,9 @@ impl Simulator {
     /// Starts `debridfs sim` with `library`, without the vendor's limit of calls.
     pub(crate) fn start(program: &Path, library: &str) -> Result<Self> {
         let mut command = pin::command(program, pin::SERVER);
-        command.args(["sim", "--listen", "127.0.0.1:0", "--library", library]);
+        command
+            .args(["sim", "--unlimited", "--die-with-parent"])
+            .args(["--listen", "127.0.0.1:0", "--library", library]);
         command.stdout(Stdio::piped());
         let mut running = Running::start(command, None)?;
         let output = running
@@ -189,33 +202,46 @@ impl Library {
 
     /// Waits until all files are known.
     pub(crate) fn wait_synced(&self) -> Result<Duration> {
-        until("the first sync", 900, || {
+        until_every(100, "the first sync", 900, || {
             self.status().is_some_and(|status| {
                 status["library"]["listed"] == true && status["library"]["unknown"] == 0
             })
         })
     }
 
-    /// Resident memory of keeper and engine, MiB.
+    /// Resident memory of all its processes, MiB.
     pub(crate) fn resident(&self) -> f64 {
-        let status = self.status().unwrap_or_default();
-        ["keeper", "engine"]
-            .iter()
-            .filter_map(|part| status[*part]["pid"].as_u64())
-            .map(resident)
-            .sum()
+        self.serve
+            .as_ref()
+            .map_or(f64::NAN, |serve| resident(serve.pid()))
     }
 }
 
-/// Resident memory of a process, MiB.
-pub(crate) fn resident(pid: u64) -> f64 {
-    std::fs::read_to_string(format!("/proc/{pid}/status"))
+/// Resident memory of a process and all its descendants, MiB; what they share counts for each.
+pub(crate) fn resident(pid: u32) -> f64 {
+    let own = std::fs::read_to_string(format!("/proc/{pid}/status"))
         .ok()
         .and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
             line.split_whitespace().nth(1)?.parse::<f64>().ok()
         })
-        .map_or(f64::NAN, |kibibytes| kibibytes / 1024.0)
+        .map_or(f64::NAN, |kibibytes| kibibytes / 1024.0);
+    own + children(pid).into_iter().map(resident).sum::<f64>()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// The rclone to compare with: the one built by `make bench`, else the system's.

@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use crate::mounts::{Library, Running, Simulator, until};
 use crate::report::{Report, median};
-use crate::{Result, pin};
+use crate::{Result, pin, stop};
 
 const CALLS: u32 = 20_000;
 const ROUNDS: usize = 5;
@@ -16,6 +16,7 @@ const ROUNDS: usize = 5;
 fn stat_micros(path: &Path) -> Result<f64> {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
+        stop::check()?;
         let started = Instant::now();
         for _ in 0..CALLS {
             // AT_STATX_FORCE_SYNC: the server is asked although the attributes are cached.
