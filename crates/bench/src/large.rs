@@ -63,7 +63,7 @@ pub(crate) fn measure(program: &Path, files: u64, report: &mut Report) -> Result
         serde_json::to_vec(&describe(files / FILES_PER_RELEASE))?,
     )?;
     let simulator = Simulator::start(program, description.to_str().ok_or("path")?)?;
-    let mut library = Library::start(program, &simulator, pin::CLIENT)?;
+    let mut library = Library::start(program, &simulator, pin::CLIENT, None)?;
     let sync = library.wait_synced()?;
     report.note(format!(
         "first sync of {files} files without a limit of calls: {:.1} s",

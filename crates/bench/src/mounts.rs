@@ -141,22 +141,24 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Mounts the simulated account.
+    /// Mounts the simulated account. `threads` of transport are the program's default when absent.
     pub(crate) fn start(
         program: &Path,
         simulator: &Simulator,
         cores: &'static str,
+        threads: Option<u32>,
     ) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("debridfs-bench-")
             .tempdir()?;
         let root = dir.path().display();
+        let threads = threads.map_or(String::new(), |threads| format!("threads = {threads}"));
         std::fs::create_dir(dir.path().join("mnt"))?;
         std::fs::write(
             dir.path().join("debridfs.toml"),
             format!(
                 "state_dir = \"{root}/state\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\n\
-                 [server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n\
+                 [server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n[keeper]\n{threads}\n\
                  [provider.rd]\ntoken = \"{}\"\napi_url = \"{}\"\ncalls_per_minute = 100000\n",
                 simulator.token, simulator.url
             ),

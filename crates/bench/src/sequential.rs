@@ -110,7 +110,7 @@ pub(crate) fn measure(program: &Path, bytes: u64, report: &mut Report) -> Result
 
     let memory = in_memory(program, bytes)?;
 
-    let library = Library::start(program, &simulator, pin::CLIENT)?;
+    let library = Library::start(program, &simulator, pin::CLIENT, None)?;
     library.wait_synced()?;
     let path = library.mount().join("__all__/Film/Film.mkv");
     let ours = rounds(|round| read_rate(&path, bytes, round))?;
