@@ -21,7 +21,7 @@ const SUSPECTS_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) fn by_blame(mut held: Vec<Held>) -> (Vec<Held>, Vec<Held>) {
     held.sort_by_key(|request| (is_interrupt(request), request.origin.arrival));
     held.into_iter()
-        .partition(|request| request.origin.deaths > 0 && !is_interrupt(request))
+        .partition(|request| request.origin.suspicion > 0 && !is_interrupt(request))
 }
 
 fn is_interrupt(held: &Held) -> bool {

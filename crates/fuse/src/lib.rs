@@ -18,6 +18,7 @@
 mod adoption;
 mod backend;
 mod crash_hook;
+mod crash_report;
 pub mod errno;
 mod native;
 mod notify;

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use crate::adoption;
 use crate::backend::Backend;
 use crate::crash_hook::CrashHook;
+use crate::crash_report;
 use crate::native::Native;
 use crate::notify::{self, NotifyHelper};
 use crate::published::Published;
@@ -85,6 +86,7 @@ pub fn serve_with(
     let threads = lease.terms.layout.slots;
     let (connection, held) = Connection::adopt(lease, backend, runtime.clone(), options.crash);
     let connection = Arc::new(connection);
+    crash_report::install(connection.journal());
     let (say_ended, ended) = watch::channel(None);
 
     let mut published = Published::new(Arc::clone(connection.journal()), Arc::clone(&vfs));

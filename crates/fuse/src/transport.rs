@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use debridfs_keeper::boottime_ns;
 use debridfs_keeper::handover::Lease;
-use debridfs_keeper::journal::{Held, Journal, Origin, Place, Region, Slot, StoreError};
+use debridfs_keeper::journal::{
+    Held, InHand as AtWork, Journal, Origin, Place, Region, Slot, StoreError,
+};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
@@ -162,6 +164,7 @@ impl Connection {
             origin: slot.origin(),
             place: Place::Slot(slot.index()),
         };
+        let _at_work = AtWork::take(hand.place);
         match self.answer(&hand, reply) {
             None => slot.clear(),
             Some(Outcome::Ready) => {

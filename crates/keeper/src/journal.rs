@@ -17,6 +17,7 @@
 //! - nothing in this memory is believed: indices and lengths are checked at each use, and a copy
 //!   is made before a byte is looked at.
 
+mod blame;
 mod custody;
 mod entry;
 mod layout;
@@ -32,7 +33,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-pub use custody::{Aftermath, DEATHS_ALLOWED};
+pub use blame::{CONDEMNED_AT, End, InHand, note_crash};
+pub use custody::Aftermath;
 pub use entry::{Entry, EntryId, Held, Origin, Place};
 pub use layout::{
     LARGE_REQUEST, Layout, MAX_SLOTS, REQUEST_HEADER, SLOT_SIZE, SMALL_REQUEST, VERSION,

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use debridfs_keeper::handover::{FromKeeper, InitResult, LeaseTerms, Recovery, ToKeeper};
-use debridfs_keeper::journal::{Aftermath, Journal, Layout};
+use debridfs_keeper::journal::{Aftermath, End, Journal, Layout};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::mount::UnmountFlags;
 use rustix::net::{
@@ -210,7 +210,11 @@ impl SmallKeeper {
     pub fn bury_engine(&mut self) -> (Option<i32>, Aftermath) {
         let mut engine = self.engine.take().unwrap();
         let status = engine.child.wait().unwrap();
-        let aftermath = self.journal.after_death(true);
+        let end = match status.signal() {
+            Some(libc::SIGKILL) => End::Killed,
+            _ => End::Crashed,
+        };
+        let aftermath = self.journal.after_death(end);
         for held in &aftermath.condemned {
             let answer = debridfs_fuse::wire::out_header(16, libc::EIO, held.unique());
             rustix::io::write(&self.fds[held.origin.fd as usize], &answer).unwrap();
@@ -233,7 +237,7 @@ impl SmallKeeper {
             let origin = debridfs_keeper::journal::Origin {
                 fd: 0,
                 arrival: debridfs_keeper::boottime_ns(),
-                deaths: 0,
+                suspicion: 0,
             };
             self.journal
                 .store_stand_in(&buffer[..length], origin, true)

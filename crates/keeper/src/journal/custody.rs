@@ -5,15 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::entry::unique_of;
 use super::layout::{SLOT_SIZE, SMALL_REQUEST};
-use super::{EntryId, Held, Journal, Origin, Place, StoreError};
-
-/// A request that so many engines died of is answered EIO instead of killing another.
-pub const DEATHS_ALLOWED: u32 = 2;
+use super::{CONDEMNED_AT, End, EntryId, Held, Journal, Origin, Place, StoreError};
 
 /// What an engine left behind; see [`Journal::after_death`].
 #[derive(Debug, Default)]
 pub struct Aftermath {
-    /// Requests that have killed [`DEATHS_ALLOWED`] engines: answer them EIO, then release them.
+    /// Requests under a suspicion of [`CONDEMNED_AT`]: answer them EIO, then release them.
     pub condemned: Vec<Held>,
     /// Requests still to be answered, the condemned not among them.
     pub waiting: usize,
@@ -22,10 +19,10 @@ pub struct Aftermath {
 }
 
 impl Journal {
-    /// Keeper, once the engine is certainly dead: settles who is to blame (`blame` is false when
-    /// the engine ended as it was told to), frees what was answered, and makes the entries
-    /// nobody's again.
-    pub fn after_death(&self, blame: bool) -> Aftermath {
+    /// Keeper, once the engine is certainly dead: settles who is to blame, frees what was answered,
+    /// and makes the entries nobody's again.
+    pub fn after_death(&self, end: End) -> Aftermath {
+        let blame = self.take_blame(end);
         let mut aftermath = Aftermath::default();
         let active = self.take_active();
         let mut buffer = [0; SLOT_SIZE];
@@ -43,9 +40,10 @@ impl Journal {
                 continue;
             };
             entry.disown();
-            if blame && active.contains(&entry.id()) {
-                held.origin.deaths = held.origin.deaths.saturating_add(1);
-                entry.set_deaths(held.origin.deaths);
+            let more = blame.of(Place::Entry(entry.id()), active.contains(&entry.id()));
+            if more > 0 {
+                held.origin.suspicion = held.origin.suspicion.saturating_add(more);
+                entry.set_suspicion(held.origin.suspicion);
                 aftermath.suspects += 1;
             }
             in_entries.insert(held.unique());
@@ -61,12 +59,13 @@ impl Journal {
                 slot.clear();
                 continue;
             }
-            if blame && !slot.is_waiting() {
-                slot.set_deaths(slot.deaths().saturating_add(1));
+            let place = Place::Slot(slot.index());
+            let more = blame.of(place, !slot.is_waiting());
+            if more > 0 {
+                slot.set_suspicion(slot.suspicion().saturating_add(more));
                 aftermath.suspects += 1;
             }
             let request = request.to_vec();
-            let place = Place::Slot(slot.index());
             aftermath.count(Held {
                 place,
                 origin: slot.origin(),
@@ -239,7 +238,7 @@ impl Journal {
 
 impl Aftermath {
     fn count(&mut self, held: Held) {
-        if held.origin.deaths >= DEATHS_ALLOWED {
+        if held.origin.suspicion >= CONDEMNED_AT {
             self.condemned.push(held);
         } else {
             self.waiting += 1;

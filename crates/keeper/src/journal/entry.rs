@@ -21,8 +21,8 @@ pub struct Origin {
     pub fd: u32,
     /// `CLOCK_BOOTTIME` in nanoseconds when it was first read; deadlines run from here.
     pub arrival: u64,
-    /// Engines that died while working on it.
-    pub deaths: u32,
+    /// How far it is suspected of making engines die; condemned at [`super::CONDEMNED_AT`].
+    pub suspicion: u32,
 }
 
 /// Where a request is noted.
@@ -39,7 +39,7 @@ pub enum Place {
 pub struct Held {
     /// Where it is noted, until it is released.
     pub place: Place,
-    /// Fd, arrival, deaths.
+    /// Fd, arrival, suspicion.
     pub origin: Origin,
     /// The bytes as the kernel gave them: at least a header, `fuse_in_header.len` long.
     pub request: Vec<u8>,
@@ -101,12 +101,12 @@ impl Entry<'_> {
         self.journal.layout.is_stand_in(self.id.0)
     }
 
-    /// Fd, arrival, deaths. The fd index is whatever is noted: check it before use.
+    /// Fd, arrival, suspicion. The fd index is whatever is noted: check it before use.
     pub fn origin(&self) -> Origin {
         Origin {
             fd: self.u32(entry_field::FD).load(Relaxed),
             arrival: self.u64(entry_field::ARRIVAL).load(Relaxed),
-            deaths: self.u32(entry_field::DEATHS).load(Relaxed),
+            suspicion: self.u32(entry_field::SUSPICION).load(Relaxed),
         }
     }
 
@@ -151,7 +151,8 @@ impl Entry<'_> {
         self.u32(entry_field::FD).store(origin.fd, Relaxed);
         self.u32(entry_field::FLAGS).store(0, Relaxed);
         self.u32(entry_field::ANSWERED).store(0, Relaxed);
-        self.u32(entry_field::DEATHS).store(origin.deaths, Relaxed);
+        self.u32(entry_field::SUSPICION)
+            .store(origin.suspicion, Relaxed);
         self.u64(entry_field::ARRIVAL)
             .store(origin.arrival, Relaxed);
         self.u32(entry_field::LENGTH)
@@ -192,7 +193,7 @@ impl Entry<'_> {
         self.u32(entry_field::FLAGS).fetch_and(!TAKEN, AcqRel);
     }
 
-    pub(super) fn set_deaths(&self, deaths: u32) {
-        self.u32(entry_field::DEATHS).store(deaths, Relaxed);
+    pub(super) fn set_suspicion(&self, suspicion: u32) {
+        self.u32(entry_field::SUSPICION).store(suspicion, Relaxed);
     }
 }

@@ -6,7 +6,7 @@ use super::JournalError;
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"debridfJ");
 
 /// Version of the layout; another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of a slot. The kernel refuses a read with less than `FUSE_MIN_READ_BUFFER` (8192, in
 /// `include/uapi/linux/fuse.h`), or less than a header and `max_write`; INIT answers
@@ -45,13 +45,14 @@ pub(super) mod header {
     pub const ROOT_ATTR: usize = 200;
     pub const STATFS_SEQUENCE: usize = 320;
     pub const STATFS: usize = 328;
+    pub const CRASH: usize = 448;
 }
 
 /// Offsets in a slot's bookkeeping.
 pub(super) mod slot_field {
     pub const TAKEN: usize = 0;
     pub const ARRIVAL: usize = 8;
-    pub const DEATHS: usize = 16;
+    pub const SUSPICION: usize = 16;
     pub const WAITING: usize = 20;
 }
 
@@ -60,7 +61,7 @@ pub(super) mod entry_field {
     pub const STATE: usize = 0;
     pub const FD: usize = 4;
     pub const FLAGS: usize = 8;
-    pub const DEATHS: usize = 12;
+    pub const SUSPICION: usize = 12;
     pub const ARRIVAL: usize = 16;
     pub const LENGTH: usize = 24;
     pub const ANSWERED: usize = 28;

@@ -35,7 +35,7 @@ impl Region {
     /// Slots are moved into entries (a slot stays in use only when the table is full), entries
     /// that the keeper answered meanwhile are freed.
     ///
-    /// Replay what has deaths first, one at a time; release each place once it is answered.
+    /// Replay what has suspicion first, one at a time; release each place once it is answered.
     pub fn adopt(journal: Arc<Journal>) -> (Region, Vec<Held>) {
         let mut free = Free::default();
         let mut held = Vec::new();

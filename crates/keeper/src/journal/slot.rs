@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::layout::{REQUEST_HEADER, SLOT_SIZE, slot_field};
-use super::{EntryId, Journal, Origin};
+use super::{EntryId, InHand, Journal, Origin, Place};
 use crate::clock::boottime_ns;
 
 /// The place into which one transport thread reads requests.
@@ -55,7 +55,7 @@ impl Slot<'_> {
         if self.in_use() {
             return Err(io::Error::from(io::ErrorKind::AlreadyExists));
         }
-        self.u32(slot_field::DEATHS).store(0, Relaxed);
+        self.u32(slot_field::SUSPICION).store(0, Relaxed);
         self.u32(slot_field::WAITING).store(0, Relaxed);
         self.u64(slot_field::ARRIVAL).store(0, Release);
         let buffer = self.journal.memory.pointer(self.start(), SLOT_SIZE);
@@ -91,7 +91,7 @@ impl Slot<'_> {
     }
 
     /// What an entry must take over: fd, arrival (now, when the engine died before it could note
-    /// it), deaths.
+    /// it), suspicion.
     pub fn origin(&self) -> Origin {
         let arrival = match self.u64(slot_field::ARRIVAL).load(Acquire) {
             0 => boottime_ns(),
@@ -100,7 +100,7 @@ impl Slot<'_> {
         Origin {
             fd: self.fd_index(),
             arrival,
-            deaths: self.deaths(),
+            suspicion: self.suspicion(),
         }
     }
 
@@ -109,9 +109,9 @@ impl Slot<'_> {
         self.u64(slot_field::TAKEN).load(Relaxed)
     }
 
-    /// How many engines died while they worked on the request here.
-    pub fn deaths(&self) -> u32 {
-        self.u32(slot_field::DEATHS).load(Relaxed)
+    /// How far the request here is suspected of making engines die.
+    pub fn suspicion(&self) -> u32 {
+        self.u32(slot_field::SUSPICION).load(Relaxed)
     }
 
     /// Says that the thread only waits for a free entry (or works again): a request that waits is
@@ -125,8 +125,8 @@ impl Slot<'_> {
         self.u32(slot_field::WAITING).load(Relaxed) != 0
     }
 
-    pub(super) fn set_deaths(&self, deaths: u32) {
-        self.u32(slot_field::DEATHS).store(deaths, Relaxed);
+    pub(super) fn set_suspicion(&self, suspicion: u32) {
+        self.u32(slot_field::SUSPICION).store(suspicion, Relaxed);
     }
 }
 
@@ -135,6 +135,7 @@ impl Slot<'_> {
 #[must_use = "the request counts as worked on only while the guard lives"]
 pub struct ActiveGuard<'a> {
     cell: Option<&'a AtomicU64>,
+    _in_hand: InHand,
 }
 
 impl Drop for ActiveGuard<'_> {
@@ -160,7 +161,8 @@ impl Journal {
         let cell = (0..self.layout.cells)
             .map(|index| self.cell(index))
             .find(|cell| cell.compare_exchange(0, name, Acquire, Relaxed).is_ok());
-        ActiveGuard { cell }
+        let _in_hand = InHand::take(Place::Entry(id));
+        ActiveGuard { cell, _in_hand }
     }
 
     /// Takes the names of all requests that were being worked on, and clears the cells.

@@ -42,7 +42,7 @@ fn receive(journal: &Journal, slot: u32, bytes: &[u8]) {
 const ORIGIN: Origin = Origin {
     fd: 1,
     arrival: 5,
-    deaths: 0,
+    suspicion: 0,
 };
 
 #[test]
@@ -70,13 +70,17 @@ fn a_request_read_into_a_slot_survives_its_engine() {
     receive(&engine, 1, &request(42, 80));
     assert_eq!(engine.taken(), 1);
     drop(engine);
-    let aftermath = keeper.after_death(true);
+    let aftermath = keeper.after_death(End::Crashed);
     assert_eq!((aftermath.waiting, aftermath.suspects), (1, 1));
     let (region, held) = Region::adopt(Arc::clone(&keeper));
     assert_eq!(held.len(), 1);
     assert_eq!(
-        (held[0].unique(), held[0].origin.fd, held[0].origin.deaths),
-        (42, 2, 1)
+        (
+            held[0].unique(),
+            held[0].origin.fd,
+            held[0].origin.suspicion
+        ),
+        (42, 2, CONDEMNED_AT / 2)
     );
     assert!(held[0].origin.arrival > 0);
     assert!(matches!(held[0].place, Place::Entry(_)));
@@ -103,23 +107,26 @@ fn a_request_that_only_waits_is_no_suspect() {
     receive(&engine, 0, &request(3, 80));
     engine.slot(0).unwrap().set_waiting(true);
     std::mem::forget(engine.enter(worked_on));
-    let aftermath = keeper.after_death(true);
+    let aftermath = keeper.after_death(End::Crashed);
     assert_eq!((aftermath.waiting, aftermath.suspects), (3, 1));
-    let deaths = |unique| keeper.find(unique).unwrap().origin.deaths;
-    assert_eq!((deaths(1), deaths(2), deaths(3)), (0, 1, 0));
+    let suspicion = |unique| keeper.find(unique).unwrap().origin.suspicion;
+    assert_eq!(
+        (suspicion(1), suspicion(2), suspicion(3)),
+        (0, CONDEMNED_AT / 2, 0)
+    );
 }
 
 #[test]
 fn a_request_that_two_engines_died_of_is_condemned() {
     let (keeper, engine) = pair();
     receive(&engine, 0, &request(9, 80));
-    assert!(keeper.after_death(true).condemned.is_empty());
+    assert!(keeper.after_death(End::Crashed).condemned.is_empty());
     let (_, held) = Region::adopt(Arc::clone(&engine));
     let Place::Entry(id) = held[0].place else {
         panic!("not moved")
     };
     std::mem::forget(engine.enter(id));
-    let aftermath = keeper.after_death(true);
+    let aftermath = keeper.after_death(End::Crashed);
     assert_eq!(aftermath.condemned.len(), 1);
     assert_eq!(aftermath.waiting, 0);
     keeper.settle(&aftermath.condemned[0], false);
@@ -127,11 +134,52 @@ fn a_request_that_two_engines_died_of_is_condemned() {
 }
 
 #[test]
+fn a_crash_is_blamed_on_what_the_crashing_thread_had_in_hand_alone() {
+    let (keeper, engine) = pair();
+    let (region, _) = Region::adopt(Arc::clone(&engine));
+    let culprit = region.store(&request(1, 80), ORIGIN).unwrap();
+    let bystander = region.store(&request(2, 80), ORIGIN).unwrap();
+    receive(&engine, 0, &request(3, 80));
+    std::mem::forget(engine.enter(bystander));
+    let crash = engine.enter(culprit);
+    note_crash(engine.crash_field(), false);
+    std::mem::forget(crash);
+    assert_eq!(keeper.after_death(End::Crashed).suspects, 1);
+    let suspicion = |unique| keeper.find(unique).unwrap().origin.suspicion;
+    assert_eq!(
+        (suspicion(1), suspicion(2), suspicion(3)),
+        (CONDEMNED_AT / 2, 0, 0)
+    );
+}
+
+#[test]
+fn a_signal_from_outside_is_nobody_s_fault() {
+    let (keeper, engine) = pair();
+    receive(&engine, 0, &request(9, 80));
+    let in_hand = InHand::take(Place::Slot(0));
+    note_crash(engine.crash_field(), true);
+    drop(in_hand);
+    assert_eq!(keeper.after_death(End::Crashed).suspects, 0);
+    // The note was for that death only.
+    assert_eq!(keeper.after_death(End::Crashed).suspects, 1);
+}
+
+#[test]
+fn being_killed_while_at_work_is_held_against_a_request_only_in_the_long_run() {
+    let (keeper, engine) = pair();
+    receive(&engine, 0, &request(9, 80));
+    for _ in 1..CONDEMNED_AT {
+        assert!(keeper.after_death(End::Killed).condemned.is_empty());
+    }
+    assert_eq!(keeper.after_death(End::Killed).condemned.len(), 1);
+}
+
+#[test]
 fn an_engine_that_was_told_to_end_blames_nobody() {
     let (keeper, engine) = pair();
     receive(&engine, 0, &request(9, 80));
-    assert_eq!(keeper.after_death(false).suspects, 0);
-    assert_eq!(keeper.find(9).unwrap().origin.deaths, 0);
+    assert_eq!(keeper.after_death(End::AsTold).suspects, 0);
+    assert_eq!(keeper.find(9).unwrap().origin.suspicion, 0);
 }
 
 #[test]
@@ -220,7 +268,7 @@ fn a_late_mark_does_not_touch_the_next_request_in_the_entry() {
     assert_eq!(region.store(&request(4, 80), ORIGIN), Ok(id));
     keeper.settle(&seen, true);
     assert!(!engine.entry(id).unwrap().is_answered());
-    assert_eq!(keeper.after_death(true).waiting, 1);
+    assert_eq!(keeper.after_death(End::Crashed).waiting, 1);
 }
 
 #[test]
@@ -261,7 +309,7 @@ fn fuzz_no_bytes_harm_the_keeper() {
                 let offset = (*at as usize % total) * 8;
                 engine.memory.store(offset, &value.to_ne_bytes());
             }
-            let aftermath = keeper.after_death(*blame);
+            let aftermath = keeper.after_death(if *blame { End::Crashed } else { End::Killed });
             for held in &aftermath.condemned {
                 keeper.settle(held, true);
                 keeper.settle(held, false);

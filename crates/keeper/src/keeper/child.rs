@@ -12,6 +12,7 @@ use rustix::process::{
 };
 
 use crate::connection::is_root;
+use crate::journal::End;
 use crate::options::Owner;
 use crate::probe::wait_readable;
 
@@ -102,11 +103,22 @@ pub(super) fn reap() -> Vec<(Pid, WaitStatus)> {
     ended
 }
 
-/// Why a process ended, for people; and whether it ended as it should.
-pub(super) fn describe(status: WaitStatus) -> (String, bool) {
+/// How a process ended, for people and for the question of blame.
+pub(super) fn describe(status: WaitStatus) -> (String, End) {
     if let Some(signal) = status.terminating_signal() {
-        return (format!("killed by signal {signal}"), false);
+        let end = match signal {
+            libc::SIGSEGV
+            | libc::SIGABRT
+            | libc::SIGBUS
+            | libc::SIGILL
+            | libc::SIGFPE
+            | libc::SIGSYS
+            | libc::SIGTRAP => End::Crashed,
+            _ => End::Killed,
+        };
+        return (format!("killed by signal {signal}"), end);
     }
     let code = status.exit_status().unwrap_or(-1);
-    (format!("ended with status {code}"), code == 0)
+    let end = if code == 0 { End::AsTold } else { End::Crashed };
+    (format!("ended with status {code}"), end)
 }

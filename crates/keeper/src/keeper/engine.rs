@@ -7,6 +7,7 @@ use super::child::{self, Child};
 use super::clients::{Client, Said};
 use super::stand_in;
 use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
+use crate::journal::End;
 use crate::options::{Level, Mode};
 
 /// An engine that lost its mount, or closed its socket, has so long to end by itself: it may die
@@ -89,13 +90,13 @@ impl Keeper {
         for (pid, status) in child::reap() {
             if self.child.as_ref().is_some_and(|child| child.pid == pid) {
                 self.child = None;
-                let (reason, clean) = child::describe(status);
-                self.engine_gone(&reason, !clean, now);
+                let (reason, end) = child::describe(status);
+                self.engine_gone(&reason, end, now);
             }
         }
     }
 
-    fn engine_gone(&mut self, reason: &str, blame: bool, now: Instant) {
+    fn engine_gone(&mut self, reason: &str, end: End, now: Instant) {
         let peer = self.peer.take();
         let mut served = false;
         if let Some(connection) = self.connection.as_ref()
@@ -104,7 +105,7 @@ impl Keeper {
             served = connection.journal.answered() != peer.answered
                 || (peer.state != EngineState::Starting && now - peer.leased_at > PROVEN);
             if self.recovery == Recovery::Journal {
-                let aftermath = connection.journal.after_death(blame);
+                let aftermath = connection.journal.after_death(end);
                 for held in &aftermath.condemned {
                     stand_in::end(connection, held, libc::EIO, false);
                 }
@@ -222,7 +223,7 @@ impl Keeper {
         {
             let gone = peer.client.is_dead().unwrap_or(peer.closed);
             if gone {
-                self.engine_gone("ended or was killed", true, now);
+                self.engine_gone("ended or was killed", End::Killed, now);
             }
         }
     }

@@ -140,7 +140,7 @@ impl StandIn {
         let origin = Origin {
             fd: 0,
             arrival: boottime_ns(),
-            deaths: 0,
+            suspicion: 0,
         };
         match connection
             .journal

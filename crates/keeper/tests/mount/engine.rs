@@ -84,8 +84,9 @@ pub fn main(arguments: &[String]) -> ExitCode {
             beating.let_go();
         }
     });
-    let (suspects, others): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|held| held.origin.deaths > 0);
+    let (suspects, others): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|held| held.origin.suspicion > 0);
     suspects.into_iter().for_each(|held| engine.handle(held));
     for index in 0..engine.lease.clones.len() {
         let engine = Arc::clone(&engine);
