@@ -123,14 +123,23 @@ impl Scheduler {
     /// Notes every call in the file at `path` from now on (8 KiB or so, one small write a call), and counts those that an earlier
     /// process noted there: so an engine killed at any moment, as often as you like, keeps to the limit.
     ///
+    /// A file that cannot be opened or written (disk full or read-only) is said in the log, and the scheduler works without it.
+    ///
     /// # Errors
-    /// The file cannot be opened or written, or is not a call log. The scheduler works without it.
+    /// The file is not a call log.
     pub fn with_call_log(self, path: &Path) -> io::Result<Self> {
         let now = Instant::now();
         let slots = u64::from(self.shared.limit)
             .saturating_mul(4)
             .clamp(64, 65_536);
-        let (log, remembered) = CallLog::open(path, slots, self.shared.unix_ms(now))?;
+        let (log, remembered) = match CallLog::open(path, slots, self.shared.unix_ms(now)) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "no call log; a restart may forget calls");
+                return Ok(self);
+            }
+        };
         let mut state = self.shared.lock();
         for at in &remembered.calls {
             let at = self.shared.instant_of(*at, now);

@@ -496,6 +496,17 @@ fn three_kills_in_a_minute_do_not_exceed_the_limit() {
 }
 
 #[test]
+fn works_without_a_log_where_none_can_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing/rd.calls");
+    paused(async {
+        let scheduler = Scheduler::new(10, clock()).with_call_log(&missing).unwrap();
+        fill(&scheduler, 3).await;
+        assert_eq!(scheduler.status().budget_left, 7);
+    });
+}
+
+#[test]
 fn a_cooldown_survives_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rd.calls");
