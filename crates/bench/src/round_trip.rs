@@ -63,7 +63,7 @@ pub(crate) fn measure(program: &Path, report: &mut Report) -> Result<()> {
             pin::CLIENT,
             pin::CLIENT,
             None,
-            None,
+            Some("<= 1.2"),
         ),
         (
             "stat, server and client on two cores",
