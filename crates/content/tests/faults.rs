@@ -265,8 +265,9 @@ async fn a_server_that_allows_four_transfers_serves_eight_readers() {
         }
     });
     futures_util::future::join_all(readers).await;
-    // Four are refused before the number is known, then one whenever one more is tried (every 3 s).
-    let most = 6 + begun.elapsed().as_secs() / 3;
+    // Four are refused before the number is known, then one whenever one more is tried (every 3 s). On a busy machine a reader may be refused
+    // once more: its transfer has ended here and not yet over there.
+    let most = 4 + 8 + begun.elapsed().as_secs() / 3;
     let refused = bench.content.stats().retries;
     assert!(refused <= most, "{refused} of {most}");
 }
