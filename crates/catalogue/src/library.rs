@@ -101,6 +101,7 @@ impl ReleaseTree {
                 provider: torrent.provider.clone(),
                 torrent: torrent.id.clone(),
                 link: torrent.links[place.link as usize].clone(),
+                part: None,
             }
         })
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_provider::Source;
+use debridfs_provider::{Part, Source};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -54,6 +54,17 @@ pub(crate) async fn pump(reader: Arc<Reader>, cursor: u64, wake: Arc<Notify>) {
     }
 }
 
+/// What `range` of a file of `size` bytes is in the object that the link of `source` gives, and the size of that.
+fn in_link(source: &Source, range: &Range<u64>, size: u64) -> (Range<u64>, u64) {
+    match source.part {
+        None => (range.clone(), size),
+        Some(Part { offset, container }) => (
+            offset.saturating_add(range.start)..offset.saturating_add(range.end),
+            container,
+        ),
+    }
+}
+
 /// One request and its body.
 async fn fetch(
     reader: &Reader,
@@ -71,10 +82,10 @@ async fn fetch(
             return Err(no_link.cause);
         }
     };
-    let (range, size) = (&order.range, order.file.size);
+    let (range, size) = in_link(source, &order.range, order.file.size);
     let after_trouble = trouble.in_a_row > 0;
     let request = Request {
-        range,
+        range: &range,
         size,
         first_byte: context.config.first_byte_timeout(trouble.slow),
         other_sources: order.file.sources.len() > 1,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use debridfs_content::{ByteSize, ContentConfig, ErrorKind, ReadRequest};
+use debridfs_content::{ByteSize, ContentConfig, ErrorKind, FileRef, ReadRequest};
+use debridfs_provider::{Part, Source};
 use futures_util::future::join_all;
 use proptest::prelude::*;
-use support::{Answer, Bench, LONG, MIB, TestProvider, quick, source};
+use support::{Answer, Bench, LONG, MIB, TestProvider, content, quick, source};
 use tokio::time::{Instant, sleep};
 
 const KIB: u64 = 1 << 10;
@@ -422,5 +423,35 @@ proptest! {
             bench.cdn.script(|_| Answer::Right);
             bench.read(1, 1, 3_000_000, 100_000, LONG).await.unwrap();
         });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_container_is_read_through_the_containers_link() {
+    let bench = Bench::new(8 * MIB).await;
+    let (offset, size) = (MIB + 123, 3 * MIB);
+    let part = Some(Part {
+        offset,
+        container: 8 * MIB,
+    });
+    let file = FileRef {
+        id: 77,
+        size,
+        sources: [Source {
+            part,
+            ..source("rd", 1)
+        }]
+        .into(),
+    };
+    for (at, len) in [(0, 4096), (size - 4096, 8192), (MIB, 200_000)] {
+        let request = ReadRequest {
+            handle: 3,
+            offset: at,
+            size: len,
+            deadline: LONG,
+        };
+        let bytes = bench.content.read(&file, &request).await.unwrap().concat();
+        let end = (at + u64::from(len)).min(size);
+        assert_eq!(bytes, content(1, offset + at..offset + end), "at {at}");
     }
 }

@@ -100,6 +100,7 @@ impl Bench {
                     provider: "rd".to_owned(),
                     torrent: TorrentId(torrent.id.clone()),
                     link: HosterLink(torrent.links[0].clone()),
+                    part: None,
                 }]),
             },
             key: torrent.files[0].key.unwrap(),

@@ -48,6 +48,7 @@ pub fn source(provider: &str, id: u64) -> Source {
         provider: provider.to_owned(),
         torrent: TorrentId(format!("T{id}")),
         link: HosterLink(format!("https://hoster/{id}")),
+        part: None,
     }
 }
 

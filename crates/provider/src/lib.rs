@@ -15,7 +15,7 @@ mod traits;
 pub use cdn_connections::CdnConnections;
 pub use clock::{SystemClock, TokioClock, WallClock};
 pub use error::{Error, Result, Verdict};
-pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Source};
+pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Part, Source};
 pub use scheduler::{
     BACKGROUND_SHARE, BURST_SHARE, Outcome, Scheduler, SchedulerSnapshot, SchedulerStatus, Turn,
 };

@@ -43,6 +43,17 @@ pub struct Source {
     pub torrent: TorrentId,
     /// The restricted link.
     pub link: HosterLink,
+    /// Where the file lies in what the link gives; `None` when that is the file itself.
+    pub part: Option<Part>,
+}
+
+/// A file's place in a container that is read through one link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// The container's byte that is the file's first.
+    pub offset: u64,
+    /// Size of the container in bytes.
+    pub container: u64,
 }
 
 /// Why the link store failed; reads go on without it.
