@@ -11,6 +11,7 @@ mod killed;
 mod lost_mount;
 mod outage;
 mod stalled;
+mod storm;
 mod support;
 mod sync;
 mod walking;
