@@ -14,4 +14,4 @@ mod tests;
 pub(crate) use condition::{Filter, Subject, SubjectFile};
 pub use condition::{FilterError, Verdict};
 pub use config::{Conditions, Filters, FolderConfig};
-pub use quantity::{Age, Bytes, InvalidQuantity};
+pub use quantity::{Age, InvalidAge};

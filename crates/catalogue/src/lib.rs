@@ -24,9 +24,7 @@ mod views;
 pub use catalogue::{Catalogue, CatalogueConfig, WallClock};
 pub use contents::{LATE_LINKS, REMOVED_SHOWN};
 pub use error::{Error, Result};
-pub use filters::{
-    Age, Bytes, Conditions, FilterError, Filters, FolderConfig, InvalidQuantity, Verdict,
-};
+pub use filters::{Age, Conditions, FilterError, Filters, FolderConfig, InvalidAge, Verdict};
 pub use guard::GuardRules;
 pub use hook::{PATHS_PER_RUN, UpdateHook};
 pub use ids::{FIRST as FIRST_ID, IdOverride, IdTable, is_file};

@@ -1,10 +1,9 @@
 //! What users may set about reading.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use debridfs_provider::ByteSize;
+use serde::{Deserialize, Serialize};
 
 /// A shorter time-out would give up every connection.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
@@ -65,81 +64,9 @@ impl ContentConfig {
     }
 }
 
-/// A number of bytes; read from an integer or from text such as `"512 MiB"` (K, M, G and T count by 1024).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct ByteSize(pub u64);
-
-/// The text was not a size.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a size such as \"512 MiB\": {0:?}")]
-pub struct InvalidByteSize(pub String);
-
-impl FromStr for ByteSize {
-    type Err = InvalidByteSize;
-
-    fn from_str(text: &str) -> Result<Self, InvalidByteSize> {
-        let invalid = || InvalidByteSize(text.chars().take(64).collect());
-        let text = text.trim();
-        let digits = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
-        let number: u64 = text[..digits].parse().map_err(|_| invalid())?;
-        let shift = match text[digits..].trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 0,
-            "k" | "kb" | "kib" => 10,
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
-            "t" | "tb" | "tib" => 40,
-            _ => return Err(invalid()),
-        };
-        number.checked_mul(1 << shift).map(Self).ok_or_else(invalid)
-    }
-}
-
-impl<'de> Deserialize<'de> for ByteSize {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = ByteSize;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a number of bytes, or text such as \"512 MiB\"")
-            }
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<ByteSize, E> {
-                Ok(ByteSize(value))
-            }
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<ByteSize, E> {
-                u64::try_from(value)
-                    .map(ByteSize)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
-            }
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<ByteSize, E> {
-                value.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_read_from_text_and_nonsense_is_refused() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("17", 17),
-            ("512 MiB", 512 << 20),
-            ("1g", 1 << 30),
-            ("3 KB", 3 << 10),
-        ] {
-            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
-        }
-        for text in ["", "MiB", "-1", "1.5G", "12 parsecs", "99999999999999 T"] {
-            assert!(text.parse::<ByteSize>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn settings_have_defaults_and_unknown_ones_are_refused() {

@@ -20,8 +20,9 @@ mod reader;
 mod stats;
 mod window;
 
-pub use config::{ByteSize, ContentConfig, InvalidByteSize};
+pub use config::ContentConfig;
 pub use content::Content;
+pub use debridfs_provider::{ByteSize, InvalidByteSize};
 pub use error::{Cause, ContentError, ErrorKind};
 pub use file::{FileRef, MAX_READ, ReadOut, ReadRequest};
 pub use stats::ContentStats;

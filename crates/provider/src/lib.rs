@@ -3,6 +3,7 @@
 //! Nothing here knows about files as paths: a provider has torrents with files, restricted links, and direct links that expire.
 #![forbid(unsafe_code)]
 
+mod byte_size;
 mod cdn_connections;
 mod clock;
 mod error;
@@ -12,13 +13,12 @@ mod scheduler;
 mod torrent;
 mod traits;
 
+pub use byte_size::{ByteSize, InvalidByteSize};
 pub use cdn_connections::CdnConnections;
 pub use clock::{SystemClock, TokioClock, WallClock};
 pub use error::{Error, Result, Verdict};
 pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Part, Source};
-pub use scheduler::{
-    BACKGROUND_SHARE, BURST_SHARE, Outcome, Scheduler, SchedulerSnapshot, SchedulerStatus, Turn,
-};
+pub use scheduler::{BACKGROUND_SHARE, BURST_SHARE, Outcome, Scheduler, SchedulerStatus, Turn};
 pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,

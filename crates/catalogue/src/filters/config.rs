@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use debridfs_provider::ByteSize;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::quantity::{Age, Bytes, count};
+use super::quantity::{Age, count};
 
 /// A custom folder.
 #[derive(Debug, Clone, Deserialize)]
@@ -78,13 +79,13 @@ pub struct Conditions {
     /// The name does not match.
     pub not_regex: Option<String>,
     /// More bytes than this.
-    pub size_gt: Option<Bytes>,
+    pub size_gt: Option<ByteSize>,
     /// Fewer bytes than this.
-    pub size_lt: Option<Bytes>,
+    pub size_lt: Option<ByteSize>,
     /// At least as many bytes.
-    pub size_gte: Option<Bytes>,
+    pub size_gte: Option<ByteSize>,
     /// At most as many bytes.
-    pub size_lte: Option<Bytes>,
+    pub size_lte: Option<ByteSize>,
     /// Added no longer ago than this.
     pub last_added: Option<Age>,
     /// More files than this.
@@ -116,9 +117,9 @@ pub struct Conditions {
     /// No file's name holds exactly this text.
     pub any_file_inside_not_contains_strict: Option<String>,
     /// A file has at least as many bytes.
-    pub any_file_inside_size_gte: Option<Bytes>,
+    pub any_file_inside_size_gte: Option<ByteSize>,
     /// A file has at most as many bytes.
-    pub any_file_inside_size_lte: Option<Bytes>,
+    pub any_file_inside_size_lte: Option<ByteSize>,
     /// Whether names tell of episodes (`S01E02`, `1x02`).
     pub has_episodes: Option<bool>,
     /// Whether there is audio and no video.

@@ -1,4 +1,4 @@
-//! Sizes and ages as people write them.
+//! Ages and counts as people write them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,60 +6,20 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// The text is not a size or an age.
+/// The text is not an age.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not {expected}")]
-pub struct InvalidQuantity {
-    text: String,
-    expected: &'static str,
-}
-
-/// A size in bytes: a number, or a text such as `"700MB"` or `"1.5 GiB"`. As in decypharr, `K`, `KB` and `KiB` all are 1024.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bytes(pub u64);
+#[error("{0:?} is not a length of time such as \"24h\" or \"7d\"")]
+pub struct InvalidAge(String);
 
 /// A length of time: a text such as `"24h"`, `"7d"`, `"1w2d"` or `"90m"`; units `s`, `m`, `h`, `d`, `w`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Age(pub Duration);
 
-impl FromStr for Bytes {
-    type Err = InvalidQuantity;
-
-    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
-        let invalid = || InvalidQuantity {
-            text: text.to_owned(),
-            expected: "a size such as \"700MB\" or \"1.5GB\"",
-        };
-        let trimmed = text.trim();
-        let unit_at = trimmed
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(trimmed.len());
-        let (number, unit) = trimmed.split_at(unit_at);
-        let number: f64 = number.parse().map_err(|_| invalid())?;
-        let shift = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 0,
-            "k" | "kb" | "kib" => 10,
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
-            "t" | "tb" | "tib" => 40,
-            _ => return Err(invalid()),
-        };
-        let bytes = number * (1u64 << shift) as f64;
-        if !bytes.is_finite() || bytes > u64::MAX as f64 {
-            return Err(invalid());
-        }
-        Ok(Self(bytes as u64))
-    }
-}
-
 impl FromStr for Age {
-    type Err = InvalidQuantity;
+    type Err = InvalidAge;
 
-    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
-        let invalid = || InvalidQuantity {
-            text: text.to_owned(),
-            expected: "a length of time such as \"24h\" or \"7d\"",
-        };
+    fn from_str(text: &str) -> Result<Self, InvalidAge> {
+        let invalid = || InvalidAge(text.to_owned());
         let mut rest = text.trim();
         let mut seconds = 0u64;
         if rest.is_empty() {
@@ -86,30 +46,6 @@ impl FromStr for Age {
             rest = rest[unit_at + 1..].trim_start();
         }
         Ok(Self(Duration::from_secs(seconds)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AsBytes;
-        impl Visitor<'_> for AsBytes {
-            type Value = Bytes;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a number of bytes or a size such as \"700MB\"")
-            }
-            fn visit_i64<E: Error>(self, bytes: i64) -> Result<Bytes, E> {
-                u64::try_from(bytes)
-                    .map(Bytes)
-                    .map_err(|_| E::custom("a size is not negative"))
-            }
-            fn visit_u64<E: Error>(self, bytes: u64) -> Result<Bytes, E> {
-                Ok(Bytes(bytes))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(AsBytes)
     }
 }
 
@@ -147,23 +83,6 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("1024", 1024),
-            ("1k", 1024),
-            ("700MB", 700 << 20),
-            ("1.5 GiB", 3 << 29),
-            (" 2 tb ", 2 << 40),
-        ] {
-            assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
-        }
-        for text in ["", "MB", "1 parsec", "-1", "1.2.3", "99999999999TB"] {
-            assert!(text.parse::<Bytes>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn ages() {
