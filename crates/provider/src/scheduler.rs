@@ -1,7 +1,7 @@
 //! The one scheduler: every call to a provider waits here for its turn.
 //!
 //! **The limit is strict.** No 60 seconds at the provider ever hold more than `calls_per_minute` calls of ours, refused ones included,
-//! whatever the network delays ([`window`]) and over restarts ([`Scheduler::with_call_log`], [`Scheduler::snapshot`]).
+//! whatever the network delays ([`window`]) and over restarts ([`Scheduler::with_call_log`]).
 //!
 //! **The most urgent goes first**, within a [`Priority`] who came first. `Refresh`, `Probe` and `Repair` together get at most
 //! [`BACKGROUND_SHARE`] of the limit, and past [`BURST_SHARE`] of it they are spread evenly, so that a first sync of thousands of
@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -47,20 +47,6 @@ pub enum Outcome {
         /// `Retry-After`.
         retry_after: Option<Duration>,
     },
-}
-
-/// The calls that count, by the calendar, to carry over a restart.
-///
-/// A program that is killed can only restore what it saved before: [`Scheduler::with_call_log`] notes every call as it is made and
-/// is the safe choice; this value suits hand-overs, where the old process says goodbye.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SchedulerSnapshot {
-    /// Unix milliseconds at which calls of the last minute were answered.
-    pub answered_unix_ms: Vec<i64>,
-    /// Calls that were on their way.
-    pub in_flight: u32,
-    /// Unix milliseconds of the end of the cool-down.
-    pub cooldown_until_unix_ms: Option<i64>,
 }
 
 /// What the scheduler says of itself.
@@ -181,36 +167,6 @@ impl Scheduler {
                 Attempt::Wait => notify.notified().await,
             }
         }
-    }
-
-    /// What counts now, to be kept over a restart; see [`SchedulerSnapshot`].
-    pub fn snapshot(&self) -> SchedulerSnapshot {
-        let now = Instant::now();
-        let mut state = self.shared.lock();
-        state.window.used(now);
-        let unix = |at| i64::try_from(self.shared.unix_ms(at)).unwrap_or(i64::MAX);
-        SchedulerSnapshot {
-            answered_unix_ms: state.window.settled().map(unix).collect(),
-            in_flight: u32::try_from(state.window.in_flight()).unwrap_or(u32::MAX),
-            cooldown_until_unix_ms: state.backoff.cooldown_end(now).map(unix),
-        }
-    }
-
-    /// Counts the calls of an earlier process. Times of the future count as now, so a clock that was set costs a minute at most.
-    pub fn restore(&self, snapshot: &SchedulerSnapshot) {
-        let now = Instant::now();
-        let mut state = self.shared.lock();
-        for at in &snapshot.answered_unix_ms {
-            let at = self.shared.instant_of(u64::try_from(*at).unwrap_or(0), now);
-            state.window.insert(at);
-        }
-        // More than the limit cannot have been on their way.
-        for _ in 0..snapshot.in_flight.min(self.shared.limit) {
-            state.window.insert(now);
-        }
-        let until = snapshot.cooldown_until_unix_ms.unwrap_or(0);
-        self.shared
-            .restore_cooldown(&mut state, u64::try_from(until).unwrap_or(0), now);
     }
 
     /// Budget, queue and cool-down.

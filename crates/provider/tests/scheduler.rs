@@ -532,24 +532,3 @@ fn a_cooldown_survives_a_kill() {
         );
     });
 }
-
-#[test]
-fn a_snapshot_carries_what_counts() {
-    paused(async {
-        let clock = clock();
-        let old = Scheduler::new(10, Arc::clone(&clock));
-        fill(&old, 4).await;
-        sleep(Duration::from_secs(30)).await;
-        fill(&old, 2).await;
-        let mut under_way = old.turn(Priority::User).await;
-        under_way.start();
-        let text = serde_json::to_string(&old.snapshot()).unwrap();
-        let new = Scheduler::new(10, Arc::clone(&clock));
-        new.restore(&serde_json::from_str(&text).unwrap());
-        assert_eq!(new.status().budget_left, 3);
-        sleep(Duration::from_secs(31)).await;
-        assert_eq!(new.status().budget_left, 7);
-        sleep(Duration::from_secs(30)).await;
-        assert_eq!(new.status().budget_left, 10);
-    });
-}

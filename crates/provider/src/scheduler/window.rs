@@ -83,9 +83,4 @@ impl Window {
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
-
-    /// Answer times of the calls that ended, oldest first.
-    pub(super) fn settled(&self) -> impl Iterator<Item = Instant> {
-        self.settled.iter().copied()
-    }
 }
