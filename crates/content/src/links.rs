@@ -1,17 +1,26 @@
 //! Where a direct link is refreshed: made at the first read, shared by all readers, kept over a restart, replaced when refused.
 
+mod entries;
+mod gate;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use debridfs_provider::{DirectLink, HosterLink, LinkStore, Priority, Provider, Source, Verdict};
+use debridfs_provider::{
+    DirectLink, Error, HosterLink, LinkStore, Priority, Provider, Source, Verdict,
+};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use self::entries::Entries;
+use self::gate::{Asked, Gate};
 use crate::error::Cause;
 use crate::stats::{Counters, add};
 
+/// Hoster links remembered. Beyond it those used longest ago are dropped: their links are in the store, so that costs no call.
+const MOST_ENTRIES: usize = 4096;
 /// The store may be slow, but not hold up a read for longer.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A resolution that hangs is given up, so that the next read may start another.
@@ -23,13 +32,18 @@ const DISTRUST_AFTER: Duration = Duration::from_secs(60);
 /// A link that worked and is refused is replaced at once, but not more often than this.
 const LINK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// All links that were needed since the start.
+/// The links that were needed lately; all others are in the store.
 pub(crate) struct Links {
-    providers: HashMap<String, Arc<dyn Provider>>,
+    providers: HashMap<String, Account>,
     store: Arc<dyn LinkStore>,
     runtime: Handle,
     counters: Arc<Counters>,
-    entries: Mutex<HashMap<(String, HosterLink), Arc<Entry>>>,
+    entries: Entries<(String, HosterLink), Entry>,
+}
+
+struct Account {
+    provider: Arc<dyn Provider>,
+    gate: Arc<Gate>,
 }
 
 /// One hoster link.
@@ -43,6 +57,8 @@ struct State {
     current: Option<Current>,
     /// The store was asked; what it held is `current` or was refused.
     store_asked: bool,
+    /// The store holds what is, or was, `current`.
+    stored: bool,
     /// Set while a resolution is under way; its end closes the channel.
     flight: Option<watch::Receiver<()>>,
     /// No resolution before this, for this reason.
@@ -83,28 +99,35 @@ impl Links {
     ) -> Arc<Self> {
         let providers = providers
             .into_iter()
-            .map(|provider| (provider.name().to_owned(), provider))
+            .map(|provider| {
+                let name = provider.name().to_owned();
+                let gate = Arc::default();
+                (name, Account { provider, gate })
+            })
             .collect();
         Arc::new(Self {
             providers,
             store,
             runtime,
             counters,
-            entries: Mutex::default(),
+            entries: Entries::new(MOST_ENTRIES, Entry::is_at_rest),
         })
     }
 
     /// The direct link of `source`: the known one, else the stored one, else a new one. Everybody who asks meanwhile shares one
     /// resolution, which goes on when those who asked are gone.
     pub(crate) async fn get(self: &Arc<Self>, source: &Source) -> Result<Lease, NoLink> {
-        let Some(provider) = self.providers.get(&source.provider) else {
+        let Some(Account { provider, gate }) = self.providers.get(&source.provider) else {
             return Err(NoLink {
                 cause: Cause::UnknownProvider(source.provider.clone()),
                 until: Instant::now() + LONGEST_PAUSE,
             });
         };
-        let entry = self.entry(source);
+        let key = (source.provider.clone(), source.link.clone());
+        let entry = self.entries.get(&key);
         loop {
+            // Listened to from before the gate is asked, so that no opening is missed.
+            let opening = gate.opening();
             let mut flight = {
                 let mut state = entry.lock();
                 if let Some(current) = &state.current {
@@ -125,29 +148,56 @@ impl Links {
                 }
                 match &state.flight {
                     // A closed channel is what a resolution leaves that ended without a word.
-                    Some(flight) if flight.has_changed().is_ok() => flight.clone(),
+                    Some(flight) if flight.has_changed().is_ok() => Some(flight.clone()),
                     _ => {
-                        let (landed, flight) = watch::channel(());
-                        state.flight = Some(flight.clone());
-                        let (links, entry) = (self.clone(), entry.clone());
-                        let (provider, source) = (provider.clone(), source.clone());
-                        self.runtime.spawn(async move {
-                            links.resolve(&entry, &*provider, &source).await;
-                            drop(landed);
-                        });
-                        flight
+                        // The store is there whatever the provider does.
+                        let gate = state.store_asked.then_some(gate);
+                        match gate.map_or(Asked::Go, |gate| gate.ask()) {
+                            Asked::Closed { cause, until } => return Err(NoLink { cause, until }),
+                            Asked::Trying => None,
+                            Asked::Go => {
+                                Some(self.start(&mut state, &entry, provider, gate, source))
+                            }
+                        }
                     }
                 }
             };
-            // An error is the end of the resolution, which is what is waited for.
-            let _ = flight.changed().await;
+            match &mut flight {
+                // An error is the end of the resolution, which is what is waited for.
+                Some(flight) => drop(flight.changed().await),
+                None => opening.await,
+            }
         }
+    }
+
+    /// Begins to look for a link: in the store, or, with `gate`, at the provider.
+    fn start(
+        self: &Arc<Self>,
+        state: &mut State,
+        entry: &Arc<Entry>,
+        provider: &Arc<dyn Provider>,
+        gate: Option<&Arc<Gate>>,
+        source: &Source,
+    ) -> watch::Receiver<()> {
+        let (landed, flight) = watch::channel(());
+        state.flight = Some(flight.clone());
+        state.store_asked = true;
+        let (links, entry, source) = (self.clone(), entry.clone(), source.clone());
+        let (provider, gate) = (provider.clone(), gate.cloned());
+        self.runtime.spawn(async move {
+            match gate {
+                None => links.look_up(&entry, &source).await,
+                Some(gate) => links.resolve(&entry, &*provider, &gate, &source).await,
+            }
+            drop(landed);
+        });
+        flight
     }
 
     /// How old the link of `source` is, if it is in memory.
     pub(crate) fn age(&self, source: &Source) -> Option<Duration> {
         let key = (source.provider.clone(), source.link.clone());
-        let entry = self.lock().get(&key)?.clone();
+        let entry = self.entries.known(&key)?;
         let state = entry.lock();
         let made = state.current.as_ref()?.link.resolved_at;
         Some(
@@ -156,26 +206,31 @@ impl Links {
         )
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, HosterLink), Arc<Entry>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn entry(&self, source: &Source) -> Arc<Entry> {
-        let key = (source.provider.clone(), source.link.clone());
-        self.lock().entry(key).or_default().clone()
-    }
-
-    async fn resolve(&self, entry: &Entry, provider: &dyn Provider, source: &Source) {
+    async fn look_up(&self, entry: &Entry, source: &Source) {
         let name = source.provider.as_str();
-        let first = !std::mem::replace(&mut entry.lock().store_asked, true);
-        if first {
-            if let Some(link) = self.load(name, &source.link).await {
+        let link = match timeout(STORE_TIMEOUT, self.store.load(name, &source.link)).await {
+            Ok(Ok(link)) => link,
+            Ok(Err(error)) => {
+                tracing::warn!(provider = name, %error, "no link from the store");
+                None
+            }
+            Err(_) => None,
+        };
+        match link {
+            Some(link) => {
                 add(&self.counters.links_loaded, 1);
                 entry.landed(link, None);
-                return;
             }
-        } else if let Ok(Err(error)) =
-            timeout(STORE_TIMEOUT, self.store.forget(name, &source.link)).await
+            None => entry.landed_nowhere(),
+        }
+    }
+
+    async fn resolve(&self, entry: &Entry, provider: &dyn Provider, gate: &Gate, source: &Source) {
+        let name = source.provider.as_str();
+        let stored = std::mem::take(&mut entry.lock().stored);
+        if stored
+            && let Ok(Err(error)) =
+                timeout(STORE_TIMEOUT, self.store.forget(name, &source.link)).await
         {
             tracing::warn!(provider = name, %error, "a refused link stays in the store");
         }
@@ -184,8 +239,9 @@ impl Links {
             RESOLVE_TIMEOUT,
             provider.unrestrict(Priority::Playback, &source.link),
         );
-        match asked.await {
+        let error = match asked.await {
             Ok(Ok(link)) => {
+                gate.open();
                 // Before anybody uses it, so that a process killed right after the first byte has not lost it.
                 let saved =
                     timeout(STORE_TIMEOUT, self.store.save(name, &source.link, &link)).await;
@@ -193,37 +249,40 @@ impl Links {
                     tracing::warn!(provider = name, %error, "a new link was not stored");
                 }
                 entry.landed(link, Some(Instant::now()));
+                return;
             }
-            Ok(Err(error)) => {
-                tracing::debug!(provider = name, %error, "no link");
-                entry.failed(
-                    pause_for(error.verdict, error.retry_after),
-                    Cause::Link {
-                        verdict: error.verdict,
-                        message: error.message,
-                    },
-                );
-            }
-            Err(_) => entry.failed(
-                pause_for(Verdict::Retry, None),
-                Cause::Link {
-                    verdict: Verdict::Retry,
-                    message: format!("no answer from {name} within {RESOLVE_TIMEOUT:?}"),
-                },
-            ),
+            Ok(Err(error)) => error,
+            Err(_) => Error {
+                provider: name.to_owned(),
+                verdict: Verdict::Retry,
+                http_status: None,
+                code: None,
+                retry_after: None,
+                message: format!("no answer from {name} within {RESOLVE_TIMEOUT:?}"),
+            },
+        };
+        tracing::debug!(provider = name, %error, "no link");
+        let troubled = is_trouble(&error);
+        let pause = pause_for(error.verdict, error.retry_after);
+        let cause = Cause::Link {
+            verdict: error.verdict,
+            message: error.message,
+        };
+        if troubled {
+            // From here on it is the gate that says when to ask again.
+            gate.close(cause);
+            entry.landed_nowhere();
+        } else {
+            gate.open();
+            entry.failed(pause, cause);
         }
     }
+}
 
-    async fn load(&self, provider: &str, hoster: &HosterLink) -> Option<DirectLink> {
-        match timeout(STORE_TIMEOUT, self.store.load(provider, hoster)).await {
-            Ok(Ok(link)) => link,
-            Ok(Err(error)) => {
-                tracing::warn!(provider, %error, "no link from the store");
-                None
-            }
-            Err(_) => None,
-        }
-    }
+/// Whether the provider as a whole is not well, as opposed to one link of it.
+fn is_trouble(error: &Error) -> bool {
+    // -1 is an internal error, 25 an unavailable service; other codes are about the link or its hoster.
+    error.verdict == Verdict::Retry && matches!(error.code, None | Some(-1 | 25))
 }
 
 /// How long a link is not asked again after the first failure, and whether the pause may double.
@@ -256,6 +315,7 @@ impl Entry {
 
     fn landed(&self, link: DirectLink, made: Option<Instant>) {
         let mut state = self.lock();
+        state.stored = true;
         state.current = Some(Current {
             link: Arc::new(link),
             made,
@@ -263,6 +323,21 @@ impl Entry {
         });
         state.pause = None;
         state.flight = None;
+    }
+
+    /// A resolution ended without a word about this link.
+    fn landed_nowhere(&self) {
+        self.lock().flight = None;
+    }
+
+    /// Whether nothing would be lost with it but what the store knows.
+    fn is_at_rest(&self) -> bool {
+        let state = self.lock();
+        let paused = state
+            .pause
+            .as_ref()
+            .is_some_and(|(until, _)| *until > Instant::now());
+        state.flight.is_none() && !paused
     }
 
     fn failed(&self, pause: Duration, cause: Cause) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use debridfs_content::{Content, ContentConfig, ErrorKind, FileRef};
-use debridfs_provider::Verdict;
+use debridfs_provider::{Error, Verdict};
 use support::{Answer, Bench, LONG, MIB, MemoryLinks, TestProvider, checked, quick, source};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -195,6 +195,45 @@ async fn a_provider_that_gives_no_link_is_asked_again_within_the_read() {
     bench.cdn.script(|_| Answer::Status(404, ""));
     let read = bench.read(1, 5, AT, 4096, Duration::from_secs(1)).await;
     assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_provider_is_no_storm_of_calls() {
+    let bench = Bench::with(quick(), (1..=50).map(|id| (id, SIZE)), |provider| provider).await;
+    let outage = Duration::from_secs(4);
+    let error = Error {
+        retry_after: Some(Duration::from_secs(30)),
+        ..bench.provider.error(Verdict::Retry)
+    };
+    let begun = Instant::now();
+    bench
+        .provider
+        .refuse(move |_| (begun.elapsed() < outage).then(|| error.clone()));
+    let reads = (1..=50).map(|id| bench.read(id, id, AT, 4096, LONG));
+    for read in futures_util::future::join_all(reads).await {
+        read.unwrap();
+    }
+    // The first of each may all have begun before any was answered; then one about every second.
+    let refused = bench.provider.calls() - 50;
+    assert!(refused <= 50 + 8, "{refused}");
+}
+
+/// So a read goes on soon after the recovery, whatever the provider said of how long it would take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_in_trouble_is_tried_about_once_a_second() {
+    let bench = Bench::new(SIZE).await;
+    let outage = Duration::from_secs(4);
+    let error = Error {
+        retry_after: Some(Duration::from_secs(30)),
+        ..bench.provider.error(Verdict::Retry)
+    };
+    let begun = Instant::now();
+    bench
+        .provider
+        .refuse(move |_| (begun.elapsed() < outage).then(|| error.clone()));
+    bench.read(1, 1, AT, 4096, LONG).await.unwrap();
+    let refused = bench.provider.calls() - 1;
+    assert!((3..=7).contains(&refused), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
