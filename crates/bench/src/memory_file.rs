@@ -118,6 +118,7 @@ pub(crate) fn serve(socket: &Path, size: u64) -> Result<()> {
     let options = ServeOptions {
         notify_helper: None,
         retired: Vec::new(),
+        outlives_keeper: None,
         crash: None,
     };
     let serving = debridfs_fuse::serve(

@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_fuse::{CrashHook, Ended, NotifyHelper, ServeOptions};
+use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
 use debridfs_vfs::{Change, Vfs};
 use debridfs_web::MountProbe;
@@ -63,7 +63,7 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
         .enable_all()
         .build()
         .doing(|| "runtime".into())?;
-    let ended = runtime.block_on(serve(&config));
+    let ended = runtime.block_on(serve(&config, args.child));
     // Dropping it would drop the futures of waiting reads, and so take them from the journal's next reader.
     std::mem::forget(runtime);
     match ended? {
@@ -85,20 +85,24 @@ enum End {
     Connection(Ended),
 }
 
-async fn serve(config: &Config) -> Result<End, Failure> {
+async fn serve(config: &Config, child: bool) -> Result<End, Failure> {
     let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
     let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
     let shutdown = CancellationToken::new();
     let end = tokio::select! {
         _ = terminate.recv() => End::Signal,
         _ = interrupt.recv() => End::Signal,
-        end = attach_and_serve(config, shutdown.clone()) => End::Connection(end?),
+        end = attach_and_serve(config, child, shutdown.clone()) => End::Connection(end?),
     };
     shutdown.cancel();
     Ok(end)
 }
 
-async fn attach_and_serve(config: &Config, shutdown: CancellationToken) -> Result<Ended, Failure> {
+async fn attach_and_serve(
+    config: &Config,
+    child: bool,
+    shutdown: CancellationToken,
+) -> Result<Ended, Failure> {
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
     let parts = Parts::load(config).await?;
@@ -126,6 +130,11 @@ async fn attach_and_serve(config: &Config, shutdown: CancellationToken) -> Resul
             .into_iter()
             .map(|(parent, name)| Change::Entry { parent, name })
             .collect(),
+        // A keeper's child is killed with it; whoever starts that keeper again starts both.
+        outlives_keeper: (!child).then(|| Outlives {
+            socket: config.keeper_socket(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }),
         crash: hook,
     };
     let changes = parts.tree.changes();

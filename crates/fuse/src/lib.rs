@@ -13,6 +13,7 @@
 //! | `transport` | reading, waiting, interrupts, deadlines, replies: the same for every [`Backend`] |
 //! | `adoption` | what happens to requests an earlier engine left |
 //! | `notify` | how the kernel learns of changes |
+//! | `keeper_link` | what happens when the keeper is gone: serving on, and giving the connection to the next one |
 //! | `published` | the heartbeat, and what the keeper answers while no engine can |
 
 mod adoption;
@@ -20,6 +21,7 @@ mod backend;
 mod crash_hook;
 mod crash_report;
 pub mod errno;
+mod keeper_link;
 mod native;
 mod notify;
 mod published;
@@ -32,5 +34,5 @@ pub use backend::{Backend, Call, Outcome};
 pub use crash_hook::{ALLOW_VARIABLE, CRASH_VARIABLE, CrashHook, CrashHookError};
 pub use native::Native;
 pub use notify::{NotifyHelper, notify_helper_main};
-pub use serving::{Ended, ServeOptions, Serving, serve, serve_with};
+pub use serving::{Ended, Outlives, ServeOptions, Serving, serve, serve_with};
 pub use stats::{KindStats, Snapshot};

@@ -1,11 +1,11 @@
 //! Serves a lent connection from adoption to its end.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use debridfs_keeper::handover::{EngineLink, FromKeeper, HandoverError, Lease};
+use debridfs_keeper::handover::{Custody, EngineLink, Lease};
 use debridfs_vfs::{Change, Vfs};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc::UnboundedReceiver, watch};
@@ -15,6 +15,7 @@ use crate::adoption;
 use crate::backend::Backend;
 use crate::crash_hook::CrashHook;
 use crate::crash_report;
+use crate::keeper_link::KeeperLink;
 use crate::native::Native;
 use crate::notify::{self, NotifyHelper};
 use crate::published::Published;
@@ -28,8 +29,20 @@ pub struct ServeOptions {
     pub notify_helper: Option<NotifyHelper>,
     /// Names that went while no engine ran, to be told to the kernel: those gone since the mount was made (`lease.terms.mounted_at`).
     pub retired: Vec<Change>,
+    /// Where a new keeper is looked for when this one is gone: this engine serves on and brings it the connection. `None`: the engine ends
+    /// with its keeper.
+    pub outlives_keeper: Option<Outlives>,
     /// For tests.
     pub crash: Option<CrashHook>,
+}
+
+/// How an engine finds the keeper after its own.
+#[derive(Debug, Clone)]
+pub struct Outlives {
+    /// The keeper's socket.
+    pub socket: PathBuf,
+    /// Version of the program, for people.
+    pub version: String,
 }
 
 /// Why serving ended.
@@ -83,6 +96,10 @@ pub fn serve_with(
 ) -> io::Result<Serving> {
     let name = backend.name();
     let notified = lease.main.try_clone()?;
+    let outlives = match options.outlives_keeper {
+        Some(outlives) => Some((outlives, Custody::of(&lease)?)),
+        None => None,
+    };
     let threads = lease.terms.layout.slots;
     let (connection, held) = Connection::adopt(lease, backend, runtime.clone(), options.crash);
     let connection = Arc::new(connection);
@@ -110,8 +127,18 @@ pub fn serve_with(
             }
             adoption::replay(&connection, &rest);
             drop((suspects, rest));
+            let keeper = KeeperLink::new(link, outlives);
             thread::scope(|scope| {
-                scope.spawn(|| listen(&link, &connection, &say_ended));
+                scope.spawn(|| {
+                    let end = keeper.listen(|| {
+                        adoption::replay(&connection, &connection.take_stand_in());
+                    });
+                    say_ended.send_if_modified(|ended| {
+                        let first = ended.is_none();
+                        ended.get_or_insert(end);
+                        first
+                    });
+                });
                 started.into_iter().for_each(|thread| {
                     // A thread that panicked ended as well.
                     let _ = thread.join();
@@ -119,8 +146,7 @@ pub fn serve_with(
                 connection.abandon();
                 tasks.iter().for_each(AbortHandle::abort);
                 say_ended.send_replace(Some(Ended::Unmounted));
-                // Ends the listener: it waits for nothing else.
-                let _ = rustix::net::shutdown(link.as_fd(), rustix::net::Shutdown::Both);
+                keeper.close();
             });
         }
     };
@@ -144,28 +170,6 @@ fn start_threads(connection: &Arc<Connection>, count: u32) -> Vec<thread::JoinHa
             .ok()
     };
     (0..count).filter_map(start).collect()
-}
-
-/// Does what the keeper says until it is gone.
-fn listen(link: &EngineLink, connection: &Arc<Connection>, ended: &watch::Sender<Option<Ended>>) {
-    let end = loop {
-        match link.receive() {
-            Ok(FromKeeper::TakeStandIn) => {
-                adoption::replay(connection, &connection.take_stand_in());
-            }
-            Ok(FromKeeper::Stop) => break Ended::Stopped,
-            Ok(_) => {}
-            Err(HandoverError::Message(message)) => {
-                tracing::warn!(message, "a message of the keeper is not understood");
-            }
-            Err(_) => break Ended::KeeperGone,
-        }
-    };
-    ended.send_if_modified(|ended| {
-        let first = ended.is_none();
-        ended.get_or_insert(end);
-        first
-    });
 }
 
 impl Serving {

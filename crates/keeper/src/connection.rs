@@ -2,6 +2,7 @@
 
 mod fusermount;
 mod init;
+mod returned;
 mod root;
 
 use std::io;
@@ -82,9 +83,7 @@ impl Connection {
         let clones = (0..threads)
             .map(|_| clone_of(&main))
             .collect::<Result<_, _>>()?;
-        let mounted = mountinfo::find(path)
-            .map_err(KeeperError::os("cannot read /proc/self/mountinfo"))?
-            .filter(mountinfo::Mount::is_ours);
+        let mounted = mounted_at(path)?;
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -182,6 +181,13 @@ pub(crate) enum Queue {
     Waiting,
     /// The connection ended: unmounted, or aborted.
     Lost,
+}
+
+/// The mount of ours that is on top at the path.
+fn mounted_at(path: &Path) -> Result<Option<mountinfo::Mount>, KeeperError> {
+    Ok(mountinfo::find(path)
+        .map_err(KeeperError::os("cannot read /proc/self/mountinfo"))?
+        .filter(mountinfo::Mount::is_ours))
 }
 
 fn open_device(nonblocking: bool) -> Result<OwnedFd, KeeperError> {

@@ -51,6 +51,9 @@ pub enum KeeperError {
     /// The kernel sent no usable INIT.
     #[error("no FUSE_INIT from the kernel: {0}")]
     Init(&'static str),
+    /// What an engine brought back is not the connection of this mount.
+    #[error("not the connection of this mount: {0}")]
+    Returned(&'static str),
     /// The journal can't be made.
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),

@@ -6,6 +6,9 @@
 //! sends [`ToKeeper::Serving`]. Then it reads messages until the keeper is gone or says stop.
 //! `debridfs status` sends [`ToKeeper::Status`] instead.
 //!
+//! Both sides hold every descriptor, so an engine that outlives its keeper serves on and brings
+//! the connection to the next keeper ([`Custody`]).
+//!
 //! ```no_run
 //! use debridfs_keeper::handover::{EngineLink, FromKeeper};
 //! # fn main() -> Result<(), debridfs_keeper::handover::HandoverError> {
@@ -20,6 +23,7 @@
 //! # }
 //! ```
 
+mod custody;
 mod message;
 mod packet;
 
@@ -27,6 +31,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+pub use custody::Custody;
 pub use message::{
     EngineState, FromKeeper, InitResult, KeeperStatus, LeaseTerms, PROTOCOL, Recovery, ToKeeper,
 };
@@ -74,7 +79,9 @@ pub struct Lease {
     pub main: OwnedFd,
     /// Fds 1 to N, blocking; `clones[i]` is read into slot `i`.
     pub clones: Vec<OwnedFd>,
-    /// The shared memory, mapped.
+    /// The shared memory.
+    pub journal_fd: OwnedFd,
+    /// The same, mapped.
     pub journal: Journal,
 }
 
@@ -147,8 +154,12 @@ impl EngineLink {
     }
 
     fn send(&self, message: &ToKeeper) -> Result<(), HandoverError> {
+        self.send_with(message, &[])
+    }
+
+    fn send_with(&self, message: &ToKeeper, fds: &[BorrowedFd<'_>]) -> Result<(), HandoverError> {
         let bytes = serde_json::to_vec(message).map_err(std::io::Error::other)?;
-        send_packet(self.socket.as_fd(), &bytes, &[]).map_err(gone_or_io)
+        send_packet(self.socket.as_fd(), &bytes, fds).map_err(gone_or_io)
     }
 
     fn receive_with_fds(&self) -> Result<(FromKeeper, Vec<OwnedFd>), HandoverError> {
@@ -192,6 +203,7 @@ fn lease_from(terms: LeaseTerms, fds: Vec<OwnedFd>) -> Result<Lease, HandoverErr
         terms,
         main,
         clones: fds.collect(),
+        journal_fd: memory,
         journal,
     })
 }

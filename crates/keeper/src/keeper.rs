@@ -5,6 +5,7 @@ mod clients;
 mod engine;
 mod signals;
 mod stand_in;
+mod take_back;
 mod target;
 
 use std::collections::VecDeque;
@@ -128,7 +129,10 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
         last_loop: now,
         options,
     };
-    keeper.mount(false)?;
+    keeper.wait_for_return();
+    if keeper.connection.is_none() {
+        keeper.mount(false)?;
+    }
     while !keeper.signals.came() {
         keeper.wait();
         keeper.turn(Instant::now());

@@ -1,10 +1,14 @@
-//! Attached mode: keeper and engine are started apart, and the engine is replaced by another build in other namespaces, under a reader.
+//! Attached mode: keeper and engine are started apart and replaced one after the other, the engine by another build in other namespaces,
+//! under readers.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Instance, Reader, Settings, Simulator, connection, film, until};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Instance, Outcome, Reader, Settings, Simulator, connection, film, until};
 
 /// A process of ours that is killed when the test ends.
 struct Part(Child);
@@ -23,57 +27,95 @@ impl Drop for Part {
     }
 }
 
-#[test]
-fn another_build_in_other_namespaces_takes_over_under_a_reader() {
+const BUILD: &str = env!("CARGO_BIN_EXE_debridfs");
+
+/// An instance whose parts the test starts itself.
+fn prepare() -> (Simulator, Instance) {
     let simulator = Simulator::start(vec![film("Film.2024.1080p", 8 << 30)]);
     let settings = Settings {
         keeper: "mode = \"attached\"".into(),
         ..Settings::default()
     };
     let instance = Instance::prepare(&simulator, settings);
+    (simulator, instance)
+}
+
+fn part(instance: &Instance, mut command: Command) -> Part {
     let log = || {
         fs::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(instance.runtime().join("log"))
+            .open(instance.runtime().join("../log"))
             .expect("log")
     };
-    let keeper = Part(
-        Command::new(env!("CARGO_BIN_EXE_debridfs"))
-            .args(["keeper", "--config"])
-            .arg(instance.config())
-            .stdin(Stdio::null())
-            .stdout(log())
-            .stderr(log())
-            .spawn()
-            .expect("the keeper starts"),
-    );
+    command
+        .arg("--config")
+        .arg(instance.config())
+        .stdin(Stdio::null())
+        .stdout(log())
+        .stderr(log());
+    Part(command.spawn().expect("debridfs starts"))
+}
+
+fn keeper(instance: &Instance) -> Part {
+    let mut command = Command::new(BUILD);
+    command.arg("keeper");
+    part(instance, command)
+}
+
+/// In mount and PID namespaces of its own, as a container has them.
+fn engine(instance: &Instance, program: &Path) -> Part {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--pid", "--fork", "--kill-child"])
+        .arg(program)
+        .arg("engine");
+    part(instance, command)
+}
+
+fn wait_mounted(instance: &Instance) -> u32 {
     until("the keeper mounts", Duration::from_secs(10), || {
         connection(&instance.mount()).is_some()
     });
-    // Another build: the same program at another path, as another image would bring it, in mount and PID namespaces of its own.
-    let other = instance.runtime().join("another-build");
-    fs::copy(env!("CARGO_BIN_EXE_debridfs"), &other).expect("copied");
-    let engine = |program: &std::path::Path| {
-        Part(
-            Command::new("unshare")
-                .args(["--mount", "--pid", "--fork", "--kill-child"])
-                .arg(program)
-                .args(["engine", "--config"])
-                .arg(instance.config())
-                .stdin(Stdio::null())
-                .stdout(log())
-                .stderr(log())
-                .spawn()
-                .expect("the engine starts"),
-        )
-    };
-    let mut current = engine(std::path::Path::new(env!("CARGO_BIN_EXE_debridfs")));
-    instance.wait_synced();
+    connection(&instance.mount()).expect("just seen")
+}
+
+fn start_readers(simulator: &Simulator, instance: &Instance) -> [(&'static str, Reader); 3] {
     let (name, key) = simulator.file("Film.2024.1080p.mkv");
     let path = instance.mount().join("__all__/Film.2024.1080p").join(name);
-    let readers =
-        ["buffered", "direct", "mmap"].map(|mode| (mode, Reader::start(mode, &path, key)));
+    ["buffered", "direct", "mmap"].map(|mode| (mode, Reader::start(mode, &path, key)))
+}
+
+/// Every reader's outcome, none with an error or a wrong byte.
+fn finish(readers: [(&'static str, Reader); 3]) -> Vec<Outcome> {
+    readers
+        .map(|(mode, reader)| {
+            let outcome = reader.finish();
+            outcome.assert_clean(mode);
+            outcome
+        })
+        .into()
+}
+
+fn stop(instance: &Instance, engine: Part, keeper: &Part) {
+    drop(engine);
+    kill_process(Pid::from_child(&keeper.0), Signal::TERM).expect("a child of ours");
+    until("the keeper unmounts", Duration::from_secs(10), || {
+        connection(&instance.mount()).is_none()
+    });
+}
+
+#[test]
+fn another_build_in_other_namespaces_takes_over_under_a_reader() {
+    let (simulator, instance) = prepare();
+    let keeper = keeper(&instance);
+    wait_mounted(&instance);
+    // Another build: the same program at another path, as another image would bring it.
+    let other = instance.runtime().join("another-build");
+    fs::copy(BUILD, &other).expect("copied");
+    let mut current = engine(&instance, Path::new(BUILD));
+    instance.wait_synced();
+    let readers = start_readers(&simulator, &instance);
     for round in 0..6 {
         std::thread::sleep(Duration::from_millis(400));
         current.kill();
@@ -81,26 +123,86 @@ fn another_build_in_other_namespaces_takes_over_under_a_reader() {
         let program = if round % 2 == 0 {
             other.as_path()
         } else {
-            std::path::Path::new(env!("CARGO_BIN_EXE_debridfs"))
+            Path::new(BUILD)
         };
-        current = engine(program);
+        current = engine(&instance, program);
         instance.engine_pid();
     }
-    for (mode, reader) in readers {
-        reader.finish().assert_clean(mode);
-    }
+    finish(readers);
     assert_eq!(
         simulator.unrestricted(),
         1,
         "a new engine costs no new link"
     );
-    drop(current);
-    rustix::process::kill_process(
-        rustix::process::Pid::from_child(&keeper.0),
-        rustix::process::Signal::TERM,
-    )
-    .expect("a child of ours");
-    until("the keeper unmounts", Duration::from_secs(10), || {
-        connection(&instance.mount()).is_none()
+    stop(&instance, current, &keeper);
+}
+
+#[test]
+fn a_new_keeper_takes_the_mount_back_and_both_are_replaced_in_turn() {
+    let (simulator, instance) = prepare();
+    let mut keeper_part = keeper(&instance);
+    let mount = wait_mounted(&instance);
+    let mut engine_part = engine(&instance, Path::new(BUILD));
+    instance.wait_synced();
+    let readers = start_readers(&simulator, &instance);
+    let taken_back = |rounds: usize| {
+        until(
+            "a new keeper has the mount",
+            Duration::from_secs(20),
+            || instance.log().matches("took ").count() == rounds,
+        );
+    };
+    let mut returns = 0;
+    for round in 0..12 {
+        std::thread::sleep(Duration::from_millis(300));
+        keeper_part.kill();
+        // Without a keeper the engine serves alone.
+        std::thread::sleep(Duration::from_millis(300));
+        keeper_part = keeper(&instance);
+        returns += 1;
+        taken_back(returns);
+        assert_eq!(connection(&instance.mount()), Some(mount), "round {round}");
+        if round % 2 == 0 {
+            // The connection is now held by a keeper that did not make it.
+            engine_part.kill();
+            std::thread::sleep(Duration::from_millis(200));
+            engine_part = engine(&instance, Path::new(BUILD));
+            instance.engine_pid();
+        }
+    }
+    for outcome in finish(readers) {
+        println!("{outcome:?}");
+    }
+    assert_eq!(connection(&instance.mount()), Some(mount));
+    assert_eq!(simulator.unrestricted(), 1);
+    stop(&instance, engine_part, &keeper_part);
+}
+
+#[test]
+fn a_keeper_whose_engine_is_gone_too_mounts_anew() {
+    let (simulator, instance) = prepare();
+    let first = keeper(&instance);
+    wait_mounted(&instance);
+    let engine_part = engine(&instance, Path::new(BUILD));
+    instance.wait_synced();
+    first.kill();
+    engine_part.kill();
+    until(
+        "nobody holds the connection",
+        Duration::from_secs(10),
+        || {
+            fs::metadata(instance.mount())
+                .is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
+        },
+    );
+    let second = keeper(&instance);
+    until("another mount", Duration::from_secs(10), || {
+        instance.log().matches("mounted at").count() == 2
     });
+    let engine_part = engine(&instance, Path::new(BUILD));
+    instance.wait_synced();
+    let (name, _) = simulator.file("Film.2024.1080p.mkv");
+    let path = instance.mount().join("__all__/Film.2024.1080p").join(name);
+    assert!(fs::metadata(path).is_ok());
+    stop(&instance, engine_part, &second);
 }

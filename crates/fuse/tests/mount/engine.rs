@@ -43,6 +43,7 @@ pub fn run(socket: &Path) {
             arguments: vec!["role:notify-helper".into()],
         }),
         retired: vec![],
+        outlives_keeper: None,
         crash: CrashHook::from_env().unwrap(),
     };
     let (tell, changes) = unbounded_channel();

@@ -20,6 +20,16 @@ pub enum ToKeeper {
         /// Its pid as it sees it; the keeper trusts `SO_PEERCRED` instead.
         pid: u32,
     },
+    /// Brings the connection back: this engine outlived the keeper that lent it. Comes with the
+    /// descriptors of the lease, in the same order.
+    Return {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// Version of the program, for people.
+        version: String,
+        /// The terms of the lease.
+        terms: LeaseTerms,
+    },
     /// The engine reads requests now.
     Serving,
     /// Asks for [`FromKeeper::Status`].
@@ -37,6 +47,8 @@ pub enum FromKeeper {
         /// For people.
         reason: String,
     },
+    /// Answer to [`ToKeeper::Return`]: the keeper has the connection again; serve on.
+    Returned,
     /// The stand-in took requests while this engine answered nothing:
     /// [`crate::journal::Region::take_stand_in`].
     TakeStandIn,

@@ -10,7 +10,9 @@ use rustix::net::{SocketAddrUnix, SocketFlags, accept_with, bind, connect, liste
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
 use crate::KeeperError;
-use crate::handover::{FromKeeper, Packet, ToKeeper, receive_packet, send_packet, seqpacket};
+use crate::handover::{
+    FromKeeper, LeaseTerms, Packet, ToKeeper, receive_packet, send_packet, seqpacket,
+};
 use crate::options::Owner;
 
 /// `SO_PEERPIDFD` (Linux 6.5).
@@ -105,6 +107,13 @@ pub(super) struct Client {
 pub(super) enum Said {
     Nothing,
     Message(ToKeeper),
+    /// It brings a connection back; see [`ToKeeper::Return`].
+    Return {
+        protocol: u32,
+        version: String,
+        terms: LeaseTerms,
+        fds: Vec<OwnedFd>,
+    },
     /// It closed, or said what can't be understood.
     End,
 }
@@ -133,10 +142,21 @@ impl Client {
 
     pub fn receive(&self) -> Said {
         match receive_packet(self.socket()) {
-            // Descriptors a client sends are closed unseen.
-            Ok(Packet::Message { bytes, .. }) => {
-                serde_json::from_slice(&bytes).map_or(Said::End, Said::Message)
-            }
+            Ok(Packet::Message { bytes, fds }) => match serde_json::from_slice(&bytes) {
+                Ok(ToKeeper::Return {
+                    protocol,
+                    version,
+                    terms,
+                }) => Said::Return {
+                    protocol,
+                    version,
+                    terms,
+                    fds,
+                },
+                // Descriptors that nobody asked for are closed unseen.
+                Ok(message) => Said::Message(message),
+                Err(_) => Said::End,
+            },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Said::Nothing,
             Ok(Packet::End) | Err(_) => Said::End,
         }

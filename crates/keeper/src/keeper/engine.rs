@@ -7,7 +7,7 @@ use super::child::{self, Child};
 use super::clients::{Client, Said};
 use super::stand_in;
 use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
-use crate::journal::End;
+use crate::journal::{End, Journal};
 use crate::options::{Level, Mode};
 
 /// An engine that lost its mount, or closed its socket, has so long to end by itself: it may die
@@ -38,6 +38,25 @@ pub(super) struct Peer {
     heartbeat: u64,
     heartbeat_at: Instant,
     beaten: bool,
+}
+
+impl Peer {
+    /// An engine that gets ready.
+    pub fn new(client: Client, version: String, journal: &Journal, now: Instant) -> Peer {
+        Peer {
+            client,
+            version,
+            state: EngineState::Starting,
+            stale: false,
+            end_by: None,
+            closed: false,
+            leased_at: now,
+            answered: journal.answered(),
+            heartbeat: journal.heartbeat(),
+            heartbeat_at: now,
+            beaten: false,
+        }
+    }
 }
 
 /// Delay before the next engine, after so many in a row that were of no use.
@@ -146,7 +165,13 @@ impl Keeper {
         for client in std::mem::take(&mut self.clients) {
             match client.receive() {
                 Said::Nothing => self.clients.push(client),
-                Said::End | Said::Message(ToKeeper::Serving) => {}
+                Said::End | Said::Message(ToKeeper::Serving | ToKeeper::Return { .. }) => {}
+                Said::Return {
+                    protocol,
+                    version,
+                    terms,
+                    fds,
+                } => self.take_back(client, protocol, version, &terms, fds, now),
                 Said::Message(ToKeeper::Status) => {
                     if client.send(&FromKeeper::Status(self.status()), &[]).is_ok() {
                         self.clients.push(client);
@@ -210,7 +235,7 @@ impl Keeper {
                         let _ = peer.client.send(&status, &[]);
                     }
                 }
-                Said::Message(_) => {}
+                Said::Message(_) | Said::Return { .. } => {}
                 Said::End => {
                     peer.closed = true;
                     peer.end_by.get_or_insert(now + END_LIMIT);
@@ -324,19 +349,7 @@ impl Keeper {
         }
         self.generation += 1;
         self.leases += 1;
-        self.peer = Some(Peer {
-            client,
-            version,
-            state: EngineState::Starting,
-            stale: false,
-            end_by: None,
-            closed: false,
-            leased_at: now,
-            answered: connection.journal.answered(),
-            heartbeat: connection.journal.heartbeat(),
-            heartbeat_at: now,
-            beaten: false,
-        });
+        self.peer = Some(Peer::new(client, version, &connection.journal, now));
         // What the stand-in took so far is found by the adoption.
         self.hand_over = false;
     }

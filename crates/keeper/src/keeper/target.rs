@@ -35,6 +35,12 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, KeeperError> {
     Ok(parent.join(name))
 }
 
+/// True when a mount of ours is there and somebody still holds its connection, be he slow or
+/// stopped.
+pub(super) fn is_alive(path: &Path) -> bool {
+    mountinfo::is_mounted(path) && probe::state(path, CHECK_LIMIT) != probe::State::Dead
+}
+
 /// Makes the place ready for a mount: dead mounts of ours are taken away (or kept below, where
 /// that heals consumers), a hung one is ended, anything else is refused. `lost` is true when the
 /// mount there, if any, is known to be dead. Returns true when the directory was made.

@@ -56,6 +56,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         terms,
         main,
         clones,
+        journal_fd,
         journal,
     } = lease;
     let journal = Arc::new(journal);
@@ -65,6 +66,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         terms,
         main,
         clones,
+        journal_fd,
         journal: unused,
     };
     let engine = Arc::new(Engine {
