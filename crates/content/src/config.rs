@@ -16,6 +16,8 @@ pub struct ContentConfig {
     pub memory: ByteSize,
     /// How far one reader may be fetched ahead, at most.
     pub read_ahead: ByteSize,
+    /// How many seconds of a file's bit rate one reader may be fetched ahead, once it showed its rate by reading without having to wait.
+    pub read_ahead_seconds: u64,
     /// How much behind a reader is kept for short steps back.
     pub keep_behind: ByteSize,
     /// A CDN that gives no first byte for so long is asked again on another connection; doubled for the next attempt and
@@ -32,8 +34,9 @@ pub struct ContentConfig {
 impl Default for ContentConfig {
     fn default() -> Self {
         Self {
-            memory: ByteSize(512 << 20),
-            read_ahead: ByteSize(16 << 20),
+            memory: ByteSize(320 << 20),
+            read_ahead: ByteSize(24 << 20),
+            read_ahead_seconds: 8,
             keep_behind: ByteSize(1 << 20),
             first_byte_timeout_ms: 5_000,
             stall_timeout_ms: 5_000,

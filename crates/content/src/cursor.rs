@@ -2,15 +2,19 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::budget::Grant;
 use crate::config::ContentConfig;
+use crate::crew::Crew;
 use crate::error::Cause;
 use crate::file::ReadOut;
+use crate::hosts::{Host, Sequential};
+use crate::lanes::Lanes;
 use crate::window::Window;
 
 /// The first fetch at a file's start: a read of 1 MiB and the 128 KiB that Linux reads ahead of it, so that it needs no second
@@ -19,28 +23,35 @@ pub(crate) const FIRST_FETCH: u64 = (1 << 20) + (128 << 10);
 /// A first read up to here may be the start of a sequential one that the kernel sent out of order; so may one that is no further
 /// ahead of the last.
 const NEAR_START: u64 = 128 << 10;
-/// A read so far ahead of what is ordered for a sequential reader waits for the bytes between rather than for another connection.
-const FORWARD_WAIT: u64 = 512 << 10;
+/// A read so far ahead of what is ordered for a sequential reader waits for the bytes between: the kernel reads ahead out of order.
+const OUT_OF_ORDER: u64 = 512 << 10;
 /// The least read-ahead of a sequential reader, however many share the budget.
 const LEAST_AHEAD: u64 = 256 << 10;
+/// The least read-ahead of a reader whose bit rate is known.
+const LEAST_TIMED: u64 = 2 * FIRST_FETCH;
 /// After so many bytes in sequence one request goes up to the end of the file.
 const LONG_RUN: u64 = 32 << 20;
+/// The bit rate is taken over so long, and over no longer than that: then the reader paused.
+const RATE_OVER: Duration = Duration::from_secs(2);
+const RATE_WITHIN: Duration = Duration::from_secs(20);
 
 /// Where somebody reads.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     pub(crate) id: u64,
     pub(crate) window: Window,
-    pub(crate) grant: Grant,
     /// When it was used last, in reads of the reader.
     pub(crate) used: u64,
     /// The last thing that went wrong since data came.
     pub(crate) trouble: Option<Cause>,
-    /// Ends the fetching task; `None` = nobody fetches.
-    pub(crate) fetching: Option<AbortHandle>,
-    /// Wakes the fetching task when it holds an open connection without reading from it.
-    pub(crate) wake: Arc<Notify>,
-    pub(crate) paused: bool,
+    /// The source that gave data last, counted on without end.
+    pub(crate) source: usize,
+    pub(crate) lanes: Lanes,
+    pub(crate) crew: Crew,
+    grant: Grant,
+    /// Where the bytes came from last, and its place among those who read there in sequence.
+    host: Option<Arc<Host>>,
+    sequential: Option<Sequential>,
     waiters: Vec<Waiter>,
     file_size: u64,
     /// Fetching may go up to here.
@@ -53,6 +64,7 @@ pub(crate) struct Cursor {
     read_to: u64,
     /// Bytes read in sequence.
     run: u64,
+    rate: BitRate,
 }
 
 #[derive(Debug)]
@@ -62,6 +74,15 @@ struct Waiter {
     done: oneshot::Sender<ReadOut>,
 }
 
+/// Bytes a second that the reader takes when it need not wait.
+#[derive(Debug)]
+struct BitRate {
+    known: Option<f64>,
+    since: Instant,
+    run: u64,
+    waited: Duration,
+}
+
 /// What the fetching task is to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
@@ -69,8 +90,8 @@ pub(crate) enum Flow {
     More,
     /// Enough for now.
     Full,
-    /// The cursor is gone.
-    Gone,
+    /// The rest of the range is not needed, or the cursor is gone.
+    Done,
 }
 
 impl Cursor {
@@ -81,15 +102,18 @@ impl Cursor {
         } else {
             range.end
         };
+        let now = Instant::now();
         Self {
             id,
             window: Window::new(range.start),
-            grant,
             used: 0,
             trouble: None,
-            fetching: None,
-            wake: Arc::new(Notify::new()),
-            paused: false,
+            source: 0,
+            lanes: Lanes::default(),
+            crew: Crew::new(now),
+            grant,
+            host: None,
+            sequential: None,
             waiters: Vec::new(),
             file_size,
             target: target.min(file_size),
@@ -97,19 +121,40 @@ impl Cursor {
             grown_at: range.start,
             read_to: range.end,
             run: range.end - range.start,
+            rate: BitRate {
+                known: None,
+                since: now,
+                run: 0,
+                waited: Duration::ZERO,
+            },
         }
     }
 
-    /// How far `range` begins from what is here or ordered, if near enough to wait for it here.
+    /// How far `range` begins from what is here or under way, if near enough to wait for it here.
     pub(crate) fn distance(&self, range: &Range<u64>) -> Option<u64> {
-        let ordered = self.target.max(self.window.end());
-        let patience = if self.ahead > 0 {
-            FORWARD_WAIT
+        let at = range.start;
+        if at < self.window.start() {
+            return None;
+        }
+        let from = self.window.missing_from(at);
+        if from > at {
+            return Some(0);
+        }
+        // What an open connection brings sooner than a new one would.
+        let patience = self.host.as_ref().map_or(0, |host| host.pace.patience());
+        let patience = patience.max(FIRST_FETCH);
+        if let Some(distance) = self.lanes.distance(at) {
+            return (distance <= patience).then_some(distance);
+        }
+        let ordered = self.lanes.last().max(self.window.last());
+        let beyond = at.saturating_sub(ordered);
+        let slack = if self.ahead > 0 {
+            OUT_OF_ORDER
         } else {
             NEAR_START
         };
-        (self.window.start() <= range.start && range.start <= ordered + patience)
-            .then(|| range.start.saturating_sub(self.window.end()))
+        let distance = at - self.window.end();
+        (beyond <= slack && distance <= patience + slack).then_some(distance)
     }
 
     /// Takes note of a read. `starved` = it has to wait although others came before it: only then more is fetched ahead. Returns
@@ -137,103 +182,289 @@ impl Cursor {
         }
         self.ahead = self.ahead.min(config.read_ahead.0);
         self.target = self.target.max(range.end);
+        self.take_rate();
         self.plan(config)
+    }
+
+    /// Learns the reader's bit rate from times in which it hardly waited, and forgets it in times in which it mostly did.
+    fn take_rate(&mut self) {
+        let now = Instant::now();
+        let length = now.saturating_duration_since(self.rate.since);
+        if length < RATE_OVER {
+            return;
+        }
+        let total = self.crew.waited(now);
+        let waited = total.saturating_sub(self.rate.waited);
+        if waited * 2 > length {
+            self.rate.known = None;
+        } else if waited * 10 < length && length < RATE_WITHIN {
+            let newest = (self.run - self.rate.run) as f64 / length.as_secs_f64();
+            self.rate.known = Some(match self.rate.known {
+                Some(known) => known + (newest - known) / 4.0,
+                None => newest,
+            });
+        }
+        self.rate = BitRate {
+            known: self.rate.known,
+            since: now,
+            run: self.run,
+            waited: total,
+        };
+    }
+
+    /// How far ahead of the reader may be fetched: what it proved to need, bounded by the setting, by the seconds of its bit rate,
+    /// and by its share of the memory.
+    fn reach(&self, share: u64, config: &ContentConfig) -> u64 {
+        if self.ahead == 0 {
+            return 0;
+        }
+        let mut reach = self.ahead;
+        if self.crew.allowed() > 1 {
+            // Every connection has its range, and the next one waits for none of them.
+            reach = reach.max((self.crew.allowed() as u64 + 1) * self.segment());
+        }
+        if let Some(rate) = self.rate.known {
+            let timed = rate * config.read_ahead_seconds as f64;
+            reach = reach.min((timed as u64).max(LEAST_TIMED));
+        }
+        reach
+            .min(config.read_ahead.0)
+            .min(share.max(LEAST_AHEAD))
+            .max(LEAST_AHEAD.min(config.read_ahead.0))
     }
 
     /// Moves the window on and takes the budget for it. Returns whether the budget was short.
     fn plan(&mut self, config: &ContentConfig) -> bool {
         let share = self.grant.fair_share();
         let keep = config.keep_behind.0.min(share / 2);
-        let ahead = self.ahead.min(share.saturating_sub(keep).max(LEAST_AHEAD));
-        if ahead > 0 {
-            self.target = self.target.max(self.read_to + ahead);
+        let reach = self.reach(share.saturating_sub(keep), config);
+        if reach > 0 {
+            self.target = self.target.max(self.read_to + reach);
         }
         self.target = self.target.min(self.file_size);
         let first_wanted = self.waiters.iter().map(|waiter| waiter.range.start).min();
         let first_wanted = first_wanted.unwrap_or(u64::MAX).min(self.read_to);
         self.window
             .trim(first_wanted.min(self.read_to.saturating_sub(keep)));
-        let wish = self.target.max(self.window.end()) - self.window.start();
+        let wish = self.target.max(self.window.last()) - self.window.start();
         if self.grant.try_grow(wish) {
             self.grant.shrink(wish);
             return false;
         }
         self.window.trim(first_wanted);
         let last_wanted = self.waiters.iter().map(|waiter| waiter.range.end).max();
-        let needed = last_wanted.unwrap_or(0).max(self.window.end()) - self.window.start();
+        let needed = last_wanted.unwrap_or(0).max(self.window.last()) - self.window.start();
         self.grant.force(needed);
         self.target = self
             .target
             .min(self.window.start() + self.grant.bytes())
-            .max(self.window.end());
+            .max(self.window.last());
         true
     }
 
-    /// What to fetch now, if it is worth a request.
-    pub(crate) fn order(&self) -> Option<Range<u64>> {
-        let from = self.window.end();
-        if !self.hungry() {
+    fn segment(&self) -> u64 {
+        let fitting = self.host.as_ref().map_or(0, |host| host.pace.segment());
+        fitting.max(1 << 20)
+    }
+
+    /// What `lane` (or a new one) is to fetch, if it is worth a request.
+    fn next(&self, lane: Option<u64>) -> Option<Range<u64>> {
+        let from = self
+            .lanes
+            .open_from(self.window.start(), &self.window, lane);
+        if from >= self.target {
             return None;
         }
-        let to = if self.run >= LONG_RUN {
-            self.file_size
-        } else if self.ahead > 0 {
-            self.target.max(from + self.run).min(self.file_size)
+        let room = self.target - from;
+        let until = self.lanes.open_until(from, &self.window, lane);
+        let (worth, to) = if self.crew.allowed() > 1 {
+            let segment = self.segment();
+            (segment, from + segment)
         } else {
-            self.target
+            let to = if self.run >= LONG_RUN {
+                self.file_size
+            } else if self.ahead > 0 {
+                self.target.max(from + self.run)
+            } else {
+                self.target
+            };
+            ((self.ahead / 4).min(1 << 20), to)
         };
-        Some(from..to)
+        let to = to.min(until).min(self.file_size);
+        let whole_gap = to == until || self.target == self.file_size;
+        (self.is_needed(from) || whole_gap || room >= worth).then_some(from..to)
     }
 
-    /// Whether somebody waits for more, or enough of the window is free.
-    pub(crate) fn hungry(&self) -> bool {
-        let end = self.window.end();
-        end < self.target
-            && (self.waiters.iter().any(|waiter| waiter.range.end > end)
-                || self.target - end >= (self.ahead / 4).min(1 << 20))
+    /// Whether somebody waits for the byte at `at` or for one behind it.
+    fn is_needed(&self, at: u64) -> bool {
+        self.waiters.iter().any(|waiter| waiter.range.end > at)
     }
 
-    /// Appends what was fetched and answers those whose range is complete. Returns the flow and the bytes handed out.
-    pub(crate) fn push(&mut self, bytes: Bytes, config: &ContentConfig) -> (Flow, u64) {
-        self.window.push(bytes);
+    /// Gives a new lane its range, if there is need for one: nobody fetches what somebody waits for, or more connections are allowed
+    /// and there is something to do. Returns its number.
+    pub(crate) fn recruit(&mut self, id: u64) -> Option<u64> {
+        let range = self.next(None)?;
+        let lanes = self.lanes.len();
+        // What one of several connections left behind does not wait until another is done.
+        let hole = self.lanes.iter().any(|lane| lane.range.start > range.start);
+        let urgent = lanes <= self.crew.allowed() && hole && self.is_needed(range.start);
+        if lanes > 0 && lanes >= self.crew.allowed() && !urgent {
+            return None;
+        }
+        self.lanes.add(id, range);
+        Some(id)
+    }
+
+    /// Goes over the number of connections. Returns whether it changed.
+    fn decide(&mut self, now: Instant) -> bool {
+        let Some(host) = &self.host else {
+            return false;
+        };
+        if self.ahead == 0 {
+            return false;
+        }
+        let before = self.crew.allowed();
+        self.crew
+            .decide(now, host.pace.first_byte(), host.lanes_each());
+        let after = self.crew.allowed();
+        if before == 1 && after > 1 {
+            self.lanes.cut(self.segment());
+        }
+        before != after
+    }
+
+    /// What `lane` is to fetch now; `None` = it is not needed any more.
+    pub(crate) fn order(&mut self, lane: u64) -> Option<Range<u64>> {
+        let many = self.lanes.len() > self.crew.allowed();
+        let known = self.lanes.get_mut(lane)?;
+        if std::mem::take(&mut known.fresh) {
+            return Some(known.range.clone());
+        }
+        let left = known.range.clone();
+        let next = self.next(Some(lane));
+        let next = next.filter(|range| !many || self.is_needed(range.start));
+        let known = self.lanes.get_mut(lane)?;
+        known.range = next.clone().unwrap_or(left.end..left.end);
+        next
+    }
+
+    /// Takes in what `lane` fetched from `at` on, and answers those whose range is complete. Returns the flow, the bytes handed out,
+    /// and whether the number of connections changed.
+    pub(crate) fn push(
+        &mut self,
+        lane: u64,
+        at: u64,
+        bytes: Bytes,
+        config: &ContentConfig,
+    ) -> (Flow, u64, bool) {
+        let now = Instant::now();
+        let end = at + bytes.len() as u64;
+        self.crew.moved(bytes.len() as u64, now);
+        self.window.push(at, bytes);
         self.trouble = None;
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.range.start = end.min(lane.range.end);
+        }
         let mut served = 0;
-        let end = self.window.end();
         let mut at = 0;
         while at < self.waiters.len() {
-            if self.waiters[at].range.end > end {
-                at += 1;
-                continue;
-            }
-            let waiter = self.waiters.swap_remove(at);
-            if let Some(out) = self.window.get(&waiter.range)
-                && waiter.done.send(out).is_ok()
-            {
-                served += waiter.range.end - waiter.range.start;
+            match self.window.get(&self.waiters[at].range) {
+                None => at += 1,
+                Some(out) => {
+                    let waiter = self.waiters.swap_remove(at);
+                    if waiter.done.send(out).is_ok() {
+                        served += waiter.range.end - waiter.range.start;
+                    }
+                }
             }
         }
-        if self.window.len() > self.grant.bytes() {
+        if self.waiters.is_empty() {
+            self.crew.waiting(false, now);
+        }
+        let changed = self.decide(now);
+        if changed || self.window.last().saturating_sub(self.window.start()) > self.grant.bytes() {
             self.plan(config);
         }
-        (self.flow(), served)
+        (self.flow(lane), served, changed)
     }
 
-    /// Whether the fetching task goes on.
-    pub(crate) fn flow(&mut self) -> Flow {
-        self.paused = self.window.end() >= self.target;
-        if self.paused { Flow::Full } else { Flow::More }
+    /// Whether `lane` goes on.
+    pub(crate) fn flow(&mut self, lane: u64) -> Flow {
+        let target = self.target;
+        let Some(lane) = self.lanes.get_mut(lane) else {
+            return Flow::Done;
+        };
+        lane.paused = false;
+        if self.window.missing_from(lane.range.start) >= lane.range.end {
+            Flow::Done
+        } else if lane.range.start >= target {
+            lane.paused = true;
+            self.crew.paused();
+            Flow::Full
+        } else {
+            Flow::More
+        }
+    }
+
+    /// Lanes that paused and have room again, to be woken.
+    pub(crate) fn wake(&mut self) {
+        let worth = (self.ahead / 4).min(1 << 20);
+        let last_wanted = self.waiters.iter().map(|waiter| waiter.range.end).max();
+        let target = self.target;
+        for lane in self.lanes.iter_mut().filter(|lane| lane.paused) {
+            let at = lane.range.start;
+            if at < target && (last_wanted.is_some_and(|end| end > at) || target - at >= worth) {
+                lane.paused = false;
+                lane.wake.notify_one();
+            }
+        }
+    }
+
+    /// Whether somebody waits for something that `lane` has taken on.
+    pub(crate) fn needs(&self, lane: u64) -> bool {
+        self.lanes
+            .get(lane)
+            .is_some_and(|lane| self.is_needed(lane.range.start))
+    }
+
+    /// Bytes come from `host`.
+    pub(crate) fn opened(&mut self, host: &Arc<Host>, source: usize) {
+        self.source = source;
+        let same = self
+            .host
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, host));
+        if !same {
+            self.host = Some(host.clone());
+            self.sequential = None;
+        }
+        if self.sequential.is_none() && self.ahead > 0 {
+            self.sequential = Some(host.sequential());
+        }
+    }
+
+    /// `lane` ended. The last one gives up the cursor's place at the host.
+    pub(crate) fn ended(&mut self, lane: u64) {
+        self.lanes.remove(lane);
+        if self.lanes.len() == 0 {
+            self.sequential = None;
+        }
     }
 
     /// Somebody waits for `range`.
     pub(crate) fn wait(&mut self, id: u64, range: Range<u64>) -> oneshot::Receiver<ReadOut> {
         let (done, bytes) = oneshot::channel();
         self.waiters.push(Waiter { id, range, done });
+        self.crew.waiting(true, Instant::now());
         bytes
     }
 
     /// The waiter `id` has gone.
     pub(crate) fn leave(&mut self, id: u64) {
         self.waiters.retain(|waiter| waiter.id != id);
+        if self.waiters.is_empty() {
+            self.crew.waiting(false, Instant::now());
+        }
     }
 
     /// Whether the reader proved to read in sequence.
@@ -243,13 +474,5 @@ impl Cursor {
 
     pub(crate) fn is_waited_for(&self) -> bool {
         !self.waiters.is_empty()
-    }
-}
-
-impl Drop for Cursor {
-    fn drop(&mut self) {
-        if let Some(task) = &self.fetching {
-            task.abort();
-        }
     }
 }

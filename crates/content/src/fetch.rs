@@ -12,7 +12,7 @@ use debridfs_provider::{CdnPermit, Priority};
 use futures_util::FutureExt as _;
 use http::header::{ACCEPT_ENCODING, LOCATION, RANGE};
 use reqwest::{Response, Url};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::answer;
 use crate::error::{Blame, Cause};
@@ -46,9 +46,12 @@ pub(crate) struct Request<'a> {
     pub(crate) first_byte: Duration,
     /// Whether the bytes are elsewhere as well: then a host that asked for a long pause is not waited for.
     pub(crate) other_sources: bool,
+    /// It only makes things faster: then it waits for nothing, and its refusal says nothing about the host.
+    pub(crate) spare: bool,
 }
 
-/// Sends `request`. `None`: when the connection was to be had, `wanted` said that nobody needs it any more.
+/// Sends `request`. `None`: when the connection was to be had, `wanted` said that nobody needs it any more; or it would have had to be
+/// waited for, for a spare one.
 pub(crate) async fn open(
     context: &Context,
     lease: &Lease,
@@ -60,6 +63,7 @@ pub(crate) async fn open(
         size,
         first_byte,
         other_sources,
+        spare,
     } = request;
     let unusable = || Cause::WrongAnswer("an unusable address".to_owned());
     let mut url = Url::parse(&lease.link.url).map_err(|_| unusable())?;
@@ -70,7 +74,14 @@ pub(crate) async fn open(
         if other_sources && let Some(cause) = host.long_refusal() {
             return Err(cause);
         }
-        let (mut pass, permit) = connect(context, lease, &name, &host).await;
+        let connected = if spare {
+            connect_at_once(lease, &name, &host)
+        } else {
+            Some(connect(context, lease, &name, &host).await)
+        };
+        let Some((mut pass, permit)) = connected else {
+            return Ok(None);
+        };
         if !wanted() {
             return Ok(None);
         }
@@ -82,6 +93,7 @@ pub(crate) async fn open(
             .get(url.clone())
             .header(RANGE, format!("bytes={}-{}", range.start, range.end - 1))
             .header(ACCEPT_ENCODING, "identity");
+        let asked = Instant::now();
         let response = match timeout(first_byte, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(describe(&error, first_byte)),
@@ -92,11 +104,12 @@ pub(crate) async fn open(
             continue;
         }
         if let Err(cause) = answer::check(response.status(), response.headers(), range, size) {
-            if cause.blame() == Blame::Host {
+            if cause.blame() == Blame::Host && !spare {
                 pass.refused(&cause);
             }
             return Err(cause);
         }
+        host.pace.answered(asked.elapsed());
         pass.succeeded();
         return Ok(Some(Body {
             response,
@@ -134,6 +147,13 @@ async fn connect(
     }
     let _waiting_long = context.hosts.crowd.join();
     both.await
+}
+
+/// Leave to ask the host, if there is nobody who waits for it.
+fn connect_at_once(lease: &Lease, name: &str, host: &Arc<Host>) -> Option<(Pass, CdnPermit)> {
+    let pass = host.enter().now_or_never()?;
+    let permit = lease.provider.cdn_permit(name, Priority::Playback);
+    Some((pass, permit.now_or_never()?))
 }
 
 fn redirected(from: &Url, response: &Response) -> Result<Url, Cause> {

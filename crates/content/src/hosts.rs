@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::Cause;
+use crate::pace::Pace;
 
 /// First pause after a refusal; doubled up to [`LONGEST_BACK_OFF`], so that reading goes on within a second of the host's recovery.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
@@ -17,6 +18,9 @@ const LONGEST_BACK_OFF: Duration = Duration::from_millis(700);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// How long a learnt number of transfers stands before one more is tried.
 const LIMIT_STEP: Duration = Duration::from_secs(3);
+/// Connections to a host that its sequential readers share evenly, beyond one for each. The providers' default is 16 per host: the rest
+/// is for seeks and probes.
+const SHARED_LANES: usize = 12;
 
 /// All hosts met so far.
 #[derive(Default)]
@@ -27,21 +31,31 @@ pub(crate) struct Hosts {
 }
 
 /// One CDN host.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Host {
     state: Mutex<State>,
     /// Fetches that wait for this host.
     pub(crate) crowd: Arc<Crowd>,
+    /// How quick it was.
+    pub(crate) pace: Pace,
+    /// Those who read from it in sequence.
+    sequential: AtomicUsize,
+}
+
+/// Counts one who reads in sequence as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Sequential {
+    host: Arc<Host>,
 }
 
 /// Fetches that wait for a connection, so that one that has enough for now gives its connection up.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Crowd {
     waiting: AtomicUsize,
     arrived: Notify,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// Those who wait, in order; only the first may be admitted.
     queue: VecDeque<Arc<Notify>>,
@@ -88,6 +102,18 @@ impl Host {
         let state = self.lock();
         let (until, cause) = state.blocked.as_ref()?;
         (*until > Instant::now() && cause.is_long_refusal()).then(|| cause.clone())
+    }
+
+    /// Counts the caller among those who read in sequence, until the result is dropped.
+    pub(crate) fn sequential(self: &Arc<Self>) -> Sequential {
+        self.sequential.fetch_add(1, Ordering::Relaxed);
+        Sequential { host: self.clone() }
+    }
+
+    /// Connections that each sequential reader may have.
+    pub(crate) fn lanes_each(&self) -> usize {
+        let readers = self.sequential.load(Ordering::Relaxed);
+        (SHARED_LANES / readers.max(1)).max(1)
     }
 
     /// Waits until the host may be asked, in the order of arrival.
@@ -282,6 +308,12 @@ impl Drop for Pass {
             state.trying = false;
         }
         state.wake_first();
+    }
+}
+
+impl Drop for Sequential {
+    fn drop(&mut self) {
+        self.host.sequential.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

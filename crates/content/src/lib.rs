@@ -1,23 +1,28 @@
 //! Bytes of files: the life of a link, ranged fetches, read-ahead, one byte budget, and the deadline of every read.
 //!
-//! A read goes `content` (which reader?) → `reader` (is it in memory, or who fetches it?) → `window` (bytes in order) ← `pump`
-//! (fetches until the window is full) ← `fetch` (one checked ranged GET) ← `links` (where the bytes are), with `hosts` deciding
-//! when a CDN host may be asked again and `budget` how much may be held.
+//! A read goes `content` (which reader?) → `reader` (is it in memory, or who fetches it?) → `cursor` (how far ahead, in which ranges) →
+//! `window` (bytes in order) ← `pump` (fetches one range after the other) ← `fetch` (one checked ranged GET) ← `links` (where the bytes
+//! are). `crew` finds how many connections (`lanes`) a cursor needs, `pace` measures a host, `hosts` decides when it may be asked
+//! again, `trouble` what is tried after a failure, and `budget` how much may be held.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod budget;
 mod config;
 mod content;
+mod crew;
 mod cursor;
 mod error;
 mod fetch;
 mod file;
 mod hosts;
+mod lanes;
 mod links;
+mod pace;
 mod pump;
 mod reader;
 mod stats;
+mod trouble;
 mod window;
 
 pub use config::ContentConfig;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::Budget;
@@ -14,7 +13,7 @@ use crate::config::ContentConfig;
 use crate::cursor::{Cursor, Flow};
 use crate::error::{Cause, ContentError};
 use crate::file::{FileRef, ReadOut};
-use crate::hosts::Hosts;
+use crate::hosts::{Host, Hosts};
 use crate::links::Links;
 use crate::pump::{Order, pump};
 use crate::stats::{Counters, add};
@@ -45,6 +44,19 @@ struct State {
     next_id: u64,
     last_read: Instant,
     closed: bool,
+}
+
+/// One lane of one cursor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    cursor: u64,
+    lane: u64,
+}
+
+impl Place {
+    fn new(cursor: u64, lane: u64) -> Self {
+        Self { cursor, lane }
+    }
 }
 
 /// A read that waits; given up when dropped.
@@ -88,11 +100,14 @@ impl Reader {
             .iter()
             .position(|cursor| cursor.window.covers(range))?;
         let now = state.touch();
-        let cursor = &mut state.cursors[at];
+        let State {
+            cursors, next_id, ..
+        } = state;
+        let cursor = &mut cursors[at];
         let out = cursor.window.get(range)?;
         cursor.used = now;
         let short = cursor.read(range, false, &self.context.config);
-        self.feed(cursor, short);
+        self.feed(cursor, next_id, short);
         add(&self.context.counters.bytes_served, range.end - range.start);
         Some(out)
     }
@@ -146,11 +161,14 @@ impl Reader {
                 (state.cursors.len() - 1, true)
             }
         };
-        let cursor = &mut state.cursors[at];
+        let State {
+            cursors, next_id, ..
+        } = state;
+        let cursor = &mut cursors[at];
         cursor.used = now;
         let bytes = cursor.wait(now, range.clone());
         let short = cursor.read(&range, !fresh, &self.context.config);
-        self.feed(cursor, short);
+        self.feed(cursor, next_id, short);
         let cursor = cursor.id;
         if fresh {
             self.evict(state);
@@ -164,20 +182,22 @@ impl Reader {
     }
 
     /// Sees to it that somebody fetches for `cursor` if it needs more, and that memory is looked for if it is `short`.
-    fn feed(self: &Arc<Self>, cursor: &mut Cursor, short: bool) {
+    fn feed(self: &Arc<Self>, cursor: &mut Cursor, next_id: &mut u64, short: bool) {
         if short {
             self.context.memory_wanted.notify_one();
         }
-        if !cursor.hungry() {
-            return;
-        }
-        let fetching = cursor.fetching.as_ref();
-        if fetching.is_none_or(AbortHandle::is_finished) {
-            let task = pump(self.clone(), cursor.id, cursor.wake.clone());
-            cursor.fetching = Some(self.context.runtime.spawn(task).abort_handle());
-        } else if cursor.paused {
-            cursor.paused = false;
-            cursor.wake.notify_one();
+        cursor.wake();
+        while let Some(lane) = cursor.recruit(*next_id + 1) {
+            *next_id += 1;
+            let cursor_id = cursor.id;
+            if let Some(lane) = cursor.lanes.get_mut(lane) {
+                let task = pump(
+                    self.clone(),
+                    Place::new(cursor_id, lane.id),
+                    lane.wake.clone(),
+                );
+                lane.task = Some(self.context.runtime.spawn(task).abort_handle());
+            }
         }
     }
 
@@ -199,52 +219,102 @@ impl Reader {
         }
     }
 
-    /// What the fetching task of `cursor` is to fetch next; `None` ends it. After trouble only what somebody waits for is tried again.
-    pub(crate) fn order(&self, cursor: u64, after_trouble: bool) -> Option<Order> {
+    /// What the lane at `place` is to fetch next; `None` ends it. After trouble only what somebody waits for is tried again.
+    pub(crate) fn order(self: &Arc<Self>, place: Place, after_trouble: bool) -> Option<Order> {
         let mut state = self.lock();
-        let (file, closed) = (state.file.clone(), state.closed);
-        let cursor = state.cursor(cursor)?;
-        let go_on = cursor.is_waited_for() || !(after_trouble || closed);
-        match cursor.order() {
-            Some(range) if go_on => Some(Order { file, range }),
-            _ => {
-                cursor.fetching = None;
-                cursor.paused = false;
-                None
-            }
+        let State {
+            file,
+            cursors,
+            next_id,
+            closed,
+            ..
+        } = &mut *state;
+        let cursor = cursors
+            .iter_mut()
+            .find(|cursor| cursor.id == place.cursor)?;
+        let go_on = cursor.is_waited_for() || !(after_trouble || *closed);
+        let spare = cursor.lanes.is_extra(place.lane) && !cursor.needs(place.lane);
+        let go_on = go_on && !(after_trouble && spare);
+        let range = cursor.order(place.lane);
+        if let Some(range) = range.filter(|_| go_on) {
+            return Some(Order {
+                file: file.clone(),
+                range,
+            });
         }
+        cursor.ended(place.lane);
+        if cursor.is_waited_for() {
+            // What this lane leaves undone is for others to do.
+            self.feed(cursor, next_id, false);
+        }
+        None
     }
 
-    /// Takes in what was fetched.
-    pub(crate) fn push(&self, cursor: u64, bytes: Bytes) -> Flow {
+    /// Takes in what was fetched from `at` on.
+    pub(crate) fn push(self: &Arc<Self>, place: Place, at: u64, bytes: Bytes) -> Flow {
         let mut state = self.lock();
-        let Some(cursor) = state.cursor(cursor) else {
-            return Flow::Gone;
+        let State {
+            cursors, next_id, ..
+        } = &mut *state;
+        let cursor = cursors.iter_mut().find(|cursor| cursor.id == place.cursor);
+        let Some(cursor) = cursor else {
+            return Flow::Done;
         };
-        let (flow, served) = cursor.push(bytes, &self.context.config);
+        let (flow, served, changed) = cursor.push(place.lane, at, bytes, &self.context.config);
+        if changed {
+            self.feed(cursor, next_id, false);
+        }
         drop(state);
         add(&self.context.counters.bytes_served, served);
         flow
     }
 
-    /// Whether fetching for `cursor` may go on.
-    pub(crate) fn flow(&self, cursor: u64) -> Flow {
-        match self.lock().cursor(cursor) {
-            Some(cursor) => cursor.flow(),
-            None => Flow::Gone,
+    /// Whether fetching at `place` may go on.
+    pub(crate) fn flow(&self, place: Place) -> Flow {
+        match self.lock().cursor(place.cursor) {
+            Some(cursor) => cursor.flow(place.lane),
+            None => Flow::Done,
         }
     }
 
-    /// Whether a connection for `cursor` is of use: somebody waits, or reads in sequence and all went well so far.
-    pub(crate) fn is_wanted(&self, cursor: u64, after_trouble: bool) -> bool {
-        self.lock().cursor(cursor).is_some_and(|cursor| {
+    /// Whether a connection for `place` is of use: somebody waits, or reads in sequence and all went well so far.
+    pub(crate) fn is_wanted(&self, place: Place, after_trouble: bool) -> bool {
+        self.lock().cursor(place.cursor).is_some_and(|cursor| {
             cursor.is_waited_for() || (cursor.is_sequential() && !after_trouble)
         })
     }
 
-    /// Remembers what went wrong at `cursor`, for reads that end before it gets better.
-    pub(crate) fn trouble(&self, cursor: u64, cause: Cause) {
-        if let Some(cursor) = self.lock().cursor(cursor) {
+    /// Whether the lane at `place` only makes things faster: it is one of several, and nobody waits for what it has taken on.
+    pub(crate) fn is_spare(&self, place: Place) -> bool {
+        self.lock()
+            .cursor(place.cursor)
+            .is_some_and(|cursor| cursor.lanes.is_extra(place.lane) && !cursor.needs(place.lane))
+    }
+
+    /// The lane at `place` was refused a connection, or lost it: there are not to be more than the others for a while.
+    pub(crate) fn refused(&self, place: Place) {
+        if let Some(cursor) = self.lock().cursor(place.cursor) {
+            let others = cursor.lanes.len().saturating_sub(1);
+            cursor.crew.refused(others, Instant::now());
+        }
+    }
+
+    /// Bytes for `place` come from `host`, by the source number `source`.
+    pub(crate) fn opened(&self, place: Place, host: &Arc<Host>, source: usize) {
+        if let Some(cursor) = self.lock().cursor(place.cursor) {
+            cursor.opened(host, source);
+        }
+    }
+
+    /// The source that gave data last.
+    pub(crate) fn source(&self, place: Place) -> usize {
+        let mut state = self.lock();
+        state.cursor(place.cursor).map_or(0, |cursor| cursor.source)
+    }
+
+    /// Remembers what went wrong at `place`, for reads that end before it gets better.
+    pub(crate) fn trouble(&self, place: Place, cause: Cause) {
+        if let Some(cursor) = self.lock().cursor(place.cursor) {
             cursor.trouble = Some(cause);
         }
     }

@@ -54,6 +54,8 @@ pub enum Answer {
     Redirect(String),
     /// As it should be, but so many bytes a tick of 5 ms.
     Trickle(usize),
+    /// So long nothing, then so many bytes a tick of 5 ms.
+    Paced(Duration, usize),
 }
 
 /// One request.
@@ -223,6 +225,11 @@ impl Shared {
                 self.body(stream, file, range, usize::MAX).await?;
             }
             Answer::Trickle(bytes) => {
+                stream.write_all(partial(&right).as_bytes()).await?;
+                self.body(stream, file, range, bytes).await?;
+            }
+            Answer::Paced(time, bytes) => {
+                tokio::time::sleep(time).await;
                 stream.write_all(partial(&right).as_bytes()).await?;
                 self.body(stream, file, range, bytes).await?;
             }
