@@ -108,7 +108,7 @@ pub(crate) fn serve(socket: &Path, size: u64) -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let link = EngineLink::connect(socket, env!("CARGO_PKG_VERSION"))?;
+    let link = EngineLink::connect(socket, env!("CARGO_PKG_VERSION"), false)?;
     let lease = link.lease()?;
     let memory = Memory {
         size,

@@ -103,6 +103,19 @@ Examples:
   debridfs status --json | jq .engine.pid
   DEBRIDFS_CONTROL=/run/debridfs/control.sock debridfs status")]
     Status(StatusArgs),
+    /// Replace the engine by the program as it is installed now.
+    #[command(
+        long_about = "\
+Replace the engine of a running `debridfs serve` by the program (and settings) as installed now, \
+without a gap: the new engine loads the library beside the old one and takes over when it is ready. \
+If anything goes wrong, the old program serves on. SIGHUP to `debridfs serve` does the same.
+
+An attached engine is replaced by starting the new one with `debridfs engine --replace`.",
+        after_long_help = "\
+Example:
+  install debridfs.new /usr/local/bin/debridfs && debridfs upgrade"
+    )]
+    Upgrade(InstanceArgs),
     /// Check this machine, with the fix for whatever is missing.
     #[command(after_long_help = "Ends with 0 when nothing is in the way, 1 otherwise.")]
     Doctor {
@@ -149,6 +162,9 @@ pub struct EngineArgs {
     /// Started by a keeper, which starts another one when this one ends.
     #[arg(long, hide = true)]
     pub child: bool,
+    /// Take over from the engine that serves now, as soon as this one has loaded everything; that one ends.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// Arguments of `demo`.

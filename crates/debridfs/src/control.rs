@@ -47,6 +47,11 @@ impl Instance {
         }
     }
 
+    /// The keeper's socket.
+    pub fn keeper(&self) -> &Path {
+        &self.keeper
+    }
+
     /// One call to the engine.
     pub async fn call(
         &self,

@@ -58,19 +58,21 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
     };
     rustix::process::setrlimit(rustix::process::Resource::Core, none)
         .doing(|| "core dump limit".into())?;
+    // It may have been started by way of a descriptor, whose number is no name.
+    rustix::thread::set_name(c"debridfs-engine").doing(|| "process name".into())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("engine")
         .enable_all()
         .build()
         .doing(|| "runtime".into())?;
-    let ended = runtime.block_on(serve(&config, args.child));
+    let ended = runtime.block_on(serve(&config, args));
     // Dropping it would drop the futures of waiting reads, and so take them from the journal's next reader.
     std::mem::forget(runtime);
     match ended? {
         End::Signal => Ok(()),
         End::Connection(end) => {
             tracing::info!(?end, "the connection ended");
-            if args.child {
+            if args.child || end == Ended::Replaced {
                 Ok(())
             } else {
                 Err(attach_again())
@@ -85,14 +87,14 @@ enum End {
     Connection(Ended),
 }
 
-async fn serve(config: &Config, child: bool) -> Result<End, Failure> {
+async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
     let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
     let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
     let shutdown = CancellationToken::new();
     let end = tokio::select! {
         _ = terminate.recv() => End::Signal,
         _ = interrupt.recv() => End::Signal,
-        end = attach_and_serve(config, child, shutdown.clone()) => End::Connection(end?),
+        end = attach_and_serve(config, args, shutdown.clone()) => End::Connection(end?),
     };
     shutdown.cancel();
     Ok(end)
@@ -100,13 +102,13 @@ async fn serve(config: &Config, child: bool) -> Result<End, Failure> {
 
 async fn attach_and_serve(
     config: &Config,
-    child: bool,
+    args: &EngineArgs,
     shutdown: CancellationToken,
 ) -> Result<Ended, Failure> {
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
     let parts = Parts::load(config).await?;
-    let (link, mut lease) = take_lease(config).await?;
+    let (link, mut lease) = take_lease(config, args.replace).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();
     lease.terms.deadline = u64::try_from(deadline).unwrap_or(u64::MAX);
@@ -131,7 +133,7 @@ async fn attach_and_serve(
             .map(|(parent, name)| Change::Entry { parent, name })
             .collect(),
         // A keeper's child is killed with it; whoever starts that keeper again starts both.
-        outlives_keeper: (!child).then(|| Outlives {
+        outlives_keeper: (!args.child).then(|| Outlives {
             socket: config.keeper_socket(),
             version: env!("CARGO_PKG_VERSION").into(),
         }),
@@ -178,13 +180,13 @@ async fn attach_and_serve(
 }
 
 /// Waits for the keeper, and then until it admits this engine.
-async fn take_lease(config: &Config) -> Result<(EngineLink, Lease), Failure> {
+async fn take_lease(config: &Config, replace: bool) -> Result<(EngineLink, Lease), Failure> {
     let socket = config.keeper_socket();
     let mut told = false;
     loop {
         let path = socket.clone();
         let taken = tokio::task::spawn_blocking(move || {
-            let link = EngineLink::connect(&path, env!("CARGO_PKG_VERSION"))?;
+            let link = EngineLink::connect(&path, env!("CARGO_PKG_VERSION"), replace)?;
             let lease = link.lease()?;
             Ok((link, lease))
         })
@@ -207,9 +209,10 @@ async fn take_lease(config: &Config) -> Result<(EngineLink, Lease), Failure> {
 fn attach_again() -> Failure {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_else(|| "debridfs".into());
+    // Who is engine now was not there when this one was to take over.
     let error = Command::new("/proc/self/exe")
         .arg0(name)
-        .args(arguments)
+        .args(arguments.filter(|argument| argument != "--replace"))
         .exec();
     Failure::new(format!("cannot start again: {error}"), None)
 }

@@ -15,6 +15,7 @@ mod mount_table;
 mod serve;
 mod simulate;
 mod status;
+mod upgrade;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Sim(args) => simulate::run(args),
         Command::Status(args) => status::run(args, file),
+        Command::Upgrade(args) => upgrade::run(args, file),
         Command::Doctor { json } => doctor::run(*json, file),
         Command::Config(ConfigCommand::Check) => config_command::check(file),
         Command::Config(ConfigCommand::Show) => config_command::show(file),

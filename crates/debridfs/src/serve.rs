@@ -1,9 +1,10 @@
 //! `debridfs serve` and `debridfs keeper`: the half that holds the mount. No async runtime, no network.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, lchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
 
@@ -40,6 +41,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
             require_providers(config)?;
             Mode::Child {
                 command: engine_command(&loaded)?,
+                installed: installed()?,
             }
         }
     };
@@ -114,6 +116,15 @@ fn engine_command(loaded: &Loaded) -> Result<Vec<OsString>, Failure> {
     }
     command.extend(["engine".into(), "--child".into()]);
     Ok(command)
+}
+
+/// Where the program is installed, also when another file has been put there since it was started.
+fn installed() -> Result<PathBuf, Failure> {
+    let path = std::env::current_exe().doing(|| "/proc/self/exe".into())?;
+    // What the kernel adds to the name of a file that has been unlinked (proc_pid_exe(5)).
+    let bytes = path.as_os_str().as_bytes();
+    let bytes = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
+    Ok(OsStr::from_bytes(bytes).into())
 }
 
 /// Whom the engine runs as; only root can choose.

@@ -47,6 +47,7 @@ impl KeeperLink {
             match link.receive() {
                 Ok(FromKeeper::TakeStandIn) => take_stand_in(),
                 Ok(FromKeeper::Stop) => return Ended::Stopped,
+                Ok(FromKeeper::Replaced) => return Ended::Replaced,
                 Ok(_) => {}
                 Err(HandoverError::Message(message)) => {
                     tracing::warn!(message, "a message of the keeper is not understood");

@@ -52,6 +52,8 @@ pub enum Ended {
     Unmounted,
     /// The keeper said to end.
     Stopped,
+    /// Another engine takes over.
+    Replaced,
     /// The keeper is gone, and the mount with it.
     KeeperGone,
 }

@@ -12,7 +12,7 @@
 //! ```no_run
 //! use debridfs_keeper::handover::{EngineLink, FromKeeper};
 //! # fn main() -> Result<(), debridfs_keeper::handover::HandoverError> {
-//! let link = EngineLink::connect("/run/debridfs/keeper.sock".as_ref(), "0.1.0")?;
+//! let link = EngineLink::connect("/run/debridfs/keeper.sock".as_ref(), "0.1.0", false)?;
 //! let lease = link.lease()?; // blocks until this engine is admitted
 //! // adopt lease.journal, start the transport threads on lease.clones …
 //! link.serving()?;
@@ -34,6 +34,7 @@ use std::time::Duration;
 pub use custody::Custody;
 pub use message::{
     EngineState, FromKeeper, InitResult, KeeperStatus, LeaseTerms, PROTOCOL, Recovery, ToKeeper,
+    Upgrade,
 };
 
 pub(crate) use packet::{Packet, receive_packet, receive_passed_fd, send_packet, seqpacket};
@@ -102,11 +103,12 @@ pub struct EngineLink {
 }
 
 impl EngineLink {
-    /// Connects and says hello; `version` is the program's.
+    /// Connects and says hello; `version` is the program's. `replace`: the engine that serves now is
+    /// to end for this one, which has loaded everything it needs.
     ///
     /// # Errors
     /// When nothing listens there.
-    pub fn connect(path: &Path, version: &str) -> Result<EngineLink, HandoverError> {
+    pub fn connect(path: &Path, version: &str, replace: bool) -> Result<EngineLink, HandoverError> {
         let link = EngineLink {
             socket: packet::connect(path)?,
         };
@@ -116,6 +118,7 @@ impl EngineLink {
             protocol: PROTOCOL,
             version,
             pid,
+            replace,
         })?;
         Ok(link)
     }
@@ -214,13 +217,27 @@ fn lease_from(terms: LeaseTerms, fds: Vec<OwnedFd>) -> Result<Lease, HandoverErr
 /// # Errors
 /// When no keeper listens there, or it doesn't answer in time.
 pub fn status(path: &Path, limit: Duration) -> Result<KeeperStatus, HandoverError> {
+    ask(path, limit, &ToKeeper::Status)
+}
+
+/// Asks the keeper at this socket to replace its engine by one of the program as it is installed
+/// now. Returns once that one was started; [`KeeperStatus::upgrade`] tells how it goes on.
+///
+/// # Errors
+/// As [`status`], and [`HandoverError::Refused`] when there can be none now.
+pub fn upgrade(path: &Path, limit: Duration) -> Result<KeeperStatus, HandoverError> {
+    ask(path, limit, &ToKeeper::Upgrade)
+}
+
+fn ask(path: &Path, limit: Duration, question: &ToKeeper) -> Result<KeeperStatus, HandoverError> {
     let link = EngineLink {
         socket: packet::connect(path)?,
     };
     packet::set_receive_limit(link.socket.as_fd(), limit)?;
-    link.send(&ToKeeper::Status)?;
+    link.send(question)?;
     match link.receive()? {
         FromKeeper::Status(status) => Ok(status),
+        FromKeeper::Refused { reason } => Err(HandoverError::Refused(reason)),
         other => Err(HandoverError::Message(format!(
             "{other:?} instead of a status"
         ))),

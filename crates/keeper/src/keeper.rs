@@ -7,6 +7,7 @@ mod signals;
 mod stand_in;
 mod take_back;
 mod target;
+mod upgrade;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -23,10 +24,11 @@ use crate::handover::{EngineState, FromKeeper, KeeperStatus, Recovery};
 use crate::options::{KeeperOptions, Level, Owner};
 
 use child::Child;
-use clients::{Client, Listener};
+use clients::{Client, Listener, Waiting};
 use engine::Peer;
 use signals::Signals;
 use stand_in::StandIn;
+use upgrade::Upgrading;
 
 /// Length of a tick: how soon a stopped engine is noticed, at the price of 50 wake-ups a second.
 const TICK: Duration = Duration::from_millis(20);
@@ -60,7 +62,7 @@ struct Keeper {
     mountinfo: File,
     listener: Listener,
     clients: Vec<Client>,
-    waiting: VecDeque<(Client, String)>,
+    waiting: VecDeque<Waiting>,
     connection: Option<Connection>,
     connection_number: u64,
     next_mount: Instant,
@@ -69,6 +71,8 @@ struct Keeper {
     generation: u64,
     peer: Option<Peer>,
     child: Option<Child>,
+    upgrading: Upgrading,
+    stopping: bool,
     child_started: Instant,
     failures: u32,
     next_start: Instant,
@@ -81,9 +85,9 @@ struct Keeper {
 }
 
 /// Mounts, and keeps the mount until SIGTERM or SIGINT; then ends the engine, unmounts and
-/// returns.
+/// returns. SIGHUP replaces the engine by one of the program as it is installed by then.
 ///
-/// Both signals are taken by the calling thread: call it from the main thread of a process that
+/// These signals are taken by the calling thread: call it from the main thread of a process that
 /// has no other, and let nothing else in that process wait for children.
 ///
 /// # Errors
@@ -118,6 +122,8 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
         generation: 0,
         peer: None,
         child: None,
+        upgrading: Upgrading::new(&options.mode),
+        stopping: false,
         child_started: now,
         failures: 0,
         next_start: now,
@@ -133,7 +139,7 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
     if keeper.connection.is_none() {
         keeper.mount(false)?;
     }
-    while !keeper.signals.came() {
+    while !keeper.stopping {
         keeper.wait();
         keeper.turn(Instant::now());
     }
@@ -184,11 +190,11 @@ impl Keeper {
             PollFd::from_borrowed_fd(self.mountinfo.as_fd(), PollFlags::PRI | PollFlags::ERR),
             PollFd::from_borrowed_fd(self.listener.fd(), PollFlags::IN),
         ];
-        let waiting = self.waiting.iter().map(|(client, _)| client);
+        let waiting = self.waiting.iter().map(|waiting| &waiting.client);
         for client in self.clients.iter().chain(waiting) {
             fds.push(PollFd::from_borrowed_fd(client.socket(), PollFlags::IN));
         }
-        if let Some(child) = &self.child {
+        for child in self.child.iter().chain(self.upgrading.successor()) {
             fds.push(PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN));
         }
         if let Some(peer) = &self.peer {
@@ -215,11 +221,13 @@ impl Keeper {
 
     /// Looks after everything once.
     fn turn(&mut self, now: Instant) {
+        self.hear_signals(now);
         self.reap(now);
         self.hear(now);
         self.look_after_mount(now);
         self.watch_engine(now);
         self.start_engine(now);
+        self.watch_upgrade(now);
         self.admit(now);
         self.stand_in(now);
         self.hand_over();
@@ -339,11 +347,25 @@ impl Keeper {
             restarts: self.generation.saturating_sub(1),
             remounts: self.connection_number.saturating_sub(1),
             last_death: self.last_death.clone(),
+            upgrade: self.upgrading.outcome().clone(),
+        }
+    }
+
+    fn hear_signals(&mut self, now: Instant) {
+        while let Some(signal) = self.signals.next() {
+            if signal == libc::SIGHUP {
+                if let Err(reason) = self.begin_upgrade(now) {
+                    self.log(Level::Warn, &format!("no upgrade: {reason}"));
+                }
+            } else {
+                self.stopping = true;
+            }
         }
     }
 
     fn stop_engine(&mut self) {
         let limit = self.options.limits.stop;
+        self.upgrading.abandon();
         if let Some(peer) = &self.peer {
             let _ = peer.client.send(&FromKeeper::Stop, &[]);
         }

@@ -56,6 +56,9 @@ pub enum Mode {
     Child {
         /// Program and arguments.
         command: Vec<OsString>,
+        /// Where the program is installed: an upgrade starts what is there by then, with the same
+        /// arguments.
+        installed: PathBuf,
     },
     /// Somebody else starts engines; they come to the socket.
     Attached,

@@ -64,12 +64,13 @@ fn keeper(instance: &Instance) -> Part {
 }
 
 /// In mount and PID namespaces of its own, as a container has them.
-fn engine(instance: &Instance, program: &Path) -> Part {
+fn engine(instance: &Instance, program: &Path, arguments: &[&str]) -> Part {
     let mut command = Command::new("unshare");
     command
         .args(["--mount", "--pid", "--fork", "--kill-child"])
         .arg(program)
-        .arg("engine");
+        .arg("engine")
+        .args(arguments);
     part(instance, command)
 }
 
@@ -113,7 +114,7 @@ fn another_build_in_other_namespaces_takes_over_under_a_reader() {
     // Another build: the same program at another path, as another image would bring it.
     let other = instance.runtime().join("another-build");
     fs::copy(BUILD, &other).expect("copied");
-    let mut current = engine(&instance, Path::new(BUILD));
+    let mut current = engine(&instance, Path::new(BUILD), &[]);
     instance.wait_synced();
     let readers = start_readers(&simulator, &instance);
     for round in 0..6 {
@@ -125,7 +126,7 @@ fn another_build_in_other_namespaces_takes_over_under_a_reader() {
         } else {
             Path::new(BUILD)
         };
-        current = engine(&instance, program);
+        current = engine(&instance, program, &[]);
         instance.engine_pid();
     }
     finish(readers);
@@ -142,7 +143,7 @@ fn a_new_keeper_takes_the_mount_back_and_both_are_replaced_in_turn() {
     let (simulator, instance) = prepare();
     let mut keeper_part = keeper(&instance);
     let mount = wait_mounted(&instance);
-    let mut engine_part = engine(&instance, Path::new(BUILD));
+    let mut engine_part = engine(&instance, Path::new(BUILD), &[]);
     instance.wait_synced();
     let readers = start_readers(&simulator, &instance);
     let taken_back = |rounds: usize| {
@@ -166,7 +167,7 @@ fn a_new_keeper_takes_the_mount_back_and_both_are_replaced_in_turn() {
             // The connection is now held by a keeper that did not make it.
             engine_part.kill();
             std::thread::sleep(Duration::from_millis(200));
-            engine_part = engine(&instance, Path::new(BUILD));
+            engine_part = engine(&instance, Path::new(BUILD), &[]);
             instance.engine_pid();
         }
     }
@@ -179,11 +180,39 @@ fn a_new_keeper_takes_the_mount_back_and_both_are_replaced_in_turn() {
 }
 
 #[test]
+fn a_new_engine_takes_over_from_one_that_lives() {
+    let (simulator, instance) = prepare();
+    let keeper = keeper(&instance);
+    wait_mounted(&instance);
+    let mut current = engine(&instance, Path::new(BUILD), &[]);
+    instance.wait_synced();
+    let readers = start_readers(&simulator, &instance);
+    for round in 0..4 {
+        let before = instance.engine_pid();
+        let next = engine(&instance, Path::new(BUILD), &["--replace"]);
+        until("the other engine serves", Duration::from_secs(20), || {
+            instance.engine_pid() != before
+        });
+        until("the old engine ends", Duration::from_secs(10), || {
+            current.0.try_wait().expect("a child of ours").is_some()
+        });
+        assert!(
+            current.0.wait().expect("a child of ours").success(),
+            "round {round}: it ended by itself"
+        );
+        current = next;
+    }
+    finish(readers);
+    assert_eq!(simulator.unrestricted(), 1);
+    stop(&instance, current, &keeper);
+}
+
+#[test]
 fn a_keeper_whose_engine_is_gone_too_mounts_anew() {
     let (simulator, instance) = prepare();
     let first = keeper(&instance);
     wait_mounted(&instance);
-    let engine_part = engine(&instance, Path::new(BUILD));
+    let engine_part = engine(&instance, Path::new(BUILD), &[]);
     instance.wait_synced();
     first.kill();
     engine_part.kill();
@@ -199,7 +228,7 @@ fn a_keeper_whose_engine_is_gone_too_mounts_anew() {
     until("another mount", Duration::from_secs(10), || {
         instance.log().matches("mounted at").count() == 2
     });
-    let engine_part = engine(&instance, Path::new(BUILD));
+    let engine_part = engine(&instance, Path::new(BUILD), &[]);
     instance.wait_synced();
     let (name, _) = simulator.file("Film.2024.1080p.mkv");
     let path = instance.mount().join("__all__/Film.2024.1080p").join(name);

@@ -14,4 +14,5 @@ mod stalled;
 mod storm;
 mod support;
 mod sync;
+mod upgraded;
 mod walking;

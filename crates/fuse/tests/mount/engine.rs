@@ -25,7 +25,7 @@ pub fn run(socket: &Path) {
         .enable_all()
         .build()
         .unwrap();
-    let link = EngineLink::connect(socket, "test").unwrap();
+    let link = EngineLink::connect(socket, "test", false).unwrap();
     let lease = link.lease().unwrap();
     let library = Library::new();
     let vfs: Arc<dyn Vfs> = library.clone();

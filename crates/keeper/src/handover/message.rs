@@ -19,6 +19,10 @@ pub enum ToKeeper {
         version: String,
         /// Its pid as it sees it; the keeper trusts `SO_PEERCRED` instead.
         pid: u32,
+        /// Not to wait for the end of the engine that serves, but to bring it about: this one has
+        /// loaded everything.
+        #[serde(default)]
+        replace: bool,
     },
     /// Brings the connection back: this engine outlived the keeper that lent it. Comes with the
     /// descriptors of the lease, in the same order.
@@ -34,6 +38,9 @@ pub enum ToKeeper {
     Serving,
     /// Asks for [`FromKeeper::Status`].
     Status,
+    /// Asks for an engine of the program as it is installed now. Answered with a status, or
+    /// [`FromKeeper::Refused`].
+    Upgrade,
 }
 
 /// From the keeper.
@@ -52,6 +59,8 @@ pub enum FromKeeper {
     /// The stand-in took requests while this engine answered nothing:
     /// [`crate::journal::Region::take_stand_in`].
     TakeStandIn,
+    /// End now: an engine that has loaded everything waits for this lease.
+    Replaced,
     /// End now; the keeper stops, or the mount was lost and a successor gets the new one.
     Stop,
     /// Answer to [`ToKeeper::Status`].
@@ -148,4 +157,28 @@ pub struct KeeperStatus {
     pub remounts: u64,
     /// Why the last engine ended.
     pub last_death: Option<String>,
+    /// What became of the last upgrade.
+    #[serde(default)]
+    pub upgrade: Upgrade,
+}
+
+/// State of the replacement of one engine by another that was loaded beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Upgrade {
+    /// There was none.
+    #[default]
+    None,
+    /// The new engine loads, or takes over.
+    Running,
+    /// The new engine serves.
+    Done {
+        /// Its version.
+        version: String,
+    },
+    /// The old engine, or its program, serves on.
+    Failed {
+        /// For people.
+        reason: String,
+    },
 }

@@ -102,6 +102,15 @@ pub(super) struct Client {
     pidfd: Option<OwnedFd>,
 }
 
+/// An engine that waits for its lease.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub client: Client,
+    pub version: String,
+    /// The engine that serves is to end for it.
+    pub replace: bool,
+}
+
 /// What a client said.
 #[derive(Debug)]
 pub(super) enum Said {

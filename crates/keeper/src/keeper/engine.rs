@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Keeper;
 use super::child::{self, Child};
-use super::clients::{Client, Said};
+use super::clients::{Client, Said, Waiting};
 use super::stand_in;
 use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
 use crate::journal::{End, Journal};
@@ -83,13 +83,13 @@ impl Keeper {
     }
 
     pub(super) fn start_engine(&mut self, now: Instant) {
-        let Mode::Child { command } = &self.options.mode else {
+        let Some(command) = self.upgrading.command() else {
             return;
         };
         if self.child.is_some() || self.connection.is_none() || now < self.next_start {
             return;
         }
-        match Child::start(command, self.options.owner) {
+        match Child::start(&command, self.options.owner) {
             Ok(child) => {
                 self.child_started = now;
                 self.child = Some(child);
@@ -111,6 +111,10 @@ impl Keeper {
                 self.child = None;
                 let (reason, end) = child::describe(status);
                 self.engine_gone(&reason, end, now);
+                self.after_engine(&reason, end, now);
+            } else if self.upgrading.is_successor(pid) {
+                let (reason, _) = child::describe(status);
+                self.upgrade_failed(&format!("the new engine {reason} before it was ready"));
             }
         }
     }
@@ -177,10 +181,33 @@ impl Keeper {
                         self.clients.push(client);
                     }
                 }
+                Said::Message(ToKeeper::Upgrade) => {
+                    let answer = match self.begin_upgrade(now) {
+                        Ok(()) => FromKeeper::Status(self.status()),
+                        Err(reason) => FromKeeper::Refused { reason },
+                    };
+                    let _ = client.send(&answer, &[]);
+                }
                 Said::Message(ToKeeper::Hello {
-                    protocol, version, ..
+                    protocol,
+                    version,
+                    replace,
+                    ..
                 }) => match self.refusal(&client, protocol) {
-                    None => self.waiting.push_back((client, version)),
+                    None => {
+                        let successor = self.upgrading.successor();
+                        let replace = match &self.options.mode {
+                            Mode::Attached => replace,
+                            Mode::Child { .. } => {
+                                successor.is_some_and(|successor| successor.pid() == client.pid)
+                            }
+                        };
+                        self.waiting.push_back(Waiting {
+                            client,
+                            version,
+                            replace,
+                        });
+                    }
                     Some(reason) => {
                         self.log(Level::Warn, &format!("engine refused: {reason}"));
                         let _ = client.send(&FromKeeper::Refused { reason }, &[]);
@@ -189,7 +216,7 @@ impl Keeper {
             }
         }
         self.waiting
-            .retain(|(client, _)| matches!(client.receive(), Said::Nothing));
+            .retain(|waiting| matches!(waiting.client.receive(), Said::Nothing));
         self.hear_engine(now);
     }
 
@@ -202,10 +229,11 @@ impl Keeper {
         if self.waiting.len() >= super::MAX_CLIENTS {
             return Some("too many engines wait already".into());
         }
-        match (&self.options.mode, &self.child) {
-            (Mode::Attached, _) => None,
-            (Mode::Child { .. }, Some(child)) if child.pid() == client.pid => None,
-            _ => Some("this keeper runs its engine itself".into()),
+        let mut children = self.child.iter().chain(self.upgrading.successor());
+        match &self.options.mode {
+            Mode::Attached => None,
+            Mode::Child { .. } if children.any(|child| child.pid() == client.pid) => None,
+            Mode::Child { .. } => Some("this keeper runs its engine itself".into()),
         }
     }
 
@@ -224,7 +252,9 @@ impl Keeper {
                         peer.client.pid, peer.version
                     );
                     self.hand_over = true;
+                    let version = peer.version.clone();
                     self.log(Level::Info, &text);
+                    self.upgrade_serves(version);
                     if let Some(ready) = self.options.ready.take() {
                         ready();
                     }
@@ -310,8 +340,14 @@ impl Keeper {
 
     /// Gives the connection to the engine that has waited longest.
     pub(super) fn admit(&mut self, now: Instant) {
-        let may = self.peer.is_none() && self.connection.is_some();
-        let Some((client, version)) = (if may { self.waiting.pop_front() } else { None }) else {
+        if self.peer.is_some() || self.connection.is_none() {
+            return;
+        }
+        let first = self.waiting.iter().position(|waiting| waiting.replace);
+        let Some(Waiting {
+            client, version, ..
+        }) = self.waiting.remove(first.unwrap_or(0))
+        else {
             return;
         };
         let Some(connection) = &self.connection else {

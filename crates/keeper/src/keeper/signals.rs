@@ -2,7 +2,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// SIGTERM and SIGINT as a descriptor. The former mask is set again when this is dropped.
+/// SIGTERM, SIGINT and SIGHUP as a descriptor. The former mask is set again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Signals {
     fd: OwnedFd,
@@ -10,7 +10,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Blocks both signals in this thread.
+    /// Blocks these signals in this thread.
     pub fn take() -> io::Result<Signals> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
@@ -21,6 +21,7 @@ impl Signals {
             let mut set = set.assume_init();
             libc::sigaddset(&raw mut set, libc::SIGTERM);
             libc::sigaddset(&raw mut set, libc::SIGINT);
+            libc::sigaddset(&raw mut set, libc::SIGHUP);
             let failed =
                 libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, before.as_mut_ptr());
             if failed != 0 {
@@ -41,13 +42,18 @@ impl Signals {
         self.fd.as_fd()
     }
 
-    /// True when one came.
-    pub fn came(&self) -> bool {
+    /// The number of one that came; never waits.
+    pub fn next(&self) -> Option<libc::c_int> {
         let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
         let size = size_of::<libc::signalfd_siginfo>();
         // SAFETY: the buffer is writable for `size` bytes.
         let count = unsafe { libc::read(self.fd.as_raw_fd(), info.as_mut_ptr().cast(), size) };
-        count > 0
+        if usize::try_from(count) != Ok(size) {
+            return None;
+        }
+        // SAFETY: the kernel filled the whole structure.
+        let info = unsafe { info.assume_init() };
+        i32::try_from(info.ssi_signo).ok()
     }
 }
 

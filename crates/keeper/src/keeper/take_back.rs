@@ -28,8 +28,9 @@ impl Keeper {
             "the mount is there already: waiting for its engine to bring it back",
         );
         let end = Instant::now() + RETURN_LIMIT;
-        while self.connection.is_none() && Instant::now() < end && !self.signals.came() {
+        while self.connection.is_none() && Instant::now() < end && !self.stopping {
             self.wait();
+            self.hear_signals(Instant::now());
             self.hear(Instant::now());
         }
     }

@@ -36,7 +36,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let control = PathBuf::from(control);
-    let link = match EngineLink::connect(Path::new(socket), "test") {
+    let link = match EngineLink::connect(Path::new(socket), "test", false) {
         Ok(link) => link,
         Err(_) => return ExitCode::FAILURE,
     };

@@ -15,7 +15,10 @@ pub fn main(arguments: &[String]) -> ExitCode {
     let program = std::env::current_exe().unwrap();
     let mut command = vec![program.into_os_string()];
     command.extend(["as-engine", socket, control].map(Into::into));
-    let mode = Mode::Child { command };
+    let mode = Mode::Child {
+        installed: PathBuf::from(&command[0]),
+        command,
+    };
     let mut options = KeeperOptions::new(PathBuf::from(mount), PathBuf::from(socket), mode);
     options.threads = Some(3);
     for word in words {

@@ -100,12 +100,17 @@ impl Instance {
 
     /// Starts `serve`.
     pub fn launch(&mut self) {
+        self.launch_program(Path::new(env!("CARGO_BIN_EXE_debridfs")));
+    }
+
+    /// Starts `serve` of another file.
+    pub fn launch_program(&mut self, program: &Path) {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.dir.path().join("log"))
             .expect("log");
-        let keeper = Command::new(env!("CARGO_BIN_EXE_debridfs"))
+        let keeper = Command::new(program)
             .args(["serve", "--config"])
             .arg(self.config())
             .envs(self.settings.env.iter().cloned())

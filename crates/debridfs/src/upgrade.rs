@@ -1,0 +1,52 @@
+//! `debridfs upgrade`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use debridfs_keeper::handover::{self, HandoverError, Upgrade};
+
+use crate::cli::InstanceArgs;
+use crate::control::Instance;
+use crate::failure::{Doing, Failure, NOBODY};
+use crate::serve::with_causes;
+
+/// For one answer of the keeper.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How often it is asked.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Asks the keeper for a new engine, and waits until that one serves or the old one does again.
+pub fn run(args: &InstanceArgs, file: Option<&Path>) -> Result<(), Failure> {
+    let instance = Instance::find(args, file)?;
+    let socket = instance.keeper();
+    let before = handover::upgrade(socket, LIMIT).map_err(|error| match error {
+        HandoverError::Refused(reason) => Failure::new(reason, None),
+        error => {
+            let help = "is `debridfs serve` running? choose it with --socket or DEBRIDFS_CONTROL";
+            Failure::new(with_causes(&error), Some(help)).with_code(NOBODY)
+        }
+    })?;
+    let old = before.engine_version.unwrap_or_else(|| "none".into());
+    println!("the new engine loads; {old} serves meanwhile");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .doing(|| "runtime".into())?;
+    loop {
+        // The keeper itself gives a new engine up that does not get ready.
+        let status = handover::status(socket, LIMIT)
+            .map_err(|error| Failure::new(with_causes(&error), None).with_code(NOBODY))?;
+        match status.upgrade {
+            Upgrade::Running | Upgrade::None => {}
+            Upgrade::Done { version } => {
+                println!("{version} serves now (before: {old})");
+                return Ok(());
+            }
+            Upgrade::Failed { reason } => {
+                let help = "the old program serves on; `debridfs serve` logs what the new one said";
+                return Err(Failure::new(reason, Some(help)));
+            }
+        }
+        runtime.block_on(async { tokio::time::sleep(EVERY).await });
+    }
+}
