@@ -4,13 +4,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
 
 use crate::{Error, Result};
 
-/// Every schema change ever made, oldest first. They only ever add, so that the version before can still read the file.
+/// Every schema change ever made, oldest first. They only ever add, so that the version before can still use the file after a downgrade. One that
+/// cannot has to set `PRAGMA user_version` to its own number: programs that do not know it leave the file alone.
 const MIGRATIONS: [(i64, &str, &str); 1] =
     [(1, "first", include_str!("../../migrations/0001_first.sql"))];
 
@@ -125,7 +126,19 @@ async fn migrate(
     connection: &mut SqliteConnection,
     path: &Path,
 ) -> std::result::Result<(), Failure> {
-    let migrator = Migrator::with_migrations(
+    let known = MIGRATIONS[MIGRATIONS.len() - 1].0;
+    let least: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| classify(path, &error))?;
+    if least > known {
+        return Err(Failure::Other(Error::NewerSchema {
+            path: path.to_owned(),
+            found: least,
+            known,
+        }));
+    }
+    let mut migrator = Migrator::with_migrations(
         MIGRATIONS
             .iter()
             .map(|&(version, name, sql)| {
@@ -139,20 +152,10 @@ async fn migrate(
             })
             .collect(),
     );
-    let outcome = migrator.run_direct(None, connection, false).await;
-    match outcome {
+    // What a later version added is not ours to judge.
+    migrator.set_ignore_missing(true);
+    match migrator.run_direct(None, connection, false).await {
         Ok(()) => Ok(()),
-        Err(MigrateError::VersionMissing(_)) => {
-            let applied = connection
-                .list_applied_migrations(&migrator.table_name)
-                .await
-                .unwrap_or_default();
-            Err(Failure::Other(Error::NewerSchema {
-                path: path.to_owned(),
-                found: applied.iter().map(|one| one.version).max().unwrap_or(0),
-                known: MIGRATIONS[MIGRATIONS.len() - 1].0,
-            }))
-        }
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
             Err(classify(path, &error))
         }
