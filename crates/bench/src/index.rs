@@ -1,45 +1,58 @@
-//! A page with one link, for rclone's `http` remote: the file itself is where the simulator's CDN has it.
+//! A page of links for rclone's `http` remote: the files themselves are where the simulator's CDN has them.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 
 use crate::Result;
 
-/// Serves an index of one file `name`, which is redirected to `target`, until the program ends. Gives the address.
-pub(crate) fn serve(name: &str, target: &str) -> Result<SocketAddr> {
+/// Serves an index of files (name, target), each redirected to its target, until the program ends. Gives the address.
+pub(crate) fn serve(files: Vec<(String, String)>) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let page = format!("<html><body><a href=\"{name}\">{name}</a></body></html>");
-    let target = target.to_owned();
+    let links: String = files
+        .iter()
+        .map(|(name, _)| format!("<a href=\"{name}\">{name}</a>\n"))
+        .collect();
+    let page: Arc<str> = format!("<html><body>{links}</body></html>").into();
+    let targets: Arc<HashMap<String, String>> = Arc::new(files.into_iter().collect());
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let (page, target) = (page.clone(), target.clone());
+            let (page, targets) = (page.clone(), targets.clone());
             std::thread::spawn(move || {
                 // A client that goes away is no error.
-                let _ = answer(&stream, &page, &target);
+                let _ = answer(&stream, &page, &targets);
             });
         }
     });
     Ok(address)
 }
 
-fn answer(mut stream: &TcpStream, page: &str, target: &str) -> Result<()> {
+/// Answers requests of one connection until it is closed.
+fn answer(mut stream: &TcpStream, page: &str, targets: &HashMap<String, String>) -> Result<()> {
     let mut lines = BufReader::new(stream).lines();
-    let request = lines.next().ok_or("no request")??;
-    while !lines.next().ok_or("no end of the head")??.is_empty() {}
-    let head = if request.contains(" / ") {
-        format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            page.len()
-        )
-    } else {
-        format!(
-            "HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        )
-    };
-    stream.write_all(head.as_bytes())?;
-    if request.starts_with("GET / ") {
-        stream.write_all(page.as_bytes())?;
+    while let Some(request) = lines.next() {
+        let request = request?;
+        while !lines.next().ok_or("no end of the head")??.is_empty() {}
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        let name = path.trim_start_matches('/');
+        let answer = match targets.get(name) {
+            None if name.is_empty() => {
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: ";
+                let body = if request.starts_with("GET ") {
+                    page
+                } else {
+                    ""
+                };
+                format!("{head}{}\r\n\r\n{body}", page.len())
+            }
+            Some(target) => {
+                format!("HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n")
+            }
+            None => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        };
+        stream.write_all(answer.as_bytes())?;
     }
     Ok(())
 }

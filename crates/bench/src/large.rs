@@ -4,9 +4,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
-use crate::mounts::{Library, Simulator, drop_caches, rclone, rclone_mount, resident, until};
-use crate::report::Report;
-use crate::{Result, pin};
+use crate::bed::{rclone, rclone_mount};
+use crate::library::{Library, temporary_dir};
+use crate::process::{Usage, drop_caches, until};
+use crate::report::{Goal, Report, Row};
+use crate::simulator::Simulator;
+use crate::{Options, Result, pin};
 
 /// Files of a release: one in ten releases of a home is a season.
 const FILES_PER_RELEASE: u64 = 10;
@@ -52,11 +55,10 @@ fn copy_shape(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn measure(program: &Path, files: u64, report: &mut Report) -> Result<()> {
-    println!("large library: {files} files");
-    let dir = tempfile::Builder::new()
-        .prefix("debridfs-bench-")
-        .tempdir()?;
+pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
+    let (program, files) = (&options.program, options.files);
+    report.section(format!("large library: {files} files"));
+    let dir = temporary_dir()?;
     let description = dir.path().join("library.json");
     std::fs::write(
         &description,
@@ -65,9 +67,11 @@ pub(crate) fn measure(program: &Path, files: u64, report: &mut Report) -> Result
     let simulator = Simulator::start(program, description.to_str().ok_or("path")?)?;
     let mut library = Library::start(program, &simulator, pin::CLIENT, None)?;
     let sync = library.wait_synced()?;
-    report.note(format!(
-        "first sync of {files} files without a limit of calls: {:.1} s",
-        sync.as_secs_f64()
+    report.add(Row::new(
+        format!("first sync of {files} files, no limit of calls"),
+        "debridfs",
+        sync.as_secs_f64(),
+        "s",
     ));
 
     library.stop();
@@ -83,8 +87,21 @@ pub(crate) fn measure(program: &Path, files: u64, report: &mut Report) -> Result
     let (warm, _) = find(&all)?;
     let memory = library.resident();
 
+    let figures = [
+        (format!("find over {files} files, cold"), cold, "s", true),
+        (format!("find over {files} files, warm"), warm, "s", false),
+        (
+            "start to the first entry, from the store".to_owned(),
+            start,
+            "s",
+            false,
+        ),
+        ("resident memory afterwards".to_owned(), memory, "MiB", true),
+    ];
     let Some(rclone) = rclone() else {
-        report.note(format!("no rclone: start {start:.3} s, find cold {cold:.3} s, warm {warm:.3} s, {memory:.0} MiB"));
+        for (name, value, unit, _) in figures {
+            report.add(Row::new(name, "debridfs", value, unit));
+        }
         return Ok(());
     };
     let shape = dir.path().join("shape");
@@ -92,55 +109,23 @@ pub(crate) fn measure(program: &Path, files: u64, report: &mut Report) -> Result
     copy_shape(&all, &shape)?;
     library.stop();
     drop_caches()?;
-    let mount = tempfile::Builder::new()
-        .prefix("debridfs-bench-")
-        .tempdir()?;
+    let mount = temporary_dir()?;
     let started = Instant::now();
-    let running = rclone_mount(
-        &rclone,
-        shape.to_str().ok_or("path")?,
-        mount.path(),
-        &["--dir-cache-time", "24h", "--attr-timeout", "24h"],
-    )?;
+    let running = rclone_mount(&rclone, shape.to_str().ok_or("path")?, mount.path(), &[])?;
     let their_start = started.elapsed().as_secs_f64();
     let (their_cold, their_lines) = find(mount.path())?;
     let (their_warm, _) = find(mount.path())?;
-    let their_memory = resident(running.pid());
+    let their_memory = Usage::of(running.pid()).resident;
     if lines != their_lines {
         return Err(format!("find saw {lines} lines here and {their_lines} with rclone").into());
     }
-    let theirs = "rclone over local files";
-    report.row(
-        format!("find over {files} files, cold"),
-        cold,
-        theirs,
-        their_cold,
-        "s",
-        Some("< 1"),
-    );
-    report.row(
-        format!("find over {files} files, warm"),
-        warm,
-        theirs,
-        their_warm,
-        "s",
-        None,
-    );
-    report.row(
-        "start to the first entry, from the store",
-        start,
-        theirs,
-        their_start,
-        "s",
-        None,
-    );
-    report.row(
-        "resident memory afterwards",
-        memory,
-        theirs,
-        their_memory,
-        "MiB",
-        Some("< 1"),
-    );
+    let theirs = [their_cold, their_warm, their_start, their_memory];
+    for ((name, value, unit, goal), theirs) in figures.into_iter().zip(theirs) {
+        report.add(
+            Row::new(name, "debridfs", value, unit)
+                .beside("rclone over local files", theirs)
+                .goal_if(goal, Goal::RatioAtMost(1.0)),
+        );
+    }
     Ok(())
 }

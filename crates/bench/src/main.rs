@@ -6,20 +6,28 @@
 #![forbid(unsafe_code)]
 
 mod bare_loop;
+mod bed;
+mod crowd;
+mod html;
 mod index;
 mod large;
+mod library;
 mod memory_file;
-mod mounts;
 mod pin;
+mod process;
+mod reader;
 mod report;
 mod round_trip;
+mod seeks;
 mod sequential;
+mod simulator;
 mod stop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// What failed, for people.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -31,30 +39,62 @@ struct Cli {
     /// Only these sections; all when none is named.
     #[arg(value_enum)]
     sections: Vec<Section>,
-    /// Where the JSON report is written.
+    /// A shorter run for developers: fewer rounds, distances and peers.
+    #[arg(long)]
+    quick: bool,
+    /// Where the JSON report is written; a page with plots goes beside it.
     #[arg(long, default_value = "bench-results/report.json")]
     json: PathBuf,
     /// The program to measure; beside this one when absent.
     #[arg(long)]
     debridfs: Option<PathBuf>,
-    /// Bytes of the sequential read, in MiB.
+    /// Bytes of a sequential read without shaping, in MiB.
     #[arg(long, default_value_t = 1024)]
     mebibytes: u64,
-    /// Files of the large library.
-    #[arg(long, default_value_t = 100_000)]
-    files: u64,
+    /// Files of the large library; 10 000 in the quick run.
+    #[arg(long)]
+    files: Option<u64>,
     #[command(subcommand)]
     part: Option<Part>,
 }
 
+/// What all sections need to know.
+pub(crate) struct Options {
+    /// The program to measure.
+    pub(crate) program: PathBuf,
+    pub(crate) quick: bool,
+    pub(crate) mebibytes: u64,
+    pub(crate) files: u64,
+}
+
+/// In the order in which they run.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Section {
     /// stat, against a bare FUSE loop.
     RoundTrip,
-    /// A cold sequential read, against curl, a file in memory, and rclone.
+    /// A cold sequential read near and far: rate, amplification, memory, CPU.
     Sequential,
+    /// A cold open and random seeks at several distances.
+    Seeks,
+    /// Eight readers at once, and where the server allows four.
+    Crowd,
     /// A large library: find, start from the store, memory; against rclone.
     Large,
+}
+
+type Measure = fn(&Options, &mut report::Report) -> Result<()>;
+
+impl Section {
+    /// Its name and what measures it.
+    fn measure(self) -> (&'static str, Measure) {
+        match self {
+            Self::RoundTrip => ("round trip", round_trip::measure),
+            Self::Sequential => ("sequential", sequential::measure),
+            Self::Seeks => ("seeks", seeks::measure),
+            Self::Crowd => ("crowd", crowd::measure),
+            Self::Large => ("large library", large::measure),
+        }
+    }
 }
 
 /// Processes that this program starts of itself.
@@ -66,32 +106,59 @@ enum Part {
     /// An engine that serves one file from memory.
     #[command(hide = true)]
     MemoryEngine { socket: PathBuf, size: u64 },
+    /// Reads files as told and prints what it saw.
+    #[command(hide = true)]
+    Reader { job: String },
 }
 
 fn run(cli: &Cli) -> Result<()> {
     match &cli.part {
         Some(Part::BareLoop { mount }) => return bare_loop::serve(mount),
         Some(Part::MemoryEngine { socket, size }) => return memory_file::serve(socket, *size),
+        Some(Part::Reader { job }) => return reader::run(job),
         None => {}
     }
-    let program = match &cli.debridfs {
-        Some(program) => program.clone(),
-        None => std::env::current_exe()?.with_file_name("debridfs"),
+    let options = Options {
+        program: match &cli.debridfs {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()?.with_file_name("debridfs"),
+        },
+        quick: cli.quick,
+        mebibytes: cli.mebibytes,
+        files: cli
+            .files
+            .unwrap_or(if cli.quick { 10_000 } else { 100_000 }),
     };
     stop::on_signals()?;
-    let wanted = |section| cli.sections.is_empty() || cli.sections.contains(&section);
     let mut report = report::Report::new();
-    if wanted(Section::RoundTrip) {
-        round_trip::measure(&program, &mut report)?;
+    if bed::rclone().is_none() {
+        report.note("no rclone on this machine: its rows are missing");
     }
-    if wanted(Section::Sequential) {
-        sequential::measure(&program, cli.mebibytes << 20, &mut report)?;
-    }
-    if wanted(Section::Large) {
-        large::measure(&program, cli.files, &mut report)?;
+    report.note(
+        "decypharr is not measured: `go install github.com/sirrobot01/decypharr@latest` gets \"403 Forbidden: This module version is not \
+         available\" from the Go module proxy",
+    );
+    let started = Instant::now();
+    for section in Section::value_variants() {
+        if !cli.sections.is_empty() && !cli.sections.contains(section) {
+            continue;
+        }
+        let (name, measure) = section.measure();
+        let result = measure(&options, &mut report);
+        stop::check()?;
+        if let Err(error) = result {
+            report.section(name);
+            report.add(report::Row::failed(name, "the whole section", &error));
+        }
+        println!(
+            "-- {name} done, {:.0} s so far",
+            started.elapsed().as_secs_f64()
+        );
+        // After each section, so that an interrupted run leaves what it has.
+        report.write(&cli.json)?;
     }
     report.print();
-    report.write(&cli.json)
+    Ok(())
 }
 
 fn main() -> ExitCode {

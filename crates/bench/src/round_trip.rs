@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-use crate::mounts::{Library, Running, Simulator, until};
-use crate::report::{Report, median};
-use crate::{Result, pin, stop};
+use crate::library::{Library, temporary_dir};
+use crate::process::{Running, until};
+use crate::report::{Goal, Report, Row, median};
+use crate::simulator::Simulator;
+use crate::{Options, Result, pin, stop};
 
 const CALLS: u32 = 20_000;
 const ROUNDS: usize = 7;
@@ -47,8 +49,9 @@ fn pin_this(core: &str) -> Result<()> {
     Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
-pub(crate) fn measure(program: &Path, report: &mut Report) -> Result<()> {
-    println!("round trip: {ROUNDS} x {CALLS} forced statx calls");
+pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
+    report.section(format!("round trip: {ROUNDS} x {CALLS} forced statx calls"));
+    let program = &options.program;
     let simulator = Simulator::start(program, "1")?;
     for (name, server, client, threads, goal) in [
         (
@@ -56,27 +59,25 @@ pub(crate) fn measure(program: &Path, report: &mut Report) -> Result<()> {
             pin::CLIENT,
             pin::CLIENT,
             Some(1),
-            Some("<= 1.2"),
+            true,
         ),
         (
             "stat, all on one core, threads by default",
             pin::CLIENT,
             pin::CLIENT,
             None,
-            Some("<= 1.2"),
+            true,
         ),
         (
             "stat, server and client on two cores",
             pin::SERVER,
             pin::CLIENT,
             None,
-            Some("<= 1.2"),
+            true,
         ),
-        ("stat, not pinned", pin::ANY, pin::ANY, None, None),
+        ("stat, not pinned", pin::ANY, pin::ANY, None, false),
     ] {
-        let bare = tempfile::Builder::new()
-            .prefix("debridfs-bench-")
-            .tempdir()?;
+        let bare = temporary_dir()?;
         let mut command = pin::command(std::env::current_exe()?, server);
         command.arg("bare-loop").arg(bare.path());
         let _bare_loop = Running::start(command, Some(bare.path()))?;
@@ -89,13 +90,10 @@ pub(crate) fn measure(program: &Path, report: &mut Report) -> Result<()> {
         let measured = in_turns(&library.mount().join("version.txt"), &floor);
         pin_this(pin::ANY)?;
         let (ours, floor) = measured?;
-        report.row(
-            name,
-            ours,
-            "a bare FUSE loop of one thread",
-            floor,
-            "us",
-            goal,
+        report.add(
+            Row::new(name, "debridfs", ours, "us")
+                .beside("a bare FUSE loop of one thread", floor)
+                .goal_if(goal, Goal::RatioAtMost(1.2)),
         );
     }
     Ok(())

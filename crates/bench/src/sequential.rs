@@ -1,192 +1,183 @@
-//! One reader, one large file, nothing cached: bytes a second.
+//! One reader, one whole file, nothing cached: the rate, and what it costs the provider and this machine.
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::mounts::{Library, Running, Simulator, drop_caches, rclone, rclone_mount, until};
-use crate::report::{Report, median};
-use crate::{Result, index, memory_file, pin, stop};
+use crate::bed::{Bed, Mounted, Spec, Subject, numbered};
+use crate::library::temporary_dir;
+use crate::process::{Running, until};
+use crate::reader::{Job, read};
+use crate::report::{Goal, Report, Row, median};
+use crate::simulator::{FAR, MID, PLAIN, Shape};
+use crate::{Options, Result, memory_file, pin, stop};
 
-const ROUNDS: u64 = 3;
+/// Connections that a goal at a distance is measured by.
+const CONNECTIONS: u64 = 4;
 
-/// GB/s of reading the part of `path` that belongs to a round, in a process of its own, pinned to the reader's core.
-fn read_rate(path: &Path, bytes: u64, round: u64) -> Result<f64> {
-    drop_caches()?;
-    let started = Instant::now();
-    let status = pin::command("dd", pin::CLIENT)
-        .arg(format!("if={}", path.display()))
-        .args([
-            "of=/dev/null",
-            "bs=1M",
-            "iflag=fullblock",
-            &format!("skip={}", round * (bytes >> 20)),
-            &format!("count={}", bytes >> 20),
-        ])
-        .stderr(Stdio::null())
-        .status()?;
-    if !status.success() {
-        return Err(format!("dd of {} failed", path.display()).into());
+/// How much is read at a distance, and how often.
+struct Plan {
+    shape: Shape,
+    bytes: u64,
+    rounds: u64,
+}
+
+impl Plan {
+    fn stem(&self) -> &'static str {
+        self.shape.name
     }
-    Ok(bytes as f64 / 1e9 / started.elapsed().as_secs_f64())
-}
 
-/// The middle one of several rounds. Each is given its number, to read bytes that no cache of the program has from the one before.
-fn rounds(mut once: impl FnMut(u64) -> Result<f64>) -> Result<f64> {
-    let once = |round| {
-        stop::check()?;
-        once(round)
-    };
-    Ok(median((0..ROUNDS).map(once).collect::<Result<Vec<_>>>()?))
-}
-
-/// The direct link of the only file of the account, by the vendor's API.
-fn direct_link(simulator: &Simulator) -> Result<String> {
-    let call = |arguments: &[&str]| -> Result<serde_json::Value> {
-        let output = Command::new("curl")
-            .args([
-                "-fsS",
-                "-H",
-                &format!("Authorization: Bearer {}", simulator.token),
-            ])
-            .args(arguments)
-            .output()?;
-        Ok(serde_json::from_slice(&output.stdout)?)
-    };
-    let torrents = call(&[&format!("{}/torrents", simulator.url)])?;
-    let link = torrents[0]["links"][0]
-        .as_str()
-        .ok_or("no link in the list")?
-        .to_owned();
-    let direct = call(&[
-        "-d",
-        &format!("link={link}"),
-        &format!("{}/unrestrict/link", simulator.url),
-    ])?;
-    Ok(direct["download"]
-        .as_str()
-        .ok_or("no direct link")?
-        .to_owned())
-}
-
-pub(crate) fn measure(program: &Path, bytes: u64, report: &mut Report) -> Result<()> {
-    println!(
-        "sequential: {ROUNDS} x {} MiB, cold; the simulator on one core, all of the reader's side on the other",
-        bytes >> 20
-    );
-    let dir = tempfile::Builder::new()
-        .prefix("debridfs-bench-")
-        .tempdir()?;
-    let description = dir.path().join("library.toml");
-    std::fs::write(
-        &description,
-        format!(
-            "[[releases]]\nname = \"Film\"\n[[releases.files]]\npath = \"/Film.mkv\"\nbytes = {}\n",
-            bytes * (ROUNDS + 1)
-        ),
-    )?;
-    let simulator = Simulator::start(program, description.to_str().ok_or("path")?)?;
-    let url = direct_link(&simulator)?;
-
-    let curl = rounds(|round| {
+    /// MB/s of the ranges of one file, fetched by so many curls at once on the reader's core.
+    fn curls(&self, bed: &Bed, connections: u64) -> Result<f64> {
+        let link = bed.link(&numbered(self.stem(), 0))?;
         let started = Instant::now();
-        let status = pin::command("curl", pin::CLIENT)
-            .args([
-                "-fsS",
-                "-o",
-                "/dev/null",
-                "-r",
-                &format!("{}-{}", round * bytes, (round + 1) * bytes - 1),
-                &url,
-            ])
-            .status()?;
-        if !status.success() {
-            return Err("curl failed".into());
-        }
-        Ok(bytes as f64 / 1e9 / started.elapsed().as_secs_f64())
-    })?;
-
-    let memory = in_memory(program, bytes)?;
-
-    let library = Library::start(program, &simulator, pin::CLIENT, None)?;
-    library.wait_synced()?;
-    let path = library.mount().join("__all__/Film/Film.mkv");
-    let ours = rounds(|round| read_rate(&path, bytes, round))?;
-    drop(library);
-
-    report.row(
-        "cold sequential read",
-        ours,
-        "direct curl",
-        curl,
-        "GB/s",
-        None,
-    );
-    report.row(
-        "cold sequential read",
-        ours,
-        "a file in memory, same backend",
-        memory,
-        "GB/s",
-        None,
-    );
-    report.row(
-        "cold sequential read",
-        ours,
-        "the smaller of both",
-        curl.min(memory),
-        "GB/s",
-        Some(">= 0.5"),
-    );
-    let Some(rclone) = rclone() else {
-        report.note("no rclone on this machine: its rows are missing");
-        return Ok(());
-    };
-    let address = index::serve("Film.mkv", &url)?;
-    for (name, flags) in [
-        ("rclone, cache off", &["--vfs-cache-mode", "off"][..]),
-        (
-            "rclone, 4 streams",
-            &[
-                "--vfs-cache-mode",
-                "off",
-                "--vfs-read-chunk-streams",
-                "4",
-                "--vfs-read-chunk-size",
-                "16M",
-            ][..],
-        ),
-    ] {
-        let mount = tempfile::Builder::new()
-            .prefix("debridfs-bench-")
-            .tempdir()?;
-        let remote = format!(":http,url='http://{address}/':");
-        match rclone_mount(&rclone, &remote, mount.path(), flags) {
-            Ok(_running) => {
-                let theirs =
-                    rounds(|round| read_rate(&mount.path().join("Film.mkv"), bytes, round))?;
-                report.row(
-                    "cold sequential read",
-                    ours,
-                    name,
-                    theirs,
-                    "GB/s",
-                    Some("> 1"),
-                );
+        let part = self.bytes / connections;
+        let mut running = (0..connections)
+            .map(|n| {
+                let mut command = pin::command("curl", pin::CLIENT);
+                let range = format!("{}-{}", n * part, (n + 1) * part - 1);
+                command.args(["-fsS", "-o", "/dev/null", "-r", &range, link]);
+                Running::start(command, None)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        for curl in &mut running {
+            if !curl.wait(std::time::Duration::from_secs(120))?.success() {
+                return Err("curl failed".into());
             }
-            Err(error) => report.note(format!("{name}: {error}")),
         }
+        Ok(self.bytes as f64 / 1e6 / started.elapsed().as_secs_f64())
+    }
+}
+
+/// What `subject` did.
+struct Measured {
+    /// MB/s, the middle one of all rounds.
+    rate: f64,
+    /// Bytes sent by bytes read.
+    amplification: f64,
+    /// MiB.
+    peak: f64,
+    /// Seconds.
+    cpu_per_gib: f64,
+}
+
+fn one(bed: &Bed, mounted: &Mounted, plan: &Plan) -> Result<Measured> {
+    let (before, sent) = (mounted.usage(), bed.simulator.bytes_sent()?);
+    mounted.forget_peaks();
+    let rates = (0..plan.rounds)
+        .map(|round| {
+            stop::check()?;
+            let job = Job::Stream {
+                path: mounted.file(&numbered(plan.stem(), round)),
+                bytes: 0,
+                retry_ms: 0,
+            };
+            let seen = read(&job, 180)?;
+            Ok(seen.total() as f64 / 1e6 / seen.seconds)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let after = mounted.usage();
+    let read = (plan.rounds * plan.bytes) as f64;
+    Ok(Measured {
+        rate: median(rates),
+        amplification: (bed.simulator.settled()? - sent) as f64 / read,
+        peak: after.peak,
+        cpu_per_gib: (after.cpu - before.cpu) / (read / f64::from(1 << 30)),
+    })
+}
+
+/// All distances.
+pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
+    let plain = options.mebibytes << 20;
+    let plans = [
+        Plan {
+            shape: PLAIN,
+            bytes: plain,
+            rounds: if options.quick { 1 } else { 3 },
+        },
+        Plan {
+            shape: MID,
+            bytes: if options.quick { 256 << 20 } else { 512 << 20 },
+            rounds: 1,
+        },
+        Plan {
+            shape: FAR,
+            bytes: if options.quick { 128 << 20 } else { 256 << 20 },
+            rounds: 1,
+        },
+    ];
+    let files = plans
+        .iter()
+        .flat_map(|plan| Spec::several(plan.stem(), plan.rounds, plan.bytes));
+    let bed = Bed::start(&options.program, files)?;
+    for plan in &plans {
+        report.section(format!(
+            "cold sequential, {}: {} x {} MiB, {} ms to the first byte, {}",
+            plan.shape.name,
+            plan.rounds,
+            plan.bytes >> 20,
+            plan.shape.first_byte,
+            match plan.shape.rate {
+                0 => "no limit of rate".to_owned(),
+                rate => format!("{} MB/s a connection", rate / 1_000_000),
+            }
+        ));
+        measure_one(options, &bed, plan, report)?;
     }
     Ok(())
 }
 
-/// GB/s of a file in memory behind the same keeper and backend.
-fn in_memory(program: &Path, bytes: u64) -> Result<f64> {
-    let dir = tempfile::Builder::new()
-        .prefix("debridfs-bench-")
-        .tempdir()?;
+fn measure_one(options: &Options, bed: &Bed, plan: &Plan, report: &mut Report) -> Result<()> {
+    let name = format!("cold sequential, {}", plan.shape.name);
+    bed.simulator.shape(plan.shape)?;
+    let plain = plan.shape == PLAIN;
+    let connections = if plain { 1 } else { CONNECTIONS };
+    let curls = (0..plan.rounds)
+        .map(|_| plan.curls(bed, connections))
+        .collect::<Result<Vec<_>>>()?;
+    let curls = median(curls);
+    let (baseline, ceiling) = if plain {
+        report.add(Row::new(&name, "direct curl", curls, "MB/s"));
+        let memory = in_memory(options, plan.bytes, plan.rounds)?;
+        report.add(Row::new(
+            &name,
+            "a file in memory, same backend",
+            memory,
+            "MB/s",
+        ));
+        ("the smaller of curl and memory", curls.min(memory))
+    } else {
+        ("4 curls at once", curls)
+    };
+    for subject in options.subjects() {
+        let ours = subject.is_ours();
+        let measured = bed
+            .mount(subject, plan.shape)
+            .and_then(|mounted| one(bed, &mounted, plan));
+        let rows = measured.map(|measured| {
+            let share = if plain { 0.7 } else { 0.9 };
+            let row = |what: &str, value, unit| {
+                Row::new(format!("{name}{what}"), subject.name(), value, unit)
+            };
+            vec![
+                row("", measured.rate, "MB/s")
+                    .beside(baseline, ceiling)
+                    .goal_if(ours, Goal::RatioAtLeast(share)),
+                row(", amplification", measured.amplification, "x")
+                    .goal_if(ours, Goal::AtMost(1.05)),
+                row(", peak memory", measured.peak, "MiB").goal_if(ours, Goal::AtMost(150.0)),
+                row(", CPU per GiB", measured.cpu_per_gib, "s")
+                    .goal_if(ours && plain, Goal::AtMost(0.8)),
+            ]
+        });
+        report.measured(&name, subject.name(), rows)?;
+    }
+    Ok(())
+}
+
+/// MB/s of a file in memory behind the same keeper and backend.
+pub(crate) fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f64> {
+    let dir = temporary_dir()?;
     let (mount, root) = (dir.path().join("mnt"), dir.path().display());
     std::fs::create_dir(&mount)?;
     let config = dir.path().join("debridfs.toml");
@@ -194,10 +185,10 @@ fn in_memory(program: &Path, bytes: u64) -> Result<f64> {
         &config,
         format!(
             "state_dir = \"{root}/state\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\n\
-             [keeper]\nmode = \"attached\"\nsocket = \"{root}/keeper.sock\"\n[provider.rd]\ntoken = \"unused\"\n"
+             [keeper]\nmode = \"attached\"\nsocket = \"{root}/keeper.sock\"\n[log]\nlevel = \"warn\"\n[provider.rd]\ntoken = \"unused\"\n"
         ),
     )?;
-    let mut keeper = pin::command(program, pin::CLIENT);
+    let mut keeper = pin::command(&options.program, pin::CLIENT);
     keeper.args(["keeper", "--config"]).arg(&config);
     let keeper = Running::start(keeper, Some(&mount))?;
     let socket = dir.path().join("keeper.sock");
@@ -206,14 +197,34 @@ fn in_memory(program: &Path, bytes: u64) -> Result<f64> {
     engine
         .arg("memory-engine")
         .arg(&socket)
-        .arg((bytes * (ROUNDS + 1)).to_string());
+        .arg(bytes.to_string());
     let _engine = Running::start(engine, None)?;
-    let file = mount.join(memory_file::NAME);
+    let path = mount.join(memory_file::NAME);
     until("the file in memory", 10, || {
-        File::open(&file).is_ok_and(|mut file| file.read(&mut [0]).is_ok())
+        File::open(&path).is_ok_and(|mut file| file.read(&mut [0]).is_ok())
     })?;
-    let rate = rounds(|round| read_rate(&file, bytes, round));
+    let rates = (0..rounds)
+        .map(|_| {
+            let file = File::open(&path)?;
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+            let job = Job::Stream {
+                path: path.clone(),
+                bytes: 0,
+                retry_ms: 0,
+            };
+            let seen = read(&job, 120)?;
+            Ok(bytes as f64 / 1e6 / seen.seconds)
+        })
+        .collect::<Result<Vec<_>>>();
     // Before its engine, or it would report a death.
     drop(keeper);
-    rate
+    rates.map(median)
+}
+
+/// The subjects a section compares.
+impl Options {
+    /// Ours and rclone's: two sets of flags in the quick run, else all five.
+    pub(crate) fn subjects(&self) -> Vec<Subject> {
+        Subject::with_peers(if self.quick { 2 } else { 5 })
+    }
 }

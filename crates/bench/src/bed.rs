@@ -1,0 +1,274 @@
+//! What readers are measured on: a simulated account with a few files, mounted by debridfs and by others.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::library::{Library, temporary_dir};
+use crate::process::{Running, Usage, forget_peaks, until};
+use crate::simulator::{PLAIN, Shape, Simulator};
+use crate::{Result, index, pin};
+
+/// Name of the only release.
+const RELEASE: &str = "Bench";
+
+/// A simulated account with one release.
+pub(crate) struct Bed {
+    pub(crate) simulator: Simulator,
+    program: PathBuf,
+    /// Name and direct link of each file.
+    links: Vec<(String, String)>,
+    _dir: TempDir,
+}
+
+/// A file of a [`Bed`].
+pub(crate) struct Spec(Value);
+
+impl Spec {
+    /// `size` bytes that cannot be compressed.
+    pub(crate) fn generated(name: &str, size: u64) -> Self {
+        Self(json!({"path": format!("/{name}"), "bytes": size}))
+    }
+
+    /// `count` files `STEM-0.mkv`, `STEM-1.mkv`, … of `size` bytes.
+    pub(crate) fn several(stem: &str, count: u64, size: u64) -> impl Iterator<Item = Self> {
+        (0..count).map(move |n| Self::generated(&numbered(stem, n), size))
+    }
+}
+
+/// The name of one of [`Spec::several`].
+pub(crate) fn numbered(stem: &str, n: u64) -> String {
+    format!("{stem}-{n}.mkv")
+}
+
+impl Bed {
+    /// Starts the simulator with `files`, without shaping.
+    pub(crate) fn start(program: &Path, files: impl IntoIterator<Item = Spec>) -> Result<Self> {
+        let files: Vec<Value> = files.into_iter().map(|Spec(file)| file).collect();
+        let dir = temporary_dir()?;
+        let description = dir.path().join("library.json");
+        let release = json!({"releases": [{"name": RELEASE, "files": files}]});
+        std::fs::write(&description, serde_json::to_vec(&release)?)?;
+        let simulator = Simulator::start(program, description.to_str().ok_or("path")?)?;
+        let links = simulator.direct_links()?;
+        Ok(Self {
+            simulator,
+            program: program.to_owned(),
+            links,
+            _dir: dir,
+        })
+    }
+
+    /// The direct link of a file.
+    pub(crate) fn link(&self, name: &str) -> Result<&str> {
+        let link = self.links.iter().find(|(own, _)| own == name);
+        Ok(&link.ok_or_else(|| format!("no file {name}"))?.1)
+    }
+
+    /// Milliseconds to the first byte of `name` at offset 0 by a curl on the reader's core: the middle one of nine.
+    pub(crate) fn first_byte_ms(&self, name: &str) -> Result<f64> {
+        let times = (0..9)
+            .map(|_| self.curl(name, "0-131071", "%{time_starttransfer}"))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(1e3 * crate::report::median(times))
+    }
+
+    /// Fetches a range by curl on the reader's core and gives what `-w` says.
+    pub(crate) fn curl(&self, name: &str, range: &str, write_out: &str) -> Result<f64> {
+        let output = pin::command("curl", pin::CLIENT)
+            .args(["-fsS", "-o", "/dev/null", "-r", range, "-w", write_out])
+            .arg(self.link(name)?)
+            .stderr(Stdio::inherit())
+            .output()?;
+        if !output.status.success() {
+            return Err("curl failed".into());
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+    }
+
+    /// Mounts the account by `subject` and waits until all is known and quiet. The server is near meanwhile, and at `shape` afterwards.
+    pub(crate) fn mount(&self, subject: Subject, shape: Shape) -> Result<Mounted> {
+        self.simulator.shape(PLAIN)?;
+        let mounted = match subject {
+            Subject::Debridfs => {
+                let library = Library::start(&self.program, &self.simulator, pin::CLIENT, None)?;
+                library.wait_synced()?;
+                Mounted {
+                    root: library.mount().join("__all__").join(RELEASE),
+                    pid: library.pid().ok_or("not running")?,
+                    _guard: Guard::Library { _library: library },
+                }
+            }
+            Subject::Rclone { flags, .. } => {
+                let program = rclone().ok_or("no rclone on this machine")?;
+                let address = index::serve(self.links.clone())?;
+                let (mount, cache) = (temporary_dir()?, temporary_dir()?);
+                let remote = format!(":http,url='http://{address}/':");
+                let cache_dir = cache.path().to_str().ok_or("path")?;
+                let all = [&["--cache-dir", cache_dir][..], flags].concat();
+                let running = rclone_mount(&program, &remote, mount.path(), &all)?;
+                Mounted {
+                    root: mount.path().to_owned(),
+                    pid: running.pid(),
+                    _guard: Guard::Rclone {
+                        _running: running,
+                        _dirs: [mount, cache],
+                    },
+                }
+            }
+        };
+        self.simulator.settled()?;
+        self.simulator.shape(shape)?;
+        Ok(mounted)
+    }
+}
+
+/// Who mounts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Subject {
+    /// This project's program.
+    Debridfs,
+    /// rclone's `http` remote with these flags of its VFS.
+    Rclone {
+        name: &'static str,
+        flags: &'static [&'static str],
+    },
+}
+
+/// How rclone is commonly run, from the least to the most it does: the last two sets are how its documentation makes it fast.
+const RCLONE: [Subject; 5] = [
+    Subject::Rclone {
+        name: "rclone off",
+        flags: &["--vfs-cache-mode", "off"],
+    },
+    Subject::Rclone {
+        name: "rclone off, 4 streams",
+        flags: &[
+            "--vfs-cache-mode",
+            "off",
+            "--vfs-read-chunk-streams",
+            "4",
+            "--vfs-read-chunk-size",
+            "4M",
+        ],
+    },
+    Subject::Rclone {
+        name: "rclone off, 1M chunks",
+        flags: &[
+            "--vfs-cache-mode",
+            "off",
+            "--buffer-size",
+            "0",
+            "--vfs-read-chunk-size",
+            "1M",
+        ],
+    },
+    Subject::Rclone {
+        name: "rclone full",
+        flags: &["--vfs-cache-mode", "full"],
+    },
+    Subject::Rclone {
+        name: "rclone full, 4 streams",
+        flags: &[
+            "--vfs-cache-mode",
+            "full",
+            "--vfs-read-chunk-streams",
+            "4",
+            "--vfs-read-chunk-size",
+            "4M",
+        ],
+    },
+];
+
+impl Subject {
+    /// Ours and, if there is an rclone, `peers` of its sets of flags.
+    pub(crate) fn with_peers(peers: usize) -> Vec<Self> {
+        let peers = if rclone().is_some() { peers } else { 0 };
+        std::iter::once(Self::Debridfs)
+            .chain(RCLONE.into_iter().take(peers))
+            .collect()
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Debridfs => "debridfs",
+            Self::Rclone { name, .. } => name,
+        }
+    }
+
+    /// Goals are for us.
+    pub(crate) fn is_ours(self) -> bool {
+        self == Self::Debridfs
+    }
+}
+
+/// A mounted account. Unmounted when dropped.
+pub(crate) struct Mounted {
+    root: PathBuf,
+    pid: u32,
+    _guard: Guard,
+}
+
+enum Guard {
+    Library {
+        _library: Library,
+    },
+    Rclone {
+        _running: Running,
+        _dirs: [TempDir; 2],
+    },
+}
+
+impl Mounted {
+    /// A file's path.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// What its processes used so far.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage::of(self.pid)
+    }
+
+    /// From now on the peak of memory counts anew.
+    pub(crate) fn forget_peaks(&self) {
+        forget_peaks(self.pid);
+    }
+}
+
+/// The rclone to compare with: the one built by `make bench`, else the system's.
+pub(crate) fn rclone() -> Option<PathBuf> {
+    let built = PathBuf::from("target/tools/bin/rclone");
+    if built.is_file() {
+        return Some(built);
+    }
+    Command::new("rclone")
+        .arg("version")
+        .output()
+        .ok()
+        .map(|_| "rclone".into())
+}
+
+/// Mounts `remote` with rclone and waits until it can be listed.
+pub(crate) fn rclone_mount(
+    rclone: &Path,
+    remote: &str,
+    mount: &Path,
+    flags: &[&str],
+) -> Result<Running> {
+    let mut command = pin::command(rclone, pin::CLIENT);
+    command
+        .args(["mount", remote])
+        .arg(mount)
+        .args(["--read-only", "--config", "/dev/null"])
+        .args(["--dir-cache-time", "24h", "--attr-timeout", "24h"])
+        .args(flags);
+    command.stderr(Stdio::null());
+    let running = Running::start(command, Some(mount))?;
+    until("rclone mounts", 60, || {
+        std::fs::read_dir(mount).is_ok_and(|mut entries| entries.next().is_some())
+    })?;
+    Ok(running)
+}

@@ -1,0 +1,138 @@
+//! Many readers at once: whether each has its share, and whether a limited server is respected.
+
+use serde_json::json;
+
+use crate::bed::{Bed, Mounted, Spec, numbered};
+use crate::reader::{Job, Seen, read};
+use crate::report::{Goal, Report, Row};
+use crate::simulator::{MID, PLAIN, Shape};
+use crate::{Options, Result, sequential};
+
+const READERS: u64 = 8;
+/// So large that no reader comes to the end.
+const FILE: u64 = 32 << 30;
+/// Transfers that the limited server allows.
+const ALLOWED: u64 = 4;
+
+struct Crowd {
+    seen: Seen,
+    amplification: f64,
+    peak: f64,
+}
+
+fn crowd(bed: &Bed, mounted: &Mounted, stem: &str, seconds: f64) -> Result<Crowd> {
+    let sent = bed.simulator.bytes_sent()?;
+    mounted.forget_peaks();
+    let paths = (0..READERS)
+        .map(|n| mounted.file(&numbered(stem, n)))
+        .collect();
+    let seen = read(&Job::Crowd { paths, seconds }, 60)?;
+    let peak = mounted.usage().peak;
+    let fetched = (bed.simulator.settled()? - sent) as f64;
+    Ok(Crowd {
+        amplification: fetched / seen.total().max(1) as f64,
+        peak,
+        seen,
+    })
+}
+
+/// Everything about many readers but players.
+pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
+    let files = ["plain", "mid", "limited"]
+        .into_iter()
+        .flat_map(|stem| Spec::several(stem, READERS, FILE));
+    let bed = Bed::start(&options.program, files)?;
+    let seconds = if options.quick { 5.0 } else { 8.0 };
+    for shape in [PLAIN, MID] {
+        report.section(format!("{READERS} readers at once, {}", shape.name));
+        together(options, &bed, shape, seconds, report)?;
+    }
+    report.section(format!(
+        "{READERS} readers, {}, where the server allows {ALLOWED} transfers (429 above)",
+        MID.name
+    ));
+    limited(options, &bed, 2.0 * seconds, report)
+}
+
+fn together(
+    options: &Options,
+    bed: &Bed,
+    shape: Shape,
+    seconds: f64,
+    report: &mut Report,
+) -> Result<()> {
+    let name = format!("{READERS} readers, {}", shape.name);
+    let ceiling = if shape == PLAIN {
+        bed.simulator.shape(PLAIN)?;
+        let part: u64 = 1 << 30;
+        let range = format!("0-{}", part - 1);
+        let curl = bed.curl("plain-0.mkv", &range, "%{speed_download}")? / 1e6;
+        Some(curl.min(sequential::in_memory(options, part, 3)?))
+    } else {
+        None
+    };
+    for subject in options.subjects() {
+        let ours = subject.is_ours();
+        let measured = bed
+            .mount(subject, shape)
+            .and_then(|mounted| crowd(bed, &mounted, shape.name, seconds));
+        let rows = measured.map(|crowd| {
+            let row = |what: &str, value, unit| {
+                Row::new(format!("{name}, {what}"), subject.name(), value, unit)
+            };
+            let rate = crowd.seen.total() as f64 / 1e6 / crowd.seen.seconds;
+            let all = row("rate of all", rate, "MB/s");
+            vec![
+                match ceiling {
+                    Some(ceiling) => all
+                        .beside("the smaller of curl and memory", ceiling)
+                        .goal_if(ours, Goal::RatioAtLeast(0.7)),
+                    None => all.beside("8 connections' rate", (READERS * shape.rate) as f64 / 1e6),
+                },
+                row("fairness", crowd.seen.fairness(), "").goal_if(ours, Goal::AtLeast(0.95)),
+                row("amplification", crowd.amplification, "x").goal_if(ours, Goal::AtMost(1.05)),
+                row("peak memory", crowd.peak, "MiB").goal_if(ours, Goal::AtMost(256.0)),
+                row("errors", crowd.seen.errors.len() as f64, "").goal_if(ours, Goal::AtMost(0.0)),
+            ]
+        });
+        report.measured(&name, subject.name(), rows)?;
+    }
+    Ok(())
+}
+
+fn limited(options: &Options, bed: &Bed, seconds: f64, report: &mut Report) -> Result<()> {
+    let name = format!("{READERS} readers, {ALLOWED} transfers allowed");
+    for subject in options.subjects() {
+        let ours = subject.is_ours();
+        let measured = bed.mount(subject, MID).and_then(|mounted| {
+            let refused = || -> Result<f64> {
+                let counters = bed.simulator.counters()?;
+                Ok(counters["cdn"]["outcomes"]["429"].as_f64().unwrap_or(0.0))
+            };
+            bed.simulator.settings(&json!({"max_parallel": ALLOWED}))?;
+            let before = refused()?;
+            let crowd = crowd(bed, &mounted, "limited", seconds);
+            // The vendor's limit again, for the next one.
+            bed.simulator.settings(&json!({"max_parallel": 32}))?;
+            Ok((crowd?, refused()? - before))
+        });
+        let rows = measured.map(|(crowd, refused)| {
+            let row = |what: &str, value, unit| {
+                Row::new(format!("{name}, {what}"), subject.name(), value, unit)
+            };
+            let progressing = crowd.seen.bytes.iter().filter(|bytes| **bytes > 0).count();
+            let rate = crowd.seen.total() as f64 / 1e6 / crowd.seen.seconds;
+            vec![
+                row("errors", crowd.seen.errors.len() as f64, "").goal_if(ours, Goal::AtMost(0.0)),
+                row("readers with progress", progressing as f64, "")
+                    .goal_if(ours, Goal::AtLeast(READERS as f64)),
+                row("rate of all", rate, "MB/s")
+                    .beside("4 connections' rate", (ALLOWED * MID.rate) as f64 / 1e6),
+                row("fairness", crowd.seen.fairness(), ""),
+                row("refusals", refused, ""),
+            ]
+        });
+        report.measured(&name, subject.name(), rows)?;
+    }
+    Ok(())
+}

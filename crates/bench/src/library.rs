@@ -1,0 +1,106 @@
+//! Our side: a mounted library of the simulated account.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::{Running, Usage, until_every};
+use crate::simulator::Simulator;
+use crate::{Result, pin};
+
+/// A mounted library.
+pub(crate) struct Library {
+    serve: Option<Running>,
+    dir: TempDir,
+    program: PathBuf,
+    cores: &'static str,
+}
+
+impl Library {
+    /// Mounts the simulated account. `threads` of transport are the program's default when absent.
+    pub(crate) fn start(
+        program: &Path,
+        simulator: &Simulator,
+        cores: &'static str,
+        threads: Option<u32>,
+    ) -> Result<Self> {
+        let dir = temporary_dir()?;
+        let root = dir.path().display();
+        let threads = threads.map_or(String::new(), |threads| format!("threads = {threads}"));
+        std::fs::create_dir(dir.path().join("mnt"))?;
+        std::fs::write(
+            dir.path().join("debridfs.toml"),
+            format!(
+                "state_dir = \"{root}/state\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\n\
+                 [server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n[keeper]\n{threads}\n\
+                 [provider.rd]\ntoken = \"{}\"\napi_url = \"{}\"\ncalls_per_minute = 100000\n",
+                simulator.token, simulator.url
+            ),
+        )?;
+        let mut library = Self {
+            serve: None,
+            dir,
+            program: program.to_owned(),
+            cores,
+        };
+        library.serve()?;
+        Ok(library)
+    }
+
+    /// Starts `serve`; again after [`Library::stop`].
+    pub(crate) fn serve(&mut self) -> Result<()> {
+        let mut command = pin::command(&self.program, self.cores);
+        command
+            .args(["serve", "--config"])
+            .arg(self.dir.path().join("debridfs.toml"));
+        self.serve = Some(Running::start(command, Some(&self.mount()))?);
+        Ok(())
+    }
+
+    /// Stops it; the store stays.
+    pub(crate) fn stop(&mut self) {
+        self.serve = None;
+    }
+
+    pub(crate) fn mount(&self) -> PathBuf {
+        self.dir.path().join("mnt")
+    }
+
+    /// `debridfs status --json`.
+    fn status(&self) -> Option<serde_json::Value> {
+        let output = Command::new(&self.program)
+            .args(["status", "--json", "--socket"])
+            .arg(self.dir.path().join("run/control.sock"))
+            .output()
+            .ok()?;
+        serde_json::from_slice(&output.stdout).ok()
+    }
+
+    /// Waits until all files are known.
+    pub(crate) fn wait_synced(&self) -> Result<Duration> {
+        until_every(100, "the first sync", 900, || {
+            self.status().is_some_and(|status| {
+                status["library"]["listed"] == true && status["library"]["unknown"] == 0
+            })
+        })
+    }
+
+    /// The process all others of it descend from.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.serve.as_ref().map(Running::pid)
+    }
+
+    /// Resident memory of all its processes, MiB.
+    pub(crate) fn resident(&self) -> f64 {
+        self.pid().map_or(f64::NAN, |pid| Usage::of(pid).resident)
+    }
+}
+
+/// A directory that goes with its value.
+pub(crate) fn temporary_dir() -> Result<TempDir> {
+    Ok(tempfile::Builder::new()
+        .prefix("debridfs-bench-")
+        .tempdir()?)
+}

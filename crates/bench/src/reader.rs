@@ -1,0 +1,361 @@
+//! What reads: a process of its own, pinned to the reader's core, that can be killed when a mount does not answer.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::process::{Running, wait};
+use crate::{Result, pin};
+
+/// What `dd bs=1M`, a copy and most players' demuxers do at the most.
+const BLOCK: usize = 1 << 20;
+
+/// Work for a reader.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Job {
+    /// One file from its beginning; `bytes` of it, all when 0. Errors are tried again at the same place after `retry_ms` when that is
+    /// not 0.
+    Stream {
+        path: PathBuf,
+        bytes: u64,
+        retry_ms: u64,
+    },
+    /// Places one after another; a file stays open until another one is named.
+    Places { places: Vec<Place> },
+    /// All files at once, one thread each, for `seconds` after each of them has its first byte.
+    Crowd { paths: Vec<PathBuf>, seconds: f64 },
+    /// All files at once as players do: read up to `buffer` seconds ahead of what is shown, showing begins after `begin` seconds are
+    /// there.
+    Players {
+        paths: Vec<PathBuf>,
+        /// Bytes a second.
+        rate: f64,
+        seconds: f64,
+        buffer: f64,
+        begin: f64,
+    },
+}
+
+/// A place of a file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) offset: u64,
+    pub(crate) length: usize,
+}
+
+/// One read that took long, or failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Pause {
+    /// Seconds on the monotonic clock when it was over.
+    pub(crate) until: f64,
+    /// How long it took, seconds.
+    pub(crate) seconds: f64,
+    /// Where in the file.
+    pub(crate) offset: u64,
+    /// Why it failed.
+    pub(crate) error: Option<String>,
+}
+
+/// What a reader saw.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// Seconds from beginning to end.
+    pub(crate) seconds: f64,
+    /// Bytes read, in the order of the files for many at once.
+    pub(crate) bytes: Vec<u64>,
+    /// Seconds of each place's read; with the open where a file is opened for it.
+    pub(crate) places: Vec<f64>,
+    /// A hash of each place's bytes.
+    pub(crate) hashes: Vec<u64>,
+    /// Reads of more than [`PAUSE`], and failed ones.
+    pub(crate) pauses: Vec<Pause>,
+    /// Times that a player stood still for want of bytes, and the seconds it stood, all players together.
+    pub(crate) underruns: u64,
+    /// Seconds of all under-runs.
+    pub(crate) underrun_seconds: f64,
+    /// Errors of players and of a crowd.
+    pub(crate) errors: Vec<String>,
+}
+
+impl Seen {
+    /// Bytes of all files.
+    pub(crate) fn total(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+
+    /// The least of the files' bytes by the most.
+    pub(crate) fn fairness(&self) -> f64 {
+        let least = self.bytes.iter().min().copied().unwrap_or(0);
+        let most = self.bytes.iter().max().copied().unwrap_or(0);
+        least as f64 / most.max(1) as f64
+    }
+}
+
+/// Reads shorter than this are not noted one by one.
+const PAUSE: f64 = 0.02;
+
+/// Seconds on the clock that all processes share.
+pub(crate) fn now() -> f64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// A hash as readers give it.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// A reader at work.
+pub(crate) struct Reader {
+    running: Running,
+    output: std::thread::JoinHandle<String>,
+    limit: Duration,
+}
+
+impl Reader {
+    /// Starts one; it is killed when it takes longer than `limit`.
+    pub(crate) fn start(job: &Job, limit: Duration) -> Result<Self> {
+        let mut command = pin::command(std::env::current_exe()?, pin::CLIENT);
+        command
+            .arg("reader")
+            .arg(serde_json::to_string(job)?)
+            .stdout(Stdio::piped());
+        let mut running = Running::start(command, None)?;
+        let mut output = running.child.stdout.take().ok_or("no output")?;
+        let output = std::thread::spawn(move || {
+            let mut text = String::new();
+            // A reader that was killed has said nothing, and that is no JSON.
+            let _ = output.read_to_string(&mut text);
+            text
+        });
+        Ok(Self {
+            running,
+            output,
+            limit,
+        })
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(mut self) -> Result<Seen> {
+        self.running
+            .wait(self.limit)
+            .map_err(|error| format!("reading: {error}"))?;
+        let text = self.output.join().map_err(|_| "no output of the reader")?;
+        let seen: std::result::Result<Seen, String> =
+            serde_json::from_str(&text).map_err(|_| "the reader said nothing")?;
+        Ok(seen?)
+    }
+}
+
+/// Runs `job` and waits for it, `seconds` at most.
+pub(crate) fn read(job: &Job, seconds: u64) -> Result<Seen> {
+    Reader::start(job, Duration::from_secs(seconds))?.finish()
+}
+
+/// The reader's own program: does `job` and prints what it saw.
+pub(crate) fn run(job: &str) -> Result<()> {
+    let seen = match serde_json::from_str(job)? {
+        Job::Stream {
+            path,
+            bytes,
+            retry_ms,
+        } => stream(&path, bytes, retry_ms),
+        Job::Places { places } => in_places(&places),
+        Job::Crowd { paths, seconds } => crowd(&paths, seconds),
+        Job::Players {
+            paths,
+            rate,
+            seconds,
+            buffer,
+            begin,
+        } => players(&paths, rate, seconds, buffer, begin),
+    };
+    let seen = seen.map_err(|error| error.to_string());
+    println!("{}", serde_json::to_string(&seen)?);
+    Ok(())
+}
+
+fn stream(path: &Path, bytes: u64, retry_ms: u64) -> Result<Seen> {
+    let started = Instant::now();
+    let mut file = open_with_retries(path, retry_ms)?;
+    let end = match bytes {
+        0 => file.metadata()?.len(),
+        bytes => bytes,
+    };
+    let mut buffer = vec![0; BLOCK];
+    let (mut offset, mut seen) = (0, Seen::default());
+    while offset < end {
+        let want = BLOCK.min((end - offset) as usize);
+        let began = Instant::now();
+        let result = file.read_at(&mut buffer[..want], offset);
+        let seconds = began.elapsed().as_secs_f64();
+        let error = result.as_ref().err().map(ToString::to_string);
+        if seconds > PAUSE || error.is_some() {
+            seen.pauses.push(Pause {
+                until: now(),
+                seconds,
+                offset,
+                error,
+            });
+        }
+        match result {
+            Ok(0) => return Err(format!("the file ended at {offset}").into()),
+            Ok(length) => offset += length as u64,
+            Err(error) if retry_ms == 0 => return Err(error.into()),
+            // As a player or a copy that is started again: the same place, with a new descriptor.
+            Err(_) => {
+                wait(retry_ms);
+                file = open_with_retries(path, retry_ms)?;
+            }
+        }
+    }
+    seen.seconds = started.elapsed().as_secs_f64();
+    seen.bytes = vec![offset];
+    Ok(seen)
+}
+
+fn open_with_retries(path: &Path, retry_ms: u64) -> Result<File> {
+    loop {
+        match File::open(path) {
+            Ok(file) => return Ok(file),
+            Err(error) if retry_ms == 0 => return Err(error.into()),
+            // The parent has a limit of time.
+            Err(_) => wait(retry_ms),
+        }
+    }
+}
+
+fn in_places(places: &[Place]) -> Result<Seen> {
+    let started = Instant::now();
+    let mut seen = Seen::default();
+    let mut open: Option<(&Path, File)> = None;
+    let mut buffer = Vec::new();
+    for place in places {
+        buffer.resize(place.length, 0);
+        let began = Instant::now();
+        let file = match open {
+            Some((path, file)) if path == place.path => file,
+            _ => File::open(&place.path)?,
+        };
+        file.read_exact_at(&mut buffer, place.offset)?;
+        seen.places.push(began.elapsed().as_secs_f64());
+        seen.hashes.push(hash(&buffer));
+        seen.bytes.push(place.length as u64);
+        open = Some((&place.path, file));
+    }
+    seen.seconds = started.elapsed().as_secs_f64();
+    Ok(seen)
+}
+
+fn crowd(paths: &[PathBuf], seconds: f64) -> Result<Seen> {
+    let ready = Barrier::new(paths.len());
+    let one = |path: &Path| -> (u64, Option<String>) {
+        let mut buffer = vec![0; BLOCK];
+        let first = File::open(path).and_then(|mut file| {
+            file.read_exact(&mut buffer[..1])?;
+            Ok(file)
+        });
+        // Everybody comes here, also who failed: the others wait for all.
+        ready.wait();
+        let mut file = match first {
+            Ok(file) => file,
+            Err(error) => return (0, Some(error.to_string())),
+        };
+        let (started, mut bytes) = (Instant::now(), 0);
+        while started.elapsed().as_secs_f64() < seconds {
+            match file.read(&mut buffer) {
+                Ok(0) => return (bytes, Some("the file is too short".into())),
+                Ok(length) => bytes += length as u64,
+                Err(error) => return (bytes, Some(error.to_string())),
+            }
+        }
+        (bytes, None)
+    };
+    let results = at_once(paths, one);
+    Ok(Seen {
+        seconds,
+        bytes: results.iter().map(|(bytes, _)| *bytes).collect(),
+        errors: results.into_iter().filter_map(|(_, error)| error).collect(),
+        ..Seen::default()
+    })
+}
+
+fn players(paths: &[PathBuf], rate: f64, seconds: f64, buffer: f64, begin: f64) -> Result<Seen> {
+    let one = |path: &Path| -> std::io::Result<(u64, u64, f64)> {
+        /// What mpv and ffmpeg ask of the kernel, more or less.
+        const READ: usize = 128 << 10;
+        let mut file = File::open(path)?;
+        let mut block = vec![0; READ];
+        let (started, mut bytes) = (Instant::now(), 0u64);
+        // Seconds on the reader's clock at which byte 0 would have been shown, once showing has begun.
+        let mut zero: Option<f64> = None;
+        let (mut underruns, mut stood) = (0, 0.0);
+        loop {
+            let now = started.elapsed().as_secs_f64();
+            if now > seconds {
+                return Ok((bytes, underruns, stood));
+            }
+            let have = bytes as f64 / rate;
+            match zero {
+                None if have >= begin => zero = Some(now),
+                Some(zero) if have - (now - zero) > buffer => {
+                    wait(10);
+                    continue;
+                }
+                _ => {}
+            }
+            file.read_exact(&mut block)?;
+            let now = started.elapsed().as_secs_f64();
+            if let Some(at) = zero
+                && now - at > have
+            {
+                // The last picture stood until these bytes came.
+                underruns += 1;
+                stood += now - at - have;
+                zero = Some(now - have);
+            }
+            bytes += READ as u64;
+        }
+    };
+    let mut seen = Seen {
+        seconds,
+        ..Seen::default()
+    };
+    for result in at_once(paths, one) {
+        match result {
+            Ok((bytes, underruns, stood)) => {
+                seen.bytes.push(bytes);
+                seen.underruns += underruns;
+                seen.underrun_seconds += stood;
+            }
+            Err(error) => {
+                seen.bytes.push(0);
+                seen.errors.push(error.to_string());
+            }
+        }
+    }
+    Ok(seen)
+}
+
+/// One thread for each path.
+fn at_once<T: Send>(paths: &[PathBuf], one: impl Fn(&Path) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = paths.iter().map(|path| scope.spawn(|| one(path))).collect();
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .collect()
+    })
+}
