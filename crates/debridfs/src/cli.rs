@@ -123,6 +123,21 @@ Example:
         #[arg(long)]
         json: bool,
     },
+    /// Test whether a mount made in one container reaches the others.
+    #[command(
+        subcommand,
+        long_about = "\
+Test whether a FUSE mount that is made in one container reaches the others: with a real mount that \
+shows one file with a nonce, for every way in which people bind a library, as several users, through \
+the producer's death and return. Every failure has a code, a cause and a fix; nothing is left behind.
+
+The last line begins with SUCCESS: or FAILURE:. Ends with 0 on success, 1 otherwise.",
+        after_long_help = "\
+Examples:
+  debridfs propagation-test run                    the whole test on this host
+  debridfs propagation-test run --path /mnt --json"
+    )]
+    PropagationTest(PropagationCommand),
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -136,6 +151,12 @@ Example:
     Completions {
         /// Which shell.
         shell: Shell,
+    },
+    /// Do one thing of a propagation test.
+    #[command(hide = true)]
+    PropagationHelper {
+        /// What to do, as JSON.
+        description: String,
     },
     /// Tell the kernel what its caches have to forget.
     #[command(hide = true)]
@@ -248,4 +269,45 @@ pub enum ConfigCommand {
 pub enum LibraryCommand {
     /// Let go of the releases that vanished from the account and are being kept.
     Accept(InstanceArgs),
+}
+
+/// `propagation-test …`.
+#[derive(Debug, Subcommand)]
+pub enum PropagationCommand {
+    /// The whole test on this host; containers are mount namespaces.
+    Run(PropagationRunArgs),
+}
+
+/// What all parts of the test are told.
+#[derive(Debug, Args)]
+pub struct PropagationArgs {
+    /// How long the marker is waited for, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    pub wait: f64,
+    /// Report as JSON on standard output; the log goes to standard error.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A number of seconds that makes a limit.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number from 0 to 86400".into()),
+    }
+}
+
+/// Arguments of `propagation-test run`.
+#[derive(Debug, Args)]
+pub struct PropagationRunArgs {
+    /// The directory that containers would bind; the parent of the configured mount when absent. A
+    /// directory of the test's own is made in it, and removed at the end.
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<PathBuf>,
+    /// Mount as with `mount.allow_other = false`.
+    #[arg(long)]
+    pub no_allow_other: bool,
+    /// The rest.
+    #[command(flatten)]
+    pub common: PropagationArgs,
 }

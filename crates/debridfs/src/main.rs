@@ -12,6 +12,7 @@ mod failure;
 mod logging;
 mod mount_probe;
 mod mount_table;
+mod propagation;
 mod serve;
 mod simulate;
 mod status;
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
     let file = cli.config.as_deref();
     let ended = match &cli.command {
         Command::MountProbe { path } => return mount_probe::run(path),
+        Command::PropagationHelper { description } => {
+            return debridfs_propagation::helper_main(description);
+        }
+        Command::PropagationTest(command) => propagation::run(command, file),
         Command::NotifyHelper => debridfs_fuse::notify_helper_main().doing(|| "notify".into()),
         Command::Serve(args) => serve::run(args, file),
         Command::Keeper(args) => serve::run_attached(args, file),

@@ -12,12 +12,14 @@
 //! | `connection` | mounting as root and as a user, INIT, clones |
 //! | `keeper` | the loop: supervision, stand-in answers, a mount that was lost, the clean stop |
 //! | [`mountinfo`] | what is mounted where, without touching it |
+//! | [`namespace`] | a mount namespace for one process |
 //! | [`probe`] | looking through the mount without being caught in it |
 
 pub mod handover;
 pub mod journal;
 
 pub mod mountinfo;
+pub mod namespace;
 pub mod probe;
 
 mod clock;

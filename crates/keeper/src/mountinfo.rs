@@ -1,4 +1,5 @@
-//! Reads `/proc/self/mountinfo`, to find what is mounted at a place without touching it.
+//! Reads `/proc/PID/mountinfo`, to find what is mounted at a place, and how mounts travel from
+//! there, without touching it.
 //!
 //! Format: `proc_pid_mountinfo(5)`.
 
@@ -20,17 +21,36 @@ pub struct Mount {
     /// `st_dev` as major and minor; for FUSE the minor names the connection in
     /// `/sys/fs/fuse/connections`.
     pub device: (u32, u32),
-    /// Where it is mounted, seen from this process's root.
+    /// The directory of the file system that is its root: `/` unless it is a bind mount.
+    pub root: PathBuf,
+    /// Where it is mounted, seen from the root of the process whose table this is.
     pub mount_point: PathBuf,
-    /// True when it propagates to others (`shared:`).
-    pub shared: bool,
+    /// Options of this mount alone, comma-separated.
+    pub options: String,
+    /// Number of its peer group (`shared:`), whose members get each other's mounts. The same in
+    /// every namespace.
+    pub peer_group: Option<u32>,
+    /// Number of the peer group it gets mounts from without giving any (`master:`).
+    pub master: Option<u32>,
     /// File system type, with subtype.
     pub fstype: OsString,
     /// Mount source.
     pub source: OsString,
+    /// Options of the file system, which all its mounts share, comma-separated.
+    pub super_options: String,
 }
 
 impl Mount {
+    /// True when what is mounted below it appears elsewhere, too.
+    pub fn is_shared(&self) -> bool {
+        self.peer_group.is_some()
+    }
+
+    /// True when the file system has this option.
+    pub fn has_super_option(&self, option: &str) -> bool {
+        self.super_options.split(',').any(|one| one == option)
+    }
+
     /// True when some debridfs made it.
     pub fn is_ours(&self) -> bool {
         self.fstype == FSTYPE
@@ -51,6 +71,39 @@ impl Mount {
 /// When `/proc` can't be read.
 pub fn read() -> io::Result<Vec<Mount>> {
     Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+}
+
+/// All mounts of another process's namespace; mount points are as that process sees them.
+///
+/// # Errors
+/// When the process is gone, or may not be looked at.
+pub fn read_of(pid: u32) -> io::Result<Vec<Mount>> {
+    Ok(parse(&std::fs::read(format!("/proc/{pid}/mountinfo"))?))
+}
+
+/// The mount that a path lies on, found as the kernel walks: from the root mount from mount to
+/// mount. The path must be absolute and without symlinks.
+pub fn containing<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    let is_top = |mount: &&Mount| {
+        mount.mount_point == Path::new("/")
+            && !mounts
+                .iter()
+                .any(|other| other.id == mount.parent && other.id != mount.id)
+    };
+    let mut here = mounts.iter().find(is_top)?;
+    // Each step goes to a child, and there are no circles; the bound is for a text that lies.
+    for _ in 0..mounts.len() {
+        let next = mounts
+            .iter()
+            .filter(|mount| mount.parent == here.id && mount.id != here.id)
+            .filter(|mount| path.starts_with(&mount.mount_point))
+            .min_by_key(|mount| mount.mount_point.as_os_str().len());
+        match next {
+            Some(mount) => here = mount,
+            None => return Some(here),
+        }
+    }
+    Some(here)
 }
 
 /// The topmost mount at exactly this path, which must be absolute and without symlinks.
@@ -94,29 +147,42 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let parent = number(fields.next()?)?;
     let mut device = fields.next()?.splitn(2, |byte| *byte == b':');
     let device = (number(device.next()?)?, number(device.next()?)?);
-    let _root = fields.next()?;
+    let root = PathBuf::from(unescape(fields.next()?));
     let mount_point = PathBuf::from(unescape(fields.next()?));
-    let _options = fields.next()?;
-    let mut shared = false;
+    let options = text(fields.next()?);
+    let (mut peer_group, mut master) = (None, None);
     // Optional fields, as many as the kernel likes, up to a single dash.
     loop {
         let field = fields.next()?;
         if field == b"-" {
             break;
         }
-        shared |= field.starts_with(b"shared:");
+        if let Some(group) = field.strip_prefix(b"shared:") {
+            peer_group = number(group);
+        } else if let Some(group) = field.strip_prefix(b"master:") {
+            master = number(group);
+        }
     }
     let fstype = unescape(fields.next()?);
     let source = unescape(fields.next()?);
+    let super_options = text(fields.next().unwrap_or_default());
     Some(Mount {
         id,
         parent,
         device,
+        root,
         mount_point,
-        shared,
+        options,
+        peer_group,
+        master,
         fstype,
         source,
+        super_options,
     })
+}
+
+fn text(field: &[u8]) -> String {
+    unescape(field).to_string_lossy().into_owned()
 }
 
 fn number<T: std::str::FromStr>(field: &[u8]) -> Option<T> {
@@ -176,9 +242,13 @@ mod tests {
         let path = Path::new("/mnt/a b\\c");
         let here = layers(mounts, path);
         assert_eq!(
-            here.iter().map(|mount| mount.shared).collect::<Vec<_>>(),
-            [true, false]
+            here.iter()
+                .map(|mount| (mount.peer_group, mount.master))
+                .collect::<Vec<_>>(),
+            [(Some(3), Some(1)), (None, None)]
         );
+        assert_eq!(here[0].options, "rw,nosuid");
+        assert!(here[1].has_super_option("user_id=0") && !here[1].has_super_option("user_id"));
         let upper = top(&here).unwrap();
         assert_eq!(
             (upper.id, upper.device, upper.is_ours()),
@@ -186,6 +256,24 @@ mod tests {
         );
         let backwards: Vec<_> = here.into_iter().rev().collect();
         assert_eq!(top(&backwards).unwrap().id, 41);
+    }
+
+    #[test]
+    fn the_mount_of_a_path_is_found_as_the_kernel_walks() {
+        let table = b"20 1 8:1 / / rw - ext4 a rw\n\
+            21 20 0:5 / /mnt/a rw shared:7 - tmpfs t rw\n\
+            22 21 0:6 / /mnt/a/b/c rw - tmpfs t rw\n\
+            23 20 0:7 / /mnt rw - tmpfs t rw\n\
+            24 23 0:8 / /mnt rw - tmpfs t rw";
+        let mounts = parse(table);
+        let id = |path: &str| containing(&mounts, Path::new(path)).unwrap().id;
+        assert_eq!((id("/"), id("/mnt2"), id("/mnt")), (20, 20, 24));
+        // Mounted later over its parent, 24 hides what is mounted in there.
+        assert_eq!(id("/mnt/a/b/c/d"), 24);
+        let before: Vec<_> = mounts[..3].to_vec();
+        let id = |path: &str| containing(&before, Path::new(path)).unwrap().id;
+        assert_eq!((id("/mnt/a/b"), id("/mnt/a/b/c/d")), (21, 22));
+        assert_eq!(containing(&[], Path::new("/")), None);
     }
 
     #[test]
@@ -203,6 +291,7 @@ mod tests {
             let mounts = parse(text);
             assert!(mounts.len() <= text.len());
             let _ = top(&mounts);
+            let _ = containing(&mounts, Path::new("/a/b"));
             let mut line = b"1 2 0:3 / ".to_vec();
             line.extend(text.iter().filter(|byte| !b" \n".contains(byte)));
             line.extend(b" rw - t s");

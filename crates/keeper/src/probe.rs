@@ -128,7 +128,7 @@ pub fn look(mount: &Path) -> Result<(), String> {
 
 /// What a mount does when it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub enum State {
     /// It gives an answer, whatever it is.
     Answers,
     /// Nobody serves it.
@@ -140,8 +140,9 @@ pub(crate) enum State {
 const EXIT_ANSWERS: i32 = 0;
 const EXIT_DEAD: i32 = 1;
 
-/// Asks for the attributes of the path in a forked process that is left behind if it hangs.
-pub(crate) fn state(path: &Path, limit: Duration) -> State {
+/// Asks for the attributes of the path in a forked process that is left behind if it hangs. Blocks
+/// for at most `limit`.
+pub fn state(path: &Path, limit: Duration) -> State {
     let Ok(path) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else {
         return State::Answers;
     };

@@ -80,7 +80,9 @@ pub(super) fn prepare(path: &Path, lost: bool) -> Result<bool, KeeperError> {
 }
 
 fn may_stay(layers: &[Mount], top: &Mount) -> bool {
-    top.shared && is_root() && layers.iter().filter(|mount| mount.is_ours()).count() <= DEAD_LAYERS
+    top.is_shared()
+        && is_root()
+        && layers.iter().filter(|mount| mount.is_ours()).count() <= DEAD_LAYERS
 }
 
 fn make_directory(path: &Path) -> Result<bool, KeeperError> {

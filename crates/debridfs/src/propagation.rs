@@ -1,0 +1,96 @@
+//! `debridfs propagation-test`: arguments, signals and output around the test itself.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use debridfs_propagation::{Recorder, Report, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{PropagationArgs, PropagationCommand, PropagationRunArgs};
+use crate::config::{self, Environment};
+use crate::failure::{Doing, Failure, USAGE};
+
+/// Runs a part of the test. Ends with 1 when it fails.
+pub fn run(command: &PropagationCommand, file: Option<&Path>) -> Result<(), Failure> {
+    // One thread: helpers are told to end with the thread that started them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .doing(|| "runtime".into())?;
+    match command {
+        PropagationCommand::Run(args) => runtime.block_on(whole(args, file)),
+    }
+}
+
+async fn whole(args: &PropagationRunArgs, file: Option<&Path>) -> Result<(), Failure> {
+    let dir = match &args.path {
+        Some(dir) => dir.clone(),
+        None => configured(file)?,
+    };
+    if !dir.is_dir() {
+        let message = format!("{} is not a directory", dir.display());
+        let help = "name the directory that containers bind: `--path DIR`";
+        return Err(Failure::new(message, Some(help)).with_code(USAGE));
+    }
+    let settings = Settings {
+        helper: vec!["/proc/self/exe".into(), "propagation-helper".into()],
+        dir,
+        wait: Duration::from_secs_f64(args.common.wait),
+        allow_other: !args.no_allow_other,
+    };
+    let stop = stop_signal().doing(|| "signals".into())?;
+    let record = Recorder::new(shown(&args.common));
+    let report = debridfs_propagation::run(settings, record, stop).await;
+    conclude(&report, &args.common)
+}
+
+/// The parent of the configured mount: what the documents tell people to bind.
+fn configured(file: Option<&Path>) -> Result<PathBuf, Failure> {
+    let mount = config::load(file, &Environment::of_process())?
+        .config
+        .mount
+        .path;
+    Ok(mount.parent().unwrap_or(&mount).to_path_buf())
+}
+
+/// Ends when somebody wants the test to end.
+fn stop_signal() -> std::io::Result<impl Future<Output = String>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = hangup.recv() => "SIGHUP",
+        };
+        format!("ended by {name}")
+    })
+}
+
+/// Shows the log as it grows.
+fn shown(args: &PropagationArgs) -> Box<dyn Fn(&debridfs_propagation::Step) + Send> {
+    // Nobody may be listening any more; the test goes on and cleans up.
+    if args.json {
+        Box::new(|step| drop(writeln!(std::io::stderr(), "{step}")))
+    } else {
+        Box::new(|step| drop(writeln!(std::io::stdout(), "{step}")))
+    }
+}
+
+fn conclude(report: &Report, args: &PropagationArgs) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    let text = if args.json {
+        serde_json::to_string_pretty(report).doing(|| "report".into())?
+    } else {
+        report.conclusion()
+    };
+    // As above.
+    let _ = writeln!(out, "{text}");
+    if report.ok {
+        Ok(())
+    } else {
+        Err(Failure::silent(1))
+    }
+}

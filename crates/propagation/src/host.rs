@@ -1,0 +1,92 @@
+//! What the host has to offer, and the directories of a test.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use debridfs_keeper::mountinfo::{self, Mount};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+use rustix::mount::{UnmountFlags, unmount};
+
+use crate::watch;
+
+/// Name of the mount point in the volume.
+pub(crate) const MOUNT_POINT: &str = "dfs";
+
+/// Layers that are taken away at the end; a test makes a handful.
+const MOST_LAYERS: usize = 64;
+
+/// The mount that a directory lies on, in this process's namespace.
+pub(crate) fn mount_of(dir: &Path) -> io::Result<Mount> {
+    let mounts = mountinfo::read()?;
+    mountinfo::containing(&mounts, dir)
+        .cloned()
+        .ok_or_else(|| io::Error::other("no mount holds it"))
+}
+
+/// What to say and do about a directory whose mount gives nothing to others.
+pub(crate) fn not_shared(dir: &Path, mount: &Mount) -> String {
+    let (dir, at) = (dir.display(), mount.mount_point.display());
+    format!(
+        "{dir} lies on the mount {at} ({}), which is {}; to mend it: mount --bind {dir} {dir} && mount --make-rshared {dir}",
+        mount.fstype.to_string_lossy(),
+        match mount.master {
+            Some(master) => format!("a slave of peer group {master} and gives nothing back"),
+            None => "private".into(),
+        }
+    )
+}
+
+/// The empty mount point: closed to users, and immutable where the file system can do that, so
+/// that nobody writes to the host's disk while nothing is mounted.
+pub(crate) fn make_mount_point(dir: &Path) -> io::Result<Result<(), io::Error>> {
+    DirBuilder::new().mode(0o000).create(dir)?;
+    Ok(set_immutable(dir, true))
+}
+
+fn set_immutable(dir: &Path, immutable: bool) -> io::Result<()> {
+    let dir = File::open(dir)?;
+    let mut flags = ioctl_getflags(&dir)?;
+    flags.set(IFlags::IMMUTABLE, immutable);
+    Ok(ioctl_setflags(&dir, flags)?)
+}
+
+/// Takes away every mount of debridfs at or below `dir`, and then the directories, of which only
+/// empty ones go. What is left, for people.
+pub(crate) fn remove(dir: &Path, directories: &[PathBuf]) -> Vec<String> {
+    let mut left = Vec::new();
+    for _ in 0..MOST_LAYERS {
+        let mounts = mountinfo::read().unwrap_or_default();
+        // The last one made lies on top.
+        let Some(mount) = watch::ours_below(&mounts, dir).pop() else {
+            break;
+        };
+        // By force: its connection ends first, which frees whoever waits in it.
+        let flags = UnmountFlags::FORCE | UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+        if let Err(errno) = unmount(&mount.mount_point, flags) {
+            left.push(format!("mount {}: {errno}", mount.mount_point.display()));
+            break;
+        }
+    }
+    if left.is_empty() {
+        for made in directories {
+            if !made.exists() {
+                continue;
+            }
+            // It may never have been immutable.
+            let _ = set_immutable(made, false);
+            if let Err(error) = fs::remove_dir(made) {
+                let inside: Vec<String> = fs::read_dir(made)
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                    .collect();
+                let inside = inside.join(", ");
+                left.push(format!("directory {}: {error} ({inside})", made.display()));
+            }
+        }
+    }
+    left
+}
