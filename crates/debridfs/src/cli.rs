@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Your debrid account as a file system that never goes away.
@@ -135,7 +135,12 @@ The last line begins with SUCCESS: or FAILURE:. Ends with 0 on success, 1 otherw
         after_long_help = "\
 Examples:
   debridfs propagation-test run                    the whole test on this host
-  debridfs propagation-test run --path /mnt --json"
+  debridfs propagation-test run --path /mnt --json
+In real containers, each with /mnt/test as a volume:
+  debridfs propagation-test host set-up --dir /mnt/test
+  debridfs propagation-test producer --dir /mnt/test             Bidirectional, privileged
+  debridfs propagation-test consumer --dir /mnt/test             HostToContainer
+  debridfs propagation-test host clean --dir /mnt/test"
     )]
     PropagationTest(PropagationCommand),
     /// Check or show the configuration.
@@ -276,6 +281,69 @@ pub enum LibraryCommand {
 pub enum PropagationCommand {
     /// The whole test on this host; containers are mount namespaces.
     Run(PropagationRunArgs),
+    /// The host's part: before, while and after the other two run in containers.
+    Host {
+        /// Which step.
+        #[arg(value_enum)]
+        step: HostStep,
+        /// Where, and how long.
+        #[command(flatten)]
+        role: PropagationRoleArgs,
+    },
+    /// The producer's part in one container: mounts and serves the marker until SIGTERM.
+    Producer {
+        /// Where, and how long.
+        #[command(flatten)]
+        role: PropagationRoleArgs,
+        /// Mount as with `mount.allow_other = false`.
+        #[arg(long)]
+        no_allow_other: bool,
+    },
+    /// A consumer's part in one container: waits for the marker and looks at it.
+    Consumer {
+        /// Where, and how long.
+        #[command(flatten)]
+        role: PropagationRoleArgs,
+        /// How far to go.
+        #[arg(long, value_enum, default_value_t = UntilArg::Marker)]
+        until: UntilArg,
+        /// The directory is the mount point itself, not its parent.
+        #[arg(long)]
+        mount_point: bool,
+    },
+}
+
+/// A step of the host's part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HostStep {
+    /// Check that the directory is shared, make the mount point.
+    SetUp,
+    /// Wait until the producer's marker is seen on the host.
+    Look,
+    /// Remove what is left.
+    Clean,
+}
+
+/// How far a consumer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UntilArg {
+    /// The marker is seen.
+    Marker,
+    /// Then the producer stops, and its mount is gone.
+    Gone,
+    /// Then another producer's marker is seen.
+    Restart,
+}
+
+/// What a part of the test is told.
+#[derive(Debug, Args)]
+pub struct PropagationRoleArgs {
+    /// The directory that host, producer and consumers share; it has to be empty of anything else.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The rest.
+    #[command(flatten)]
+    pub common: PropagationArgs,
 }
 
 /// What all parts of the test are told.

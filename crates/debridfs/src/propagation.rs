@@ -1,13 +1,17 @@
 //! `debridfs propagation-test`: arguments, signals and output around the test itself.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use debridfs_propagation::{Recorder, Report, Settings};
+use debridfs_propagation::{self as test, Recorder, Report, RoleSettings, Settings, Until};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{PropagationArgs, PropagationCommand, PropagationRunArgs};
+use crate::cli::{
+    HostStep, PropagationArgs, PropagationCommand, PropagationRoleArgs, PropagationRunArgs,
+    UntilArg,
+};
 use crate::config::{self, Environment};
 use crate::failure::{Doing, Failure, USAGE};
 
@@ -18,8 +22,67 @@ pub fn run(command: &PropagationCommand, file: Option<&Path>) -> Result<(), Fail
         .enable_all()
         .build()
         .doing(|| "runtime".into())?;
-    match command {
-        PropagationCommand::Run(args) => runtime.block_on(whole(args, file)),
+    runtime.block_on(async {
+        match command {
+            PropagationCommand::Run(args) => whole(args, file).await,
+            PropagationCommand::Host { step, role } => host(*step, role).await,
+            PropagationCommand::Producer {
+                role,
+                no_allow_other,
+            } => {
+                let settings = RoleSettings {
+                    allow_other: !no_allow_other,
+                    ..settings_of(role)
+                };
+                let record = Recorder::new(shown(&role.common));
+                let stop = stop_signal().doing(|| "signals".into())?;
+                let report = test::produce(settings, record, stop).await;
+                conclude(&report, &role.common)
+            }
+            PropagationCommand::Consumer {
+                role,
+                until,
+                mount_point,
+            } => {
+                let settings = RoleSettings {
+                    is_mount_point: *mount_point,
+                    ..settings_of(role)
+                };
+                let until = match until {
+                    UntilArg::Marker => Until::Marker,
+                    UntilArg::Gone => Until::Gone,
+                    UntilArg::Restart => Until::Restart,
+                };
+                let record = Recorder::new(shown(&role.common));
+                let stop = stop_signal().doing(|| "signals".into())?;
+                let report = test::consume(settings, until, record, stop).await;
+                conclude(&report, &role.common)
+            }
+        }
+    })
+}
+
+async fn host(step: HostStep, role: &PropagationRoleArgs) -> Result<(), Failure> {
+    let (settings, record) = (settings_of(role), Recorder::new(shown(&role.common)));
+    let report = match step {
+        HostStep::SetUp => test::set_up_host(settings, record),
+        HostStep::Look => test::look_on_host(settings, record).await,
+        HostStep::Clean => test::clean_host(settings, record),
+    };
+    conclude(&report, &role.common)
+}
+
+fn helper() -> Vec<OsString> {
+    vec!["/proc/self/exe".into(), "propagation-helper".into()]
+}
+
+fn settings_of(role: &PropagationRoleArgs) -> RoleSettings {
+    RoleSettings {
+        helper: helper(),
+        dir: role.dir.clone(),
+        is_mount_point: false,
+        wait: Duration::from_secs_f64(role.common.wait),
+        allow_other: true,
     }
 }
 
@@ -34,14 +97,14 @@ async fn whole(args: &PropagationRunArgs, file: Option<&Path>) -> Result<(), Fai
         return Err(Failure::new(message, Some(help)).with_code(USAGE));
     }
     let settings = Settings {
-        helper: vec!["/proc/self/exe".into(), "propagation-helper".into()],
+        helper: helper(),
         dir,
         wait: Duration::from_secs_f64(args.common.wait),
         allow_other: !args.no_allow_other,
     };
     let stop = stop_signal().doing(|| "signals".into())?;
     let record = Recorder::new(shown(&args.common));
-    let report = debridfs_propagation::run(settings, record, stop).await;
+    let report = test::run(settings, record, stop).await;
     conclude(&report, &args.common)
 }
 
@@ -70,7 +133,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = String>> {
 }
 
 /// Shows the log as it grows.
-fn shown(args: &PropagationArgs) -> Box<dyn Fn(&debridfs_propagation::Step) + Send> {
+fn shown(args: &PropagationArgs) -> Box<dyn Fn(&test::Step) + Send> {
     // Nobody may be listening any more; the test goes on and cleans up.
     if args.json {
         Box::new(|step| drop(writeln!(std::io::stderr(), "{step}")))

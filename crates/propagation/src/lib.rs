@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `code` | the reasons of a failure, and the way out of each |
 //! | `run` | the phases of the whole test on one host |
+//! | `roles` | one part of the test in one real container |
 //! | `helper` | what the processes of a test do: the test itself touches no path on its mount |
 //! | `container` | how a namespace becomes like a container |
 //! | `classify` | which reason an errno stands for |
@@ -24,6 +25,7 @@ mod level;
 mod marker;
 mod processes;
 mod report;
+mod roles;
 mod run;
 mod server;
 mod tree;
@@ -33,4 +35,5 @@ pub use code::{Advice, Code};
 pub use helper::helper_main;
 pub use marker::{MARKER_NAME, Marker};
 pub use report::{Outcome, Phase, Recorder, Report, Step};
+pub use roles::{RoleSettings, Until, clean_host, consume, look_on_host, produce, set_up_host};
 pub use run::{Settings, run};

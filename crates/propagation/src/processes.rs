@@ -252,6 +252,11 @@ impl Producer {
         let _ = timeout(STOP_LIMIT, self.keeper.wait()).await;
         let _ = timeout(STOP_LIMIT, self.engine.wait()).await;
     }
+
+    /// Waits until the keeper ends, which it should not.
+    pub async fn ended(&mut self) {
+        let _ = self.keeper.wait().await;
+    }
 }
 
 fn pid_of(child: &Child) -> Option<Pid> {

@@ -182,8 +182,8 @@ impl Recorder {
         self.waited.get_or_insert(waited);
     }
 
-    /// The verdict over all steps.
-    pub fn conclude(self) -> Report {
+    /// The verdict over all steps; `success` is the line where no consumer was to find a marker.
+    pub fn conclude(self, success: &str) -> Report {
         let failure = self
             .steps
             .iter()
@@ -207,7 +207,7 @@ impl Recorder {
                 lines
             }
             (None, Some(at)) => vec![format!("SUCCESS: Producer marker found at {at:.3}")],
-            (None, None) => vec!["SUCCESS: done".into()],
+            (None, None) => vec![success.into()],
         };
         Report {
             ok: failure.is_none(),
@@ -250,7 +250,7 @@ mod tests {
         record.failed(Phase::Consumer, "parent", Code::NoAllowOther, "denied");
         record.failed(Phase::Cleanup, "left", Code::CleanupIncomplete, "x");
         record.never_appeared(Duration::from_secs(30));
-        let report = record.conclude();
+        let report = record.conclude("SUCCESS: x");
         assert_eq!(
             report.verdict,
             [
@@ -266,7 +266,7 @@ mod tests {
         let mut record = recorder();
         record.found();
         record.warning(Phase::Stale, "empty", Code::WritesReachHostRoot, "written");
-        let report = record.conclude();
+        let report = record.conclude("SUCCESS: x");
         assert!(report.ok && report.code.is_none());
         assert!(report.verdict[0].starts_with("SUCCESS: Producer marker found at 2"));
     }

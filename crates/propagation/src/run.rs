@@ -81,7 +81,7 @@ pub async fn run(
         session.record.failed(Phase::Cleanup, "test", code, why);
     }
     session.clean_up().await;
-    session.record.conclude()
+    session.record.conclude("")
 }
 
 impl Session {

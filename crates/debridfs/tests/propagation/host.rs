@@ -1,9 +1,11 @@
 //! A machine as far as mounts go, and what is left on it.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -100,7 +102,7 @@ impl Host {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Running(command.spawn().expect("debridfs starts"))
+        Running::new(command.spawn().expect("debridfs starts"))
     }
 
     /// Mounts of ours on this host.
@@ -137,7 +139,11 @@ impl Drop for Host {
 }
 
 /// A started program, whose process id is its session's.
-pub struct Running(Child);
+pub struct Running {
+    child: Child,
+    stdout: Said,
+    stderr: Said,
+}
 
 /// How it ended.
 pub struct Ended {
@@ -147,49 +153,86 @@ pub struct Ended {
 }
 
 impl Running {
+    fn new(mut child: Child) -> Self {
+        Self {
+            stdout: Said::by(child.stdout.take().expect("piped")),
+            stderr: Said::by(child.stderr.take().expect("piped")),
+            child,
+        }
+    }
+
     pub fn pid(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.0), signal).expect("it lives");
+        kill_process(Pid::from_child(&self.child), signal).expect("it lives");
     }
 
     pub fn is_running(&mut self) -> bool {
-        matches!(self.0.try_wait(), Ok(None))
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until it has said this on standard output.
+    pub fn says(&mut self, text: &str) {
+        until(text, || {
+            let said = self.stdout.text.lock().expect("no panic").contains(text);
+            assert!(said || self.is_running(), "it ended without saying {text}");
+            said
+        });
     }
 
     /// Waits for its end, and then until no process of it is left.
     pub fn end(mut self) -> Ended {
         let session = self.pid();
-        // It may write more than a pipe holds.
-        let stdout = self.0.stdout.take().expect("piped");
-        let reader = std::thread::spawn(move || all_of(stdout));
-        let stderr = self.0.stderr.take().expect("piped");
-        let errors = std::thread::spawn(move || all_of(stderr));
         until("it ends", || !self.is_running());
-        let code = self.0.wait().expect("a child of ours").code();
+        let code = self.child.wait().expect("a child of ours").code();
         until("no process is left", || in_session(session).is_empty());
         Ended {
             code,
-            stdout: reader.join().expect("read"),
-            stderr: errors.join().expect("read"),
+            stdout: self.stdout.all(),
+            stderr: self.stderr.all(),
         }
     }
 }
 
-fn all_of(mut stream: impl Read) -> String {
-    let mut text = String::new();
-    // Text of ours.
-    let _ = stream.read_to_string(&mut text);
-    text
+/// What a stream has said so far; somebody has to read it, or the program waits.
+struct Said {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Said {
+    fn by(stream: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let taken = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            let mut lines = BufReader::new(stream);
+            let mut line = String::new();
+            while matches!(lines.read_line(&mut line), Ok(length) if length > 0) {
+                taken.lock().expect("no panic").push_str(&line);
+                line.clear();
+            }
+        });
+        Self {
+            text,
+            reader: Some(reader),
+        }
+    }
+
+    /// All of it: nobody holds the other end any more.
+    fn all(&mut self) -> String {
+        let reader = self.reader.take().expect("once");
+        reader.join().expect("no panic");
+        self.text.lock().expect("no panic").clone()
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         let session = self.pid();
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         for pid in in_session(session) {
             let _ = kill_process(pid, Signal::KILL);
         }

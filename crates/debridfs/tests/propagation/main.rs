@@ -5,4 +5,5 @@
 )]
 
 mod host;
+mod parts;
 mod whole;

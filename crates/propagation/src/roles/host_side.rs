@@ -1,0 +1,114 @@
+//! The host's part.
+
+use std::fs;
+use std::io;
+
+use debridfs_keeper::mountinfo;
+
+use crate::code::Code;
+use crate::host;
+use crate::report::{Phase, Recorder, Report};
+use crate::watch::{look_until, propagation_of, reason};
+
+use super::{NOTE_NAME, Note, Role, RoleSettings};
+use crate::helper::Sight;
+
+/// Checks that the directory is shared, makes the mount point in it and notes the peer group.
+pub fn set_up_host(settings: RoleSettings, record: Recorder) -> Report {
+    let mut role = Role::new(settings, record);
+    role.set_up();
+    role.conclude("SUCCESS: the directory is shared, and the mount point is there")
+}
+
+/// Waits until the host sees the producer's marker.
+pub async fn look_on_host(settings: RoleSettings, record: Recorder) -> Report {
+    let mut role = Role::new(settings, record);
+    let (phase, mount) = (Phase::Producer, role.mount());
+    let wait = role.settings.wait;
+    let sight = look_until(&role.helpers, None, &mount, wait, |sight| {
+        matches!(sight, Sight::Marker(_))
+    })
+    .await;
+    if matches!(sight, Sight::Marker(_)) {
+        role.record.found();
+        role.record.ok(phase, "host", sight.to_string());
+    } else {
+        let mounts = mountinfo::read().unwrap_or_default();
+        let code = reason(&sight, &mounts, &mount, Code::NotPropagatedToHost);
+        role.record.never_appeared(wait);
+        role.record.failed(phase, "host", code, sight.to_string());
+    }
+    role.conclude("")
+}
+
+/// Removes whatever the parts of the test left in the directory.
+pub fn clean_host(settings: RoleSettings, record: Recorder) -> Report {
+    let mut role = Role::new(settings, record);
+    let mut left = host::remove(&role.mount(), &[role.mount()]);
+    if let Err(error) = fs::remove_file(role.dir.join(NOTE_NAME))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        left.push(format!("{NOTE_NAME}: {error}"));
+    }
+    let phase = Phase::Cleanup;
+    if left.is_empty() {
+        role.record.ok(phase, "host", "no mount or file is left");
+    } else {
+        let code = Code::CleanupIncomplete;
+        role.record.failed(phase, "host", code, left.join("; "));
+    }
+    role.conclude("SUCCESS: nothing is left")
+}
+
+impl Role {
+    fn set_up(&mut self) {
+        let phase = Phase::HostSetUp;
+        let Some(volume) = self.volume(phase) else {
+            return;
+        };
+        let Some(peer_group) = volume.peer_group else {
+            let seen = host::not_shared(&self.dir, &volume);
+            self.record
+                .failed(phase, "propagation", Code::HostNotShared, seen);
+            return;
+        };
+        let seen = format!(
+            "{} lies on {}, {}",
+            self.dir.display(),
+            volume.mount_point.display(),
+            propagation_of(&volume)
+        );
+        self.record.ok(phase, "propagation", seen);
+        let mount = self.mount();
+        let immutable = match host::make_mount_point(&mount) {
+            // From an earlier time; what is in it is not looked at, it may be mounted.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => {
+                let (seen, code) = (
+                    format!("{}: {error}", mount.display()),
+                    Code::ProducerFailed,
+                );
+                self.record.failed(phase, "mount point", code, seen);
+                return;
+            }
+            Ok(immutable) => immutable,
+        };
+        match immutable {
+            Ok(()) => {
+                let seen = format!("{} is closed", mount.display());
+                self.record.ok(phase, "mount point", seen);
+            }
+            Err(error) => {
+                let seen = format!("{} cannot be immutable: {error}", mount.display());
+                let code = Code::WritesReachHostRoot;
+                self.record.warning(phase, "mount point", code, seen);
+            }
+        }
+        let note = serde_json::to_vec(&Note { peer_group }).unwrap_or_default();
+        if let Err(error) = fs::write(self.dir.join(NOTE_NAME), note) {
+            let code = Code::ProducerFailed;
+            self.record
+                .failed(phase, NOTE_NAME, code, error.to_string());
+        }
+    }
+}
