@@ -8,6 +8,7 @@
 
 mod answer;
 mod budget;
+mod cache;
 mod config;
 mod content;
 mod crew;
@@ -26,6 +27,7 @@ mod stats;
 mod trouble;
 mod window;
 
+pub use cache::{Cache, CacheConfig, CacheError, CacheStats, CachedFile, Class, Supply};
 pub use config::ContentConfig;
 pub use content::Content;
 pub use debridfs_provider::{ByteSize, InvalidByteSize};

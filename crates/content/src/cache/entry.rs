@@ -1,0 +1,625 @@
+//! One cached file: which of its bytes are on disk, which of those have been checked, and what the side file says of it.
+//!
+//! No lock is held while the disk is asked (but `map_io`, between the two threads that write): whoever reads takes note of the `epoch`, reads, and
+//! looks whether it is still the same. It changes before anything is taken away, so bytes read under an unchanged epoch are the right ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::map::{
+    BLOCK, EMPTY_SEGMENT, GRANULE, GRANULES, Granule, Header, PAGE, Page, SEGMENT,
+    SEGMENTS_PER_PAGE, encode_page, granules, mask_of, place,
+};
+
+/// Reads so close together are one use of a segment: playing it once, not returning to it.
+const ONE_USE: Duration = Duration::from_secs(30);
+/// Uses that count.
+const MOST_HITS: u8 = 3;
+
+/// A file in the cache.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: u64,
+    pub(crate) size: u64,
+    state: Mutex<State>,
+    /// Held while the side file is written, so that an older page never replaces a newer one.
+    map_io: Mutex<()>,
+}
+
+/// Its two files.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) data: File,
+    pub(crate) map: File,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    segments: BTreeMap<u32, Segment>,
+    files: Option<Arc<Files>>,
+    /// Counts what was taken away.
+    epoch: u64,
+    pinned: bool,
+    used: u64,
+    header_stale: bool,
+    gone: bool,
+    allocated: u64,
+    /// Own changes of the data file under way, how many there were, and what the file looked like after the last.
+    writing: u32,
+    changes: u64,
+    stamp: Option<Stamp>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    live: [Granule; GRANULES],
+    /// What the side file says: `live` as of the last data sync.
+    stored: [Granule; GRANULES],
+    /// Granules that were checked, or written, since the start.
+    verified: u64,
+    /// Granules that differ from `stored`.
+    dirty: u64,
+    hits: u8,
+    touched: Instant,
+}
+
+/// By this a change of the data file that was not ours is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    mtime: (i64, i64),
+    size: u64,
+}
+
+/// Leave to read bytes, as long as nothing changes.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) files: Arc<Files>,
+    epoch: u64,
+    /// What the data file should look like, and since which change; `None` while it is being written.
+    stamp: Option<(u64, Stamp)>,
+}
+
+/// Granules to be checked against what was read.
+#[derive(Debug)]
+pub(crate) struct Look {
+    epoch: u64,
+    pub(crate) first: u64,
+    pub(crate) granules: Vec<Granule>,
+}
+
+/// What a check of a [`Look`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// All is as it was written.
+    Right,
+    /// Something changed in the meantime.
+    Again,
+    /// So many granules were damaged and are absent now.
+    Damaged(u64),
+}
+
+/// What is to be synced and then told to the side file.
+#[derive(Debug)]
+pub(crate) struct Unsynced {
+    pub(crate) files: Arc<Files>,
+    epoch: u64,
+    segments: Vec<(u32, u64, [Granule; GRANULES])>,
+    header: bool,
+}
+
+/// How hot a segment is to the order of eviction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heat {
+    Gone,
+    Pinned,
+    Hot,
+    Cold,
+}
+
+impl Segment {
+    fn new(live: [Granule; GRANULES]) -> Self {
+        Self {
+            live,
+            stored: live,
+            verified: 0,
+            dirty: 0,
+            hits: 0,
+            touched: Instant::now(),
+        }
+    }
+
+    fn touch(&mut self, now: Instant) {
+        if now.duration_since(self.touched) >= ONE_USE {
+            self.hits = (self.hits + 1).min(MOST_HITS);
+        }
+        self.touched = now;
+    }
+}
+
+impl Stamp {
+    pub(crate) fn of(data: &File) -> io::Result<Self> {
+        let metadata = data.metadata()?;
+        Ok(Self {
+            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            size: metadata.size(),
+        })
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(header: &Header) -> Self {
+        let state = State {
+            pinned: header.pinned,
+            used: header.used,
+            header_stale: true,
+            ..State::default()
+        };
+        Self {
+            id: header.id,
+            size: header.size,
+            state: Mutex::new(state),
+            map_io: Mutex::new(()),
+        }
+    }
+
+    /// An entry as its side file tells; `allocated` is what its files take on disk.
+    pub(crate) fn loaded(header: &Header, pages: Vec<(u64, Page)>, allocated: u64) -> Self {
+        let entry = Self::new(header);
+        {
+            let mut state = entry.lock();
+            state.allocated = allocated;
+            state.header_stale = false;
+            for (index, page) in pages {
+                for (at, segment) in page.into_iter().enumerate() {
+                    if segment != EMPTY_SEGMENT {
+                        let number = index as usize * SEGMENTS_PER_PAGE + at;
+                        state.segments.insert(number as u32, Segment::new(segment));
+                    }
+                }
+            }
+        }
+        entry
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all of `range` is present.
+    pub(crate) fn covers(&self, range: &Range<u64>) -> bool {
+        self.lock().covers(range)
+    }
+
+    /// Whether `at` is present, and up to where in `..end` it stays so.
+    pub(crate) fn run(&self, at: u64, end: u64) -> (bool, u64) {
+        let state = self.lock();
+        let present = state.has_block(at);
+        let mut to = (at / BLOCK + 1) * BLOCK;
+        while to < end {
+            let granule = state.granule(to / GRANULE);
+            if to.is_multiple_of(GRANULE) && (granule.mask == if present { u32::MAX } else { 0 }) {
+                to += GRANULE;
+            } else if state.has_block(to) == present {
+                to += BLOCK;
+            } else {
+                break;
+            }
+        }
+        (present, to.min(end))
+    }
+
+    /// Leave to read `range` from the page cache: all of it is present and was checked.
+    pub(crate) fn ticket(&self, range: &Range<u64>) -> Option<Ticket> {
+        let mut state = self.lock();
+        let files = state.files.clone()?;
+        if !state.covers(range) || !state.is_verified(range) {
+            return None;
+        }
+        state.touch(range);
+        Some(Ticket {
+            files,
+            epoch: state.epoch,
+            stamp: state
+                .stamp
+                .filter(|_| state.writing == 0)
+                .map(|stamp| (state.changes, stamp)),
+        })
+    }
+
+    /// Whether what was read with `ticket` is what was asked, when the data file looks like `seen` now. If somebody else changed the file, all of it
+    /// is checked again.
+    pub(crate) fn holds(&self, ticket: &Ticket, seen: Stamp) -> bool {
+        let mut state = self.lock();
+        if state.epoch != ticket.epoch {
+            return false;
+        }
+        match ticket.stamp {
+            Some((changes, stamp)) if state.changes == changes && state.writing == 0 => {
+                if stamp != seen {
+                    state.distrust(seen);
+                }
+                stamp == seen
+            }
+            _ => true,
+        }
+    }
+
+    /// The granules of `range`, all of which is present, to be read and checked.
+    pub(crate) fn look(&self, range: &Range<u64>) -> Option<Look> {
+        let mut state = self.lock();
+        if state.gone || !state.covers(range) {
+            return None;
+        }
+        state.touch(range);
+        let granules = granules(range);
+        Some(Look {
+            epoch: state.epoch,
+            first: granules.start,
+            granules: granules.map(|number| state.granule(number)).collect(),
+        })
+    }
+
+    /// Notes which granules of `look` had the right sum.
+    pub(crate) fn judge(&self, look: &Look, right: &[bool]) -> Judgement {
+        let mut state = self.lock();
+        let same =
+            |state: &State, at: usize| state.granule(look.first + at as u64) == look.granules[at];
+        if state.epoch != look.epoch || !(0..right.len()).all(|at| same(&state, at)) {
+            return Judgement::Again;
+        }
+        let mut damaged = 0;
+        for (at, right) in right.iter().enumerate() {
+            let (segment, bit) = place(look.first + at as u64);
+            let Some(segment) = state.segments.get_mut(&segment) else {
+                continue;
+            };
+            if *right {
+                segment.verified |= 1 << bit;
+            } else {
+                segment.live[bit] = Granule::default();
+                segment.verified &= !(1 << bit);
+                segment.dirty |= 1 << bit;
+                damaged += 1;
+            }
+        }
+        if damaged == 0 {
+            return Judgement::Right;
+        }
+        state.epoch += 1;
+        Judgement::Damaged(damaged)
+    }
+
+    /// Takes what could not be read for absent.
+    pub(crate) fn drop_granules(&self, look: &Look) {
+        let none = vec![false; look.granules.len()];
+        self.judge(look, &none);
+    }
+
+    /// The parts of `range` that are absent; `range` consists of whole blocks.
+    pub(crate) fn absent(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+        let mut parts = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let (present, to) = self.run(at, range.end);
+            if !present {
+                parts.push(at..to);
+            }
+            at = to;
+        }
+        parts
+    }
+
+    /// Own change of the data file: from here until [`Entry::end_change`] its looks tell nothing.
+    pub(crate) fn begin_change(&self) {
+        self.lock().writing += 1;
+    }
+
+    /// The change is over. Returns by how much the space taken on disk changed.
+    pub(crate) fn end_change(&self, files: &Files) -> i64 {
+        let seen = Stamp::of(&files.data).ok();
+        {
+            let mut state = self.lock();
+            state.writing -= 1;
+            state.changes += 1;
+            state.stamp = seen;
+        }
+        self.measure(files)
+    }
+
+    /// Measures what the files take on disk. Returns by how much it changed.
+    pub(crate) fn measure(&self, files: &Files) -> i64 {
+        let taken = |file: &File| file.metadata().map(|metadata| metadata.blocks() * 512);
+        let (Ok(data), Ok(map)) = (taken(&files.data), taken(&files.map)) else {
+            return 0;
+        };
+        let mut state = self.lock();
+        if state.gone {
+            return 0;
+        }
+        let before = std::mem::replace(&mut state.allocated, data + map);
+        (data + map) as i64 - before as i64
+    }
+
+    /// Tells that these blocks are on disk: number and [`super::map::block_sum`] of each. Returns segments that are new.
+    pub(crate) fn publish(&self, blocks: &[(u64, u32)]) -> Vec<u32> {
+        let mut state = self.lock();
+        let mut fresh = Vec::new();
+        for (block, sum) in blocks {
+            let (number, at) = place(block * BLOCK / GRANULE);
+            let segment = state.segments.entry(number).or_insert_with(|| {
+                fresh.push(number);
+                Segment::new(EMPTY_SEGMENT)
+            });
+            let bit = 1 << (block % (GRANULE / BLOCK));
+            let granule = &mut segment.live[at];
+            if granule.mask == 0 {
+                segment.verified |= 1 << at;
+            }
+            if granule.mask & bit == 0 {
+                granule.mask |= bit;
+                granule.sum = granule.sum.wrapping_add(*sum);
+                segment.dirty |= 1 << at;
+            }
+        }
+        state.used = unix_now();
+        state.header_stale = true;
+        fresh
+    }
+
+    /// Forgets a segment, in memory only. Returns whether there was one.
+    pub(crate) fn clear(&self, segment: u32) -> bool {
+        let mut state = self.lock();
+        state.epoch += 1;
+        state.segments.remove(&segment).is_some()
+    }
+
+    /// Forgets everything for ever: the files are about to be removed. Returns what they took on disk.
+    pub(crate) fn end(&self) -> u64 {
+        let mut state = self.lock();
+        state.epoch += 1;
+        state.gone = true;
+        state.segments.clear();
+        state.files = None;
+        std::mem::take(&mut state.allocated)
+    }
+
+    /// What has to be synced, if anything.
+    pub(crate) fn unsynced(&self) -> Option<Unsynced> {
+        let mut state = self.lock();
+        let files = state.files.clone()?;
+        let epoch = state.epoch;
+        let header = std::mem::take(&mut state.header_stale);
+        let segments: Vec<_> = state
+            .segments
+            .iter_mut()
+            .filter(|(_, segment)| segment.dirty != 0)
+            .map(|(number, segment)| (*number, std::mem::take(&mut segment.dirty), segment.live))
+            .collect();
+        (header || !segments.is_empty()).then_some(Unsynced {
+            files,
+            epoch,
+            segments,
+            header,
+        })
+    }
+
+    /// The data is synced: writes the side file. What was taken away in the meantime waits for the next time.
+    pub(crate) fn synced(&self, unsynced: &Unsynced) -> io::Result<()> {
+        let mut pages = BTreeSet::new();
+        {
+            let mut state = self.lock();
+            let same = state.epoch == unsynced.epoch;
+            for (number, bits, live) in &unsynced.segments {
+                let Some(segment) = state.segments.get_mut(number) else {
+                    continue;
+                };
+                if !same {
+                    segment.dirty |= bits;
+                    continue;
+                }
+                for bit in (0..GRANULES).filter(|bit| bits & (1 << bit) != 0) {
+                    segment.stored[bit] = live[bit];
+                }
+                pages.insert(u64::from(*number) / SEGMENTS_PER_PAGE as u64);
+            }
+        }
+        self.write_map(pages, unsynced.header)
+    }
+
+    /// Gives dirty marks back after a failed sync, so that it is tried again.
+    pub(crate) fn not_synced(&self, unsynced: &Unsynced) {
+        let mut state = self.lock();
+        state.header_stale |= unsynced.header;
+        for (number, bits, _) in &unsynced.segments {
+            if let Some(segment) = state.segments.get_mut(number) {
+                segment.dirty |= bits;
+            }
+        }
+    }
+
+    /// Writes pages of the side file, and the header if asked.
+    pub(crate) fn write_map(
+        &self,
+        pages: impl IntoIterator<Item = u64>,
+        header: bool,
+    ) -> io::Result<()> {
+        let _io = self.map_io.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(files) = self.lock().files.clone() else {
+            return Ok(());
+        };
+        if header {
+            let head = self.header().encode();
+            files.map.write_all_at(&head, 0)?;
+        }
+        for index in pages {
+            let page = self.lock().page(index);
+            let bytes = encode_page(self.id, index, &page);
+            files.map.write_all_at(&bytes, (index + 1) * PAGE as u64)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn header(&self) -> Header {
+        let state = self.lock();
+        Header {
+            id: self.id,
+            size: self.size,
+            used: state.used,
+            pinned: state.pinned,
+        }
+    }
+
+    pub(crate) fn files(&self) -> Option<Arc<Files>> {
+        self.lock().files.clone()
+    }
+
+    /// Uses `files` from now on, unless there are some already or the entry is gone; returns those in use.
+    pub(crate) fn set_files(&self, files: Files) -> Option<Arc<Files>> {
+        let seen = Stamp::of(&files.data).ok();
+        let mut state = self.lock();
+        if state.gone {
+            return None;
+        }
+        if state.files.is_none() {
+            state.files = Some(Arc::new(files));
+            if let Some(seen) = seen
+                && state.stamp != Some(seen)
+            {
+                state.distrust(seen);
+            }
+        }
+        state.files.clone()
+    }
+
+    /// Gives the descriptors back, unless something has yet to be written by them. Returns whether it did.
+    pub(crate) fn close_files(&self) -> bool {
+        let mut state = self.lock();
+        let busy = state.writing > 0
+            || state.header_stale
+            || state.segments.values().any(|segment| segment.dirty != 0);
+        if !busy {
+            state.files = None;
+        }
+        !busy
+    }
+
+    /// What the order of eviction has to know; a hot segment is a little less so afterwards.
+    pub(crate) fn heat(&self, segment: u32) -> Heat {
+        let mut state = self.lock();
+        let pinned = state.pinned;
+        match state.segments.get_mut(&segment) {
+            None => Heat::Gone,
+            Some(_) if pinned => Heat::Pinned,
+            Some(segment) if segment.hits > 0 => {
+                segment.hits -= 1;
+                Heat::Hot
+            }
+            Some(_) => Heat::Cold,
+        }
+    }
+
+    pub(crate) fn set_pinned(&self, pinned: bool) {
+        let mut state = self.lock();
+        state.header_stale |= state.pinned != pinned;
+        state.pinned = pinned;
+    }
+
+    /// Numbers of the segments that hold something.
+    pub(crate) fn segments(&self) -> Vec<u32> {
+        self.lock().segments.keys().copied().collect()
+    }
+
+    /// Bytes present.
+    pub(crate) fn bytes(&self) -> u64 {
+        let state = self.lock();
+        let bytes = state.segments.iter().map(|(number, segment)| {
+            let blocks: u32 = segment.live.iter().map(|one| one.mask.count_ones()).sum();
+            let last = self.size.saturating_sub(1);
+            let ends_here = place(last / GRANULE).0 == *number && state.has_block(last);
+            let missing = if ends_here {
+                self.size.next_multiple_of(BLOCK) - self.size
+            } else {
+                0
+            };
+            u64::from(blocks) * BLOCK - missing
+        });
+        bytes.sum()
+    }
+
+    /// What its files take on disk.
+    pub(crate) fn allocated(&self) -> u64 {
+        self.lock().allocated
+    }
+}
+
+impl State {
+    fn granule(&self, number: u64) -> Granule {
+        let (segment, at) = place(number);
+        self.segments
+            .get(&segment)
+            .map_or(Granule::default(), |segment| segment.live[at])
+    }
+
+    fn has_block(&self, at: u64) -> bool {
+        let bit = at % GRANULE / BLOCK;
+        self.granule(at / GRANULE).mask & (1 << bit) != 0
+    }
+
+    fn covers(&self, range: &Range<u64>) -> bool {
+        granules(range).all(|number| {
+            let wanted = mask_of(number, range);
+            self.granule(number).mask & wanted == wanted
+        })
+    }
+
+    fn is_verified(&self, range: &Range<u64>) -> bool {
+        granules(range).all(|number| {
+            let (segment, at) = place(number);
+            let segment = self.segments.get(&segment);
+            segment.is_some_and(|segment| segment.verified & (1 << at) != 0)
+        })
+    }
+
+    fn touch(&mut self, range: &Range<u64>) {
+        let now = Instant::now();
+        let numbers = (range.start / SEGMENT) as u32..range.end.div_ceil(SEGMENT) as u32;
+        for (_, segment) in self.segments.range_mut(numbers) {
+            segment.touch(now);
+        }
+        let now = unix_now();
+        // To the minute is enough, and spares the side file a write for every read.
+        if now >= self.used + 60 {
+            self.used = now;
+            self.header_stale = true;
+        }
+    }
+
+    /// Nothing is known of the data file any more.
+    fn distrust(&mut self, seen: Stamp) {
+        self.stamp = Some(seen);
+        self.changes += 1;
+        for segment in self.segments.values_mut() {
+            segment.verified = 0;
+        }
+    }
+
+    fn page(&self, index: u64) -> Page {
+        std::array::from_fn(|at| {
+            let number = index * SEGMENTS_PER_PAGE as u64 + at as u64;
+            self.segments
+                .get(&(number as u32))
+                .map_or(EMPTY_SEGMENT, |segment| segment.stored)
+        })
+    }
+}
+
+/// Seconds of Unix time.
+pub(crate) fn unix_now() -> u64 {
+    let now = jiff::Timestamp::now().as_second();
+    u64::try_from(now).unwrap_or(0)
+}

@@ -1,0 +1,99 @@
+//! Buffers that are used again: fresh ones cost more than the copy into them, as the kernel clears their pages one fault at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// The two sizes: what the kernel reads ahead by default, and the most it asks for.
+const SIZES: [usize; 2] = [128 << 10, 1 << 20];
+/// Spare buffers of each size; together 20 MiB.
+const SPARE: [usize; 2] = [32, 16];
+
+/// Spare buffers.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    spare: [Mutex<Vec<Vec<u8>>>; 2],
+}
+
+/// A buffer on loan.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    len: usize,
+    home: Option<(Arc<Pool>, usize)>,
+}
+
+impl Pool {
+    /// A buffer of `len` bytes, whatever they are.
+    pub(crate) fn take(self: &Arc<Self>, len: usize) -> Buffer {
+        let Some(class) = SIZES.iter().position(|size| len <= *size) else {
+            return Buffer {
+                bytes: vec![0; len],
+                len,
+                home: None,
+            };
+        };
+        let spare = self.spare[class]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        Buffer {
+            bytes: spare.unwrap_or_else(|| vec![0; SIZES[class]]),
+            len,
+            home: Some((self.clone(), class)),
+        }
+    }
+}
+
+impl Buffer {
+    pub(crate) fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.len]
+    }
+
+    /// As bytes that are shared; the buffer comes back when the last of them is dropped.
+    pub(crate) fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some((pool, class)) = self.home.take() {
+            let mut spare = pool.spare[class]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if spare.len() < SPARE[class] {
+                spare.push(std::mem::take(&mut self.bytes));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_once_nobody_reads_it_and_no_more_are_kept_than_agreed() {
+        let pool = Arc::new(Pool::default());
+        let mut buffer = pool.take(5);
+        buffer.as_mut().copy_from_slice(b"hello");
+        let bytes = buffer.freeze();
+        let part = bytes.slice(1..3);
+        drop(bytes);
+        assert_eq!(pool.spare[0].lock().unwrap().len(), 0);
+        assert_eq!(&part[..], b"el");
+        drop(part);
+        assert_eq!(pool.spare[0].lock().unwrap().len(), 1);
+        let many: Vec<_> = (0..100).map(|_| pool.take(SIZES[1])).collect();
+        drop(many);
+        assert_eq!(pool.spare[1].lock().unwrap().len(), SPARE[1]);
+        assert_eq!(pool.take((1 << 20) + 1).freeze().len(), (1 << 20) + 1);
+    }
+}

@@ -1,0 +1,485 @@
+//! The thread that writes: it alone adds to the cache and takes from it, so that nothing is written into a hole while it is punched.
+//!
+//! Order of a write: the bytes, then memory knows them, then [`super::syncer`] syncs them and tells the side file. Order of an eviction: memory forgets,
+//! the side file forgets, then the hole is punched.
+
+use std::collections::HashSet;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::io::{Errno, pwritev};
+use tokio::sync::oneshot;
+
+use super::disk::{Dir, Lock, punch};
+use super::entry::{Entry, unix_now};
+use super::intake::{Piece, Work};
+use super::map::{BLOCK, Header, SEGMENT, SEGMENTS_PER_PAGE, block_sum};
+use super::order::Order;
+use super::store::Store;
+use super::{CacheError, Class, Readiness, Shared, syncer};
+use crate::stats::add;
+
+/// How soon a lock that another process has, and a disk that cannot be used, are tried again.
+const LOCK_RETRY: Duration = Duration::from_millis(100);
+const DISK_RETRY: Duration = Duration::from_secs(10);
+/// How long nothing is written after an error or on a full disk.
+const STEP_BACK: Duration = Duration::from_secs(5);
+/// What a write may take on disk beyond its bytes: a block of each file's tree, a page of the side file.
+const MARGIN: u64 = 64 << 10;
+/// Segments evicted for one write, at most: if the disk is no emptier then, the write is left out.
+const EVICTIONS: usize = 4;
+
+/// What is asked of the thread.
+pub(crate) enum Command {
+    /// All that came before is to be written, synced and told.
+    Flush(oneshot::Sender<Result<(), CacheError>>),
+    /// These files, or all, are to be removed; answers with their number and bytes.
+    Purge(
+        Option<HashSet<u64>>,
+        oneshot::Sender<Result<(u64, u64), CacheError>>,
+    ),
+    /// These files, with their sizes, are to be kept whatever comes, or no longer.
+    Pin(
+        Vec<(u64, u64)>,
+        bool,
+        oneshot::Sender<Result<(), CacheError>>,
+    ),
+}
+
+/// The thread's own.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    lock: Lock,
+    orders: [Order; 2],
+    rest_until: Option<Instant>,
+}
+
+/// Body of the thread.
+pub(crate) fn run(shared: &Arc<Shared>) {
+    if let Some(mut writer) = begin(shared) {
+        shared.set_readiness(Readiness::Ready);
+        while writer.step() {}
+        syncer::sync(shared, true);
+    }
+    shared.set_readiness(Readiness::Closed);
+}
+
+/// Takes the directory as soon as it can be used; `None` at the end.
+fn begin(shared: &Arc<Shared>) -> Option<Writer> {
+    let mut told: Option<String> = None;
+    loop {
+        let (wait, why) = match Writer::begin(shared) {
+            Ok(Some(writer)) => return Some(writer),
+            Ok(None) => (LOCK_RETRY, "another process uses it".to_owned()),
+            Err(error) => (DISK_RETRY, error.to_string()),
+        };
+        if told.as_ref() != Some(&why) {
+            let dir = shared.root.display();
+            tracing::warn!(%dir, "the cache cannot be used: {why}");
+            told = Some(why);
+        }
+        if !idle(shared, wait) {
+            return None;
+        }
+    }
+}
+
+/// Refuses what comes for `wait`. Returns false at the end.
+fn idle(shared: &Shared, wait: Duration) -> bool {
+    let until = Instant::now() + wait;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        match shared.intake.next(left) {
+            Work::Over => return false,
+            Work::Idle => {}
+            Work::Write(piece) => add(&shared.counters.skipped_bytes, piece.len() as u64),
+            Work::Command(command) => command.refuse(),
+        }
+    }
+    true
+}
+
+impl Command {
+    fn refuse(self) {
+        // Who asked may have gone.
+        let _ = match self {
+            Self::Flush(reply) | Self::Pin(_, _, reply) => {
+                reply.send(Err(CacheError::Unusable)).is_ok()
+            }
+            Self::Purge(_, reply) => reply.send(Err(CacheError::Unusable)).is_ok(),
+        };
+    }
+}
+
+impl Writer {
+    /// Takes the directory and reads its side files; `None` while another process has it.
+    fn begin(shared: &Arc<Shared>) -> io::Result<Option<Self>> {
+        let Some(lock) = Lock::take(&shared.root)? else {
+            return Ok(None);
+        };
+        let mut writer = Self {
+            shared: shared.clone(),
+            lock,
+            orders: [Order::default(), Order::default()],
+            rest_until: None,
+        };
+        for class in Class::ALL {
+            writer.load(class)?;
+        }
+        Ok(Some(writer))
+    }
+
+    fn load(&mut self, class: Class) -> io::Result<()> {
+        let store = self.shared.store(class);
+        let dir = Dir::open(&self.shared.root, class.as_str())?;
+        let mut found = Vec::new();
+        dir.scan(|file| {
+            found.push(Arc::new(Entry::loaded(
+                &file.header,
+                file.pages,
+                file.allocated,
+            )));
+        })?;
+        found.sort_by_key(|entry| entry.header().used);
+        // A second attempt after an error begins anew.
+        self.orders[class as usize] = Order::default();
+        let mut allocated = 0;
+        for entry in found {
+            if entry.segments().is_empty() && !entry.header().pinned {
+                dir.remove(entry.id)?;
+                continue;
+            }
+            for segment in entry.segments() {
+                self.orders[class as usize].insert((entry.id, segment));
+            }
+            allocated += entry.allocated();
+            store.insert(entry);
+        }
+        store.allocated.store(allocated, Ordering::Relaxed);
+        // Only the first of two is ever set, and both would be the same.
+        let _ = store.dir.set(dir);
+        tracing::info!(
+            class = class.as_str(),
+            files = store.len(),
+            bytes = allocated,
+            "cache"
+        );
+        Ok(())
+    }
+
+    fn store(&self, class: Class) -> &Store {
+        self.shared.store(class)
+    }
+
+    /// One piece of work. Returns false at the end.
+    fn step(&mut self) -> bool {
+        match self.shared.intake.next(Duration::from_secs(1)) {
+            Work::Over => return false,
+            // Others may have filled the disk.
+            Work::Idle => drop(self.make_room(Class::Playback, 0)),
+            Work::Write(piece) => {
+                let len = piece.len() as u64;
+                if self.rest_until.is_some_and(|until| Instant::now() < until) {
+                    add(&self.shared.counters.skipped_bytes, len);
+                } else if let Err(error) = self.write(&piece) {
+                    add(&self.shared.counters.skipped_bytes, len);
+                    self.step_back(piece.class, &error);
+                }
+            }
+            Work::Command(command) => self.command(command),
+        }
+        true
+    }
+
+    /// After an error nothing is written for a while; on a full disk the oldest is given up.
+    fn step_back(&mut self, class: Class, error: &io::Error) {
+        self.rest_until = Some(Instant::now() + STEP_BACK);
+        let full = [Errno::NOSPC, Errno::DQUOT]
+            .iter()
+            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        if full {
+            tracing::warn!("the cache's disk is full; nothing is cached for {STEP_BACK:?}");
+            self.evict(class);
+            self.evict(class);
+        } else {
+            add(&self.shared.counters.errors, 1);
+            tracing::warn!(%error, "the cache cannot be written; nothing is cached for {STEP_BACK:?}");
+        }
+    }
+
+    fn write(&mut self, piece: &Piece) -> io::Result<()> {
+        let start = piece.start.next_multiple_of(BLOCK);
+        let end = piece.end();
+        let end = if end == piece.size {
+            end
+        } else {
+            end / BLOCK * BLOCK
+        };
+        if start >= end {
+            return Ok(());
+        }
+        let class = piece.class;
+        // Before the entry is looked up: what makes room may remove it.
+        if !self.make_room(class, end - start) {
+            add(&self.shared.counters.skipped_bytes, end - start);
+            return Ok(());
+        }
+        let entry = self.entry(piece)?;
+        let written = entry
+            .absent(&(start..end))
+            .iter()
+            .try_for_each(|part| self.write_part(class, &entry, piece, part));
+        if entry.segments().is_empty() && !entry.header().pinned {
+            self.remove(class, &entry)?;
+        }
+        written
+    }
+
+    /// The entry of a piece's file, made if missing.
+    fn entry(&mut self, piece: &Piece) -> io::Result<Arc<Entry>> {
+        let known = self.store(piece.class).by_id(piece.id);
+        if let Some(entry) = known {
+            if entry.size == piece.size {
+                return Ok(entry);
+            }
+            // Another content by the same name: nothing of it is of use.
+            self.remove(piece.class, &entry)?;
+        }
+        Ok(self.new_entry(piece.class, piece.id, piece.size))
+    }
+
+    fn new_entry(&self, class: Class, id: u64, size: u64) -> Arc<Entry> {
+        let entry = Arc::new(Entry::new(&Header {
+            id,
+            size,
+            used: unix_now(),
+            pinned: false,
+        }));
+        self.store(class).insert(entry.clone());
+        entry
+    }
+
+    fn write_part(
+        &mut self,
+        class: Class,
+        entry: &Arc<Entry>,
+        piece: &Piece,
+        part: &Range<u64>,
+    ) -> io::Result<()> {
+        let store = self.store(class);
+        let slices = slices(piece, part);
+        let files = store.files(entry, true)?;
+        entry.begin_change();
+        let written = write_all(&files.data, &slices, part.start);
+        let change = entry.end_change(&files);
+        store.add_allocated(change);
+        written?;
+        let fresh = entry.publish(&sums(piece.id, &slices, part));
+        store.mark_unsynced(entry.id);
+        add(&store.counters.written_bytes, part.end - part.start);
+        for segment in fresh {
+            self.orders[class as usize].insert((entry.id, segment));
+        }
+        Ok(())
+    }
+
+    /// Evicts until `bytes` more fit into the limits of `class` and of the volume. Returns whether they do.
+    fn make_room(&mut self, class: Class, bytes: u64) -> bool {
+        for _ in 0..=EVICTIONS {
+            let Ok(volume) = self.lock.volume() else {
+                return false;
+            };
+            let config = &self.shared.config;
+            let spare = volume.free.saturating_sub(config.reserve(volume.size));
+            let short = config.reserve(volume.size).saturating_sub(volume.free);
+            let taken = |class| self.store(class).allocated.load(Ordering::Relaxed);
+            let limit = config
+                .size
+                .0
+                .min((taken(Class::Playback) + spare).saturating_sub(short));
+            self.shared.limit.store(limit, Ordering::Relaxed);
+            let wanted = if bytes == 0 { 0 } else { bytes + MARGIN };
+            let victim = match class {
+                Class::Playback if taken(class) + wanted <= limit => return true,
+                Class::Playback => Class::Playback,
+                Class::Probe if taken(class) + wanted > config.probe_size.0 => Class::Probe,
+                Class::Probe if wanted <= spare => return true,
+                // What was played makes room for heads and tails, never the other way round.
+                Class::Probe => Class::Playback,
+            };
+            if !self.evict(victim) {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Evicts one segment of `class`. Returns whether there was one.
+    fn evict(&mut self, class: Class) -> bool {
+        let shared = self.shared.clone();
+        let store = shared.store(class);
+        let heat = |(id, segment): (u64, u32)| {
+            let entry = store.by_id(id);
+            entry.map_or(super::entry::Heat::Gone, |entry| entry.heat(segment))
+        };
+        let Some((id, segment)) = self.orders[class as usize].pop(heat) else {
+            return false;
+        };
+        let Some(entry) = store.by_id(id) else {
+            return true;
+        };
+        let before = entry.allocated();
+        let punched = store.files(&entry, false).and_then(|files| {
+            entry.clear(segment);
+            entry.write_map([u64::from(segment) / SEGMENTS_PER_PAGE as u64], false)?;
+            entry.begin_change();
+            let punched = punch(&files.data, u64::from(segment) * SEGMENT, SEGMENT);
+            store.add_allocated(entry.end_change(&files));
+            punched
+        });
+        let left = entry.allocated();
+        let whole = punched.is_err() || (entry.segments().is_empty() && !entry.header().pinned);
+        if let Err(error) = &punched {
+            add(&shared.counters.errors, 1);
+            tracing::warn!(file = id, %error, "a part of a cached file cannot be given back; all of it is");
+        }
+        let freed = if whole {
+            // An error here has been told above, or the next start removes the files.
+            let _ = self.remove(class, &entry);
+            before
+        } else {
+            before.saturating_sub(left)
+        };
+        add(&shared.counters.evicted_bytes, freed);
+        true
+    }
+
+    fn remove(&self, class: Class, entry: &Entry) -> io::Result<()> {
+        let store = self.store(class);
+        store.forget(entry.id);
+        store.add_allocated(-(entry.end() as i64));
+        store.dir.get().map_or(Ok(()), |dir| dir.remove(entry.id))
+    }
+
+    fn command(&mut self, command: Command) {
+        // Who asked may have gone.
+        match command {
+            Command::Flush(reply) => {
+                syncer::sync(&self.shared, true);
+                let _ = reply.send(Ok(()));
+            }
+            Command::Purge(ids, reply) => {
+                let _ = reply.send(self.purge(ids.as_ref()));
+            }
+            Command::Pin(files, pinned, reply) => {
+                let _ = reply.send(self.pin(&files, pinned));
+            }
+        }
+    }
+
+    fn purge(&mut self, ids: Option<&HashSet<u64>>) -> Result<(u64, u64), CacheError> {
+        let (mut files, mut bytes) = (HashSet::new(), 0);
+        for class in Class::ALL {
+            for entry in self.store(class).entries() {
+                if ids.is_none_or(|ids| ids.contains(&entry.id)) {
+                    bytes += entry.allocated();
+                    files.insert(entry.id);
+                    self.remove(class, &entry)
+                        .map_err(|error| CacheError::Disk(Arc::new(error)))?;
+                }
+            }
+        }
+        Ok((files.len() as u64, bytes))
+    }
+
+    fn pin(&mut self, files: &[(u64, u64)], pinned: bool) -> Result<(), CacheError> {
+        let store = self.shared.store(Class::Playback);
+        let ids: HashSet<u64> = files.iter().map(|(id, _)| *id).collect();
+        if pinned {
+            let others = store.entries().into_iter();
+            let others = others.filter(|entry| entry.header().pinned && !ids.contains(&entry.id));
+            let needed: u64 = others.map(|entry| entry.size).sum::<u64>()
+                + files.iter().map(|(_, size)| size).sum::<u64>();
+            // Something has to stay for what is not pinned.
+            let limit = self.shared.config.size.0 / 10 * 9;
+            if needed > limit {
+                return Err(CacheError::DoesNotFit { needed, limit });
+            }
+        }
+        for (id, size) in files {
+            let known = store.by_id(*id).filter(|entry| entry.size == *size);
+            let entry = match known {
+                Some(entry) => entry,
+                None if pinned => self.new_entry(Class::Playback, *id, *size),
+                None => continue,
+            };
+            let failed = |error| CacheError::Disk(Arc::new(error));
+            store.files(&entry, true).map_err(failed)?;
+            entry.set_pinned(pinned);
+            entry.write_map([], true).map_err(failed)?;
+            if !pinned && entry.segments().is_empty() {
+                self.remove(Class::Playback, &entry).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of `part` in `piece`.
+fn slices<'a>(piece: &'a Piece, part: &Range<u64>) -> Vec<&'a [u8]> {
+    let mut at = piece.start;
+    let mut out = Vec::new();
+    for bytes in &piece.bytes {
+        let end = at + bytes.len() as u64;
+        let (from, to) = (part.start.max(at), part.end.min(end));
+        if from < to {
+            out.push(&bytes[(from - at) as usize..(to - at) as usize]);
+        }
+        at = end;
+    }
+    out
+}
+
+/// Number and sum of each block of `part`, whose bytes are `slices`.
+fn sums(id: u64, slices: &[&[u8]], part: &Range<u64>) -> Vec<(u64, u32)> {
+    let mut sums = Vec::new();
+    let (mut at, mut crc) = (part.start, 0);
+    for slice in slices {
+        let mut rest = *slice;
+        while !rest.is_empty() {
+            let left = (BLOCK - at % BLOCK).min(rest.len() as u64);
+            let (now, later) = rest.split_at(left as usize);
+            let mut hasher = crc32fast::Hasher::new_with_initial(crc);
+            hasher.update(now);
+            crc = hasher.finalize();
+            at += left;
+            rest = later;
+            if at.is_multiple_of(BLOCK) || at == part.end {
+                let number = (at - 1) / BLOCK;
+                sums.push((number, block_sum(id, number, std::mem::take(&mut crc))));
+            }
+        }
+    }
+    sums
+}
+
+fn write_all(file: &std::fs::File, slices: &[&[u8]], mut offset: u64) -> io::Result<()> {
+    let mut parts: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
+    let mut parts = &mut parts[..];
+    while !parts.is_empty() {
+        // More would be refused (UIO_MAXIOV).
+        let now = parts.len().min(1024);
+        match pwritev(file, &parts[..now], offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                offset += written as u64;
+                IoSlice::advance_slices(&mut parts, written);
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

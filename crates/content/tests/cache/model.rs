@@ -1,0 +1,162 @@
+//! Random work against a plain map of what was put.
+
+use std::collections::BTreeSet;
+
+use debridfs_content::{Class, FileRef};
+use proptest::prelude::*;
+
+use super::support::*;
+
+const BLOCK: u64 = 4096;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put {
+        file: usize,
+        start: u64,
+        len: u64,
+        probe: bool,
+    },
+    Read {
+        file: usize,
+        start: u64,
+        len: u64,
+    },
+    Purge {
+        file: usize,
+    },
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let place = || (0usize..3, 0u64..3_000_000, 1u64..700_000);
+    let step = prop_oneof![
+        4 => (place(), any::<bool>()).prop_map(|((file, start, len), probe)| Step::Put { file, start, len, probe }),
+        4 => place().prop_map(|(file, start, len)| Step::Read { file, start, len }),
+        1 => (0usize..3).prop_map(|file| Step::Purge { file }),
+        1 => Just(Step::Restart),
+    ];
+    proptest::collection::vec(step, 1..25)
+}
+
+/// The whole blocks of a range; the last one of the file counts as whole.
+fn blocks(file: &FileRef, start: u64, end: u64) -> std::ops::Range<u64> {
+    let last = if end == file.size {
+        end.div_ceil(BLOCK)
+    } else {
+        end / BLOCK
+    };
+    start.div_ceil(BLOCK)..last
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn what_was_put_is_there_and_nothing_else(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        // Within the limit nothing is evicted; one file ends amid a block, one with a block, one is tiny.
+        let files = [file(1, 2_500_001), file(2, 3 * MIB), file(3, 5)];
+        let mut cache = open(dir.path(), small());
+        let mut there: [BTreeSet<u64>; 3] = Default::default();
+        for step in steps {
+            match step {
+                Step::Put { file, start, len, probe } => {
+                    let one = &files[file];
+                    let start = start.min(one.size);
+                    let end = (start + len).min(one.size);
+                    let class = if probe { Class::Probe } else { Class::Playback };
+                    runtime.block_on(keep(&cache, class, one, start..end));
+                    there[file].extend(blocks(one, start, end));
+                }
+                Step::Read { file, start, len } => {
+                    let one = &files[file];
+                    let start = start.min(one.size - 1);
+                    let range = start..(start + len).min(one.size);
+                    let present = (range.start / BLOCK..range.end.div_ceil(BLOCK))
+                        .all(|block| there[file].contains(&block));
+                    prop_assert_eq!(cache.covers(one, &range), present);
+                    let read = runtime.block_on(read(&cache, one, range.clone()));
+                    // Many small parts of both classes are left to the network.
+                    prop_assert!(present || read.is_none());
+                }
+                Step::Purge { file } => {
+                    let ids = std::iter::once(files[file].id).collect();
+                    runtime.block_on(cache.purge(Some(ids))).unwrap();
+                    there[file].clear();
+                }
+                Step::Restart => cache = reopen(cache, dir.path(), small()),
+            }
+            for (one, there) in files.iter().zip(&there) {
+                let last = one.size.div_ceil(BLOCK) - 1;
+                let missing = if there.contains(&last) { (last + 1) * BLOCK - one.size } else { 0 };
+                let expected = there.len() as u64 * BLOCK - missing;
+                prop_assert_eq!(runtime.block_on(verified(&cache, one)), expected);
+            }
+        }
+        prop_assert_eq!(cache.stats().damaged, 0);
+        prop_assert_eq!(cache.stats().errors, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_page_cache_answers_without_a_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = file(1, 10 * MIB);
+    let cache = open(dir.path(), small());
+    keep(&cache, Class::Playback, &film, 0..film.size).await;
+    for at in (0..film.size).step_by(128 << 10) {
+        let range = at..at + 128 * KIB;
+        let out = cache.try_read(&film, &range).expect("written a moment ago");
+        assert!(out.concat() == content(1, range));
+    }
+    // After a restart each granule is checked before it is believed.
+    let cache = reopen(cache, dir.path(), small());
+    assert_eq!(cache.try_read(&film, &(0..4096)), None);
+    assert_eq!(read(&cache, &film, 0..4096).await, Some(4096));
+    assert!(cache.try_read(&film, &(8192..128 * KIB)).is_some());
+    assert_eq!(cache.try_read(&film, &(128 * KIB..129 * KIB)), None);
+}
+
+#[tokio::test]
+async fn what_is_skipped_or_foreign_is_absent() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), small());
+    let film = file(1, 10 * MIB);
+    keep(&cache, Class::Playback, &film, 0..MIB).await;
+    let longer = file(1, 11 * MIB);
+    assert!(
+        !cache.covers(&longer, &(0..1)),
+        "another size is another content"
+    );
+    assert_eq!(read(&cache, &longer, 0..1).await, None);
+    keep(&cache, Class::Playback, &longer, 0..4096).await;
+    assert!(!cache.covers(&film, &(0..1)));
+    // Beyond the end, and nothing at all.
+    cache.put(
+        Class::Playback,
+        &film,
+        10 * MIB,
+        &bytes::Bytes::from_static(b"too far"),
+    );
+    cache.put(Class::Playback, &film, 0, &bytes::Bytes::new());
+    cache.flush().await.unwrap();
+    assert_eq!(verified(&cache, &longer).await, 4096);
+}
+
+#[tokio::test]
+async fn a_second_engine_waits_for_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = file(1, MIB);
+    let first = open(dir.path(), small());
+    keep(&first, Class::Playback, &film, 0..MIB).await;
+    let second = debridfs_content::Cache::open(dir.path().to_path_buf(), small()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(!second.is_usable());
+    assert_eq!(second.read(&film, &(0..1), LONG).await, None);
+    put(&second, Class::Playback, &film, 0..MIB);
+    assert!(second.flush().await.is_err());
+    drop(first);
+    eventually("the second takes over", || second.is_usable());
+    assert_eq!(verified(&second, &film).await, MIB);
+}
