@@ -83,6 +83,8 @@ pub struct MountConfig {
     pub gid: Option<u32>,
     /// Permission bits taken away.
     pub umask: Umask,
+    /// Whether the empty mount point is made immutable, so that nothing is written there while the mount is away.
+    pub immutable: bool,
     /// Who decodes the kernel's requests.
     pub backend: Backend,
     /// After this time a request that could not be answered ends with EIO, whether there is an engine or not.
@@ -97,6 +99,7 @@ impl Default for MountConfig {
             uid: None,
             gid: None,
             umask: Umask::DEFAULT,
+            immutable: true,
             backend: Backend::Native,
             read_deadline: HumanDuration::from_secs(30),
         }

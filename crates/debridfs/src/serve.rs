@@ -57,6 +57,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     let mut options = KeeperOptions::new(config.mount.path.clone(), config.keeper_socket(), mode);
     options.owner = owner;
     options.allow_other = config.mount.allow_other;
+    options.immutable = config.mount.immutable;
     options.threads = config.keeper.threads;
     options.recovery = config.keeper.recovery;
     options.limits = Limits {

@@ -28,6 +28,7 @@ use clients::{Client, Listener, Waiting};
 use engine::Peer;
 use signals::Signals;
 use stand_in::StandIn;
+use target::Place;
 use upgrade::Upgrading;
 
 /// Length of a tick: how soon a stopped engine is noticed, at the price of 50 wake-ups a second.
@@ -152,7 +153,18 @@ impl Keeper {
     }
 
     fn mount(&mut self, lost: bool) -> Result<(), KeeperError> {
-        self.made_directory |= target::prepare(&self.path, lost)?;
+        let place = target::prepare(&self.path, lost)?;
+        self.made_directory |= place == Place::Made;
+        if self.options.immutable
+            && place != Place::Layer
+            && let Err(error) = target::set_immutable(&self.path, true)
+        {
+            let text = format!(
+                "{} can be written to while the mount is away: cannot make it immutable: {error}",
+                self.path.display()
+            );
+            self.log(Level::Info, &text);
+        }
         let connection = Connection::mount(
             &self.path,
             self.options.thread_count(),
@@ -396,6 +408,9 @@ impl Drop for Keeper {
         }
         self.connection = None;
         if self.made_directory {
+            if self.options.immutable {
+                let _ = target::set_immutable(&self.path, false);
+            }
             let _ = std::fs::remove_dir(&self.path);
         }
         self.log(Level::Info, "stopped");

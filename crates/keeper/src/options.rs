@@ -23,6 +23,10 @@ pub struct KeeperOptions {
     /// Transport threads of an engine; 1 to [`crate::journal::MAX_SLOTS`]. `None`: one a
     /// processor, 2 to 8.
     pub threads: Option<u32>,
+    /// Whether the mount point, an empty directory, is made immutable (`chattr +i`), so that nobody
+    /// writes below the mount while it is away. It stays so when the keeper ends, unless the keeper
+    /// had made the directory. Needs root and a file system that knows the flag.
+    pub immutable: bool,
     /// How requests of a dead engine reach the next one.
     pub recovery: Recovery,
     /// `read_ahead_kb` of the mount; 0 leaves the system's value. Needs root.
@@ -107,6 +111,7 @@ impl KeeperOptions {
             owner: None,
             allow_other: true,
             threads: None,
+            immutable: false,
             recovery: Recovery::Journal,
             read_ahead_kb: 1024,
             limits: Limits::default(),

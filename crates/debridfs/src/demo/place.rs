@@ -126,6 +126,8 @@ impl Place {
             "allow_other",
             rustix::process::geteuid().is_root().into(),
         );
+        // A directory of the user's is left as it was.
+        set("mount", "immutable", false.into());
         set("server", "listen", listen.to_string().into());
         if let Some(account) = account {
             let mut keys = toml::Table::new();

@@ -57,3 +57,22 @@ fn a_dead_mount_is_cleaned_at_start() {
     instance.wait_synced();
     assert!(fs::read_dir(instance.mount().join("__all__/Film.2024.1080p")).is_ok());
 }
+
+#[test]
+fn nothing_is_written_where_the_mount_was() {
+    let simulator = Simulator::start(vec![film("Film.2024.1080p", 1 << 20)]);
+    let mut instance = Instance::start(&simulator, Settings::default());
+    let refused = |instance: &Instance, when: &str| {
+        let error = fs::write(instance.mount().join("Download.mkv"), "x").expect_err(when);
+        assert_eq!(error.raw_os_error(), Some(libc::EPERM), "{when}: {error}");
+    };
+    instance.stop();
+    refused(&instance, "after a clean stop");
+    instance.launch();
+    instance.wait_synced();
+    instance.kill_all();
+    crate::support::run("umount", &["-l", instance.mount().to_str().expect("text")]);
+    refused(&instance, "after both were killed");
+    instance.launch();
+    instance.wait_synced();
+}

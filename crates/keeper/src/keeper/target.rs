@@ -6,6 +6,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, open};
+
 use crate::connection::{is_root, unmount_at};
 use crate::mountinfo::{self, Mount};
 use crate::{KeeperError, probe};
@@ -16,6 +18,31 @@ const CHECK_LIMIT: Duration = Duration::from_secs(2);
 /// Dead layers that may stay below a new mount. Where the mount propagates, consumers that bound
 /// the mount point itself see a new mount only when it is stacked on the one they have.
 const DEAD_LAYERS: usize = 4;
+
+/// What a mount is made on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A directory that was not there before.
+    Made,
+    /// An empty directory that was.
+    Found,
+    /// A dead layer of ours.
+    Layer,
+}
+
+/// Sets or clears the immutable flag of the empty directory at `path` (`FS_IMMUTABLE_FL`, ioctl_iflags(2)).
+/// Nothing may be mounted on it.
+pub(super) fn set_immutable(path: &Path, immutable: bool) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = open(path, flags, Mode::empty())?;
+    let before = ioctl_getflags(&directory)?;
+    let mut after = before;
+    after.set(IFlags::IMMUTABLE, immutable);
+    if after != before {
+        ioctl_setflags(&directory, after)?;
+    }
+    Ok(())
+}
 
 /// The path with its parent resolved. The last component is left alone: looking at it could mean
 /// asking a dead file system.
@@ -43,8 +70,8 @@ pub(super) fn is_alive(path: &Path) -> bool {
 
 /// Makes the place ready for a mount: dead mounts of ours are taken away (or kept below, where
 /// that heals consumers), a hung one is ended, anything else is refused. `lost` is true when the
-/// mount there, if any, is known to be dead. Returns true when the directory was made.
-pub(super) fn prepare(path: &Path, lost: bool) -> Result<bool, KeeperError> {
+/// mount there, if any, is known to be dead.
+pub(super) fn prepare(path: &Path, lost: bool) -> Result<Place, KeeperError> {
     loop {
         let mounts = mountinfo::read().map_err(KeeperError::os::<io::Error>(
             "cannot read /proc/self/mountinfo",
@@ -71,7 +98,7 @@ pub(super) fn prepare(path: &Path, lost: bool) -> Result<bool, KeeperError> {
         };
         match state {
             probe::State::Answers => return Err(KeeperError::AlreadyMounted(path.into())),
-            probe::State::Dead if may_stay(&layers, &top) => return Ok(false),
+            probe::State::Dead if may_stay(&layers, &top) => return Ok(Place::Layer),
             probe::State::Dead => unmount_at(path, false)?,
             probe::State::Hung => unmount_at(path, true)?,
         }
@@ -85,7 +112,7 @@ fn may_stay(layers: &[Mount], top: &Mount) -> bool {
         && layers.iter().filter(|mount| mount.is_ours()).count() <= DEAD_LAYERS
 }
 
-fn make_directory(path: &Path) -> Result<bool, KeeperError> {
+fn make_directory(path: &Path) -> Result<Place, KeeperError> {
     let failed = |reason: String| KeeperError::MountPoint {
         path: path.into(),
         reason,
@@ -93,13 +120,13 @@ fn make_directory(path: &Path) -> Result<bool, KeeperError> {
     // Nothing should be written below the mount while it is away; fusermount3 wants to be able to.
     let mode = if is_root() { 0 } else { 0o755 };
     match fs::DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => return Ok(true),
+        Ok(()) => return Ok(Place::Made),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed(error.to_string())),
     }
     let mut entries = fs::read_dir(path).map_err(|error| failed(error.to_string()))?;
     match entries.next() {
-        None => Ok(false),
+        None => Ok(Place::Found),
         Some(_) => Err(failed(
             "the directory isn't empty; choose an empty one".into(),
         )),
