@@ -23,7 +23,8 @@ pub struct ContentConfig {
     /// A CDN that gives no first byte for so long is asked again on another connection; doubled for the next attempt and
     /// the one after, so that a slow CDN is not given up for ever. At least 100.
     pub first_byte_timeout_ms: u64,
-    /// A connection without progress for so long is replaced by another. At least 100.
+    /// A connection without progress for so long is replaced by another: less than the 5 s after which a reader is to have one. At least
+    /// 100.
     pub stall_timeout_ms: u64,
     /// After so long without a read a reader's connection is closed.
     pub idle_connection_ms: u64,
@@ -39,7 +40,7 @@ impl Default for ContentConfig {
             read_ahead_seconds: 8,
             keep_behind: ByteSize(1 << 20),
             first_byte_timeout_ms: 5_000,
-            stall_timeout_ms: 5_000,
+            stall_timeout_ms: 4_000,
             idle_connection_ms: 10_000,
             idle_memory_ms: 30_000,
         }

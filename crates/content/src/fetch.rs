@@ -48,6 +48,8 @@ pub(crate) struct Request<'a> {
     pub(crate) other_sources: bool,
     /// It only makes things faster: then it waits for nothing, and its refusal says nothing about the host.
     pub(crate) spare: bool,
+    /// In the queue for a connection: those who wait for bytes before those who only read ahead.
+    pub(crate) priority: Priority,
 }
 
 /// Sends `request`. `None`: when the connection was to be had, `wanted` said that nobody needs it any more; or it would have had to be
@@ -64,6 +66,7 @@ pub(crate) async fn open(
         first_byte,
         other_sources,
         spare,
+        priority,
     } = request;
     let unusable = || Cause::WrongAnswer("an unusable address".to_owned());
     let mut url = Url::parse(&lease.link.url).map_err(|_| unusable())?;
@@ -77,28 +80,28 @@ pub(crate) async fn open(
         let connected = if spare {
             connect_at_once(lease, &name, &host)
         } else {
-            Some(connect(context, lease, &name, &host).await)
+            Some(connect(context, lease, &name, &host, priority).await)
         };
-        let Some((mut pass, permit)) = connected else {
+        let Some((mut pass, mut permit)) = connected else {
             return Ok(None);
         };
         if !wanted() {
             return Ok(None);
         }
         let open = Gauge::new(&context.counters, |counters| &counters.open_connections);
-        add(&context.counters.requests, 1);
-        let request = lease
-            .provider
-            .cdn()
-            .get(url.clone())
-            .header(RANGE, format!("bytes={}-{}", range.start, range.end - 1))
-            .header(ACCEPT_ENCODING, "identity");
         let asked = Instant::now();
-        let response = match timeout(first_byte, request.send()).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(describe(&error, first_byte)),
-            Err(_) => return Err(Cause::FirstByte(first_byte)),
+        let asking = Asking {
+            context,
+            lease,
+            url: &url,
+            range,
+            first_byte,
         };
+        let late = if spare { None } else { host.pace.late() };
+        let (response, other) = asking.hedged(&name, &host, late).await?;
+        if let Some((other_pass, other_permit)) = other {
+            (pass, permit) = (other_pass, other_permit);
+        }
         if response.status().is_redirection() {
             url = redirected(&url, &response)?;
             continue;
@@ -123,16 +126,84 @@ pub(crate) async fn open(
     Err(Cause::WrongAnswer("too many redirects".to_owned()))
 }
 
+/// One GET that may be sent twice.
+struct Asking<'a> {
+    context: &'a Context,
+    lease: &'a Lease,
+    url: &'a Url,
+    range: &'a Range<u64>,
+    first_byte: Duration,
+}
+
+impl Asking<'_> {
+    async fn send(&self) -> Result<Response, Cause> {
+        add(&self.context.counters.requests, 1);
+        let (first, last) = (self.range.start, self.range.end - 1);
+        let cdn = self.lease.provider.cdn();
+        let request = cdn
+            .get(self.url.clone())
+            .header(RANGE, format!("bytes={first}-{last}"))
+            .header(ACCEPT_ENCODING, "identity");
+        match timeout(self.first_byte, request.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(describe(&error, self.first_byte)),
+            Err(_) => Err(Cause::FirstByte(self.first_byte)),
+        }
+    }
+
+    /// The answer, or that to a second request on another connection when the first is `late`, whichever is there first; the other
+    /// one is given up. With the leave of the second request, if it was that.
+    async fn hedged(
+        &self,
+        name: &str,
+        host: &Arc<Host>,
+        late: Option<Duration>,
+    ) -> Result<(Response, Option<(Pass, CdnPermit)>), Cause> {
+        let mut first = pin!(self.send());
+        let Some(late) = late else {
+            return Ok((first.await?, None));
+        };
+        if let Ok(in_time) = timeout(late, &mut first).await {
+            return Ok((in_time?, None));
+        }
+        let leave = connect_at_once(self.lease, name, host);
+        let Some(leave) = leave.filter(|_| may_hedge(self.context, host)) else {
+            return Ok((first.await?, None));
+        };
+        let mut second = pin!(self.send());
+        tokio::select! {
+            answer = &mut first => match answer {
+                Ok(response) => Ok((response, None)),
+                Err(_) => Ok((second.await?, Some(leave))),
+            },
+            answer = &mut second => match answer {
+                Ok(response) => Ok((response, Some(leave))),
+                Err(_) => Ok((first.await?, None)),
+            },
+        }
+    }
+}
+
+/// Takes leave for a second request beside one that is late or slow: rarely, and never from a host that refuses or is waited for.
+pub(crate) fn may_hedge(context: &Context, host: &Host) -> bool {
+    let granted = host.is_generous() && host.pace.take_hedge();
+    if granted {
+        add(&context.counters.hedges, 1);
+    }
+    granted
+}
+
 /// Waits for leave to ask the host: ours, which knows what it refused, then the provider's.
 async fn connect(
     context: &Context,
     lease: &Lease,
     name: &str,
     host: &Arc<Host>,
+    priority: Priority,
 ) -> (Pass, CdnPermit) {
     let mut both = pin!(async {
         let pass = host.enter().await;
-        let permit = lease.provider.cdn_permit(name, Priority::Playback).await;
+        let permit = lease.provider.cdn_permit(name, priority).await;
         (pass, permit)
     });
     if let Some(at_once) = both.as_mut().now_or_never() {

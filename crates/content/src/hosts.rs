@@ -14,8 +14,10 @@ use crate::pace::Pace;
 /// First pause after a refusal; doubled up to [`LONGEST_BACK_OFF`], so that reading goes on within a second of the host's recovery.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
 const LONGEST_BACK_OFF: Duration = Duration::from_millis(700);
-/// A longer `Retry-After` is cut: the host may be well again, and one request every so often hurts nobody.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// A longer `Retry-After` is cut: the host may be well again sooner, and one request a second of all readers together hurts nobody.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_millis(900);
+/// Those who have the bytes elsewhere as well stay away for as long as it asked, up to this.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
 /// How long a learnt number of transfers stands before one more is tried.
 const LIMIT_STEP: Duration = Duration::from_secs(3);
 /// Connections to a host that its sequential readers share evenly, beyond one for each. The providers' default is 16 per host: the rest
@@ -65,8 +67,10 @@ struct State {
     transfers: usize,
     /// Transfers that the host was seen to allow, and when that was changed last.
     limit: Option<(usize, Instant)>,
-    /// Not to be asked before this, and the refusal that said so.
-    blocked: Option<(Instant, Cause)>,
+    /// Not to be asked before this.
+    blocked: Option<Instant>,
+    /// It asked for a long pause until then, for this reason.
+    absent: Option<(Instant, Cause)>,
     /// Refusals in a row; while there are any, one request at a time tries.
     refusals: u32,
     trying: bool,
@@ -100,8 +104,14 @@ impl Host {
     /// The refusal that keeps everybody from this host now, if it asked for a long pause.
     pub(crate) fn long_refusal(&self) -> Option<Cause> {
         let state = self.lock();
-        let (until, cause) = state.blocked.as_ref()?;
-        (*until > Instant::now() && cause.is_long_refusal()).then(|| cause.clone())
+        let (until, cause) = state.absent.as_ref()?;
+        (*until > Instant::now()).then(|| cause.clone())
+    }
+
+    /// Whether it refused nobody of late and is not known to allow only so many transfers.
+    pub(crate) fn is_generous(&self) -> bool {
+        let state = self.lock();
+        state.refusals == 0 && state.limit.is_none() && !self.crowd.is_waiting()
     }
 
     /// Counts the caller among those who read in sequence, until the result is dropped.
@@ -186,10 +196,10 @@ impl State {
             return Admission::InTurn;
         }
         let now = Instant::now();
-        if let Some((until, _)) = &self.blocked
-            && *until > now
+        if let Some(until) = self.blocked
+            && until > now
         {
-            return Admission::At(*until);
+            return Admission::At(until);
         }
         if self.refusals > 0 && self.trying {
             return Admission::InTurn;
@@ -252,6 +262,7 @@ impl Pass {
         }
         state.refusals = 0;
         state.blocked = None;
+        state.absent = None;
         state.last_success = Some(Instant::now());
         if std::mem::replace(&mut self.trying, false) {
             state.trying = false;
@@ -286,13 +297,10 @@ impl Pass {
             Some(wish) => (*wish).clamp(FIRST_BACK_OFF, LONGEST_RETRY_AFTER),
             None => (FIRST_BACK_OFF * (1 << (state.refusals - 1).min(4))).min(LONGEST_BACK_OFF),
         };
-        let until = now + pause;
-        if state
-            .blocked
-            .as_ref()
-            .is_none_or(|(known, _)| *known < until)
-        {
-            state.blocked = Some((until, cause.clone()));
+        state.blocked = state.blocked.max(Some(now + pause));
+        if cause.is_long_refusal() {
+            let absence = retry_after.unwrap_or(LONGEST_ABSENCE).min(LONGEST_ABSENCE);
+            state.absent = Some((now + absence, cause.clone()));
         }
     }
 }
@@ -343,8 +351,10 @@ mod tests {
         pass.refused(&refusal(503, Some(Duration::from_secs(3))));
         drop(pass);
         let begun = Instant::now();
+        // Those who have another source stay away as long as they were asked to.
+        assert!(host.long_refusal().is_some());
         let first = host.enter().await;
-        assert_eq!(begun.elapsed(), Duration::from_secs(3));
+        assert_eq!(begun.elapsed(), LONGEST_RETRY_AFTER);
         // While the first one tries, the second waits for its outcome.
         let other = {
             let host = host.clone();
@@ -353,8 +363,10 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(!other.is_finished());
         let mut first = first;
+        assert!(!host.is_generous());
         first.succeeded();
         other.await.unwrap();
+        assert!(host.long_refusal().is_none() && host.is_generous());
     }
 
     #[tokio::test(start_paused = true)]

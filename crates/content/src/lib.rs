@@ -24,6 +24,7 @@ mod pump;
 mod rar;
 mod reader;
 mod stats;
+mod transfer;
 mod trouble;
 mod window;
 

@@ -1,6 +1,7 @@
-//! How quick a host was so far, and what follows from it: how far ahead waiting beats a new request, and how large a range is
-//! worth one.
+//! How quick a host was so far, and what follows from it: how far ahead waiting beats a new request, how large a range is worth a
+//! request, and when an answer is late.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +11,23 @@ const NEWEST: f64 = 0.25;
 const LEAST_MOVED: u64 = 512 << 10;
 /// The longest way forward that is waited for (hf-mount's and mountpoint-s3's constant).
 const LONGEST_PATIENCE: u64 = 16 << 20;
+/// A transfer is slow when it brings so much less than the usual one of its host, or than a host is taken for of which nothing is known.
+const SLOW: f64 = 1.0 / 8.0;
+const UNKNOWN_RATE: f64 = 512.0 * 1024.0;
 /// One range of several that are fetched at once.
 const LEAST_SEGMENT: u64 = 1 << 20;
 const LARGEST_SEGMENT: u64 = 4 << 20;
 /// A range is so many times what one connection brings in the time an answer takes to begin, so that waiting for answers takes less
 /// than half of a connection's time.
 const SEGMENT_OVER_LATENCY: f64 = 1.25;
+/// Times to the first byte that are remembered, and how many are needed to speak of the slowest hundredth.
+const REMEMBERED: usize = 128;
+const ENOUGH: usize = 20;
+/// An answer is not called late sooner than this, however quick the host is.
+const LEAST_HEDGE: Duration = Duration::from_millis(50);
+/// Second requests that each request earns, and the most that are saved up. The first is given.
+const HEDGES_EARNED: f64 = 0.05;
+const MOST_HEDGES: f64 = 3.0;
 
 /// Measurements of one host.
 #[derive(Debug, Default)]
@@ -23,12 +35,27 @@ pub(crate) struct Pace {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Average time to the first byte in seconds.
     first_byte: Option<f64>,
     /// Average bytes a second of one transfer.
     rate: Option<f64>,
+    /// The last times to the first byte.
+    recent: VecDeque<Duration>,
+    /// Second requests that may be sent.
+    hedges: f64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            first_byte: None,
+            rate: None,
+            recent: VecDeque::new(),
+            hedges: 1.0,
+        }
+    }
 }
 
 fn average(known: Option<f64>, newest: f64) -> Option<f64> {
@@ -44,6 +71,11 @@ impl Pace {
     pub(crate) fn answered(&self, after: Duration) {
         let mut state = self.lock();
         state.first_byte = average(state.first_byte, after.as_secs_f64());
+        if state.recent.len() == REMEMBERED {
+            state.recent.pop_front();
+        }
+        state.recent.push_back(after);
+        state.hedges = (state.hedges + HEDGES_EARNED).min(MOST_HEDGES);
     }
 
     /// A transfer that nothing held up on our side brought `bytes` in `time`.
@@ -57,6 +89,12 @@ impl Pace {
     /// The usual time to the first byte; zero when nothing is known.
     pub(crate) fn first_byte(&self) -> Duration {
         Duration::from_secs_f64(self.lock().first_byte.unwrap_or_default())
+    }
+
+    /// Whether a transfer that brought `bytes` in `time` is far below the usual one.
+    pub(crate) fn is_slow(&self, bytes: u64, time: Duration) -> bool {
+        let usual = self.lock().rate.unwrap_or(UNKNOWN_RATE);
+        (bytes as f64) < usual * SLOW * time.as_secs_f64()
     }
 
     /// Bytes that one connection brings in the time an answer takes to begin.
@@ -75,6 +113,28 @@ impl Pace {
         let wish = self.latency_bytes() as f64 * SEGMENT_OVER_LATENCY;
         (wish as u64).clamp(LEAST_SEGMENT, LARGEST_SEGMENT)
     }
+
+    /// An answer that takes longer than 99 of 100 did is late; `None` as long as too little is known.
+    pub(crate) fn late(&self) -> Option<Duration> {
+        let state = self.lock();
+        if state.recent.len() < ENOUGH {
+            return None;
+        }
+        let mut sorted: Vec<_> = state.recent.iter().copied().collect();
+        sorted.sort_unstable();
+        let slowest = sorted[(sorted.len() * 99).div_ceil(100) - 1];
+        Some(slowest.max(LEAST_HEDGE))
+    }
+
+    /// Takes leave for one second request, if any was earned: one of twenty requests at most.
+    pub(crate) fn take_hedge(&self) -> bool {
+        let mut state = self.lock();
+        let granted = state.hedges >= 1.0;
+        if granted {
+            state.hedges -= 1.0;
+        }
+        granted
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +150,8 @@ mod tests {
         assert_eq!((pace.patience(), pace.segment()), (2_000_000, 2_500_000));
         pace.moved(100, Duration::from_secs(100));
         assert_eq!(pace.patience(), 2_000_000);
+        let second = Duration::from_secs(1);
+        assert!(pace.is_slow(1_000_000, second) && !pace.is_slow(1_500_000, second));
         for _ in 0..100 {
             pace.moved(10_000_000_000, Duration::from_secs(1));
         }
@@ -97,5 +159,20 @@ mod tests {
             (pace.patience(), pace.segment()),
             (LONGEST_PATIENCE, LARGEST_SEGMENT)
         );
+    }
+
+    #[test]
+    fn second_requests_are_one_of_twenty_at_most() {
+        let pace = Pace::default();
+        let mut hedges = 0;
+        for request in 1..=400 {
+            pace.answered(Duration::from_millis(request % 100));
+            hedges += u32::from(pace.take_hedge());
+        }
+        assert!((19..=21).contains(&hedges), "{hedges}");
+        assert!(pace.late().unwrap() >= Duration::from_millis(97));
+        let quick = Pace::default();
+        quick.answered(Duration::from_millis(1));
+        assert_eq!(quick.late(), None);
     }
 }

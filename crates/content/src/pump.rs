@@ -3,22 +3,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use debridfs_provider::{Part, Source};
+use debridfs_provider::{Part, Priority, Source};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep_until;
 
-use crate::cursor::Flow;
 use crate::error::{Blame, Cause};
-use crate::fetch::{self, Body, Request};
+use crate::fetch::{self, Request};
 use crate::file::FileRef;
 use crate::reader::{Place, Reader};
 use crate::stats::add;
+use crate::transfer::Transfer;
 use crate::trouble::Trouble;
 
-/// While others wait for the host, a transfer gives its place up after so many bytes.
-const FAIR_TRANSFER: u64 = 8 << 20;
-/// A body that brings at least so much before it fails was no failure of the source.
-const PROGRESS: u64 = 64 << 10;
 /// After so many wrong answers or failed connections in a row the link is not trusted any more.
 const FAILURES_PER_LINK: u32 = 2;
 
@@ -89,10 +85,15 @@ async fn fetch(
         first_byte: context.config.first_byte_timeout(trouble.slow),
         other_sources: order.file.sources.len() > 1,
         spare: reader.is_spare(place),
+        priority: if reader.needs(place) {
+            Priority::Playback
+        } else {
+            Priority::User
+        },
     };
     let wanted = || reader.is_wanted(place, after_trouble);
     let opened = fetch::open(context, &lease, &request, wanted).await;
-    let mut body = match opened {
+    let body = match opened {
         Ok(Some(body)) => body,
         Ok(None) => {
             if request.spare {
@@ -115,56 +116,13 @@ async fn fetch(
     };
     lease.worked();
     reader.opened(place, body.host(), trouble.source);
-    transfer(reader, place, order.range.start, &mut body, wake, trouble).await
-}
-
-/// Moves a body into the window from `at` on; stops reading from it while the window is full.
-async fn transfer(
-    reader: &Arc<Reader>,
-    place: Place,
-    mut at: u64,
-    body: &mut Body,
-    wake: &Notify,
-    trouble: &mut Trouble,
-) -> Result<(), Cause> {
-    let context = reader.context();
-    let stall = context.config.stall_timeout();
-    let mut moved = 0;
-    // When the body began to flow, and how much of it; nothing once it had to wait for the reader.
-    let begun = Instant::now();
-    let mut held_up = false;
-    loop {
-        let next = body.next(context, stall).await?;
-        let Some(bytes) = next else {
-            *trouble = Trouble::at(trouble.source);
-            break;
-        };
-        let length = bytes.len() as u64;
-        moved += length;
-        if moved >= PROGRESS {
-            *trouble = Trouble::at(trouble.source);
-        }
-        let mut flow = reader.push(place, at, bytes);
-        at += length;
-        while flow == Flow::Full && !body.is_complete() {
-            held_up = true;
-            tokio::select! {
-                () = wake.notified() => flow = reader.flow(place),
-                () = body.host().crowd.arrival() => return Ok(()),
-                () = context.hosts.crowd.arrival() => return Ok(()),
-                () = sleep(context.config.idle_connection()) => return Ok(()),
-            }
-        }
-        if flow == Flow::Done && !body.is_complete() {
-            break;
-        }
-        let others_wait = body.host().crowd.is_waiting() || context.hosts.crowd.is_waiting();
-        if others_wait && (moved >= FAIR_TRANSFER || reader.is_spare(place)) {
-            break;
-        }
-    }
-    if !held_up {
-        body.host().pace.moved(moved, begun.elapsed());
-    }
-    Ok(())
+    let transfer = Transfer {
+        reader,
+        place,
+        lease: &lease,
+        size,
+        from: order.range.start,
+        range,
+    };
+    transfer.run(body, wake, trouble).await
 }

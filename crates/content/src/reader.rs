@@ -291,6 +291,13 @@ impl Reader {
             .is_some_and(|cursor| cursor.lanes.is_extra(place.lane) && !cursor.needs(place.lane))
     }
 
+    /// Whether somebody waits for what the lane at `place` has taken on.
+    pub(crate) fn needs(&self, place: Place) -> bool {
+        let mut state = self.lock();
+        let cursor = state.cursor(place.cursor);
+        cursor.is_some_and(|cursor| cursor.needs(place.lane))
+    }
+
     /// The lane at `place` was refused a connection, or lost it: there are not to be more than the others for a while.
     pub(crate) fn refused(&self, place: Place) {
         if let Some(cursor) = self.lock().cursor(place.cursor) {

@@ -20,6 +20,8 @@ pub struct ContentStats {
     pub wrong_answers: u64,
     /// Connections given up because nothing came.
     pub stalls: u64,
+    /// Second requests sent because the first was late or slow.
+    pub hedges: u64,
     /// Direct links asked of providers.
     pub link_resolutions: u64,
     /// Direct links taken from the store.
@@ -51,6 +53,7 @@ pub(crate) struct Counters {
     pub(crate) retries: AtomicU64,
     pub(crate) wrong_answers: AtomicU64,
     pub(crate) stalls: AtomicU64,
+    pub(crate) hedges: AtomicU64,
     pub(crate) link_resolutions: AtomicU64,
     pub(crate) links_loaded: AtomicU64,
     pub(crate) links_refused: AtomicU64,
@@ -98,6 +101,7 @@ impl Counters {
             retries: load(&self.retries),
             wrong_answers: load(&self.wrong_answers),
             stalls: load(&self.stalls),
+            hedges: load(&self.hedges),
             link_resolutions: load(&self.link_resolutions),
             links_loaded: load(&self.links_loaded),
             links_refused: load(&self.links_refused),

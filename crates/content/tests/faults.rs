@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use debridfs_content::{Content, ContentConfig, ErrorKind, FileRef};
@@ -286,29 +286,150 @@ async fn an_outage_of_the_host_passes_within_the_read() {
     assert_eq!(bench.provider.calls(), 1);
 }
 
+/// All are served, none much later than the others, and those who have to wait do not knock: each transfer takes seconds, in which a
+/// reader that learnt nothing would be refused again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_allows_four_transfers_serves_eight_readers() {
-    let bench = Bench::with(quick(), (1..=8).map(|id| (id, SIZE)), |provider| provider).await;
-    bench.cdn.script(|request| match request.transfers {
-        0..4 => Answer::Trickle(128 << 10),
-        _ => Answer::Status(429, ""),
+    let size = 12 * MIB;
+    let bench = Bench::with(quick(), (1..=8).map(|id| (id, size)), |provider| provider).await;
+    let refused = Arc::new(AtomicU64::new(0));
+    let count = refused.clone();
+    bench.cdn.script(move |request| match request.transfers {
+        0..4 => Answer::Trickle(20_000),
+        _ => {
+            count.fetch_add(1, Ordering::Relaxed);
+            Answer::Status(429, "")
+        }
     });
     let begun = Instant::now();
     let readers = (1..=8).map(|id| {
         let bench = &bench;
         async move {
             let mut at = 0;
-            while at < SIZE {
+            while at < size {
                 at += bench.read(id, id, at, 256 << 10, LONG).await.unwrap();
+            }
+            begun.elapsed()
+        }
+    });
+    let times = futures_util::future::join_all(readers).await;
+    let last = times.iter().max().copied().unwrap();
+    // At 4 MB/s each and four at once, nobody is done before 3 s, and all have been served by turns of 8 MiB.
+    assert!(last > Duration::from_secs(5), "{last:?}");
+    // Four are refused before the number is known, then one whenever one more is tried (every 3 s). On a busy machine a reader may be
+    // refused once more: its transfer has ended here and not yet over there.
+    let most = 4 + 8 + last.as_secs() / 3;
+    let refused = refused.load(Ordering::Relaxed);
+    assert!(refused <= most, "{refused} of {most} in {last:?}");
+}
+
+/// Without limits each of eight readers has the same share, at any time.
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_readers_at_once_are_served_evenly() {
+    let size = 256 * MIB;
+    let bench = Bench::with(quick(), (1..=8).map(|id| (id, size)), |provider| provider).await;
+    bench
+        .cdn
+        .script(|_| Answer::Paced(Duration::from_millis(20), 20_000));
+    let done: Vec<AtomicU64> = (0..8).map(|_| AtomicU64::new(0)).collect();
+    let readers = (1..=8u64).map(|id| {
+        let (bench, done) = (&bench, &done[id as usize - 1]);
+        async move {
+            let mut at = 0;
+            while at < size {
+                at += bench.read(id, id, at, 128 << 10, LONG).await.unwrap();
+                done.store(at, Ordering::Relaxed);
             }
         }
     });
-    futures_util::future::join_all(readers).await;
-    // Four are refused before the number is known, then one whenever one more is tried (every 3 s). On a busy machine a reader may be refused
-    // once more: its transfer has ended here and not yet over there.
-    let most = 4 + 8 + begun.elapsed().as_secs() / 3;
-    let refused = bench.content.stats().retries;
-    assert!(refused <= most, "{refused} of {most}");
+    let time = tokio::time::sleep(Duration::from_secs(6));
+    tokio::select! {
+        _ = futures_util::future::join_all(readers) => panic!("256 MiB in six seconds"),
+        () = time => {}
+    }
+    let done: Vec<_> = done.iter().map(|at| at.load(Ordering::Relaxed)).collect();
+    let (least, most) = (done.iter().min().unwrap(), done.iter().max().unwrap());
+    assert!(*least as f64 >= 0.8 * *most as f64, "{done:?}");
+    let sent = bench.cdn.sent() as f64;
+    let read: u64 = done.iter().sum();
+    assert!(sent <= 1.25 * read as f64, "{sent} for {read}");
+}
+
+/// A body that never stands still and never gets anywhere: the same bytes are asked for once more, elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_trickles_is_replaced() {
+    let config = ContentConfig {
+        stall_timeout_ms: 60_000,
+        ..quick()
+    };
+    let bench = Bench::with(config, [(1, SIZE)], |p| p).await;
+    bench.cdn.script(|request| match request.number {
+        // 2 KB a second.
+        0 => Answer::Trickle(10),
+        _ => Answer::Right,
+    });
+    let read = bench.read(1, 5, AT, 1 << 20, LONG).await;
+    assert_eq!(read.ok(), Some(MIB));
+    assert_eq!((bench.cdn.requests(), bench.content.stats().hedges), (2, 1));
+}
+
+/// The body ends and the connection stays open: another connection within 5 s with the defaults, and no error.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_stops_is_replaced_within_five_seconds() {
+    assert!(ContentConfig::default().stall_timeout_ms < 5000);
+    let bench = Bench::with(ContentConfig::default(), [(1, SIZE)], |p| p).await;
+    bench.cdn.script(|request| match request.number {
+        0 => Answer::Stall(300_000),
+        _ => Answer::Right,
+    });
+    let begun = Instant::now();
+    let read = bench.read(1, 5, AT, 1 << 20, LONG).await;
+    assert_eq!(read.ok(), Some(MIB));
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(bench.cdn.requests() <= 3, "{:?}", bench.cdn.log());
+}
+
+/// An answer that is later than 99 of 100 is asked for once more; one of twenty at most.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_answer_is_asked_for_once_more_and_not_often() {
+    let config = ContentConfig {
+        first_byte_timeout_ms: 50_000,
+        ..quick()
+    };
+    let bench = Bench::with(config, [(1, 1024 * MIB)], |p| p).await;
+    let read = async |step: u64| {
+        let at = (step * 379) % 1021 * MIB;
+        bench.read(1, 5, at, 4096, LONG).await.unwrap();
+    };
+    for step in 0..40 {
+        read(step).await;
+    }
+    bench.cdn.script(|request| match request.number {
+        40 => Answer::Silent,
+        _ => Answer::Right,
+    });
+    let begun = Instant::now();
+    read(40).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(bench.content.stats().hedges >= 1);
+    // Now every third is late: leave for second requests runs out, and all come all the same.
+    bench.cdn.script(|request| match request.number % 3 {
+        0 => Answer::Slow(Duration::from_millis(300)),
+        _ => Answer::Right,
+    });
+    for step in 41..100 {
+        read(step).await;
+    }
+    let hedges = bench.content.stats().hedges;
+    assert!(hedges <= 1 + bench.cdn.requests() / 20, "{hedges}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

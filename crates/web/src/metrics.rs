@@ -146,6 +146,11 @@ pub const METRICS: &[MetricInfo] = &[
         "Ranged requests to CDNs",
     ),
     metric(
+        "debridfs_content_hedges_total",
+        &[],
+        "Second requests to CDNs, sent because the first was late or slow",
+    ),
+    metric(
         "debridfs_content_connections",
         &[],
         "Connections to CDNs with a body under way",
@@ -320,6 +325,7 @@ pub fn encode(status: &Status) -> String {
         );
         page.one("debridfs_content_served_bytes_total", content.served as f64);
         page.one("debridfs_content_requests_total", content.requests as f64);
+        page.one("debridfs_content_hedges_total", content.hedges as f64);
         page.one("debridfs_content_connections", content.connections as f64);
         page.one(
             "debridfs_content_links_resolved_total",

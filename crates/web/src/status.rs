@@ -160,6 +160,9 @@ pub struct ContentStatus {
     pub served: u64,
     /// Ranged requests to CDNs since the engine's start.
     pub requests: u64,
+    /// Second requests among them, sent because the first was late or slow.
+    #[serde(default)]
+    pub hedges: u64,
     /// Connections with a body under way now.
     pub connections: u64,
     /// Direct links asked of providers since the engine's start.

@@ -175,6 +175,7 @@ impl Report {
             fetched: stats.bytes_fetched,
             served: stats.bytes_served,
             requests: stats.requests,
+            hedges: stats.hedges,
             connections: stats.open_connections as u64,
             links_resolved: stats.link_resolutions,
             read_errors: stats.reads_failed,

@@ -1,0 +1,190 @@
+//! One body on its way into a window: it rests while the window is full, makes room for others, and is replaced when it is slow.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_provider::Priority;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::cursor::Flow;
+use crate::error::Cause;
+use crate::fetch::{self, Body, Request};
+use crate::links::Lease;
+use crate::reader::{Place, Reader};
+use crate::trouble::Trouble;
+
+/// While others wait for the host, a transfer gives its place up after so many bytes.
+const FAIR_TRANSFER: u64 = 8 << 20;
+/// The same for one that only reads ahead.
+const AHEAD_TRANSFER: u64 = 1 << 20;
+/// A body that brings at least so much before it fails was no failure of the source.
+const PROGRESS: u64 = 64 << 10;
+/// How often a body that somebody waits for is looked at, or after so many times to the first byte: by then a second one would have
+/// begun.
+const LOOK: Duration = Duration::from_secs(1);
+const LOOK_FIRST_BYTES: u32 = 4;
+
+/// What is moved, and on whose behalf.
+pub(crate) struct Transfer<'a> {
+    pub(crate) reader: &'a Arc<Reader>,
+    pub(crate) place: Place,
+    pub(crate) lease: &'a Lease,
+    /// Size of the object that the link gives.
+    pub(crate) size: u64,
+    /// Where the body begins in the file.
+    pub(crate) from: u64,
+    /// What was asked, in the object.
+    pub(crate) range: Range<u64>,
+}
+
+/// How a body does; begun anew with each.
+struct Watch {
+    begun: Instant,
+    moved: u64,
+    /// It had to wait for the reader.
+    held_up: bool,
+    progress: Instant,
+    looked: Instant,
+    moved_then: u64,
+}
+
+impl Watch {
+    fn begin() -> Self {
+        let now = Instant::now();
+        Self {
+            begun: now,
+            moved: 0,
+            held_up: false,
+            progress: now,
+            looked: now,
+            moved_then: 0,
+        }
+    }
+
+    /// The time until now does not count.
+    fn look_again(&mut self) {
+        self.looked = Instant::now();
+        self.moved_then = self.moved;
+    }
+}
+
+type Second<'a> = BoxFuture<'a, Option<Body>>;
+
+impl Transfer<'_> {
+    /// Moves `body` into the window; `wake` tells that there is room again.
+    ///
+    /// # Errors
+    /// What the body ended with before its range was complete.
+    pub(crate) async fn run(
+        &self,
+        mut body: Body,
+        wake: &Notify,
+        trouble: &mut Trouble,
+    ) -> Result<(), Cause> {
+        let context = self.reader.context();
+        let stall = context.config.stall_timeout();
+        let mut at = self.from;
+        let mut watch = Watch::begin();
+        // A second body for the same bytes, under way, and where it will begin.
+        let mut second: Option<(u64, Second<'_>)> = None;
+        loop {
+            let look = LOOK.max(body.host().pace.first_byte() * LOOK_FIRST_BYTES);
+            let left = (watch.progress + stall).saturating_duration_since(Instant::now());
+            let next = tokio::select! {
+                // Looking at the clock costs nothing as long as bytes come.
+                biased;
+                next = body.next(context, left) => next?,
+                other = opened(&mut second) => {
+                    if let (Some((from, _)), Some(other)) = (second.take(), other) {
+                        (body, at, watch) = (other, from, Watch::begin());
+                    }
+                    continue;
+                }
+                () = sleep_until(watch.looked + look), if second.is_none() => {
+                    let (moved, time) = (watch.moved - watch.moved_then, watch.looked.elapsed());
+                    watch.look_again();
+                    if body.host().pace.is_slow(moved, time) && self.reader.needs(self.place) {
+                        second = Some((at, self.second(at, body.host().clone())));
+                    }
+                    continue;
+                }
+            };
+            let Some(bytes) = next else {
+                *trouble = Trouble::at(trouble.source);
+                break;
+            };
+            let length = bytes.len() as u64;
+            watch.moved += length;
+            watch.progress = Instant::now();
+            if watch.moved >= PROGRESS {
+                *trouble = Trouble::at(trouble.source);
+            }
+            let mut flow = self.reader.push(self.place, at, bytes);
+            at += length;
+            while flow == Flow::Full && !body.is_complete() {
+                watch.held_up = true;
+                tokio::select! {
+                    () = wake.notified() => flow = self.reader.flow(self.place),
+                    () = body.host().crowd.arrival() => return Ok(()),
+                    () = context.hosts.crowd.arrival() => return Ok(()),
+                    () = sleep(context.config.idle_connection()) => return Ok(()),
+                }
+                watch.progress = Instant::now();
+                watch.look_again();
+            }
+            if flow == Flow::Done && !body.is_complete() {
+                break;
+            }
+            let others_wait = body.host().crowd.is_waiting() || context.hosts.crowd.is_waiting();
+            if others_wait && self.makes_room(watch.moved) {
+                break;
+            }
+        }
+        if !watch.held_up {
+            body.host().pace.moved(watch.moved, watch.begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Whether the connection is given up after `moved` bytes because others wait for one.
+    fn makes_room(&self, moved: u64) -> bool {
+        moved >= FAIR_TRANSFER
+            || self.reader.is_spare(self.place)
+            || (moved >= AHEAD_TRANSFER && !self.reader.needs(self.place))
+    }
+
+    /// Asks for the bytes from `at` on once more, over another connection, if that takes nothing from anybody.
+    fn second(&self, at: u64, host: Arc<crate::hosts::Host>) -> Second<'_> {
+        let context = self.reader.context();
+        async move {
+            if !fetch::may_hedge(context, &host) {
+                return None;
+            }
+            let range = self.range.start + (at - self.from)..self.range.end;
+            let request = Request {
+                range: &range,
+                size: self.size,
+                first_byte: context.config.first_byte_timeout(0),
+                other_sources: false,
+                spare: true,
+                priority: Priority::Playback,
+            };
+            fetch::open(context, self.lease, &request, || true)
+                .await
+                .ok()
+                .flatten()
+        }
+        .boxed()
+    }
+}
+
+/// Resolves when the second body is there, or is not to be had; never without one.
+async fn opened(second: &mut Option<(u64, Second<'_>)>) -> Option<Body> {
+    match second {
+        Some((_, opening)) => opening.await,
+        None => std::future::pending().await,
+    }
+}
