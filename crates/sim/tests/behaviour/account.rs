@@ -279,6 +279,36 @@ async fn traffic_is_counted_capped_and_reset_at_midnight() {
     );
 }
 
+/// As between the keys of several accounts that one library is read with.
+#[tokio::test]
+async fn a_link_of_another_account_is_made_at_ones_own_cost() {
+    let sim = sim(&one_film(1000));
+    sim.add_account("OTHERTOKEN", &LibrarySpec::default())
+        .unwrap();
+    sim.configure(|settings: &mut Settings| settings.traffic_cap = 500);
+    let link = form("link", &torrents(&sim)[0].links[0]);
+    let by_other = || {
+        let request = Request::post("/rest/1.0/unrestrict/link");
+        let request = request.header("authorization", "Bearer OTHERTOKEN");
+        request.body(Body::from(link.clone())).unwrap()
+    };
+    let made = send(&sim, by_other()).await;
+    let url = made.json()["download"].as_str().unwrap().to_owned();
+    assert_eq!(
+        fetch(&sim, "GET", &url, Some("bytes=0-499")).await.status,
+        206
+    );
+    assert_eq!(send(&sim, by_other()).await.code(), (503, 23));
+    assert_eq!(
+        call(&sim, "POST", "unrestrict/link", &link).await.status,
+        200
+    );
+    assert_eq!(
+        get(&sim, "traffic/details").await.json(),
+        serde_json::json!({})
+    );
+}
+
 #[tokio::test]
 async fn methods_are_looked_at() {
     let sim = sim(&one_film(10));
