@@ -11,7 +11,7 @@ mod rows;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
-use debridfs_provider::{DirectLink, HosterLink, TorrentId};
+use debridfs_provider::{DirectLink, HosterLink, KeyId, TorrentId};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -210,9 +210,9 @@ impl Store {
         .await
     }
 
-    async fn forget_link(&self, provider: String, hoster: HosterLink) -> Result<()> {
+    async fn forget_link(&self, provider: String, hoster: HosterLink, key: KeyId) -> Result<()> {
         self.with(Box::new(move |connection| {
-            Box::pin(rows::forget_link(connection, provider, hoster))
+            Box::pin(rows::forget_link(connection, provider, hoster, key))
         }))
         .await
     }

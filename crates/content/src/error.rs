@@ -94,6 +94,9 @@ pub enum Cause {
         /// In words.
         message: String,
     },
+    /// The key's traffic of the day ran out in the middle of a body.
+    #[error("the key's configured traffic of the day is used up")]
+    TrafficUsedUp,
     /// The link was made anew again and again and refused each time.
     #[error("every new link is refused")]
     LinkRefused,
@@ -110,6 +113,8 @@ pub enum Cause {
 pub(crate) enum Blame {
     /// The link: ask for a new one.
     Link,
+    /// The key's traffic is used up: another key, or another provider.
+    Key,
     /// The host: it wants fewer requests, or is not well.
     Host,
     /// Nobody in particular: try again.
@@ -136,18 +141,19 @@ const TRAFFIC_ERRORS: [&str; 4] = [
 const LONG_REFUSAL: Duration = Duration::from_secs(1);
 
 impl Cause {
+    /// The provider gave no link.
+    pub(crate) fn of(error: debridfs_provider::Error) -> Self {
+        Self::Link {
+            verdict: error.verdict,
+            message: error.message,
+        }
+    }
+
     /// Whether the one who refused will do so for a while.
     pub(crate) fn is_long_refusal(&self) -> bool {
         match self {
-            Self::Status {
-                x_error,
-                retry_after,
-                ..
-            } => {
-                let out_of_traffic = x_error
-                    .as_deref()
-                    .is_some_and(|word| TRAFFIC_ERRORS.contains(&word));
-                out_of_traffic || retry_after.is_some_and(|wish| wish >= LONG_REFUSAL)
+            Self::Status { retry_after, .. } => {
+                retry_after.is_some_and(|wish| wish >= LONG_REFUSAL)
             }
             _ => false,
         }
@@ -161,7 +167,7 @@ impl Cause {
             } => {
                 let x_error = x_error.as_deref().unwrap_or("");
                 if TRAFFIC_ERRORS.contains(&x_error) {
-                    Blame::Host
+                    Blame::Key
                 } else if LINK_ERRORS.contains(&x_error) || x_error.starts_with("link_") {
                     Blame::Link
                 } else {
@@ -201,7 +207,7 @@ mod tests {
             assert_eq!(status(503, Some(word)).blame(), Blame::Link, "{word}");
         }
         for word in TRAFFIC_ERRORS {
-            assert_eq!(status(403, Some(word)).blame(), Blame::Host, "{word}");
+            assert_eq!(status(403, Some(word)).blame(), Blame::Key, "{word}");
         }
         assert_eq!(Cause::Stalled(Duration::ZERO).blame(), Blame::Chance);
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_provider::{CdnPermit, Priority};
+use debridfs_provider::{CdnPermit, KeyTraffic, Priority};
 use futures_util::FutureExt as _;
 use http::header::{ACCEPT_ENCODING, LOCATION, RANGE};
 use reqwest::{Response, Url};
@@ -33,6 +33,10 @@ pub(crate) struct Body {
     at: u64,
     end: u64,
     pass: Pass,
+    /// The traffic these bytes count as.
+    traffic: Option<KeyTraffic>,
+    /// There is no more of it.
+    used_up: bool,
     _permit: CdnPermit,
     _open: Gauge,
 }
@@ -119,6 +123,8 @@ pub(crate) async fn open(
             at: range.start,
             end: range.end,
             pass,
+            traffic: lease.traffic.clone(),
+            used_up: false,
             _permit: permit,
             _open: open,
         }));
@@ -283,6 +289,9 @@ impl Body {
             let _ = self.response.chunk().now_or_never();
             return Ok(None);
         }
+        if self.used_up {
+            return Err(Cause::TrafficUsedUp);
+        }
         let bytes = match timeout(stall, self.response.chunk()).await {
             Ok(Ok(Some(bytes))) => bytes,
             Ok(Ok(None)) => return Err(Cause::Transport("the body is too short".to_owned())),
@@ -297,6 +306,9 @@ impl Body {
         }
         self.at += bytes.len() as u64;
         add(&context.counters.bytes_fetched, bytes.len() as u64);
+        if let Some(traffic) = &self.traffic {
+            self.used_up = !traffic.add(bytes.len() as u64);
+        }
         Ok(Some(bytes))
     }
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use debridfs_provider::{
-    DirectLink, Error, HosterLink, LinkStore, Priority, Provider, Source, Verdict,
+    DirectLink, Error, HosterLink, KeyId, KeyTraffic, LinkStore, Priority, Provider, Shortage,
+    Source, Verdict,
 };
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -57,8 +58,8 @@ struct State {
     current: Option<Current>,
     /// The store was asked; what it held is `current` or was refused.
     store_asked: bool,
-    /// The store holds what is, or was, `current`.
-    stored: bool,
+    /// The key of a link that was refused and has to leave the store.
+    refused: Option<KeyId>,
     /// Set while a resolution is under way; its end closes the channel.
     flight: Option<watch::Receiver<()>>,
     /// No resolution before this, for this reason.
@@ -78,6 +79,8 @@ struct Current {
 pub(crate) struct Lease {
     pub(crate) link: Arc<DirectLink>,
     pub(crate) provider: Arc<dyn Provider>,
+    /// What the bytes of the link count as.
+    pub(crate) traffic: Option<KeyTraffic>,
     entry: Arc<Entry>,
     counters: Arc<Counters>,
 }
@@ -114,15 +117,26 @@ impl Links {
         })
     }
 
-    /// The direct link of `source`: the known one, else the stored one, else a new one. Everybody who asks meanwhile shares one
-    /// resolution, which goes on when those who asked are gone.
-    pub(crate) async fn get(self: &Arc<Self>, source: &Source) -> Result<Lease, NoLink> {
+    /// The direct link of `source`: the known one, else a stored one, else a new one; never one whose key may not be used by a caller
+    /// of this urgency. Everybody who asks meanwhile shares one resolution, which goes on when those who asked are gone.
+    pub(crate) async fn get(
+        self: &Arc<Self>,
+        source: &Source,
+        priority: Priority,
+    ) -> Result<Lease, NoLink> {
         let Some(Account { provider, gate }) = self.providers.get(&source.provider) else {
             return Err(NoLink {
                 cause: Cause::UnknownProvider(source.provider.clone()),
                 until: Instant::now() + LONGEST_PAUSE,
             });
         };
+        // Playback has room wherever there is any; whether there is, is told by who makes links.
+        if priority != Priority::Playback {
+            provider.room_for(priority).map_err(|error| NoLink {
+                cause: Cause::of(error),
+                until: Instant::now() + LONGEST_PAUSE,
+            })?;
+        }
         let key = (source.provider.clone(), source.link.clone());
         let entry = self.entries.get(&key);
         loop {
@@ -131,12 +145,29 @@ impl Links {
             let mut flight = {
                 let mut state = entry.lock();
                 if let Some(current) = &state.current {
-                    return Ok(Lease {
-                        link: current.link.clone(),
-                        provider: provider.clone(),
-                        entry: entry.clone(),
-                        counters: self.counters.clone(),
-                    });
+                    let traffic = provider.key_traffic(&current.link.key);
+                    match traffic.as_ref().map(|traffic| traffic.check(priority)) {
+                        None | Some(Ok(())) => {
+                            return Ok(Lease {
+                                link: current.link.clone(),
+                                provider: provider.clone(),
+                                traffic,
+                                entry: entry.clone(),
+                                counters: self.counters.clone(),
+                            });
+                        }
+                        Some(Err(shortage @ Shortage::Reserve { .. })) => {
+                            return Err(NoLink {
+                                cause: Cause::Link {
+                                    verdict: Verdict::OutOfTraffic,
+                                    message: shortage.to_string(),
+                                },
+                                until: Instant::now() + LONGEST_PAUSE,
+                            });
+                        }
+                        // The link stays in the store for when its key has traffic again; there may be another key's.
+                        Some(Err(_)) => state.leave_to_store(),
+                    }
                 }
                 if let Some((until, cause)) = &state.pause
                     && *until > Instant::now()
@@ -186,7 +217,7 @@ impl Links {
         let (provider, gate) = (provider.clone(), gate.cloned());
         self.runtime.spawn(async move {
             match gate {
-                None => links.look_up(&entry, &source).await,
+                None => links.look_up(&entry, &*provider, &source).await,
                 Some(gate) => links.resolve(&entry, &*provider, &gate, &source).await,
             }
             drop(landed);
@@ -206,17 +237,23 @@ impl Links {
         )
     }
 
-    async fn look_up(&self, entry: &Entry, source: &Source) {
+    async fn look_up(&self, entry: &Entry, provider: &dyn Provider, source: &Source) {
         let name = source.provider.as_str();
-        let link = match timeout(STORE_TIMEOUT, self.store.load(name, &source.link)).await {
-            Ok(Ok(link)) => link,
+        let found = match timeout(STORE_TIMEOUT, self.store.load(name, &source.link)).await {
+            Ok(Ok(links)) => links,
             Ok(Err(error)) => {
                 tracing::warn!(provider = name, %error, "no link from the store");
-                None
+                Vec::new()
             }
-            Err(_) => None,
+            Err(_) => Vec::new(),
         };
-        match link {
+        // A provider that counts lends no link of a key that is empty, or that it does not have any more.
+        let counts = !provider.keys().is_empty();
+        let usable = |link: &DirectLink| match provider.key_traffic(&link.key) {
+            Some(traffic) => traffic.check(Priority::Playback).is_ok(),
+            None => !counts,
+        };
+        match found.into_iter().find(usable) {
             Some(link) => {
                 add(&self.counters.links_loaded, 1);
                 entry.landed(link, None);
@@ -227,10 +264,10 @@ impl Links {
 
     async fn resolve(&self, entry: &Entry, provider: &dyn Provider, gate: &Gate, source: &Source) {
         let name = source.provider.as_str();
-        let stored = std::mem::take(&mut entry.lock().stored);
-        if stored
+        let refused = entry.lock().refused.take();
+        if let Some(key) = refused
             && let Ok(Err(error)) =
-                timeout(STORE_TIMEOUT, self.store.forget(name, &source.link)).await
+                timeout(STORE_TIMEOUT, self.store.forget(name, &source.link, &key)).await
         {
             tracing::warn!(provider = name, %error, "a refused link stays in the store");
         }
@@ -264,10 +301,7 @@ impl Links {
         tracing::debug!(provider = name, %error, "no link");
         let troubled = is_trouble(&error);
         let pause = pause_for(error.verdict, error.retry_after);
-        let cause = Cause::Link {
-            verdict: error.verdict,
-            message: error.message,
-        };
+        let cause = Cause::of(error);
         if troubled {
             // From here on it is the gate that says when to ask again.
             gate.close(cause);
@@ -308,6 +342,14 @@ fn doubled(first: Duration, failures: u32) -> Duration {
     (first * (1 << failures.saturating_sub(1).min(8))).min(LONGEST_PAUSE)
 }
 
+impl State {
+    /// Lets go of the link without a word against it.
+    fn leave_to_store(&mut self) {
+        self.current = None;
+        self.store_asked = false;
+    }
+}
+
 impl Entry {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -315,7 +357,6 @@ impl Entry {
 
     fn landed(&self, link: DirectLink, made: Option<Instant>) {
         let mut state = self.lock();
-        state.stored = true;
         state.current = Some(Current {
             link: Arc::new(link),
             made,
@@ -397,7 +438,16 @@ impl Lease {
                 Some(Instant::now() + doubled(Duration::from_millis(500), state.failures))
             }
         };
-        state.current = None;
+        state.refused = state.current.take().map(|current| current.link.key.clone());
         state.pause = until.map(|until| (until, Cause::LinkRefused));
+    }
+
+    /// The CDN says that the traffic of the link's key is used up: that is no fault of the link. Where keys are not counted, it cannot be
+    /// told from one.
+    pub(crate) fn out_of_traffic(&self) {
+        match &self.traffic {
+            Some(traffic) => traffic.refused(),
+            None => self.refused(),
+        }
     }
 }

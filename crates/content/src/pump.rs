@@ -70,7 +70,7 @@ async fn fetch(
 ) -> Result<(), Cause> {
     let context = reader.context();
     let source = trouble.source(&order.file.sources)?;
-    let lease = match context.links.get(source).await {
+    let lease = match context.links.get(source, Priority::Playback).await {
         Ok(lease) => lease,
         Err(no_link) => {
             trouble.soonest(no_link.until);
@@ -106,10 +106,11 @@ async fn fetch(
         Err(cause) => {
             let distrusted = matches!(cause, Cause::WrongAnswer(_) | Cause::Connect(_))
                 && (trouble.in_a_row + 1).is_multiple_of(FAILURES_PER_LINK);
-            if cause.blame() == Blame::Link {
-                lease.refused();
-            } else if distrusted {
-                lease.distrust();
+            match cause.blame() {
+                Blame::Link => lease.refused(),
+                Blame::Key => lease.out_of_traffic(),
+                Blame::Host | Blame::Chance if distrusted => lease.distrust(),
+                Blame::Host | Blame::Chance => {}
             }
             return Err(cause);
         }

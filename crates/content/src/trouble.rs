@@ -78,8 +78,8 @@ impl Trouble {
         self.without_link = 0;
         self.link_at = None;
         match cause.blame() {
-            // The next link is a new one, or there is a pause until it may be made.
-            Blame::Link => {}
+            // The next link is a new one or another key's, or there is none and another source is tried.
+            Blame::Link | Blame::Key => {}
             Blame::Host => {
                 self.pause = pause(self.in_a_row);
                 if cause.is_long_refusal() {

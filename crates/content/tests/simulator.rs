@@ -7,7 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
 use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
-use debridfs_provider::{DirectLink, HosterLink, LinkStore, LinkStoreError, Source, TorrentId};
+use debridfs_provider::{
+    ByteSize, DirectLink, HosterLink, KeyId, LinkStore, LinkStoreError, Priority, Provider, Source,
+    TorrentId, WallClock,
+};
 use debridfs_sim::{
     CdnFault, CdnFaultKind, FileSpec, LibrarySpec, Outage, OutageMode, ReleaseSpec, ServeOptions,
     Served, Sim, serve,
@@ -21,16 +24,18 @@ const AT: u64 = 40 * MIB + 12_345;
 const READ: u32 = 128 << 10;
 
 #[derive(Default)]
-struct Links(Mutex<HashMap<HosterLink, DirectLink>>);
+struct Links(Mutex<HashMap<HosterLink, Vec<DirectLink>>>);
 
 #[async_trait]
 impl LinkStore for Links {
-    async fn load(
-        &self,
-        _: &str,
-        hoster: &HosterLink,
-    ) -> Result<Option<DirectLink>, LinkStoreError> {
-        Ok(self.0.lock().unwrap().get(hoster).cloned())
+    async fn load(&self, _: &str, hoster: &HosterLink) -> Result<Vec<DirectLink>, LinkStoreError> {
+        Ok(self
+            .0
+            .lock()
+            .unwrap()
+            .get(hoster)
+            .cloned()
+            .unwrap_or_default())
     }
     async fn save(
         &self,
@@ -38,11 +43,21 @@ impl LinkStore for Links {
         hoster: &HosterLink,
         link: &DirectLink,
     ) -> Result<(), LinkStoreError> {
-        self.0.lock().unwrap().insert(hoster.clone(), link.clone());
+        let mut links = self.0.lock().unwrap();
+        let known = links.entry(hoster.clone()).or_default();
+        known.retain(|known| known.key != link.key);
+        known.push(link.clone());
         Ok(())
     }
-    async fn forget(&self, _: &str, hoster: &HosterLink) -> Result<(), LinkStoreError> {
-        self.0.lock().unwrap().remove(hoster);
+    async fn forget(
+        &self,
+        _: &str,
+        hoster: &HosterLink,
+        key: &KeyId,
+    ) -> Result<(), LinkStoreError> {
+        if let Some(known) = self.0.lock().unwrap().get_mut(hoster) {
+            known.retain(|known| known.key != *key);
+        }
         Ok(())
     }
 }
@@ -50,13 +65,27 @@ impl LinkStore for Links {
 struct Bench {
     served: Served,
     content: Arc<Content>,
+    provider: Arc<RealDebrid>,
     file: FileRef,
     key: u64,
     _ca: tempfile::NamedTempFile,
 }
 
+/// The simulator's calendar, so that its midnight is the provider's.
+struct SimCalendar(Sim);
+
+impl WallClock for SimCalendar {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.clock().now()
+    }
+}
+
 impl Bench {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut RealDebridConfig)) -> Self {
         // An error is a second installation, by another test of this process.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let size = 80 * MIB + 99;
@@ -67,7 +96,9 @@ impl Bench {
                 vec![FileSpec::generated("/Film.2024.mkv", size)],
             )],
         };
-        let sim = Sim::new(&library).unwrap();
+        let noon = "2026-11-21T12:00:00Z".parse().unwrap();
+        let sim = Sim::starting_at(&library, noon).unwrap();
+        sim.add_account("SECOND", &LibrarySpec::default()).unwrap();
         let options = ServeOptions {
             tls: true,
             cdn_listen: Some(([127, 0, 0, 1], 0).into()),
@@ -76,14 +107,16 @@ impl Bench {
         let served = serve(sim.clone(), options).await.unwrap();
         let ca = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(ca.path(), served.ca_pem().unwrap()).unwrap();
-        let provider = RealDebrid::new(RealDebridConfig {
+        let mut config = RealDebridConfig {
             name: "rd".to_owned(),
             token: Some(Secret::new(served.token())),
             api_url: served.api_url(),
             ca_file: Some(ca.path().to_owned()),
             ..RealDebridConfig::default()
-        })
-        .unwrap();
+        };
+        change(&mut config);
+        let calendar = Arc::new(SimCalendar(sim.clone()));
+        let provider = Arc::new(RealDebrid::with_clock(config, calendar).unwrap());
         let torrent = sim.torrents(0).unwrap().remove(0);
         let config = ContentConfig {
             first_byte_timeout_ms: 1000,
@@ -92,7 +125,8 @@ impl Bench {
         };
         let links = Arc::new(Links::default());
         Self {
-            content: Content::new(config, vec![Arc::new(provider)], links, Handle::current()),
+            content: Content::new(config, vec![provider.clone()], links, Handle::current()),
+            provider,
             file: FileRef {
                 id: 42,
                 size,
@@ -287,4 +321,65 @@ async fn fifty_readers_get_through_an_outage() {
         }
         (1..=50).for_each(|handle| bench.content.release(handle));
     }
+}
+
+/// Two keys with a cap of their own each: the second takes over in the middle of the file, and when it is empty as well reads end with the
+/// reason, cost nothing, and go on after midnight.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_take_over_in_mid_read_until_midnight() {
+    let bench = Bench::with(|config| config.download_tokens = vec![Secret::new("SECOND")]).await;
+    bench
+        .sim()
+        .configure(|settings| settings.traffic_cap = 4 * MIB);
+    let mut at = MIB;
+    // Reads apart from each other fetch what they are asked for: 32 of them are a key's day.
+    let error = loop {
+        match bench.read(at + 1, at, READ, Duration::from_secs(10)).await {
+            Ok(_) => at += MIB,
+            Err(error) => break error,
+        }
+    };
+    assert!(at > 60 * MIB, "{at}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("traffic"), "{error}");
+    let keys = bench.provider.keys();
+    assert!(keys.iter().all(|key| key.traffic.used_up), "{keys:?}");
+    let before = bench.sim().counters();
+    for handle in 1..=5 {
+        let read = bench
+            .read(handle, at, READ, Duration::from_millis(300))
+            .await;
+        read.unwrap_err();
+    }
+    let after = bench.sim().counters();
+    // A trial of each at most.
+    assert!(after.calls - before.calls <= 2);
+    assert!(after.cdn.gets - before.cdn.gets <= 2);
+    bench.sim().advance(Duration::from_secs(12 * 3600));
+    bench.read(1, at, READ, LONG).await.unwrap();
+    assert!(!bench.provider.keys()[0].traffic.used_up);
+}
+
+/// A limit of the configuration ends a long body in its middle, and needs no word of the provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configured_limit_holds_in_mid_body() {
+    let bench = Bench::with(|config| {
+        config.daily_traffic = Some(ByteSize(20 * MIB));
+        config.traffic_reserve_percent = 50;
+    })
+    .await;
+    let mut at = 0;
+    let error = loop {
+        match bench.read(1, at, READ, Duration::from_secs(5)).await {
+            Ok(read) => at += read,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("daily_traffic"), "{error}");
+    let traffic = bench.provider.keys()[0].traffic;
+    let over = traffic.counted - 20 * MIB;
+    // A piece of each body under way.
+    assert!(over < 4 * MIB, "{over} over the limit");
+    assert!(bench.provider.room_for(Priority::Playback).is_err());
+    assert_eq!(bench.unrestricts(), 1);
 }

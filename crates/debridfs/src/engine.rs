@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
+use debridfs_provider::Provider;
 use debridfs_vfs::{Change, Vfs};
 use debridfs_web::MountProbe;
 use jiff::Timestamp;
@@ -35,6 +36,8 @@ use report::Report;
 
 /// How soon a keeper that is not there is looked for again.
 const KEEPER_RETRY: Duration = Duration::from_millis(500);
+/// How often the provider is asked for its count of the day's traffic, if any flowed.
+const TRAFFIC_EVERY: Duration = Duration::from_secs(600);
 /// What a last write of the store may take at the end.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// A look through the mount by `/readyz` has to be over by then.
@@ -160,6 +163,7 @@ async fn attach_and_serve(
     ));
     tokio::spawn(report.clone().follow_keeper());
     tokio::spawn(report.clone().tell_progress());
+    tokio::spawn(compare_traffic(parts.providers.clone()));
     tokio::spawn(sockets::control(config.control_socket(), report.clone()));
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
@@ -177,6 +181,18 @@ async fn attach_and_serve(
         tracing::warn!("the sync did not end in time");
     }
     Ok(end)
+}
+
+/// Compares our counts of traffic with the providers' now and then.
+async fn compare_traffic(providers: Vec<Arc<dyn Provider>>) {
+    loop {
+        for provider in &providers {
+            if let Err(error) = provider.read_traffic().await {
+                tracing::debug!(%error, "the provider's count of traffic is not known");
+            }
+        }
+        tokio::time::sleep(TRAFFIC_EVERY).await;
+    }
 }
 
 /// Waits for the keeper, and then until it admits this engine.

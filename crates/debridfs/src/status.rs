@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use debridfs_web::{EngineState, ProviderStatus, Status};
+use debridfs_web::{EngineState, KeyStatus, ProviderStatus, Status};
 
 use crate::cli::{InstanceArgs, StatusArgs};
 use crate::control::Instance;
@@ -134,6 +134,37 @@ fn write_provider(out: &mut String, provider: &ProviderStatus) -> std::fmt::Resu
     )?;
     if let Some(seconds) = provider.cooldown_seconds {
         write!(out, ", cooling down for {seconds:.0} s")?;
+    }
+    writeln!(out)?;
+    for key in &provider.keys {
+        write_key(out, key)?;
+    }
+    Ok(())
+}
+
+fn write_key(out: &mut String, key: &KeyStatus) -> std::fmt::Result {
+    write!(
+        out,
+        "  key {}   {} fetched today",
+        key.number,
+        bytes(key.traffic_used)
+    )?;
+    if let Some(limit) = key.traffic_limit {
+        write!(out, " of {}", bytes(limit))?;
+    }
+    let resets = |out: &mut String| match key.traffic_resets {
+        Some(at) => write!(out, " until {at}"),
+        None => Ok(()),
+    };
+    if key.used_up {
+        write!(out, ", USED UP")?;
+        resets(out)?;
+    } else if key.playback_only {
+        write!(out, ", the rest is kept for playback")?;
+        resets(out)?;
+    }
+    if let Some(refused) = &key.refused {
+        write!(out, ", refused: {refused}")?;
     }
     writeln!(out)
 }

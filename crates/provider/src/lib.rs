@@ -7,20 +7,24 @@ mod byte_size;
 mod cdn_connections;
 mod clock;
 mod error;
+mod key;
 mod link;
 pub mod real_debrid;
 mod scheduler;
 mod torrent;
+mod traffic;
 mod traits;
 
 pub use byte_size::{ByteSize, InvalidByteSize};
 pub use cdn_connections::CdnConnections;
 pub use clock::{SystemClock, TokioClock, WallClock};
 pub use error::{Error, Result, Verdict};
+pub use key::{KeyId, KeyStatus};
 pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Part, Source};
 pub use scheduler::{BACKGROUND_SHARE, BURST_SHARE, Outcome, Scheduler, SchedulerStatus, Turn};
 pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,
 };
+pub use traffic::{KeyTraffic, Shortage, TrafficLedger, TrafficLimits, TrafficStatus};
 pub use traits::{Account, CallCount, CdnPermit, Priority, Provider, ProviderHealth};

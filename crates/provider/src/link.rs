@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::TorrentId;
+use crate::{KeyId, TorrentId};
 
 /// A provider's restricted link of one file, such as `https://real-debrid.com/d/XXXXXXXXXXXXX`; has to be unrestricted before it can be read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct DirectLink {
     pub bytes: Option<u64>,
     /// When the link was made.
     pub resolved_at: Timestamp,
+    /// The key it was made with: its bytes count as that key's traffic.
+    pub key: KeyId,
 }
 
 impl std::fmt::Debug for DirectLink {
@@ -30,6 +32,7 @@ impl std::fmt::Debug for DirectLink {
             .field("filename", &self.filename)
             .field("bytes", &self.bytes)
             .field("resolved_at", &self.resolved_at)
+            .field("key", &self.key)
             .finish_non_exhaustive()
     }
 }
@@ -64,19 +67,24 @@ pub struct LinkStoreError(pub String);
 /// Keeps direct links over a restart, so that it costs no call.
 #[async_trait]
 pub trait LinkStore: Send + Sync + 'static {
-    /// The stored direct link of `hoster` at `provider`, if there is one.
+    /// The stored direct links of `hoster` at `provider`: at most one of each key.
     async fn load(
         &self,
         provider: &str,
         hoster: &HosterLink,
-    ) -> Result<Option<DirectLink>, LinkStoreError>;
-    /// Stores `link`, in place of an older one.
+    ) -> Result<Vec<DirectLink>, LinkStoreError>;
+    /// Stores `link`, in place of an older one of its key.
     async fn save(
         &self,
         provider: &str,
         hoster: &HosterLink,
         link: &DirectLink,
     ) -> Result<(), LinkStoreError>;
-    /// Forgets the link: it was refused or has expired.
-    async fn forget(&self, provider: &str, hoster: &HosterLink) -> Result<(), LinkStoreError>;
+    /// Forgets the link of `key`: it was refused or has expired.
+    async fn forget(
+        &self,
+        provider: &str,
+        hoster: &HosterLink,
+        key: &KeyId,
+    ) -> Result<(), LinkStoreError>;
 }

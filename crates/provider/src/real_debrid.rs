@@ -7,12 +7,14 @@
 //! | whether a call is repeated | `call` |
 //! | proxy, TLS, IP version | `network` |
 //! | when a call may go | [`crate::Scheduler`] |
+//! | which key makes a link | `keys` |
 
 mod call;
 mod config;
 pub mod decode;
 mod health;
 mod json;
+mod keys;
 mod network;
 mod secret;
 mod transport;
@@ -24,18 +26,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use self::call::{Call, Caller};
 pub use self::config::{API_URL, CALLS_PER_MINUTE, ConfigError, IpChoice, RealDebridConfig};
 use self::decode::{ActiveCount, DownloadPage, TrafficDay};
 use self::health::Health;
+use self::keys::Key;
 pub use self::secret::{ProxyUrl, Secret};
 use self::transport::Network;
 pub use self::transport::{Transport, TransportError};
 use crate::{
-    Account, CallCount, CdnConnections, CdnPermit, DirectLink, HosterLink, Priority, Provider,
-    ProviderHealth, Result, Scheduler, SystemClock, TorrentId, TorrentInfo, TorrentPage, Verdict,
-    WallClock,
+    Account, CallCount, CdnConnections, CdnPermit, DirectLink, HosterLink, KeyId, KeyStatus,
+    KeyTraffic, Priority, Provider, ProviderHealth, Result, Scheduler, SystemClock, TorrentId,
+    TorrentInfo, TorrentPage, TrafficLedger, TrafficLimits, Verdict, WallClock,
 };
 
 /// The word for this provider in configuration and `status`.
@@ -58,9 +62,15 @@ const TORRENT: &str = "application/x-bittorrent";
 
 /// A Real-Debrid account.
 pub struct RealDebrid {
-    caller: Caller,
+    /// The first one lists the library; all of them make links. Never empty.
+    keys: Vec<Key>,
     cdn: reqwest::Client,
     connections: CdnConnections,
+}
+
+/// Where the vendor's days begin at midnight: France. By its rule, as not every machine has a database of time zones.
+pub fn zone() -> TimeZone {
+    TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap_or(TimeZone::UTC)
 }
 
 impl RealDebrid {
@@ -69,12 +79,23 @@ impl RealDebrid {
     /// # Errors
     /// A key of the configuration cannot be used.
     pub fn new(config: RealDebridConfig) -> std::result::Result<Self, ConfigError> {
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// As [`Self::new`], with another calendar: for tests with a simulated provider whose days pass quickly.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_clock(
+        config: RealDebridConfig,
+        clock: Arc<dyn WallClock>,
+    ) -> std::result::Result<Self, ConfigError> {
         let network = Network {
             client: network::api_client(&config)?,
             first_byte_timeout: config.first_byte_timeout,
             total_timeout: config.total_timeout,
         };
-        Self::with_transport(config, Arc::new(network), Arc::new(SystemClock))
+        Self::with_transport(config, Arc::new(network), clock)
     }
 
     /// As [`Self::new`], with another way to the API and another calendar: for tests and simulations.
@@ -87,12 +108,33 @@ impl RealDebrid {
         clock: Arc<dyn WallClock>,
     ) -> std::result::Result<Self, ConfigError> {
         config.validate()?;
-        let mut scheduler = Scheduler::new(config.calls_per_minute, Arc::clone(&clock));
-        if let Some(path) = &config.call_log {
-            scheduler = scheduler.with_call_log(path).map_err(|error| {
-                let message = format!("{}: {error}", path.display());
-                config.error("call_log", message)
-            })?;
+        let ledger = config.traffic_log.as_deref().map(TrafficLedger::open);
+        let limits = TrafficLimits {
+            daily: config.daily_traffic.map(|size| size.0),
+            reserve_percent: config.traffic_reserve_percent,
+        };
+        let mut keys = Vec::new();
+        for config in config.of_each_key() {
+            let token = config.load_token()?;
+            let mut scheduler = Scheduler::new(config.calls_per_minute, Arc::clone(&clock));
+            let id = KeyId::of_token(token.expose());
+            if let Some(path) = config.call_log_of(keys.is_empty(), &id) {
+                scheduler = scheduler.with_call_log(&path).map_err(|error| {
+                    let message = format!("{}: {error}", path.display());
+                    config.error("call_log", message)
+                })?;
+            }
+            let caller = Caller {
+                base: config.base_url()?,
+                token: RwLock::new(token),
+                transport: Arc::clone(&transport),
+                scheduler,
+                health: Health::default(),
+                clock: Arc::clone(&clock),
+                config,
+            };
+            let traffic = KeyTraffic::new(id, limits, clock.clone(), zone(), ledger.clone());
+            keys.push(Key::new(caller, traffic));
         }
         Ok(Self {
             cdn: network::cdn_client(&config)?,
@@ -100,21 +142,18 @@ impl RealDebrid {
                 config.cdn_connections_per_host,
                 config.cdn_connections_total,
             ),
-            caller: Caller {
-                base: config.base_url()?,
-                token: RwLock::new(config.load_token()?),
-                transport,
-                scheduler,
-                health: Health::default(),
-                clock,
-                config,
-            },
+            keys,
         })
     }
 
-    /// The scheduler that every call of this account passes.
+    /// The key that lists the library.
+    fn main(&self) -> &Caller {
+        &self.keys[0].caller
+    }
+
+    /// The scheduler that every call with the first key passes.
     pub fn scheduler(&self) -> &Scheduler {
-        &self.caller.scheduler
+        &self.main().scheduler
     }
 
     /// The limits of connections to the CDN.
@@ -132,7 +171,7 @@ impl RealDebrid {
             body: Some((TORRENT, torrent)),
             ..get("adding a torrent", "/torrents/addTorrent".to_owned())
         };
-        self.caller
+        self.main()
             .call(priority, &call, |answer| decode::added(&answer.body))
             .await
     }
@@ -146,7 +185,7 @@ impl RealDebrid {
             "counting active torrents",
             "/torrents/activeCount".to_owned(),
         );
-        self.caller
+        self.main()
             .call(priority, &call, |answer| decode::active_count(&answer.body))
             .await
     }
@@ -156,10 +195,7 @@ impl RealDebrid {
     /// # Errors
     /// The general ones.
     pub async fn traffic(&self, priority: Priority) -> Result<Vec<TrafficDay>> {
-        let call = get("reading the traffic", "/traffic/details".to_owned());
-        self.caller
-            .call(priority, &call, |answer| decode::traffic(&answer.body))
-            .await
+        traffic_of(self.main(), priority).await
     }
 
     /// Part of the list of direct links that were made, newest first. `limit` 1 to 5000.
@@ -173,7 +209,7 @@ impl RealDebrid {
         limit: u32,
     ) -> Result<DownloadPage> {
         let call = list("listing downloads", "/downloads", offset, limit);
-        self.caller
+        self.main()
             .call(priority, &call, |answer| {
                 decode::downloads(answer.list(), answer.total())
             })
@@ -186,7 +222,7 @@ impl RealDebrid {
     /// The general ones.
     pub async fn server_time(&self, priority: Priority) -> Result<Timestamp> {
         let call = get("reading the provider's clock", "/time/iso".to_owned());
-        self.caller
+        self.main()
             .call(priority, &call, |answer| decode::server_time(&answer.body))
             .await
     }
@@ -195,7 +231,7 @@ impl RealDebrid {
     fn checked<'a>(&self, call: &Call, id: &'a TorrentId) -> Result<&'a str> {
         match is_id(&id.0) {
             true => Ok(&id.0),
-            false => Err(self.caller.error(
+            false => Err(self.main().error(
                 call,
                 Verdict::BadRequest,
                 "not a torrent id of this provider",
@@ -207,8 +243,8 @@ impl RealDebrid {
 impl std::fmt::Debug for RealDebrid {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("RealDebrid")
-            .field("config", &self.caller.config)
-            .field("scheduler", &self.caller.scheduler)
+            .field("config", &self.main().config)
+            .field("scheduler", &self.main().scheduler)
             .finish_non_exhaustive()
     }
 }
@@ -216,20 +252,21 @@ impl std::fmt::Debug for RealDebrid {
 #[async_trait]
 impl Provider for RealDebrid {
     fn name(&self) -> &str {
-        &self.caller.config.name
+        &self.main().config.name
     }
 
     fn health(&self) -> ProviderHealth {
-        let scheduler = self.caller.scheduler.status();
-        let report = self.caller.health.report();
+        let scheduler = self.main().scheduler.status();
+        let report = self.main().health.report();
+        let reports = self.keys.iter().map(|key| key.caller.health.report());
         ProviderHealth {
-            name: self.caller.config.name.clone(),
+            name: self.main().config.name.clone(),
             kind: KIND,
             healthy: report.healthy,
             budget_left: scheduler.budget_left,
-            budget_per_minute: self.caller.scheduler.calls_per_minute(),
-            calls: report.calls,
-            failures: report.failures,
+            budget_per_minute: self.main().scheduler.calls_per_minute(),
+            calls: reports.clone().map(|report| report.calls).sum(),
+            failures: reports.map(|report| report.failures).sum(),
             waiting: scheduler.waiting,
             cooldown: scheduler.cooldown,
             last_error: report.last_error,
@@ -237,7 +274,50 @@ impl Provider for RealDebrid {
     }
 
     fn call_counts(&self) -> Vec<CallCount> {
-        self.caller.health.counts()
+        let mut sums = self.main().health.counts();
+        for key in self.keys.iter().skip(1) {
+            for (sum, count) in sums.iter_mut().zip(key.caller.health.counts()) {
+                sum.calls += count.calls;
+            }
+        }
+        sums
+    }
+
+    fn keys(&self) -> Vec<KeyStatus> {
+        let numbered = self.keys.iter().zip(1..);
+        numbered.map(|(key, number)| key.status(number)).collect()
+    }
+
+    fn key_traffic(&self, key: &KeyId) -> Option<KeyTraffic> {
+        let found = match key.is_first() {
+            true => self.keys.first(),
+            false => self.keys.iter().find(|known| known.id() == key),
+        };
+        found.map(|key| key.traffic.clone())
+    }
+
+    fn room_for(&self, priority: Priority) -> Result<()> {
+        let mut keys = self.keys.iter();
+        match keys.any(|key| key.traffic.check(priority).is_ok()) {
+            true => Ok(()),
+            false => Err(keys::nothing_left(&self.keys, priority)),
+        }
+    }
+
+    async fn read_traffic(&self) -> Result<()> {
+        for key in &self.keys {
+            if !key.traffic.wants_reading() {
+                continue;
+            }
+            let days = traffic_of(&key.caller, Priority::Refresh).await?;
+            let today = key.traffic.date();
+            let said = days
+                .iter()
+                .find(|day| day.date == today.to_string())
+                .map_or(0, |day| day.bytes);
+            key.traffic.provider_said(today, said);
+        }
+        Ok(())
     }
 
     fn cdn(&self) -> &reqwest::Client {
@@ -250,14 +330,14 @@ impl Provider for RealDebrid {
 
     async fn account(&self, priority: Priority) -> Result<Account> {
         let call = get("reading the account", "/user".to_owned());
-        self.caller
+        self.main()
             .call(priority, &call, |answer| decode::account(&answer.body))
             .await
     }
 
     async fn torrents(&self, priority: Priority, offset: u64, limit: u32) -> Result<TorrentPage> {
         let call = list("listing torrents", "/torrents", offset, limit);
-        self.caller
+        self.main()
             .call(priority, &call, |answer| {
                 decode::torrents(answer.list(), answer.total())
             })
@@ -268,7 +348,7 @@ impl Provider for RealDebrid {
         let mut call = get("reading a torrent", String::new());
         call.path = format!("/torrents/info/{}", self.checked(&call, id)?);
         call.max_body = LARGEST_TORRENT;
-        self.caller
+        self.main()
             .call(priority, &call, |answer| {
                 let info = decode::torrent(&answer.body)?;
                 match info.summary.id == *id {
@@ -290,11 +370,7 @@ impl Provider for RealDebrid {
                 &[("link", &link.0)],
             )
         };
-        self.caller
-            .call(priority, &call, |answer| {
-                decode::direct_link(&answer.body, self.caller.clock.now())
-            })
-            .await
+        keys::make_link(&self.keys, priority, &call).await
     }
 
     async fn add_magnet(&self, priority: Priority, magnet: &str) -> Result<TorrentId> {
@@ -303,7 +379,7 @@ impl Provider for RealDebrid {
             "/torrents/addMagnet",
             &[("magnet", magnet)],
         );
-        self.caller
+        self.main()
             .call(priority, &call, |answer| decode::added(&answer.body))
             .await
     }
@@ -319,7 +395,7 @@ impl Provider for RealDebrid {
         };
         let mut call = form("selecting files", "", &[("files", &chosen)]);
         call.path = format!("/torrents/selectFiles/{}", self.checked(&call, id)?);
-        match self.caller.call(priority, &call, |_| Ok(())).await {
+        match self.main().call(priority, &call, |_| Ok(())).await {
             Err(error) if error.verdict == Verdict::AlreadyDone => Ok(()),
             result => result,
         }
@@ -329,8 +405,15 @@ impl Provider for RealDebrid {
         let mut call = get("deleting a torrent", String::new());
         call.path = format!("/torrents/delete/{}", self.checked(&call, id)?);
         call.method = Method::DELETE;
-        self.caller.call(priority, &call, |_| Ok(())).await
+        self.main().call(priority, &call, |_| Ok(())).await
     }
+}
+
+async fn traffic_of(caller: &Caller, priority: Priority) -> Result<Vec<TrafficDay>> {
+    let call = get("reading the traffic", "/traffic/details".to_owned());
+    caller
+        .call(priority, &call, |answer| decode::traffic(&answer.body))
+        .await
 }
 
 /// Whether `id` is safe in a path.

@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{DirectLink, HosterLink, Result, TorrentId, TorrentInfo, TorrentPage};
+use crate::{
+    DirectLink, HosterLink, KeyId, KeyStatus, KeyTraffic, Result, TorrentId, TorrentInfo,
+    TorrentPage,
+};
 
 /// Who asks, the most urgent first: a call waits behind calls of a smaller value only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -104,6 +107,28 @@ pub trait Provider: Send + Sync + 'static {
     fn call_counts(&self) -> Vec<CallCount> {
         Vec::new()
     }
+    /// The keys that links are made with, in the order of the configuration; never blocks. Empty: the provider knows of no keys.
+    fn keys(&self) -> Vec<KeyStatus> {
+        Vec::new()
+    }
+    /// The traffic of `key`; `None` when it is not counted, or the key is no longer configured.
+    fn key_traffic(&self, key: &KeyId) -> Option<KeyTraffic> {
+        let _ = key;
+        None
+    }
+    /// Whether a caller of this urgency may fetch bytes at all now; asks nobody.
+    ///
+    /// # Errors
+    /// [`crate::Verdict::OutOfTraffic`]: no key has traffic, or what is left is kept for playback.
+    fn room_for(&self, priority: Priority) -> Result<()> {
+        let _ = priority;
+        Ok(())
+    }
+    /// Compares our count of the day's traffic with the provider's, where it offers one and there is reason to; to be called every few
+    /// minutes.
+    async fn read_traffic(&self) -> Result<()> {
+        Ok(())
+    }
     /// The HTTP client for this provider's CDN, with its proxy, IP version and CA.
     fn cdn(&self) -> &reqwest::Client;
     /// Waits for leave to open a connection to the CDN host `host`.
@@ -115,7 +140,7 @@ pub trait Provider: Send + Sync + 'static {
     async fn torrents(&self, priority: Priority, offset: u64, limit: u32) -> Result<TorrentPage>;
     /// One torrent with its files.
     async fn torrent(&self, priority: Priority, id: &TorrentId) -> Result<TorrentInfo>;
-    /// Makes a direct link.
+    /// Makes a direct link, with the fittest of the provider's keys.
     async fn unrestrict(&self, priority: Priority, link: &HosterLink) -> Result<DirectLink>;
     /// Adds a magnet; the same hash twice makes two torrents at Real-Debrid.
     async fn add_magnet(&self, priority: Priority, magnet: &str) -> Result<TorrentId>;

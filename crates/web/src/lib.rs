@@ -18,6 +18,6 @@ pub use metrics::{METRICS, MetricInfo, encode};
 pub use probe::{MountProbe, ProbeError};
 pub use public::public_router;
 pub use status::{
-    ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus, LastError,
-    LibraryStatus, MountStatus, OperationStatus, ProviderStatus, Status,
+    ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus, KeyStatus,
+    LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, Status,
 };

@@ -121,6 +121,36 @@ pub const METRICS: &[MetricInfo] = &[
         "Rest of a cool-down shared by all callers",
     ),
     metric(
+        "debridfs_key_traffic_bytes",
+        &["provider", "key"],
+        "Bytes fetched with a download key since the provider's midnight",
+    ),
+    metric(
+        "debridfs_key_traffic_limit_bytes",
+        &["provider", "key"],
+        "The configured daily_traffic; absent without one",
+    ),
+    metric(
+        "debridfs_key_playback_only",
+        &["provider", "key"],
+        "1 when what is left of daily_traffic is kept for playback",
+    ),
+    metric(
+        "debridfs_key_used_up",
+        &["provider", "key"],
+        "1 when nothing may be fetched with the key before the provider's midnight",
+    ),
+    metric(
+        "debridfs_key_refused",
+        &["provider", "key"],
+        "1 when the provider refused the key lately",
+    ),
+    metric(
+        "debridfs_key_calls_total",
+        &["provider", "key"],
+        "Calls made with the key",
+    ),
+    metric(
         "debridfs_content_memory_bytes",
         &[],
         "Bytes held in buffers",
@@ -313,6 +343,30 @@ pub fn encode(status: &Status) -> String {
     per_provider("debridfs_provider_cooldown_seconds", &|p| {
         p.cooldown_seconds.unwrap_or(0.0)
     });
+    let mut per_key = |name: &str, value: &dyn Fn(&crate::KeyStatus) -> Option<f64>| {
+        let values = status.providers.iter().flat_map(|provider| {
+            provider.keys.iter().filter_map(|key| {
+                let labels = vec![
+                    ("provider", provider.name.clone()),
+                    ("key", key.number.to_string()),
+                ];
+                Some((labels, value(key)?))
+            })
+        });
+        page.put(name, values.collect());
+    };
+    per_key("debridfs_key_traffic_bytes", &|k| {
+        Some(k.traffic_used as f64)
+    });
+    per_key("debridfs_key_traffic_limit_bytes", &|k| {
+        k.traffic_limit.map(|limit| limit as f64)
+    });
+    per_key("debridfs_key_playback_only", &|k| {
+        Some(flag(k.playback_only))
+    });
+    per_key("debridfs_key_used_up", &|k| Some(flag(k.used_up)));
+    per_key("debridfs_key_refused", &|k| Some(flag(k.refused.is_some())));
+    per_key("debridfs_key_calls_total", &|k| Some(k.calls as f64));
     if let Some(content) = &status.content {
         page.one("debridfs_content_memory_bytes", content.memory_used as f64);
         page.one(

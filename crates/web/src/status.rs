@@ -145,6 +145,34 @@ pub struct ProviderStatus {
     pub cooldown_seconds: Option<f64>,
     /// The last error.
     pub last_error: Option<LastError>,
+    /// Keys that links are made with, in the order of the configuration.
+    #[serde(default)]
+    pub keys: Vec<KeyStatus>,
+}
+
+/// A key that links are made with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyStatus {
+    /// Its number in the order of the configuration, from 1; key 1 also lists the library.
+    pub number: u64,
+    /// A fingerprint of the token, the same after restarts and changes of the order.
+    pub id: String,
+    /// Calls made with it since the engine's start.
+    pub calls: u64,
+    /// Why the provider refused it, if it did lately.
+    pub refused: Option<String>,
+    /// Bytes this program fetched with it since the provider's midnight.
+    pub traffic_counted: u64,
+    /// Bytes fetched with it since then, other programs' included as far as the provider told.
+    pub traffic_used: u64,
+    /// The configured limit of a day.
+    pub traffic_limit: Option<u64>,
+    /// What is left of the limit is kept for playback.
+    pub playback_only: bool,
+    /// Nothing may be fetched with it before `traffic_resets`.
+    pub used_up: bool,
+    /// The provider's next midnight.
+    pub traffic_resets: Option<Timestamp>,
 }
 
 /// Bytes of files.
@@ -236,6 +264,20 @@ impl Status {
                 .map_or("", |error| &error.message);
             problems.push(format!("provider {} is failing: {reason}", provider.name));
         }
+        for provider in &self.providers {
+            let Some(first) = provider.keys.first() else {
+                continue;
+            };
+            if provider.keys.iter().all(|key| key.used_up) {
+                let resets = first
+                    .traffic_resets
+                    .map_or_else(String::new, |at| format!(" until {at}"));
+                problems.push(format!(
+                    "provider {} is out of traffic{resets}",
+                    provider.name
+                ));
+            }
+        }
         self.last_error = self
             .last_error
             .into_iter()
@@ -284,6 +326,13 @@ pub(crate) fn sample() -> Status {
             budget_left: 200,
             budget_per_minute: 250,
             calls: 5,
+            keys: vec![KeyStatus {
+                number: 1,
+                id: "3fa9c1d2".into(),
+                traffic_used: 7,
+                traffic_limit: Some(1 << 40),
+                ..Default::default()
+            }],
             ..Default::default()
         }],
         content: Some(ContentStatus::default()),
@@ -319,6 +368,7 @@ mod tests {
             at,
             message: "bad token".into(),
         });
+        status.providers[0].keys[0].used_up = true;
         status.library.as_mut().unwrap().listed = false;
         status.library.as_mut().unwrap().held.push(HeldLoss {
             provider: "rd".into(),
@@ -329,7 +379,13 @@ mod tests {
         let status = status.judged();
         assert!(!status.healthy);
         let all = status.problems.join("\n");
-        for word in ["signal 9", "listed", "40 releases", "bad token"] {
+        for word in [
+            "signal 9",
+            "listed",
+            "40 releases",
+            "bad token",
+            "out of traffic",
+        ] {
             assert!(all.contains(word), "{word} in {all}");
         }
         assert_eq!(status.last_error.unwrap().message, "bad token");

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use debridfs_provider::{DirectLink, HosterLink, LinkStore, LinkStoreError};
+use debridfs_provider::{DirectLink, HosterLink, KeyId, LinkStore, LinkStoreError};
 
 use super::Store;
 
-type Links = HashMap<String, HashMap<HosterLink, DirectLink>>;
+/// By provider and hoster link, one of each key.
+type Links = HashMap<String, HashMap<HosterLink, Vec<DirectLink>>>;
 
 /// The [`LinkStore`] of the catalogue. Looking a link up never waits for the disk; a link that cannot be written is kept in
 /// memory.
@@ -22,7 +23,8 @@ impl StoredLinks {
     pub(crate) fn new(store: Arc<Store>, rows: Vec<(String, HosterLink, DirectLink)>) -> Self {
         let mut links = Links::new();
         for (provider, hoster, link) in rows {
-            links.entry(provider).or_default().insert(hoster, link);
+            let of_provider = links.entry(provider).or_default();
+            of_provider.entry(hoster).or_default().push(link);
         }
         Self {
             links: RwLock::new(links),
@@ -37,12 +39,13 @@ impl LinkStore for StoredLinks {
         &self,
         provider: &str,
         hoster: &HosterLink,
-    ) -> Result<Option<DirectLink>, LinkStoreError> {
+    ) -> Result<Vec<DirectLink>, LinkStoreError> {
         let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
         Ok(links
             .get(provider)
             .and_then(|links| links.get(hoster))
-            .cloned())
+            .cloned()
+            .unwrap_or_default())
     }
 
     async fn save(
@@ -51,29 +54,39 @@ impl LinkStore for StoredLinks {
         hoster: &HosterLink,
         link: &DirectLink,
     ) -> Result<(), LinkStoreError> {
-        self.links
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(provider.to_owned())
-            .or_default()
-            .insert(hoster.clone(), link.clone());
+        {
+            let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
+            let of_provider = links.entry(provider.to_owned()).or_default();
+            let known = of_provider.entry(hoster.clone()).or_default();
+            known.retain(|known| known.key != link.key);
+            known.push(link.clone());
+        }
         self.store
             .save_link((provider.to_owned(), hoster.clone(), link.clone()))
             .await
             .map_err(|error| LinkStoreError(error.to_string()))
     }
 
-    async fn forget(&self, provider: &str, hoster: &HosterLink) -> Result<(), LinkStoreError> {
+    async fn forget(
+        &self,
+        provider: &str,
+        hoster: &HosterLink,
+        key: &KeyId,
+    ) -> Result<(), LinkStoreError> {
         if let Some(links) = self
             .links
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .get_mut(provider)
+            && let Some(known) = links.get_mut(hoster)
         {
-            links.remove(hoster);
+            known.retain(|known| known.key != *key);
+            if known.is_empty() {
+                links.remove(hoster);
+            }
         }
         self.store
-            .forget_link(provider.to_owned(), hoster.clone())
+            .forget_link(provider.to_owned(), hoster.clone(), key.clone())
             .await
             .map_err(|error| LinkStoreError(error.to_string()))
     }

@@ -12,8 +12,14 @@ use crate::{Error, Result};
 
 /// Every schema change ever made, oldest first. They only ever add, so that the version before can still use the file after a downgrade. One that
 /// cannot has to set `PRAGMA user_version` to its own number: programs that do not know it leave the file alone.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "first", include_str!("../../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (
+        2,
+        "link keys",
+        include_str!("../../migrations/0002_link_keys.sql"),
+    ),
+];
 
 /// An opened database.
 pub(super) struct Opened {
@@ -126,7 +132,15 @@ async fn migrate(
     connection: &mut SqliteConnection,
     path: &Path,
 ) -> std::result::Result<(), Failure> {
-    let known = MIGRATIONS[MIGRATIONS.len() - 1].0;
+    migrate_by(MIGRATIONS, connection, path).await
+}
+
+async fn migrate_by(
+    migrations: &[(i64, &'static str, &'static str)],
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> std::result::Result<(), Failure> {
+    let known = migrations.last().map_or(0, |(version, ..)| *version);
     let least: i64 = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(&mut *connection)
         .await
@@ -139,7 +153,7 @@ async fn migrate(
         }));
     }
     let mut migrator = Migrator::with_migrations(
-        MIGRATIONS
+        migrations
             .iter()
             .map(|&(version, name, sql)| {
                 Migration::new(
@@ -261,6 +275,27 @@ mod tests {
     use sqlx::Connection;
 
     use super::*;
+
+    #[tokio::test]
+    async fn links_of_the_first_schema_become_the_first_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalogue.db");
+        let options = options(&path).create_if_missing(true);
+        let mut old = options.connect().await.unwrap();
+        let done = migrate_by(&MIGRATIONS[..1], &mut old, &path).await;
+        assert!(done.is_ok());
+        sqlx::query("INSERT INTO links VALUES ('rd', 'hoster', 'url', 'name', 7, 8)")
+            .execute(&mut old)
+            .await
+            .unwrap();
+        old.close().await.unwrap();
+        let mut opened = open(&path, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+        let key: String = sqlx::query_scalar("SELECT key FROM key_links WHERE hoster = 'hoster'")
+            .fetch_one(&mut opened.connection)
+            .await
+            .unwrap();
+        assert_eq!(key, "");
+    }
 
     #[tokio::test]
     async fn without_room_the_stored_rows_are_still_read() {

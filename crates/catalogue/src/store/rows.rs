@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use debridfs_provider::{DirectLink, HosterLink, InfoHash, TorrentFile, TorrentId, TorrentStatus};
+use debridfs_provider::{
+    DirectLink, HosterLink, InfoHash, KeyId, TorrentFile, TorrentId, TorrentStatus,
+};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -34,9 +36,11 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stor
     }
     stored.memory = load_memory(connection, &mut unreadable).await?;
     stored.retired = load_retired(connection).await?;
-    let rows = sqlx::query("SELECT provider, hoster, url, filename, bytes, resolved_at FROM links")
-        .fetch_all(&mut *connection)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT provider, hoster, url, filename, bytes, resolved_at, key FROM key_links",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     for row in rows {
         let Some(resolved_at) = time(row.try_get(5)?) else {
             unreadable += 1;
@@ -47,6 +51,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stor
             filename: row.try_get(3)?,
             bytes: row.try_get::<Option<i64>, _>(4)?.map(|bytes| bytes as u64),
             resolved_at,
+            key: KeyId::from_stored(row.try_get::<String, _>(6)?),
         };
         stored
             .links
@@ -427,10 +432,11 @@ pub(super) async fn save_link(
     (provider, hoster, link): (String, HosterLink, DirectLink),
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT OR REPLACE INTO links (provider, hoster, url, filename, bytes, resolved_at) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO key_links (provider, hoster, key, url, filename, bytes, resolved_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(provider)
     .bind(hoster.0)
+    .bind(link.key.as_str().to_owned())
     .bind(link.url)
     .bind(link.filename)
     .bind(link.bytes.map(|bytes| bytes as i64))
@@ -444,10 +450,12 @@ pub(super) async fn forget_link(
     connection: &mut SqliteConnection,
     provider: String,
     hoster: HosterLink,
+    key: KeyId,
 ) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM links WHERE provider = ? AND hoster = ?")
+    sqlx::query("DELETE FROM key_links WHERE provider = ? AND hoster = ? AND key = ?")
         .bind(provider)
         .bind(hoster.0)
+        .bind(key.as_str().to_owned())
         .execute(connection)
         .await?;
     Ok(())

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use debridfs_catalogue::{Catalogue, Error};
-use debridfs_provider::{DirectLink, HosterLink};
+use debridfs_provider::{DirectLink, HosterLink, KeyId};
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::bench::{Bench, all, known, pass};
@@ -166,19 +166,33 @@ async fn links_outlive_a_restart_and_are_private() {
         filename: "file.mkv".to_owned(),
         bytes: Some(u64::MAX),
         resolved_at: (bench.clock)(),
+        key: KeyId::default(),
     };
+    let of_key = |token: &str| DirectLink {
+        key: KeyId::of_token(token),
+        ..link.clone()
+    };
+    let (one, two) = (of_key("ONE"), of_key("TWO"));
     {
         let links = bench.open().await.links();
         links.save("rd", &hoster(1), &link).await.unwrap();
-        links.save("rd", &hoster(2), &link).await.unwrap();
-        links.forget("rd", &hoster(2)).await.unwrap();
-        assert_eq!(links.load("rd", &hoster(2)).await.unwrap(), None);
+        for link in [&one, &two, &one] {
+            links.save("rd", &hoster(2), link).await.unwrap();
+        }
+        links.forget("rd", &hoster(2), &one.key).await.unwrap();
+        assert_eq!(
+            links.load("rd", &hoster(2)).await.unwrap(),
+            std::slice::from_ref(&two)
+        );
+        links.save("rd", &hoster(3), &link).await.unwrap();
+        links.forget("rd", &hoster(3), &link.key).await.unwrap();
     }
     let catalogue = bench.open().await;
     let links = catalogue.links();
-    assert_eq!(links.load("rd", &hoster(1)).await.unwrap(), Some(link));
-    assert_eq!(links.load("rd", &hoster(2)).await.unwrap(), None);
-    assert_eq!(links.load("other", &hoster(1)).await.unwrap(), None);
+    assert_eq!(links.load("rd", &hoster(1)).await.unwrap(), [link]);
+    assert_eq!(links.load("rd", &hoster(2)).await.unwrap(), [two]);
+    assert_eq!(links.load("rd", &hoster(3)).await.unwrap(), []);
+    assert_eq!(links.load("other", &hoster(1)).await.unwrap(), []);
     let mode = std::fs::metadata(bench.path())
         .unwrap()
         .permissions()

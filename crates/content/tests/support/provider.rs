@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use debridfs_provider::{
-    Account, CdnPermit, DirectLink, Error, HosterLink, LinkStore, LinkStoreError, Priority,
+    Account, CdnPermit, DirectLink, Error, HosterLink, KeyId, LinkStore, LinkStoreError, Priority,
     Provider, ProviderHealth, Result as ProviderResult, TorrentId, TorrentInfo, TorrentPage,
     Verdict,
 };
@@ -123,6 +123,7 @@ impl Provider for TestProvider {
             filename: String::new(),
             bytes: None,
             resolved_at: jiff::Timestamp::now(),
+            key: KeyId::default(),
         })
     }
     async fn add_magnet(&self, _: Priority, _: &str) -> ProviderResult<TorrentId> {
@@ -158,10 +159,17 @@ impl LinkStore for MemoryLinks {
         &self,
         provider: &str,
         hoster: &HosterLink,
-    ) -> Result<Option<DirectLink>, LinkStoreError> {
+    ) -> Result<Vec<DirectLink>, LinkStoreError> {
         self.check()?;
         let key = (provider.to_owned(), hoster.clone());
-        Ok(self.links.lock().unwrap().get(&key).cloned())
+        Ok(self
+            .links
+            .lock()
+            .unwrap()
+            .get(&key)
+            .cloned()
+            .into_iter()
+            .collect())
     }
     async fn save(
         &self,
@@ -174,7 +182,12 @@ impl LinkStore for MemoryLinks {
         self.links.lock().unwrap().insert(key, link.clone());
         Ok(())
     }
-    async fn forget(&self, provider: &str, hoster: &HosterLink) -> Result<(), LinkStoreError> {
+    async fn forget(
+        &self,
+        provider: &str,
+        hoster: &HosterLink,
+        _: &KeyId,
+    ) -> Result<(), LinkStoreError> {
         self.check()?;
         let key = (provider.to_owned(), hoster.clone());
         self.links.lock().unwrap().remove(&key);

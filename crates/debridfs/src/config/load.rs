@@ -13,7 +13,7 @@ use super::problem::Origin;
 use super::{Config, ConfigError, Environment, Problem, ProviderSection, Umask};
 
 /// Keys whose values are not repeated in messages.
-const SECRET_KEYS: [&str; 3] = ["token", "proxy", "cdn_proxy"];
+const SECRET_KEYS: [&str; 4] = ["token", "download_tokens", "proxy", "cdn_proxy"];
 
 /// A configuration, and what is worth telling about how it came to be.
 #[derive(Debug, Clone)]
@@ -282,8 +282,8 @@ fn find<'a>(values: &'a Dict, path: &[String]) -> Option<&'a Value> {
 }
 
 fn is_secret(path: &[String]) -> bool {
-    path.last()
-        .is_some_and(|key| SECRET_KEYS.contains(&key.as_str()))
+    // Not the last alone: an element of a list has a path of its own.
+    path.iter().any(|key| SECRET_KEYS.contains(&key.as_str()))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -537,6 +537,33 @@ mod tests {
         );
         let ProviderSection::RealDebrid(keys) = &config.unwrap().config.provider["rd"];
         assert_eq!(keys.token_file, None);
+    }
+
+    #[test]
+    fn further_keys_and_limits_of_traffic_may_come_by_environment() {
+        let config = loaded(
+            "[provider.rd]\ntoken = \"t\"\n",
+            &[
+                ("DEBRIDFS__PROVIDER__RD__DOWNLOAD_TOKENS", "one, two"),
+                (
+                    "DEBRIDFS__PROVIDER__RD__DOWNLOAD_TOKEN_FILES",
+                    "[\"/run/secrets/three\"]",
+                ),
+                ("DEBRIDFS__PROVIDER__RD__DAILY_TRAFFIC", "1.5 TiB"),
+                ("DEBRIDFS__PROVIDER__RD__TRAFFIC_RESERVE_PERCENT", "5"),
+            ],
+        );
+        let ProviderSection::RealDebrid(keys) = &config.unwrap().config.provider["rd"];
+        let tokens: Vec<_> = keys.download_tokens.iter().map(|t| t.expose()).collect();
+        assert_eq!(tokens, ["one", "two"]);
+        assert_eq!(keys.download_token_files, [Path::new("/run/secrets/three")]);
+        assert_eq!(keys.daily_traffic.unwrap().0, 3 << 39);
+        assert_eq!(keys.traffic_reserve_percent, 5);
+        for text in ["download_tokens = 31337", "download_tokens = [31337]"] {
+            let text = format!("[provider.rd]\ntoken = \"t\"\n{text}\n");
+            let found = problems(&text, &[]);
+            assert!(!format!("{found:?}").contains("31337"), "{found:?}");
+        }
     }
 
     #[test]

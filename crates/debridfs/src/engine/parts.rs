@@ -70,6 +70,7 @@ fn provider(section: &ProviderSection, state_dir: &Path) -> Result<Arc<dyn Provi
     let mut keys = (**keys).clone();
     // Names of providers are names of directories, so they are names of files as well.
     keys.call_log = Some(state_dir.join(format!("calls-{}", keys.name)));
+    keys.traffic_log = Some(state_dir.join(format!("traffic-{}", keys.name)));
     let provider = RealDebrid::new(keys)
         .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
     Ok(Arc::new(provider))

@@ -13,8 +13,8 @@ use debridfs_provider::Provider;
 use debridfs_vfs::{Tree, Vfs};
 use debridfs_web::{
     AcceptError, Accepting, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss,
-    Instance, KeeperStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus,
-    Status,
+    Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
+    ProviderStatus, Status,
 };
 use jiff::Timestamp;
 
@@ -217,6 +217,23 @@ fn provider(provider: &dyn Provider) -> ProviderStatus {
         last_error: health
             .last_error
             .map(|(at, message)| LastError { at, message }),
+        keys: provider.keys().into_iter().map(key).collect(),
+    }
+}
+
+fn key(key: debridfs_provider::KeyStatus) -> KeyStatus {
+    let traffic = key.traffic;
+    KeyStatus {
+        number: key.number as u64,
+        id: key.id.to_string(),
+        calls: key.calls,
+        refused: key.refused,
+        traffic_counted: traffic.counted,
+        traffic_used: traffic.used,
+        traffic_limit: traffic.limit,
+        playback_only: traffic.playback_only,
+        used_up: traffic.used_up,
+        traffic_resets: Some(traffic.resets),
     }
 }
 

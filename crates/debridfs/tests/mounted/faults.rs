@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use debridfs_sim::{CdnFault, CdnFaultKind, content};
 
-use crate::support::{Instance, Settings, Simulator, film};
+use crate::support::{Instance, Settings, Simulator, film, until};
 
 const DEADLINE: Duration = Duration::from_secs(4);
 
@@ -125,12 +125,34 @@ fn refusals_end_in_an_error_and_are_forgotten() {
         (447, None),
         (502, None),
         (503, None),
-        (503, Some("bandwidth_exceeded")),
     ] {
         bench.fails_cleanly(status(code, x_error, None));
     }
     bench.fails_cleanly(status(429, None, Some(1)));
     bench.fails_cleanly(status(503, None, Some(1)));
+}
+
+/// The key is left alone then, so its recovery is noticed by a rare trial.
+#[test]
+fn a_key_called_empty_is_tried_again() {
+    let bench = Bench::new();
+    bench.simulator.fault(CdnFault::everywhere(status(
+        503,
+        Some("bandwidth_exceeded"),
+        None,
+    )));
+    let started = Instant::now();
+    let error = bench.read().expect_err("no right byte was to be had");
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    assert!(started.elapsed() < DEADLINE + Duration::from_secs(3));
+    let key = bench.instance.status()["providers"][0]["keys"][0].clone();
+    assert_eq!(key["used_up"], true, "{key}");
+    bench.simulator.clear_faults();
+    until("a read goes through", Duration::from_secs(60), || {
+        bench.read().is_ok()
+    });
+    let status = bench.instance.status();
+    assert_eq!(status["healthy"], true, "{status}");
 }
 
 #[test]

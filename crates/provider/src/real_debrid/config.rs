@@ -7,6 +7,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::secret::{ProxyUrl, Secret};
+use crate::{ByteSize, KeyId};
 
 /// The vendor's address.
 pub const API_URL: &str = "https://api.real-debrid.com/rest/1.0";
@@ -41,6 +42,17 @@ pub struct RealDebridConfig {
     pub token: Option<Secret>,
     /// A file that holds the token; read again when the provider refuses the token.
     pub token_file: Option<PathBuf>,
+    /// Tokens of further accounts that links are made with when `token` is out of traffic, refused or at its limit of calls. They list
+    /// nothing. A list; in a variable also text with commas between them.
+    #[serde(deserialize_with = "list::deserialize")]
+    pub download_tokens: Vec<Secret>,
+    /// Files that hold one further token each; their keys come after `download_tokens`.
+    #[serde(deserialize_with = "list::deserialize")]
+    pub download_token_files: Vec<PathBuf>,
+    /// Bytes that one key may fetch from one midnight (of the provider) to the next; what the provider allows when absent.
+    pub daily_traffic: Option<ByteSize>,
+    /// The last share of `daily_traffic`, 0 to 100 percent, that is kept for playback: scans, copies and warming are refused there.
+    pub traffic_reserve_percent: u8,
     /// Base of the API.
     pub api_url: String,
     /// PEM file with certificate authorities trusted besides the system's, for API and CDN.
@@ -74,6 +86,9 @@ pub struct RealDebridConfig {
     /// Where calls are noted so that a restart keeps to the limit ([`crate::Scheduler::with_call_log`]); set by the program.
     #[serde(skip)]
     pub call_log: Option<PathBuf>,
+    /// Where the day's traffic is noted ([`crate::TrafficLedger`]); set by the program.
+    #[serde(skip)]
+    pub traffic_log: Option<PathBuf>,
 }
 
 impl Default for RealDebridConfig {
@@ -82,6 +97,10 @@ impl Default for RealDebridConfig {
             name: "real-debrid".to_owned(),
             token: None,
             token_file: None,
+            download_tokens: Vec::new(),
+            download_token_files: Vec::new(),
+            daily_traffic: None,
+            traffic_reserve_percent: 10,
             api_url: API_URL.to_owned(),
             ca_file: None,
             proxy: None,
@@ -96,6 +115,7 @@ impl Default for RealDebridConfig {
             first_byte_timeout: Duration::from_secs(15),
             total_timeout: Duration::from_secs(60),
             call_log: None,
+            traffic_log: None,
         }
     }
 }
@@ -119,7 +139,21 @@ impl RealDebridConfig {
     /// The first key that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.base_url()?;
-        self.load_token()?;
+        let mut known = Vec::new();
+        for (number, config) in self.of_each_key().enumerate() {
+            let token = config.load_token().map_err(|error| match number {
+                0 => error,
+                _ => self.error(
+                    "download_tokens",
+                    format!("key {}: {}", number + 1, error.message),
+                ),
+            })?;
+            if known.contains(&token) {
+                let message = format!("key {} is one that was given before", number + 1);
+                return Err(self.error("download_tokens", message));
+            }
+            known.push(token);
+        }
         let range = |key, ok: bool, message: &str| match ok {
             true => Ok(()),
             false => Err(self.error(key, message)),
@@ -128,6 +162,16 @@ impl RealDebridConfig {
             "calls_per_minute",
             (1..=100_000).contains(&self.calls_per_minute),
             "must be 1 to 100000 (the vendor allows 250)",
+        )?;
+        range(
+            "daily_traffic",
+            self.daily_traffic.is_none_or(|size| size.0 > 0),
+            "must be more than 0; leave it out to be limited by the provider alone",
+        )?;
+        range(
+            "traffic_reserve_percent",
+            self.traffic_reserve_percent <= 100,
+            "is a share in percent: 0 to 100",
         )?;
         range(
             "cdn_connections_per_host",
@@ -148,6 +192,33 @@ impl RealDebridConfig {
             range(key, ok, "must be between 1 ms and 1 h, such as \"5s\"")?;
         }
         Ok(())
+    }
+
+    /// The settings of each key, the one that lists the library first: they differ in the token.
+    pub(super) fn of_each_key(&self) -> impl Iterator<Item = Self> + '_ {
+        let single = |token, token_file| Self {
+            token,
+            token_file,
+            download_tokens: Vec::new(),
+            download_token_files: Vec::new(),
+            ..self.clone()
+        };
+        let tokens = self.download_tokens.iter();
+        let files = self.download_token_files.iter();
+        std::iter::once(single(self.token.clone(), self.token_file.clone()))
+            .chain(tokens.map(move |token| single(Some(token.clone()), None)))
+            .chain(files.map(move |file| single(None, Some(file.clone()))))
+    }
+
+    /// Where the calls of a key are noted: the first key's where they always were.
+    pub(super) fn call_log_of(&self, first: bool, key: &KeyId) -> Option<PathBuf> {
+        let path = self.call_log.clone()?;
+        if first {
+            return Some(path);
+        }
+        let mut path = path.into_os_string();
+        path.push(format!("@{key}"));
+        Some(path.into())
     }
 
     /// The token, from `token` or `token_file`.
@@ -207,6 +278,47 @@ impl RealDebridConfig {
             key,
             message: message.into(),
         }
+    }
+}
+
+/// Lists that a variable may hold as text: JSON, or words with commas between them.
+mod list {
+    use std::fmt;
+    use std::marker::PhantomData;
+
+    use serde::de::value::SeqAccessDeserializer;
+    use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
+    use serde_json::Value;
+
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+    where
+        T: DeserializeOwned,
+        D: Deserializer<'de>,
+    {
+        struct List<T>(PhantomData<T>);
+        impl<'de, T: DeserializeOwned> Visitor<'de> for List<T> {
+            type Value = Vec<T>;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a list of words")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
+                let text = text.trim();
+                let words = match text.starts_with('[') {
+                    true => serde_json::from_str(text).unwrap_or(Value::Null),
+                    false => text
+                        .split(',')
+                        .map(str::trim)
+                        .filter(|word| !word.is_empty())
+                        .collect(),
+                };
+                // What was given may be a secret, so it is not repeated.
+                serde_json::from_value(words).map_err(|_| E::custom("not a list of words"))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list))
+            }
+        }
+        from.deserialize_any(List(PhantomData))
     }
 }
 
@@ -277,6 +389,25 @@ mod tests {
     }
 
     #[test]
+    fn further_keys_are_a_list_or_its_text() {
+        for given in ["['ONE', 'TWO']", "'ONE, TWO'", "'[\"ONE\", \"TWO\"]'"] {
+            let config = parse(&format!("token = 'A'\ndownload_tokens = {given}")).unwrap();
+            config.validate().unwrap();
+            let tokens: Vec<_> = config
+                .of_each_key()
+                .map(|key| key.load_token().unwrap().expose().to_owned())
+                .collect();
+            assert_eq!(tokens, ["A", "ONE", "TWO"], "{given}");
+            let shown = format!("{config:?}{}", serde_json::to_string(&config).unwrap());
+            assert!(!shown.contains("ONE"), "{shown}");
+        }
+        for given in ["'[SECRET'", "[[1]]", "{ a = 'SECRET' }"] {
+            let error = parse(&format!("download_tokens = {given}")).unwrap_err();
+            assert!(!error.message().contains("SECRET"), "{error}");
+        }
+    }
+
+    #[test]
     fn refuses_what_it_does_not_know() {
         let error = parse("token = 'A'\ntokne = 'B'").unwrap_err().to_string();
         assert!(error.contains("tokne"), "{error}");
@@ -303,6 +434,16 @@ mod tests {
             ("token_file", |c| {
                 c.token = None;
                 c.token_file = Some("/nonexistent/provider-token".into());
+            }),
+            ("download_tokens", |c| {
+                c.download_tokens = vec![Secret::new("SECRETTOKEN")];
+            }),
+            ("download_tokens", |c| {
+                c.download_token_files = vec!["/nonexistent/provider-token".into()];
+            }),
+            ("daily_traffic", |c| c.daily_traffic = Some(ByteSize(0))),
+            ("traffic_reserve_percent", |c| {
+                c.traffic_reserve_percent = 101
             }),
             ("api_url", |c| c.api_url = "ftp://example.com".to_owned()),
             ("api_url", |c| {

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::json;
 use crate::{
-    Account, DirectLink, HosterLink, InfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage,
-    TorrentStatus, TorrentSummary,
+    Account, DirectLink, HosterLink, InfoHash, KeyId, TorrentFile, TorrentId, TorrentInfo,
+    TorrentPage, TorrentStatus, TorrentSummary,
 };
 
 /// Why an answer could not be understood; for people, without secrets.
@@ -312,6 +312,8 @@ fn direct(fields: &Fields, resolved_at: Timestamp) -> Decoded<DirectLink> {
             .filter(|bytes| *bytes > 0),
         url,
         resolved_at,
+        // Whoever made the call knows with which one.
+        key: KeyId::default(),
     })
 }
 

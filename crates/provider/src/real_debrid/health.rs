@@ -78,14 +78,13 @@ impl Health {
         *state.counts.entry(error.verdict.label()).or_default() += 1;
         state.last_error = Some((at, error.message.clone()));
         match error.verdict {
-            Verdict::Retry
-            | Verdict::BackOff
-            | Verdict::AccountRefused
-            | Verdict::OutOfTraffic
-            | Verdict::Malformed => state.healthy = false,
+            Verdict::Retry | Verdict::BackOff | Verdict::AccountRefused | Verdict::Malformed => {
+                state.healthy = false
+            }
             // The provider works and says no to one thing.
             Verdict::NotFound
             | Verdict::LinkBroken
+            | Verdict::OutOfTraffic
             | Verdict::SlotsFull
             | Verdict::AlreadyDone
             | Verdict::Infringing

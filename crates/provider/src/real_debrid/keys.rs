@@ -1,0 +1,195 @@
+//! The keys of one account set: which one makes the next link, and what a refusal of one means for the others.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::call::{Call, Caller};
+use super::decode;
+use crate::{DirectLink, Error, KeyId, KeyStatus, KeyTraffic, Priority, Result, Verdict};
+
+/// A key that was refused is left alone for this long while there is another…
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+/// …doubling up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// One token with its calls and its traffic.
+pub(super) struct Key {
+    pub(super) caller: Caller,
+    pub(super) traffic: KeyTraffic,
+    refusal: Mutex<Option<Refusal>>,
+}
+
+#[derive(Debug, Clone)]
+struct Refusal {
+    words: String,
+    until: Instant,
+    in_a_row: u32,
+}
+
+/// How fit a key is for the next link, the fittest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fitness {
+    Ready,
+    /// Its calls have to wait.
+    Busy,
+    /// The provider refused it lately.
+    Refused,
+    /// It has no traffic left, as far as is known.
+    Out,
+}
+
+/// What a failed call says about the key it was made with.
+enum Meaning {
+    OutOfTraffic,
+    Refused,
+    TooManyCalls,
+    /// Nothing: it is about the link, or everybody.
+    NotTheKey,
+}
+
+impl Meaning {
+    fn of(error: &Error) -> Self {
+        match error.verdict {
+            Verdict::OutOfTraffic => Self::OutOfTraffic,
+            Verdict::AccountRefused => Self::Refused,
+            Verdict::BackOff => Self::TooManyCalls,
+            Verdict::Retry
+            | Verdict::NotFound
+            | Verdict::LinkBroken
+            | Verdict::SlotsFull
+            | Verdict::AlreadyDone
+            | Verdict::Infringing
+            | Verdict::Rejected
+            | Verdict::BadRequest
+            | Verdict::Disabled
+            | Verdict::Malformed => Self::NotTheKey,
+        }
+    }
+}
+
+impl Key {
+    pub(super) fn new(caller: Caller, traffic: KeyTraffic) -> Self {
+        Self {
+            caller,
+            traffic,
+            refusal: Mutex::default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &KeyId {
+        self.traffic.key()
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        refusal.clone()
+    }
+
+    fn set_refusal(&self, words: Option<&str>) {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        *refusal = words.map(|words| {
+            let in_a_row = refusal.as_ref().map_or(0, |before| before.in_a_row);
+            let pause = FIRST_PAUSE.saturating_mul(1 << in_a_row.min(8));
+            Refusal {
+                words: words.to_owned(),
+                until: Instant::now() + pause.min(LONGEST_PAUSE),
+                in_a_row: in_a_row.saturating_add(1),
+            }
+        });
+    }
+
+    fn fitness(&self, priority: Priority) -> Fitness {
+        let scheduler = self.caller.scheduler.status();
+        if self.traffic.check(priority).is_err() {
+            Fitness::Out
+        } else if self.refusal().is_some_and(|it| it.until > Instant::now()) {
+            Fitness::Refused
+        } else if scheduler.budget_left == 0 {
+            Fitness::Busy
+        } else {
+            Fitness::Ready
+        }
+    }
+
+    pub(super) fn status(&self, number: usize) -> KeyStatus {
+        KeyStatus {
+            id: self.id().clone(),
+            number,
+            refused: self.refusal().map(|refusal| refusal.words),
+            budget_left: self.caller.scheduler.status().budget_left,
+            calls: self.caller.health.report().calls,
+            traffic: self.traffic.status(),
+        }
+    }
+}
+
+/// Makes a link by `call` with the fittest key, and with the next one when the key itself is refused.
+pub(super) async fn make_link(keys: &[Key], priority: Priority, call: &Call) -> Result<DirectLink> {
+    let mut order: Vec<_> = keys
+        .iter()
+        .map(|key| (key.fitness(priority), key))
+        .collect();
+    // Stable: equals stay in the order of the configuration.
+    order.sort_by_key(|(fitness, _)| *fitness);
+    let mut failed: Option<Error> = None;
+    for (fitness, key) in order {
+        match fitness {
+            Fitness::Ready | Fitness::Busy => {}
+            // With nothing better it is as good a try as any, but a single one.
+            Fitness::Refused if failed.is_none() => {}
+            // Who may not fetch at all tries no key that is said to be empty; who reads does so now and then.
+            Fitness::Out if failed.is_none() && priority == Priority::Playback => {
+                if !key.traffic.take_trial() {
+                    continue;
+                }
+            }
+            Fitness::Refused | Fitness::Out => continue,
+        }
+        let now = || key.caller.clock.now();
+        let made = key.caller.call(priority, call, |answer| {
+            decode::direct_link(&answer.body, now())
+        });
+        let error = match made.await {
+            Ok(link) => {
+                key.set_refusal(None);
+                key.traffic.accepted();
+                return Ok(DirectLink {
+                    key: key.id().clone(),
+                    ..link
+                });
+            }
+            Err(error) => error,
+        };
+        match Meaning::of(&error) {
+            Meaning::NotTheKey => return Err(error),
+            Meaning::OutOfTraffic => key.traffic.refused(),
+            Meaning::Refused => key.set_refusal(Some(&error.message)),
+            Meaning::TooManyCalls => {}
+        }
+        tracing::info!(key = %key.id(), %error, "a key makes no links");
+        // What is said in the end is what the first key was told.
+        failed.get_or_insert(error);
+    }
+    Err(failed.unwrap_or_else(|| nothing_left(keys, priority)))
+}
+
+/// The error when no key has traffic for a caller of `priority`, said without asking the provider.
+pub(super) fn nothing_left(keys: &[Key], priority: Priority) -> Error {
+    let words: Vec<_> = keys
+        .iter()
+        .filter_map(|key| key.traffic.check(priority).err())
+        .map(|shortage| shortage.to_string())
+        .collect();
+    Error {
+        provider: keys
+            .first()
+            .map_or_else(String::new, |key| key.caller.config.name.clone()),
+        verdict: Verdict::OutOfTraffic,
+        http_status: None,
+        code: None,
+        retry_after: None,
+        message: words.join("; "),
+    }
+}

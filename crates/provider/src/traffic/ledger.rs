@@ -1,0 +1,159 @@
+//! The file that remembers the day's traffic of a provider's keys.
+//!
+//! JSON, written whole beside the old one and moved into its place, a second after the first change. So a process killed at any moment
+//! loses a second of counting, and a file is always a whole one.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::Day;
+use crate::KeyId;
+
+/// How long a change may wait.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// Days by key. Clones share everything; the last one writes what is left.
+#[derive(Clone)]
+pub struct TrafficLedger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    state: Mutex<State>,
+    /// Held while the file is written, so that the newest stays.
+    writing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    days: BTreeMap<KeyId, Day>,
+    dirty: bool,
+    /// A task will write.
+    scheduled: bool,
+    told: bool,
+}
+
+impl TrafficLedger {
+    /// The ledger in the file at `path`. A file that cannot be read or understood is said in the log, and begun anew.
+    pub fn open(path: &Path) -> Self {
+        let days = match std::fs::read(path) {
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
+                tracing::warn!(path = %path.display(), %error, "the traffic of today is forgotten");
+                BTreeMap::new()
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the traffic of today is forgotten");
+                BTreeMap::new()
+            }
+        };
+        Self {
+            shared: Arc::new(Shared {
+                path: path.to_owned(),
+                state: Mutex::new(State {
+                    days,
+                    ..State::default()
+                }),
+                writing: Mutex::default(),
+            }),
+        }
+    }
+
+    /// What is remembered of `key`.
+    pub(super) fn day(&self, key: &KeyId) -> Option<Day> {
+        self.shared.lock().days.get(key).cloned()
+    }
+
+    /// Remembers `day` of `key`; never waits for the disk inside a runtime.
+    pub(super) fn keep(&self, key: &KeyId, day: Day) {
+        let mut state = self.shared.lock();
+        match state.days.get_mut(key) {
+            Some(known) => *known = day,
+            None => drop(state.days.insert(key.clone(), day)),
+        }
+        state.dirty = true;
+        if std::mem::replace(&mut state.scheduled, true) {
+            return;
+        }
+        drop(state);
+        let shared = self.shared.clone();
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move {
+                tokio::time::sleep(DELAY).await;
+                // An error is the end of the runtime; the drop of the last clone writes then.
+                let _ = tokio::task::spawn_blocking(move || shared.write()).await;
+            })),
+            Err(_) => shared.write(),
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) {
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = {
+            let mut state = self.lock();
+            state.scheduled = false;
+            if !std::mem::replace(&mut state.dirty, false) {
+                return;
+            }
+            serde_json::to_vec(&state.days)
+        };
+        let written = text.map_err(io::Error::from).and_then(|text| {
+            let mut fresh = self.path.clone().into_os_string();
+            fresh.push(".new");
+            std::fs::write(&fresh, text)?;
+            std::fs::rename(&fresh, &self.path)
+        });
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.lock().told, true)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "traffic cannot be noted; a restart forgets it");
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.write();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_nonsense_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("traffic");
+        for text in ["", "nonsense", "[1]", "{\"a\":{\"date\":\"2026-99-99\"}}"] {
+            std::fs::write(&path, text).unwrap();
+            let ledger = TrafficLedger::open(&path);
+            let key = KeyId::of_token("T");
+            assert_eq!(ledger.day(&key), None, "{text}");
+            let day = Day::new("2026-11-21".parse().unwrap());
+            ledger.keep(&key, day.clone());
+            drop(ledger);
+            assert_eq!(TrafficLedger::open(&path).day(&key), Some(day));
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_no_trouble() {
+        let ledger = TrafficLedger::open(Path::new("/nonexistent/traffic"));
+        let key = KeyId::of_token("T");
+        ledger.keep(&key, Day::new("2026-11-21".parse().unwrap()));
+        assert!(ledger.day(&key).is_some());
+    }
+}
