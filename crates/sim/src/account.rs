@@ -15,7 +15,7 @@ pub(crate) use torrent::{Release, Torrent};
 pub(crate) use traffic::Traffic;
 
 use crate::content::Content;
-use crate::library::{LibrarySpec, ReleaseSpec};
+use crate::library::{FileSpec, LibrarySpec, ReleaseSpec};
 use crate::random::{Id13, hash_parts};
 use crate::settings::Settings;
 
@@ -143,12 +143,17 @@ impl Account {
         if spec.id.is_some() && spec.copies != 1 {
             return Err(refuse("an id needs exactly one copy"));
         }
-        if spec
-            .files
-            .iter()
-            .any(|file| file.bytes.is_some() == file.clip.is_some())
-        {
-            return Err(refuse("each file needs either bytes or a clip"));
+        if !spec.files.iter().all(FileSpec::is_definite) {
+            return Err(refuse(
+                "each file needs exactly one of bytes, clip and local",
+            ));
+        }
+        if spec.files.iter().any(|file| {
+            file.local
+                .as_ref()
+                .is_some_and(|path| std::fs::File::open(path).is_err())
+        }) {
+            return Err(refuse("a local file cannot be opened"));
         }
         let hash = match &spec.hash {
             None => derived_hash(self.seed, self.next, &spec.name),

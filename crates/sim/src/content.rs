@@ -1,5 +1,8 @@
 //! What files hold: a pure function of (key, offset), so that an 80 GB film needs no disk and any byte can be checked.
 
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -53,13 +56,14 @@ pub fn fill(key: u64, offset: u64, out: &mut [u8]) {
 pub(crate) enum Content {
     Generated { key: u64, size: u64 },
     Clip(Clip),
+    Local { path: Arc<Path>, size: u64 },
     Packed(Arc<Archive>),
 }
 
 impl Content {
     pub(crate) fn size(&self) -> u64 {
         match self {
-            Self::Generated { size, .. } => *size,
+            Self::Generated { size, .. } | Self::Local { size, .. } => *size,
             Self::Clip(clip) => clip.bytes().len() as u64,
             Self::Packed(archive) => archive.size(),
         }
@@ -70,11 +74,17 @@ impl Content {
         match self {
             Self::Generated { key, size } => mix(key ^ mix(*size)),
             Self::Clip(clip) => hash_parts(&[clip.bytes()]),
+            Self::Local { path, size } => {
+                hash_parts(&[path.as_os_str().as_bytes(), &size.to_le_bytes()])
+            }
             Self::Packed(archive) => archive.version(),
         }
     }
 
     /// Fills `out` from `offset` on; the range must lie in the file.
+    ///
+    /// # Panics
+    /// If a local file is gone or shorter than it was: the connection ends, as with a broken server.
     pub(crate) fn read(&self, offset: u64, out: &mut [u8]) {
         match self {
             Self::Generated { key, .. } => fill(*key, offset, out),
@@ -82,6 +92,9 @@ impl Content {
                 let start = offset as usize;
                 out.copy_from_slice(&clip.bytes()[start..start + out.len()]);
             }
+            Self::Local { path, .. } => std::fs::File::open(path)
+                .and_then(|file| file.read_exact_at(out, offset))
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
             Self::Packed(archive) => archive.read(offset, out),
         }
     }

@@ -21,6 +21,7 @@
 //! files = [
 //!     { path = "/Aurora.Station.2024.mkv", bytes = 80000000000 },
 //!     { path = "/Subs/English.srt", clip = "subtitles" },
+//!     { path = "/Extras/holiday.mp4", local = "/home/me/holiday.mp4" },
 //!     { path = "/Proof/proof.jpg", bytes = 1000, selected = false },
 //! ]
 //! ```
@@ -29,7 +30,7 @@ mod demo;
 mod generated;
 mod hostile;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -116,18 +117,21 @@ pub struct ReleaseSpec {
     pub files: Vec<FileSpec>,
 }
 
-/// One file: generated content of a given size, or a clip.
+/// One file: generated content of a given size, a clip, or a file of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSpec {
     /// As the provider tells it, with a leading `/`; any text.
     pub path: String,
-    /// Size of generated content; not with `clip`.
+    /// Size of generated content; not with `clip` or `local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// A real clip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Clip>,
+    /// A file of the machine the simulator runs on, to try real players on real films. It must not change while it is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<PathBuf>,
     /// Whether it is selected in a torrent that is past the selection.
     #[serde(default = "yes")]
     pub selected: bool,
@@ -206,6 +210,7 @@ impl FileSpec {
             path: path.into(),
             bytes: Some(bytes),
             clip: None,
+            local: None,
             selected: true,
         }
     }
@@ -216,14 +221,28 @@ impl FileSpec {
             path: path.into(),
             bytes: None,
             clip: Some(clip),
+            local: None,
             selected: true,
         }
     }
 
-    /// Its size.
+    /// Its size; 0 for a local file that is not there.
     pub fn size(&self) -> u64 {
-        self.clip
-            .map_or(self.bytes.unwrap_or(0), |clip| clip.bytes().len() as u64)
+        match (self.clip, &self.local) {
+            (Some(clip), _) => clip.bytes().len() as u64,
+            (None, Some(path)) => std::fs::metadata(path).map_or(0, |file| file.len()),
+            (None, None) => self.bytes.unwrap_or(0),
+        }
+    }
+
+    /// Whether it says in exactly one way what it holds.
+    pub(crate) fn is_definite(&self) -> bool {
+        let ways = [
+            self.bytes.is_some(),
+            self.clip.is_some(),
+            self.local.is_some(),
+        ];
+        ways.into_iter().filter(|way| *way).count() == 1
     }
 }
 

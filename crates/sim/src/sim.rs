@@ -83,7 +83,7 @@ pub struct FileView {
     pub bytes: u64,
     /// Whether it is selected.
     pub selected: bool,
-    /// Key for [`content::fill`]; `None` for a clip.
+    /// Key for [`content::fill`]; `None` for what is not generated.
     pub key: Option<u64>,
     /// The clip, if it is one.
     pub clip: Option<crate::Clip>,
@@ -493,8 +493,8 @@ fn view(torrent: &Torrent, now_ms: i64) -> TorrentView {
                 bytes: file.size(),
                 selected: place.is_some(),
                 key: file
-                    .clip
-                    .is_none()
+                    .bytes
+                    .is_some()
                     .then(|| content::key(&torrent.release.hash, &file.path)),
                 clip: file.clip,
                 link: place

@@ -94,9 +94,13 @@ impl Release {
     }
 
     pub(crate) fn content(&self, file: &FileSpec) -> Content {
-        match file.clip {
-            Some(clip) => Content::Clip(clip),
-            None => Content::Generated {
+        match (file.clip, &file.local) {
+            (Some(clip), _) => Content::Clip(clip),
+            (None, Some(path)) => Content::Local {
+                path: path.as_path().into(),
+                size: file.size(),
+            },
+            (None, None) => Content::Generated {
                 key: content::key(&self.hash, &file.path),
                 size: file.size(),
             },

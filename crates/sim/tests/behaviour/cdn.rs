@@ -249,3 +249,28 @@ async fn bytes_and_transfers_are_counted_exactly() {
         (0, 0, 0)
     );
 }
+
+#[tokio::test]
+async fn a_file_of_this_machine_is_served_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("holiday.mkv");
+    let bytes: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(&path, &bytes).unwrap();
+    let file = FileSpec {
+        local: Some(path.clone()),
+        bytes: None,
+        ..FileSpec::generated("/Holiday.mkv", 0)
+    };
+    let library = LibrarySpec {
+        seed: 1,
+        releases: vec![ReleaseSpec::new("Holiday", vec![file])],
+    };
+    let sim = sim(&library);
+    assert_eq!(torrents(&sim)[0].files[0].bytes, 300_000);
+    let url = direct(&sim).await;
+    let part = fetch(&sim, "GET", &url, Some("bytes=1000-250999")).await;
+    assert_eq!(part.status, 206);
+    assert_eq!(part.body.unwrap(), bytes[1000..251_000]);
+    std::fs::remove_file(&path).unwrap();
+    assert!(debridfs_sim::Sim::new(&library).is_err());
+}

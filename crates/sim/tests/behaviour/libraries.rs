@@ -203,4 +203,7 @@ fn descriptions_that_contradict_themselves_are_refused() {
         |release| (release.id, release.copies) = (Some("ABCDEFGHIJKLM".into()), 2)
     ));
     assert!(refused(|release| release.files[0].bytes = None));
+    assert!(refused(
+        |release| release.files[0].local = Some("/dev/null".into())
+    ));
 }
