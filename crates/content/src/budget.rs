@@ -3,10 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::pattern::Class;
+
+/// Of the limit, those who look and scan may have one part in so many.
+const LOOKING_SHARE: u64 = 4;
+
 /// Bytes that may be held by all windows together.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: u64,
+    /// Windows of those who play and copy.
+    playing: Pool,
+    /// Windows of those who look and scan: a thousand of them take nothing from those who play.
+    looking: Pool,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
     used: AtomicU64,
     windows: AtomicUsize,
 }
@@ -15,47 +28,78 @@ pub(crate) struct Budget {
 #[derive(Debug)]
 pub(crate) struct Grant {
     budget: Arc<Budget>,
+    playing: bool,
     bytes: u64,
+}
+
+impl Pool {
+    fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn windows(&self) -> usize {
+        self.windows.load(Ordering::Relaxed)
+    }
+
+    fn try_take(&self, bytes: u64, limit: u64) -> bool {
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|sum| *sum <= limit)
+            })
+            .is_ok()
+    }
 }
 
 impl Budget {
     pub(crate) fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self {
             limit,
-            used: AtomicU64::new(0),
-            windows: AtomicUsize::new(0),
+            playing: Pool::default(),
+            looking: Pool::default(),
         })
     }
 
     /// Bytes granted now.
     pub(crate) fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
+        self.playing.used() + self.looking.used()
     }
 
     /// Windows that hold a grant.
     pub(crate) fn windows(&self) -> usize {
-        self.windows.load(Ordering::Relaxed)
+        self.playing.windows() + self.looking.windows()
     }
 
     pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// An empty grant.
+    /// An empty grant, for somebody of whom nothing is known yet.
     pub(crate) fn grant(self: &Arc<Self>) -> Grant {
-        self.windows.fetch_add(1, Ordering::Relaxed);
+        self.looking.windows.fetch_add(1, Ordering::Relaxed);
         Grant {
             budget: self.clone(),
+            playing: false,
             bytes: 0,
         }
     }
 
-    fn try_take(&self, bytes: u64) -> bool {
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
-            })
-            .is_ok()
+    fn pool(&self, playing: bool) -> &Pool {
+        if playing {
+            &self.playing
+        } else {
+            &self.looking
+        }
+    }
+
+    /// What all windows of a pool may have together now. What looking readers wait for may go above their part; it is not taken
+    /// from those who play.
+    fn limit_of(&self, playing: bool) -> u64 {
+        let part = self.limit / LOOKING_SHARE;
+        if playing {
+            self.limit - self.looking.used().min(part)
+        } else {
+            part.min(self.limit.saturating_sub(self.playing.used()))
+        }
     }
 }
 
@@ -64,9 +108,33 @@ impl Grant {
         self.bytes
     }
 
-    /// What one window may have, so that all may have the same.
+    /// Counts the window among those who play if `class` says so. There is no way back: what they were granted is more than those
+    /// who look may have, and a reader that begins to scan has other windows soon.
+    pub(crate) fn belongs_to(&mut self, class: Class) {
+        if self.playing || !matches!(class, Class::Playback | Class::Copy) {
+            return;
+        }
+        let (from, to) = (&self.budget.looking, &self.budget.playing);
+        from.windows.fetch_sub(1, Ordering::Relaxed);
+        from.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        to.windows.fetch_add(1, Ordering::Relaxed);
+        to.used.fetch_add(self.bytes, Ordering::Relaxed);
+        self.playing = true;
+    }
+
+    fn pool(&self) -> &Pool {
+        self.budget.pool(self.playing)
+    }
+
+    /// What one window may have, so that all of its kind may have the same.
     pub(crate) fn fair_share(&self) -> u64 {
-        self.budget.limit / self.budget.windows().max(1) as u64
+        let part = self.budget.limit / LOOKING_SHARE;
+        let together = if self.playing {
+            self.budget.limit - self.budget.looking.used().min(part)
+        } else {
+            part
+        };
+        together / self.pool().windows().max(1) as u64
     }
 
     /// Grows to `bytes` if the limit allows it.
@@ -74,7 +142,8 @@ impl Grant {
         if bytes <= self.bytes {
             return true;
         }
-        let grown = self.budget.try_take(bytes - self.bytes);
+        let limit = self.budget.limit_of(self.playing);
+        let grown = self.pool().try_take(bytes - self.bytes, limit);
         if grown {
             self.bytes = bytes;
         }
@@ -84,9 +153,8 @@ impl Grant {
     /// Grows to `bytes` whatever the limit says: for what somebody waits for.
     pub(crate) fn force(&mut self, bytes: u64) {
         if bytes > self.bytes {
-            self.budget
-                .used
-                .fetch_add(bytes - self.bytes, Ordering::Relaxed);
+            let more = bytes - self.bytes;
+            self.pool().used.fetch_add(more, Ordering::Relaxed);
             self.bytes = bytes;
         }
     }
@@ -94,9 +162,8 @@ impl Grant {
     /// Shrinks to `bytes`.
     pub(crate) fn shrink(&mut self, bytes: u64) {
         if bytes < self.bytes {
-            self.budget
-                .used
-                .fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+            let less = self.bytes - bytes;
+            self.pool().used.fetch_sub(less, Ordering::Relaxed);
             self.bytes = bytes;
         }
     }
@@ -105,7 +172,7 @@ impl Grant {
 impl Drop for Grant {
     fn drop(&mut self) {
         self.shrink(0);
-        self.budget.windows.fetch_sub(1, Ordering::Relaxed);
+        self.pool().windows.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -118,7 +185,7 @@ mod tests {
         #[test]
         fn only_forced_bytes_go_above_the_limit(
             limit in 0u64..10_000,
-            steps in proptest::collection::vec((0usize..6, 0u64..4_000, 0u8..4), 0..200),
+            steps in proptest::collection::vec((0usize..6, 0u64..4_000, 0u8..5), 0..200),
         ) {
             let budget = Budget::new(limit);
             let mut grants: Vec<Grant> = (0..6).map(|_| budget.grant()).collect();
@@ -131,6 +198,7 @@ mod tests {
                         grants[at].force(bytes);
                         forced[at] = forced[at].max(bytes);
                     }
+                    3 => grants[at].belongs_to(Class::Playback),
                     _ => {
                         grants[at].shrink(bytes);
                         forced[at] = forced[at].min(bytes);
@@ -143,5 +211,27 @@ mod tests {
             prop_assert_eq!(budget.used(), 0);
             prop_assert_eq!(budget.windows(), 0);
         }
+    }
+
+    #[test]
+    fn a_thousand_looks_leave_three_quarters_to_those_who_play() {
+        let budget = Budget::new(1000);
+        let mut player = budget.grant();
+        player.belongs_to(Class::Playback);
+        let mut looks: Vec<_> = (0..1000).map(|_| budget.grant()).collect();
+        for look in &mut looks {
+            look.try_grow(10);
+        }
+        assert_eq!(budget.used(), 250);
+        for look in &mut looks {
+            look.force(10);
+        }
+        assert_eq!(player.fair_share(), 750);
+        assert!(player.try_grow(750));
+        assert!(!player.try_grow(751));
+        drop(looks);
+        assert!(player.try_grow(1000));
+        // Those who look get what is left.
+        assert!(!budget.grant().try_grow(1));
     }
 }

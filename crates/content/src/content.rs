@@ -1,6 +1,7 @@
 //! What the rest of the program calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
 use crate::hosts::Hosts;
 use crate::links::Links;
 use crate::reader::{Context, Reader};
-use crate::stats::{ContentStats, Counters};
+use crate::stats::{ContentStats, Counters, add};
+use crate::trace::{RecordError, TraceLine};
+use crate::watch::{Watch, Watches};
 
 /// How often idle readers are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -35,6 +38,7 @@ const CURSORS_WITHOUT_HANDLE: usize = 8;
 pub struct Content {
     context: Arc<Context>,
     readers: Arc<Readers>,
+    watches: Arc<Watches>,
 }
 
 /// Readers by handle and file. A handle is only a hint: after a restart it may come back, for the same file or another.
@@ -62,12 +66,18 @@ impl Content {
             config,
         });
         let readers = Arc::new(Readers::default());
+        let watches = Arc::new(Watches::default());
         runtime.spawn(sweep(
             Arc::downgrade(&readers),
+            Arc::downgrade(&watches),
             Arc::downgrade(&context),
             context.memory_wanted.clone(),
         ));
-        Arc::new(Self { context, readers })
+        Arc::new(Self {
+            context,
+            readers,
+            watches,
+        })
     }
 
     /// The bytes of `request`, if all of them are in memory. Never waits, so a transport thread may call it.
@@ -76,7 +86,17 @@ impl Content {
         if range.is_empty() {
             return Some(Vec::new());
         }
-        self.readers.get(file, request.handle)?.try_read(&range)
+        let out = self.readers.get(file, request.handle)?.try_read(&range)?;
+        self.note(file, request.handle, &range);
+        Some(out)
+    }
+
+    /// Takes note of a read, once.
+    fn note(&self, file: &FileRef, handle: u64, range: &Range<u64>) -> Arc<Watch> {
+        let (watch, class) = self.watches.note(file, handle, range);
+        let read = &self.context.counters.class(class).read;
+        add(read, range.end - range.start);
+        watch
     }
 
     /// The bytes of `request`, before its deadline (an hour at most), which counts from this call. Dropping the future gives the read up.
@@ -97,7 +117,10 @@ impl Content {
             return Box::pin(async { Ok(Vec::new()) });
         }
         let deadline = Instant::now() + request.deadline.min(LONGEST_DEADLINE);
-        let reader = self.readers.open(&self.context, file, request.handle);
+        let watch = self.note(file, request.handle, &range);
+        let reader = self
+            .readers
+            .open(&self.context, watch, file, request.handle);
         Box::pin(reader.read(file.clone(), range, deadline))
     }
 
@@ -105,17 +128,39 @@ impl Content {
     pub fn release(&self, handle: u64) {
         if handle != 0 {
             self.readers.release(handle);
+            self.watches.release(handle);
         }
+    }
+
+    /// Begins to record the reads of `files` (their ids), or of all files; its number. One recording at a time, given up when nobody
+    /// takes its lines for half a minute.
+    ///
+    /// # Errors
+    /// Another recording is under way.
+    pub fn begin_trace(&self, files: Option<BTreeSet<u64>>) -> Result<u64, RecordError> {
+        self.watches.recorder.begin(files)
+    }
+
+    /// The lines of a recording since the last call, without the first line of a trace; `end` ends it.
+    ///
+    /// # Errors
+    /// There is no recording of this number.
+    pub fn take_trace(&self, recording: u64, end: bool) -> Result<Vec<TraceLine>, RecordError> {
+        self.watches.recorder.take(recording, end)
     }
 
     /// Counters and what is held now.
     pub fn stats(&self) -> ContentStats {
+        let mut counted = self.context.counters.snapshot();
+        for (class, readers) in counted.classes.iter_mut().zip(self.watches.count()) {
+            class.readers = readers;
+        }
         ContentStats {
             readers: self.readers.read().len(),
             windows: self.context.budget.windows(),
             bytes_reserved: self.context.budget.used(),
             bytes_limit: self.context.budget.limit(),
-            ..self.context.counters.snapshot()
+            ..counted
         }
     }
 
@@ -146,7 +191,13 @@ impl Readers {
         self.read().get(&(handle, file.id)).cloned()
     }
 
-    fn open(&self, context: &Arc<Context>, file: &FileRef, handle: u64) -> Arc<Reader> {
+    fn open(
+        &self,
+        context: &Arc<Context>,
+        watch: Arc<Watch>,
+        file: &FileRef,
+        handle: u64,
+    ) -> Arc<Reader> {
         if let Some(reader) = self.get(file, handle) {
             return reader;
         }
@@ -156,7 +207,7 @@ impl Readers {
         };
         self.write()
             .entry((handle, file.id))
-            .or_insert_with(|| Reader::new(context.clone(), file.clone(), spare_cursors))
+            .or_insert_with(|| Reader::new(context.clone(), watch, file.clone(), spare_cursors))
             .clone()
     }
 
@@ -195,7 +246,12 @@ impl Readers {
 }
 
 /// Takes memory back from readers that do nothing: after a while, or soon when others need it.
-async fn sweep(readers: Weak<Readers>, context: Weak<Context>, memory_wanted: Arc<Notify>) {
+async fn sweep(
+    readers: Weak<Readers>,
+    watches: Weak<Watches>,
+    context: Weak<Context>,
+    memory_wanted: Arc<Notify>,
+) {
     loop {
         let pressure = tokio::select! {
             () = sleep(SWEEP) => false,
@@ -204,6 +260,9 @@ async fn sweep(readers: Weak<Readers>, context: Weak<Context>, memory_wanted: Ar
         let (Some(readers), Some(context)) = (readers.upgrade(), context.upgrade()) else {
             return;
         };
+        if let Some(watches) = watches.upgrade() {
+            watches.sweep();
+        }
         readers.remove_idle(context.config.idle_memory(), || true);
         if pressure {
             let budget = &context.budget;

@@ -15,6 +15,7 @@ use crate::error::Cause;
 use crate::file::ReadOut;
 use crate::hosts::{Host, Sequential};
 use crate::lanes::Lanes;
+use crate::pattern::Class;
 use crate::window::Window;
 
 /// The first fetch at a file's start: a read of 1 MiB and the 128 KiB that Linux reads ahead of it, so that it needs no second
@@ -64,6 +65,7 @@ pub(crate) struct Cursor {
     read_to: u64,
     /// Bytes read in sequence.
     run: u64,
+    class: Class,
     rate: BitRate,
 }
 
@@ -121,6 +123,7 @@ impl Cursor {
             grown_at: range.start,
             read_to: range.end,
             run: range.end - range.start,
+            class: Class::Probe,
             rate: BitRate {
                 known: None,
                 since: now,
@@ -157,14 +160,17 @@ impl Cursor {
         (beyond <= slack && distance <= patience + slack).then_some(distance)
     }
 
-    /// Takes note of a read. `starved` = it has to wait although others came before it: only then more is fetched ahead. Returns
+    /// Takes note of a read by a reader of class `class`. `starved` = it has to wait although others came before it: only then more is fetched ahead. Returns
     /// whether the budget was short.
     pub(crate) fn read(
         &mut self,
         range: &Range<u64>,
         starved: bool,
+        class: Class,
         config: &ContentConfig,
     ) -> bool {
+        self.class = class;
+        self.grant.belongs_to(class);
         if range.end > self.read_to {
             self.run += range.end - self.read_to;
             self.read_to = range.end;
@@ -213,7 +219,7 @@ impl Cursor {
     }
 
     /// How far ahead of the reader may be fetched: what it proved to need, bounded by the setting, by the seconds of its bit rate,
-    /// and by its share of the memory.
+    /// by its share of the memory, and by what the reader is taken for.
     fn reach(&self, share: u64, config: &ContentConfig) -> u64 {
         if self.ahead == 0 {
             return 0;
@@ -223,6 +229,11 @@ impl Cursor {
             // Every connection has its range, and the next one waits for none of them.
             reach = reach.max((self.crew.allowed() as u64 + 1) * self.segment());
         }
+        let mut allowed = self.class.read_ahead(self.run);
+        if self.crew.allowed() > 1 {
+            // One connection is slower than the reader, who is served badly enough.
+            allowed = allowed.saturating_mul(2);
+        }
         if let Some(rate) = self.rate.known {
             let timed = rate * config.read_ahead_seconds as f64;
             reach = reach.min((timed as u64).max(LEAST_TIMED));
@@ -231,6 +242,7 @@ impl Cursor {
             .min(config.read_ahead.0)
             .min(share.max(LEAST_AHEAD))
             .max(LEAST_AHEAD.min(config.read_ahead.0))
+            .min(allowed)
     }
 
     /// Moves the window on and takes the budget for it. Returns whether the budget was short.
@@ -284,7 +296,10 @@ impl Cursor {
             let to = if self.run >= LONG_RUN {
                 self.file_size
             } else if self.ahead > 0 {
-                self.target.max(from + self.run)
+                // What the server sends before it notices that nobody takes it lies in sockets, and is for nothing if the reader
+                // stops here.
+                self.target
+                    .max(from + self.run.min(self.class.read_ahead(self.run) / 2))
             } else {
                 self.target
             };

@@ -82,7 +82,7 @@ pub(crate) async fn open(
             return Err(cause);
         }
         let connected = if spare {
-            connect_at_once(lease, &name, &host)
+            connect_at_once(lease, &name, &host, priority)
         } else {
             Some(connect(context, lease, &name, &host, priority).await)
         };
@@ -102,7 +102,7 @@ pub(crate) async fn open(
             first_byte,
         };
         let late = if spare { None } else { host.pace.late() };
-        let (response, other) = asking.hedged(&name, &host, late).await?;
+        let (response, other) = asking.hedged(&name, &host, late, priority).await?;
         if let Some((other_pass, other_permit)) = other {
             (pass, permit) = (other_pass, other_permit);
         }
@@ -164,6 +164,7 @@ impl Asking<'_> {
         name: &str,
         host: &Arc<Host>,
         late: Option<Duration>,
+        priority: Priority,
     ) -> Result<(Response, Option<(Pass, CdnPermit)>), Cause> {
         let mut first = pin!(self.send());
         let Some(late) = late else {
@@ -172,7 +173,7 @@ impl Asking<'_> {
         if let Ok(in_time) = timeout(late, &mut first).await {
             return Ok((in_time?, None));
         }
-        let leave = connect_at_once(self.lease, name, host);
+        let leave = connect_at_once(self.lease, name, host, priority);
         let Some(leave) = leave.filter(|_| may_hedge(self.context, host)) else {
             return Ok((first.await?, None));
         };
@@ -208,7 +209,7 @@ async fn connect(
     priority: Priority,
 ) -> (Pass, CdnPermit) {
     let mut both = pin!(async {
-        let pass = host.enter().await;
+        let pass = host.enter(priority).await;
         let permit = lease.provider.cdn_permit(name, priority).await;
         (pass, permit)
     });
@@ -227,9 +228,14 @@ async fn connect(
 }
 
 /// Leave to ask the host, if there is nobody who waits for it.
-fn connect_at_once(lease: &Lease, name: &str, host: &Arc<Host>) -> Option<(Pass, CdnPermit)> {
-    let pass = host.enter().now_or_never()?;
-    let permit = lease.provider.cdn_permit(name, Priority::Playback);
+fn connect_at_once(
+    lease: &Lease,
+    name: &str,
+    host: &Arc<Host>,
+    priority: Priority,
+) -> Option<(Pass, CdnPermit)> {
+    let pass = host.enter(priority).now_or_never()?;
+    let permit = lease.provider.cdn_permit(name, priority);
     Some((pass, permit.now_or_never()?))
 }
 

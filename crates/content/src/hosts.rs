@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use debridfs_provider::Priority;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -59,8 +60,8 @@ pub(crate) struct Crowd {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Those who wait, in order; only the first may be admitted.
-    queue: VecDeque<Arc<Notify>>,
+    /// Those who wait, the most urgent first, otherwise in order; only the first may be admitted.
+    queue: VecDeque<(Priority, Arc<Notify>)>,
     /// Passes given out.
     passes: usize,
     /// Passes whose request was answered with data.
@@ -126,9 +127,9 @@ impl Host {
         (SHARED_LANES / readers.max(1)).max(1)
     }
 
-    /// Waits until the host may be asked, in the order of arrival.
-    pub(crate) async fn enter(self: &Arc<Self>) -> Pass {
-        let ticket = Ticket::take(self);
+    /// Waits until the host may be asked, the most urgent first and otherwise in the order of arrival.
+    pub(crate) async fn enter(self: &Arc<Self>, priority: Priority) -> Pass {
+        let ticket = Ticket::take(self, priority);
         loop {
             let again_at = {
                 let mut state = self.lock();
@@ -191,7 +192,7 @@ impl State {
         if !self
             .queue
             .front()
-            .is_some_and(|first| Arc::ptr_eq(first, turn))
+            .is_some_and(|(_, first)| Arc::ptr_eq(first, turn))
         {
             return Admission::InTurn;
         }
@@ -218,7 +219,7 @@ impl State {
     }
 
     fn wake_first(&self) {
-        if let Some(first) = self.queue.front() {
+        if let Some((_, first)) = self.queue.front() {
             first.notify_one();
         }
     }
@@ -231,9 +232,11 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn take(host: &Arc<Host>) -> Self {
+    fn take(host: &Arc<Host>, priority: Priority) -> Self {
         let turn = Arc::new(Notify::new());
-        host.lock().queue.push_back(turn.clone());
+        let queue = &mut host.lock().queue;
+        let place = queue.partition_point(|(other, _)| *other <= priority);
+        queue.insert(place, (priority, turn.clone()));
         Self {
             host: host.clone(),
             turn,
@@ -244,7 +247,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.host.lock();
-        state.queue.retain(|turn| !Arc::ptr_eq(turn, &self.turn));
+        state
+            .queue
+            .retain(|(_, turn)| !Arc::ptr_eq(turn, &self.turn));
         state.wake_first();
     }
 }
@@ -335,6 +340,8 @@ impl Drop for Waiting {
 mod tests {
     use super::*;
 
+    const PLAYBACK: Priority = Priority::Playback;
+
     fn refusal(status: u16, retry_after: Option<Duration>) -> Cause {
         Cause::Status {
             status,
@@ -347,18 +354,18 @@ mod tests {
     async fn a_refusal_holds_everybody_back_and_one_tries_first() {
         let hosts = Hosts::default();
         let host = hosts.get("cdn", 443);
-        let pass = host.enter().await;
+        let pass = host.enter(PLAYBACK).await;
         pass.refused(&refusal(503, Some(Duration::from_secs(3))));
         drop(pass);
         let begun = Instant::now();
         // Those who have another source stay away as long as they were asked to.
         assert!(host.long_refusal().is_some());
-        let first = host.enter().await;
+        let first = host.enter(PLAYBACK).await;
         assert_eq!(begun.elapsed(), LONGEST_RETRY_AFTER);
         // While the first one tries, the second waits for its outcome.
         let other = {
             let host = host.clone();
-            tokio::spawn(async move { host.enter().await })
+            tokio::spawn(async move { host.enter(PLAYBACK).await })
         };
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(!other.is_finished());
@@ -375,16 +382,16 @@ mod tests {
         let host = hosts.get("cdn", 443);
         let mut transfers = Vec::new();
         for _ in 0..4 {
-            let mut pass = host.enter().await;
+            let mut pass = host.enter(PLAYBACK).await;
             pass.succeeded();
             transfers.push(pass);
         }
-        let refused = host.enter().await;
+        let refused = host.enter(PLAYBACK).await;
         refused.refused(&refusal(429, None));
         drop(refused);
         let fifth = {
             let host = host.clone();
-            tokio::spawn(async move { host.enter().await })
+            tokio::spawn(async move { host.enter(PLAYBACK).await })
         };
         tokio::time::sleep(LIMIT_STEP / 2).await;
         assert!(!fifth.is_finished());
@@ -396,9 +403,36 @@ mod tests {
     async fn one_sick_file_does_not_stop_the_host() {
         let hosts = Hosts::default();
         let host = hosts.get("cdn", 443);
-        let mut well = host.enter().await;
+        let mut well = host.enter(PLAYBACK).await;
         well.succeeded();
-        host.enter().await.refused(&refusal(503, None));
+        host.enter(PLAYBACK).await.refused(&refusal(503, None));
         assert_eq!(host.lock().blocked, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_plays_does_not_queue_behind_those_who_look() {
+        let hosts = Hosts::default();
+        let host = hosts.get("cdn", 443);
+        let mut only = host.enter(PLAYBACK).await;
+        only.succeeded();
+        host.enter(PLAYBACK).await.refused(&refusal(429, None));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let enter = |priority| {
+            let (host, order) = (host.clone(), order.clone());
+            tokio::spawn(async move {
+                let mut pass = host.enter(priority).await;
+                pass.succeeded();
+                order.lock().unwrap().push(priority);
+            })
+        };
+        let mut all: Vec<_> = (0..5).map(|_| enter(Priority::Probe)).collect();
+        tokio::task::yield_now().await;
+        all.push(enter(PLAYBACK));
+        tokio::task::yield_now().await;
+        drop(only);
+        for one in all {
+            one.await.unwrap();
+        }
+        assert_eq!(order.lock().unwrap()[..2], [PLAYBACK, Priority::Probe]);
     }
 }

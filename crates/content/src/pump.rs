@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use debridfs_provider::{Part, Priority, Source};
+use debridfs_provider::{Part, Source};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
@@ -85,11 +85,7 @@ async fn fetch(
         first_byte: context.config.first_byte_timeout(trouble.slow),
         other_sources: order.file.sources.len() > 1,
         spare: reader.is_spare(place),
-        priority: if reader.needs(place) {
-            Priority::Playback
-        } else {
-            Priority::User
-        },
+        priority: reader.priority(place),
     };
     let wanted = || reader.is_wanted(place, after_trouble);
     let opened = fetch::open(context, &lease, &request, wanted).await;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use debridfs_provider::Priority;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -15,8 +16,10 @@ use crate::error::{Cause, ContentError};
 use crate::file::{FileRef, ReadOut};
 use crate::hosts::{Host, Hosts};
 use crate::links::Links;
+use crate::pattern::Class;
 use crate::pump::{Order, pump};
 use crate::stats::{Counters, add};
+use crate::watch::Watch;
 
 /// What all readers share.
 pub(crate) struct Context {
@@ -33,6 +36,7 @@ pub(crate) struct Context {
 /// Somebody who reads a file. Reads of one reader share windows: the kernel's read-ahead comes out of order and overlapping.
 pub(crate) struct Reader {
     context: Arc<Context>,
+    watch: Arc<Watch>,
     /// Cursors kept without anybody waiting at them.
     spare_cursors: usize,
     state: Mutex<State>,
@@ -67,9 +71,15 @@ struct Wait<'a> {
 }
 
 impl Reader {
-    pub(crate) fn new(context: Arc<Context>, file: FileRef, spare_cursors: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        watch: Arc<Watch>,
+        file: FileRef,
+        spare_cursors: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
             context,
+            watch,
             spare_cursors,
             state: Mutex::new(State {
                 file,
@@ -83,6 +93,21 @@ impl Reader {
 
     pub(crate) fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// Before whom `place` gets a connection: those who wait for bytes before those who only read ahead, and those who look after all
+    /// who play.
+    pub(crate) fn priority(&self, place: Place) -> Priority {
+        match self.class() {
+            Class::Probe | Class::Scan => Priority::Probe,
+            Class::Playback | Class::Copy if self.needs(place) => Priority::Playback,
+            Class::Playback | Class::Copy => Priority::User,
+        }
+    }
+
+    /// What the reader is taken for.
+    pub(crate) fn class(&self) -> Class {
+        self.watch.class()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -106,7 +131,7 @@ impl Reader {
         let cursor = &mut cursors[at];
         let out = cursor.window.get(range)?;
         cursor.used = now;
-        let short = cursor.read(range, false, &self.context.config);
+        let short = cursor.read(range, false, self.class(), &self.context.config);
         self.feed(cursor, next_id, short);
         add(&self.context.counters.bytes_served, range.end - range.start);
         Some(out)
@@ -167,7 +192,7 @@ impl Reader {
         let cursor = &mut cursors[at];
         cursor.used = now;
         let bytes = cursor.wait(now, range.clone());
-        let short = cursor.read(&range, !fresh, &self.context.config);
+        let short = cursor.read(&range, !fresh, self.class(), &self.context.config);
         self.feed(cursor, next_id, short);
         let cursor = cursor.id;
         if fresh {
@@ -252,6 +277,8 @@ impl Reader {
 
     /// Takes in what was fetched from `at` on.
     pub(crate) fn push(self: &Arc<Self>, place: Place, at: u64, bytes: Bytes) -> Flow {
+        let fetched = &self.context.counters.class(self.class()).fetched;
+        add(fetched, bytes.len() as u64);
         let mut state = self.lock();
         let State {
             cursors, next_id, ..

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::Serialize;
 
+use crate::pattern::Class;
+
 /// What the reader did since the start, and holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ContentStats {
@@ -30,7 +32,9 @@ pub struct ContentStats {
     pub links_refused: u64,
     /// Reads that failed.
     pub reads_failed: u64,
-    /// Readers known now.
+    /// Readers known now, and what each class read and had fetched; in the order of [`Class::ALL`].
+    pub classes: [ClassStats; Class::ALL.len()],
+    /// Readers that hold memory or may.
     pub readers: usize,
     /// Windows held now.
     pub windows: usize,
@@ -44,9 +48,28 @@ pub struct ContentStats {
     pub waiting_for_connection: usize,
 }
 
+/// What readers of one class do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ClassStats {
+    /// Readers taken for it now.
+    pub readers: usize,
+    /// Bytes asked for by readers that were taken for it then.
+    pub bytes_read: u64,
+    /// Bytes fetched for readers that were taken for it then.
+    pub bytes_fetched: u64,
+}
+
+/// The counters behind [`ClassStats`].
+#[derive(Debug, Default)]
+pub(crate) struct ClassCounters {
+    pub(crate) read: AtomicU64,
+    pub(crate) fetched: AtomicU64,
+}
+
 /// The counters behind [`ContentStats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    pub(crate) classes: [ClassCounters; Class::ALL.len()],
     pub(crate) bytes_fetched: AtomicU64,
     pub(crate) bytes_served: AtomicU64,
     pub(crate) requests: AtomicU64,
@@ -91,10 +114,19 @@ impl Drop for Gauge {
 }
 
 impl Counters {
+    pub(crate) fn class(&self, class: Class) -> &ClassCounters {
+        &self.classes[class as usize]
+    }
+
     /// The counters' part of the statistics.
     pub(crate) fn snapshot(&self) -> ContentStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ContentStats {
+            classes: Class::ALL.map(|class| ClassStats {
+                readers: 0,
+                bytes_read: load(&self.class(class).read),
+                bytes_fetched: load(&self.class(class).fetched),
+            }),
             bytes_fetched: load(&self.bytes_fetched),
             bytes_served: load(&self.bytes_served),
             requests: load(&self.requests),

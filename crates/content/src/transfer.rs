@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_provider::Priority;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -170,7 +169,7 @@ impl Transfer<'_> {
                 first_byte: context.config.first_byte_timeout(0),
                 other_sources: false,
                 spare: true,
-                priority: Priority::Playback,
+                priority: self.reader.priority(self.place),
             };
             fetch::open(context, self.lease, &request, || true)
                 .await

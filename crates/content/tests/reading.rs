@@ -151,7 +151,8 @@ async fn reads_of_one_handle_out_of_order_share_the_window() {
     }
     let sent = bench.cdn.sent();
     assert!(sent <= size + 2 * MIB, "{sent} bytes for {size}");
-    assert!(bench.cdn.requests() <= 16, "{}", bench.cdn.requests());
+    // Its ranges are short until it has proved to read on.
+    assert!(bench.cdn.requests() <= 24, "{}", bench.cdn.requests());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     missing_docs,
+    unused_imports,
     reason = "each test binary uses its own part of the support, by names that speak for themselves"
 )]
 

@@ -92,13 +92,15 @@ impl Instance {
 
     /// Lets go of what the shrink guard holds; what the engine says about it.
     pub async fn accept(&self) -> Result<serde_json::Value, Failure> {
-        let (code, body) = self
-            .call(Method::POST, "/library/accept")
-            .await
-            .map_err(|error| {
-                let message = format!("{}: {error}", self.control.display());
-                Failure::new(message, Some("is `debridfs serve` running?")).with_code(NOBODY)
-            })?;
+        self.ask(Method::POST, "/library/accept").await
+    }
+
+    /// One call to the engine and its JSON, or the error it told.
+    pub async fn ask(&self, method: Method, path: &str) -> Result<serde_json::Value, Failure> {
+        let (code, body) = self.call(method, path).await.map_err(|error| {
+            let message = format!("{}: {error}", self.control.display());
+            Failure::new(message, Some("is `debridfs serve` running?")).with_code(NOBODY)
+        })?;
         let said: serde_json::Value =
             serde_json::from_slice(&body).doing(|| "the engine's answer".into())?;
         match said["error"].as_str() {

@@ -6,6 +6,7 @@
 mod parts;
 mod report;
 mod sockets;
+mod traces;
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -19,7 +20,7 @@ use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;
 use debridfs_vfs::{Change, Vfs};
-use debridfs_web::MountProbe;
+use debridfs_web::{MountProbe, control_router, trace_router};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,6 +34,7 @@ use crate::serve::{require_providers, with_causes};
 
 use parts::Parts;
 use report::Report;
+use traces::Recordings;
 
 /// How soon a keeper that is not there is looked for again.
 const KEEPER_RETRY: Duration = Duration::from_millis(500);
@@ -164,7 +166,9 @@ async fn attach_and_serve(
     tokio::spawn(report.clone().follow_keeper());
     tokio::spawn(report.clone().tell_progress());
     tokio::spawn(compare_traffic(parts.providers.clone()));
-    tokio::spawn(sockets::control(config.control_socket(), report.clone()));
+    let recordings = Recordings::new(&parts, mount.clone());
+    let control = control_router(report.clone()).merge(trace_router(Arc::new(recordings)));
+    tokio::spawn(sockets::control(config.control_socket(), control));
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     tokio::spawn(sockets::public(config.server.listen, report, probe));

@@ -16,6 +16,7 @@ mod propagation;
 mod serve;
 mod simulate;
 mod status;
+mod trace;
 mod upgrade;
 
 use std::io::IsTerminal;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use cli::{Cli, Command, ConfigCommand, LibraryCommand};
+use cli::{Cli, Command, ConfigCommand, LibraryCommand, TraceCommand};
 use failure::{Doing, Failure};
 
 fn main() -> ExitCode {
@@ -48,6 +49,8 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check) => config_command::check(file),
         Command::Config(ConfigCommand::Show) => config_command::show(file),
         Command::Library(LibraryCommand::Accept(args)) => status::accept(args, file),
+        Command::Trace(TraceCommand::Record(args)) => trace::record(args, file),
+        Command::Trace(TraceCommand::Show(args)) => trace::show(args),
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "debridfs", &mut out);

@@ -113,6 +113,16 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
             bytes(content.memory_limit),
             bytes(content.fetched)
         )?;
+        for readers in content.readers.iter().filter(|known| known.readers > 0) {
+            writeln!(
+                out,
+                "          {} {}: {} read, {} fetched",
+                readers.readers,
+                readers.class,
+                bytes(readers.read),
+                bytes(readers.fetched)
+            )?;
+        }
     }
     if let Some(error) = &status.last_error {
         writeln!(out, "last error {}: {}", error.at, error.message)?;

@@ -5,6 +5,7 @@
 
 mod errors;
 mod operations;
+mod paths;
 mod snapshot;
 mod sources;
 mod style;
@@ -18,6 +19,7 @@ pub use operations::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
     Vfs,
 };
+pub use paths::files_below;
 pub use sources::{Demand, FileReader};
 pub use style::{Layout, TreeConfig};
 pub use tree::{CONTENTS_DEADLINE, Tree};

@@ -57,6 +57,16 @@ pub enum Answer<T> {
     Later(BoxFuture<'static, Result<T>>),
 }
 
+impl<T> Answer<T> {
+    /// The answer, once it is there.
+    pub async fn get(self) -> Result<T> {
+        match self {
+            Self::Now(answer) => answer,
+            Self::Later(answer) => answer.await,
+        }
+    }
+}
+
 /// Directory or regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {

@@ -10,6 +10,7 @@ mod metrics;
 mod probe;
 mod public;
 mod status;
+mod traces;
 
 pub use client::{CallError, call};
 pub use control::control_router;
@@ -19,5 +20,6 @@ pub use probe::{MountProbe, ProbeError};
 pub use public::public_router;
 pub use status::{
     ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus, KeyStatus,
-    LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, Status,
+    LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, ReaderStatus, Status,
 };
+pub use traces::{Beginning, TraceRefused, Traces, trace_router};

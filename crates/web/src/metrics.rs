@@ -161,6 +161,21 @@ pub const METRICS: &[MetricInfo] = &[
         "Bytes that may be held in buffers",
     ),
     metric(
+        "debridfs_readers",
+        &["class"],
+        "Readers by what they are taken for",
+    ),
+    metric(
+        "debridfs_reader_read_bytes_total",
+        &["class"],
+        "Bytes that readers asked for, by what they were taken for then",
+    ),
+    metric(
+        "debridfs_reader_fetched_bytes_total",
+        &["class"],
+        "Bytes fetched from CDNs for readers, by what they were taken for then",
+    ),
+    metric(
         "debridfs_content_fetched_bytes_total",
         &[],
         "Bytes fetched from CDNs",
@@ -368,6 +383,16 @@ pub fn encode(status: &Status) -> String {
     per_key("debridfs_key_refused", &|k| Some(flag(k.refused.is_some())));
     per_key("debridfs_key_calls_total", &|k| Some(k.calls as f64));
     if let Some(content) = &status.content {
+        let mut per_class = |name: &str, value: &dyn Fn(&crate::ReaderStatus) -> f64| {
+            let values = content.readers.iter().map(|readers| {
+                let labels = vec![("class", readers.class.clone())];
+                (labels, value(readers))
+            });
+            page.put(name, values.collect());
+        };
+        per_class("debridfs_readers", &|r| r.readers as f64);
+        per_class("debridfs_reader_read_bytes_total", &|r| r.read as f64);
+        per_class("debridfs_reader_fetched_bytes_total", &|r| r.fetched as f64);
         page.one("debridfs_content_memory_bytes", content.memory_used as f64);
         page.one(
             "debridfs_content_memory_limit_bytes",

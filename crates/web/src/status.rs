@@ -197,6 +197,22 @@ pub struct ContentStatus {
     pub links_resolved: u64,
     /// Reads that ended with an error since the engine's start.
     pub read_errors: u64,
+    /// Readers by what they are taken for; none while no engine is there to tell.
+    #[serde(default)]
+    pub readers: Vec<ReaderStatus>,
+}
+
+/// Readers that are taken for the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReaderStatus {
+    /// `probe`, `scan`, `playback` or `copy`.
+    pub class: String,
+    /// How many there are now.
+    pub readers: u64,
+    /// Bytes they asked for since the engine's start.
+    pub read: u64,
+    /// Bytes fetched for them since the engine's start.
+    pub fetched: u64,
 }
 
 /// Requests of the kernel since the engine's start.
@@ -335,7 +351,14 @@ pub(crate) fn sample() -> Status {
             }],
             ..Default::default()
         }],
-        content: Some(ContentStatus::default()),
+        content: Some(ContentStatus {
+            readers: vec![ReaderStatus {
+                class: "scan".into(),
+                readers: 2,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
         fuse: Some(FuseStatus {
             operations: vec![OperationStatus {
                 operation: "READ".into(),

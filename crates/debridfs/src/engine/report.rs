@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use debridfs_catalogue::Catalogue;
-use debridfs_content::Content;
+use debridfs_content::{Content, ReaderClass};
 use debridfs_fuse::Serving;
 use debridfs_keeper::handover;
 use debridfs_provider::Provider;
@@ -14,7 +14,7 @@ use debridfs_vfs::{Tree, Vfs};
 use debridfs_web::{
     AcceptError, Accepting, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss,
     Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
-    ProviderStatus, Status,
+    ProviderStatus, ReaderStatus, Status,
 };
 use jiff::Timestamp;
 
@@ -179,6 +179,16 @@ impl Report {
             connections: stats.open_connections as u64,
             links_resolved: stats.link_resolutions,
             read_errors: stats.reads_failed,
+            readers: ReaderClass::ALL
+                .into_iter()
+                .zip(stats.classes)
+                .map(|(class, counted)| ReaderStatus {
+                    class: class.as_str().into(),
+                    readers: counted.readers as u64,
+                    read: counted.bytes_read,
+                    fetched: counted.bytes_fetched,
+                })
+                .collect(),
         }
     }
 

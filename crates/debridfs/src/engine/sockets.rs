@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_web::{MountProbe, control_router, public_router};
+use axum::Router;
+use debridfs_web::{MountProbe, public_router};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::report::Report;
@@ -40,8 +41,8 @@ pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe)
     }
 }
 
-/// Serves `status` and `library accept`.
-pub async fn control(path: PathBuf, report: Arc<Report>) {
+/// Serves what the commands of an operator ask for.
+pub async fn control(path: PathBuf, router: Router) {
     let listener = match bind(&path) {
         Ok(listener) => listener,
         Err(error) => {
@@ -49,7 +50,7 @@ pub async fn control(path: PathBuf, report: Arc<Report>) {
             return;
         }
     };
-    if let Err(error) = axum::serve(listener, control_router(report)).await {
+    if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the control socket ended");
     }
 }

@@ -14,5 +14,6 @@ mod stalled;
 mod storm;
 mod support;
 mod sync;
+mod traces;
 mod upgraded;
 mod walking;

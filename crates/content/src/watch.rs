@@ -1,0 +1,170 @@
+//! Who reads what, and what each reader is taken for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::file::FileRef;
+use crate::pattern::{Class, Pattern};
+use crate::trace::Recorder;
+
+/// A reader that did nothing for so long begins anew; longer than any pause that a player keeps its connection for, and short enough
+/// that fronts without handles leave nothing behind.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// What one reader does.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    begun: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    pattern: Pattern,
+    last: Duration,
+}
+
+/// All readers, by handle and file: also those whose bytes all come from a cache.
+#[derive(Default)]
+pub(crate) struct Watches {
+    map: RwLock<BTreeMap<(u64, u64), Arc<Watch>>>,
+    pub(crate) recorder: Recorder,
+}
+
+impl Watch {
+    fn new(size: u64) -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            state: Mutex::new(State {
+                pattern: Pattern::new(size),
+                last: Duration::ZERO,
+            }),
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the reader is taken for now.
+    pub(crate) fn class(&self) -> Class {
+        self.lock().pattern.class()
+    }
+
+    fn note(&self, range: &Range<u64>) -> Class {
+        let mut state = self.lock();
+        state.last = self.begun.elapsed();
+        let at = state.last;
+        state.pattern.note(at, range)
+    }
+
+    fn idle(&self) -> Duration {
+        let last = self.lock().last;
+        self.begun.elapsed().saturating_sub(last)
+    }
+}
+
+impl Watches {
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<(u64, u64), Arc<Watch>>> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<(u64, u64), Arc<Watch>>> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reader of `file` through `handle`.
+    fn of(&self, file: &FileRef, handle: u64) -> Arc<Watch> {
+        let key = (handle, file.id);
+        if let Some(watch) = self.read().get(&key) {
+            return watch.clone();
+        }
+        self.write()
+            .entry(key)
+            .or_insert_with(|| Watch::new(file.size))
+            .clone()
+    }
+
+    /// Takes note of a read; called once for each.
+    pub(crate) fn note(
+        &self,
+        file: &FileRef,
+        handle: u64,
+        range: &Range<u64>,
+    ) -> (Arc<Watch>, Class) {
+        let watch = self.of(file, handle);
+        let class = watch.note(range);
+        self.recorder.note(file, handle, range, class);
+        (watch, class)
+    }
+
+    /// Forgets `handle`.
+    pub(crate) fn release(&self, handle: u64) {
+        let mut map = self.write();
+        let keys: Vec<_> = map
+            .range((handle, 0)..=(handle, u64::MAX))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in keys {
+            map.remove(&key);
+        }
+        drop(map);
+        self.recorder.release(handle);
+    }
+
+    /// Forgets readers that did nothing for long.
+    pub(crate) fn sweep(&self) {
+        self.recorder.sweep();
+        let idle: BTreeSet<_> = self
+            .read()
+            .iter()
+            .filter(|(_, watch)| watch.idle() >= FORGOTTEN)
+            .map(|(key, _)| *key)
+            .collect();
+        if !idle.is_empty() {
+            self.write().retain(|key, _| !idle.contains(key));
+        }
+    }
+
+    /// How many readers of each class there are, in the order of [`Class::ALL`].
+    pub(crate) fn count(&self) -> [usize; Class::ALL.len()] {
+        let mut counts = [0; Class::ALL.len()];
+        for watch in self.read().values() {
+            counts[watch.class() as usize] += 1;
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn readers_are_told_apart_and_forgotten() {
+        let watches = Watches::default();
+        let file = |id| FileRef {
+            id,
+            size: 1 << 30,
+            sources: Arc::from([]),
+        };
+        for place in 1..6 {
+            let at = place * (100 << 20);
+            watches.note(&file(1), 5, &(at..at + 4096));
+        }
+        watches.note(&file(1), 6, &(0..4096));
+        watches.note(&file(2), 0, &(0..4096));
+        assert_eq!(watches.count(), [2, 1, 0, 0]);
+        watches.release(5);
+        assert_eq!(watches.count(), [2, 0, 0, 0]);
+        tokio::time::advance(FORGOTTEN / 2).await;
+        watches.note(&file(1), 6, &(0..4096));
+        tokio::time::advance(FORGOTTEN / 2).await;
+        watches.sweep();
+        assert_eq!(watches.count(), [1, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,215 @@
+//! `debridfs trace record` and `debridfs trace show`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use debridfs_content::{ReaderClass, TRACE_VERSION, TraceLine, parse_trace};
+use hyper::Method;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::cli::{RecordArgs, ShowArgs};
+use crate::control::Instance;
+use crate::failure::{Doing, Failure};
+
+/// How often lines are taken; an engine holds those of tens of thousands of reads.
+const TAKE_EVERY: Duration = Duration::from_millis(500);
+/// Without `--seconds`, which is as good as for ever.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Records until the time is over or a signal comes.
+pub fn record(args: &RecordArgs, file: Option<&Path>) -> Result<(), Failure> {
+    let instance = Instance::find(&args.instance, file)?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .doing(|| "runtime".into())?
+        .block_on(record_from(&instance, args))
+}
+
+async fn record_from(instance: &Instance, args: &RecordArgs) -> Result<(), Failure> {
+    let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
+    let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
+    let output = || args.output.display().to_string();
+    let mut out = BufWriter::new(File::create(&args.output).doing(output)?);
+    let path = args.path.as_ref().map(|path| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("path", &path.to_string_lossy());
+        format!("?{}", query.finish())
+    });
+    let begun = format!("/traces{}", path.unwrap_or_default());
+    let begun = instance.ask(Method::POST, &begun).await?;
+    let number = begun["recording"]
+        .as_u64()
+        .ok_or_else(|| Failure::new("the engine's answer has no number", None))?;
+    let recording = format!("/traces/{number}");
+    let first = TraceLine::Trace {
+        version: TRACE_VERSION,
+        program: concat!("debridfs ", env!("CARGO_PKG_VERSION")).into(),
+    };
+    let first = serde_json::to_string(&first).doing(output)?;
+    writeln!(out, "{first}").doing(output)?;
+    eprintln!("recording to {}; Ctrl-C ends it", args.output.display());
+    let end = Instant::now() + args.seconds.map_or(FOR_EVER, Duration::from_secs);
+    let mut reads = 0;
+    let mut ended = false;
+    while !ended {
+        tokio::select! {
+            () = sleep(TAKE_EVERY) => {}
+            () = sleep_until(end) => ended = true,
+            _ = interrupt.recv() => ended = true,
+            _ = terminate.recv() => ended = true,
+        }
+        let method = if ended { Method::DELETE } else { Method::GET };
+        let taken = instance.ask(method, &recording).await;
+        let lines = match &taken {
+            Ok(lines) => lines.as_array().map_or(&[][..], Vec::as_slice),
+            Err(_) => &[],
+        };
+        for line in lines {
+            reads += usize::from(line.get("read").is_some());
+            writeln!(out, "{line}").doing(output)?;
+        }
+        out.flush().doing(output)?;
+        taken?;
+    }
+    eprintln!("{reads} reads");
+    Ok(())
+}
+
+/// Prints what a trace holds.
+pub fn show(args: &ShowArgs) -> Result<(), Failure> {
+    let name = || args.file.display().to_string();
+    let text = std::fs::read_to_string(&args.file).doing(name)?;
+    let lines = parse_trace(&text).doing(name)?;
+    let shown = summary(&lines);
+    std::io::stdout()
+        .write_all(shown.as_bytes())
+        .doing(|| "output".into())
+}
+
+/// One handle of one file.
+#[derive(Default)]
+struct Reader {
+    first: u64,
+    last: u64,
+    reads: u64,
+    bytes: u64,
+    seeks: u64,
+    end: u64,
+    /// When it was first taken for what.
+    classes: Vec<(u64, ReaderClass)>,
+}
+
+fn summary(lines: &[TraceLine]) -> String {
+    let mut sizes = BTreeMap::new();
+    let mut readers: BTreeMap<(u32, u32), Reader> = BTreeMap::new();
+    let mut missing = 0;
+    let mut out = String::new();
+    for line in lines {
+        match line {
+            TraceLine::Trace { .. } => {}
+            TraceLine::File { file, size } => {
+                sizes.insert(*file, *size);
+            }
+            TraceLine::Dropped { lines } => missing += lines,
+            TraceLine::Read {
+                t,
+                file,
+                handle,
+                offset,
+                len,
+                class,
+            } => readers
+                .entry((*file, *handle))
+                .or_default()
+                .note(*t, *offset, *len, *class),
+        }
+    }
+    let mut tell = |line: String| {
+        out += &line;
+        out.push('\n');
+    };
+    for ((file, handle), reader) in &readers {
+        let size = sizes.get(file).copied().unwrap_or(0);
+        let share = 100.0 * reader.bytes as f64 / size.max(1) as f64;
+        let classes = reader
+            .classes
+            .iter()
+            .fold(String::new(), |mut all, (t, class)| {
+                // Writing to a String cannot fail.
+                let _ = write!(all, " {} at {:.1} s", class.as_str(), *t as f64 / 1000.0);
+                all
+            });
+        tell(format!(
+            "file {file} ({size} bytes) handle {handle}: {} reads, {} bytes ({share:.1} %), {} seeks, {:.1} s;{classes}",
+            reader.reads,
+            reader.bytes,
+            reader.seeks,
+            (reader.last - reader.first) as f64 / 1000.0,
+        ));
+    }
+    let reads: u64 = readers.values().map(|reader| reader.reads).sum();
+    let bytes: u64 = readers.values().map(|reader| reader.bytes).sum();
+    tell(format!(
+        "{} files, {} handles, {reads} reads, {bytes} bytes, {missing} lines missing",
+        sizes.len(),
+        readers.len()
+    ));
+    out
+}
+
+impl Reader {
+    fn note(&mut self, t: u64, offset: u64, len: u64, class: ReaderClass) {
+        if self.reads == 0 {
+            self.first = t;
+        } else if offset != self.end {
+            self.seeks += 1;
+        }
+        self.last = self.last.max(t);
+        self.reads += 1;
+        self.bytes += len;
+        self.end = offset + len;
+        if self.classes.last().is_none_or(|(_, last)| *last != class) {
+            self.classes.push((t, class));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_summed_up_by_handle() {
+        let read = |t, handle, offset, class| TraceLine::Read {
+            t,
+            file: 1,
+            handle,
+            offset,
+            len: 100,
+            class,
+        };
+        let lines = [
+            TraceLine::File {
+                file: 1,
+                size: 1000,
+            },
+            read(0, 1, 0, ReaderClass::Probe),
+            read(500, 1, 100, ReaderClass::Probe),
+            read(2500, 1, 900, ReaderClass::Scan),
+            TraceLine::Dropped { lines: 3 },
+            read(600, 2, 0, ReaderClass::Probe),
+        ];
+        assert_eq!(
+            summary(&lines),
+            "file 1 (1000 bytes) handle 1: 3 reads, 300 bytes (30.0 %), 1 seeks, 2.5 s; probe at 0.0 s scan at 2.5 s\n\
+             file 1 (1000 bytes) handle 2: 1 reads, 100 bytes (10.0 %), 0 seeks, 0.0 s; probe at 0.6 s\n\
+             1 files, 2 handles, 4 reads, 400 bytes, 3 lines missing\n"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! `debridfs trace` on a running instance.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use debridfs_content::{ReaderClass, TraceLine, parse_trace};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Instance, Settings, Simulator, film, run, until};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_debridfs");
+const MIB: u64 = 1 << 20;
+
+/// Ended also when the test fails.
+struct Recording(Child);
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        // An error: it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn reads_through_the_mount_are_recorded() {
+    let simulator = Simulator::start(vec![
+        film("Film.2024", 1 << 30),
+        film("Other.2024", 1 << 30),
+    ]);
+    let instance = Instance::start(&simulator, Settings::default());
+    let films = instance.mount().join("__all__");
+    let output = instance.runtime().join("../trace.jsonl");
+    let recording = Command::new(PROGRAM)
+        .args(["trace", "record", "--path", "__all__/Film.2024", "-o"])
+        .arg(&output)
+        .arg("--socket")
+        .arg(instance.runtime().join("control.sock"))
+        .spawn();
+    let mut recording = Recording(recording.expect("debridfs trace record runs"));
+    let text = || std::fs::read_to_string(&output).unwrap_or_default();
+    until("the recording", Duration::from_secs(30), || {
+        text().contains("trace")
+    });
+    let mut bytes = [0; 4096];
+    for name in ["Other.2024", "Film.2024"] {
+        let file = File::open(films.join(name).join(format!("{name}.mkv"))).expect("a film");
+        for place in [0, 100, 200, 300, 400] {
+            file.read_exact_at(&mut bytes, place * MIB).expect("read");
+        }
+    }
+    until("the reads", Duration::from_secs(30), || {
+        text().contains("scan")
+    });
+    kill_process(Pid::from_child(&recording.0), Signal::INT).expect("it runs");
+    assert!(recording.0.wait().expect("it ends").success());
+    let lines = parse_trace(&text()).expect("a trace");
+    let files = lines
+        .iter()
+        .filter(|line| matches!(line, TraceLine::File { .. }));
+    assert_eq!(files.count(), 1, "{lines:?}");
+    let read = |place: u64, expected: ReaderClass| {
+        lines.iter().any(|line| {
+            matches!(line, TraceLine::Read { offset, class, .. }
+                if *offset == place * MIB && *class == expected)
+        })
+    };
+    assert!(
+        read(0, ReaderClass::Probe) && read(300, ReaderClass::Scan) && read(400, ReaderClass::Scan),
+        "{lines:?}"
+    );
+    let shown = run(PROGRAM, &["trace", "show", output.to_str().expect("plain")]);
+    assert!(shown.contains("1 files, 1 handles"), "{shown}");
+}
