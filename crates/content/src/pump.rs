@@ -70,7 +70,7 @@ async fn fetch(
 ) -> Result<(), Cause> {
     let context = reader.context();
     let source = trouble.source(&order.file.sources)?;
-    let lease = match context.links.get(source, Priority::Playback).await {
+    let lease = match context.links.get(source, reader.call_priority()).await {
         Ok(lease) => lease,
         Err(no_link) => {
             trouble.soonest(no_link.until);

@@ -105,6 +105,14 @@ impl Reader {
         }
     }
 
+    /// Before whom a link is asked for. A look may be the start of playback, a scan is not.
+    pub(crate) fn call_priority(&self) -> Priority {
+        match self.class() {
+            Class::Scan => Priority::Probe,
+            Class::Probe | Class::Playback | Class::Copy => Priority::Playback,
+        }
+    }
+
     /// What the reader is taken for.
     pub(crate) fn class(&self) -> Class {
         self.watch.class()
