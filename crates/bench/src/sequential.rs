@@ -184,7 +184,7 @@ pub(crate) fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f6
     std::fs::write(
         &config,
         format!(
-            "state_dir = \"{root}/state\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\n\
+            "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\n\
              [keeper]\nmode = \"attached\"\nsocket = \"{root}/keeper.sock\"\n[log]\nlevel = \"warn\"\n[provider.rd]\ntoken = \"unused\"\n"
         ),
     )?;

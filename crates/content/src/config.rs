@@ -5,6 +5,8 @@ use std::time::Duration;
 use debridfs_provider::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use crate::cache::CacheConfig;
+
 /// A shorter time-out would give up every connection.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -30,6 +32,8 @@ pub struct ContentConfig {
     pub idle_connection_ms: u64,
     /// After so long without a read a reader's memory is given back.
     pub idle_memory_ms: u64,
+    /// The cache on disk.
+    pub cache: CacheConfig,
 }
 
 impl Default for ContentConfig {
@@ -43,6 +47,7 @@ impl Default for ContentConfig {
             stall_timeout_ms: 4_000,
             idle_connection_ms: 10_000,
             idle_memory_ms: 30_000,
+            cache: CacheConfig::default(),
         }
     }
 }

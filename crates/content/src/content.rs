@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::budget::Budget;
+use crate::cache::Cache;
 use crate::config::ContentConfig;
 use crate::error::ContentError;
 use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
@@ -29,6 +30,8 @@ const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(1);
 const PRESSURE_INTERVAL: Duration = Duration::from_millis(100);
 /// Nobody waits longer, whatever was asked.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(3600);
+/// The cache's disk has this part of a read's time, so that enough is left for the network.
+const DISK_SHARE: u32 = 4;
 /// Places of a file that are kept for one handle: where it plays, and the head or tail it looked at.
 const CURSORS_PER_HANDLE: usize = 2;
 /// Readers without a handle may be many.
@@ -48,12 +51,23 @@ struct Readers {
 }
 
 impl Content {
-    /// Content of files held by `providers`, with their links kept in `links`; fetches on `runtime`.
+    /// Content of files held by `providers`, with their links kept in `links`; fetches on `runtime`, and keeps nothing on disk.
     pub fn new(
         config: ContentConfig,
         providers: Vec<Arc<dyn Provider>>,
         links: Arc<dyn LinkStore>,
         runtime: Handle,
+    ) -> Arc<Self> {
+        Self::with_cache(config, providers, links, runtime, None)
+    }
+
+    /// As [`Content::new`], with a cache on disk before the network.
+    pub fn with_cache(
+        config: ContentConfig,
+        providers: Vec<Arc<dyn Provider>>,
+        links: Arc<dyn LinkStore>,
+        runtime: Handle,
+        cache: Option<Arc<Cache>>,
     ) -> Arc<Self> {
         let counters = Arc::new(Counters::default());
         let context = Arc::new(Context {
@@ -61,6 +75,7 @@ impl Content {
             hosts: Hosts::default(),
             budget: Budget::new(config.memory.0),
             counters,
+            cache,
             runtime: runtime.clone(),
             memory_wanted: Arc::new(Notify::new()),
             config,
@@ -80,13 +95,25 @@ impl Content {
         })
     }
 
-    /// The bytes of `request`, if all of them are in memory. Never waits, so a transport thread may call it.
+    /// The cache on disk, if there is one.
+    pub fn cache(&self) -> Option<&Arc<Cache>> {
+        self.context.cache.as_ref()
+    }
+
+    /// The bytes of `request`, if all of them are in memory, be it ours or the page cache. Never waits, so a transport thread may call it.
     pub fn try_read(&self, file: &FileRef, request: &ReadRequest) -> Option<ReadOut> {
         let range = file.range(request);
         if range.is_empty() {
             return Some(Vec::new());
         }
-        let out = self.readers.get(file, request.handle)?.try_read(&range)?;
+        let reader = self.readers.get(file, request.handle);
+        let out = reader
+            .and_then(|reader| reader.try_read(&range))
+            .or_else(|| {
+                let out = self.context.cache.as_ref()?.try_read(file, &range)?;
+                add(&self.context.counters.bytes_served, range.end - range.start);
+                Some(out)
+            })?;
         self.note(file, request.handle, &range);
         Some(out)
     }
@@ -118,10 +145,19 @@ impl Content {
         }
         let deadline = Instant::now() + request.deadline.min(LONGEST_DEADLINE);
         let watch = self.note(file, request.handle, &range);
-        let reader = self
-            .readers
-            .open(&self.context, watch, file, request.handle);
-        Box::pin(reader.read(file.clone(), range, deadline))
+        let (context, readers) = (self.context.clone(), self.readers.clone());
+        let (file, handle) = (file.clone(), request.handle);
+        Box::pin(async move {
+            if let Some(cache) = &context.cache {
+                let limit = deadline.saturating_duration_since(Instant::now()) / DISK_SHARE;
+                if let Some(out) = cache.read(&file, &range, limit).await {
+                    add(&context.counters.bytes_served, range.end - range.start);
+                    return Ok(out);
+                }
+            }
+            let reader = readers.open(&context, watch, &file, handle);
+            reader.read(file, range, deadline).await
+        })
     }
 
     /// Gives back the memory and connections of `handle`; reads of it that are under way end as they would.
@@ -160,6 +196,7 @@ impl Content {
             windows: self.context.budget.windows(),
             bytes_reserved: self.context.budget.used(),
             bytes_limit: self.context.budget.limit(),
+            cache: self.context.cache.as_ref().map(|cache| cache.stats()),
             ..counted
         }
     }

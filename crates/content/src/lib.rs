@@ -25,6 +25,7 @@ mod pump;
 mod rar;
 mod reader;
 mod stats;
+mod supply;
 mod trace;
 mod transfer;
 mod trouble;

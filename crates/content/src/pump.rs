@@ -12,6 +12,7 @@ use crate::fetch::{self, Request};
 use crate::file::FileRef;
 use crate::reader::{Place, Reader};
 use crate::stats::add;
+use crate::supply::from_cache;
 use crate::transfer::Transfer;
 use crate::trouble::Trouble;
 
@@ -28,6 +29,9 @@ pub(crate) struct Order {
 pub(crate) async fn pump(reader: Arc<Reader>, place: Place, wake: Arc<Notify>) {
     let mut trouble = Trouble::at(reader.source(place));
     while let Some(order) = reader.order(place, trouble.in_a_row > 0) {
+        let Some(order) = from_cache(&reader, place, order).await else {
+            continue;
+        };
         let sources = order.file.sources.len();
         if let Err(cause) = fetch(&reader, place, &order, &wake, &mut trouble).await {
             let counters = &reader.context().counters;
@@ -118,7 +122,7 @@ async fn fetch(
         place,
         lease: &lease,
         size,
-        from: order.range.start,
+        order,
         range,
     };
     transfer.run(body, wake, trouble).await

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::Budget;
+use crate::cache::Cache;
 use crate::config::ContentConfig;
 use crate::cursor::{Cursor, Flow};
 use crate::error::{Cause, ContentError};
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) hosts: Hosts,
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) runtime: Handle,
     /// Asks for memory of readers that do nothing.
     pub(crate) memory_wanted: Arc<Notify>,

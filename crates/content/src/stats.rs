@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::Serialize;
 
+use crate::cache::CacheStats;
 use crate::pattern::Class;
 
 /// What the reader did since the start, and holds now.
@@ -46,6 +47,8 @@ pub struct ContentStats {
     pub open_connections: usize,
     /// Fetches that wait for leave to connect now.
     pub waiting_for_connection: usize,
+    /// The cache on disk, if there is one.
+    pub cache: Option<CacheStats>,
 }
 
 /// What readers of one class do.

@@ -8,10 +8,12 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::cache::Class;
 use crate::cursor::Flow;
 use crate::error::Cause;
 use crate::fetch::{self, Body, Request};
 use crate::links::Lease;
+use crate::pump::Order;
 use crate::reader::{Place, Reader};
 use crate::trouble::Trouble;
 
@@ -33,9 +35,9 @@ pub(crate) struct Transfer<'a> {
     pub(crate) lease: &'a Lease,
     /// Size of the object that the link gives.
     pub(crate) size: u64,
-    /// Where the body begins in the file.
-    pub(crate) from: u64,
-    /// What was asked, in the object.
+    /// What was ordered, in the file.
+    pub(crate) order: &'a Order,
+    /// The same in the object.
     pub(crate) range: Range<u64>,
 }
 
@@ -85,7 +87,7 @@ impl Transfer<'_> {
     ) -> Result<(), Cause> {
         let context = self.reader.context();
         let stall = context.config.stall_timeout();
-        let mut at = self.from;
+        let mut at = self.order.range.start;
         let mut watch = Watch::begin();
         // A second body for the same bytes, under way, and where it will begin.
         let mut second: Option<(u64, Second<'_>)> = None;
@@ -120,6 +122,9 @@ impl Transfer<'_> {
             watch.progress = Instant::now();
             if watch.moved >= PROGRESS {
                 *trouble = Trouble::at(trouble.source);
+            }
+            if let Some(cache) = &context.cache {
+                cache.put(Class::Playback, &self.order.file, at, &bytes);
             }
             let mut flow = self.reader.push(self.place, at, bytes);
             at += length;
@@ -162,7 +167,7 @@ impl Transfer<'_> {
             if !fetch::may_hedge(context, &host) {
                 return None;
             }
-            let range = self.range.start + (at - self.from)..self.range.end;
+            let range = self.range.start + (at - self.order.range.start)..self.range.end;
             let request = Request {
                 range: &range,
                 size: self.size,

@@ -30,6 +30,8 @@ pub use problem::{ConfigError, Problem};
 pub struct Config {
     /// The catalogue and what else has to outlive a restart.
     pub state_dir: PathBuf,
+    /// Bytes of files that were fetched; may be removed at any time while nothing runs.
+    pub cache_dir: PathBuf,
     /// Sockets; a directory that only the service's user may enter.
     pub runtime_dir: PathBuf,
     /// The mount.
@@ -56,6 +58,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             state_dir: default_state_dir(),
+            cache_dir: default_cache_dir(),
             runtime_dir: default_runtime_dir(),
             mount: MountConfig::default(),
             keeper: KeeperConfig::default(),
@@ -293,6 +296,16 @@ fn default_state_dir() -> PathBuf {
     let home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));
     xdg("XDG_STATE_HOME")
         .or_else(|| home(".local/state"))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("debridfs")
+}
+
+fn default_cache_dir() -> PathBuf {
+    if is_root() {
+        return "/var/cache/debridfs".into();
+    }
+    xdg("XDG_CACHE_HOME")
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
         .unwrap_or_else(std::env::temp_dir)
         .join("debridfs")
 }

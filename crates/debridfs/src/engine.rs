@@ -16,6 +16,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_content::Cache;
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;
@@ -40,7 +41,7 @@ use traces::Recordings;
 const KEEPER_RETRY: Duration = Duration::from_millis(500);
 /// How often the provider is asked for its count of the day's traffic, if any flowed.
 const TRAFFIC_EVERY: Duration = Duration::from_secs(600);
-/// What a last write of the store may take at the end.
+/// What a last write of the store, and of the cache, may take at the end.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// A look through the mount by `/readyz` has to be over by then.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
@@ -96,23 +97,30 @@ async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
     let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
     let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
     let shutdown = CancellationToken::new();
+    let cache = parts::cache(config)?;
     let end = tokio::select! {
         _ = terminate.recv() => End::Signal,
         _ = interrupt.recv() => End::Signal,
-        end = attach_and_serve(config, args, shutdown.clone()) => End::Connection(end?),
+        end = attach_and_serve(config, args, cache.clone(), shutdown.clone()) => End::Connection(end?),
     };
     shutdown.cancel();
+    if let Some(cache) = cache
+        && !cache.close(LAST_WRITES)
+    {
+        tracing::warn!("the newest bytes could not be kept in time");
+    }
     Ok(end)
 }
 
 async fn attach_and_serve(
     config: &Config,
     args: &EngineArgs,
+    cache: Option<Arc<Cache>>,
     shutdown: CancellationToken,
 ) -> Result<Ended, Failure> {
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
-    let parts = Parts::load(config).await?;
+    let parts = Parts::load(config, cache).await?;
     let (link, mut lease) = take_lease(config, args.replace).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();

@@ -54,6 +54,15 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     for dir in [&config.runtime_dir, &config.state_dir] {
         private_dir(dir, owner).doing(|| dir.display().to_string())?;
     }
+    if config.content.cache.enabled {
+        // Nothing is the worse without it but speed.
+        for part in ["", "playback", "probe"] {
+            let dir = config.cache_dir.join(part);
+            if let Err(error) = private_dir(&dir, owner) {
+                tracing::warn!(dir = %dir.display(), %error, "no cache directory");
+            }
+        }
+    }
     let mut options = KeeperOptions::new(config.mount.path.clone(), config.keeper_socket(), mode);
     options.owner = owner;
     options.allow_other = config.mount.allow_other;

@@ -118,6 +118,7 @@ impl Place {
         };
         let text = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned());
         set("", "state_dir", text(&self.dir.join("state")));
+        set("", "cache_dir", text(&self.dir.join("cache")));
         set("", "runtime_dir", text(&self.runtime_dir()));
         set("mount", "path", text(&self.mount));
         // The mount lies below a directory that only this user may enter.

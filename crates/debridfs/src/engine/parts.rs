@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, UpdateHook, ViewRules};
-use debridfs_content::Content;
+use debridfs_content::{Cache, Content};
 use debridfs_provider::real_debrid::RealDebrid;
 use debridfs_provider::{InfoHash, Provider};
 use debridfs_vfs::{Demand, Tree, TreeConfig};
@@ -28,7 +28,7 @@ pub struct Parts {
 
 impl Parts {
     /// Loads the stored library; asks no provider.
-    pub async fn load(config: &Config) -> Result<Self, Failure> {
+    pub async fn load(config: &Config, cache: Option<Arc<Cache>>) -> Result<Self, Failure> {
         let mut providers: Vec<Arc<dyn Provider>> = Vec::new();
         for section in config.provider.values() {
             providers.push(provider(section, &config.state_dir)?);
@@ -40,11 +40,12 @@ impl Parts {
         let catalogue = Catalogue::open(catalogue, providers.clone())
             .await
             .doing(|| "library".into())?;
-        let content = Content::new(
+        let content = Content::with_cache(
             config.content.clone(),
             providers.clone(),
             catalogue.links(),
             Handle::current(),
+            cache,
         );
         let mount = &config.mount;
         let style = TreeConfig {
@@ -63,6 +64,16 @@ impl Parts {
             tree,
         })
     }
+}
+
+/// The cache on disk, unless it is turned off.
+pub fn cache(config: &Config) -> Result<Option<Arc<Cache>>, Failure> {
+    let cache = &config.content.cache;
+    cache
+        .enabled
+        .then(|| Cache::open(config.cache_dir.clone(), cache.clone()))
+        .transpose()
+        .doing(|| "cache".into())
 }
 
 fn provider(section: &ProviderSection, state_dir: &Path) -> Result<Arc<dyn Provider>, Failure> {

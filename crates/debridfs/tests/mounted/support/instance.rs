@@ -25,6 +25,8 @@ pub struct Settings {
     pub provider: String,
     /// More lines of `[mount]`.
     pub mount: String,
+    /// Whether it keeps bytes on disk; most tests are about the network.
+    pub cache: bool,
     /// More environment.
     pub env: Vec<(String, String)>,
 }
@@ -78,6 +80,7 @@ impl Instance {
             library,
             provider,
             mount,
+            cache,
             ..
         } = &self.settings;
         let refresh = if library.contains("refresh_interval") {
@@ -86,7 +89,8 @@ impl Instance {
             "refresh_interval = \"500ms\""
         };
         let text = format!(
-            "state_dir = \"{root}/state\"\nruntime_dir = \"{root}/run\"\n\
+            "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n\
+             [content.cache]\nenabled = {cache}\n\
              [mount]\npath = \"{root}/mnt\"\n{mount}\n\
              [keeper]\n{keeper}\n\
              [library]\n{refresh}\n{library}\n\

@@ -1,0 +1,58 @@
+//! The cache before the network: what of an order is on disk comes from there, and only the rest is asked of a CDN.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::Supply;
+use crate::cursor::Flow;
+use crate::pump::Order;
+use crate::reader::{Place, Reader};
+
+/// Bytes taken from the disk at once.
+const STEP: u64 = 1 << 20;
+/// Less than this amid what has to be fetched is fetched as well: another request costs more.
+const WORTH_A_REQUEST: u64 = 1 << 20;
+/// The disk has so long for a step; the cache has its own limit below that.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Supplies the first part of `order` from the cache. Returns what is to be fetched instead, or `None` if anything was supplied.
+pub(crate) async fn from_cache(reader: &Arc<Reader>, place: Place, order: Order) -> Option<Order> {
+    let Some(cache) = &reader.context().cache else {
+        return Some(order);
+    };
+    let Order { file, mut range } = order;
+    let mut supplied = false;
+    while let Supply::Cached(part) = cache.supply(&file, &range) {
+        let part = part.start..part.end.min(part.start + STEP);
+        let Some(pieces) = cache.read(&file, &part, LIMIT).await else {
+            break;
+        };
+        supplied = true;
+        for bytes in pieces {
+            let at = range.start;
+            range.start += bytes.len() as u64;
+            if reader.push(place, at, bytes) != Flow::More {
+                return None;
+            }
+        }
+        if range.is_empty() {
+            return None;
+        }
+    }
+    if supplied {
+        // The cursor says what comes next: meanwhile it may be something else.
+        return None;
+    }
+    let mut at = range.start;
+    while at < range.end {
+        match cache.supply(&file, &(at..range.end)) {
+            Supply::Cached(part)
+                if at > range.start && part.end - part.start >= WORTH_A_REQUEST =>
+            {
+                range.end = part.start;
+            }
+            Supply::Cached(part) | Supply::Absent(part) => at = part.end,
+        }
+    }
+    Some(Order { file, range })
+}

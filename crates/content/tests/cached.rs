@@ -1,0 +1,195 @@
+//! Reading with a cache before the network: nothing that is on disk is fetched again, and the disk is never the reason that a read fails.
+#![allow(clippy::disallowed_methods)] // Tests wait for a real disk by looking again after a moment.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use debridfs_content::{ByteSize, Cache, CacheConfig, Content, FileRef};
+use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, quick, source};
+use tokio::runtime::Handle;
+
+const SIZE: u64 = 24 * MIB + 4321;
+
+/// A CDN and a reader with a cache in a directory.
+struct Cached {
+    cdn: Cdn,
+    content: Arc<Content>,
+    cache: Arc<Cache>,
+}
+
+fn config() -> CacheConfig {
+    CacheConfig {
+        size: ByteSize(256 * MIB),
+        keep_free: Some(ByteSize(0)),
+        ..CacheConfig::default()
+    }
+}
+
+impl Cached {
+    async fn new(dir: &Path) -> Self {
+        let cdn = Cdn::start([(1, SIZE), (2, SIZE)]).await;
+        let (content, cache) = reader(&cdn, dir).await;
+        Self {
+            cdn,
+            content,
+            cache,
+        }
+    }
+
+    /// Another engine on the same directory.
+    async fn restart(&mut self, dir: &Path) {
+        self.cache.flush().await.unwrap();
+        assert!(self.cache.close(LONG));
+        (self.content, self.cache) = reader(&self.cdn, dir).await;
+    }
+
+    async fn read(&self, id: u64, handle: u64, offset: u64, size: u64) {
+        let size = u32::try_from(size).unwrap();
+        checked(&self.content, &file(id), handle, offset, size, LONG)
+            .await
+            .unwrap();
+    }
+
+    /// All of the file as a player reads it.
+    async fn play(&self, id: u64, handle: u64) {
+        for at in (0..SIZE).step_by(128 << 10) {
+            self.read(id, handle, at, 128 << 10).await;
+        }
+        self.content.release(handle);
+    }
+}
+
+fn file(id: u64) -> FileRef {
+    FileRef {
+        id,
+        size: SIZE,
+        sources: Arc::from([source("rd", id)]),
+    }
+}
+
+async fn reader(cdn: &Cdn, dir: &Path) -> (Arc<Content>, Arc<Cache>) {
+    let cache = Cache::open(dir.to_path_buf(), config()).unwrap();
+    let started = Instant::now();
+    while !cache.is_usable() {
+        assert!(started.elapsed() < LONG);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let content = Content::with_cache(
+        quick(),
+        vec![Arc::new(TestProvider::new("rd", cdn.address))],
+        Arc::new(MemoryLinks::default()),
+        Handle::current(),
+        Some(cache.clone()),
+    );
+    (content, cache)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_played_is_played_again_without_the_network() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cached = Cached::new(dir.path()).await;
+    cached.play(1, 1).await;
+    let (sent, requests) = (cached.cdn.sent(), cached.cdn.requests());
+    assert!(sent >= SIZE);
+    cached.restart(dir.path()).await;
+    cached.cdn.script(|_| Answer::Status(503, ""));
+    for handle in 2..4 {
+        cached.play(1, handle).await;
+        // Anywhere, by anybody.
+        cached.read(1, 0, 7_777_777, MIB).await;
+        cached.read(1, 0, SIZE - 100, 1000).await;
+    }
+    assert_eq!((cached.cdn.sent(), cached.cdn.requests()), (sent, requests));
+    let stats = cached.content.stats().cache.unwrap();
+    assert!(stats.hits > 2 * SIZE / (128 << 10), "{stats:?}");
+    assert_eq!((stats.misses, stats.damaged, stats.errors), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_absent_is_fetched() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cached = Cached::new(dir.path()).await;
+    // Parts of it are there: two long ones, and short ones that are not worth a request of their own.
+    for (at, size) in [(4 * MIB, 4 * MIB), (15 * MIB, 3 * MIB), (10 * MIB, MIB / 4)] {
+        for at in (at..at + size).step_by(256 << 10) {
+            cached.read(1, 0, at, 256 << 10).await;
+        }
+    }
+    cached.restart(dir.path()).await;
+    // Reading ahead brought more than was read.
+    let (mut missing, mut at) = (0, 0);
+    while let Some(absent) = cached.cache.absent(&file(1), &(at..SIZE)) {
+        missing += absent.end - absent.start;
+        at = absent.end;
+    }
+    assert!((4 * MIB..SIZE - 7 * MIB).contains(&missing), "{missing}");
+    let before = cached.cdn.sent();
+    let requests = cached.cdn.log().len();
+    cached.play(1, 1).await;
+    let fetched = cached.cdn.sent() - before;
+    assert!(fetched >= missing, "{fetched} of {missing}");
+    // Short parts may be fetched again, and so may what a body in flight brought before it was closed.
+    assert!(fetched <= missing + 4 * MIB, "{fetched} of {missing}");
+    for request in &cached.cdn.log()[requests..] {
+        for long in [4 * MIB..8 * MIB, 15 * MIB..18 * MIB] {
+            let range = &request.range;
+            let overlap = range
+                .end
+                .min(long.end)
+                .saturating_sub(range.start.max(long.start));
+            assert!(overlap <= MIB, "{range:?} asks again for part of {long:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_is_fetched_again_in_the_middle_of_a_read() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mut cached = Cached::new(dir.path()).await;
+    cached.play(1, 1).await;
+    cached.cache.flush().await.unwrap();
+    let data = dir.path().join("playback/0000000000000001.data");
+    let data = std::fs::OpenOptions::new().write(true).open(data).unwrap();
+    for at in [0, 5 * MIB, 5 * MIB + 300_000, SIZE - 1] {
+        data.write_all_at(b"!", at).unwrap();
+    }
+    cached.play(1, 2).await;
+    assert_eq!(cached.cache.stats().damaged, 4);
+    let sent = cached.cdn.sent();
+    cached.restart(dir.path()).await;
+    cached.play(1, 3).await;
+    assert_eq!(cached.cdn.sent(), sent, "it is whole again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_room_on_disk_everything_is_read_all_the_same() {
+    let volume = tempfile::tempdir().unwrap();
+    let path = volume.path().to_str().unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs", path])
+        .status()
+        .unwrap();
+    assert!(mounted.success());
+    let cached = Cached::new(&volume.path().join("cache")).await;
+    cached.play(1, 1).await;
+    // Full to the last page while it is being read.
+    let other = std::fs::write(volume.path().join("other"), vec![1; 8 << 20]);
+    assert!(other.is_err());
+    cached.play(2, 2).await;
+    cached.play(1, 3).await;
+    assert_eq!(cached.content.stats().reads_failed, 0);
+    let stats = cached.cache.stats();
+    assert!(
+        stats.evicted_bytes > 0 && stats.bytes < 6 * MIB,
+        "{stats:?}"
+    );
+    assert!(cached.cache.close(LONG));
+    let unmounted = std::process::Command::new("umount")
+        .args(["--lazy", path])
+        .status();
+    assert!(unmounted.unwrap().success());
+}
