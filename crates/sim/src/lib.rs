@@ -32,7 +32,9 @@ pub use clip::Clip;
 pub use clock::SimClock;
 pub use counters::{CdnCounters, Counters, Gauge, LinkCounters};
 pub use fault::{ApiFault, CdnFault, CdnFaultKind, FaultId, FaultStatus, Outage, OutageMode, Page};
-pub use library::{FileSpec, Generated, LibraryError, LibrarySpec, LinkMode, Outcome, ReleaseSpec};
+pub use library::{
+    FileSpec, Generated, LibraryError, LibrarySpec, LinkMode, Outcome, PackFlaw, ReleaseSpec,
+};
 pub use server::{ServeError, ServeOptions, Served, serve};
 pub use settings::Settings;
 pub use sim::{FileView, Sim, SimError, TorrentChange, TorrentView};

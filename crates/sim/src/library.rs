@@ -14,7 +14,7 @@
 //! id = "ABCDEFGHIJKLM"                # the torrent's id, 13 letters or digits
 //! added = "2026-01-02T03:04:05Z"
 //! status = "downloaded"               # any of the vendor's words
-//! links = "one-each"                  # or "packed", { missing = 2 }, { late_ms = 60000 }
+//! links = "one-each"                  # or "packed", { packed_badly = "compressed" }, { missing = 2 }, { late_ms = 60000 }
 //! copies = 1                          # torrents of this hash in the account; 0: only known by its hash
 //! cached = true                       # adding the hash again is ready at once
 //! outcome = "downloaded"              # what becomes of it when it is added: also "magnet-error", "error", "virus", "dead", "infringing"
@@ -146,11 +146,33 @@ pub enum LinkMode {
     OneEach,
     /// One link for all: a stored RAR archive.
     Packed,
+    /// The same, but nothing in the archive can be read in place.
+    #[serde(rename = "packed_badly")]
+    PackedBadly(PackFlaw),
     /// So many links too few: the last files have none.
     Missing(u32),
     /// Links appear so many milliseconds after the torrent is `downloaded`.
     #[serde(rename = "late_ms")]
     LateMs(u32),
+}
+
+/// What the headers of a packed release say of its files; their bytes are as ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackFlaw {
+    /// They are compressed.
+    Compressed,
+    /// They are encrypted.
+    Encrypted,
+    /// The last is 1 GiB larger than the archive has room for.
+    TooLarge,
+}
+
+impl LinkMode {
+    /// Whether there is one link for all files, if they are several.
+    pub(crate) fn is_packed(self) -> bool {
+        matches!(self, Self::Packed | Self::PackedBadly(_))
+    }
 }
 
 /// What becomes of a torrent that is added.

@@ -2,6 +2,7 @@
 //! ranges in it are byte ranges of the files. Layout: "RAR archive format", technical note of RAR 3 (technote.txt).
 
 use crate::content::Content;
+use crate::library::PackFlaw;
 use crate::random::hash_parts;
 
 const MARKER: [u8; 7] = [0x52, 0x61, 0x72, 0x21, 0x1a, 0x07, 0x00];
@@ -14,7 +15,9 @@ const LONG_BLOCK: u16 = 0x8000;
 const HIGH_SIZES: u16 = 0x0100;
 /// The name is not ASCII; without a zero byte in it, it is UTF-8.
 const UNICODE_NAME: u16 = 0x0200;
+const ENCRYPTED: u16 = 0x0004;
 const STORED: u8 = 0x30;
+const COMPRESSED: u8 = 0x33;
 
 /// An archive that is put together while it is read.
 #[derive(Debug)]
@@ -58,16 +61,21 @@ pub(crate) fn packed_name(path: &str) -> String {
 }
 
 impl Archive {
-    /// Packs `files`: names as the provider tells them, with their contents.
-    pub(crate) fn new<'a>(files: impl Iterator<Item = (&'a str, Content)>) -> Self {
+    /// Packs `files`: names as the provider tells them, with their contents. With a `flaw` their headers lie.
+    pub(crate) fn new<'a>(
+        files: impl Iterator<Item = (&'a str, Content)>,
+        flaw: Option<PackFlaw>,
+    ) -> Self {
+        let mut files = files.peekable();
         let mut archive = Self {
             parts: Vec::new(),
             size: 0,
         };
         archive.push(Bytes::Header(MARKER.to_vec()));
         archive.push(Bytes::Header(block(ARCHIVE_HEADER, 0, &[0; 6])));
-        for (path, content) in files {
-            archive.push(Bytes::Header(file_header(path, &content)));
+        while let Some((path, content)) = files.next() {
+            let flaw = flaw.filter(|flaw| *flaw != PackFlaw::TooLarge || files.peek().is_none());
+            archive.push(Bytes::Header(file_header(path, &content, flaw)));
             archive.push(Bytes::File(content));
         }
         archive.push(Bytes::Header(block(END_HEADER, 0x4000, &[])));
@@ -131,14 +139,21 @@ fn block(kind: u8, flags: u16, fields: &[u8]) -> Vec<u8> {
     header
 }
 
-fn file_header(path: &str, content: &Content) -> Vec<u8> {
+fn file_header(path: &str, content: &Content, flaw: Option<PackFlaw>) -> Vec<u8> {
     let mut name = packed_name(path);
     // The header's length has 16 bits.
     while name.len() > 60_000 {
         name.pop();
     }
-    let size = content.size();
+    let mut size = content.size();
     let mut flags = LONG_BLOCK | HIGH_SIZES;
+    let mut method = STORED;
+    match flaw {
+        None => {}
+        Some(PackFlaw::Compressed) => method = COMPRESSED,
+        Some(PackFlaw::Encrypted) => flags |= ENCRYPTED,
+        Some(PackFlaw::TooLarge) => size += 1 << 30,
+    }
     if !name.is_ascii() {
         flags |= UNICODE_NAME;
     }
@@ -155,7 +170,7 @@ fn file_header(path: &str, content: &Content) -> Vec<u8> {
     fields.extend(crc.to_le_bytes());
     fields.extend(0x5a21_0000u32.to_le_bytes()); // a day in 2025, in DOS format
     fields.push(20); // version needed to extract: 2.0
-    fields.push(STORED);
+    fields.push(method);
     fields.extend((name.len() as u16).to_le_bytes());
     fields.extend(0o100_644u32.to_le_bytes());
     fields.extend(((size >> 32) as u32).to_le_bytes());
@@ -186,6 +201,7 @@ mod tests {
                 ("/Subs/é.srt", Content::Clip(Clip::Subtitles)),
             ]
             .into_iter(),
+            None,
         );
         let mut whole = vec![0; archive.size() as usize];
         archive.read(0, &mut whole);

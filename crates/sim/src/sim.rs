@@ -482,7 +482,7 @@ fn view(torrent: &Torrent, now_ms: i64) -> TorrentView {
         .iter()
         .map(|link| format!("{LINK_PREFIX}{link}"))
         .collect();
-    let own_links = torrent.links != LinkMode::Packed || torrent.selected.len() < 2;
+    let own_links = !torrent.links.is_packed() || torrent.selected.len() < 2;
     let files = (0u32..)
         .zip(&torrent.release.files)
         .map(|(index, file)| {

@@ -228,7 +228,7 @@ impl Torrent {
     fn link_count(&self) -> u32 {
         let selected = self.selected.len() as u32;
         match self.links {
-            LinkMode::Packed => selected.min(1),
+            LinkMode::Packed | LinkMode::PackedBadly(_) => selected.min(1),
             LinkMode::Missing(missing) => selected.saturating_sub(missing),
             LinkMode::OneEach | LinkMode::LateMs(_) => selected,
         }
@@ -261,12 +261,16 @@ impl Torrent {
 
     /// What the link at `position` leads to: the name of the file, its path, its content.
     pub(crate) fn linked(&self, position: u32) -> Option<(String, String, Content)> {
-        if self.links == LinkMode::Packed && self.selected.len() > 1 {
+        if self.links.is_packed() && self.selected.len() > 1 {
             let files = self
                 .selected_files()
                 .map(|file| (file.path.as_str(), self.release.content(file)));
             let name = format!("{}.rar", self.name);
-            let content = Content::Packed(Arc::new(Archive::new(files)));
+            let flaw = match self.links {
+                LinkMode::PackedBadly(flaw) => Some(flaw),
+                _ => None,
+            };
+            let content = Content::Packed(Arc::new(Archive::new(files, flaw)));
             return Some((name.clone(), format!("/{name}"), content));
         }
         let file = self.selected_files().nth(position as usize)?;

@@ -7,6 +7,7 @@ mod cdn_faults;
 mod control;
 mod fuzz;
 mod libraries;
+mod packed;
 mod serving;
 mod support;
 mod torrents;
