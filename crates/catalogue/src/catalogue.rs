@@ -18,7 +18,7 @@ use crate::store::{Batch, HistoryEntry, Store, StoredLinks};
 use crate::sync::state::State;
 use crate::sync::{Line, Settings, Shared, lock, publish};
 use crate::views::{ViewBuilder, ViewRules};
-use crate::{Contents, Error, Library, NodeId, Result};
+use crate::{Contents, Error, Findings, Library, NodeId, Result, Unexamined};
 
 /// Tells wall time; tests put their own here.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -195,6 +195,26 @@ impl Catalogue {
             shared.urgent.notify_one();
             waiter.await.unwrap_or(Err(Error::Stopping))
         })
+    }
+
+    /// Torrents that the provider packed into one archive each, which nobody has looked into yet; they are in `__bad__` until
+    /// [`Catalogue::examined`]. Changes with the published library only.
+    pub async fn unexamined(&self) -> Vec<Unexamined> {
+        let now = self.shared.now();
+        self.shared.state.lock().await.unexamined(now)
+    }
+
+    /// Stores what was found in an archive, and shows what can be read of it. What is stored is never asked for again. Findings about a torrent that has
+    /// another link by now, or is gone, are dropped.
+    pub async fn examined(&self, of: &Unexamined, findings: Findings) {
+        let shared = &self.shared;
+        let mut state = shared.state.lock().await;
+        let mut batch = Batch::default();
+        if state.apply_findings(of, findings, &mut batch) {
+            shared.save(&state, batch).await;
+            drop(state);
+            shared.changed.notify_one();
+        }
     }
 
     /// Where direct links are kept over a restart.

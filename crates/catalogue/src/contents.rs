@@ -1,8 +1,9 @@
 //! What a release holds: the torrents of one info-hash put together.
 //!
 //! Links belong to selected files by order, and only when there are exactly as many: with fewer, nobody can tell which one is missing, and a guess would serve
-//! wrong bytes. One link for several files is a RAR of them. Links may come late: for [`LATE_LINKS`] after the end a mismatch means "not known yet".
+//! wrong bytes. One link for several files is a RAR of them, whose members take the place of links once somebody has looked into it. Links may come late: for [`LATE_LINKS`] after the end a mismatch means "not known yet".
 
+mod packed;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use debridfs_provider::TorrentStatus;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::archive::Findings;
 use crate::ids::IdTable;
 use crate::{BadReason, Contents, Release, TorrentRecord};
 
@@ -70,12 +72,19 @@ fn standing(record: &TorrentRecord, now: Timestamp) -> Standing {
     if selected > 0 && record.links.len() == selected {
         return Standing::Good;
     }
+    match record.findings() {
+        Some(Findings::Refused(reason)) => return Standing::Bad(*reason),
+        Some(Findings::Members { .. }) if has_all_links(record) => return Standing::Good,
+        // Nothing in it is what the torrent says.
+        Some(Findings::Members { .. }) => return Standing::Bad(BadReason::RarDamaged),
+        None => {}
+    }
     let patience = record
         .ended
         .and_then(|ended| ended.checked_add(LATE_LINKS).ok());
     match patience {
         Some(end) if now < end => Standing::Unknown(Some(end)),
-        _ if record.links.len() == 1 && selected > 1 => Standing::Bad(BadReason::PackedRar),
+        _ if record.is_packed() => Standing::Bad(BadReason::PackedRar),
         _ => Standing::Bad(BadReason::MissingLinks),
     }
 }
@@ -86,9 +95,16 @@ fn selected(record: &TorrentRecord) -> Option<usize> {
     Some(detail.files.iter().filter(|file| file.selected).count())
 }
 
-/// Whether each selected file has its link.
+/// Whether each selected file has its link, or lies in an archive that has one.
 fn has_all_links(record: &TorrentRecord) -> bool {
     selected(record).is_some_and(|selected| selected == record.links.len())
+        || !packed::placed(record).is_empty()
+}
+
+/// Whether the torrent was packed into an archive and somebody has to look into that.
+pub(crate) fn owes_examination(record: &TorrentRecord, now: Timestamp) -> bool {
+    // The second question is the dearer one.
+    record.links.len() == 1 && standing(record, now) == Standing::Bad(BadReason::PackedRar)
 }
 
 /// Puts the torrents of one info-hash together; `records` is not empty and sorted by age, `rank` orders providers by preference. `None`: nothing to show.
@@ -208,6 +224,11 @@ fn patience(standings: &[Standing]) -> Option<Timestamp> {
 fn worst(standings: &[Standing]) -> Option<BadReason> {
     [
         BadReason::PackedRar,
+        BadReason::RarCompressed,
+        BadReason::RarEncrypted,
+        BadReason::RarSolid,
+        BadReason::RarSplit,
+        BadReason::RarDamaged,
         BadReason::MissingLinks,
         BadReason::Failed,
     ]

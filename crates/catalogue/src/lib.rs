@@ -3,6 +3,7 @@
 //! Way of an entry: provider list → `sync` → diff and shrink guard → store → [`Library`] published to the `vfs`.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod catalogue;
 mod contents;
 mod error;
@@ -21,6 +22,7 @@ mod sync;
 mod testing;
 mod views;
 
+pub use archive::{Archive, Findings, Member, Unexamined};
 pub use catalogue::{Catalogue, CatalogueConfig, WallClock};
 pub use contents::{LATE_LINKS, REMOVED_SHOWN};
 pub use error::{Error, Result};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use debridfs_provider::{InfoHash, Source};
+use debridfs_provider::{InfoHash, Part, Source};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::TorrentRecord;
 
@@ -97,11 +97,19 @@ impl ReleaseTree {
     pub fn sources(&self, file: &File) -> impl ExactSizeIterator<Item = Source> + '_ {
         self.places_of(file).iter().map(|place| {
             let torrent = &self.torrents[place.torrent as usize];
+            let place = place.link as usize;
+            let (link, part) = match torrent.members() {
+                None => (place, None),
+                Some((members, container)) => {
+                    let offset = members[place].offset;
+                    (0, Some(Part { offset, container }))
+                }
+            };
             Source {
                 provider: torrent.provider.clone(),
                 torrent: torrent.id.clone(),
-                link: torrent.links[place.link as usize].clone(),
-                part: None,
+                link: torrent.links[link].clone(),
+                part,
             }
         })
     }
@@ -118,7 +126,7 @@ impl ReleaseTree {
 pub struct Place {
     /// Index in [`ReleaseTree::torrents`].
     pub torrent: u32,
-    /// Index in the torrent's `links`.
+    /// Index in the torrent's `links`; of a packed torrent, index of a file in its archive.
     pub link: u32,
 }
 
@@ -147,11 +155,21 @@ impl File {
 }
 
 /// Why a release cannot be served, shown by `user.debridfs.reason`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BadReason {
-    /// The provider packed several files into one RAR.
+    /// The provider packed several files into one RAR, and nobody has looked into that yet.
     PackedRar,
+    /// That RAR is compressed.
+    RarCompressed,
+    /// That RAR is encrypted.
+    RarEncrypted,
+    /// That RAR is solid: no file in it can be read alone.
+    RarSolid,
+    /// That RAR is one of several volumes.
+    RarSplit,
+    /// That RAR is none, or says of itself what cannot be true.
+    RarDamaged,
     /// Fewer links than selected files.
     MissingLinks,
     /// It is in no list of the provider any more.
@@ -165,6 +183,11 @@ impl BadReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PackedRar => "packed-rar",
+            Self::RarCompressed => "rar-compressed",
+            Self::RarEncrypted => "rar-encrypted",
+            Self::RarSolid => "rar-solid",
+            Self::RarSplit => "rar-split",
+            Self::RarDamaged => "rar-damaged",
             Self::MissingLinks => "missing-links",
             Self::Removed => "removed",
             Self::Failed => "failed",

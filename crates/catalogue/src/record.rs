@@ -1,7 +1,11 @@
 //! What the store keeps of a torrent, and what views are built from.
 
+use std::sync::Arc;
+
 use debridfs_provider::{HosterLink, InfoHash, TorrentFile, TorrentId, TorrentStatus};
 use jiff::Timestamp;
+
+use crate::Archive;
 
 /// One torrent at one provider, as last told.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +30,8 @@ pub struct TorrentRecord {
     pub links: Vec<HosterLink>,
     /// What the info call said, once one was answered.
     pub detail: Option<TorrentDetail>,
+    /// The archive into which its files were packed, once somebody looked into it.
+    pub archive: Option<Arc<Archive>>,
     /// When it was found missing in a complete list: a soft delete.
     pub removed: Option<Timestamp>,
 }

@@ -35,6 +35,7 @@ pub(crate) fn record(n: u32, filename: &str) -> TorrentRecord {
         ended: Some(at(i64::from(n))),
         links: vec![HosterLink(format!("https://host/d/{n}-0"))],
         detail: None,
+        archive: None,
         removed: None,
     }
 }

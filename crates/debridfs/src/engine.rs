@@ -3,6 +3,7 @@
 //! Order of the start: the stored library is loaded, then the connection is taken and served, then come sync, control socket
 //! and web server. So a restart is over before anything slow begins.
 
+mod archives;
 mod parts;
 mod report;
 mod sockets;
@@ -33,6 +34,7 @@ use crate::failure::{Doing, Failure};
 use crate::logging;
 use crate::serve::{require_providers, with_causes};
 
+use archives::Archives;
 use parts::Parts;
 use report::Report;
 use traces::Recordings;
@@ -180,6 +182,7 @@ async fn attach_and_serve(
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     tokio::spawn(sockets::public(config.server.listen, report, probe));
+    tokio::spawn(Archives::new(&parts).run(shutdown.clone()));
     let syncing = tokio::spawn(parts.catalogue.clone().run(shutdown.clone()));
 
     let stop = shutdown.clone();

@@ -64,6 +64,7 @@ pub(crate) fn torrent(n: u32, filename: &str, paths: Option<&[&str]>) -> Torrent
                 })
                 .collect(),
         }),
+        archive: None,
         removed: None,
     }
 }

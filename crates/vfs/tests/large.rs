@@ -73,6 +73,7 @@ fn record(n: u32) -> Arc<TorrentRecord> {
             original_filename: name,
             files: (0..FILES).map(file).collect(),
         }),
+        archive: None,
         removed: None,
     })
 }

@@ -7,11 +7,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::packed::placed;
 use crate::ids::IdTable;
 use crate::names::{NameSet, legal};
 use crate::{File, Place, ReleaseTree, TorrentRecord};
 
-/// A file of the torrent, by its path and how many of that path came before.
+/// A file of the torrent or of its archive, by its path and how many of that path came before.
 struct Slot<'a> {
     path: &'a str,
     occurrence: u32,
@@ -32,14 +33,11 @@ pub(super) fn build(
 ) -> ReleaseTree {
     let (mut slots, index) = slots(all);
     for (torrent, record) in of.iter().enumerate() {
-        let selected = numbered_paths(record)
-            .filter(|(.., file)| file.selected)
-            .enumerate();
-        for (link, (path, occurrence, file)) in selected {
+        for (link, path, occurrence, bytes) in linked_files(record, linked) {
             let slot = &mut slots[index[&(path, occurrence)]];
-            let size = *slot.size.get_or_insert(file.bytes);
+            let size = *slot.size.get_or_insert(bytes);
             // Another size means other bytes: not a source of the same file.
-            if linked && size == file.bytes {
+            if linked && size == bytes {
                 slot.places.push(Place {
                     torrent: torrent as u32,
                     link: link as u32,
@@ -99,8 +97,23 @@ pub(super) fn build(
     }
 }
 
+/// What of a torrent is shown: number of its link or archive's member, path, occurrence, size. If it is not to be read, that is what was selected.
+fn linked_files(record: &TorrentRecord, linked: bool) -> Vec<(usize, &str, u32, u64)> {
+    if linked && record.members().is_some() {
+        return placed(record)
+            .into_iter()
+            .map(|member| (member.index, member.path, member.occurrence, member.size))
+            .collect();
+    }
+    numbered_paths(record)
+        .filter(|(.., file)| file.selected)
+        .enumerate()
+        .map(|(link, (path, occurrence, file))| (link, path, occurrence, file.bytes))
+        .collect()
+}
+
 /// Files of a torrent with their path and how many of that path came before.
-fn numbered_paths(
+pub(super) fn numbered_paths(
     record: &TorrentRecord,
 ) -> impl Iterator<Item = (&str, u32, &debridfs_provider::TorrentFile)> {
     let mut seen: HashMap<&str, u32> = HashMap::new();
@@ -116,11 +129,20 @@ fn numbered_paths(
         })
 }
 
-/// All files that any torrent tells of, each once, in the order of the oldest torrent.
+/// All files that any torrent tells of, each once, in the order of the oldest torrent, and then what archives hold besides.
 fn slots(all: &[Arc<TorrentRecord>]) -> (Vec<Slot<'_>>, HashMap<(&str, u32), usize>) {
     let mut slots = Vec::new();
     let mut index = HashMap::new();
-    for (path, occurrence, _) in all.iter().flat_map(|record| numbered_paths(record)) {
+    let files = all
+        .iter()
+        .flat_map(|record| numbered_paths(record))
+        .map(|(path, occurrence, _)| (path, occurrence));
+    let besides = all
+        .iter()
+        .flat_map(|record| placed(record))
+        .filter(|member| member.own)
+        .map(|member| (member.path, member.occurrence));
+    for (path, occurrence) in files.chain(besides) {
         index.entry((path, occurrence)).or_insert_with(|| {
             slots.push(Slot {
                 path,

@@ -19,6 +19,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "link keys",
         include_str!("../../migrations/0002_link_keys.sql"),
     ),
+    (
+        3,
+        "archives",
+        include_str!("../../migrations/0003_archives.sql"),
+    ),
 ];
 
 /// An opened database.

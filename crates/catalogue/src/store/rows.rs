@@ -23,7 +23,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stor
     let mut unreadable = 0;
     let rows = sqlx::query(
         "SELECT provider, id, hash, filename, bytes, status, added, ended, links, original_filename, files, removed, list_print, \
-         info_due, ready_seen FROM torrents",
+         info_due, ready_seen, archive FROM torrents",
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -203,6 +203,10 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
             original_filename,
             files,
         });
+    // An unreadable one is looked into again.
+    let archive = row
+        .try_get::<Option<&str>, _>(15)?
+        .and_then(|archive| serde_json::from_str(archive).ok());
     let info_due = row.try_get(13)?;
     Ok(Some(TorrentRow {
         mark: Mark {
@@ -221,6 +225,7 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
             ended: row.try_get::<Option<i64>, _>(7)?.and_then(time),
             links: links.unwrap_or_default(),
             detail,
+            archive,
             removed: row.try_get::<Option<i64>, _>(11)?.and_then(time),
         }),
     }))
@@ -311,9 +316,13 @@ async fn write_torrent(connection: &mut SqliteConnection, row: &TorrentRow) -> s
         Some(detail) => Some(serde_json::to_string(&detail.files).map_err(encode)?),
         None => None,
     };
+    let archive = match &record.archive {
+        Some(archive) => Some(serde_json::to_string(archive).map_err(encode)?),
+        None => None,
+    };
     sqlx::query(
         "INSERT OR REPLACE INTO torrents (provider, id, hash, filename, bytes, status, added, ended, links, original_filename, \
-         files, removed, list_print, info_due, ready_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         files, removed, list_print, info_due, ready_seen, archive) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&record.provider)
     .bind(&record.id.0)
@@ -330,6 +339,7 @@ async fn write_torrent(connection: &mut SqliteConnection, row: &TorrentRow) -> s
     .bind(row.mark.list_print as i64)
     .bind(row.mark.info_due)
     .bind(row.mark.ready_seen.map(Timestamp::as_microsecond))
+    .bind(archive)
     .execute(&mut *connection)
     .await?;
     Ok(())

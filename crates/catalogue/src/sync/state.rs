@@ -7,9 +7,10 @@ use debridfs_provider::{InfoHash, TorrentId, TorrentInfo, TorrentStatus, Torrent
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
+use crate::contents::owes_examination;
 use crate::guard::{GuardRules, Held, HeldTorrent, Loss, judge};
 use crate::store::{Batch, HeldRow, HistoryEntry, Mark, SyncRow, TorrentRow};
-use crate::{TorrentDetail, TorrentRecord};
+use crate::{Archive, Findings, TorrentDetail, TorrentRecord, Unexamined};
 
 /// Links of a torrent may come up to a minute after it is ready (field reports); twice that is given.
 const LINKS_MAY_BE_LATE: SignedDuration = SignedDuration::from_secs(120);
@@ -206,6 +207,7 @@ impl State {
                 ended: line.ended,
                 links: line.links.clone(),
                 detail: None,
+                archive: None,
                 removed: None,
             };
             let mark = Mark {
@@ -245,6 +247,7 @@ impl State {
             record.links.clone_from(&line.links);
             if rehashed {
                 record.detail = None;
+                record.archive = None;
             }
             mark.list_print = print;
             mark.info_due = true;
@@ -390,6 +393,44 @@ impl State {
         } else {
             InfoOutcome::Stored
         }
+    }
+
+    /// Torrents whose archive somebody has to look into.
+    pub(crate) fn unexamined(&self, now: Timestamp) -> Vec<Unexamined> {
+        self.records
+            .iter()
+            .filter(|record| owes_examination(record, now))
+            .map(|record| Unexamined {
+                provider: record.provider.clone(),
+                torrent: record.id.clone(),
+                link: record.links[0].clone(),
+                name: record.filename.clone(),
+            })
+            .collect()
+    }
+
+    /// Takes what was found in an archive. Returns whether that is still the torrent's archive.
+    pub(crate) fn apply_findings(
+        &mut self,
+        of: &Unexamined,
+        findings: Findings,
+        batch: &mut Batch,
+    ) -> bool {
+        let Some(place) = self.place(&of.provider, &of.torrent) else {
+            return false;
+        };
+        let mut record = TorrentRecord::clone(&self.records[place]);
+        if record.links != [of.link.clone()] {
+            return false;
+        }
+        record.archive = Some(Arc::new(Archive {
+            link: of.link.clone(),
+            findings,
+        }));
+        self.records[place] = Arc::new(record);
+        self.dirty = true;
+        batch.torrents.push(self.row(place));
+        true
     }
 
     /// The older of both times counts: the provider's clock may be ahead, and old torrents are seen for the first time too.

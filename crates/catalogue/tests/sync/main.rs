@@ -7,4 +7,5 @@ mod guard;
 mod hook;
 mod model;
 mod normal;
+mod packed;
 mod store;

@@ -10,6 +10,7 @@ mod identity;
 mod killed;
 mod lost_mount;
 mod outage;
+mod packed;
 mod stalled;
 mod storm;
 mod support;

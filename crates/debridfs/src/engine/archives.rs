@@ -1,0 +1,227 @@
+//! Looks into archives: a release that the provider packed into one RAR is shown once its headers have been read.
+//!
+//! One archive at a time, each once: what was found is kept by the catalogue. Only headers are fetched, a few KiB for each file in it. What fails is tried
+//! again, less and less often, and the release stays in `__bad__` meanwhile.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_catalogue::{BadReason, Catalogue, Findings, Member, Unexamined};
+use debridfs_content::{Content, FileRef, RarProgress, RarReader, RarRefusal, ReadRequest};
+use debridfs_provider::{Part, Priority, Provider, Source};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::parts::Parts;
+
+/// What one read of headers may take.
+const READ_LIMIT: Duration = Duration::from_secs(30);
+/// Pause after a first failure, doubled by each that follows.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// Longest pause between attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
+/// Set in identities that are no file's: numbers of files are smaller.
+const NO_FILE: u64 = 1 << 63;
+
+/// Looks into what the catalogue has not been told of.
+pub struct Archives {
+    catalogue: Arc<Catalogue>,
+    content: Arc<Content>,
+    providers: Vec<Arc<dyn Provider>>,
+}
+
+/// Attempts that failed, and when the next one is due.
+struct Failed {
+    times: u32,
+    next: Instant,
+}
+
+/// Why nothing was found out.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("no provider {0:?}")]
+    NoProvider(String),
+    #[error("no link: {0}")]
+    NoLink(#[from] debridfs_provider::Error),
+    #[error("the provider does not tell its size")]
+    NoSize,
+    #[error(transparent)]
+    Content(#[from] debridfs_content::ContentError),
+}
+
+impl Archives {
+    pub fn new(parts: &Parts) -> Self {
+        Self {
+            catalogue: parts.catalogue.clone(),
+            content: parts.content.clone(),
+            providers: parts.providers.clone(),
+        }
+    }
+
+    /// Until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.examine_all() => {}
+        }
+    }
+
+    async fn examine_all(&self) {
+        let mut library = self.catalogue.library();
+        let mut failed: HashMap<Unexamined, Failed> = HashMap::new();
+        loop {
+            library.borrow_and_update();
+            let owed = self.catalogue.unexamined().await;
+            failed.retain(|archive, _| owed.contains(archive));
+            let now = Instant::now();
+            let due =
+                |archive: &&Unexamined| failed.get(archive).is_none_or(|failed| failed.next <= now);
+            let Some(archive) = owed.iter().find(due) else {
+                let next = failed.values().map(|failed| failed.next).min();
+                tokio::select! {
+                    () = until(next) => {}
+                    changed = library.changed() => if changed.is_err() {
+                        return;
+                    },
+                }
+                continue;
+            };
+            match self.examine(archive).await {
+                Ok(findings) => {
+                    failed.remove(archive);
+                    tell(archive, &findings);
+                    self.catalogue.examined(archive, findings).await;
+                }
+                Err(error) => {
+                    let failed = failed.entry(archive.clone()).or_insert(Failed {
+                        times: 0,
+                        next: now,
+                    });
+                    let pause = FIRST_PAUSE * (1 << failed.times.min(16));
+                    let pause = pause.min(LONGEST_PAUSE);
+                    failed.times += 1;
+                    failed.next = Instant::now() + pause;
+                    let Unexamined { provider, name, .. } = archive;
+                    tracing::warn!(provider, name, %error, ?pause, "its archive could not be looked into; trying again");
+                }
+            }
+        }
+    }
+
+    async fn examine(&self, archive: &Unexamined) -> Result<Findings, Trouble> {
+        let size = self.size(archive).await?;
+        let mut reader = RarReader::new(size);
+        let mut progress = reader.start();
+        loop {
+            let range = match progress {
+                RarProgress::Need(range) => range,
+                RarProgress::Complete(members) => {
+                    let members = members.into_iter().map(|member| Member {
+                        path: member.path,
+                        offset: member.offset,
+                        size: member.size,
+                    });
+                    return Ok(Findings::Members {
+                        size,
+                        members: members.collect(),
+                    });
+                }
+            };
+            let bytes = self.read(archive, &range, size).await?;
+            match reader.advance(range.start, &bytes) {
+                Ok(next) => progress = next,
+                Err(refusal) => {
+                    tracing::debug!(name = archive.name, %refusal, "an archive is refused");
+                    return Ok(Findings::Refused(reason(refusal)));
+                }
+            }
+        }
+    }
+
+    /// Size of the archive, as told with its direct link. The link is kept where reading finds it, so that it is made once, and behind all other calls.
+    async fn size(&self, archive: &Unexamined) -> Result<u64, Trouble> {
+        let Unexamined { provider, link, .. } = archive;
+        let links = self.catalogue.links();
+        let stored = links.load(provider, link).await.unwrap_or_default();
+        if let Some(size) = stored.iter().find_map(|direct| direct.bytes) {
+            return Ok(size);
+        }
+        let found = self.providers.iter().find(|one| one.name() == provider);
+        let account = found.ok_or_else(|| Trouble::NoProvider(provider.clone()))?;
+        let direct = account.unrestrict(Priority::Probe, link).await?;
+        if let Err(error) = links.save(provider, link, &direct).await {
+            tracing::debug!(%error, "the link of an archive is not kept");
+        }
+        direct.bytes.ok_or(Trouble::NoSize)
+    }
+
+    /// Reads `range` as if it were a file of its own, so that nothing ahead of it is fetched.
+    async fn read(
+        &self,
+        archive: &Unexamined,
+        range: &Range<u64>,
+        container: u64,
+    ) -> Result<Vec<u8>, Trouble> {
+        let mut hasher = DefaultHasher::new();
+        (&archive.provider, &archive.link, range).hash(&mut hasher);
+        let id = hasher.finish() | NO_FILE;
+        let length = range.end - range.start;
+        let part = Part {
+            offset: range.start,
+            container,
+        };
+        let file = FileRef {
+            id,
+            size: length,
+            sources: Arc::new([Source {
+                provider: archive.provider.clone(),
+                torrent: archive.torrent.clone(),
+                link: archive.link.clone(),
+                part: Some(part),
+            }]),
+        };
+        let request = ReadRequest {
+            handle: id,
+            offset: 0,
+            // Headers are below 2 MiB.
+            size: u32::try_from(length).unwrap_or(u32::MAX),
+            deadline: READ_LIMIT,
+        };
+        let bytes = self.content.read(&file, &request).await;
+        self.content.release(id);
+        Ok(bytes?.concat())
+    }
+}
+
+async fn until(next: Option<Instant>) {
+    match next {
+        Some(next) => sleep_until(next).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn tell(archive: &Unexamined, findings: &Findings) {
+    let Unexamined { provider, name, .. } = archive;
+    match findings {
+        Findings::Members { members, .. } => {
+            tracing::info!(provider, name, files = members.len(), "looked into its RAR");
+        }
+        Findings::Refused(reason) => {
+            let reason = reason.as_str();
+            tracing::warn!(provider, name, reason, "its RAR cannot be served");
+        }
+    }
+}
+
+fn reason(refusal: RarRefusal) -> BadReason {
+    match refusal {
+        RarRefusal::Compressed => BadReason::RarCompressed,
+        RarRefusal::Encrypted => BadReason::RarEncrypted,
+        RarRefusal::Solid => BadReason::RarSolid,
+        RarRefusal::Split => BadReason::RarSplit,
+        RarRefusal::NotRar | RarRefusal::Damaged(_) | RarRefusal::TooLarge => BadReason::RarDamaged,
+    }
+}
