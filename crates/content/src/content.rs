@@ -18,6 +18,7 @@ use crate::error::ContentError;
 use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
 use crate::hosts::Hosts;
 use crate::links::Links;
+use crate::opening::Opening;
 use crate::reader::{Context, Reader};
 use crate::stats::{ContentStats, Counters, add};
 use crate::trace::{RecordError, TraceLine};
@@ -42,6 +43,7 @@ pub struct Content {
     context: Arc<Context>,
     readers: Arc<Readers>,
     watches: Arc<Watches>,
+    opening: Opening,
 }
 
 /// Readers by handle and file. A handle is only a hint: after a restart it may come back, for the same file or another.
@@ -92,7 +94,14 @@ impl Content {
             context,
             readers,
             watches,
+            opening: Opening::default(),
         })
+    }
+
+    /// Says that `file` was opened: the link of its first source is made ready for the first read, if it is not known and few such links
+    /// wait for a read. Opens no connection to a CDN and never waits.
+    pub fn open(&self, file: &FileRef) {
+        self.opening.opened(&self.context, file);
     }
 
     /// The cache on disk, if there is one.
@@ -144,6 +153,9 @@ impl Content {
             return Box::pin(async { Ok(Vec::new()) });
         }
         let deadline = Instant::now() + request.deadline.min(LONGEST_DEADLINE);
+        if self.readers.get(file, request.handle).is_none() {
+            self.opening.read();
+        }
         let watch = self.note(file, request.handle, &range);
         let (context, readers) = (self.context.clone(), self.readers.clone());
         let (file, handle) = (file.clone(), request.handle);

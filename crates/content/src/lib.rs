@@ -19,6 +19,7 @@ mod file;
 mod hosts;
 mod lanes;
 mod links;
+mod opening;
 mod pace;
 mod pattern;
 mod pump;

@@ -83,6 +83,42 @@ async fn nothing_is_asked_before_the_first_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_opened_file_has_its_link_before_the_first_read() {
+    let bench = Bench::new(8 * MIB).await;
+    bench.content.open(&bench.file(1));
+    until("the link is made", || {
+        bench.content.link_age(&source("rd", 1)).is_some()
+    })
+    .await;
+    assert_eq!(bench.cdn.connections(), 0);
+    bench.content.open(&bench.file(1));
+    bench.read(1, 5, 0, 4096, LONG).await.unwrap();
+    assert_eq!(bench.provider.calls(), 1);
+}
+
+/// Programs that open everything and read little or nothing cause few calls, however many files there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_opened_files_are_no_storm() {
+    let sizes = (1..=2000).map(|id| (id, MIB));
+    let bench = Bench::with(quick(), sizes, |p| p).await;
+    for id in 1..=2000 {
+        bench.content.open(&bench.file(id));
+        if id % 100 == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+    sleep(Duration::from_millis(100)).await;
+    let calls = bench.provider.calls();
+    assert!((1..=16).contains(&calls), "{calls}");
+    // Who reads may have more.
+    for id in 1001..=1100 {
+        bench.content.open(&bench.file(id));
+        bench.read(id, id, 0, 4096, LONG).await.unwrap();
+    }
+    assert!(bench.provider.calls() <= 16 + 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sequential_reading_fetches_hardly_more_than_is_read_with_few_requests() {
     let size = 96 * MIB + 5;
     let bench = Bench::new(size).await;

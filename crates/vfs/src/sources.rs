@@ -25,6 +25,8 @@ pub trait FileReader: Send + Sync + 'static {
         file: &FileRef,
         request: &ReadRequest,
     ) -> BoxFuture<'static, Result<Vec<Bytes>, ContentError>>;
+    /// The file was opened: what its first read needs may be made ready, but nothing is waited for.
+    fn opened(&self, _file: &FileRef) {}
     /// Forgets a handle.
     fn release(&self, handle: u64);
     /// How old the direct link of `source` is, if there is one in memory.
@@ -42,6 +44,10 @@ impl FileReader for Content {
         request: &ReadRequest,
     ) -> BoxFuture<'static, Result<Vec<Bytes>, ContentError>> {
         Self::read(self, file, request)
+    }
+
+    fn opened(&self, file: &FileRef) {
+        Self::open(self, file);
     }
 
     fn release(&self, handle: u64) {

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use debridfs_catalogue::{BadReason, Library, NodeId};
+use debridfs_catalogue::{BadReason, File, Library, NodeId};
 use debridfs_content::FileRef;
 use tokio::sync::{mpsc, watch};
 
-use crate::snapshot::{Missing, Node, Snapshot, kind};
+use crate::snapshot::{Dir, Missing, Node, Snapshot, kind};
 use crate::sources::{Demand, FileReader};
 use crate::style::TreeConfig;
 use crate::{
@@ -210,28 +210,7 @@ impl Shared {
                     vec![bytes]
                 }))
             }
-            Node::File { dir, file } => {
-                let release = dir.release();
-                let refused = |why: &str| {
-                    let message = format!("release {}: {why}", release.hash);
-                    Missing::Failed(Error::new(ErrorKind::Unavailable, message))
-                };
-                // What is removed is read on while its links live.
-                match release.bad {
-                    None | Some(BadReason::Removed) => {}
-                    Some(reason) => return Err(refused(reason.as_str())),
-                }
-                let sources = snapshot.sources(node);
-                if sources.is_empty() {
-                    return Err(refused("the file has no link"));
-                }
-                let (id, size) = (file.id.0, file.size);
-                Ok(Plan::File(FileRef {
-                    id,
-                    size,
-                    sources: sources.into(),
-                }))
-            }
+            Node::File { dir, file } => readable(snapshot, dir, file).map(Plan::File),
             Node::Root | Node::View(_) | Node::Dir(_) => Err(ErrorKind::IsDirectory.into()),
         }
     }
@@ -255,6 +234,33 @@ impl Shared {
     }
 }
 
+/// The file as the reader has to know it, if it can be read.
+fn readable(
+    snapshot: &Snapshot,
+    dir: Dir<'_>,
+    file: &File,
+) -> std::result::Result<FileRef, Missing> {
+    let release = dir.release();
+    let refused = |why: &str| {
+        let message = format!("release {}: {why}", release.hash);
+        Missing::Failed(Error::new(ErrorKind::Unavailable, message))
+    };
+    // What is removed is read on while its links live.
+    match release.bad {
+        None | Some(BadReason::Removed) => {}
+        Some(reason) => return Err(refused(reason.as_str())),
+    }
+    let sources = snapshot.sources(Node::File { dir, file });
+    if sources.is_empty() {
+        return Err(refused("the file has no link"));
+    }
+    Ok(FileRef {
+        id: file.id.0,
+        size: file.size,
+        sources: sources.into(),
+    })
+}
+
 impl Vfs for Tree {
     fn lookup(&self, parent: NodeId, name: &[u8]) -> Answer<Attr> {
         let name = name.to_vec();
@@ -274,12 +280,22 @@ impl Vfs for Tree {
     fn open(&self, id: NodeId) -> Answer<u64> {
         // 0 is no handle.
         let handle = self.handles.fetch_add(1, Ordering::Relaxed).max(1);
-        self.shared.answer(CONTENTS_DEADLINE, move |_, snapshot| {
-            match kind(snapshot.node(id)?) {
-                Kind::File => Ok(handle),
-                Kind::Directory => Err(ErrorKind::IsDirectory.into()),
-            }
-        })
+        self.shared
+            .answer(CONTENTS_DEADLINE, move |shared, snapshot| {
+                let node = snapshot.node(id)?;
+                match kind(node) {
+                    Kind::File => {
+                        // What cannot be read says so when it is.
+                        if let Node::File { dir, file } = node
+                            && let Ok(file) = readable(snapshot, dir, file)
+                        {
+                            shared.reader.opened(&file);
+                        }
+                        Ok(handle)
+                    }
+                    Kind::Directory => Err(ErrorKind::IsDirectory.into()),
+                }
+            })
     }
 
     fn release(&self, handle: u64) {
