@@ -14,7 +14,8 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-pub(crate) use body::{Cut, cut_body};
+pub use body::TransferEnd;
+pub(crate) use body::{Cut, Endings, cut_body};
 pub use range::{ByteRange, RangeRequest, parse_range};
 pub(crate) use shaper::Shaper;
 

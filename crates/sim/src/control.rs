@@ -7,6 +7,7 @@
 //! | `GET clock`, `POST clock` `{"advance_ms":3600000}` | the time; moves it forward |
 //! | `GET faults`, `DELETE faults`, `DELETE faults/ID` | what is set and how often it hit; ends all or one |
 //! | `POST faults/api`, `POST faults/cdn` | sets an [`crate::ApiFault`] or a [`crate::CdnFault`]; answers its id |
+//! | `POST transfers/end` `{"how":"close"}` | ends what is being sent: [`crate::TransferEnd`] |
 //! | `GET outage`, `PUT outage` | [`crate::Outage`] |
 //! | `GET torrents` | every torrent with files, keys and links |
 //! | `POST torrents` | adds a [`crate::ReleaseSpec`]; answers the ids |
@@ -28,6 +29,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::account::AccountState;
+use crate::cdn::TransferEnd;
 use crate::fault::{ApiFault, CdnFault, FaultId, Outage};
 use crate::library::ReleaseSpec;
 use crate::settings::Settings;
@@ -54,6 +56,12 @@ struct Which {
 #[serde(deny_unknown_fields)]
 struct Advance {
     advance_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ending {
+    how: TransferEnd,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,6 +110,7 @@ pub(crate) fn router() -> Router<Sim> {
             "/outage",
             get(async |State(sim): State<Sim>| Json(sim.outage())).put(set_outage),
         )
+        .route("/transfers/end", post(end_transfers))
         .route("/torrents", get(torrents).post(add_release))
         .route(
             "/torrents/{id}",
@@ -162,6 +171,11 @@ async fn fail_api(State(sim): State<Sim>, Json(fault): Json<ApiFault>) -> Json<V
 
 async fn fail_cdn(State(sim): State<Sim>, Json(fault): Json<CdnFault>) -> Json<Value> {
     Json(json!({ "id": sim.fail_cdn(fault) }))
+}
+
+async fn end_transfers(State(sim): State<Sim>, Json(ending): Json<Ending>) -> Json<Value> {
+    sim.end_transfers(ending.how);
+    done()
 }
 
 async fn set_outage(State(sim): State<Sim>, Json(outage): Json<Outage>) -> Json<Outage> {

@@ -27,7 +27,7 @@ mod sim;
 mod tls;
 
 pub use account::{AccountState, Status};
-pub use cdn::{ByteRange, RangeRequest, parse_range};
+pub use cdn::{ByteRange, RangeRequest, TransferEnd, parse_range};
 pub use clip::Clip;
 pub use clock::SimClock;
 pub use counters::{CdnCounters, Counters, Gauge, LinkCounters};

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, AccountState, Download, Status, Torrent};
-use crate::cdn::Shaper;
+use crate::cdn::{Endings, Shaper, TransferEnd};
 use crate::clock::{SimClock, timestamp};
 use crate::content::{self, Content};
 use crate::counters::{Counters, Register};
@@ -113,6 +113,7 @@ pub(crate) struct Inner {
     pub(crate) counters: Register,
     pub(crate) faults: Faults,
     pub(crate) total_shaper: Shaper,
+    pub(crate) endings: Endings,
     /// Held while limits of transfers are compared and the transfer is opened.
     pub(crate) transfer_gate: Mutex<()>,
     settings: Mutex<Arc<Settings>>,
@@ -155,6 +156,7 @@ impl Sim {
                 counters: Register::default(),
                 faults: Faults::default(),
                 total_shaper: Shaper::default(),
+                endings: Endings::default(),
                 transfer_gate: Mutex::default(),
                 settings: Mutex::default(),
                 accounts: Mutex::default(),
@@ -202,6 +204,11 @@ impl Sim {
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.inner.clock.advance(by);
+    }
+
+    /// Ends every transfer that is open now, each at its next block; later ones are not touched.
+    pub fn end_transfers(&self, how: TransferEnd) {
+        self.inner.endings.order(how);
     }
 
     /// The settings.

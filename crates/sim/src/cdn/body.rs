@@ -1,11 +1,12 @@
 //! The body of a CDN answer, with its end that may be a bad one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::shaper::Shaper;
 use crate::account::{Download, Traffic};
@@ -41,7 +42,51 @@ pub(crate) enum End {
     Close,
     Reset,
     Stall(FaultId),
+    StallForGood,
     Expire,
+}
+
+/// How transfers that are open now are brought to an end in their middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferEnd {
+    /// The connection is closed (FIN).
+    Close,
+    /// The connection is reset (RST).
+    Reset,
+    /// Nothing more comes, and the connection stays open until the client closes it.
+    Stall,
+    /// The connection is closed, and the link answers `link_expired` from then on.
+    Expire,
+}
+
+/// The last order to end what is open, with a number that counts up.
+#[derive(Debug, Default)]
+pub(crate) struct Endings {
+    number: AtomicU64,
+    how: Mutex<Option<TransferEnd>>,
+}
+
+impl Endings {
+    pub(crate) fn order(&self, how: TransferEnd) {
+        let mut last = self.how.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(how);
+        self.number.fetch_add(1, Relaxed);
+    }
+
+    fn number(&self) -> u64 {
+        self.number.load(Relaxed)
+    }
+
+    fn last(&self) -> Option<End> {
+        let last = *self.how.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|how| match how {
+            TransferEnd::Close => End::Close,
+            TransferEnd::Reset => End::Reset,
+            TransferEnd::Stall => End::StallForGood,
+            TransferEnd::Expire => End::Expire,
+        })
+    }
 }
 
 /// Pause and rate at the beginning of a body.
@@ -102,6 +147,8 @@ struct Sender {
     shaper: Shaper,
     blocks: Blocks,
     flush_mark: u64,
+    /// Number of the last order to end transfers when this one began.
+    endings: u64,
     failed: bool,
 }
 
@@ -115,6 +162,7 @@ pub(crate) fn body(plan: Plan) -> Body {
             .connection
             .as_ref()
             .map_or(0, |connection| connection.flushes()),
+        endings: plan.transfer.sim.inner.endings.number(),
         failed: false,
         plan,
     };
@@ -129,6 +177,13 @@ pub(crate) fn body(plan: Plan) -> Body {
 
 impl Sender {
     async fn next(&mut self) -> Option<Result<Bytes, Cut>> {
+        let endings = &self.plan.transfer.sim.inner.endings;
+        if endings.number() != self.endings
+            && let Some(end) = endings.last()
+        {
+            self.endings = endings.number();
+            (self.plan.stop, self.plan.end) = (self.sent, end);
+        }
         while self.sent >= self.plan.stop {
             match self.plan.end {
                 _ if self.failed => return None,
@@ -138,6 +193,7 @@ impl Sender {
                     self.plan.stop = self.plan.length;
                     self.plan.end = End::Complete;
                 }
+                End::StallForGood => std::future::pending().await,
                 End::Close | End::Reset | End::Expire => {
                     if self.plan.end == End::Expire {
                         let now = self.plan.transfer.sim.inner.clock.now_ms();

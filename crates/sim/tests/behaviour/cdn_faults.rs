@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use debridfs_sim::{CdnFault, CdnFaultKind as Kind, Outage, OutageMode, ServeOptions, Served, Sim};
+use debridfs_sim::{
+    CdnFault, CdnFaultKind as Kind, Outage, OutageMode, ServeOptions, Served, Sim, TransferEnd,
+};
 use futures_util::StreamExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -290,6 +292,36 @@ async fn a_stalled_body_goes_on_when_the_fault_is_cleared() {
         body.extend(part.unwrap());
     }
     assert_eq!(body, sim.expected(0, &url, 0, SIZE as usize).unwrap());
+}
+
+#[tokio::test]
+async fn what_is_being_sent_can_be_ended_and_what_comes_later_is_whole() {
+    let (sim, served, url) = on_tcp().await;
+    // Slow enough that the body is never over before it is ended.
+    sim.configure(|settings| settings.connection_rate = 200_000);
+    for (how, ends) in [
+        (TransferEnd::Close, true),
+        (TransferEnd::Reset, true),
+        (TransferEnd::Stall, false),
+    ] {
+        let answer = client(&served).get(&url).send().await.unwrap();
+        let mut stream = answer.bytes_stream();
+        stream.next().await.unwrap().unwrap();
+        sim.end_transfers(how);
+        let end = tokio::time::timeout(Duration::from_millis(500), async {
+            while let Some(Ok(_)) = stream.next().await {}
+        });
+        assert_eq!(end.await.is_ok(), ends, "{how:?}");
+    }
+    sim.configure(|settings| settings.connection_rate = 0);
+    let answer = client(&served).get(&url).send().await.unwrap();
+    assert_eq!(answer.bytes().await.unwrap().len() as u64, SIZE);
+    sim.configure(|settings| settings.connection_rate = 200_000);
+    let answer = client(&served).get(&url).send().await.unwrap();
+    sim.end_transfers(TransferEnd::Expire);
+    assert!(answer.bytes().await.is_err());
+    let refused = client(&served).get(&url).send().await.unwrap();
+    assert_eq!(refused.status(), 404);
 }
 
 #[tokio::test]
