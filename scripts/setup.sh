@@ -12,7 +12,7 @@ packages=(fuse3 gcc libc6-dev make)
 case "${1:-}" in
   demo) packages+=(ffmpeg) ;;
   test) packages+=(libarchive-tools ffmpeg curl attr procps util-linux iproute2) ;;
-  bench) packages+=(ffmpeg curl procps util-linux fio) ;;
+  bench) packages+=(ffmpeg curl procps util-linux) ;;
   *) fail "usage: scripts/setup.sh demo|test|bench" ;;
 esac
 

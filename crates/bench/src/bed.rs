@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::index::Links;
 use crate::library::{Library, temporary_dir};
 use crate::process::{Running, Usage, forget_peaks, until};
 use crate::simulator::{PLAIN, Shape, Simulator};
@@ -18,8 +20,8 @@ const RELEASE: &str = "Bench";
 pub(crate) struct Bed {
     pub(crate) simulator: Simulator,
     program: PathBuf,
-    /// Name and direct link of each file.
-    links: Vec<(String, String)>,
+    /// The direct link of each file.
+    links: Links,
     _dir: TempDir,
 }
 
@@ -30,6 +32,11 @@ impl Spec {
     /// `size` bytes that cannot be compressed.
     pub(crate) fn generated(name: &str, size: u64) -> Self {
         Self(json!({"path": format!("/{name}"), "bytes": size}))
+    }
+
+    /// A file of this machine.
+    pub(crate) fn local(name: &str, path: &Path) -> Self {
+        Self(json!({"path": format!("/{name}"), "local": path}))
     }
 
     /// `count` files `STEM-0.mkv`, `STEM-1.mkv`, … of `size` bytes.
@@ -52,7 +59,7 @@ impl Bed {
         let release = json!({"releases": [{"name": RELEASE, "files": files}]});
         std::fs::write(&description, serde_json::to_vec(&release)?)?;
         let simulator = Simulator::start(program, description.to_str().ok_or("path")?)?;
-        let links = simulator.direct_links()?;
+        let links = Arc::new(Mutex::new(simulator.direct_links()?));
         Ok(Self {
             simulator,
             program: program.to_owned(),
@@ -62,9 +69,17 @@ impl Bed {
     }
 
     /// The direct link of a file.
-    pub(crate) fn link(&self, name: &str) -> Result<&str> {
-        let link = self.links.iter().find(|(own, _)| own == name);
-        Ok(&link.ok_or_else(|| format!("no file {name}"))?.1)
+    pub(crate) fn link(&self, name: &str) -> Result<String> {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = links.get(name).cloned();
+        Ok(link.ok_or_else(|| format!("no file {name}"))?)
+    }
+
+    /// Asks for new direct links, and gives them to peers that cannot ask for them themselves.
+    pub(crate) fn renew_links(&self) -> Result<()> {
+        let new = self.simulator.direct_links()?;
+        *self.links.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
     }
 
     /// Milliseconds to the first byte of `name` at offset 0 by a curl on the reader's core: the middle one of nine.
@@ -235,6 +250,17 @@ impl Mounted {
     /// From now on the peak of memory counts anew.
     pub(crate) fn forget_peaks(&self) {
         forget_peaks(self.pid);
+    }
+
+    /// Drops the kernel's pages of a file, as if it were read for the first time.
+    pub(crate) fn forget_pages(&self, name: &str) -> Result<()> {
+        let file = std::fs::File::open(self.file(name))?;
+        Ok(rustix::fs::fadvise(
+            &file,
+            0,
+            None,
+            rustix::fs::Advice::DontNeed,
+        )?)
     }
 }
 

@@ -1,12 +1,17 @@
 //! Many readers at once: whether each has its share, and whether a limited server is respected.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::bed::{Bed, Mounted, Spec, numbered};
+use crate::process::Running;
 use crate::reader::{Job, Seen, read};
 use crate::report::{Goal, Report, Row};
 use crate::simulator::{MID, PLAIN, Shape};
-use crate::{Options, Result, sequential};
+use crate::{Options, Result, pin, sequential};
 
 const READERS: u64 = 8;
 /// So large that no reader comes to the end.
@@ -33,6 +38,35 @@ fn crowd(bed: &Bed, mounted: &Mounted, stem: &str, seconds: f64) -> Result<Crowd
         amplification: fetched / seen.total().max(1) as f64,
         peak,
         seen,
+    })
+}
+
+/// Bytes that so many curls have after some seconds, all started at once on the reader's core: how fair the server itself is.
+fn curls(bed: &Bed, stem: &str, seconds: f64) -> Result<Seen> {
+    let started = (0..READERS)
+        .map(|n| {
+            let mut command = pin::command("curl", pin::CLIENT);
+            command
+                .args(["-s", "-o", "/dev/null", "-w", "%{size_download}"])
+                .args(["--max-time", &seconds.to_string()])
+                .arg(bed.link(&numbered(stem, n))?)
+                .stdout(Stdio::piped());
+            Running::start(command, None)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let mut bytes = Vec::new();
+    for mut curl in started {
+        // It ends with an error, as it is stopped in its middle.
+        curl.wait(Duration::from_secs(60))?;
+        let mut said = String::new();
+        let output = curl.child.stdout.take().ok_or("no output of curl")?;
+        BufReader::new(output).read_line(&mut said)?;
+        bytes.push(said.trim().parse()?);
+    }
+    Ok(Seen {
+        seconds,
+        bytes,
+        ..Seen::default()
     })
 }
 
@@ -71,6 +105,18 @@ fn together(
     } else {
         None
     };
+    bed.simulator.shape(shape)?;
+    let direct = curls(bed, shape.name, seconds).map(|seen| {
+        let row = |what: &str, value, unit| {
+            Row::new(format!("{name}, {what}"), "8 curls at once", value, unit)
+        };
+        let rate = seen.total() as f64 / 1e6 / seen.seconds;
+        vec![
+            row("rate of all", rate, "MB/s"),
+            row("fairness", seen.fairness(), ""),
+        ]
+    });
+    report.measured(&name, "8 curls at once", direct)?;
     for subject in options.subjects() {
         let ours = subject.is_ours();
         let measured = bed

@@ -3,23 +3,27 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
 
-/// Serves an index of files (name, target), each redirected to its target, until the program ends. Gives the address.
-pub(crate) fn serve(files: Vec<(String, String)>) -> Result<SocketAddr> {
+/// Where each file is now, by its name.
+pub(crate) type Links = Arc<Mutex<HashMap<String, String>>>;
+
+/// Serves an index of files, each redirected to where it is at that moment, until the program ends. Gives the address.
+pub(crate) fn serve(files: Links) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let links: String = files
-        .iter()
-        .map(|(name, _)| format!("<a href=\"{name}\">{name}</a>\n"))
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .keys()
+        .map(|name| format!("<a href=\"{name}\">{name}</a>\n"))
         .collect();
     let page: Arc<str> = format!("<html><body>{links}</body></html>").into();
-    let targets: Arc<HashMap<String, String>> = Arc::new(files.into_iter().collect());
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let (page, targets) = (page.clone(), targets.clone());
+            let (page, targets) = (page.clone(), files.clone());
             std::thread::spawn(move || {
                 // A client that goes away is no error.
                 let _ = answer(&stream, &page, &targets);
@@ -30,14 +34,19 @@ pub(crate) fn serve(files: Vec<(String, String)>) -> Result<SocketAddr> {
 }
 
 /// Answers requests of one connection until it is closed.
-fn answer(mut stream: &TcpStream, page: &str, targets: &HashMap<String, String>) -> Result<()> {
+fn answer(mut stream: &TcpStream, page: &str, targets: &Links) -> Result<()> {
     let mut lines = BufReader::new(stream).lines();
     while let Some(request) = lines.next() {
         let request = request?;
         while !lines.next().ok_or("no end of the head")??.is_empty() {}
         let path = request.split(' ').nth(1).unwrap_or_default();
         let name = path.trim_start_matches('/');
-        let answer = match targets.get(name) {
+        let target = targets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned();
+        let answer = match target {
             None if name.is_empty() => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: ";
                 let body = if request.starts_with("GET ") {

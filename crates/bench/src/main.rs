@@ -7,7 +7,10 @@
 
 mod bare_loop;
 mod bed;
+mod cached;
 mod crowd;
+mod faults;
+mod frame;
 mod html;
 mod index;
 mod large;
@@ -18,10 +21,12 @@ mod process;
 mod reader;
 mod report;
 mod round_trip;
+mod scan;
 mod seeks;
 mod sequential;
 mod simulator;
 mod stop;
+mod streams;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,8 +81,18 @@ enum Section {
     Sequential,
     /// A cold open and random seeks at several distances.
     Seeks,
+    /// The first picture of a film by ffprobe and ffmpeg.
+    Frame,
+    /// A media server's scan, twice.
+    Scan,
     /// Eight readers at once, and where the server allows four.
     Crowd,
+    /// 1, 10 and 100 players of 25 Mbit/s.
+    Streams,
+    /// Outages, expired links, silence and wrong answers in the middle of a read.
+    Faults,
+    /// Reading again what was read before.
+    Cached,
     /// A large library: find, start from the store, memory; against rclone.
     Large,
 }
@@ -91,7 +106,12 @@ impl Section {
             Self::RoundTrip => ("round trip", round_trip::measure),
             Self::Sequential => ("sequential", sequential::measure),
             Self::Seeks => ("seeks", seeks::measure),
+            Self::Frame => ("first picture", frame::measure),
+            Self::Scan => ("scan", scan::measure),
             Self::Crowd => ("crowd", crowd::measure),
+            Self::Streams => ("streams", streams::measure),
+            Self::Faults => ("faults", faults::measure),
+            Self::Cached => ("cached", cached::measure),
             Self::Large => ("large library", large::measure),
         }
     }
@@ -108,7 +128,7 @@ enum Part {
     MemoryEngine { socket: PathBuf, size: u64 },
     /// Reads files as told and prints what it saw.
     #[command(hide = true)]
-    Reader { job: String },
+    Reader { job: PathBuf },
 }
 
 fn run(cli: &Cli) -> Result<()> {

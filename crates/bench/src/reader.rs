@@ -23,11 +23,12 @@ const BLOCK: usize = 1 << 20;
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Job {
     /// One file from its beginning; `bytes` of it, all when 0. Errors are tried again at the same place after `retry_ms` when that is
-    /// not 0.
+    /// not 0. After `seconds`, if that is not 0, it ends with the first read that is no failure.
     Stream {
         path: PathBuf,
         bytes: u64,
         retry_ms: u64,
+        seconds: f64,
     },
     /// Places one after another; a file stays open until another one is named.
     Places { places: Vec<Place> },
@@ -87,6 +88,18 @@ pub(crate) struct Seen {
     pub(crate) errors: Vec<String>,
 }
 
+impl Job {
+    /// A whole file, read once from its beginning to its end.
+    pub(crate) fn whole(path: PathBuf) -> Self {
+        Self::Stream {
+            path,
+            bytes: 0,
+            retry_ms: 0,
+            seconds: 0.0,
+        }
+    }
+}
+
 impl Seen {
     /// Bytes of all files.
     pub(crate) fn total(&self) -> u64 {
@@ -122,15 +135,19 @@ pub(crate) struct Reader {
     running: Running,
     output: std::thread::JoinHandle<String>,
     limit: Duration,
+    _job: tempfile::NamedTempFile,
 }
 
 impl Reader {
     /// Starts one; it is killed when it takes longer than `limit`.
     pub(crate) fn start(job: &Job, limit: Duration) -> Result<Self> {
         let mut command = pin::command(std::env::current_exe()?, pin::CLIENT);
+        // A file, as an argument has at most 128 KiB.
+        let mut file = tempfile::NamedTempFile::new()?;
+        serde_json::to_writer(&mut file, job)?;
         command
             .arg("reader")
-            .arg(serde_json::to_string(job)?)
+            .arg(file.path())
             .stdout(Stdio::piped());
         let mut running = Running::start(command, None)?;
         let mut output = running.child.stdout.take().ok_or("no output")?;
@@ -144,6 +161,7 @@ impl Reader {
             running,
             output,
             limit,
+            _job: file,
         })
     }
 
@@ -164,14 +182,15 @@ pub(crate) fn read(job: &Job, seconds: u64) -> Result<Seen> {
     Reader::start(job, Duration::from_secs(seconds))?.finish()
 }
 
-/// The reader's own program: does `job` and prints what it saw.
-pub(crate) fn run(job: &str) -> Result<()> {
-    let seen = match serde_json::from_str(job)? {
+/// The reader's own program: does the [`Job`] in a file and prints what it saw.
+pub(crate) fn run(job: &Path) -> Result<()> {
+    let seen = match serde_json::from_slice(&std::fs::read(job)?)? {
         Job::Stream {
             path,
             bytes,
             retry_ms,
-        } => stream(&path, bytes, retry_ms),
+            seconds,
+        } => stream(&path, bytes, retry_ms, seconds),
         Job::Places { places } => in_places(&places),
         Job::Crowd { paths, seconds } => crowd(&paths, seconds),
         Job::Players {
@@ -187,7 +206,8 @@ pub(crate) fn run(job: &str) -> Result<()> {
     Ok(())
 }
 
-fn stream(path: &Path, bytes: u64, retry_ms: u64) -> Result<Seen> {
+fn stream(path: &Path, bytes: u64, retry_ms: u64, seconds: f64) -> Result<Seen> {
+    let limit = if seconds > 0.0 { seconds } else { f64::MAX };
     let started = Instant::now();
     let mut file = open_with_retries(path, retry_ms)?;
     let end = match bytes {
@@ -212,7 +232,12 @@ fn stream(path: &Path, bytes: u64, retry_ms: u64) -> Result<Seen> {
         }
         match result {
             Ok(0) => return Err(format!("the file ended at {offset}").into()),
-            Ok(length) => offset += length as u64,
+            Ok(length) => {
+                offset += length as u64;
+                if started.elapsed().as_secs_f64() > limit {
+                    break;
+                }
+            }
             Err(error) if retry_ms == 0 => return Err(error.into()),
             // As a player or a copy that is started again: the same place, with a new descriptor.
             Err(_) => {

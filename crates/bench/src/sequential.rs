@@ -36,7 +36,7 @@ impl Plan {
             .map(|n| {
                 let mut command = pin::command("curl", pin::CLIENT);
                 let range = format!("{}-{}", n * part, (n + 1) * part - 1);
-                command.args(["-fsS", "-o", "/dev/null", "-r", &range, link]);
+                command.args(["-fsS", "-o", "/dev/null", "-r", &range, &link]);
                 Running::start(command, None)
             })
             .collect::<Result<Vec<_>>>()?;
@@ -67,11 +67,7 @@ fn one(bed: &Bed, mounted: &Mounted, plan: &Plan) -> Result<Measured> {
     let rates = (0..plan.rounds)
         .map(|round| {
             stop::check()?;
-            let job = Job::Stream {
-                path: mounted.file(&numbered(plan.stem(), round)),
-                bytes: 0,
-                retry_ms: 0,
-            };
+            let job = Job::whole(mounted.file(&numbered(plan.stem(), round)));
             let seen = read(&job, 180)?;
             Ok(seen.total() as f64 / 1e6 / seen.seconds)
         })
@@ -207,12 +203,7 @@ pub(crate) fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f6
         .map(|_| {
             let file = File::open(&path)?;
             rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
-            let job = Job::Stream {
-                path: path.clone(),
-                bytes: 0,
-                retry_ms: 0,
-            };
-            let seen = read(&job, 120)?;
+            let seen = read(&Job::whole(path.clone()), 120)?;
             Ok(bytes as f64 / 1e6 / seen.seconds)
         })
         .collect::<Result<Vec<_>>>();

@@ -1,5 +1,6 @@
 //! The simulated account, and what is told to it and asked of it while it runs.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -108,6 +109,16 @@ impl Simulator {
         self.control("PATCH", "settings", Some(change)).map(drop)
     }
 
+    /// Sets a fault of the CDN until [`Simulator::well`].
+    pub(crate) fn fault(&self, fault: &Value) -> Result<()> {
+        self.control("POST", "faults/cdn", Some(fault)).map(drop)
+    }
+
+    /// Ends all faults.
+    pub(crate) fn well(&self) -> Result<()> {
+        self.control("DELETE", "faults", None).map(drop)
+    }
+
     /// All counters.
     pub(crate) fn counters(&self) -> Result<Value> {
         self.control("GET", "counters", None)
@@ -136,11 +147,26 @@ impl Simulator {
         Ok(last)
     }
 
-    /// Direct links of all files, with the last part of each one's path, in the account's order.
-    pub(crate) fn direct_links(&self) -> Result<Vec<(String, String)>> {
+    /// The true bytes behind a link.
+    pub(crate) fn bytes_of(&self, link: &str, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let output = Command::new("curl")
+            .args(["-fsS", "--max-time", "60", "-G", "--data-urlencode"])
+            .arg(format!("link={link}"))
+            .args(["-d", &format!("offset={offset}&length={length}")])
+            .arg(format!("{}/content", self.control))
+            .stderr(Stdio::inherit())
+            .output()?;
+        if output.stdout.len() != length {
+            return Err("the simulator does not tell the true bytes".into());
+        }
+        Ok(output.stdout)
+    }
+
+    /// Direct links of all files, by the last part of each one's path.
+    pub(crate) fn direct_links(&self) -> Result<HashMap<String, String>> {
         let authorization = format!("Authorization: Bearer {}", self.token);
         let torrents = self.control("GET", "torrents", None)?;
-        let mut all = Vec::new();
+        let mut all = HashMap::new();
         for torrent in torrents.as_array().into_iter().flatten() {
             for file in torrent["files"].as_array().into_iter().flatten() {
                 let path = file["path"].as_str().ok_or("a file without a path")?;
@@ -154,7 +180,7 @@ impl Simulator {
                 ])?;
                 let direct = answer["download"].as_str().ok_or("no direct link")?;
                 let name = path.rsplit('/').next().unwrap_or(path);
-                all.push((name.to_owned(), direct.to_owned()));
+                all.insert(name.to_owned(), direct.to_owned());
             }
         }
         Ok(all)
