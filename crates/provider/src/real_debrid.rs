@@ -161,21 +161,6 @@ impl RealDebrid {
         &self.connections
     }
 
-    /// Adds a torrent file.
-    ///
-    /// # Errors
-    /// [`Verdict::SlotsFull`], [`Verdict::Rejected`], [`Verdict::Infringing`] and the general ones.
-    pub async fn add_torrent(&self, priority: Priority, torrent: Bytes) -> Result<TorrentId> {
-        let call = Call {
-            method: Method::PUT,
-            body: Some((TORRENT, torrent)),
-            ..get("adding a torrent", "/torrents/addTorrent".to_owned())
-        };
-        self.main()
-            .call(priority, &call, |answer| decode::added(&answer.body))
-            .await
-    }
-
     /// How many torrents are on their way, and how many may be.
     ///
     /// # Errors
@@ -379,6 +364,17 @@ impl Provider for RealDebrid {
             "/torrents/addMagnet",
             &[("magnet", magnet)],
         );
+        self.main()
+            .call(priority, &call, |answer| decode::added(&answer.body))
+            .await
+    }
+
+    async fn add_torrent(&self, priority: Priority, torrent: Bytes) -> Result<TorrentId> {
+        let call = Call {
+            method: Method::PUT,
+            body: Some((TORRENT, torrent)),
+            ..get("adding a torrent", "/torrents/addTorrent".to_owned())
+        };
         self.main()
             .call(priority, &call, |answer| decode::added(&answer.body))
             .await

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -144,6 +145,8 @@ pub trait Provider: Send + Sync + 'static {
     async fn unrestrict(&self, priority: Priority, link: &HosterLink) -> Result<DirectLink>;
     /// Adds a magnet; the same hash twice makes two torrents at Real-Debrid.
     async fn add_magnet(&self, priority: Priority, magnet: &str) -> Result<TorrentId>;
+    /// Adds the bytes of a `.torrent` file, likewise.
+    async fn add_torrent(&self, priority: Priority, torrent: Bytes) -> Result<TorrentId>;
     /// Selects files of a torrent that waits for it; an empty `files` selects all.
     async fn select_files(&self, priority: Priority, id: &TorrentId, files: &[u32]) -> Result<()>;
     /// Deletes a torrent from the account.

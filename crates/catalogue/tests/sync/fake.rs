@@ -312,6 +312,10 @@ impl Provider for Fake {
         Err(self.error(Verdict::BadRequest))
     }
 
+    async fn add_torrent(&self, _: Priority, _: bytes::Bytes) -> Result<TorrentId> {
+        Err(self.error(Verdict::BadRequest))
+    }
+
     async fn select_files(&self, _: Priority, _: &TorrentId, _: &[u32]) -> Result<()> {
         Err(self.error(Verdict::BadRequest))
     }

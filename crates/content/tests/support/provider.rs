@@ -129,6 +129,9 @@ impl Provider for TestProvider {
     async fn add_magnet(&self, _: Priority, _: &str) -> ProviderResult<TorrentId> {
         unreachable!("not asked for by the reader")
     }
+    async fn add_torrent(&self, _: Priority, _: bytes::Bytes) -> ProviderResult<TorrentId> {
+        unreachable!("not asked for by the reader")
+    }
     async fn select_files(&self, _: Priority, _: &TorrentId, _: &[u32]) -> ProviderResult<()> {
         unreachable!("not asked for by the reader")
     }

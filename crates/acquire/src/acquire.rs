@@ -1,0 +1,659 @@
+//! The queue as fronts and the program see it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use debridfs_provider::{InfoHash, Provider};
+use tokio_util::sync::CancellationToken;
+
+use crate::job::Live;
+use crate::shared::Shared;
+use crate::store::{CategoryRow, Change, Deletion, Store};
+use crate::{
+    AcquireConfig, Action, DeletePolicy, Error, Job, JobFile, Library, Release, Result,
+    ShareLimits, Step, drive, links,
+};
+
+/// How an arr wants a release done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AddOptions {
+    /// Its category; made if it is not there.
+    pub category: String,
+    /// Tags.
+    pub tags: BTreeSet<String>,
+    /// Another name than the one in the magnet or file.
+    pub name: Option<String>,
+    /// Not to be begun yet.
+    pub stopped: bool,
+    /// To be begun before all others, whatever `stopped` says.
+    pub forced: bool,
+    /// To be begun before those that wait.
+    pub first: bool,
+    /// A folder below the downloads folder, in place of the category's.
+    pub save_path: Option<PathBuf>,
+    /// Limits of sharing.
+    pub limits: ShareLimits,
+    /// Shown again, of no consequence.
+    pub sequential: bool,
+    /// As `sequential`.
+    pub first_last: bool,
+}
+
+/// What became of a release that was handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// A job of its own.
+    New,
+    /// There was a job of this hash, and there still is one.
+    Known,
+}
+
+/// Which jobs are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Every one.
+    All,
+    /// These; unknown ones are passed over.
+    Some(Vec<InfoHash>),
+}
+
+impl Selection {
+    /// Whether `hash` is meant.
+    pub fn holds(&self, hash: &InfoHash) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(hashes) => hashes.contains(hash),
+        }
+    }
+}
+
+/// Where in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// Before all others.
+    First,
+    /// Before the one that is before it.
+    Sooner,
+    /// Behind the one that is behind it.
+    Later,
+    /// Behind all others.
+    Last,
+}
+
+/// How the queue does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// Jobs by step, in the order of [`Step::ALL`].
+    pub jobs: Vec<(Step, u64)>,
+    /// Unfinished jobs with something in their way.
+    pub troubled: u64,
+    /// Torrents that are still to be deleted from accounts.
+    pub deletions: u64,
+}
+
+/// The queue of downloads.
+pub struct Acquire {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Acquire {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Acquire")
+            .field("store", &self.shared.config.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Acquire {
+    /// Opens the store; goes on with nothing before [`Self::run`].
+    ///
+    /// # Errors
+    /// [`Error::NoProvider`], [`Error::NewerSchema`], and [`Error::Store`] when the file cannot be used.
+    pub async fn open(
+        config: AcquireConfig,
+        providers: Vec<Arc<dyn Provider>>,
+        library: Arc<dyn Library>,
+    ) -> Result<Arc<Self>> {
+        let provider = match &config.provider {
+            Some(name) => providers.iter().find(|one| one.name() == name),
+            None => providers.first(),
+        };
+        let provider = provider.cloned().ok_or_else(|| {
+            let name = config.provider.clone();
+            Error::NoProvider(name.unwrap_or_else(|| "at all".to_owned()))
+        })?;
+        let (store, stored) = Store::open(&config.store, config.clock.now()).await?;
+        let shared = Shared::new(config, library, provider, providers, store, stored);
+        Ok(Arc::new(Self {
+            shared: Arc::new(shared),
+        }))
+    }
+
+    /// Goes on with jobs until `shutdown`. To be called once.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        drive::run(self.shared.clone(), shutdown).await;
+    }
+
+    /// How it was configured.
+    pub fn config(&self) -> &AcquireConfig {
+        &self.shared.config
+    }
+
+    /// All jobs, oldest first.
+    pub fn jobs(&self) -> Vec<Arc<Job>> {
+        let mut jobs: Vec<Arc<Job>> = self.shared.read().jobs.values().cloned().collect();
+        jobs.sort_by_key(|job| (job.added, job.hash));
+        jobs
+    }
+
+    /// One job.
+    pub fn job(&self, hash: InfoHash) -> Option<Arc<Job>> {
+        self.shared.job(hash)
+    }
+
+    /// A number that grows with every change, also over a restart.
+    pub fn revision(&self) -> u64 {
+        self.shared.read().revision
+    }
+
+    /// Jobs that went after revision `since`; `None` when that is not known any more, or was never a revision.
+    pub fn gone_since(&self, since: u64) -> Option<Vec<InfoHash>> {
+        let memory = self.shared.read();
+        if since < memory.first_revision || since > memory.revision {
+            return None;
+        }
+        let later = memory.gone.iter().filter(|(at, _)| *at > since);
+        Some(
+            later
+                .map(|(_, hash)| *hash)
+                .filter(|hash| !memory.jobs.contains_key(hash))
+                .collect(),
+        )
+    }
+
+    /// Categories and the folders they were given; an empty one is below the downloads folder.
+    pub fn categories(&self) -> BTreeMap<String, String> {
+        let memory = self.shared.read();
+        let mut categories = memory.categories.clone();
+        for (name, rule) in &self.shared.config.categories {
+            if let Some(folder) = &rule.folder {
+                categories.insert(name.clone(), folder.display().to_string());
+            }
+        }
+        categories
+    }
+
+    /// The folder of a category, existing or not.
+    pub fn folder(&self, category: &str) -> PathBuf {
+        self.shared.folder(&self.shared.read(), category)
+    }
+
+    /// All tags.
+    pub fn tags(&self) -> BTreeSet<String> {
+        self.shared.read().tags.clone()
+    }
+
+    /// How the queue does.
+    pub fn status(&self) -> QueueStatus {
+        let memory = self.shared.read();
+        let count = |step| memory.jobs.values().filter(|job| job.step == step).count() as u64;
+        let troubled = |job: &&Arc<Job>| !job.step.is_settled() && job.live.trouble.is_some();
+        QueueStatus {
+            jobs: Step::ALL.map(|step| (step, count(step))).to_vec(),
+            troubled: memory.jobs.values().filter(troubled).count() as u64,
+            deletions: memory.deletions.len() as u64,
+        }
+    }
+
+    /// Takes a release in; it is on the disk when this returns. One that is known is not taken twice: a failed job begins anew, and
+    /// another category is taken over, with its folder.
+    ///
+    /// # Errors
+    /// [`Error::BadCategory`] for a category or save path that cannot be, [`Error::Store`].
+    pub async fn add(&self, release: Release, options: AddOptions) -> Result<Added> {
+        if !options.category.is_empty() {
+            check_category(&options.category)?;
+        }
+        let save_path = match &options.save_path {
+            Some(path) => Some(self.inside(path)?),
+            None => None,
+        };
+        let shared = self.shared.clone();
+        let now = shared.now();
+        let added = self
+            .shared
+            .transact(move |memory| {
+                let mut changes = Vec::new();
+                if !options.category.is_empty()
+                    && !memory.categories.contains_key(&options.category)
+                {
+                    changes.push(Change::Category(CategoryRow {
+                        name: options.category.clone(),
+                        save_path: String::new(),
+                    }));
+                }
+                let tags = options
+                    .tags
+                    .iter()
+                    .filter(|tag| !memory.tags.contains(*tag));
+                changes.extend(tags.cloned().map(Change::Tag));
+                let mut fresh = shared.new_job(memory, &release, &options, save_path, now);
+                let added = match memory.jobs.get(&release.hash) {
+                    None => Added::New,
+                    Some(before) => {
+                        let moved = before.category != fresh.category;
+                        if before.step != Step::Failed {
+                            let mut job = Job::clone(before);
+                            job.tags.extend(options.tags);
+                            if moved {
+                                job.category = fresh.category;
+                                job.save_path = fresh.save_path;
+                                job.action = fresh.action;
+                                job.changed = now;
+                                if job.step == Step::Complete {
+                                    // Its links are made in the new folder as well; those in the old one are for whoever imports them.
+                                    job.step = Step::Probed;
+                                }
+                            }
+                            if job != **before {
+                                changes.push(Change::Job(Box::new(job)));
+                            }
+                            return Ok((changes, Added::Known));
+                        }
+                        fresh.added = before.added;
+                        Added::Known
+                    }
+                };
+                changes.push(Change::Source(release.hash, release.source));
+                changes.push(Change::Job(Box::new(fresh)));
+                Ok((changes, added))
+            })
+            .await?;
+        self.shared.at("accepted");
+        Ok(added)
+    }
+
+    /// Changes the jobs of `selection`, all or none.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn edit(
+        &self,
+        selection: Selection,
+        change: impl Fn(&mut Job) + Send + 'static,
+    ) -> Result<()> {
+        let now = self.shared.now();
+        self.shared
+            .transact(move |memory| {
+                let mut changes = Vec::new();
+                for before in meant(memory.jobs.values(), &selection) {
+                    let mut job = Job::clone(before);
+                    change(&mut job);
+                    if job != **before {
+                        job.changed = now;
+                        changes.push(Change::Job(Box::new(job)));
+                    }
+                }
+                Ok((changes, ()))
+            })
+            .await
+    }
+
+    /// Does jobs again from where their files are read: for links that are gone, and for those that failed.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn recheck(&self, selection: Selection) -> Result<()> {
+        self.edit(selection, |job| match job.step {
+            Step::Complete | Step::Probed => job.step = Step::Ready,
+            Step::Failed => {
+                job.step = Step::Placed;
+                job.reason = None;
+                job.at = None;
+                job.adding = None;
+                job.selected = None;
+            }
+            Step::Placed | Step::Waiting | Step::Ready => {}
+        })
+        .await
+    }
+
+    /// Gives jobs a category and leaves them where they are.
+    ///
+    /// # Errors
+    /// [`Error::NoCategory`], [`Error::Store`].
+    pub async fn set_category(&self, selection: Selection, category: String) -> Result<()> {
+        if !category.is_empty() && !self.shared.read().categories.contains_key(&category) {
+            return Err(Error::NoCategory(category));
+        }
+        self.edit(selection, move |job| job.category.clone_from(&category))
+            .await
+    }
+
+    /// Removes jobs. With `files` their symlinks go as well, and [`DeletePolicy`] says what happens in the account.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; the jobs are still there then.
+    pub async fn remove(&self, selection: Selection, files: bool) -> Result<usize> {
+        let jobs: Vec<Arc<Job>> = {
+            let memory = self.shared.read();
+            meant(memory.jobs.values(), &selection).cloned().collect()
+        };
+        if files {
+            self.unlink(&jobs).await;
+            self.shared.at("unlinked");
+        }
+        let due = match self.shared.config.delete {
+            _ if !files => None,
+            DeletePolicy::Ignore => None,
+            DeletePolicy::Trash => {
+                let time = self.shared.config.trash_time;
+                self.shared.now().saturating_add(time).ok()
+            }
+            DeletePolicy::Provider => Some(self.shared.now()),
+        };
+        let hashes: Vec<InfoHash> = jobs.iter().map(|job| job.hash).collect();
+        let removed = self
+            .shared
+            .transact(move |memory| {
+                let mut changes = Vec::new();
+                let mut removed = Vec::new();
+                for job in hashes.iter().filter_map(|hash| memory.jobs.get(hash)) {
+                    removed.push(job.clone());
+                    changes.push(Change::Gone(job.hash));
+                    if let Some(due) = due
+                        && let Some(at) = job.at.clone().filter(|at| at.ours)
+                    {
+                        changes.push(Change::Owed(Deletion {
+                            provider: at.provider,
+                            torrent: at.torrent,
+                            hash: job.hash,
+                            due,
+                        }));
+                    }
+                }
+                Ok((changes, removed))
+            })
+            .await?;
+        if files {
+            // Whoever made links until now has seen the job; whoever does from now on sees that it is gone.
+            self.unlink(&removed).await;
+        }
+        Ok(removed.len())
+    }
+
+    /// Takes the links away before the job: a job whose links are gone can be removed again, links without a job cannot.
+    async fn unlink(&self, jobs: &[Arc<Job>]) {
+        let directories: Vec<PathBuf> = jobs
+            .iter()
+            .filter(|job| job.action == Action::Symlink)
+            .filter_map(|job| job.content.clone())
+            .collect();
+        let removed = tokio::task::spawn_blocking(move || {
+            for directory in directories {
+                if let Err(error) = links::remove(&directory) {
+                    tracing::warn!(directory = %directory.display(), %error, "symlinks cannot be removed");
+                }
+            }
+        });
+        // It fails only when the program is stopping.
+        let _ = removed.await;
+    }
+
+    /// Makes a category. An empty `folder` means below the downloads folder; a relative one is below it as well.
+    ///
+    /// # Errors
+    /// [`Error::CategoryExists`], [`Error::BadCategory`], [`Error::Store`].
+    pub async fn create_category(&self, name: String, folder: String) -> Result<()> {
+        check_category(&name)?;
+        self.put_category(name, folder, false).await
+    }
+
+    /// Gives a category another folder, for jobs to come.
+    ///
+    /// # Errors
+    /// [`Error::NoCategory`], [`Error::BadCategory`], [`Error::Store`].
+    pub async fn edit_category(&self, name: String, folder: String) -> Result<()> {
+        self.put_category(name, folder, true).await
+    }
+
+    async fn put_category(&self, name: String, folder: String, exists: bool) -> Result<()> {
+        if !folder.is_empty() {
+            self.inside(Path::new(&folder))?;
+        }
+        self.shared
+            .transact(move |memory| match memory.categories.contains_key(&name) {
+                true if !exists => Err(Error::CategoryExists(name)),
+                false if exists => Err(Error::NoCategory(name)),
+                _ => {
+                    let row = CategoryRow {
+                        name,
+                        save_path: folder,
+                    };
+                    Ok((vec![Change::Category(row)], ()))
+                }
+            })
+            .await
+    }
+
+    /// Removes categories; their jobs have none then. Those of the configuration stay.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn remove_categories(&self, names: BTreeSet<String>) -> Result<()> {
+        let configured = self.shared.config.categories.clone();
+        self.shared
+            .transact(move |memory| {
+                let mut changes = Vec::new();
+                for name in names.iter().filter(|name| !configured.contains_key(*name)) {
+                    if !memory.categories.contains_key(name) {
+                        continue;
+                    }
+                    changes.push(Change::CategoryGone(name.clone()));
+                    let jobs = memory.jobs.values().filter(|job| job.category == *name);
+                    changes.extend(jobs.map(|job| {
+                        let mut job = Job::clone(job);
+                        job.category.clear();
+                        Change::Job(Box::new(job))
+                    }));
+                }
+                Ok((changes, ()))
+            })
+            .await
+    }
+
+    /// Makes tags.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn create_tags(&self, tags: BTreeSet<String>) -> Result<()> {
+        self.shared
+            .transact(move |memory| {
+                let new = tags.into_iter().filter(|tag| !memory.tags.contains(tag));
+                Ok((new.map(Change::Tag).collect(), ()))
+            })
+            .await
+    }
+
+    /// Removes tags, also from jobs.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn delete_tags(&self, tags: BTreeSet<String>) -> Result<()> {
+        self.shared
+            .transact(move |memory| {
+                let known = tags.iter().filter(|tag| memory.tags.contains(*tag));
+                let mut changes: Vec<Change> = known.cloned().map(Change::TagGone).collect();
+                for job in memory
+                    .jobs
+                    .values()
+                    .filter(|job| !job.tags.is_disjoint(&tags))
+                {
+                    let mut job = Job::clone(job);
+                    job.tags.retain(|tag| !tags.contains(tag));
+                    changes.push(Change::Job(Box::new(job)));
+                }
+                Ok((changes, ()))
+            })
+            .await
+    }
+
+    /// Moves jobs that are not complete in the queue, keeping their order among each other.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn reorder(&self, selection: Selection, to: Move) -> Result<()> {
+        self.shared
+            .transact(move |memory| {
+                let mut queue: Vec<&Arc<Job>> = memory
+                    .jobs
+                    .values()
+                    .filter(|job| job.step != Step::Complete)
+                    .collect();
+                queue.sort_by_key(|job| (job.position, job.added));
+                let positions: Vec<i64> = queue.iter().map(|job| job.position).collect();
+                let meant = |job: &&Arc<Job>| selection.holds(&job.hash);
+                match to {
+                    Move::First => queue.sort_by_key(|job| !meant(job)),
+                    Move::Last => queue.sort_by_key(meant),
+                    Move::Sooner => {
+                        for at in 1..queue.len() {
+                            if meant(&queue[at]) && !meant(&queue[at - 1]) {
+                                queue.swap(at, at - 1);
+                            }
+                        }
+                    }
+                    Move::Later => {
+                        for at in (1..queue.len()).rev() {
+                            if meant(&queue[at - 1]) && !meant(&queue[at]) {
+                                queue.swap(at, at - 1);
+                            }
+                        }
+                    }
+                }
+                let moved = positions.into_iter().zip(queue);
+                let moved = moved.filter(|(position, job)| job.position != *position);
+                let changes = moved.map(|(position, job)| {
+                    let mut job = Job::clone(job);
+                    job.position = position;
+                    Change::Job(Box::new(job))
+                });
+                Ok((changes.collect(), ()))
+            })
+            .await
+    }
+
+    /// `path` made absolute below the downloads folder.
+    fn inside(&self, path: &Path) -> Result<PathBuf> {
+        let whole = self.shared.config.downloads.join(path);
+        let plain = whole
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::RootDir));
+        let configured = self.shared.config.categories.values();
+        let mut roots = configured
+            .filter_map(|rule| rule.folder.as_ref())
+            .chain([&self.shared.config.downloads]);
+        match plain && roots.any(|root| whole.starts_with(root)) {
+            true => Ok(whole),
+            false => Err(Error::BadCategory(path.display().to_string())),
+        }
+    }
+}
+
+impl Shared {
+    fn new_job(
+        &self,
+        memory: &crate::shared::Memory,
+        release: &Release,
+        options: &AddOptions,
+        save_path: Option<PathBuf>,
+        now: jiff::Timestamp,
+    ) -> Job {
+        let rule = self.config.categories.get(&options.category);
+        let positions = memory.jobs.values().map(|job| job.position);
+        let position = match options.first {
+            true => positions.min().unwrap_or(0).saturating_sub(1),
+            false => positions.max().unwrap_or(0).saturating_add(1),
+        };
+        let paths = release.files.iter().map(|(path, bytes)| (&**path, *bytes));
+        let wanted = self.config.filter.choose(paths);
+        let files = release.files.iter().zip(wanted);
+        Job {
+            hash: release.hash,
+            name: options.name.clone().unwrap_or_else(|| release.name.clone()),
+            category: options.category.clone(),
+            tags: options.tags.clone(),
+            trackers: release.trackers.clone(),
+            added: now,
+            changed: now,
+            step: Step::Placed,
+            reason: None,
+            save_path: save_path.unwrap_or_else(|| self.folder(memory, &options.category)),
+            action: rule
+                .and_then(|rule| rule.action)
+                .unwrap_or(self.config.action),
+            uncached: rule
+                .and_then(|rule| rule.uncached)
+                .unwrap_or(self.config.uncached),
+            adding: None,
+            at: None,
+            selected: None,
+            completed: None,
+            files: files
+                .map(|((path, bytes), wanted)| JobFile {
+                    path: path.trim_start_matches('/').to_owned(),
+                    bytes: *bytes,
+                    wanted,
+                })
+                .collect(),
+            unwanted: BTreeSet::new(),
+            content: None,
+            stopped: options.stopped,
+            forced: options.forced,
+            position,
+            sequential: options.sequential,
+            first_last: options.first_last,
+            limits: options.limits,
+            live: Live::default(),
+        }
+    }
+}
+
+fn meant<'a>(
+    jobs: impl Iterator<Item = &'a Arc<Job>>,
+    selection: &Selection,
+) -> impl Iterator<Item = &'a Arc<Job>> {
+    jobs.filter(|job| selection.holds(&job.hash))
+}
+
+/// The rules of qBittorrent, and no component that leads elsewhere: the name becomes a folder.
+fn check_category(name: &str) -> Result<()> {
+    let good = !name.is_empty()
+        && name.len() <= 255
+        && !name.contains(|c: char| c == '\\' || c.is_control())
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != ".." && part.trim() == part);
+    match good {
+        true => Ok(()),
+        false => Err(Error::BadCategory(name.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_of_categories() {
+        for good in ["tv", "tv-sonarr", "a/b", "Фильмы", ".hidden", "a b"] {
+            assert!(check_category(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "/", "/a", "a/", "a//b", "..", "a/../b", "a\\b", "a\nb", " a", "a/ b",
+        ] {
+            assert!(check_category(bad).is_err(), "{bad}");
+        }
+    }
+}

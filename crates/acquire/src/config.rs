@@ -1,0 +1,95 @@
+//! How downloads are done.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_provider::{SystemClock, WallClock};
+use serde::{Deserialize, Serialize};
+
+use crate::FileFilter;
+use crate::job::{Action, Uncached};
+use crate::seams::Checkpoint;
+
+/// What happens at the provider when somebody deletes a job together with its files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeletePolicy {
+    /// Nothing: the job and its symlinks go, the library keeps the release.
+    #[default]
+    Ignore,
+    /// The torrent is deleted from the account after [`AcquireConfig::trash_time`], unless it was asked for again.
+    Trash,
+    /// The torrent is deleted from the account at once.
+    Provider,
+}
+
+/// A category that is there from the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CategoryRule {
+    /// Its folder; below the downloads folder when absent.
+    pub folder: Option<PathBuf>,
+    /// In place of [`AcquireConfig::action`].
+    pub action: Option<Action>,
+    /// In place of [`AcquireConfig::uncached`].
+    pub uncached: Option<Uncached>,
+}
+
+/// How downloads are done.
+#[derive(Clone)]
+pub struct AcquireConfig {
+    /// The store's file; its directory is made if need be.
+    pub store: PathBuf,
+    /// Absolute folder for everything that is put in place.
+    pub downloads: PathBuf,
+    /// The provider that new jobs are handed to; the first one when absent.
+    pub provider: Option<String>,
+    /// What is done with what is ready.
+    pub action: Action,
+    /// What is done about what the provider does not have.
+    pub uncached: Uncached,
+    /// Categories with rules of their own.
+    pub categories: BTreeMap<String, CategoryRule>,
+    /// Which files are wanted.
+    pub filter: FileFilter,
+    /// What a deletion together with files means at the provider.
+    pub delete: DeletePolicy,
+    /// See [`DeletePolicy::Trash`]. Default 7 days.
+    pub trash_time: Duration,
+    /// How often the list of an account is asked for while jobs wait for it. Default 10 s.
+    pub poll_every: Duration,
+    /// Wall time.
+    pub clock: Arc<dyn WallClock>,
+    /// For tests that kill the program.
+    pub checkpoint: Checkpoint,
+}
+
+impl AcquireConfig {
+    /// The defaults.
+    pub fn new(store: impl Into<PathBuf>, downloads: impl Into<PathBuf>) -> Self {
+        Self {
+            store: store.into(),
+            downloads: downloads.into(),
+            provider: None,
+            action: Action::default(),
+            uncached: Uncached::default(),
+            categories: BTreeMap::new(),
+            filter: FileFilter::default(),
+            delete: DeletePolicy::default(),
+            trash_time: Duration::from_secs(7 * 24 * 3600),
+            poll_every: Duration::from_secs(10),
+            clock: Arc::new(SystemClock),
+            checkpoint: Arc::new(|_| {}),
+        }
+    }
+}
+
+impl std::fmt::Debug for AcquireConfig {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("AcquireConfig")
+            .field("store", &self.store)
+            .field("downloads", &self.downloads)
+            .finish_non_exhaustive()
+    }
+}

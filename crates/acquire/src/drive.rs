@@ -1,0 +1,256 @@
+//! Goes on with jobs: which are driven when, how long is waited after trouble, and deletions that are owed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_provider::{InfoHash, Priority, Verdict};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::shared::Shared;
+use crate::steps::{Attempt, Go, Trouble};
+use crate::store::{Change, Deletion};
+use crate::watch::Watch;
+use crate::{Action, Job, Step, links};
+
+/// Jobs handed to a provider at once; the others wait in their order.
+const STARTING: usize = 8;
+/// The wait after the first trouble in a row; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest wait after trouble.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How often deletions that are owed are looked at.
+const DELETIONS_EVERY: Duration = Duration::from_secs(60);
+
+/// Drives all jobs until `shutdown`.
+pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let watch = Arc::new(Watch::default());
+    let mut running: HashMap<InfoHash, CancellationToken> = HashMap::new();
+    let mut tasks: JoinSet<InfoHash> = JoinSet::new();
+    let mut helpers = JoinSet::new();
+    helpers.spawn(mend(shared.clone()));
+    helpers.spawn(delete_owed(shared.clone()));
+    loop {
+        reconcile(&shared, &watch, &mut running, &mut tasks);
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = shared.wake.notified() => {}
+            Some(ended) = tasks.join_next() => match ended {
+                Ok(hash) => drop(running.remove(&hash)),
+                Err(error) if error.is_panic() => {
+                    // Its job stays where it was stored; the others are not to suffer.
+                    tracing::error!(%error, "going on with a job ended by a defect");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Starts what is to be driven and is not, and ends what is not to be driven any more.
+fn reconcile(
+    shared: &Arc<Shared>,
+    watch: &Arc<Watch>,
+    running: &mut HashMap<InfoHash, CancellationToken>,
+    tasks: &mut JoinSet<InfoHash>,
+) {
+    let (mut due, starting) = {
+        let memory = shared.read();
+        for (hash, cancel) in running.iter() {
+            // One that is settled ends by itself, after its last words.
+            let wanted = |job: &Arc<Job>| job.is_active() || job.step.is_settled();
+            if !memory.jobs.get(hash).is_some_and(wanted) {
+                cancel.cancel();
+            }
+        }
+        let due: Vec<Arc<Job>> = memory
+            .jobs
+            .values()
+            .filter(|job| job.is_active() && !running.contains_key(&job.hash))
+            .cloned()
+            .collect();
+        let placed = |hash: &InfoHash| {
+            let job = memory.jobs.get(hash);
+            job.is_some_and(|job| job.step == Step::Placed)
+        };
+        (due, running.keys().filter(|hash| placed(hash)).count())
+    };
+    due.sort_by_key(|job| (!job.forced, job.position, job.added));
+    let mut free = STARTING.saturating_sub(starting);
+    for job in due {
+        if job.step == Step::Placed && !job.forced {
+            if free == 0 {
+                continue;
+            }
+            free -= 1;
+        }
+        let cancel = CancellationToken::new();
+        running.insert(job.hash, cancel.clone());
+        let (shared, watch, hash) = (shared.clone(), watch.clone(), job.hash);
+        tasks.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = drive(&shared, &watch, hash) => {}
+            }
+            hash
+        });
+    }
+}
+
+/// Takes one job from step to step until nothing is left to do.
+async fn drive(shared: &Arc<Shared>, watch: &Watch, hash: InfoHash) {
+    let mut attempt = Attempt::new(shared, watch);
+    let mut troubles = 0u32;
+    while let Some(job) = shared.job(hash)
+        && job.is_active()
+    {
+        let step = job.step;
+        let trouble = match attempt.next(&job).await {
+            Ok(go) => {
+                troubles = 0;
+                if let Go::After(wait) = go {
+                    sleep(wait).await;
+                }
+                continue;
+            }
+            Err(trouble) => trouble,
+        };
+        match trouble {
+            Trouble::Hopeless(reason) => fail(shared, hash, reason, false).await,
+            Trouble::TakeBack(reason) => fail(shared, hash, reason, true).await,
+            Trouble::Later(words, at_least) => {
+                let pause = FIRST_PAUSE
+                    .saturating_mul(1 << troubles.min(10))
+                    .min(LONGEST_PAUSE)
+                    .max(at_least);
+                troubles += 1;
+                tracing::info!(%hash, name = job.name, step = step.label(), ?pause, "waiting: {words}");
+                shared.live(hash, |live| live.trouble = Some(words));
+                sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// Gives a job up, and with `take_back` owes the deletion of what it added: both or neither, as a torrent in use is not deleted.
+async fn fail(shared: &Arc<Shared>, hash: InfoHash, reason: String, take_back: bool) {
+    let now = shared.now();
+    let failed = shared
+        .transact(move |memory| {
+            let Some(job) = memory.jobs.get(&hash) else {
+                return Ok((Vec::new(), ()));
+            };
+            tracing::warn!(%hash, name = job.name, reason, "the job failed");
+            let mut job = Job::clone(job);
+            job.step = Step::Failed;
+            job.reason = Some(reason);
+            job.changed = now;
+            let ours = job.at.clone().filter(|at| at.ours && take_back);
+            let mut changes = vec![Change::Job(Box::new(job))];
+            changes.extend(ours.map(|at| {
+                Change::Owed(Deletion {
+                    provider: at.provider,
+                    torrent: at.torrent,
+                    hash,
+                    due: now,
+                })
+            }));
+            Ok((changes, ()))
+        })
+        .await;
+    if let Err(error) = failed {
+        tracing::error!(%error, "a failure could not be stored");
+        sleep(FIRST_PAUSE).await;
+    }
+}
+
+/// Makes directories anew that are gone although their jobs are complete: after a restart on an empty volume.
+async fn mend(shared: Arc<Shared>) {
+    let complete: Vec<Arc<Job>> = {
+        let memory = shared.read();
+        let jobs = memory.jobs.values();
+        jobs.filter(|job| job.step == Step::Complete && job.action == Action::Symlink)
+            .cloned()
+            .collect()
+    };
+    for job in complete {
+        let Some(content) = job.content.clone() else {
+            continue;
+        };
+        if tokio::fs::symlink_metadata(&content).await.is_ok() {
+            continue;
+        }
+        let Some(shown) = shared.library.shown(job.hash).await else {
+            continue;
+        };
+        let wanted = crate::steps::links_of(&job, &shown);
+        let (owner, name) = (shared.clone(), job.name.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            links::place(&content, &wanted)?;
+            // Removed in the meantime, and its links with it.
+            if owner.job(job.hash).is_none() {
+                links::remove(&content)?;
+            }
+            Ok::<_, std::io::Error>(())
+        });
+        match made.await {
+            Ok(Ok(())) => tracing::info!(name, "the symlinks were gone: made anew"),
+            Ok(Err(error)) => tracing::warn!(name, %error, "symlinks cannot be made"),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Deletes from accounts what is due, again and again until it is gone.
+async fn delete_owed(shared: Arc<Shared>) {
+    loop {
+        let now = shared.now();
+        let due: Vec<Deletion> = {
+            let memory = shared.read();
+            let owed = memory.deletions.iter();
+            owed.filter(|owed| owed.due <= now).cloned().collect()
+        };
+        for owed in due {
+            delete(&shared, owed).await;
+        }
+        // What could not be deleted is tried again after the pause.
+        let _ = timeout(DELETIONS_EVERY, shared.owed.notified()).await;
+    }
+}
+
+async fn delete(shared: &Arc<Shared>, owed: Deletion) {
+    let used = {
+        let memory = shared.read();
+        memory.jobs.get(&owed.hash).is_some_and(|job| {
+            job.step != Step::Failed
+                && job.at.as_ref().is_some_and(|at| {
+                    (&at.provider, &at.torrent) == (&owed.provider, &owed.torrent)
+                })
+        })
+    };
+    if !used {
+        let Some(provider) = shared.provider(&owed.provider) else {
+            return;
+        };
+        match provider.delete(Priority::Refresh, &owed.torrent).await {
+            Ok(()) => {
+                tracing::info!(provider = owed.provider, torrent = %owed.torrent, "deleted from the account");
+                shared.library.look_now();
+            }
+            Err(error) if error.verdict == Verdict::NotFound => {}
+            Err(error) => {
+                tracing::info!(provider = owed.provider, torrent = %owed.torrent, %error, "cannot be deleted yet");
+                return;
+            }
+        }
+        shared.at("deleted");
+    }
+    let paid = shared
+        .transact(move |_| Ok((vec![Change::Paid(owed.provider, owed.torrent)], ())))
+        .await;
+    if let Err(error) = paid {
+        tracing::warn!(%error, "a deletion could not be struck off");
+    }
+}

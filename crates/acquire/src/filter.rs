@@ -1,0 +1,172 @@
+//! Which files of a release are wanted.
+
+/// Extensions of films, in lower case.
+const VIDEO: &[&str] = &[
+    "3gp", "asf", "avi", "divx", "flv", "iso", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg",
+    "mts", "ogm", "ogv", "rm", "rmvb", "ts", "vob", "webm", "wmv", "wtv", "xvid",
+];
+/// Extensions of music and audio books.
+const AUDIO: &[&str] = &[
+    "aac", "ac3", "aiff", "alac", "ape", "cue", "dsf", "dts", "flac", "m4a", "m4b", "mka", "mp2",
+    "mp3", "oga", "ogg", "opus", "wav", "wma", "wv",
+];
+/// Extensions of subtitles.
+const SUBTITLES: &[&str] = &[
+    "ass", "idx", "pgs", "smi", "srt", "ssa", "sub", "sup", "ttml", "vtt",
+];
+/// Extensions of books and comics.
+const BOOKS: &[&str] = &["azw3", "cb7", "cbr", "cbz", "epub", "mobi", "pdf"];
+
+/// A sample is at most one so many-th of the largest film beside it.
+const SAMPLE_SHARE: u64 = 5;
+
+/// What makes a file wanted. Sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFilter {
+    /// Extensions, in lower case and without the dot.
+    pub extensions: Vec<String>,
+    /// Films smaller than this are left out; other files are not asked for their size.
+    pub min_size: u64,
+    /// Files larger than this are left out; 0 = none is.
+    pub max_size: u64,
+    /// Whether samples are wanted as well.
+    pub samples: bool,
+}
+
+impl Default for FileFilter {
+    fn default() -> Self {
+        Self {
+            extensions: [VIDEO, AUDIO, SUBTITLES, BOOKS]
+                .iter()
+                .flat_map(|kind| kind.iter().map(ToString::to_string))
+                .collect(),
+            min_size: 0,
+            max_size: 0,
+            samples: false,
+        }
+    }
+}
+
+impl FileFilter {
+    /// For each of `files` (path and size) whether it is wanted.
+    pub fn choose<'a>(&self, files: impl Iterator<Item = (&'a str, u64)> + Clone) -> Vec<bool> {
+        let largest = files
+            .clone()
+            .filter(|(path, _)| is_video(path))
+            .map(|(_, bytes)| bytes)
+            .max()
+            .unwrap_or(0);
+        files
+            .map(|(path, bytes)| self.wants(path, bytes, largest))
+            .collect()
+    }
+
+    fn wants(&self, path: &str, bytes: u64, largest: u64) -> bool {
+        let extension = extension(path);
+        if !self.extensions.contains(&extension) {
+            return false;
+        }
+        if self.max_size > 0 && bytes > self.max_size {
+            return false;
+        }
+        let video = is_video(path);
+        if video && bytes < self.min_size {
+            return false;
+        }
+        let sample = video && says_sample(path) && bytes <= largest / SAMPLE_SHARE;
+        self.samples || !sample
+    }
+}
+
+fn extension(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.rsplit_once('.')
+        .map(|(_, extension)| extension.to_ascii_lowercase())
+        .unwrap_or_default()
+}
+
+fn is_video(path: &str) -> bool {
+    VIDEO.contains(&extension(path).as_str())
+}
+
+/// Whether a directory or the file is called a sample: the word alone, so that "Samples.of.Life" and "Special" are none.
+fn says_sample(path: &str) -> bool {
+    path.split(|c: char| !c.is_alphanumeric())
+        .any(|word| word.eq_ignore_ascii_case("sample"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GB: u64 = 1 << 30;
+    const MB: u64 = 1 << 20;
+
+    fn chosen<'a>(filter: &FileFilter, files: &[(&'a str, u64)]) -> Vec<&'a str> {
+        let verdicts = filter.choose(files.iter().copied());
+        let wanted = files.iter().zip(verdicts).filter(|(_, wanted)| *wanted);
+        wanted.map(|((path, _), _)| *path).collect()
+    }
+
+    #[test]
+    fn samples_go_and_what_only_sounds_like_one_stays() {
+        let files = [
+            ("/Film.2024.mkv", 8 * GB),
+            ("/Film.2024-sample.mkv", 60 * MB),
+            ("/Sample/film.mkv", 50 * MB),
+            ("/Show - Special.mkv", 200 * MB),
+            ("/Extras/Making of.mkv", 90 * MB),
+            ("/Samples of Life.mkv", 100 * MB),
+            ("/trailer.mkv", 40 * MB),
+            ("/sample.srt", 40),
+            ("/Film.2024.srt", 90_000),
+            ("/Film.nfo", 300),
+            ("/RARBG.txt", 30),
+        ];
+        assert_eq!(
+            chosen(&FileFilter::default(), &files),
+            [
+                "/Film.2024.mkv",
+                "/Show - Special.mkv",
+                "/Extras/Making of.mkv",
+                "/Samples of Life.mkv",
+                "/trailer.mkv",
+                "/sample.srt",
+                "/Film.2024.srt",
+            ]
+        );
+        let with_samples = FileFilter {
+            samples: true,
+            ..FileFilter::default()
+        };
+        assert_eq!(chosen(&with_samples, &files).len(), 9);
+    }
+
+    #[test]
+    fn a_film_called_sample_is_none() {
+        let files = [("/The.Sample.2024.mkv", 8 * GB)];
+        assert_eq!(chosen(&FileFilter::default(), &files).len(), 1);
+        let season = [("/Sample.S01E01.mkv", GB), ("/Sample.S01E02.mkv", GB + MB)];
+        assert_eq!(chosen(&FileFilter::default(), &season).len(), 2);
+    }
+
+    #[test]
+    fn sizes_and_extensions() {
+        let filter = FileFilter {
+            extensions: vec!["mkv".into(), "srt".into()],
+            min_size: 100 * MB,
+            max_size: 10 * GB,
+            samples: false,
+        };
+        let files = [
+            ("/a.MKV", GB),
+            ("/small.mkv", 99 * MB),
+            ("/huge.mkv", 11 * GB),
+            ("/a.srt", 1),
+            ("/a.mp4", GB),
+            ("/mkv", GB),
+            ("/dir.mkv/file", GB),
+        ];
+        assert_eq!(chosen(&filter, &files), ["/a.MKV", "/a.srt"]);
+    }
+}

@@ -1,0 +1,287 @@
+//! A job: what was asked for, and how far it is.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use debridfs_provider::{InfoHash, TorrentId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How far a job is. Each step begins where the one before was stored, and may be done twice without harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Accepted; no provider has it from us.
+    Placed,
+    /// A provider has the torrent and is not done with it.
+    Waiting,
+    /// The provider has all its files; the library does not show them yet.
+    Ready,
+    /// Shown; head and tail of every wanted file were read.
+    Probed,
+    /// In place for the arr.
+    Complete,
+    /// Given up, for [`Job::reason`].
+    Failed,
+}
+
+impl Step {
+    /// All, in their order.
+    pub const ALL: [Self; 6] = [
+        Self::Placed,
+        Self::Waiting,
+        Self::Ready,
+        Self::Probed,
+        Self::Complete,
+        Self::Failed,
+    ];
+
+    /// The word in `status`, metrics and the store.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Placed => "placed",
+            Self::Waiting => "waiting",
+            Self::Ready => "ready",
+            Self::Probed => "probed",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether nothing is left to be done.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed)
+    }
+}
+
+/// What is done with a release that is ready.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Absolute symlinks into the mount, in a directory of their own below the category's folder.
+    #[default]
+    Symlink,
+    /// Nothing: the arr is pointed at the mount itself.
+    None,
+}
+
+/// What is done about a release that the provider does not have and would have to download first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Uncached {
+    /// It is waited for.
+    #[default]
+    Wait,
+    /// The job fails, and the torrent is taken back.
+    Refuse,
+    /// It is waited for so long, then as [`Self::Refuse`].
+    UpTo(Duration),
+}
+
+/// The torrent at a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtProvider {
+    /// Configured name of the provider.
+    pub provider: String,
+    /// The provider's id.
+    pub torrent: TorrentId,
+    /// Whether this job added it. What was there before is never deleted.
+    pub ours: bool,
+}
+
+/// A file of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFile {
+    /// Path in the release, without a leading `/`.
+    pub path: String,
+    /// Size.
+    pub bytes: u64,
+    /// Whether it is asked of the provider and put in place.
+    pub wanted: bool,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its identity.
+    #[serde(with = "hash_text")]
+    pub hash: InfoHash,
+    /// What it is called.
+    pub name: String,
+    /// The arr's category; may be empty.
+    pub category: String,
+    /// Tags.
+    #[serde(default)]
+    pub tags: BTreeSet<String>,
+    /// Trackers of the magnet or file; only shown.
+    #[serde(default)]
+    pub trackers: Vec<String>,
+    /// When it was accepted.
+    pub added: Timestamp,
+    /// When its state last changed.
+    pub changed: Timestamp,
+    /// How far it is.
+    pub step: Step,
+    /// Why it failed, for people.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The folder in which its directory is made.
+    pub save_path: PathBuf,
+    /// What is done once it is ready.
+    pub action: Action,
+    /// What is done when the provider does not have it.
+    pub uncached: Uncached,
+    /// Set before a provider is asked to add it: after a crash the answer may have been lost.
+    #[serde(default)]
+    pub adding: Option<Timestamp>,
+    /// Where it is.
+    #[serde(default)]
+    pub at: Option<AtProvider>,
+    /// When its files were selected at the provider.
+    #[serde(default)]
+    pub selected: Option<Timestamp>,
+    /// When it was complete.
+    #[serde(default)]
+    pub completed: Option<Timestamp>,
+    /// Its files, once they are known.
+    #[serde(default)]
+    pub files: Vec<JobFile>,
+    /// Files that somebody does not want, by path.
+    #[serde(default)]
+    pub unwanted: BTreeSet<String>,
+    /// Where it lies for the arr, once it is complete.
+    #[serde(default)]
+    pub content: Option<PathBuf>,
+    /// Not to be gone on with.
+    #[serde(default)]
+    pub stopped: bool,
+    /// Gone on with before all others, and although `stopped`.
+    #[serde(default)]
+    pub forced: bool,
+    /// Place in the queue; smaller is sooner.
+    #[serde(default)]
+    pub position: i64,
+    /// Asked for, and of no consequence: files are read at any offset.
+    #[serde(default)]
+    pub sequential: bool,
+    /// As `sequential`.
+    #[serde(default)]
+    pub first_last: bool,
+    /// Limits that the arr set.
+    #[serde(default)]
+    pub limits: ShareLimits,
+    /// True while running only.
+    #[serde(skip)]
+    pub live: Live,
+}
+
+/// When an arr may remove the job. Nothing is shared here, so a limit is reached at once.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ShareLimits {
+    /// Ratio; -2 = the global one, -1 = none.
+    pub ratio: f64,
+    /// Minutes; -2 = the global one, -1 = none.
+    pub seeding_time: i64,
+    /// Minutes; -2 = the global one, -1 = none.
+    pub inactive_seeding_time: i64,
+}
+
+impl Default for ShareLimits {
+    fn default() -> Self {
+        Self {
+            ratio: -2.0,
+            seeding_time: -2,
+            inactive_seeding_time: -2,
+        }
+    }
+}
+
+/// What is not stored of a job.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Live {
+    /// Share that the provider has, 0 to 1.
+    pub progress: f64,
+    /// What it is waiting for, when something is in the way.
+    pub trouble: Option<String>,
+    /// Grows with every change of the queue.
+    pub revision: u64,
+}
+
+impl Job {
+    /// Bytes of the wanted files, as far as they are known.
+    pub fn bytes(&self) -> u64 {
+        self.files
+            .iter()
+            .filter(|file| file.wanted)
+            .map(|file| file.bytes)
+            .sum()
+    }
+
+    /// Share that is done, 0 to 1.
+    pub fn progress(&self) -> f64 {
+        match self.step {
+            Step::Placed | Step::Failed => 0.0,
+            // Not 1 before it is in place: some tools look at nothing else.
+            Step::Waiting => self.live.progress.clamp(0.0, 0.99),
+            Step::Ready | Step::Probed => 0.99,
+            Step::Complete => 1.0,
+        }
+    }
+
+    /// Whether somebody is to go on with it.
+    pub fn is_active(&self) -> bool {
+        !self.step.is_settled() && (!self.stopped || self.forced)
+    }
+
+    /// Where it lies for the arr, or will: never the folder itself.
+    pub fn content_path(&self) -> PathBuf {
+        match &self.content {
+            Some(path) => path.clone(),
+            None => self.save_path.join(legal(&self.name)),
+        }
+    }
+
+    /// The folder above [`Self::content_path`].
+    pub fn folder(&self) -> PathBuf {
+        match &self.content {
+            Some(path) => path.parent().unwrap_or(Path::new("/")).to_owned(),
+            None => self.save_path.clone(),
+        }
+    }
+}
+
+/// `text` as one component of a path.
+pub(crate) fn legal(text: &str) -> String {
+    let name: String = text
+        .trim()
+        .chars()
+        .map(|c| if c == '/' || c.is_control() { '_' } else { c })
+        .collect();
+    match name.as_str() {
+        "" | "." | ".." => "unnamed".to_owned(),
+        _ => {
+            let mut end = name.len().min(255);
+            while !name.is_char_boundary(end) {
+                end -= 1;
+            }
+            name[..end].to_owned()
+        }
+    }
+}
+
+/// An info-hash as its 40 digits.
+mod hash_text {
+    use debridfs_provider::InfoHash;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(hash: &InfoHash, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(hash)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<InfoHash, D::Error> {
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,30 @@
+//! Downloads that arrs ask for: durable jobs that bring a release into an account and then into an arr's folder, and the shape of
+//! the download client through which they are asked for.
+//!
+//! Way of a grab: [`qbittorrent`] → [`Acquire::add`] (stored, then answered) → `drive` (provider, library, probe) → `links` → the
+//! arr imports. Every step is stored before the next one begins and may be done twice, so a job survives a kill at any point.
+#![forbid(unsafe_code)]
+
+mod acquire;
+mod bencode;
+mod config;
+mod drive;
+mod error;
+mod filter;
+mod job;
+mod links;
+pub mod qbittorrent;
+mod release;
+mod seams;
+mod shared;
+mod steps;
+mod store;
+mod watch;
+
+pub use acquire::{Acquire, AddOptions, Added, Move, QueueStatus, Selection};
+pub use config::{AcquireConfig, CategoryRule, DeletePolicy};
+pub use error::{Error, Result};
+pub use filter::FileFilter;
+pub use job::{Action, AtProvider, Job, JobFile, Live, ShareLimits, Step, Uncached};
+pub use release::{Release, ReleaseError, Source};
+pub use seams::{Checkpoint, Known, Library, POINTS, ProbeError, Shown, ShownFile};

@@ -1,0 +1,182 @@
+//! The queue in the shape of qBittorrent's Web API, version 5 (API 2.11.4), for arrs and the tools around them.
+//!
+//! | question | decided in |
+//! |---|---|
+//! | who may call | `auth` |
+//! | what a call is given | `params` |
+//! | how a job looks | `view` |
+//! | what arrs and tools read | `read`, `preferences` |
+//! | what they change | `change`, `add` |
+//!
+//! Every answer comes from memory. Arguments are taken from the query and from the body alike, as programs differ in where they put
+//! them; calls that change something have to be POST. An unknown call is 404, a call without a session 403.
+
+mod add;
+mod auth;
+mod change;
+mod params;
+mod preferences;
+mod read;
+mod view;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use serde::Serialize;
+
+pub use self::auth::{ArrLogin, Credentials};
+use self::auth::{Auth, Refusal};
+use self::params::Params;
+use crate::{Acquire, Error};
+
+/// What `app/version` says. Arrs choose their calls by the API's version; others by this one.
+const VERSION: &str = "v5.1.0";
+/// What `app/webapiVersion` says: the API of 5.1 (`stopped` in `torrents/add` since 2.11.0).
+const API_VERSION: &str = "2.11.4";
+/// The largest request: some hundred `.torrent` files of usual size.
+const LARGEST_BODY: usize = 64 << 20;
+
+/// The front and what it needs.
+struct Front {
+    acquire: Arc<Acquire>,
+    auth: Auth,
+}
+
+/// What a call comes to.
+type Answer = Result<Response, Refused>;
+
+/// An answer that says no.
+#[derive(Debug)]
+struct Refused(StatusCode, String);
+
+impl Refused {
+    fn new(status: StatusCode, words: impl Into<String>) -> Self {
+        Self(status, words.into())
+    }
+
+    fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not Found")
+    }
+
+    fn bad_request() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request")
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        text(self.0, self.1)
+    }
+}
+
+/// The API over `acquire`. To be served with `into_make_service_with_connect_info::<SocketAddr>()`, so that failed logins are
+/// counted by address.
+pub fn router(acquire: Arc<Acquire>, credentials: Credentials) -> Router {
+    let front = Front {
+        acquire,
+        auth: Auth::new(credentials),
+    };
+    Router::new()
+        .fallback(serve)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(Arc::new(front))
+}
+
+async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let mut answer = handle(&front, request).await.into_response();
+    let headers = answer.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+async fn handle(front: &Front, request: Request) -> Answer {
+    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = connected.map(|info| info.0.ip());
+    let path = request.uri().path().to_owned();
+    if let Err(reason) = front.auth.check_origin(request.headers()) {
+        tracing::warn!(path, reason, "a call was refused");
+        return Err(Refused::new(StatusCode::UNAUTHORIZED, "Unauthorized"));
+    }
+    if path == "/" {
+        return Ok(text(StatusCode::OK, "debridfs: qBittorrent API at /api/v2"));
+    }
+    let call = path.strip_prefix("/api/v2/").unwrap_or_default();
+    let call = call.trim_end_matches('/');
+    let is_post = request.method() == Method::POST;
+    if call == "auth/login" {
+        must_be_post(is_post)?;
+        let params = Params::read(request).await?;
+        return Ok(front.auth.login(&params, peer));
+    }
+    match front.auth.check(request.headers(), peer) {
+        Ok(()) => {}
+        Err(Refusal::NoSession) => return Err(Refused::new(StatusCode::FORBIDDEN, "Forbidden")),
+        Err(Refusal::Wrong) => {
+            let mut answer = text(StatusCode::UNAUTHORIZED, "Unauthorized");
+            answer.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"debridfs\""),
+            );
+            return Ok(answer);
+        }
+        Err(Refusal::Banned) => return Ok(auth::banned()),
+    }
+    if call == "auth/logout" {
+        front.auth.logout(request.headers());
+        return Ok(text(StatusCode::OK, ""));
+    }
+    let params = Params::read(request).await?;
+    if let Some(answer) = read::answer(&front.acquire, call, &params) {
+        return answer;
+    }
+    if !change::is_known(call) {
+        return Err(Refused::not_found());
+    }
+    must_be_post(is_post)?;
+    change::answer(&front.acquire, call, &params).await
+}
+
+fn must_be_post(is_post: bool) -> Result<(), Refused> {
+    match is_post {
+        true => Ok(()),
+        false => Err(Refused::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Method Not Allowed",
+        )),
+    }
+}
+
+fn text(status: StatusCode, words: impl Into<String>) -> Response {
+    (status, words.into()).into_response()
+}
+
+fn json<T: Serialize>(value: &T) -> Response {
+    Json(value).into_response()
+}
+
+fn done() -> Response {
+    text(StatusCode::OK, "")
+}
+
+/// The answer to a failure of the queue.
+fn failure(error: Error) -> Refused {
+    let status = match &error {
+        Error::NoCategory(_) | Error::BadCategory(_) | Error::CategoryExists(_) => {
+            StatusCode::CONFLICT
+        }
+        Error::Release(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Error::Store { .. } | Error::NewerSchema { .. } | Error::NoProvider(_) => {
+            tracing::error!(%error, "a call of the qBittorrent API failed");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    Refused::new(status, error.to_string())
+}

@@ -1,0 +1,77 @@
+//! `torrents/add`.
+
+use axum::http::StatusCode;
+
+use super::params::Params;
+use super::{Answer, Refused, failure, text};
+use crate::{Acquire, AddOptions, Error, Release, ReleaseError, ShareLimits};
+
+/// Takes all links and files of one call in. "Ok." when one of them was taken, "Fails." otherwise; nothing is decided about what
+/// the provider will say, as an arr would not understand the answer.
+pub(super) async fn add(acquire: &Acquire, params: &Params) -> Answer {
+    let options = options(params);
+    let links = params.get("urls").unwrap_or_default().lines();
+    let links = links.map(str::trim).filter(|link| !link.is_empty());
+    let mut releases: Vec<Result<Release, ReleaseError>> = links.map(Release::from_link).collect();
+    releases.extend(params.files.iter().cloned().map(Release::from_torrent));
+    let mut taken = 0;
+    let mut bad_file = false;
+    for release in releases {
+        let release = match release {
+            Ok(release) => release,
+            Err(error) => {
+                tracing::warn!(%error, "a release was not taken");
+                bad_file |= error == ReleaseError::NotATorrent;
+                continue;
+            }
+        };
+        let (hash, name) = (release.hash, release.name.clone());
+        match acquire.add(release, options.clone()).await {
+            Ok(added) => {
+                taken += 1;
+                tracing::info!(%hash, name, category = options.category, ?added, "taken in");
+            }
+            // The next one would fail as well.
+            Err(error @ Error::Store { .. }) => return Err(failure(error)),
+            Err(error) => tracing::warn!(%hash, name, %error, "a release was not taken"),
+        }
+    }
+    match taken {
+        0 if bad_file => Err(Refused::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Error: not a valid torrent file.",
+        )),
+        0 => Ok(text(StatusCode::OK, "Fails.")),
+        _ => Ok(text(StatusCode::OK, "Ok.")),
+    }
+}
+
+fn options(params: &Params) -> AddOptions {
+    let name = params.get("rename").map(str::trim);
+    let save_path = params.get("savepath").map(str::trim);
+    let limits = ShareLimits::default();
+    AddOptions {
+        category: params.get("category").unwrap_or_default().trim().to_owned(),
+        tags: params.words("tags", ','),
+        name: name.filter(|name| !name.is_empty()).map(str::to_owned),
+        // `paused` before API 2.11.0.
+        stopped: params
+            .flag("stopped")
+            .or_else(|| params.flag("paused"))
+            .unwrap_or(false),
+        forced: params.flag("forced").unwrap_or(false),
+        first: params.flag("addToTopOfQueue").unwrap_or(false),
+        save_path: save_path.filter(|path| !path.is_empty()).map(Into::into),
+        limits: ShareLimits {
+            ratio: params.number("ratioLimit").unwrap_or(limits.ratio),
+            seeding_time: params
+                .number("seedingTimeLimit")
+                .unwrap_or(limits.seeding_time),
+            inactive_seeding_time: params
+                .number("inactiveSeedingTimeLimit")
+                .unwrap_or(limits.inactive_seeding_time),
+        },
+        sequential: params.flag("sequentialDownload").unwrap_or(false),
+        first_last: params.flag("firstLastPiecePrio").unwrap_or(false),
+    }
+}

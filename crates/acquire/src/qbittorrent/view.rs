@@ -1,0 +1,414 @@
+//! How a job looks to callers: every field that qBittorrent 4.5 and 5.1 have, with what is true of a release that is never shared.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{Job, JobFile, Step};
+
+/// "Unknown", in seconds.
+const NO_ETA: i64 = 8_640_000;
+/// Larger than any part a provider knows of: one piece for each part of a file that has none.
+const PIECE: u64 = 4 << 20;
+
+/// A torrent of `torrents/info` and `sync/maindata`.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct TorrentInfo {
+    pub(super) added_on: i64,
+    amount_left: u64,
+    auto_tmm: bool,
+    availability: f64,
+    pub(super) category: String,
+    comment: &'static str,
+    completed: u64,
+    completion_on: i64,
+    content_path: String,
+    dl_limit: i64,
+    dlspeed: i64,
+    download_path: &'static str,
+    downloaded: u64,
+    downloaded_session: u64,
+    eta: i64,
+    f_l_piece_prio: bool,
+    force_start: bool,
+    has_metadata: bool,
+    pub(super) hash: String,
+    inactive_seeding_time_limit: i64,
+    infohash_v1: String,
+    infohash_v2: &'static str,
+    last_activity: i64,
+    magnet_uri: String,
+    max_inactive_seeding_time: i64,
+    max_ratio: f64,
+    max_seeding_time: i64,
+    name: String,
+    num_complete: i64,
+    num_incomplete: i64,
+    num_leechs: i64,
+    num_seeds: i64,
+    popularity: f64,
+    priority: i64,
+    private: bool,
+    progress: f64,
+    ratio: f64,
+    ratio_limit: f64,
+    reannounce: i64,
+    root_path: String,
+    save_path: String,
+    seeding_time: i64,
+    seeding_time_limit: i64,
+    seen_complete: i64,
+    seq_dl: bool,
+    size: u64,
+    pub(super) state: &'static str,
+    super_seeding: bool,
+    tags: String,
+    time_active: i64,
+    total_size: i64,
+    tracker: String,
+    trackers_count: usize,
+    up_limit: i64,
+    uploaded: u64,
+    uploaded_session: u64,
+    upspeed: i64,
+}
+
+impl TorrentInfo {
+    /// `job` at `now` (Unix time), `rank` being its place among those that are not done, from 1; 0 when it is done.
+    pub(super) fn of(job: &Job, rank: i64, now: i64) -> Self {
+        let hash = job.hash.to_string();
+        let size = job.bytes();
+        let progress = job.progress();
+        let completed = (size as f64 * progress) as u64;
+        let all: u64 = job.files.iter().map(|file| file.bytes).sum();
+        let content = shown(&job.content_path());
+        Self {
+            added_on: job.added.as_second(),
+            amount_left: size.saturating_sub(completed),
+            auto_tmm: false,
+            availability: progress,
+            category: job.category.clone(),
+            comment: "",
+            completed,
+            completion_on: job.completed.map_or(0, |at| at.as_second()),
+            root_path: content.clone(),
+            content_path: content,
+            dl_limit: 0,
+            dlspeed: 0,
+            download_path: "",
+            downloaded: completed,
+            downloaded_session: completed,
+            eta: NO_ETA,
+            f_l_piece_prio: job.first_last,
+            force_start: job.forced,
+            has_metadata: !job.files.is_empty(),
+            inactive_seeding_time_limit: job.limits.inactive_seeding_time,
+            infohash_v1: hash.clone(),
+            infohash_v2: "",
+            last_activity: job.changed.as_second(),
+            magnet_uri: magnet(job),
+            max_inactive_seeding_time: -1,
+            max_ratio: effective_ratio(job),
+            max_seeding_time: -1,
+            name: job.name.clone(),
+            num_complete: 0,
+            num_incomplete: 0,
+            num_leechs: 0,
+            num_seeds: 0,
+            popularity: 0.0,
+            priority: rank,
+            private: false,
+            progress,
+            ratio: ratio(job),
+            ratio_limit: job.limits.ratio,
+            reannounce: 0,
+            save_path: shown(&job.folder()),
+            seeding_time: seeding_time(job, now),
+            seeding_time_limit: job.limits.seeding_time,
+            seen_complete: job.completed.map_or(0, |at| at.as_second()),
+            seq_dl: job.sequential,
+            size,
+            state: state(job),
+            super_seeding: false,
+            tags: job.tags.iter().cloned().collect::<Vec<_>>().join(", "),
+            time_active: now.saturating_sub(job.added.as_second()).max(0),
+            total_size: match job.files.is_empty() {
+                true => -1,
+                false => i64::try_from(all).unwrap_or(i64::MAX),
+            },
+            tracker: job.trackers.first().cloned().unwrap_or_default(),
+            trackers_count: job.trackers.len(),
+            up_limit: 0,
+            uploaded: 0,
+            uploaded_session: 0,
+            upspeed: 0,
+            hash,
+        }
+    }
+}
+
+/// The ratio after which an arr may remove a job that set no limit of its own: the preferences' `max_ratio`.
+pub(super) const GLOBAL_RATIO: f64 = 1.0;
+
+fn effective_ratio(job: &Job) -> f64 {
+    match job.limits.ratio {
+        ratio if ratio <= -2.0 => GLOBAL_RATIO,
+        ratio => ratio,
+    }
+}
+
+/// Nothing is shared, so whatever was to be reached is reached once the job is complete.
+fn ratio(job: &Job) -> f64 {
+    match job.step {
+        Step::Complete => effective_ratio(job).max(GLOBAL_RATIO),
+        _ => 0.0,
+    }
+}
+
+fn seeding_time(job: &Job, now: i64) -> i64 {
+    let since = job.completed.filter(|_| job.step == Step::Complete);
+    since.map_or(0, |at| now.saturating_sub(at.as_second()).max(0))
+}
+
+/// qBittorrent's word for where a job is.
+pub(super) fn state(job: &Job) -> &'static str {
+    if job.step == Step::Failed {
+        return "error";
+    }
+    if job.step == Step::Complete {
+        return "stoppedUP";
+    }
+    if !job.is_active() {
+        return "stoppedDL";
+    }
+    if job.live.trouble.is_some() {
+        return "stalledDL";
+    }
+    match job.step {
+        Step::Waiting if job.files.is_empty() => "metaDL",
+        Step::Waiting if job.forced => "forcedDL",
+        Step::Waiting => "downloading",
+        Step::Ready | Step::Probed => "moving",
+        Step::Placed | Step::Complete | Step::Failed => "queuedDL",
+    }
+}
+
+fn magnet(job: &Job) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("dn", &job.name);
+    for tracker in &job.trackers {
+        query.append_pair("tr", tracker);
+    }
+    format!("magnet:?xt=urn:btih:{}&{}", job.hash, query.finish())
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// `torrents/properties`.
+#[derive(Debug, Serialize)]
+pub(super) struct Properties {
+    addition_date: i64,
+    comment: String,
+    completion_date: i64,
+    created_by: &'static str,
+    creation_date: i64,
+    dl_limit: i64,
+    dl_speed: i64,
+    dl_speed_avg: i64,
+    download_path: &'static str,
+    eta: i64,
+    has_metadata: bool,
+    hash: String,
+    infohash_v1: String,
+    infohash_v2: &'static str,
+    is_private: bool,
+    last_seen: i64,
+    name: String,
+    nb_connections: i64,
+    nb_connections_limit: i64,
+    peers: i64,
+    peers_total: i64,
+    piece_size: u64,
+    pieces_have: u64,
+    pieces_num: u64,
+    popularity: f64,
+    private: bool,
+    reannounce: i64,
+    save_path: String,
+    seeding_time: i64,
+    seeds: i64,
+    seeds_total: i64,
+    share_ratio: f64,
+    time_elapsed: i64,
+    total_downloaded: u64,
+    total_downloaded_session: u64,
+    total_size: i64,
+    total_uploaded: u64,
+    total_uploaded_session: u64,
+    total_wasted: u64,
+    up_limit: i64,
+    up_speed: i64,
+    up_speed_avg: i64,
+}
+
+impl Properties {
+    pub(super) fn of(job: &Job, now: i64) -> Self {
+        let info = TorrentInfo::of(job, 0, now);
+        let pieces: u64 = job.files.iter().map(pieces_of).sum();
+        Self {
+            addition_date: info.added_on,
+            // The only place where people look for words.
+            comment: job
+                .reason
+                .clone()
+                .or_else(|| job.live.trouble.clone())
+                .unwrap_or_default(),
+            completion_date: job.completed.map_or(-1, |at| at.as_second()),
+            created_by: "",
+            creation_date: -1,
+            dl_limit: -1,
+            dl_speed: 0,
+            dl_speed_avg: 0,
+            download_path: "",
+            eta: NO_ETA,
+            has_metadata: info.has_metadata,
+            infohash_v1: info.infohash_v1,
+            infohash_v2: "",
+            hash: info.hash,
+            is_private: false,
+            last_seen: job.completed.map_or(-1, |at| at.as_second()),
+            name: info.name,
+            nb_connections: 0,
+            nb_connections_limit: 0,
+            peers: 0,
+            peers_total: 0,
+            piece_size: PIECE,
+            pieces_have: (pieces as f64 * info.progress) as u64,
+            pieces_num: pieces,
+            popularity: 0.0,
+            private: false,
+            reannounce: 0,
+            save_path: info.save_path,
+            seeding_time: info.seeding_time,
+            seeds: 0,
+            seeds_total: 0,
+            share_ratio: info.ratio,
+            time_elapsed: info.time_active,
+            total_downloaded: info.completed,
+            total_downloaded_session: info.completed,
+            total_size: info.total_size,
+            total_uploaded: 0,
+            total_uploaded_session: 0,
+            total_wasted: 0,
+            up_limit: -1,
+            up_speed: 0,
+            up_speed_avg: 0,
+        }
+    }
+}
+
+fn pieces_of(file: &JobFile) -> u64 {
+    file.bytes.div_ceil(PIECE).max(1)
+}
+
+/// A file of `torrents/files`.
+#[derive(Debug, Serialize)]
+pub(super) struct FileInfo {
+    availability: f64,
+    index: usize,
+    is_seed: bool,
+    name: String,
+    piece_range: [u64; 2],
+    priority: u8,
+    progress: f64,
+    size: u64,
+}
+
+/// The files of `job`, below the name of its directory.
+pub(super) fn files(job: &Job) -> Vec<FileInfo> {
+    let content = job.content_path();
+    let directory = content.file_name().unwrap_or_default().to_string_lossy();
+    let progress = job.progress();
+    let mut piece = 0;
+    (0..)
+        .zip(&job.files)
+        .map(|(index, file)| {
+            let first = piece;
+            piece += pieces_of(file);
+            FileInfo {
+                availability: progress,
+                index,
+                is_seed: job.step == Step::Complete,
+                name: format!("{directory}/{}", file.path),
+                piece_range: [first, piece - 1],
+                priority: u8::from(file.wanted),
+                progress: if file.wanted { progress } else { 0.0 },
+                size: file.bytes,
+            }
+        })
+        .collect()
+}
+
+/// `torrents/pieceStates`: 2 = there, 0 = not.
+pub(super) fn piece_states(job: &Job) -> Vec<u8> {
+    let pieces: u64 = job.files.iter().map(pieces_of).sum();
+    let have = (pieces as f64 * job.progress()) as u64;
+    (0..pieces)
+        .map(|piece| if piece < have { 2 } else { 0 })
+        .collect()
+}
+
+/// A tracker of `torrents/trackers`.
+#[derive(Debug, Serialize)]
+pub(super) struct Tracker {
+    msg: &'static str,
+    num_downloaded: i64,
+    num_leeches: i64,
+    num_peers: i64,
+    num_seeds: i64,
+    status: u8,
+    tier: i64,
+    url: String,
+}
+
+/// The three that every torrent has, switched off, and those of the job, never asked.
+pub(super) fn trackers(job: &Job) -> Vec<Tracker> {
+    let entry = |url: &str, tier, number, status| Tracker {
+        msg: "",
+        num_downloaded: number,
+        num_leeches: number,
+        num_peers: number,
+        num_seeds: number,
+        status,
+        tier,
+        url: url.to_owned(),
+    };
+    let own = ["** [DHT] **", "** [PeX] **", "** [LSD] **"];
+    let own = own.into_iter().map(|url| entry(url, -1, 0, 0));
+    let told = (0..).zip(&job.trackers);
+    own.chain(told.map(|(tier, url)| entry(url, tier, -1, 1)))
+        .collect()
+}
+
+/// A category of `torrents/categories`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Category {
+    name: String,
+    save_path: String,
+}
+
+/// Categories with the folders their jobs lie in, so that an arr checks a path that is there.
+pub(super) fn categories(acquire: &crate::Acquire) -> BTreeMap<String, Category> {
+    acquire
+        .categories()
+        .into_keys()
+        .map(|name| {
+            let save_path = shown(&acquire.folder(&name));
+            (name.clone(), Category { name, save_path })
+        })
+        .collect()
+}

@@ -1,0 +1,351 @@
+//! What an arr hands in: a magnet or a `.torrent`, and the info-hash that names it from then on.
+
+use bytes::Bytes;
+use data_encoding::BASE32_NOPAD;
+use debridfs_provider::InfoHash;
+use sha1::{Digest, Sha1};
+
+use crate::bencode::Value;
+
+/// The longest magnet that is read; the longest seen in the field have a hundred trackers and stay below 16 KiB.
+const LONGEST_MAGNET: usize = 64 << 10;
+/// The longest display name that is kept, in bytes.
+const LONGEST_NAME: usize = 1024;
+
+/// Why something was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReleaseError {
+    /// Neither a magnet nor an info-hash.
+    #[error("not a magnet link")]
+    NotAMagnet,
+    /// A web address; only magnets and files are taken.
+    #[error("a web address: hand in the .torrent file or a magnet instead")]
+    WebAddress,
+    /// A magnet without a usable `xt=urn:btih:`.
+    #[error("the magnet holds no info-hash")]
+    NoHash,
+    /// BitTorrent v2 alone.
+    #[error("a BitTorrent v2 torrent without a v1 info-hash: no debrid service takes it")]
+    OnlyV2,
+    /// Not a `.torrent`.
+    #[error("not a .torrent file")]
+    NotATorrent,
+}
+
+/// What a provider is handed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A magnet link.
+    Magnet(String),
+    /// The bytes of a `.torrent`.
+    Torrent(Bytes),
+}
+
+/// A release that was handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// The v1 info-hash.
+    pub hash: InfoHash,
+    /// What it is called in the magnet or the file; the hash when it is not told.
+    pub name: String,
+    /// Trackers, as far as they are told.
+    pub trackers: Vec<String>,
+    /// Paths, with a leading `/` and without the torrent's own directory, and sizes; a magnet tells none.
+    pub files: Vec<(String, u64)>,
+    /// What to hand on.
+    pub source: Source,
+}
+
+impl Release {
+    /// Reads a magnet link, or a bare info-hash of 40 hexadecimal or 32 base-32 digits.
+    ///
+    /// # Errors
+    /// All but [`ReleaseError::NotATorrent`].
+    pub fn from_link(link: &str) -> Result<Self, ReleaseError> {
+        let link = link.trim();
+        if link.len() > LONGEST_MAGNET {
+            return Err(ReleaseError::NotAMagnet);
+        }
+        if let Some(hash) = hash_of(link) {
+            return Ok(Self {
+                hash,
+                name: hash.to_string(),
+                trackers: Vec::new(),
+                files: Vec::new(),
+                source: Source::Magnet(format!("magnet:?xt=urn:btih:{hash}")),
+            });
+        }
+        let scheme = |name: &str| {
+            link.get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        if scheme("http://") || scheme("https://") {
+            return Err(ReleaseError::WebAddress);
+        }
+        if !scheme("magnet:?") {
+            return Err(ReleaseError::NotAMagnet);
+        }
+        let (mut hash, mut v2, mut name, mut trackers) = (None, false, None, Vec::new());
+        for (key, value) in form_urlencoded::parse(&link.as_bytes()["magnet:?".len()..]) {
+            // Several topics are written `xt.1`, `xt.2` (BEP 9 allows both).
+            if key == "xt" || key.starts_with("xt.") {
+                let lower = value.to_ascii_lowercase();
+                if let Some(digits) = lower.strip_prefix("urn:btih:") {
+                    hash = hash.or_else(|| hash_of(digits));
+                }
+                v2 |= lower.starts_with("urn:btmh:");
+            } else if key == "dn" && name.is_none() && !value.trim().is_empty() {
+                name = Some(shortened(value.trim()));
+            } else if key == "tr" || key.starts_with("tr.") {
+                trackers.push(value.into_owned());
+            }
+        }
+        let hash = hash.ok_or(if v2 {
+            ReleaseError::OnlyV2
+        } else {
+            ReleaseError::NoHash
+        })?;
+        Ok(Self {
+            hash,
+            name: name.unwrap_or_else(|| hash.to_string()),
+            trackers,
+            files: Vec::new(),
+            source: Source::Magnet(link.to_owned()),
+        })
+    }
+
+    /// Reads a `.torrent`: v1 or hybrid.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NotATorrent`], [`ReleaseError::OnlyV2`].
+    pub fn from_torrent(bytes: Bytes) -> Result<Self, ReleaseError> {
+        let root = Value::parse(&bytes).ok_or(ReleaseError::NotATorrent)?;
+        let info = root.entry("info").ok_or(ReleaseError::NotATorrent)?;
+        let (raw, info) = (info.raw, &info.value);
+        if info.get("pieces").is_none() {
+            return Err(match info.get("meta version") {
+                Some(_) => ReleaseError::OnlyV2,
+                None => ReleaseError::NotATorrent,
+            });
+        }
+        let name = info
+            .get("name.utf-8")
+            .or_else(|| info.get("name"))
+            .and_then(Value::text)
+            .ok_or(ReleaseError::NotATorrent)?;
+        let files = match info.get("files") {
+            None => {
+                let size = info.get("length").and_then(Value::size);
+                vec![(format!("/{name}"), size.ok_or(ReleaseError::NotATorrent)?)]
+            }
+            Some(files) => files
+                .list()
+                .and_then(|files| files.iter().map(file).collect::<Option<Vec<_>>>())
+                .ok_or(ReleaseError::NotATorrent)?
+                .into_iter()
+                .flatten()
+                .collect(),
+        };
+        let hash = InfoHash(Sha1::digest(raw).into());
+        let trackers = trackers(&root);
+        let name = match name.trim() {
+            "" => hash.to_string(),
+            name => shortened(name),
+        };
+        Ok(Self {
+            hash,
+            name,
+            trackers,
+            files,
+            source: Source::Torrent(bytes),
+        })
+    }
+
+    /// A magnet for it.
+    pub fn magnet(&self) -> String {
+        match &self.source {
+            Source::Magnet(magnet) => magnet.clone(),
+            Source::Torrent(_) => {
+                let mut query = form_urlencoded::Serializer::new(String::new());
+                query.append_pair("dn", &self.name);
+                for tracker in &self.trackers {
+                    query.append_pair("tr", tracker);
+                }
+                format!("magnet:?xt=urn:btih:{}&{}", self.hash, query.finish())
+            }
+        }
+    }
+}
+
+/// Path and size of an entry of `files`; nothing for the padding that BEP 47 puts between files.
+fn file(entry: &Value<'_>) -> Option<Option<(String, u64)>> {
+    let size = entry.get("length")?.size()?;
+    let parts = entry.get("path.utf-8").or_else(|| entry.get("path"))?;
+    let mut path = String::new();
+    for part in parts.list()? {
+        path.push('/');
+        path.push_str(&part.text()?);
+    }
+    let padding = entry
+        .get("attr")
+        .and_then(Value::text)
+        .is_some_and(|attributes| attributes.contains('p'));
+    Some((!padding).then_some((path, size)))
+}
+
+fn trackers(root: &Value<'_>) -> Vec<String> {
+    let tiers = root.get("announce-list").and_then(Value::list);
+    let mut found: Vec<String> = tiers
+        .into_iter()
+        .flatten()
+        .filter_map(Value::list)
+        .flatten()
+        .filter_map(Value::text)
+        .collect();
+    if found.is_empty() {
+        found.extend(root.get("announce").and_then(Value::text));
+    }
+    found
+}
+
+/// An info-hash in any of the ways it is written.
+fn hash_of(digits: &str) -> Option<InfoHash> {
+    match digits.len() {
+        40 => digits.parse().ok(),
+        32 => {
+            let bytes = BASE32_NOPAD
+                .decode(digits.to_ascii_uppercase().as_bytes())
+                .ok()?;
+            Some(InfoHash(bytes.try_into().ok()?))
+        }
+        _ => None,
+    }
+}
+
+fn shortened(name: &str) -> String {
+    let mut end = name.len().min(LONGEST_NAME);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    #[test]
+    fn table_of_links() {
+        let base32 = BASE32_NOPAD.encode(&HEX.parse::<InfoHash>().unwrap().0);
+        let v2 = format!("1220{}", "ab".repeat(32));
+        let good = [
+            (format!("magnet:?xt=urn:btih:{HEX}&dn=A+B%20c"), "A B c"),
+            (
+                format!("MAGNET:?dn=x&xt=URN:BTIH:{}", HEX.to_uppercase()),
+                "x",
+            ),
+            (
+                format!("magnet:?xt=urn:btih:{base32}&tr=udp%3A%2F%2Ft"),
+                HEX,
+            ),
+            (
+                format!("magnet:?xt=urn:btih:{}", base32.to_lowercase()),
+                HEX,
+            ),
+            (format!("magnet:?xt=urn:btmh:{v2}&xt=urn:btih:{HEX}"), HEX),
+            (
+                format!("magnet:?xt.1=urn:btmh:{v2}&xt.2=urn:btih:{HEX}&dn= "),
+                HEX,
+            ),
+            (format!("  {HEX}\n"), HEX),
+            (base32, HEX),
+        ];
+        for (link, name) in good {
+            let release =
+                Release::from_link(&link).unwrap_or_else(|error| panic!("{link}: {error}"));
+            assert_eq!(release.hash.to_string(), HEX, "{link}");
+            assert_eq!(release.name, name, "{link}");
+        }
+        let bad = [
+            (String::new(), ReleaseError::NotAMagnet),
+            ("garbage".into(), ReleaseError::NotAMagnet),
+            ("mägnet:?xt=urn:btih:".into(), ReleaseError::NotAMagnet),
+            (
+                "https://example.org/a.torrent".into(),
+                ReleaseError::WebAddress,
+            ),
+            ("magnet:?dn=x".into(), ReleaseError::NoHash),
+            (
+                format!("magnet:?xt=urn:btih:{}", &HEX[1..]),
+                ReleaseError::NoHash,
+            ),
+            (format!("magnet:?xt=urn:btmh:{v2}"), ReleaseError::OnlyV2),
+            ("m".repeat(1 << 20), ReleaseError::NotAMagnet),
+        ];
+        for (link, error) in bad {
+            assert_eq!(Release::from_link(&link).unwrap_err(), error, "{link:.80}");
+        }
+    }
+
+    fn torrent(info: &str) -> Result<Release, ReleaseError> {
+        Release::from_torrent(Bytes::from(format!("d8:announce3:udp4:info{info}e")))
+    }
+
+    #[test]
+    fn v1_and_hybrid_files_are_read_and_v2_is_refused() {
+        let one = torrent("d6:lengthi42e4:name5:a.mkv6:pieces0:e").unwrap();
+        assert_eq!(one.files, [("/a.mkv".to_owned(), 42)]);
+        assert_eq!(one.name, "a.mkv");
+        assert_eq!(one.trackers, ["udp"]);
+        // By `printf 'd6:lengthi42e4:name5:a.mkv6:pieces0:e' | sha1sum`.
+        assert_eq!(
+            one.hash.to_string(),
+            "a56eb7addaeffde10967ce560cba89611824cd5d"
+        );
+        let hybrid = torrent(
+            "d9:file treede5:filesld6:lengthi1e4:pathl1:d5:b.mkveed4:attr1:p6:lengthi9e4:pathl4:.pad1:9eee12:meta versioni2e4:name1:n6:pieces0:e",
+        )
+        .unwrap();
+        assert_eq!(
+            hybrid.files,
+            [("/d/b.mkv".to_owned(), 1)],
+            "without padding"
+        );
+        let v2 = torrent("d9:file treede12:meta versioni2e4:name1:ne");
+        assert_eq!(v2.unwrap_err(), ReleaseError::OnlyV2);
+        for bad in ["de", "d4:name1:ne", "i1e", "d4:name1:n6:pieces0:e"] {
+            assert_eq!(
+                torrent(bad).unwrap_err(),
+                ReleaseError::NotATorrent,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_the_bytes_as_they_stand() {
+        let sorted = torrent("d6:lengthi42e4:name5:a.mkv6:pieces0:e").unwrap();
+        let unsorted = torrent("d4:name5:a.mkv6:lengthi42e6:pieces0:e").unwrap();
+        assert_ne!(sorted.hash, unsorted.hash);
+    }
+
+    #[test]
+    fn a_file_makes_a_magnet_that_reads_the_same() {
+        let release = torrent("d6:lengthi42e4:name7:a&b.mkv6:pieces0:e").unwrap();
+        let magnet = Release::from_link(&release.magnet()).unwrap();
+        assert_eq!((magnet.hash, magnet.name), (release.hash, release.name));
+        assert_eq!(magnet.trackers, release.trackers);
+    }
+
+    #[test]
+    fn fuzz_any_link_and_file_is_answered() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            drop(Release::from_torrent(Bytes::copy_from_slice(bytes)));
+            let text = String::from_utf8_lossy(bytes);
+            drop(Release::from_link(&text));
+            drop(Release::from_link(&format!("magnet:?{text}")));
+        });
+    }
+}

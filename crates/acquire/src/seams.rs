@@ -1,0 +1,88 @@
+//! What this crate needs of the rest of the program, and tests put in its place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use debridfs_provider::{InfoHash, TorrentId, TorrentStatus};
+
+/// A torrent that an account is known to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Configured name of the provider.
+    pub provider: String,
+    /// The provider's id.
+    pub torrent: TorrentId,
+    /// Where it stands.
+    pub status: TorrentStatus,
+}
+
+/// A release as the library shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Name of its directory, unique in the library.
+    pub name: String,
+    /// Its directory, absolute, as everybody who reads the mount sees it.
+    pub path: PathBuf,
+    /// Its files.
+    pub files: Vec<ShownFile>,
+    /// Why it cannot be served, if it cannot.
+    pub bad: Option<String>,
+}
+
+/// A file of a [`Shown`] release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownFile {
+    /// Path below the release's directory, without a leading `/`.
+    pub path: String,
+    /// Size.
+    pub bytes: u64,
+}
+
+/// Why a file could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// Those who should have it say no.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody answered in time: says nothing of the file.
+    #[error("{0}")]
+    NoAnswer(String),
+}
+
+/// The library that shows what accounts hold.
+#[async_trait]
+pub trait Library: Send + Sync + 'static {
+    /// Torrents of this hash in any account, in any state, as last told; asks nobody.
+    async fn torrents(&self, hash: InfoHash) -> Vec<Known>;
+    /// The release with its files; `None` while it is not shown or its files are not known. May wait for a call to the provider.
+    async fn shown(&self, hash: InfoHash) -> Option<Shown>;
+    /// An account has just been changed: have a look soon.
+    fn look_now(&self);
+    /// Resolves when what is shown has changed.
+    async fn changed(&self);
+    /// Reads the head and the tail of a file of a shown release, before a deadline of its own.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    async fn probe(&self, hash: InfoHash, path: &str) -> Result<(), ProbeError>;
+}
+
+/// Called at each of [`POINTS`]; a hook for tests that kill the program there.
+pub type Checkpoint = Arc<dyn Fn(&'static str) + Send + Sync>;
+
+/// Where a job may be cut off, in their order: between what the world sees and what the store knows of it.
+pub const POINTS: [&str; 12] = [
+    "accepted",
+    "add-intended",
+    "added",
+    "add-stored",
+    "selected",
+    "ready",
+    "probed",
+    "linking",
+    "linked",
+    "completed",
+    "unlinked",
+    "deleted",
+];

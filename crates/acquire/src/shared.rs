@@ -1,0 +1,245 @@
+//! The queue in memory and its store: what is shown was stored first.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use debridfs_provider::{InfoHash, Provider};
+use jiff::Timestamp;
+use tokio::sync::{Mutex, Notify};
+
+use crate::job::Live;
+use crate::store::{CategoryRow, Change, Deletion, Store, Stored};
+use crate::{AcquireConfig, Error, Job, Library, Result};
+
+/// Removals that are remembered for those who ask what has changed.
+const GONE_KEPT: usize = 10_000;
+
+/// The queue as it is now.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) jobs: HashMap<InfoHash, Arc<Job>>,
+    /// Folders of categories by name.
+    pub(crate) categories: BTreeMap<String, String>,
+    pub(crate) tags: BTreeSet<String>,
+    pub(crate) deletions: Vec<Deletion>,
+    /// Grows with every change.
+    pub(crate) revision: u64,
+    /// What it was at the start: a number below is of an earlier run.
+    pub(crate) first_revision: u64,
+    /// Removed jobs with the revision of their removal, oldest first.
+    pub(crate) gone: VecDeque<(u64, InfoHash)>,
+}
+
+/// What all parts share.
+pub(crate) struct Shared {
+    pub(crate) config: AcquireConfig,
+    pub(crate) library: Arc<dyn Library>,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) providers: Vec<Arc<dyn Provider>>,
+    memory: RwLock<Memory>,
+    store: Mutex<Store>,
+    /// Told when there may be something to do.
+    pub(crate) wake: Notify,
+    /// Told when a deletion is owed.
+    pub(crate) owed: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: AcquireConfig,
+        library: Arc<dyn Library>,
+        provider: Arc<dyn Provider>,
+        providers: Vec<Arc<dyn Provider>>,
+        store: Store,
+        stored: Stored,
+    ) -> Self {
+        // Larger than any number of an earlier run, as a queue changes less than once a second on the whole.
+        let revision = u64::try_from(config.clock.now().as_second()).unwrap_or(0);
+        let mut memory = Memory {
+            tags: stored.tags.into_iter().collect(),
+            deletions: stored.deletions,
+            revision,
+            first_revision: revision,
+            ..Memory::default()
+        };
+        for CategoryRow { name, save_path } in stored.categories {
+            memory.categories.insert(name, save_path);
+        }
+        for name in config.categories.keys() {
+            memory.categories.entry(name.clone()).or_default();
+        }
+        for mut job in stored.jobs {
+            job.live.revision = revision;
+            memory.jobs.insert(job.hash, Arc::new(job));
+        }
+        Self {
+            config,
+            library,
+            provider,
+            providers,
+            memory: RwLock::new(memory),
+            store: Mutex::new(store),
+            wake: Notify::new(),
+            owed: Notify::new(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.config.clock.now()
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn job(&self, hash: InfoHash) -> Option<Arc<Job>> {
+        self.read().jobs.get(&hash).cloned()
+    }
+
+    pub(crate) fn provider(&self, name: &str) -> Option<&Arc<dyn Provider>> {
+        self.providers
+            .iter()
+            .find(|provider| provider.name() == name)
+    }
+
+    pub(crate) fn at(&self, point: &'static str) {
+        (self.config.checkpoint)(point);
+    }
+
+    /// Lets `plan` look at the queue, stores the changes it wants, and then shows them. No other change comes in between, and one
+    /// that was begun is ended, also when its caller goes away.
+    pub(crate) async fn transact<T: Send + 'static>(
+        self: &Arc<Self>,
+        plan: impl FnOnce(&Memory) -> Result<(Vec<Change>, T)> + Send + 'static,
+    ) -> Result<T> {
+        let shared = self.clone();
+        let done = tokio::spawn(async move {
+            let mut store = shared.store.lock().await;
+            let (changes, value) = plan(&shared.read())?;
+            if !changes.is_empty() {
+                store.write(&changes).await?;
+                shared.apply(changes);
+                shared.wake.notify_one();
+            }
+            Ok(value)
+        });
+        done.await.unwrap_or_else(|_| {
+            Err(Error::Store {
+                path: self.config.store.clone(),
+                message: "the program is stopping".to_owned(),
+            })
+        })
+    }
+
+    /// Changes one job; `None` when it is gone.
+    pub(crate) async fn update(
+        self: &Arc<Self>,
+        hash: InfoHash,
+        change: impl FnOnce(&mut Job) + Send + 'static,
+    ) -> Result<Option<Arc<Job>>> {
+        let now = self.now();
+        self.transact(move |memory| {
+            let Some(job) = memory.jobs.get(&hash) else {
+                return Ok((Vec::new(), ()));
+            };
+            let mut job = Job::clone(job);
+            change(&mut job);
+            job.changed = now;
+            Ok((vec![Change::Job(Box::new(job))], ()))
+        })
+        .await?;
+        Ok(self.job(hash))
+    }
+
+    /// Changes what is not stored of a job.
+    pub(crate) fn live(&self, hash: InfoHash, change: impl FnOnce(&mut Live)) {
+        let mut memory = self.change();
+        let revision = memory.revision + 1;
+        let Some(job) = memory.jobs.get_mut(&hash) else {
+            return;
+        };
+        let mut live = job.live.clone();
+        change(&mut live);
+        if live != job.live {
+            live.revision = revision;
+            Arc::make_mut(job).live = live;
+            memory.revision = revision;
+        }
+    }
+
+    /// What the job was made of.
+    pub(crate) async fn source(&self, hash: InfoHash) -> Result<Option<crate::Source>> {
+        self.store.lock().await.source(hash).await
+    }
+
+    /// The folder of a category.
+    pub(crate) fn folder(&self, memory: &Memory, category: &str) -> PathBuf {
+        let rule = self.config.categories.get(category);
+        if let Some(folder) = rule.and_then(|rule| rule.folder.as_ref()) {
+            return folder.clone();
+        }
+        match memory.categories.get(category).map(String::as_str) {
+            // Joining an absolute path gives that path.
+            Some(path) if !path.is_empty() => self.config.downloads.join(path),
+            _ if category.is_empty() => self.config.downloads.clone(),
+            _ => self.config.downloads.join(category),
+        }
+    }
+
+    fn apply(&self, changes: Vec<Change>) {
+        let mut guard = self.change();
+        let memory = &mut *guard;
+        for change in changes {
+            memory.revision += 1;
+            match change {
+                Change::Job(mut job) => {
+                    if let Some(before) = memory.jobs.get(&job.hash) {
+                        job.live = before.live.clone();
+                        if before.step != job.step {
+                            job.live.trouble = None;
+                        }
+                    }
+                    job.live.revision = memory.revision;
+                    memory.jobs.insert(job.hash, Arc::new(*job));
+                }
+                Change::Gone(hash) => {
+                    memory.jobs.remove(&hash);
+                    memory.gone.push_back((memory.revision, hash));
+                    if memory.gone.len() > GONE_KEPT
+                        && let Some((revision, _)) = memory.gone.pop_front()
+                    {
+                        memory.first_revision = revision;
+                    }
+                }
+                Change::Category(row) => {
+                    memory.categories.insert(row.name, row.save_path);
+                }
+                Change::CategoryGone(name) => {
+                    memory.categories.remove(&name);
+                }
+                Change::Tag(name) => {
+                    memory.tags.insert(name);
+                }
+                Change::TagGone(name) => {
+                    memory.tags.remove(&name);
+                }
+                Change::Owed(owed) => {
+                    memory.deletions.retain(|one| {
+                        (&one.provider, &one.torrent) != (&owed.provider, &owed.torrent)
+                    });
+                    memory.deletions.push(owed);
+                    self.owed.notify_one();
+                }
+                Change::Paid(provider, torrent) => memory
+                    .deletions
+                    .retain(|one| one.provider != provider || one.torrent != torrent),
+                Change::Source(..) => {}
+            }
+        }
+    }
+}

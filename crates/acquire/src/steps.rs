@@ -1,0 +1,626 @@
+//! What each step of a job does. Everything here may be cut off at any point and done again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_provider::{
+    Error as ProviderError, InfoHash, Priority, Provider, TorrentId, TorrentInfo, TorrentStatus,
+    Verdict,
+};
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use crate::job::{AtProvider, JobFile};
+use crate::links::{self, Link};
+use crate::shared::Shared;
+use crate::store::{Change, Deletion};
+use crate::watch::Watch;
+use crate::{Action, Error, Job, ProbeError, Shown, Source, Step, Uncached};
+
+/// The newest torrents of the account, among which one is looked for before it is added.
+const NEWEST: u32 = 100;
+/// A torrent that is not done so long after its selection was not in the provider's cache.
+const CACHED_WITHIN: Duration = Duration::from_secs(15);
+/// "Infringing" is believed when it is said twice, so far apart: once may be a penalty for calling too often.
+const SECOND_OPINION: Duration = Duration::from_secs(60);
+/// What is ready has to show within this time.
+const SHOWN_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// A release that is shown as bad may be an older torrent of the same hash; the new one shows within this time.
+const BAD_FOR: Duration = Duration::from_secs(60);
+/// So many refusals to read a file, with the pauses of trouble between them, are believed.
+const REFUSALS: u32 = 3;
+/// Files probed at once.
+const PROBES: usize = 4;
+/// The library is asked again after this time at the latest.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Looks at a torrent by a call of its own before the list is used: what is cached is ready within them.
+const OWN_LOOKS: u32 = 4;
+
+/// What comes next.
+pub(crate) enum Go {
+    /// The job as it is now, at once.
+    On,
+    /// The same, later.
+    After(Duration),
+}
+
+/// Why it does not go on.
+pub(crate) enum Trouble {
+    /// It may later, at the earliest after this time.
+    Later(String, Duration),
+    /// It never will.
+    Hopeless(String),
+    /// It never will, and what this job added to the account is to be deleted there.
+    TakeBack(String),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Later(error.to_string(), Duration::ZERO)
+    }
+}
+
+impl From<ProviderError> for Trouble {
+    fn from(error: ProviderError) -> Self {
+        let wait = error.retry_after.unwrap_or_default();
+        Self::Later(error.to_string(), wait)
+    }
+}
+
+type Outcome = Result<Go, Trouble>;
+
+/// One run of a job; what it counts is forgotten with the program.
+pub(crate) struct Attempt<'a> {
+    shared: &'a Arc<Shared>,
+    watch: &'a Watch,
+    looks: u32,
+    missing: u32,
+    infringing: u32,
+    refusals: u32,
+}
+
+impl<'a> Attempt<'a> {
+    pub(crate) fn new(shared: &'a Arc<Shared>, watch: &'a Watch) -> Self {
+        Self {
+            shared,
+            watch,
+            looks: 0,
+            missing: 0,
+            infringing: 0,
+            refusals: 0,
+        }
+    }
+
+    /// Does what `job` needs now.
+    pub(crate) async fn next(&mut self, job: &Job) -> Outcome {
+        match job.step {
+            Step::Placed => self.place(job).await,
+            Step::Waiting => self.wait(job).await,
+            Step::Ready => self.show(job).await,
+            Step::Probed => self.act(job).await,
+            Step::Complete | Step::Failed => Ok(Go::On),
+        }
+    }
+
+    /// Finds the torrent in an account, or adds it.
+    async fn place(&mut self, job: &Job) -> Outcome {
+        if let Some((provider, torrent)) = self.find(job.hash).await? {
+            return self.adopt(job, provider, torrent).await;
+        }
+        let Some(source) = self.shared.source(job.hash).await? else {
+            return Err(Trouble::Hopeless("what was handed in is lost".to_owned()));
+        };
+        if job.adding.is_none() {
+            let now = self.shared.now();
+            self.shared
+                .update(job.hash, move |job| job.adding = Some(now))
+                .await?;
+        }
+        self.shared.at("add-intended");
+        let (shared, hash) = (self.shared.clone(), job.hash);
+        // Not to be cut off between the call and its answer being stored, only because the job is stopped or removed.
+        let added = tokio::spawn(async move { add(&shared, hash, source).await });
+        let error = match added.await {
+            Ok(Ok(())) => {
+                self.looks = 0;
+                self.missing = 0;
+                self.shared.library.look_now();
+                return Ok(Go::On);
+            }
+            Ok(Err(AddError::Provider(error))) => error,
+            Ok(Err(AddError::Store(error))) => return Err(error.into()),
+            Err(_) => return Err(Trouble::Later("stopping".to_owned(), Duration::ZERO)),
+        };
+        match error.verdict {
+            Verdict::Rejected | Verdict::BadRequest => Err(Trouble::Hopeless(error.to_string())),
+            Verdict::Infringing => {
+                self.infringing += 1;
+                match self.infringing {
+                    1 => Err(Trouble::Later(error.to_string(), SECOND_OPINION)),
+                    _ => Err(Trouble::Hopeless(error.to_string())),
+                }
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    /// A torrent of this hash that an account holds and that may still become something.
+    async fn find(
+        &self,
+        hash: InfoHash,
+    ) -> Result<Option<(Arc<dyn Provider>, TorrentId)>, ProviderError> {
+        let known = self.shared.library.torrents(hash).await;
+        let mut usable: Vec<_> = known
+            .into_iter()
+            .filter(|known| !is_dead(&known.status))
+            .filter_map(|known| Some((self.shared.provider(&known.provider)?.clone(), known)))
+            .collect();
+        usable.sort_by_key(|(_, known)| known.status != TorrentStatus::Downloaded);
+        if let Some((provider, known)) = usable.into_iter().next() {
+            return Ok(Some((provider, known.torrent)));
+        }
+        // The library may be seconds behind, and an answer to an earlier attempt may have been lost.
+        let provider = &self.shared.provider;
+        let page = provider.torrents(Priority::Import, 0, NEWEST).await?;
+        let found = page
+            .items
+            .into_iter()
+            .find(|item| item.hash == hash && !is_dead(&item.status));
+        Ok(found.map(|item| (provider.clone(), item.id)))
+    }
+
+    async fn adopt(
+        &mut self,
+        job: &Job,
+        provider: Arc<dyn Provider>,
+        torrent: TorrentId,
+    ) -> Outcome {
+        let (hash, name) = (job.hash, provider.name().to_owned());
+        self.looks = 0;
+        self.missing = 0;
+        self.shared
+            .transact(move |memory| {
+                let Some(job) = memory.jobs.get(&hash) else {
+                    return Ok((Vec::new(), ()));
+                };
+                let mut job = Job::clone(job);
+                let owed = memory
+                    .deletions
+                    .iter()
+                    .any(|owed| (&owed.provider, &owed.torrent) == (&name, &torrent));
+                job.step = Step::Waiting;
+                job.at = Some(AtProvider {
+                    provider: name.clone(),
+                    torrent: torrent.clone(),
+                    ours: owed || job.adding.is_some(),
+                });
+                let changes = vec![Change::Job(Box::new(job)), Change::Paid(name, torrent)];
+                Ok((changes, ()))
+            })
+            .await?;
+        Ok(Go::On)
+    }
+
+    /// Looks after the torrent at the provider until it is ready there.
+    async fn wait(&mut self, job: &Job) -> Outcome {
+        let Some(at) = &job.at else {
+            return self.again(job).await;
+        };
+        let Some(provider) = self.shared.provider(&at.provider) else {
+            let words = format!("the provider {} is not configured any more", at.provider);
+            return Err(Trouble::Hopeless(words));
+        };
+        let every = self.shared.config.poll_every;
+        if self.looks >= OWN_LOOKS
+            && let Some(seen) = self
+                .watch
+                .look(provider.as_ref(), &at.torrent, every)
+                .await?
+            && is_under_way(&seen.status)
+        {
+            let progress = seen.progress / 100.0;
+            self.shared.live(job.hash, |live| {
+                live.progress = progress;
+                live.trouble = None;
+            });
+            self.patience(job, &seen.status)?;
+            return Ok(Go::After(every));
+        }
+        let info = match provider.torrent(Priority::Import, &at.torrent).await {
+            Ok(info) => info,
+            Err(error) if error.verdict == Verdict::NotFound => return self.lost(job, at).await,
+            Err(error) => return Err(error.into()),
+        };
+        self.missing = 0;
+        self.looks += 1;
+        self.note(job, &info).await?;
+        let status = &info.summary.status;
+        if is_dead(status) {
+            return Err(Trouble::Hopeless(format!(
+                "{} says {:?}",
+                at.provider,
+                status.word()
+            )));
+        }
+        match status {
+            TorrentStatus::Downloaded => {
+                self.shared
+                    .update(job.hash, |job| job.step = Step::Ready)
+                    .await?;
+                self.shared.at("ready");
+                Ok(Go::On)
+            }
+            TorrentStatus::WaitingFilesSelection => {
+                self.select(job, provider.as_ref(), &info).await
+            }
+            _ => {
+                let progress = info.summary.progress / 100.0;
+                self.shared.live(job.hash, |live| live.progress = progress);
+                self.patience(job, status)?;
+                let wait = Duration::from_secs(1 << self.looks.min(6));
+                Ok(Go::After(wait.min(every)))
+            }
+        }
+    }
+
+    /// Keeps what the provider tells of the torrent.
+    async fn note(&self, job: &Job, info: &TorrentInfo) -> Result<(), Error> {
+        let paths = info.files.iter().map(|file| (&*file.path, file.bytes));
+        let wanted = self.shared.config.filter.choose(paths);
+        let files: Vec<JobFile> = info
+            .files
+            .iter()
+            .zip(wanted)
+            .map(|(file, wanted)| {
+                let path = file.path.trim_start_matches('/').to_owned();
+                JobFile {
+                    wanted: wanted && !job.unwanted.contains(&path),
+                    bytes: file.bytes,
+                    path,
+                }
+            })
+            .collect();
+        let told = [&info.original_filename, &info.summary.filename];
+        let name = told.into_iter().find(|name| !name.trim().is_empty());
+        let name = name
+            .filter(|_| job.name == job.hash.to_string())
+            .cloned()
+            .unwrap_or_else(|| job.name.clone());
+        if files.is_empty() || (files == job.files && name == job.name) {
+            return Ok(());
+        }
+        self.shared
+            .update(job.hash, move |job| {
+                job.files = files;
+                job.name = name;
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn select(&self, job: &Job, provider: &dyn Provider, info: &TorrentInfo) -> Outcome {
+        let paths = info.files.iter().map(|file| (&*file.path, file.bytes));
+        let wanted = self.shared.config.filter.choose(paths);
+        let ids: Vec<u32> = info
+            .files
+            .iter()
+            .zip(wanted)
+            .filter(|(file, wanted)| {
+                *wanted && !job.unwanted.contains(file.path.trim_start_matches('/'))
+            })
+            .map(|(file, _)| file.id)
+            .collect();
+        if ids.is_empty() {
+            return Err(Trouble::TakeBack(format!(
+                "none of its {} files is wanted",
+                info.files.len()
+            )));
+        }
+        match provider
+            .select_files(Priority::Import, &info.summary.id, &ids)
+            .await
+        {
+            Ok(()) => {}
+            Err(error) if error.verdict == Verdict::Rejected => {
+                return Err(Trouble::Hopeless(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.shared.at("selected");
+        let now = self.shared.now();
+        self.shared
+            .update(job.hash, move |job| job.selected = Some(now))
+            .await?;
+        Ok(Go::On)
+    }
+
+    /// Whether the provider may take longer.
+    fn patience(&self, job: &Job, status: &TorrentStatus) -> Result<(), Trouble> {
+        let limit = match job.uncached {
+            Uncached::Wait => return Ok(()),
+            // A magnet that is unknown to the provider is not in its cache either, but resolving it may take a moment.
+            Uncached::Refuse => CACHED_WITHIN,
+            Uncached::UpTo(limit) => limit.max(CACHED_WITHIN),
+        };
+        let since = job.selected.or(job.adding).unwrap_or(job.added);
+        if !has_passed(since, limit, self.shared.now()) {
+            return Ok(());
+        }
+        Err(Trouble::TakeBack(format!(
+            "the provider does not have it: {:?} after {} s, and its category waits no longer",
+            status.word(),
+            limit.as_secs()
+        )))
+    }
+
+    /// The provider does not know the torrent.
+    async fn lost(&mut self, job: &Job, at: &AtProvider) -> Outcome {
+        self.missing += 1;
+        if self.missing < 2 {
+            let words = format!("{} does not know the torrent", at.provider);
+            return Err(Trouble::Later(words, Duration::ZERO));
+        }
+        if at.ours {
+            return Err(Trouble::Hopeless(
+                "the torrent was deleted from the account".to_owned(),
+            ));
+        }
+        // Somebody else's, which was gone by the time it was needed.
+        self.again(job).await
+    }
+
+    async fn again(&self, job: &Job) -> Outcome {
+        self.shared
+            .update(job.hash, |job| {
+                job.step = Step::Placed;
+                job.at = None;
+                job.adding = None;
+                job.selected = None;
+            })
+            .await?;
+        Ok(Go::On)
+    }
+
+    /// Waits until the library shows it, and reads head and tail of every wanted file.
+    async fn show(&mut self, job: &Job) -> Outcome {
+        let library = &self.shared.library;
+        library.look_now();
+        let shown = match library.shown(job.hash).await {
+            Some(shown) if shown.bad.is_none() => shown,
+            other => {
+                let now = self.shared.now();
+                let bad = other.and_then(|shown| shown.bad);
+                let limit = if bad.is_some() { BAD_FOR } else { SHOWN_WITHIN };
+                if has_passed(job.changed, limit, now) {
+                    let words = bad.unwrap_or_else(|| "it never showed in the library".to_owned());
+                    return Err(Trouble::Hopeless(words));
+                }
+                // Whether it changed or not, it is asked again.
+                let _ = timeout(LOOK_AGAIN, library.changed()).await;
+                return Ok(Go::On);
+            }
+        };
+        let files = self.files_of(job, &shown);
+        let wanted: Vec<String> = files
+            .iter()
+            .filter(|file| file.wanted)
+            .map(|file| file.path.clone())
+            .collect();
+        if wanted.is_empty() {
+            let words = format!("none of its {} files is wanted", files.len());
+            return Err(Trouble::Hopeless(words));
+        }
+        self.probe(job.hash, wanted).await?;
+        self.shared
+            .update(job.hash, move |job| {
+                job.step = Step::Probed;
+                job.files = files;
+            })
+            .await?;
+        self.shared.at("probed");
+        Ok(Go::On)
+    }
+
+    fn files_of(&self, job: &Job, shown: &Shown) -> Vec<JobFile> {
+        let paths = shown.files.iter().map(|file| (&*file.path, file.bytes));
+        let wanted = self.shared.config.filter.choose(paths);
+        let files = shown.files.iter().zip(wanted);
+        files
+            .map(|(file, wanted)| JobFile {
+                path: file.path.clone(),
+                bytes: file.bytes,
+                wanted: wanted && !job.unwanted.contains(&file.path),
+            })
+            .collect()
+    }
+
+    async fn probe(&mut self, hash: InfoHash, paths: Vec<String>) -> Result<(), Trouble> {
+        let mut probes = tokio::task::JoinSet::new();
+        let mut left = paths.into_iter();
+        loop {
+            while probes.len() < PROBES
+                && let Some(path) = left.next()
+            {
+                let library = self.shared.library.clone();
+                probes.spawn(async move {
+                    let outcome = library.probe(hash, &path).await;
+                    (path, outcome)
+                });
+            }
+            match probes.join_next().await {
+                None => return Ok(()),
+                Some(Ok((_, Ok(())))) => {}
+                Some(Ok((path, Err(ProbeError::Refused(why))))) => {
+                    self.refusals += 1;
+                    let words = format!("{path} cannot be read: {why}");
+                    return Err(match self.refusals {
+                        REFUSALS.. => Trouble::Hopeless(words),
+                        _ => Trouble::Later(words, Duration::ZERO),
+                    });
+                }
+                Some(Ok((path, Err(ProbeError::NoAnswer(why))))) => {
+                    let words = format!("{path} cannot be read yet: {why}");
+                    return Err(Trouble::Later(words, Duration::ZERO));
+                }
+                Some(Err(_)) => {
+                    return Err(Trouble::Later("a probe ended".to_owned(), Duration::ZERO));
+                }
+            }
+        }
+    }
+
+    /// Puts it in place.
+    async fn act(&mut self, job: &Job) -> Outcome {
+        let Some(shown) = self.shared.library.shown(job.hash).await else {
+            self.shared
+                .update(job.hash, |job| job.step = Step::Ready)
+                .await?;
+            return Ok(Go::On);
+        };
+        let (content, links, unwanted) = match job.action {
+            Action::None => (shown.path.clone(), Vec::new(), Vec::new()),
+            Action::Symlink => (
+                job.save_path.join(&shown.name),
+                links_of(job, &shown),
+                links_where(job, &shown, false),
+            ),
+        };
+        self.shared.at("linking");
+        let (shared, hash) = (self.shared.clone(), job.hash);
+        // Not to be cut off in between, as the links of a removed job would stay.
+        let done = tokio::spawn(complete(shared, hash, content.clone(), links, unwanted));
+        match done.await {
+            Ok(Ok(())) => Ok(Go::On),
+            Ok(Err(PlaceError::Store(error))) => Err(error.into()),
+            Ok(Err(PlaceError::Links(error))) => {
+                let words = format!("{}: {error}", content.display());
+                Err(Trouble::Later(words, Duration::ZERO))
+            }
+            Err(_) => Err(Trouble::Later("stopping".to_owned(), Duration::ZERO)),
+        }
+    }
+}
+
+enum PlaceError {
+    Links(std::io::Error),
+    Store(Error),
+}
+
+/// Makes the links and stores that the job is complete, or takes them back when it was removed in the meantime.
+async fn complete(
+    shared: Arc<Shared>,
+    hash: InfoHash,
+    content: PathBuf,
+    links: Vec<Link>,
+    unwanted: Vec<Link>,
+) -> Result<(), PlaceError> {
+    let has_links = !links.is_empty();
+    if has_links {
+        let place = content.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            links::place(&place, &links)?;
+            links::withdraw(&place, &unwanted)
+        });
+        let made = made.await.map_err(std::io::Error::other);
+        made.and_then(|made| made).map_err(PlaceError::Links)?;
+        shared.at("linked");
+    }
+    let (now, place) = (shared.now(), content.clone());
+    let job = shared
+        .update(hash, move |job| {
+            job.step = Step::Complete;
+            job.content = Some(place);
+            job.completed.get_or_insert(now);
+        })
+        .await
+        .map_err(PlaceError::Store)?;
+    match job {
+        Some(job) => tracing::info!(%hash, name = job.name, "complete"),
+        None if has_links => {
+            let removed = tokio::task::spawn_blocking(move || links::remove(&content)).await;
+            let removed = removed.map_err(std::io::Error::other);
+            removed
+                .and_then(|removed| removed)
+                .map_err(PlaceError::Links)?;
+        }
+        None => {}
+    }
+    shared.at("completed");
+    Ok(())
+}
+
+/// The links of the wanted files that are shown.
+pub(crate) fn links_of(job: &Job, shown: &Shown) -> Vec<Link> {
+    links_where(job, shown, true)
+}
+
+fn links_where(job: &Job, shown: &Shown, wanted: bool) -> Vec<Link> {
+    let meant = job.files.iter().filter(|file| file.wanted == wanted);
+    meant
+        .filter(|file| shown.files.iter().any(|there| there.path == file.path))
+        .map(|file| (file.path.clone(), shown.path.join(&file.path)))
+        .collect()
+}
+
+enum AddError {
+    Provider(ProviderError),
+    Store(Error),
+}
+
+/// Hands the release to the provider and stores what it became.
+async fn add(shared: &Arc<Shared>, hash: InfoHash, source: Source) -> Result<(), AddError> {
+    let provider = &shared.provider;
+    let torrent = match source {
+        Source::Magnet(magnet) => provider.add_magnet(Priority::Import, &magnet).await,
+        Source::Torrent(bytes) => provider.add_torrent(Priority::Import, bytes).await,
+    };
+    let torrent = torrent.map_err(AddError::Provider)?;
+    shared.at("added");
+    let (name, now) = (provider.name().to_owned(), shared.now());
+    shared
+        .transact(move |memory| {
+            let change = match memory.jobs.get(&hash) {
+                Some(job) => {
+                    let mut job = Job::clone(job);
+                    job.step = Step::Waiting;
+                    job.changed = now;
+                    job.at = Some(AtProvider {
+                        provider: name,
+                        torrent,
+                        ours: true,
+                    });
+                    Change::Job(Box::new(job))
+                }
+                // Removed in the meantime: nobody wants what was just added.
+                None => Change::Owed(Deletion {
+                    provider: name,
+                    torrent,
+                    hash,
+                    due: now,
+                }),
+            };
+            Ok((vec![change], ()))
+        })
+        .await
+        .map_err(AddError::Store)?;
+    shared.at("add-stored");
+    Ok(())
+}
+
+fn is_dead(status: &TorrentStatus) -> bool {
+    use TorrentStatus::{Dead, Error, MagnetError, Virus};
+    matches!(status, MagnetError | Error | Virus | Dead)
+}
+
+fn is_under_way(status: &TorrentStatus) -> bool {
+    use TorrentStatus::{Compressing, Downloading, MagnetConversion, Queued, Uploading};
+    matches!(
+        status,
+        MagnetConversion | Queued | Downloading | Compressing | Uploading
+    )
+}
+
+fn has_passed(since: Timestamp, limit: Duration, now: Timestamp) -> bool {
+    since.saturating_add(limit).is_ok_and(|end| now >= end)
+}

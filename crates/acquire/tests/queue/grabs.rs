@@ -1,0 +1,428 @@
+//! What becomes of a grab.
+
+use std::time::Duration;
+
+use debridfs_acquire::{
+    Action, Added, CategoryRule, DeletePolicy, ProbeError, Release, Selection, Step, Uncached,
+};
+use debridfs_sim::{ApiFault, FileSpec, Outage, OutageMode, Outcome, ReleaseSpec};
+
+use crate::support::{HASH, World, cached, hash, in_category, magnet, tree};
+
+#[tokio::test(start_paused = true)]
+async fn a_cached_magnet_becomes_links_of_the_wanted_files() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    let added = world
+        .acquire
+        .add(magnet(HASH, "Film.2024"), in_category("tv"))
+        .await;
+    assert_eq!(added.unwrap(), Added::New);
+    let job = world.complete(hash(HASH)).await;
+    assert_eq!(job.content_path(), world.downloads().join("tv/Film.2024"));
+    assert_eq!(
+        tree(&world.downloads()),
+        [
+            "tv/Film.2024/Film.2024.mkv -> /mnt/dfs/__all__/Film.2024/Film.2024.mkv",
+            "tv/Film.2024/Subs/Film.2024.srt -> /mnt/dfs/__all__/Film.2024/Subs/Film.2024.srt",
+        ]
+    );
+    let mut probed = world.library.probed.lock().unwrap().clone();
+    probed.sort();
+    assert_eq!(
+        probed,
+        ["Film.2024.mkv", "Subs/Film.2024.srt"],
+        "every wanted file, no other"
+    );
+    let selected = world.sim.torrents(0).unwrap().remove(0).files;
+    let selected: Vec<bool> = selected.iter().map(|file| file.selected).collect();
+    assert_eq!(
+        selected,
+        [true, true, false, false],
+        "the rest is not asked of the provider"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_handed_in_twice_is_added_once() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    for _ in 0..3 {
+        let release = magnet(HASH, "Film.2024");
+        world.acquire.add(release, in_category("tv")).await.unwrap();
+    }
+    world.complete(hash(HASH)).await;
+    let again = world
+        .acquire
+        .add(magnet(&HASH.to_uppercase(), "x"), in_category("tv"))
+        .await;
+    assert_eq!(again.unwrap(), Added::Known);
+    world.complete(hash(HASH)).await;
+    assert_eq!(world.acquire.jobs().len(), 1);
+    assert_eq!(world.torrents(HASH).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_account_holds_is_not_added_again_nor_ever_deleted() {
+    let mut there = cached(HASH, "Film.2024");
+    there.copies = 1;
+    let world = World::with(vec![there], |config| config.delete = DeletePolicy::Provider).await;
+    let before = world.torrents(HASH);
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    world.complete(hash(HASH)).await;
+    assert_eq!(world.torrents(HASH), before);
+    world.acquire.remove(Selection::All, true).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.torrents(HASH), before);
+    assert!(tree(&world.downloads()).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_to_an_add_makes_no_second_torrent() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    // The call is made, and its answer is cut off.
+    world.sim.fail_api(ApiFault {
+        endpoint: Some("torrents/addMagnet".to_owned()),
+        times: Some(1),
+        cut_body: Some(3),
+        ..ApiFault::default()
+    });
+    world
+        .acquire
+        .add(magnet(HASH, "Film.2024"), in_category("tv"))
+        .await
+        .unwrap();
+    world.complete(hash(HASH)).await;
+    assert_eq!(world.torrents(HASH).len(), 1);
+}
+
+fn uncached(name: &str) -> ReleaseSpec {
+    ReleaseSpec {
+        cached: false,
+        ..cached(HASH, name)
+    }
+}
+
+async fn grab_uncached(policy: Uncached) -> (World, std::sync::Arc<debridfs_acquire::Job>) {
+    let world = World::with(vec![uncached("Slow.2024")], |config| {
+        let rule = CategoryRule {
+            uncached: Some(policy),
+            ..CategoryRule::default()
+        };
+        config.categories.insert("slow".to_owned(), rule);
+    })
+    .await;
+    world.sim.configure(|settings| {
+        settings.magnet_conversion_ms = 3_000;
+        settings.downloading_ms = 600_000;
+    });
+    world
+        .acquire
+        .add(magnet(HASH, "Slow.2024"), in_category("slow"))
+        .await
+        .unwrap();
+    let job = world.settled(hash(HASH)).await;
+    (world, job)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_uncached_release_follows_the_policy_of_its_category() {
+    let (world, job) = grab_uncached(Uncached::Wait).await;
+    assert_eq!(job.step, Step::Complete);
+    let info = world.sim.counters().calls_of("torrents/info");
+    assert!(
+        info < 20,
+        "{info} calls of its own in ten minutes: the list tells the progress"
+    );
+
+    for policy in [Uncached::Refuse, Uncached::UpTo(Duration::from_secs(120))] {
+        let (world, job) = grab_uncached(policy).await;
+        assert_eq!(job.step, Step::Failed, "{policy:?}");
+        let reason = job.reason.clone().unwrap();
+        assert!(reason.contains("does not have it"), "{reason}");
+        world.until_torrents(HASH, 0).await;
+    }
+    let (_, job) = grab_uncached(Uncached::UpTo(Duration::from_secs(3600))).await;
+    assert_eq!(job.step, Step::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_fails_with_its_reason() {
+    for (outcome, word) in [
+        (Outcome::MagnetError, "magnet_error"),
+        (Outcome::Error, "error"),
+        (Outcome::Virus, "virus"),
+        (Outcome::Dead, "dead"),
+        (Outcome::Infringing, "infringing"),
+    ] {
+        let release = ReleaseSpec {
+            outcome,
+            ..uncached("Dead.2024")
+        };
+        let world = World::new(vec![release]).await;
+        world
+            .acquire
+            .add(magnet(HASH, "x"), in_category("tv"))
+            .await
+            .unwrap();
+        let job = world.settled(hash(HASH)).await;
+        assert_eq!(job.step, Step::Failed);
+        let reason = job.reason.clone().unwrap();
+        assert!(reason.contains(word), "{word}: {reason}");
+    }
+    let only_text = ReleaseSpec {
+        files: vec![FileSpec::generated("/readme.txt", 10)],
+        ..cached(HASH, "Text")
+    };
+    let world = World::new(vec![only_text]).await;
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    let job = world.settled(hash(HASH)).await;
+    assert_eq!(job.reason.as_deref(), Some("none of its 1 files is wanted"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_fails_nothing() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    world.sim.set_outage(Outage {
+        api: OutageMode::Unavailable,
+        cdn: OutageMode::Unavailable,
+    });
+    world
+        .acquire
+        .add(magnet(HASH, "Film.2024"), in_category("tv"))
+        .await
+        .unwrap();
+    let job = world
+        .until(hash(HASH), |job| job.live.trouble.is_some())
+        .await;
+    assert_eq!(job.step, Step::Placed);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    world.sim.set_outage(Outage::default());
+    world.complete(hash(HASH)).await;
+    assert_eq!(world.torrents(HASH).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_file_holds_the_job_and_a_refused_one_fails_it() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    let set = |error: Option<ProbeError>| {
+        let mut probes = world.library.probes.lock().unwrap();
+        probes.clear();
+        probes.extend(error.map(|error| ("Film.2024.mkv".to_owned(), error)));
+    };
+    set(Some(ProbeError::NoAnswer("stalled".into())));
+    world
+        .acquire
+        .add(magnet(HASH, "Film.2024"), in_category("tv"))
+        .await
+        .unwrap();
+    world
+        .until(hash(HASH), |job| job.live.trouble.is_some())
+        .await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let job = world.acquire.job(hash(HASH)).unwrap();
+    assert_eq!(job.step, Step::Ready, "no answer says nothing of the file");
+    assert!(
+        tree(&world.downloads()).is_empty(),
+        "nothing is shown to the arr before it can be read"
+    );
+    set(None);
+    world.complete(hash(HASH)).await;
+
+    set(Some(ProbeError::Refused("404".into())));
+    world.acquire.recheck(Selection::All).await.unwrap();
+    let job = world.settled(hash(HASH)).await;
+    let reason = job.reason.clone().unwrap();
+    assert!(
+        reason.contains("Film.2024.mkv cannot be read: 404"),
+        "{reason}"
+    );
+    // Handed in again, it is tried again.
+    set(None);
+    world
+        .acquire
+        .add(magnet(HASH, "Film.2024"), in_category("tv"))
+        .await
+        .unwrap();
+    world.complete(hash(HASH)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_torrent_file_is_handed_on_and_what_happens_on_deletion_is_policy() {
+    let file = b"d4:infod5:filesld6:lengthi5000000000e4:pathl10:Film.A.mkveee4:name6:Film.A12:piece lengthi1e6:pieces0:ee";
+    for policy in [
+        DeletePolicy::Ignore,
+        DeletePolicy::Trash,
+        DeletePolicy::Provider,
+    ] {
+        let world = World::with(Vec::new(), |config| config.delete = policy).await;
+        world
+            .sim
+            .configure(|settings| settings.unknown_hashes_cached = true);
+        let release = Release::from_torrent(bytes::Bytes::from_static(file)).unwrap();
+        let (id, text) = (release.hash, release.hash.to_string());
+        world
+            .acquire
+            .add(release.clone(), in_category("tv"))
+            .await
+            .unwrap();
+        world.complete(id).await;
+        assert_eq!(tree(&world.downloads()).len(), 1);
+        assert_eq!(world.acquire.remove(Selection::All, true).await.unwrap(), 1);
+        assert!(world.acquire.jobs().is_empty());
+        assert!(tree(&world.downloads()).is_empty());
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let left = world.torrents(&text).len();
+        assert_eq!(
+            left,
+            usize::from(policy != DeletePolicy::Provider),
+            "{policy:?}"
+        );
+        if policy == DeletePolicy::Trash {
+            tokio::time::sleep(Duration::from_secs(8 * 24 * 3600)).await;
+            assert!(world.torrents(&text).is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_the_trash_is_taken_out_when_it_is_asked_for_again() {
+    let world = World::with(vec![cached(HASH, "Film.2024")], |config| {
+        config.delete = DeletePolicy::Trash;
+    })
+    .await;
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    world.complete(hash(HASH)).await;
+    world.acquire.remove(Selection::All, true).await.unwrap();
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    world.complete(hash(HASH)).await;
+    tokio::time::sleep(Duration::from_secs(30 * 24 * 3600)).await;
+    assert_eq!(world.torrents(HASH).len(), 1);
+    assert_eq!(world.acquire.status().deletions, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_files_only_the_job_goes() {
+    let world = World::with(vec![cached(HASH, "Film.2024")], |config| {
+        config.delete = DeletePolicy::Provider;
+    })
+    .await;
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    world.complete(hash(HASH)).await;
+    world
+        .acquire
+        .remove(Selection::Some(vec![hash(HASH)]), false)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(tree(&world.downloads()).len(), 2);
+    assert_eq!(world.torrents(HASH).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_action_none_points_at_the_mount() {
+    let world = World::with(vec![cached(HASH, "Film.2024")], |config| {
+        config.action = Action::None;
+    })
+    .await;
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    let job = world.complete(hash(HASH)).await;
+    assert_eq!(
+        job.content_path().to_str(),
+        Some("/mnt/dfs/__all__/Film.2024")
+    );
+    assert!(tree(&world.downloads()).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_that_are_gone_come_back_with_a_restart_and_a_recheck() {
+    let mut world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    world.complete(hash(HASH)).await;
+    let links = tree(&world.downloads());
+    std::fs::remove_dir_all(world.downloads()).unwrap();
+    world.restart(|_| {}).await;
+    for _ in 0..1000 {
+        if tree(&world.downloads()) == links {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(tree(&world.downloads()), links);
+    std::fs::remove_file(world.downloads().join("tv/Film.2024/Film.2024.mkv")).unwrap();
+    world.acquire.recheck(Selection::All).await.unwrap();
+    world.complete(hash(HASH)).await;
+    assert_eq!(tree(&world.downloads()), links);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_are_begun_in_their_order_and_not_while_stopped() {
+    let hashes: Vec<String> = (0..30).map(|n| format!("{n:040x}")).collect();
+    let releases = hashes
+        .iter()
+        .map(|hash| cached(hash, &format!("R{hash:.38}{}", &hash[38..])));
+    let world = World::new(releases.collect()).await;
+    let mut options = in_category("tv");
+    options.stopped = true;
+    for text in &hashes {
+        world
+            .acquire
+            .add(magnet(text, "x"), options.clone())
+            .await
+            .unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.sim.torrents(0).unwrap().is_empty());
+    let last = Selection::Some(vec![hash(&hashes[29])]);
+    world
+        .acquire
+        .reorder(last.clone(), debridfs_acquire::Move::First)
+        .await
+        .unwrap();
+    world
+        .acquire
+        .edit(last, |job| job.forced = true)
+        .await
+        .unwrap();
+    world.complete(hash(&hashes[29])).await;
+    assert_eq!(
+        world.sim.torrents(0).unwrap().len(),
+        1,
+        "only the forced one"
+    );
+    world
+        .acquire
+        .edit(Selection::All, |job| job.stopped = false)
+        .await
+        .unwrap();
+    for text in &hashes {
+        world.complete(hash(text)).await;
+    }
+    assert_eq!(world.sim.torrents(0).unwrap().len(), 30);
+}

@@ -1,0 +1,8 @@
+//! The queue and its qBittorrent API over the simulated provider, in one process.
+
+mod api;
+mod grabs;
+mod killed;
+mod logins;
+mod shape;
+mod support;

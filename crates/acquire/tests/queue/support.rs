@@ -1,0 +1,438 @@
+//! A queue over a simulated account, with a library that shows what the account holds.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use debridfs_acquire::qbittorrent::{Credentials, router};
+use debridfs_acquire::{
+    Acquire, AcquireConfig, AddOptions, Job, Known, Library, ProbeError, Release, Shown, ShownFile,
+    Step,
+};
+use debridfs_provider::real_debrid::{
+    RealDebrid, RealDebridConfig, Secret, Transport, TransportError,
+};
+use debridfs_provider::{InfoHash, Provider, TokioClock, TorrentId, TorrentStatus, WallClock};
+use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, Sim};
+use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+pub const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
+
+pub fn hash(text: &str) -> InfoHash {
+    text.parse().unwrap()
+}
+
+pub fn magnet(hash: &str, name: &str) -> Release {
+    Release::from_link(&format!("magnet:?xt=urn:btih:{hash}&dn={name}")).unwrap()
+}
+
+pub fn in_category(category: &str) -> AddOptions {
+    AddOptions {
+        category: category.to_owned(),
+        ..AddOptions::default()
+    }
+}
+
+/// A second of a paused clock that gives the store's own thread a moment of real time: tokio's clock does not wait for it.
+async fn second() {
+    #[allow(clippy::disallowed_methods, reason = "real time, on a thread for it")]
+    let moment = || std::thread::sleep(Duration::from_micros(500));
+    tokio::task::spawn_blocking(moment).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+fn start() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+/// A release that the provider knows by `hash` and has in its cache, with a film, a sample and a text.
+pub fn cached(hash: &str, name: &str) -> ReleaseSpec {
+    let files = vec![
+        FileSpec::generated(format!("/{name}.mkv"), 5 << 30),
+        FileSpec::generated(format!("/Subs/{name}.srt"), 50_000),
+        FileSpec::generated(format!("/Sample/{name}-sample.mkv"), 60 << 20),
+        FileSpec::generated("/info.nfo", 4000),
+    ];
+    ReleaseSpec {
+        hash: Some(hash.to_owned()),
+        copies: 0,
+        ..ReleaseSpec::new(name, files)
+    }
+}
+
+/// Into the simulator's router, without a socket.
+struct InProcess(Sim);
+
+#[async_trait]
+impl Transport for InProcess {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        max_body: usize,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let answer = self.0.router().oneshot(request.map(Body::from)).await;
+        let (head, body) = answer.unwrap().into_parts();
+        let body = Limited::new(body, max_body).collect().await;
+        let body = body.map_err(|error| TransportError::Broken(error.to_string()))?;
+        Ok(http::Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+/// Shows what the simulated account holds ready, without delay.
+pub struct SimLibrary {
+    pub sim: Sim,
+    pub mount: PathBuf,
+    /// What probing says of a file of this base name.
+    pub probes: Mutex<HashMap<String, ProbeError>>,
+    /// Files probed so far.
+    pub probed: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Library for SimLibrary {
+    async fn torrents(&self, hash: InfoHash) -> Vec<Known> {
+        let torrents = self.sim.torrents(0).unwrap();
+        let same = torrents
+            .into_iter()
+            .filter(|torrent| torrent.hash == hash.to_string());
+        same.map(|torrent| Known {
+            provider: "rd".to_owned(),
+            torrent: TorrentId(torrent.id),
+            status: TorrentStatus::from_word(&status_word(torrent.status)),
+        })
+        .collect()
+    }
+
+    async fn shown(&self, hash: InfoHash) -> Option<Shown> {
+        let torrents = self.sim.torrents(0).unwrap();
+        let torrent = torrents.into_iter().find(|torrent| {
+            torrent.hash == hash.to_string() && status_word(torrent.status) == "downloaded"
+        })?;
+        Some(Shown {
+            path: self.mount.join("__all__").join(&torrent.filename),
+            name: torrent.filename,
+            files: torrent
+                .files
+                .into_iter()
+                .filter(|file| file.selected)
+                .map(|file| ShownFile {
+                    path: file.path.trim_start_matches('/').to_owned(),
+                    bytes: file.bytes,
+                })
+                .collect(),
+            bad: None,
+        })
+    }
+
+    fn look_now(&self) {}
+
+    async fn changed(&self) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    async fn probe(&self, _: InfoHash, path: &str) -> Result<(), ProbeError> {
+        self.probed.lock().unwrap().push(path.to_owned());
+        let base = path.rsplit('/').next().unwrap();
+        match self.probes.lock().unwrap().get(base) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn status_word(status: debridfs_sim::Status) -> String {
+    match serde_json::to_value(status).unwrap() {
+        Value::String(word) => word,
+        other => panic!("{other}"),
+    }
+}
+
+/// One account, one downloads folder, and one queue at a time over them.
+pub struct World {
+    pub sim: Sim,
+    pub library: Arc<SimLibrary>,
+    pub dir: TempDir,
+    provider: Arc<dyn Provider>,
+    clock: Arc<dyn WallClock>,
+    pub acquire: Arc<Acquire>,
+    shutdown: CancellationToken,
+}
+
+impl World {
+    /// A world with `releases` known to the provider; its queue runs.
+    pub async fn with(releases: Vec<ReleaseSpec>, change: impl FnOnce(&mut AcquireConfig)) -> Self {
+        let library = LibrarySpec { seed: 3, releases };
+        let sim = Sim::starting_at(&library, start()).unwrap();
+        sim.configure(|settings| settings.calls_per_minute = 0);
+        let dir = tempfile::Builder::new()
+            .prefix("debridfs-acquire-")
+            .tempdir()
+            .unwrap();
+        Self::over(sim, dir, change).await
+    }
+
+    /// A queue over an account and a directory that are there.
+    pub async fn over(sim: Sim, dir: TempDir, change: impl FnOnce(&mut AcquireConfig)) -> Self {
+        let config = RealDebridConfig {
+            name: "rd".to_owned(),
+            token: Some(Secret::new(sim.token())),
+            ..RealDebridConfig::default()
+        };
+        let clock: Arc<dyn WallClock> = Arc::new(TokioClock::starting_at(start()));
+        let transport = Arc::new(InProcess(sim.clone()));
+        let calendar = Arc::new(TokioClock::starting_at(start()));
+        let real = RealDebrid::with_transport(config, transport, calendar);
+        let provider: Arc<dyn Provider> = Arc::new(real.unwrap());
+        let library = Arc::new(SimLibrary {
+            sim: sim.clone(),
+            mount: "/mnt/dfs".into(),
+            probes: Mutex::default(),
+            probed: Mutex::default(),
+        });
+        let mut config = config_in(dir.path(), clock.clone());
+        change(&mut config);
+        let acquire = Acquire::open(config, vec![provider.clone()], library.clone())
+            .await
+            .unwrap();
+        let shutdown = CancellationToken::new();
+        tokio::spawn(acquire.clone().run(shutdown.clone()));
+        Self {
+            sim,
+            library,
+            dir,
+            provider,
+            clock,
+            acquire,
+            shutdown,
+        }
+    }
+
+    pub async fn new(releases: Vec<ReleaseSpec>) -> Self {
+        Self::with(releases, |_| {}).await
+    }
+
+    /// Ends the queue and opens it again.
+    pub async fn restart(&mut self, change: impl FnOnce(&mut AcquireConfig)) {
+        self.shutdown.cancel();
+        let mut config = config_in(self.dir.path(), self.clock.clone());
+        change(&mut config);
+        let providers = vec![self.provider.clone()];
+        self.acquire = Acquire::open(config, providers, self.library.clone())
+            .await
+            .unwrap();
+        self.shutdown = CancellationToken::new();
+        tokio::spawn(self.acquire.clone().run(self.shutdown.clone()));
+    }
+
+    pub fn downloads(&self) -> PathBuf {
+        self.dir.path().join("downloads")
+    }
+
+    /// Waits, in the clock's time, until the job `hash` is as `done` says.
+    pub async fn until(&self, hash: InfoHash, done: impl Fn(&Job) -> bool) -> Arc<Job> {
+        // A day of the paused clock: only what never comes ends it.
+        for _ in 0..86_400 {
+            if let Some(job) = self.acquire.job(hash).filter(|job| done(job)) {
+                return job;
+            }
+            second().await;
+        }
+        panic!("not within a day: {:?}", self.acquire.job(hash));
+    }
+
+    /// Waits until the account has `count` torrents of `hash`.
+    pub async fn until_torrents(&self, hash: &str, count: usize) {
+        for _ in 0..86_400 {
+            if self.torrents(hash).len() == count {
+                return;
+            }
+            second().await;
+        }
+        panic!("not within a day: {:?}", self.torrents(hash));
+    }
+
+    pub async fn settled(&self, hash: InfoHash) -> Arc<Job> {
+        self.until(hash, |job| job.step.is_settled()).await
+    }
+
+    /// As [`Self::settled`], in real time.
+    pub async fn settled_soon(&self, hash: InfoHash) -> Arc<Job> {
+        for _ in 0..6000 {
+            if let Some(job) = self.acquire.job(hash).filter(|job| job.step.is_settled()) {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not within a minute: {:?}", self.acquire.job(hash));
+    }
+
+    pub async fn complete(&self, hash: InfoHash) -> Arc<Job> {
+        let job = self.settled(hash).await;
+        assert_eq!(job.step, Step::Complete, "{:?}", job.reason);
+        job
+    }
+
+    /// Ids of the account's torrents of `hash`.
+    pub fn torrents(&self, hash: &str) -> Vec<String> {
+        let torrents = self.sim.torrents(0).unwrap();
+        let same = torrents.into_iter().filter(|torrent| torrent.hash == hash);
+        same.map(|torrent| torrent.id).collect()
+    }
+
+    pub fn api(&self) -> Client {
+        self.api_with(Credentials::default())
+    }
+
+    pub fn api_with(&self, credentials: Credentials) -> Client {
+        Client {
+            router: router(self.acquire.clone(), credentials),
+            headers: Vec::new(),
+            peer: [127, 0, 0, 1],
+        }
+    }
+}
+
+pub fn config_in(dir: &Path, clock: Arc<dyn WallClock>) -> AcquireConfig {
+    let mut config = AcquireConfig::new(dir.join("state/jobs.db"), dir.join("downloads"));
+    config.clock = clock;
+    config
+}
+
+/// Paths below `root`, with where they lead for symlinks; sorted.
+pub fn tree(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut left = vec![root.to_owned()];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let shown = path.strip_prefix(root).unwrap().display().to_string();
+            match entry.file_type().unwrap() {
+                kind if kind.is_symlink() => {
+                    let target = std::fs::read_link(&path).unwrap();
+                    found.push(format!("{shown} -> {}", target.display()));
+                }
+                kind if kind.is_dir() => left.push(path),
+                _ => found.push(shown),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A caller of the API.
+#[derive(Clone)]
+pub struct Client {
+    router: Router,
+    pub headers: Vec<(String, String)>,
+    pub peer: [u8; 4],
+}
+
+/// What it was answered.
+#[derive(Debug)]
+pub struct Said {
+    pub status: u16,
+    pub text: String,
+    pub cookie: Option<String>,
+}
+
+impl Said {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Client {
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub async fn get(&self, call: &str) -> Said {
+        self.send("GET", call, None, Vec::new()).await
+    }
+
+    /// A form in the body.
+    pub async fn post(&self, call: &str, form: &[(&str, &str)]) -> Said {
+        let body = form_of(form);
+        let kind = "application/x-www-form-urlencoded";
+        self.send("POST", call, Some(kind), body.into_bytes()).await
+    }
+
+    /// A multipart body, as arrs send one: fields, then a file.
+    pub async fn upload(&self, fields: &[(&str, &str)], file: &[u8]) -> Said {
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let part = format!(
+                "--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            );
+            body.extend_from_slice(part.as_bytes());
+        }
+        let head = "--XX\r\nContent-Disposition: form-data; name=\"torrents\"; filename=\"a.torrent\"\r\nContent-Type: application/x-bittorrent\r\n\r\n";
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(file);
+        body.extend_from_slice(b"\r\n--XX--\r\n");
+        let kind = "multipart/form-data; boundary=XX";
+        self.send("POST", "torrents/add", Some(kind), body).await
+    }
+
+    async fn send(&self, method: &str, call: &str, kind: Option<&str>, body: Vec<u8>) -> Said {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(format!("/api/v2/{call}"));
+        let names_host = self.headers.iter().any(|(name, _)| name == "host");
+        if !names_host {
+            request = request.header("host", "127.0.0.1:8283");
+        }
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let mut request = request.body(Body::from(body)).unwrap();
+        let peer = std::net::SocketAddr::from((self.peer, 4000));
+        request
+            .extensions_mut()
+            .insert(axum::extract::ConnectInfo(peer));
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let cookie = answer
+            .headers()
+            .get("set-cookie")
+            .map(|value| value.to_str().unwrap().to_owned());
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        Said {
+            status,
+            text: String::from_utf8(body.to_vec()).unwrap(),
+            cookie,
+        }
+    }
+}
+
+fn form_of(form: &[(&str, &str)]) -> String {
+    let encode = |text: &str| {
+        text.bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' => {
+                    char::from(byte).to_string()
+                }
+                _ => format!("%{byte:02X}"),
+            })
+            .collect::<String>()
+    };
+    form.iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect::<Vec<_>>()
+        .join("&")
+}
