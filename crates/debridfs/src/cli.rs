@@ -117,12 +117,15 @@ Example:
     )]
     Upgrade(InstanceArgs),
     /// Check this machine, with the fix for whatever is missing.
-    #[command(after_long_help = "Ends with 0 when nothing is in the way, 1 otherwise.")]
-    Doctor {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_long_help = "\
+Ends with 0 when nothing is in the way, 1 otherwise.
+
+Examples:
+  debridfs doctor
+  debridfs doctor --path /mnt                   does what is mounted there reach containers?
+  debridfs doctor --path /mnt --fix             make it a shared mount if it is not
+  debridfs doctor --node --json | jq '.checks[] | select(.outcome != \"ok\")'")]
+    Doctor(DoctorArgs),
     /// Test whether a mount made in one container reaches the others.
     #[command(
         subcommand,
@@ -261,6 +264,27 @@ pub struct InstanceArgs {
         hide_env_values = true
     )]
     pub socket: Option<PathBuf>,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The directory that containers bind, which then has to be shared; the parent of the configured
+    /// mount when absent.
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<PathBuf>,
+    /// What a Kubernetes node needs as well; by itself on a machine that is one.
+    #[arg(long)]
+    pub node: bool,
+    /// Do what is safe, asking before each: make the directory a shared mount, load the FUSE module.
+    #[arg(long)]
+    pub fix: bool,
+    /// Do it without asking.
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
 }
 
 /// `config …`.

@@ -1,15 +1,24 @@
 //! `debridfs doctor`: what this machine lacks, and the exact fix.
 
 mod account;
+mod kernel;
 mod machine;
+mod node;
+mod propagation;
+mod repair;
+mod runtimes;
+mod stale;
 mod storage;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::{self, ConfigError, Environment, Loaded};
+use crate::cli::DoctorArgs;
+use crate::config::{self, Config, ConfigError, Environment, Loaded};
 use crate::failure::{Doing, Failure};
+
+use repair::Repair;
 
 pub use machine::fuse_device;
 
@@ -36,6 +45,9 @@ pub struct Check {
     pub seen: String,
     /// What to do.
     pub fix: Option<String>,
+    /// What `--fix` does about it.
+    #[serde(skip)]
+    pub repair: Option<Repair>,
 }
 
 impl Check {
@@ -46,6 +58,7 @@ impl Check {
             outcome: Outcome::Ok,
             seen: seen.into(),
             fix: None,
+            repair: None,
         }
     }
 
@@ -67,27 +80,24 @@ impl Check {
     }
 }
 
-/// Checks everything and prints it. Ends with 1 when something is in the way.
-pub fn run(json: bool, file: Option<&Path>) -> Result<(), Failure> {
-    let mut checks = Vec::new();
-    let loaded = configuration(file, &mut checks);
-    checks.push(fuse_device());
+/// Checks everything, mends what it may, and prints what is left. Ends with 1 when something is in
+/// the way.
+pub fn run(args: &DoctorArgs, file: Option<&Path>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .doing(|| "runtime".into())?;
-    if let Some(Loaded { config, .. }) = &loaded {
-        checks.extend(machine::mounting(&config.mount));
-        checks.push(runtime.block_on(storage::mount_point(&config.mount.path)));
-        checks.push(storage::state_dir(&config.state_dir));
-        checks.push(storage::socket_path(&config.keeper_socket()));
-        for provider in config.provider.values() {
-            checks.extend(runtime.block_on(account::check(provider)));
+    let mut checks = runtime.block_on(all(args, file));
+    let mut repairs = Vec::new();
+    if args.fix {
+        repairs = mend(&checks, args.yes);
+        if !repairs.is_empty() {
+            checks = runtime.block_on(all(args, file));
         }
     }
     let failed = checks.iter().any(|check| check.outcome == Outcome::Failed);
-    if json {
-        let report = serde_json::json!({ "ok": !failed, "checks": checks });
+    if args.json {
+        let report = serde_json::json!({ "ok": !failed, "checks": checks, "repairs": repairs });
         let text = serde_json::to_string_pretty(&report).doing(|| "report".into())?;
         println!("{text}");
     } else {
@@ -98,6 +108,64 @@ pub fn run(json: bool, file: Option<&Path>) -> Result<(), Failure> {
     } else {
         Ok(())
     }
+}
+
+async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let loaded = configuration(file, &mut checks);
+    let config = loaded.as_ref().map(|loaded| &loaded.config);
+    checks.extend(kernel::checks());
+    checks.push(fuse_device());
+    if let Some(config) = config {
+        checks.extend(machine::mounting(&config.mount));
+        checks.push(storage::mount_point(&config.mount.path).await);
+        checks.push(storage::state_dir(&config.state_dir));
+        checks.push(storage::socket_path(&config.keeper_socket()));
+    }
+    let shared = args.path.clone().or_else(|| config.map(bound));
+    if let Some(dir) = shared {
+        checks.extend(propagation::of_directory(&dir, args.path.is_some()));
+    }
+    checks.extend(stale::mounts(
+        config.map(|config| config.mount.path.as_path()),
+    ));
+    checks.extend(stale::holders());
+    checks.extend(runtimes::checks().await);
+    if args.node || node::is_node() {
+        checks.extend(node::checks());
+    }
+    for provider in config
+        .into_iter()
+        .flat_map(|config| config.provider.values())
+    {
+        checks.extend(account::check(provider).await);
+    }
+    checks
+}
+
+/// The directory that containers are told to bind.
+fn bound(config: &Config) -> PathBuf {
+    let mount = &config.mount.path;
+    mount.parent().unwrap_or(mount).to_path_buf()
+}
+
+/// Does what is safe and allowed; what was done, and how it went.
+fn mend(checks: &[Check], yes: bool) -> Vec<String> {
+    let mut done: Vec<(&Repair, String)> = Vec::new();
+    for repair in checks.iter().filter_map(|check| check.repair.as_ref()) {
+        if done.iter().any(|(other, _)| *other == repair) || !repair::allowed(repair, yes) {
+            continue;
+        }
+        // The text first: once it is done, less would be needed.
+        let commands = repair.commands();
+        let said = match repair.apply() {
+            Ok(()) => format!("{commands}: done, until the next boot"),
+            Err(error) => format!("{commands}: {error}"),
+        };
+        eprintln!("{said}");
+        done.push((repair, said));
+    }
+    done.into_iter().map(|(_, said)| said).collect()
 }
 
 fn print(checks: &[Check]) {

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Command::Sim(args) => simulate::run(args),
         Command::Status(args) => status::run(args, file),
         Command::Upgrade(args) => upgrade::run(args, file),
-        Command::Doctor { json } => doctor::run(*json, file),
+        Command::Doctor(args) => doctor::run(args, file),
         Command::Config(ConfigCommand::Check) => config_command::check(file),
         Command::Config(ConfigCommand::Show) => config_command::show(file),
         Command::Library(LibraryCommand::Accept(args)) => status::accept(args, file),

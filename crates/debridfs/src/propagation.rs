@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use debridfs_keeper::mountinfo;
 use debridfs_propagation::{self as test, Recorder, Report, RoleSettings, Settings, Until};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -91,10 +92,17 @@ async fn whole(args: &PropagationRunArgs, file: Option<&Path>) -> Result<(), Fai
         Some(dir) => dir.clone(),
         None => configured(file)?,
     };
+    let refused = |why: &str| {
+        let message = format!("{} {why}", dir.display());
+        let help = "name the directory that containers bind, above the mount point: `--path DIR`";
+        Failure::new(message, Some(help)).with_code(USAGE)
+    };
+    // Before anything touches it.
+    if on_live_service(&dir).doing(|| "/proc/self/mountinfo".into())? {
+        return Err(refused("lies on a FUSE or network mount"));
+    }
     if !dir.is_dir() {
-        let message = format!("{} is not a directory", dir.display());
-        let help = "name the directory that containers bind: `--path DIR`";
-        return Err(Failure::new(message, Some(help)).with_code(USAGE));
+        return Err(refused("is not a directory"));
     }
     let settings = Settings {
         helper: helper(),
@@ -106,6 +114,13 @@ async fn whole(args: &PropagationRunArgs, file: Option<&Path>) -> Result<(), Fai
     let record = Recorder::new(shown(&args.common));
     let report = test::run(settings, record, stop).await;
     conclude(&report, &args.common)
+}
+
+fn on_live_service(dir: &Path) -> std::io::Result<bool> {
+    let dir = std::path::absolute(dir)?;
+    let mounts = mountinfo::read()?;
+    let on = mountinfo::containing(&mounts, &dir);
+    Ok(on.is_some_and(mountinfo::Mount::is_live_service))
 }
 
 /// The parent of the configured mount: what the documents tell people to bind.

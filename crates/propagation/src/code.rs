@@ -94,7 +94,7 @@ impl Code {
             Self::HostNotShared => (
                 "is the volume's mount shared on the host? no",
                 "the mount that holds the volume is private on the host, as on systems without systemd (Alpine or OpenRC with k3s, k3d) and on bare roots",
-                "give the directory a shared mount of its own, now and at every boot before the containers start: `mount --bind DIR DIR && mount --make-rshared DIR`; \
+                "give the directory a shared mount of its own, now and at every boot before the containers start: `mount --rbind DIR DIR && mount --make-rshared DIR`; \
                  or for everything: `mount --make-rshared /`; `debridfs doctor --path DIR --fix` does the first",
                 OTHER_WAYS,
             ),

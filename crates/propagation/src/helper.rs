@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::classify::{self, Surroundings};
 use crate::code::Code;
 use crate::container::{self, Container};
+use crate::host;
 use crate::level::Level;
 use crate::marker::{MARKER_NAME, Marker};
 use crate::server;
@@ -39,6 +40,12 @@ pub(crate) enum Helper {
         level: Level,
         socket: PathBuf,
         marker: Marker,
+    },
+    /// Waits until its standard input ends, and removes what the test left by then: nothing, unless
+    /// the test was killed.
+    Sweep {
+        base: PathBuf,
+        directories: Vec<PathBuf>,
     },
     /// Looks for the marker; says a [`Sight`].
     Look {
@@ -128,6 +135,16 @@ fn run(helper: Helper) -> io::Result<()> {
             // Ends when the test ends, however it does.
             io::copy(&mut io::stdin().lock(), &mut io::sink())?;
             Ok(())
+        }
+        Helper::Sweep { base, directories } => {
+            say(&"ready")?;
+            io::copy(&mut io::stdin().lock(), &mut io::sink())?;
+            let left = host::remove_soon(&base, &directories);
+            if left.is_empty() {
+                Ok(())
+            } else {
+                Err(io::Error::other(left.join("; ")))
+            }
         }
         Helper::Keep(keep, place) => {
             enter(place)?;

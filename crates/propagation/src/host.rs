@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use debridfs_keeper::mountinfo::{self, Mount};
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
@@ -29,7 +30,7 @@ pub(crate) fn mount_of(dir: &Path) -> io::Result<Mount> {
 pub(crate) fn not_shared(dir: &Path, mount: &Mount) -> String {
     let (dir, at) = (dir.display(), mount.mount_point.display());
     format!(
-        "{dir} lies on the mount {at} ({}), which is {}; to mend it: mount --bind {dir} {dir} && mount --make-rshared {dir}",
+        "{dir} lies on the mount {at} ({}), which is {}; to mend it: mount --rbind {dir} {dir} && mount --make-rshared {dir}",
         mount.fstype.to_string_lossy(),
         match mount.master {
             Some(master) => format!("a slave of peer group {master} and gives nothing back"),
@@ -50,6 +51,28 @@ fn set_immutable(dir: &Path, immutable: bool) -> io::Result<()> {
     let mut flags = ioctl_getflags(&dir)?;
     flags.set(IFlags::IMMUTABLE, immutable);
     Ok(ioctl_setflags(&dir, flags)?)
+}
+
+/// How often removing is tried: processes that were killed may take a moment to let go.
+const REMOVALS: u32 = 20;
+/// Pause between two attempts.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// As [`remove`], with patience. Blocks; nothing else is left to be done.
+pub(crate) fn remove_soon(dir: &Path, directories: &[PathBuf]) -> Vec<String> {
+    let mut left = remove(dir, directories);
+    for _ in 1..REMOVALS {
+        if left.is_empty() {
+            break;
+        }
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "no task of a runtime waits any more"
+        )]
+        std::thread::sleep(REMOVAL_PAUSE);
+        left = remove(dir, directories);
+    }
+    left
 }
 
 /// Takes away every mount of debridfs at or below `dir`, and then the directories, of which only

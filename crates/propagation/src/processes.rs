@@ -1,7 +1,7 @@
 //! Starting helpers and waiting for them with limits.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -108,9 +108,25 @@ impl Helpers {
 
     /// Starts a container.
     pub async fn contain(&self, container: Container) -> Result<Contained, String> {
+        self.hold(&Helper::Contain(container), true).await
+    }
+
+    /// Starts what cleans up when this process ends without doing so.
+    pub async fn sweep(
+        &self,
+        base: PathBuf,
+        directories: Vec<PathBuf>,
+    ) -> Result<Contained, String> {
+        let helper = Helper::Sweep { base, directories };
+        self.hold(&helper, false).await
+    }
+
+    /// Starts a helper that works for as long as its standard input is open.
+    async fn hold(&self, helper: &Helper, mortal: bool) -> Result<Contained, String> {
         let mut child = self
-            .command(&Helper::Contain(container))?
+            .command(helper)?
             .stdin(Stdio::piped())
+            .kill_on_drop(mortal)
             .spawn()
             .map_err(|error| error.to_string())?;
         let pid = child.id().ok_or("ended at once")?;
@@ -205,7 +221,7 @@ impl Said {
     }
 }
 
-/// A container; it ends when dropped.
+/// A process that holds something, such as a container's namespace, while its input is open.
 #[derive(Debug)]
 pub(crate) struct Contained {
     child: Child,

@@ -39,10 +39,12 @@ struct Session {
     record: Recorder,
     /// The test's own directory below the tested one.
     base: PathBuf,
-    /// What was made, the deepest first.
+    /// What is made there, the deepest first.
     directories: Vec<PathBuf>,
     /// Peer group of the host's mount.
     group: u32,
+    /// Removes it all if this process is killed.
+    sweeper: Option<Contained>,
     container: Option<Contained>,
     bare_container: Option<Contained>,
     producer: Option<Producer>,
@@ -66,6 +68,7 @@ pub async fn run(
         base: PathBuf::new(),
         directories: Vec::new(),
         group: 0,
+        sweeper: None,
         container: None,
         bare_container: None,
         producer: None,
@@ -86,7 +89,7 @@ pub async fn run(
 
 impl Session {
     async fn phases(&mut self) -> Result<(), GivenUp> {
-        self.host_set_up()?;
+        self.host_set_up().await?;
         self.start_consumers(true).await?;
         self.producer().await?;
         self.start_consumers(false).await?;
@@ -131,7 +134,7 @@ impl Session {
         if self.directories.is_empty() {
             return;
         }
-        let left = host::remove(&self.base, &self.directories);
+        let left = host::remove_soon(&self.base, &self.directories);
         if left.is_empty() {
             let seen = "no mount, process or directory is left";
             self.record.ok(Phase::Cleanup, "host", seen);
@@ -139,6 +142,9 @@ impl Session {
             let code = Code::CleanupIncomplete;
             self.record
                 .failed(Phase::Cleanup, "host", code, left.join("; "));
+        }
+        if let Some(sweeper) = self.sweeper.take() {
+            sweeper.end().await;
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::config::MountConfig;
 
 use super::Check;
+use super::repair::Repair;
 
 /// Where FUSE connections come from.
 const DEVICE: &str = "/dev/fuse";
@@ -31,7 +32,11 @@ pub fn fuse_device() -> Check {
                 }
                 _ => "load the kernel module: `modprobe fuse`",
             };
-            Check::failed(DEVICE, error.to_string(), fix)
+            let mut check = Check::failed(DEVICE, error.to_string(), fix);
+            if matches!(error.kind(), ErrorKind::NotFound) {
+                check.repair = Some(Repair::LoadFuse);
+            }
+            check
         }
     }
 }
@@ -39,7 +44,12 @@ pub fn fuse_device() -> Check {
 /// What this user needs for mounting.
 pub fn mounting(mount: &MountConfig) -> Vec<Check> {
     if rustix::process::geteuid().is_root() {
-        vec![capability()]
+        let mut checks = vec![capability()];
+        if mount.allow_other {
+            let seen = "not needed: root mounts by system call; where fusermount3 mounts, its own /etc/fuse.conf counts";
+            checks.push(Check::ok("user_allow_other", seen));
+        }
+        checks
     } else {
         let mut checks = vec![fusermount()];
         if mount.allow_other {

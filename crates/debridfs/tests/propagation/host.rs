@@ -58,7 +58,7 @@ impl Host {
     pub fn share(&self) {
         let dir = self.dir();
         self.shell(&format!(
-            "mount --bind {dir} {dir} && mount --make-rshared {dir}"
+            "mount --rbind {dir} {dir} && mount --make-rshared {dir}"
         ));
     }
 
@@ -264,7 +264,7 @@ impl Ended {
     }
 }
 
-/// Living processes of a session. By `stat`, which answers for stuck processes as well.
+/// Living processes of a session, the oldest first. By `stat`, which answers for stuck processes as well.
 pub fn in_session(session: u32) -> Vec<Pid> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
@@ -282,6 +282,7 @@ pub fn in_session(session: u32) -> Vec<Pid> {
             found.extend(pid.and_then(Pid::from_raw));
         }
     }
+    found.sort_unstable_by_key(|pid| pid.as_raw_nonzero());
     found
 }
 

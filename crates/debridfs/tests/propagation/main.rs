@@ -4,6 +4,7 @@
     reason = "a test has no runtime to block; it looks again every few milliseconds"
 )]
 
+mod doctor;
 mod host;
 mod parts;
 mod whole;

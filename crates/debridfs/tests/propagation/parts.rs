@@ -11,9 +11,9 @@ const PRIVATE: [&str; 4] = ["unshare", "--mount", "--propagation", "private"];
 /// What a container runtime makes of Bidirectional.
 const SHARED: [&str; 4] = ["unshare", "--mount", "--propagation", "unchanged"];
 /// The last thing that a consumer says before it waits for the producer's end.
-const LOOKED: &str = " writing: ";
+pub const LOOKED: &str = " writing: ";
 
-fn set_up() -> Host {
+pub fn set_up() -> Host {
     let host = Host::shared();
     let ended = host
         .debridfs(&["propagation-test", "host", "set-up", "--dir", host.dir()])
@@ -29,7 +29,7 @@ fn producer(host: &Host, starter: &[&str], more: &[&str]) -> Running {
 }
 
 /// A producer that serves.
-fn serving(host: &Host, more: &[&str]) -> Running {
+pub fn serving(host: &Host, more: &[&str]) -> Running {
     let mut running = producer(host, &SHARED, more);
     running.says("serving at");
     assert!(!host.mounts().is_empty());
@@ -49,7 +49,7 @@ fn consumer(host: &Host, starter: &[&str], more: &[&str]) -> Running {
 }
 
 /// A consumer that bound the mount point on its own, as HostToContainer does while it is mounted.
-fn consumer_of_mount_point(host: &Host, more: &[&str]) -> Running {
+pub fn consumer_of_mount_point(host: &Host, more: &[&str]) -> Running {
     let dir = host.dir();
     let script = format!("mount --bind {dir}/dfs {dir}/bound && exec \"$0\" \"$@\"");
     host.shell(&format!("mkdir {dir}/bound"));

@@ -27,7 +27,7 @@ impl Session {
         self.volume().join(MOUNT_POINT)
     }
 
-    pub(super) fn host_set_up(&mut self) -> Result<(), GivenUp> {
+    pub(super) async fn host_set_up(&mut self) -> Result<(), GivenUp> {
         let phase = Phase::HostSetUp;
         if !level::has_sys_admin() {
             let seen = "making namespaces and mounts takes CAP_SYS_ADMIN: run it as root";
@@ -52,19 +52,28 @@ impl Session {
             propagation_of(&mount)
         );
         self.record.ok(phase, "propagation", seen);
-        self.make_directories(&dir)
+        self.make_directories(&dir).await
     }
 
-    fn make_directories(&mut self, dir: &Path) -> Result<(), GivenUp> {
+    async fn make_directories(&mut self, dir: &Path) -> Result<(), GivenUp> {
         let phase = Phase::HostSetUp;
         let marker = self.fresh_marker(phase)?;
         self.base = dir.join(format!("debridfs-propagation-{}", &marker.nonce[..12]));
-        for made in [self.base.clone(), self.base.join("root"), self.volume()] {
+        let root = self.base.join("root");
+        self.directories = vec![self.host_mount(), self.volume(), root, self.base.clone()];
+        let (base, directories) = (self.base.clone(), self.directories.clone());
+        match self.helpers.sweep(base, directories.clone()).await {
+            Ok(sweeper) => self.sweeper = Some(sweeper),
+            Err(error) => {
+                return Err(self.give_up(phase, "sweeper", Code::ProducerFailed, error));
+            }
+        }
+        // The deepest one is the mount point, which is made in its own way.
+        for made in directories.into_iter().skip(1).rev() {
             if let Err(error) = fs::create_dir(&made) {
                 let seen = format!("{}: {error}", made.display());
                 return Err(self.give_up(phase, "directories", Code::ProducerFailed, seen));
             }
-            self.directories.insert(0, made);
         }
         let mount = self.host_mount();
         match host::make_mount_point(&mount) {
@@ -77,7 +86,6 @@ impl Session {
                     Ok(()) => format!("{} is closed and immutable", mount.display()),
                     Err(error) => format!("{} cannot be immutable: {error}", mount.display()),
                 };
-                self.directories.insert(0, mount);
                 self.record.note(phase, "mount point", seen);
             }
         }

@@ -1,0 +1,189 @@
+//! Whether what is mounted below a directory reaches containers.
+
+use std::path::{Path, PathBuf};
+
+use debridfs_keeper::mountinfo::{self, Mount};
+
+use super::repair::Repair;
+use super::{Check, Outcome};
+
+/// Where kubelets keep the volumes of pods.
+const KUBELET: &str = "/var/lib/kubelet";
+/// Part of the path of an emptyDir.
+const EMPTY_DIR: &str = "/kubernetes.io~empty-dir/";
+
+/// Checks the directory that containers bind. `asked` when somebody named it: then a private one
+/// is in the way; otherwise there may be no containers.
+pub fn of_directory(dir: &Path, asked: bool) -> Vec<Check> {
+    let mounts = match mountinfo::read() {
+        Ok(mounts) => mounts,
+        Err(error) => {
+            let seen = format!("/proc/self/mountinfo: {error}");
+            return vec![Check::failed("propagation", seen, "mount /proc")];
+        }
+    };
+    let dir = existing(&mounts, dir);
+    let mut checks = Vec::new();
+    if let Some(mount) = mountinfo::containing(&mounts, &dir) {
+        checks.push(with_care(shared(&dir, mount, asked), &dir, &mounts));
+        checks.extend(empty_dir(&dir, mount));
+    }
+    let kubelet = existing(&mounts, Path::new(KUBELET));
+    if kubelet == Path::new(KUBELET)
+        && let Some(mount) = mountinfo::containing(&mounts, &kubelet)
+    {
+        let mut check = with_care(shared(&kubelet, mount, asked), &kubelet, &mounts);
+        check.name = "propagation of kubelet's directory".into();
+        checks.push(check);
+    }
+    checks
+}
+
+/// The nearest directory that exists, without symlinks. What lies on a FUSE or network mount is not
+/// touched: that mount's own place stands for it.
+fn existing(mounts: &[Mount], dir: &Path) -> PathBuf {
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.into());
+    if let Some(mount) = mountinfo::containing(mounts, &dir).filter(|on| on.is_live_service()) {
+        return mount.mount_point.clone();
+    }
+    let there = dir
+        .ancestors()
+        .find(|dir| std::fs::symlink_metadata(dir).is_ok())
+        .unwrap_or(Path::new("/"));
+    crate::mount_table::resolved(there)
+}
+
+fn shared(dir: &Path, mount: &Mount, asked: bool) -> Check {
+    let name = "propagation";
+    let on = format!(
+        "{} lies on the mount {} ({})",
+        dir.display(),
+        mount.mount_point.display(),
+        mount.fstype.to_string_lossy()
+    );
+    if let Some(group) = mount.peer_group {
+        return Check::ok(name, format!("{on}, which is shared (peer group {group})"));
+    }
+    let (seen, fix) = match mount.master {
+        Some(master) => (
+            format!(
+                "{on}, which gets mounts of peer group {master} and gives none: good for a consumer, not for the program that mounts"
+            ),
+            "where this is the container that mounts: `mountPropagation: Bidirectional`, in Docker `:rshared`"
+                .to_owned(),
+        ),
+        None => (
+            format!("{on}, which is private: containers will see an empty directory"),
+            format!(
+                "mount --rbind {0} {0} && mount --make-rshared {0}; {1}",
+                dir.display(),
+                at_boot()
+            ),
+        ),
+    };
+    Check {
+        outcome: if asked {
+            Outcome::Failed
+        } else {
+            Outcome::Warning
+        },
+        repair: mount
+            .master
+            .is_none()
+            .then(|| Repair::Share(dir.to_path_buf())),
+        ..Check::failed(name, seen, fix)
+    }
+}
+
+/// A bind over a directory hides the mounts in it from whoever made them: a keeper could not
+/// unmount in order any more.
+fn with_care(mut check: Check, dir: &Path, mounts: &[Mount]) -> Check {
+    let below = |mount: &Mount| mount.is_ours() && mount.mount_point.starts_with(dir);
+    if check.repair.is_some() && mounts.iter().any(below) {
+        check.repair = None;
+        check.fix = check
+            .fix
+            .map(|fix| format!("stop debridfs first, which is mounted in there; then {fix}"));
+    }
+    check
+}
+
+/// How it is made to last, by what starts this machine.
+fn at_boot() -> &'static str {
+    let there = |path: &str| Path::new(path).exists();
+    if there("/.dockerenv") || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        "this is a container: on the host, and then `Bidirectional` (Docker `:rshared`) for this volume"
+    } else if there("/run/systemd/system") {
+        "systemd makes / shared at boot, so something made this mount private; a unit before the container runtime can undo it"
+    } else if there("/sbin/openrc") || there("/etc/alpine-release") {
+        "OpenRC leaves / private: put both commands into /etc/local.d/shared-mounts.start (executable), `rc-update add local boot`, and start k3s after it"
+    } else {
+        "at every boot, before the container runtime starts"
+    }
+}
+
+/// The trap of sharing through a pod's own volume.
+fn empty_dir(dir: &Path, mount: &Mount) -> Option<Check> {
+    let is = mount.root.to_string_lossy().contains(EMPTY_DIR);
+    is.then(|| {
+        Check::failed(
+            "emptyDir",
+            format!(
+                "{} is an emptyDir: it is this pod's own, and a mount in it reaches no other container without Bidirectional, no other pod at all",
+                dir.display()
+            ),
+            "use a hostPath with Bidirectional here and HostToContainer in consumers, or the CSI driver",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounts(fields: &str, root: &str) -> Vec<Mount> {
+        let text = format!("1 0 8:1 {root} / rw {fields}- ext4 a rw");
+        mountinfo::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn peer_groups() {
+        let check = |fields: &str, asked| {
+            let mounts = mounts(fields, "/");
+            shared(Path::new("/mnt"), &mounts[0], asked)
+        };
+        assert_eq!(check("shared:3 ", true).outcome, Outcome::Ok);
+        let private = check("", false);
+        assert_eq!(private.outcome, Outcome::Warning);
+        assert_eq!(private.repair, Some(Repair::Share("/mnt".into())));
+        assert!(private.fix.unwrap().contains("--make-rshared /mnt"));
+        let slave = check("master:3 ", true);
+        assert_eq!((slave.outcome, slave.repair), (Outcome::Failed, None));
+    }
+
+    #[test]
+    fn nothing_is_bound_over_a_live_mount() {
+        let text = "1 0 8:1 / / rw - ext4 a rw\n2 1 0:9 / /mnt/dfs ro - fuse.debridfs d ro";
+        let mounts = mountinfo::parse(text.as_bytes());
+        let check = |dir: &str| {
+            let dir = Path::new(dir);
+            with_care(shared(dir, &mounts[0], true), dir, &mounts)
+        };
+        assert!(check("/mnt").repair.is_none());
+        assert!(
+            check("/mnt")
+                .fix
+                .unwrap()
+                .starts_with("stop debridfs first")
+        );
+        assert!(check("/srv").repair.is_some());
+    }
+
+    #[test]
+    fn an_empty_dir_is_known_by_its_path() {
+        let root = "/var/lib/kubelet/pods/1-2/volumes/kubernetes.io~empty-dir/shared";
+        let found = empty_dir(Path::new("/mnt"), &mounts("", root)[0]);
+        assert_eq!(found.unwrap().outcome, Outcome::Failed);
+        assert_eq!(empty_dir(Path::new("/mnt"), &mounts("", "/mnt")[0]), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! What `doctor --fix` may do: only what is undone by a restart of the machine and harms nobody.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use debridfs_keeper::mountinfo;
+use rustix::mount::{MountPropagationFlags, mount_bind_recursive, mount_change};
+
+/// A safe fix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repair {
+    /// Makes the directory a shared mount.
+    Share(PathBuf),
+    /// Loads the kernel module.
+    LoadFuse,
+}
+
+impl Repair {
+    /// The commands that do the same.
+    pub fn commands(&self) -> String {
+        match self {
+            Self::Share(dir) if is_mount(dir) => format!("mount --make-rshared {}", dir.display()),
+            Self::Share(dir) => format!(
+                "mount --rbind {0} {0} && mount --make-rshared {0}",
+                dir.display()
+            ),
+            Self::LoadFuse => "modprobe fuse".into(),
+        }
+    }
+
+    /// Does it.
+    pub fn apply(&self) -> io::Result<()> {
+        match self {
+            Self::Share(dir) => {
+                // With what is mounted in it: otherwise that would vanish from sight.
+                if !is_mount(dir) {
+                    mount_bind_recursive(dir, dir)?;
+                }
+                let flags = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
+                Ok(mount_change(dir, flags)?)
+            }
+            Self::LoadFuse => {
+                let status = Command::new("modprobe")
+                    .arg("fuse")
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .status()?;
+                if status.success() {
+                    Ok(())
+                } else {
+                    Err(io::Error::other(format!("modprobe: {status}")))
+                }
+            }
+        }
+    }
+}
+
+fn is_mount(dir: &std::path::Path) -> bool {
+    matches!(mountinfo::find(dir), Ok(Some(_)))
+}
+
+/// Whether it may be done: said beforehand, or answered now.
+pub fn allowed(repair: &Repair, yes: bool) -> bool {
+    let mut terminal = io::stderr();
+    if yes {
+        let _ = writeln!(terminal, "+ {}", repair.commands());
+        return true;
+    }
+    if !io::stdin().is_terminal() {
+        let _ = writeln!(
+            terminal,
+            "would run: {} (nobody to ask; --yes allows it)",
+            repair.commands()
+        );
+        return false;
+    }
+    let _ = write!(terminal, "run {}? [y/N] ", repair.commands());
+    let mut answer = String::new();
+    let _ = io::stdin().lock().read_line(&mut answer);
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
