@@ -34,7 +34,7 @@ pub use library::{
     BadReason, Contents, Entry, File, Library, NodeId, Place, Release, ReleaseTree, View,
 };
 pub use names::{LONGEST as LONGEST_NAME, legal as legal_name};
-pub use naming::FolderNaming;
+pub use naming::{FolderNaming, is_video};
 pub use record::{TorrentDetail, TorrentRecord};
 pub use status::{HeldLoss, LibraryStatus, Progress, ProviderSync, SyncTrouble, ViewCount};
 pub use store::{HistoryEntry, StoreTrouble};

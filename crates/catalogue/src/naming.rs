@@ -22,17 +22,30 @@ pub enum FolderNaming {
     Infohash,
 }
 
-/// Extensions that are cut, in lower case. Others may be part of a title (`Vol.1`, `x264-GROUP.2024`).
-const EXTENSIONS: &[&str] = &[
-    // Video.
+/// Extensions of films, in lower case.
+const VIDEO: &[&str] = &[
     "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "img", "iso", "m2ts", "m2v", "m4v", "mk3d",
     "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "nrg", "nsv", "ogm", "ogv", "rm", "rmvb", "ts",
-    "vob", "webm", "wmv", "wtv", "xvid", // Audio.
+    "vob", "webm", "wmv", "wtv", "xvid",
+];
+
+/// Extensions that are cut besides those of films, in lower case. Others may be part of a title (`Vol.1`, `x264-GROUP.2024`).
+const EXTENSIONS: &[&str] = &[
+    // Audio.
     "aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "dts", "flac", "m4a", "m4b", "m4p", "mka",
     "mp2", "mp3", "oga", "ogg", "opus", "wav", "wma",
     "wv", // Archives and what wraps a release.
     "7z", "gz", "nzb", "rar", "tar", "tgz", "torrent", "zip",
 ];
+
+/// Whether a file is a film by its name.
+pub fn is_video(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, extension)| {
+        VIDEO
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(extension))
+    })
+}
 
 impl FolderNaming {
     /// The name for `record`, legal; `None` while it has to wait for the info call.
@@ -65,8 +78,9 @@ fn without_extension(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, extension))
             if !stem.trim().is_empty()
-                && EXTENSIONS
+                && VIDEO
                     .iter()
+                    .chain(EXTENSIONS)
                     .any(|known| extension.eq_ignore_ascii_case(known)) =>
         {
             stem

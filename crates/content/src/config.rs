@@ -6,6 +6,7 @@ use debridfs_provider::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::CacheConfig;
+use crate::probe::ProbeConfig;
 
 /// A shorter time-out would give up every connection.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
@@ -34,6 +35,8 @@ pub struct ContentConfig {
     pub idle_memory_ms: u64,
     /// The cache on disk.
     pub cache: CacheConfig,
+    /// Heads and tails of new files.
+    pub probe: ProbeConfig,
 }
 
 impl Default for ContentConfig {
@@ -48,6 +51,7 @@ impl Default for ContentConfig {
             idle_connection_ms: 10_000,
             idle_memory_ms: 30_000,
             cache: CacheConfig::default(),
+            probe: ProbeConfig::default(),
         }
     }
 }

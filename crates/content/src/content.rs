@@ -8,7 +8,7 @@ use std::time::Duration;
 use debridfs_provider::{LinkStore, Provider, Source};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::budget::Budget;
@@ -19,6 +19,7 @@ use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
 use crate::hosts::Hosts;
 use crate::links::Links;
 use crate::opening::Opening;
+use crate::probe;
 use crate::reader::{Context, Reader};
 use crate::stats::{ContentStats, Counters, add};
 use crate::trace::{RecordError, TraceLine};
@@ -44,6 +45,8 @@ pub struct Content {
     readers: Arc<Readers>,
     watches: Arc<Watches>,
     opening: Opening,
+    /// New files, if there is a cache to put their heads and tails into.
+    newcomers: Option<probe::Waiting>,
 }
 
 /// Readers by handle and file. A handle is only a hint: after a restart it may come back, for the same file or another.
@@ -90,11 +93,18 @@ impl Content {
             Arc::downgrade(&context),
             context.memory_wanted.clone(),
         ));
+        let fills = context.cache.is_some() && context.config.probe.fill_new;
+        let newcomers = fills.then(|| {
+            let (waiting, files) = mpsc::channel(probe::MOST_WAITING);
+            runtime.spawn(probe::fill(Arc::downgrade(&context), files));
+            waiting
+        });
         Arc::new(Self {
             context,
             readers,
             watches,
             opening: Opening::default(),
+            newcomers,
         })
     }
 
@@ -177,6 +187,14 @@ impl Content {
         if handle != 0 {
             self.readers.release(handle);
             self.watches.release(handle);
+        }
+    }
+
+    /// `files` are new in the library: their heads and tails are put into the cache when nobody needs the connections, as far as
+    /// [`ProbeConfig`](crate::ProbeConfig) wants it.
+    pub fn newcomers(&self, files: impl IntoIterator<Item = FileRef>) {
+        if let Some(waiting) = &self.newcomers {
+            probe::queue(waiting, files);
         }
     }
 

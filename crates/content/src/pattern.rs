@@ -125,6 +125,14 @@ impl Pattern {
         }
     }
 
+    /// A scan that is known to be one.
+    pub(crate) fn scan(size: u64) -> Self {
+        Self {
+            class: Class::Scan,
+            ..Self::new(size)
+        }
+    }
+
     /// What the last read was taken for.
     pub fn class(&self) -> Class {
         self.class

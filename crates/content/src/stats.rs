@@ -33,6 +33,8 @@ pub struct ContentStats {
     pub links_refused: u64,
     /// Reads that failed.
     pub reads_failed: u64,
+    /// New files whose head and tail were fetched before anybody read them.
+    pub files_filled: u64,
     /// Readers known now, and what each class read and had fetched; in the order of [`Class::ALL`].
     pub classes: [ClassStats; Class::ALL.len()],
     /// Readers that hold memory or may.
@@ -84,6 +86,7 @@ pub(crate) struct Counters {
     pub(crate) links_loaded: AtomicU64,
     pub(crate) links_refused: AtomicU64,
     pub(crate) reads_failed: AtomicU64,
+    pub(crate) files_filled: AtomicU64,
     pub(crate) open_connections: AtomicUsize,
     pub(crate) waiting_for_connection: AtomicUsize,
 }
@@ -117,6 +120,11 @@ impl Drop for Gauge {
 }
 
 impl Counters {
+    /// Whether somebody waits for leave to connect.
+    pub(crate) fn is_short_of_connections(&self) -> bool {
+        self.waiting_for_connection.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn class(&self, class: Class) -> &ClassCounters {
         &self.classes[class as usize]
     }
@@ -141,6 +149,7 @@ impl Counters {
             links_loaded: load(&self.links_loaded),
             links_refused: load(&self.links_refused),
             reads_failed: load(&self.reads_failed),
+            files_filled: load(&self.files_filled),
             open_connections: self.open_connections.load(Ordering::Relaxed),
             waiting_for_connection: self.waiting_for_connection.load(Ordering::Relaxed),
             ..ContentStats::default()

@@ -8,11 +8,11 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::cache::Class;
 use crate::cursor::Flow;
 use crate::error::Cause;
 use crate::fetch::{self, Body, Request};
 use crate::links::Lease;
+use crate::probe;
 use crate::pump::Order;
 use crate::reader::{Place, Reader};
 use crate::trouble::Trouble;
@@ -124,7 +124,7 @@ impl Transfer<'_> {
                 *trouble = Trouble::at(trouble.source);
             }
             if let Some(cache) = &context.cache {
-                cache.put(Class::Playback, &self.order.file, at, &bytes);
+                probe::keep(cache, &self.order.file, at, &bytes);
             }
             let mut flow = self.reader.push(self.place, at, bytes);
             at += length;

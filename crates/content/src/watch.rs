@@ -46,6 +46,17 @@ impl Watch {
         })
     }
 
+    /// Somebody of ours, who scans from the start and is none of the readers.
+    pub(crate) fn scan(size: u64) -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            state: Mutex::new(State {
+                pattern: Pattern::scan(size),
+                last: Duration::ZERO,
+            }),
+        })
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,7 +21,7 @@ use debridfs_content::Cache;
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;
-use debridfs_vfs::{Change, Vfs};
+use debridfs_vfs::{Change, Vfs, follow_newcomers};
 use debridfs_web::{MountProbe, control_router, trace_router};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -183,6 +183,9 @@ async fn attach_and_serve(
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     tokio::spawn(sockets::public(config.server.listen, report, probe));
     tokio::spawn(Archives::new(&parts).run(shutdown.clone()));
+    let content = parts.content.clone();
+    let newcomers = move |files| content.newcomers(files);
+    tokio::spawn(follow_newcomers(parts.catalogue.library(), newcomers));
     let syncing = tokio::spawn(parts.catalogue.clone().run(shutdown.clone()));
 
     let stop = shutdown.clone();

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod errors;
+mod newcomers;
 mod operations;
 mod paths;
 mod snapshot;
@@ -15,6 +16,7 @@ mod tree;
 mod xattrs;
 
 pub use debridfs_catalogue::NodeId;
+pub use newcomers::follow_newcomers;
 pub use operations::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
     Vfs,

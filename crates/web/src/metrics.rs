@@ -161,6 +161,11 @@ pub const METRICS: &[MetricInfo] = &[
         "Bytes that may be held in buffers",
     ),
     metric(
+        "debridfs_probe_filled_files_total",
+        &[],
+        "New files whose head and tail were fetched before anybody read them",
+    ),
+    metric(
         "debridfs_readers",
         &["class"],
         "Readers by what they are taken for",
@@ -383,6 +388,10 @@ pub fn encode(status: &Status) -> String {
     per_key("debridfs_key_refused", &|k| Some(flag(k.refused.is_some())));
     per_key("debridfs_key_calls_total", &|k| Some(k.calls as f64));
     if let Some(content) = &status.content {
+        page.one(
+            "debridfs_probe_filled_files_total",
+            content.files_filled as f64,
+        );
         let mut per_class = |name: &str, value: &dyn Fn(&crate::ReaderStatus) -> f64| {
             let values = content.readers.iter().map(|readers| {
                 let labels = vec![("class", readers.class.clone())];

@@ -197,6 +197,9 @@ pub struct ContentStatus {
     pub links_resolved: u64,
     /// Reads that ended with an error since the engine's start.
     pub read_errors: u64,
+    /// New files whose head and tail were fetched before anybody read them, since the engine's start.
+    #[serde(default)]
+    pub files_filled: u64,
     /// Readers by what they are taken for; none while no engine is there to tell.
     #[serde(default)]
     pub readers: Vec<ReaderStatus>,

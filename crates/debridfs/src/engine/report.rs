@@ -179,6 +179,7 @@ impl Report {
             connections: stats.open_connections as u64,
             links_resolved: stats.link_resolutions,
             read_errors: stats.reads_failed,
+            files_filled: stats.files_filled,
             readers: ReaderClass::ALL
                 .into_iter()
                 .zip(stats.classes)

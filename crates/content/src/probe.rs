@@ -1,0 +1,202 @@
+//! Heads and tails of files: which bytes are kept for those who look, and how they come there before anybody looks.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Weak;
+use std::time::Duration;
+
+use bytes::Bytes;
+use debridfs_provider::ByteSize;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::cache::{Cache, Class};
+use crate::file::{FileRef, MAX_READ};
+use crate::pattern::{HEAD, TAIL};
+use crate::reader::{Context, Reader};
+use crate::stats::add;
+use crate::watch::Watch;
+
+/// Files that wait to be filled; of a library that grows by more at once the rest is kept as it is read.
+pub(crate) const MOST_WAITING: usize = 10_000;
+/// The kernel's pages, and the cache's blocks.
+const PAGE: u64 = 4 << 10;
+/// A file that gives nothing for so long is left to whoever reads it.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How soon it is looked again whether those who read have the connections they want.
+const RETRY: Duration = Duration::from_millis(500);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// `[content.probe]`: the probe cache is filled with whatever is read of a file's first 4 MiB and last MiB; this is about filling it ahead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProbeConfig {
+    /// Whether head and tail of each film of a new release are fetched when it appears.
+    pub fill_new: bool,
+    /// How much of the head; 4 MiB at most.
+    pub fill_head: ByteSize,
+    /// How much of the tail; 1 MiB at most.
+    pub fill_tail: ByteSize,
+    /// Files filled in an hour, at most: each costs a link, and head and tail in bytes.
+    pub fill_per_hour: u32,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self {
+            fill_new: true,
+            fill_head: ByteSize(2 << 20),
+            fill_tail: ByteSize(1 << 20),
+            fill_per_hour: 120,
+        }
+    }
+}
+
+/// Keeps `bytes` of `file`, which begin at `at`: those of head and tail where playback cannot displace them.
+pub(crate) fn keep(cache: &Cache, file: &FileRef, at: u64, bytes: &Bytes) {
+    let end = at + bytes.len() as u64;
+    let tail = tail_of(file, TAIL).max(HEAD);
+    for (zone, class) in [
+        (0..HEAD, Class::Probe),
+        (HEAD..tail, Class::Playback),
+        (tail..u64::MAX, Class::Probe),
+    ] {
+        let (from, to) = (zone.start.max(at), zone.end.min(end));
+        if from < to {
+            // Both lie within `bytes`, whose length is a usize.
+            let part = bytes.slice((from - at) as usize..(to - at) as usize);
+            cache.put(class, file, from, &part);
+        }
+    }
+}
+
+/// Where the last `bytes` begin, or a little before: the cache keeps whole pages, and those who look read whole pages.
+fn tail_of(file: &FileRef, bytes: u64) -> u64 {
+    file.size.saturating_sub(bytes) / PAGE * PAGE
+}
+
+/// What is fetched of a new file.
+fn parts(file: &FileRef, config: &ProbeConfig) -> [Range<u64>; 2] {
+    let head = config.fill_head.0.min(HEAD).min(MAX_READ.into());
+    let tail = config.fill_tail.0.min(TAIL);
+    let head = head.min(file.size);
+    [0..head, tail_of(file, tail).max(head)..file.size]
+}
+
+/// Fetches heads and tails of the files that come, one file after another, until the content is gone.
+pub(crate) async fn fill(context: Weak<Context>, mut files: mpsc::Receiver<FileRef>) {
+    let mut pace = Pace::default();
+    while let Some(file) = files.recv().await {
+        let Some((absent, per_hour)) = context.upgrade().map(|context| {
+            let config = &context.config.probe;
+            let mut absent = parts(&file, config).to_vec();
+            let cache = context.cache.as_ref();
+            absent.retain(|part| cache.is_some_and(|cache| !cache.covers(&file, part)));
+            absent.retain(|part| !part.is_empty());
+            (absent, config.fill_per_hour)
+        }) else {
+            return;
+        };
+        if absent.is_empty() {
+            continue;
+        }
+        pace.turn(per_hour).await;
+        for part in absent {
+            // Not held over the pauses: they are long.
+            while let Some(context) = context.upgrade()
+                && context.counters.is_short_of_connections()
+            {
+                drop(context);
+                sleep(RETRY).await;
+            }
+            let Some(context) = context.upgrade() else {
+                return;
+            };
+            let reader = Reader::new(context.clone(), Watch::scan(file.size), file.clone(), 0);
+            let wanted = reader
+                .clone()
+                .read(file.clone(), part, Instant::now() + LIMIT);
+            if let Err(error) = wanted.await {
+                tracing::debug!(file = file.id, %error, "head and tail were not fetched");
+                break;
+            }
+        }
+        if let Some(context) = context.upgrade() {
+            add(&context.counters.files_filled, 1);
+        }
+    }
+}
+
+/// So many in an hour, whichever hour.
+#[derive(Debug, Default)]
+struct Pace {
+    begun: VecDeque<Instant>,
+}
+
+impl Pace {
+    async fn turn(&mut self, per_hour: u32) {
+        while self.begun.len() >= per_hour.max(1) as usize {
+            if let Some(first) = self.begun.pop_front() {
+                sleep_until(first + HOUR).await;
+            }
+        }
+        self.begun.push_back(Instant::now());
+    }
+}
+
+/// The queue of files to fill, for [`fill`].
+pub(crate) type Waiting = mpsc::Sender<FileRef>;
+
+/// Puts `files` into the queue, as many as fit.
+pub(crate) fn queue(waiting: &Waiting, files: impl IntoIterator<Item = FileRef>) {
+    let left_out = files
+        .into_iter()
+        .filter(|file| waiting.try_send(file.clone()).is_err())
+        .count();
+    if left_out > 0 {
+        tracing::info!(
+            left_out,
+            "too many new files at once; the rest is kept as it is read"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_hour_has_more_than_its_share() {
+        let mut pace = Pace::default();
+        let begun = Instant::now();
+        for _ in 0..120 {
+            pace.turn(120).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(begun.elapsed() < HOUR);
+        pace.turn(120).await;
+        assert_eq!(begun.elapsed(), HOUR);
+        pace.turn(120).await;
+        assert_eq!(begun.elapsed(), HOUR + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn head_and_tail_do_not_overlap() {
+        let config = ProbeConfig::default();
+        let of = |size| {
+            let file = FileRef {
+                id: 1,
+                size,
+                sources: Arc::from([]),
+            };
+            parts(&file, &config)
+        };
+        let mib = 1 << 20;
+        assert_eq!(of(100 * mib), [0..2 * mib, 99 * mib..100 * mib]);
+        assert_eq!(of(2 * mib + 5), [0..2 * mib, 2 * mib..2 * mib + 5]);
+        assert_eq!(of(5), [0..5, 5..5]);
+    }
+}
