@@ -1,5 +1,6 @@
 //! What users may set about reading.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use debridfs_provider::ByteSize;
@@ -37,6 +38,9 @@ pub struct ContentConfig {
     pub cache: CacheConfig,
     /// Heads and tails of new files.
     pub probe: ProbeConfig,
+    /// Where the histories of files are kept ([`crate::Content::history`]); set by the program.
+    #[serde(skip)]
+    pub event_log: Option<PathBuf>,
 }
 
 impl Default for ContentConfig {
@@ -52,6 +56,7 @@ impl Default for ContentConfig {
             idle_memory_ms: 30_000,
             cache: CacheConfig::default(),
             probe: ProbeConfig::default(),
+            event_log: None,
         }
     }
 }

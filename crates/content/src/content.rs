@@ -15,6 +15,7 @@ use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::config::ContentConfig;
 use crate::error::ContentError;
+use crate::events::{Event, EventLog};
 use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
 use crate::hosts::Hosts;
 use crate::links::Links;
@@ -81,6 +82,7 @@ impl Content {
             budget: Budget::new(config.memory.0),
             counters,
             cache,
+            events: EventLog::open(config.event_log.as_deref(), runtime.clone()),
             runtime: runtime.clone(),
             memory_wanted: Arc::new(Notify::new()),
             config,
@@ -229,6 +231,11 @@ impl Content {
             cache: self.context.cache.as_ref().map(|cache| cache.stats()),
             ..counted
         }
+    }
+
+    /// What happened to the file of this id lately, oldest first: for the question why it cannot be read. Empty when nothing did.
+    pub fn history(&self, file: u64) -> Vec<Event> {
+        self.context.events.of(file)
     }
 
     /// How old the direct link of `source` is, if it was needed since the start.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use debridfs_provider::Verdict;
 
+use crate::events::EventKind;
+
 /// A failed read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ContentError {
@@ -156,6 +158,38 @@ impl Cause {
                 retry_after.is_some_and(|wish| wish >= LONG_REFUSAL)
             }
             _ => false,
+        }
+    }
+
+    /// What it is called in the history of a file.
+    pub(crate) fn event(&self) -> EventKind {
+        match self {
+            Self::Connect(_) | Self::Transport(_) => EventKind::Network,
+            Self::Waiting | Self::FirstByte(_) | Self::Stalled(_) => EventKind::Stalled,
+            Self::WrongAnswer(_) => EventKind::WrongAnswer,
+            Self::TrafficUsedUp => EventKind::OutOfTraffic,
+            Self::LinkRefused => EventKind::LinkRefused,
+            Self::UnknownProvider(_) | Self::NoSource => EventKind::LinkBroken,
+            Self::Status { .. } => match self.blame() {
+                Blame::Link => EventKind::LinkRefused,
+                Blame::Key => EventKind::OutOfTraffic,
+                Blame::Host | Blame::Chance => EventKind::HostRefused,
+            },
+            Self::Link { verdict, .. } => match verdict {
+                Verdict::OutOfTraffic => EventKind::OutOfTraffic,
+                Verdict::AccountRefused => EventKind::AccountRefused,
+                Verdict::NotFound
+                | Verdict::LinkBroken
+                | Verdict::Infringing
+                | Verdict::Rejected => EventKind::LinkBroken,
+                Verdict::Retry
+                | Verdict::BackOff
+                | Verdict::SlotsFull
+                | Verdict::AlreadyDone
+                | Verdict::BadRequest
+                | Verdict::Disabled
+                | Verdict::Malformed => EventKind::NoLink,
+            },
         }
     }
 

@@ -73,6 +73,8 @@ struct Current {
     /// When it was made, if by this process.
     made: Option<Instant>,
     worked: bool,
+    /// Made by this process and not lent yet.
+    fresh: bool,
 }
 
 /// A link lent to one fetch, which says how it went.
@@ -81,6 +83,8 @@ pub(crate) struct Lease {
     pub(crate) provider: Arc<dyn Provider>,
     /// What the bytes of the link count as.
     pub(crate) traffic: Option<KeyTraffic>,
+    /// It was made just now, and nobody was lent it before.
+    pub(crate) fresh: bool,
     entry: Arc<Entry>,
     counters: Arc<Counters>,
 }
@@ -144,7 +148,7 @@ impl Links {
             let opening = gate.opening();
             let mut flight = {
                 let mut state = entry.lock();
-                if let Some(current) = &state.current {
+                if let Some(current) = &mut state.current {
                     let traffic = provider.key_traffic(&current.link.key);
                     match traffic.as_ref().map(|traffic| traffic.check(priority)) {
                         None | Some(Ok(())) => {
@@ -152,6 +156,7 @@ impl Links {
                                 link: current.link.clone(),
                                 provider: provider.clone(),
                                 traffic,
+                                fresh: std::mem::take(&mut current.fresh),
                                 entry: entry.clone(),
                                 counters: self.counters.clone(),
                             });
@@ -359,6 +364,7 @@ impl Entry {
         let mut state = self.lock();
         state.current = Some(Current {
             link: Arc::new(link),
+            fresh: made.is_some(),
             made,
             worked: false,
         });

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use crate::error::{Blame, Cause};
+use crate::events::{EventKind, EventLog};
 use crate::fetch::{self, Request};
 use crate::file::FileRef;
 use crate::reader::{Place, Reader};
@@ -40,7 +41,15 @@ pub(crate) async fn pump(reader: Arc<Reader>, place: Place, wake: Arc<Notify>) {
                 add(&counters.wrong_answers, 1);
             }
             tracing::debug!(file = order.file.id, %cause, "a fetch failed");
+            let before = trouble.source;
             trouble.note(&cause, sources);
+            tell(
+                &reader.context().events,
+                &order.file,
+                before,
+                &trouble,
+                &cause,
+            );
             if reader.is_spare(place) {
                 reader.refused(place);
                 continue;
@@ -50,6 +59,21 @@ pub(crate) async fn pump(reader: Arc<Reader>, place: Place, wake: Arc<Notify>) {
                 sleep_until(until).await;
             }
         }
+    }
+}
+
+/// Puts a failure into the history of the file.
+fn tell(events: &EventLog, file: &FileRef, before: usize, after: &Trouble, cause: &Cause) {
+    let provider = |source: usize| match file.sources.len() {
+        0 => "",
+        count => &*file.sources[source % count].provider,
+    };
+    events.note(file.id, cause.event(), provider(before), &cause.to_string());
+    if file.sources.len() > 1 && after.source != before {
+        let next = provider(after.source);
+        let torrent = &file.sources[after.source % file.sources.len()].torrent.0;
+        let words = format!("going on with torrent {torrent}");
+        events.note(file.id, EventKind::FailOver, next, &words);
     }
 }
 
@@ -81,6 +105,14 @@ async fn fetch(
             return Err(no_link.cause);
         }
     };
+    if lease.fresh {
+        let words = match lease.link.key.is_first() {
+            true => "a direct link was made".to_owned(),
+            false => format!("a direct link was made with key {}", lease.link.key),
+        };
+        let events = &context.events;
+        events.note(order.file.id, EventKind::LinkMade, &source.provider, &words);
+    }
     let (range, size) = in_link(source, &order.range, order.file.size);
     let after_trouble = trouble.in_a_row > 0;
     let request = Request {
@@ -116,6 +148,7 @@ async fn fetch(
         }
     };
     lease.worked();
+    context.events.came(order.file.id, &source.provider);
     reader.opened(place, body.host(), trouble.source);
     let transfer = Transfer {
         reader,

@@ -14,6 +14,7 @@ use crate::cache::Cache;
 use crate::config::ContentConfig;
 use crate::cursor::{Cursor, Flow};
 use crate::error::{Cause, ContentError};
+use crate::events::{EventKind, EventLog};
 use crate::file::{FileRef, ReadOut};
 use crate::hosts::{Host, Hosts};
 use crate::links::Links;
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) cache: Option<Arc<Cache>>,
+    pub(crate) events: EventLog,
     pub(crate) runtime: Handle,
     /// Asks for memory of readers that do nothing.
     pub(crate) memory_wanted: Arc<Notify>,
@@ -107,11 +109,13 @@ impl Reader {
         }
     }
 
-    /// Before whom a link is asked for. A look may be the start of playback, a scan is not.
+    /// Before whom a link is asked for. A look may be the start of playback, a scan is not; nor is a copy, for which the last of a day's
+    /// traffic is not kept.
     pub(crate) fn call_priority(&self) -> Priority {
         match self.class() {
             Class::Scan => Priority::Probe,
-            Class::Probe | Class::Playback | Class::Copy => Priority::Playback,
+            Class::Copy => Priority::User,
+            Class::Probe | Class::Playback => Priority::Playback,
         }
     }
 
@@ -154,6 +158,7 @@ impl Reader {
         range: Range<u64>,
         deadline: Instant,
     ) -> Result<ReadOut, ContentError> {
+        let id = file.id;
         let (bytes, wait) = {
             let mut state = self.lock();
             if state.file != file {
@@ -168,7 +173,12 @@ impl Reader {
             Ok(Ok(out)) => Ok(out),
             Ok(Err(_)) | Err(_) => {
                 add(&self.context.counters.reads_failed, 1);
-                Err(ContentError::at_deadline(wait.trouble()))
+                let error = ContentError::at_deadline(wait.trouble());
+                let words = error.to_string();
+                self.context
+                    .events
+                    .note(id, EventKind::ReadFailed, "", &words);
+                Err(error)
             }
         }
     }

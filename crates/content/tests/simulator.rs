@@ -383,3 +383,32 @@ async fn a_configured_limit_holds_in_mid_body() {
     assert!(bench.provider.room_for(Priority::Playback).is_err());
     assert_eq!(bench.unrestricts(), 1);
 }
+
+/// What is left of the day's traffic near its limit is for those who play: a scan is refused with the reason.
+#[tokio::test(flavor = "multi_thread")]
+async fn near_the_limit_a_scan_is_refused_and_playback_goes_on() {
+    let bench = Bench::with(|config| {
+        config.daily_traffic = Some(ByteSize(20 * MIB));
+        config.traffic_reserve_percent = 90;
+    })
+    .await;
+    let mut at = 0;
+    while bench.provider.keys()[0].traffic.used < 3 * MIB {
+        at += bench.read(1, at, READ, LONG).await.unwrap();
+    }
+    assert!(bench.provider.keys()[0].traffic.playback_only);
+    // Places in the middle of the file that nobody reads on from.
+    let mut refused = None;
+    for place in 2..12 {
+        let deadline = Duration::from_secs(3);
+        if let Err(error) = bench.read(2, place * 6 * MIB, 4096, deadline).await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let error = refused.expect("a scan is refused");
+    assert!(error.to_string().contains("kept for playback"), "{error}");
+    for _ in 0..16 {
+        at += bench.read(1, at, READ, LONG).await.unwrap();
+    }
+}

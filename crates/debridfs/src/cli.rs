@@ -103,6 +103,22 @@ Examples:
   debridfs status --json | jq .engine.pid
   DEBRIDFS_CONTROL=/run/debridfs/control.sock debridfs status")]
     Status(StatusArgs),
+    /// Tell why a file or release cannot be read.
+    #[command(
+        long_about = "\
+Tell why a file or release cannot be read: how it stands, what happened to it lately, and what to do. \
+Asks the running instance, never the provider, and does not touch the mount.",
+        after_long_help = "\
+PATH is below the mount (also as another host or container sees it), relative to its root or to
+__all__, or a symbolic link that leads there. Ends with 0 when nothing speaks against reading it,
+1 when it cannot be read or there is no such path, 3 when nobody answers.
+
+Examples:
+  debridfs why /mnt/dfs/__all__/Film.2024/Film.2024.mkv
+  debridfs why Film.2024
+  debridfs why --json /media/films/Film.mkv | jq .files[0].events"
+    )]
+    Why(WhyArgs),
     /// Replace the engine by the program as it is installed now.
     #[command(
         long_about = "\
@@ -245,6 +261,19 @@ pub struct SimArgs {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Arguments of `why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// A file, a directory of a release, or a release.
+    pub path: PathBuf,
     /// As JSON.
     #[arg(long)]
     pub json: bool,

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use debridfs_keeper::handover;
-use debridfs_web::{CallError, EngineState, EngineStatus, KeeperStatus, MountStatus, Status};
+use debridfs_web::{
+    CallError, EngineState, EngineStatus, KeeperStatus, MountStatus, Status, WhyReport,
+};
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 
@@ -88,6 +90,28 @@ impl Instance {
                 let help = "start one with `debridfs serve`, or choose it with --socket or DEBRIDFS_CONTROL";
                 Failure::new(message, Some(help)).with_code(NOBODY)
             })
+    }
+
+    /// What the engine knows of `path`, or its words when it knows of none.
+    pub async fn why(&self, path: &Path) -> Result<Result<WhyReport, String>, Failure> {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("path", &path.to_string_lossy())
+            .finish();
+        let answer = self.call(Method::GET, &format!("/why?{query}")).await;
+        let (code, body) = answer.map_err(|error| {
+            let message = format!("{}: {error}", self.control.display());
+            Failure::new(message, Some("is `debridfs serve` running?")).with_code(NOBODY)
+        })?;
+        if code.is_success() {
+            let report = serde_json::from_slice(&body).doing(|| "the engine's answer".into())?;
+            return Ok(Ok(report));
+        }
+        let said: serde_json::Value =
+            serde_json::from_slice(&body).doing(|| "the engine's answer".into())?;
+        match said["error"].as_str() {
+            Some(error) => Ok(Err(error.to_owned())),
+            None => Err(Failure::new(format!("the engine answered {code}"), None)),
+        }
     }
 
     /// Lets go of what the shrink guard holds; what the engine says about it.

@@ -8,6 +8,7 @@ mod parts;
 mod report;
 mod sockets;
 mod traces;
+mod why;
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;

@@ -18,6 +18,7 @@ mod simulate;
 mod status;
 mod trace;
 mod upgrade;
+mod why;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Sim(args) => simulate::run(args),
         Command::Status(args) => status::run(args, file),
+        Command::Why(args) => why::run(args, file),
         Command::Upgrade(args) => upgrade::run(args, file),
         Command::Doctor(args) => doctor::run(args, file),
         Command::Config(ConfigCommand::Check) => config_command::check(file),

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod errors;
+mod explain;
 mod newcomers;
 mod operations;
 mod paths;
@@ -16,6 +17,7 @@ mod tree;
 mod xattrs;
 
 pub use debridfs_catalogue::NodeId;
+pub use explain::{Found, FoundFile, FoundRelease};
 pub use newcomers::follow_newcomers;
 pub use operations::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,

@@ -98,6 +98,11 @@ impl<'a> Dir<'a> {
         self.entry.dir_ids[self.number as usize]
     }
 
+    /// Which of the release's directories it is; 0 is the release itself.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// The same release's directory `number`.
     fn sibling(&self, number: u32) -> Self {
         Self { number, ..*self }

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use debridfs_catalogue::{BadReason, File, Library, NodeId};
 use debridfs_content::FileRef;
 use tokio::sync::{mpsc, watch};
 
+use crate::explain::Found;
 use crate::snapshot::{Dir, Missing, Node, Snapshot, kind};
 use crate::sources::{Demand, FileReader};
 use crate::style::TreeConfig;
@@ -89,6 +91,17 @@ impl Tree {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.shared.listeners().push(sender);
         receiver
+    }
+}
+
+impl Tree {
+    /// What is known of a path as people write it: below `mount`, relative to the root or to `__all__`, or with the root's part under another
+    /// mount point, as on another host. From memory: asks nobody, and does not touch the mount.
+    ///
+    /// # Errors
+    /// There is no such path, or the library is not known yet.
+    pub fn explain(&self, mount: &Path, path: &str) -> Result<Found> {
+        self.shared.snapshot.load().explain(mount, path)
     }
 }
 

@@ -76,13 +76,22 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Accepting, Instance, Status, control_router};
+    use crate::{Accepting, Instance, Status, WhyReport, control_router};
 
     struct Held;
 
     impl Instance for Held {
         fn status(&self) -> Status {
             crate::status::sample().judged()
+        }
+        fn why(&self, path: &str) -> Result<WhyReport, String> {
+            match path {
+                "a b/é" => Ok(WhyReport {
+                    path: path.to_owned(),
+                    ..WhyReport::default()
+                }),
+                _ => Err("no such path".to_owned()),
+            }
         }
         fn accept_loss(&self) -> Accepting {
             Box::pin(async { Ok(40) })
@@ -103,6 +112,15 @@ mod tests {
         assert_eq!(read, Held.status());
         let accept = call(&socket, Method::POST, "/library/accept", limit).await;
         assert_eq!(accept.unwrap().1, r#"{"accepted":40}"#);
+        let why = async |path: &str| {
+            let path = format!("/why?path={path}");
+            call(&socket, Method::GET, &path, limit).await.unwrap()
+        };
+        let (code, body) = why("a+b%2F%C3%A9").await;
+        assert_eq!(code, StatusCode::OK);
+        let read: WhyReport = serde_json::from_slice(&body).unwrap();
+        assert_eq!(read.path, "a b/é");
+        assert_eq!(why("x").await.0, StatusCode::NOT_FOUND);
         server.abort();
     }
 

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use crate::Status;
+use crate::{Status, WhyReport};
 
 /// What [`Instance::accept_loss`] comes to.
 pub type Accepting = Pin<Box<dyn Future<Output = Result<u64, AcceptError>> + Send>>;
@@ -11,6 +11,11 @@ pub type Accepting = Pin<Box<dyn Future<Output = Result<u64, AcceptError>> + Sen
 pub trait Instance: Send + Sync + 'static {
     /// How it does; never blocks.
     fn status(&self) -> Status;
+    /// What is known of a path as people write it: how it stands, why, and what to do; never blocks.
+    ///
+    /// # Errors
+    /// There is no such path, in words for people.
+    fn why(&self, path: &str) -> Result<WhyReport, String>;
     /// Accepts the losses the shrink guard holds; the number of releases let go.
     fn accept_loss(&self) -> Accepting;
 }

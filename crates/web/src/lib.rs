@@ -11,6 +11,7 @@ mod probe;
 mod public;
 mod status;
 mod traces;
+mod why;
 
 pub use client::{CallError, call};
 pub use control::control_router;
@@ -23,3 +24,4 @@ pub use status::{
     LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, ReaderStatus, Status,
 };
 pub use traces::{Beginning, TraceRefused, Traces, trace_router};
+pub use why::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};

@@ -93,6 +93,9 @@ mod tests {
         fn status(&self) -> Status {
             self.0.clone()
         }
+        fn why(&self, _: &str) -> Result<crate::WhyReport, String> {
+            unreachable!("not served over TCP")
+        }
         fn accept_loss(&self) -> Accepting {
             Box::pin(async { Err(AcceptError::NothingHeld) })
         }

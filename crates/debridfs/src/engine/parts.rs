@@ -40,8 +40,10 @@ impl Parts {
         let catalogue = Catalogue::open(catalogue, providers.clone())
             .await
             .doing(|| "library".into())?;
+        let mut reading = config.content.clone();
+        reading.event_log = Some(config.state_dir.join("events.jsonl"));
         let content = Content::with_cache(
-            config.content.clone(),
+            reading,
             providers.clone(),
             catalogue.links(),
             Handle::current(),

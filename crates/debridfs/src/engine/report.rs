@@ -14,11 +14,12 @@ use debridfs_vfs::{Tree, Vfs};
 use debridfs_web::{
     AcceptError, Accepting, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss,
     Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
-    ProviderStatus, ReaderStatus, Status,
+    ProviderStatus, ReaderStatus, Status, WhyReport,
 };
 use jiff::Timestamp;
 
 use super::parts::Parts;
+use super::why;
 
 /// How often the keeper is asked how it does.
 const KEEPER_EVERY: Duration = Duration::from_secs(2);
@@ -284,6 +285,13 @@ impl Instance for Report {
             last_error: errors.into_iter().max_by_key(|error| error.at),
         }
         .judged()
+    }
+
+    fn why(&self, path: &str) -> Result<WhyReport, String> {
+        let found = self.tree.explain(&self.birth.mount, path);
+        found
+            .map(|found| why::report(found, &self.content))
+            .map_err(|error| error.to_string())
     }
 
     fn accept_loss(&self) -> Accepting {

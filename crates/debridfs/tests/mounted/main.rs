@@ -18,3 +18,4 @@ mod sync;
 mod traces;
 mod upgraded;
 mod walking;
+mod why;

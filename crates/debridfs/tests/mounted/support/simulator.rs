@@ -169,6 +169,18 @@ impl Simulator {
             .configure(|settings| settings.calls_per_minute = calls);
     }
 
+    /// Another account, with nothing in it, whose token can make links.
+    pub fn add_key(&self, token: &str) {
+        let added = self.sim().add_account(token, &LibrarySpec::default());
+        added.expect("an empty library");
+    }
+
+    /// Bytes that each account may fetch a day.
+    pub fn traffic_cap(&self, bytes: u64) {
+        self.sim()
+            .configure(|settings| settings.traffic_cap = bytes);
+    }
+
     pub fn fault(&self, fault: CdnFault) {
         self.sim().fail_cdn(fault);
     }

@@ -1,0 +1,114 @@
+//! `debridfs why`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use debridfs_web::{WhyEvent, WhyReport, WhyState};
+
+use crate::cli::WhyArgs;
+use crate::control::Instance;
+use crate::failure::{Doing, Failure};
+use crate::status::{bytes, runtime};
+
+/// Prints what is known of a path. Ends with 1 when it cannot be read.
+pub fn run(args: &WhyArgs, file: Option<&Path>) -> Result<(), Failure> {
+    let instance = Instance::find(&args.instance, file)?;
+    let report = runtime()?.block_on(ask(&instance, &args.path))?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&report).doing(|| "report".into())?;
+        println!("{text}");
+    } else {
+        print!("{}", for_people(&report));
+    }
+    match report.state {
+        WhyState::Quiet | WhyState::Fine => Ok(()),
+        WhyState::NotKnownYet | WhyState::Trouble | WhyState::Bad => Err(Failure::silent(1)),
+    }
+}
+
+/// Asks about the path as it was given; then about what it may have meant here. The mount is never touched: what the engine does not know
+/// is not on it.
+async fn ask(instance: &Instance, path: &Path) -> Result<WhyReport, Failure> {
+    let refused = match instance.why(path).await? {
+        Ok(report) => return Ok(report),
+        Err(refused) => refused,
+    };
+    let mut others: Vec<PathBuf> = Vec::new();
+    if path.is_relative()
+        && let Ok(here) = std::env::current_dir()
+    {
+        others.push(here.join(path));
+    }
+    // A symbolic link of a library that leads into the mount.
+    others.extend(std::fs::read_link(path));
+    for other in others {
+        if let Ok(report) = instance.why(&other).await? {
+            return Ok(report);
+        }
+    }
+    let help = "name a path below the mount, or relative to its root, such as __all__/RELEASE";
+    Err(Failure::new(refused, Some(help)))
+}
+
+fn for_people(report: &WhyReport) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(&mut out, report);
+    out
+}
+
+fn write(out: &mut String, report: &WhyReport) -> std::fmt::Result {
+    writeln!(out, "{}", report.path)?;
+    writeln!(out, "  {}", report.summary)?;
+    if let Some(release) = &report.release {
+        let held = release.providers.join(", ");
+        writeln!(out, "  release {} at {held}", release.hash)?;
+        if let Some(reason) = &release.reason {
+            writeln!(out, "  in __bad__: {reason}")?;
+        }
+    }
+    for advice in &report.advice {
+        writeln!(out, "  → {advice}")?;
+    }
+    for file in &report.files {
+        writeln!(
+            out,
+            "{}   {}, {} source{}: {}",
+            file.path,
+            bytes(file.size),
+            file.sources,
+            if file.sources == 1 { "" } else { "s" },
+            state(file.state)
+        )?;
+        for event in &file.events {
+            write_event(out, event)?;
+        }
+    }
+    if report.omitted > 0 {
+        writeln!(out, "and {} more files", report.omitted)?;
+    }
+    Ok(())
+}
+
+fn state(state: WhyState) -> &'static str {
+    match state {
+        WhyState::Quiet => "nothing noted",
+        WhyState::Fine => "fine",
+        WhyState::NotKnownYet => "not known yet",
+        WhyState::Trouble => "TROUBLE",
+        WhyState::Bad => "BAD",
+    }
+}
+
+fn write_event(out: &mut String, event: &WhyEvent) -> std::fmt::Result {
+    let time = |at: jiff::Timestamp| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+    write!(out, "    {}", time(event.first))?;
+    if event.count > 1 {
+        write!(out, " to {}, {} times", time(event.last), event.count)?;
+    }
+    write!(out, "  {}", event.what.replace('_', " "))?;
+    if !event.provider.is_empty() {
+        write!(out, " ({})", event.provider)?;
+    }
+    writeln!(out, ": {}", event.detail)
+}
