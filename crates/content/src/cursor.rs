@@ -143,6 +143,11 @@ impl Cursor {
         if from > at {
             return Some(0);
         }
+        // The kernel asks for the next pieces before the last one is there: what follows the furthest read is no seek, however far
+        // the connections are behind it.
+        if self.ahead > 0 && at <= self.read_to + OUT_OF_ORDER {
+            return Some(at - self.window.end());
+        }
         // What an open connection brings sooner than a new one would.
         let patience = self.host.as_ref().map_or(0, |host| host.pace.patience());
         let patience = patience.max(FIRST_FETCH);

@@ -40,6 +40,24 @@ async fn a_reader_that_starves_gets_more_connections() {
     assert!(most <= Some(9), "{most:?}");
 }
 
+/// As the kernel reads: the next pieces are asked for before the last one is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_connections_fetch_nothing_twice() {
+    let bytes = 64 * MIB;
+    let bench = Bench::new(bytes).await;
+    bench
+        .cdn
+        .script(|_| Answer::Paced(Duration::from_millis(80), 5 * TICK));
+    for at in (0..bytes).step_by(4 << 20) {
+        let reads = (0..4).map(|nth| bench.read(1, 1, at + nth * MIB, 1 << 20, LONG));
+        for read in futures_util::future::join_all(reads).await {
+            read.unwrap();
+        }
+    }
+    let sent = bench.cdn.sent();
+    assert!(sent <= bytes + bytes / 20, "{sent} {:?}", bench.cdn.log());
+}
+
 /// A reader that takes less than one connection brings stays on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_is_served_well_keeps_one_connection() {
