@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::config::ContentConfig;
+use crate::cursor::FIRST_FETCH;
 use crate::error::ContentError;
 use crate::events::{Event, EventLog};
 use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
@@ -111,9 +112,14 @@ impl Content {
     }
 
     /// Says that `file` was opened: the link of its first source is made ready for the first read, if it is not known and few such links
-    /// wait for a read. Opens no connection to a CDN and never waits.
+    /// wait for a read, and if the start of the file is not in the cache. Opens no connection to a CDN and never waits.
     pub fn open(&self, file: &FileRef) {
-        self.opening.opened(&self.context, file);
+        // While the start is read from the cache there is time enough for a link, if one is needed at all.
+        let start = 0..file.size.min(FIRST_FETCH);
+        let cached = self.context.cache.as_ref();
+        if !cached.is_some_and(|cache| cache.covers(file, &start)) {
+            self.opening.opened(&self.context, file);
+        }
     }
 
     /// The cache on disk, if there is one.

@@ -97,13 +97,16 @@ async fn what_was_played_is_played_again_without_the_network() {
     cached.restart(dir.path()).await;
     cached.cdn.script(|_| Answer::Status(503, ""));
     for handle in 2..4 {
+        cached.content.open(&file(1));
         cached.play(1, handle).await;
         // Anywhere, by anybody.
         cached.read(1, 0, 7_777_777, MIB).await;
         cached.read(1, 0, SIZE - 100, 1000).await;
     }
     assert_eq!((cached.cdn.sent(), cached.cdn.requests()), (sent, requests));
-    let stats = cached.content.stats().cache.unwrap();
+    let stats = cached.content.stats();
+    assert_eq!((stats.link_resolutions, stats.requests), (0, 0));
+    let stats = stats.cache.unwrap();
     assert!(stats.hits > 2 * SIZE / (128 << 10), "{stats:?}");
     assert_eq!((stats.misses, stats.damaged, stats.errors), (0, 0, 0));
 }
@@ -192,4 +195,87 @@ async fn without_room_on_disk_everything_is_read_all_the_same() {
         .args(["--lazy", path])
         .status();
     assert!(unmounted.unwrap().success());
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib << 10
+}
+
+/// Random work for a while (`make soak`: an hour): memory and disk stay within their limits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_work_stays_within_its_limits() {
+    let seconds = std::env::var("DEBRIDFS_TEST_CACHE_SECONDS");
+    let seconds = seconds.map_or(5, |seconds| seconds.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let limit = 64 * MIB;
+    let size = 200 * MIB + 77;
+    let cdn = Cdn::start((1..=6).map(|id| (id, size))).await;
+    let config = CacheConfig {
+        size: ByteSize(limit),
+        ..config()
+    };
+    let cache = Cache::open(dir.path().to_path_buf(), config).unwrap();
+    let content = Content::with_cache(
+        quick(),
+        vec![Arc::new(TestProvider::new("rd", cdn.address))],
+        Arc::new(MemoryLinks::default()),
+        Handle::current(),
+        Some(cache.clone()),
+    );
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let readers: Vec<_> = (0..6u64)
+        .map(|reader| {
+            let content = content.clone();
+            tokio::spawn(async move {
+                let mut state = reader + 1;
+                let mut random = move |below: u64| {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    state % below
+                };
+                let mut handle = reader;
+                while Instant::now() < end {
+                    let id = 1 + random(6);
+                    let film = FileRef {
+                        id,
+                        size,
+                        sources: Arc::from([source("rd", id)]),
+                    };
+                    handle += 6;
+                    // A look, or a run of some MiB.
+                    let mut at = random(size);
+                    for _ in 0..1 + random(2) * random(60) {
+                        let read = checked(&content, &film, handle, at, 128 << 10, LONG);
+                        at += read.await.unwrap();
+                    }
+                    content.release(handle);
+                }
+            })
+        })
+        .collect();
+    let (mut most_disk, mut most_memory) = (0, 0);
+    while Instant::now() < end {
+        most_disk = most_disk.max(cache.stats().bytes);
+        most_memory = most_memory.max(resident());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    assert!(most_disk <= limit, "{most_disk} bytes on disk");
+    // The server and what it makes up are in here as well.
+    assert!(most_memory <= 400 * MIB, "{most_memory} bytes of memory");
+    let stats = cache.stats();
+    assert!(stats.hits > 0 && stats.evicted_bytes > 0, "{stats:?}");
+    assert_eq!((stats.damaged, stats.errors), (0, 0));
+    assert_eq!(content.stats().reads_failed, 0);
+    println!("most: {most_disk} on disk, {most_memory} in memory; {stats:?}");
 }

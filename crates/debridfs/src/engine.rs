@@ -4,6 +4,7 @@
 //! and web server. So a restart is over before anything slow begins.
 
 mod archives;
+mod cache_desk;
 mod parts;
 mod report;
 mod sockets;
@@ -23,7 +24,7 @@ use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;
 use debridfs_vfs::{Change, Vfs, follow_newcomers};
-use debridfs_web::{MountProbe, control_router, trace_router};
+use debridfs_web::{MountProbe, cache_router, control_router, trace_router};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,6 +37,7 @@ use crate::logging;
 use crate::serve::{require_providers, with_causes};
 
 use archives::Archives;
+use cache_desk::Desk;
 use parts::Parts;
 use report::Report;
 use traces::Recordings;
@@ -178,7 +180,10 @@ async fn attach_and_serve(
     tokio::spawn(report.clone().tell_progress());
     tokio::spawn(compare_traffic(parts.providers.clone()));
     let recordings = Recordings::new(&parts, mount.clone());
-    let control = control_router(report.clone()).merge(trace_router(Arc::new(recordings)));
+    let desk = Desk::new(&parts, mount.clone());
+    let control = control_router(report.clone())
+        .merge(trace_router(Arc::new(recordings)))
+        .merge(cache_router(Arc::new(desk)));
     tokio::spawn(sockets::control(config.control_socket(), control));
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);

@@ -1,6 +1,7 @@
 //! The program: command line, configuration, wiring, `demo` and `doctor`.
 #![forbid(unsafe_code)]
 
+mod cache;
 mod cli;
 mod config;
 mod config_command;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check) => config_command::check(file),
         Command::Config(ConfigCommand::Show) => config_command::show(file),
         Command::Library(LibraryCommand::Accept(args)) => status::accept(args, file),
+        Command::Cache(command) => cache::run(command, file),
         Command::Trace(TraceCommand::Record(args)) => trace::record(args, file),
         Command::Trace(TraceCommand::Show(args)) => trace::show(args),
         Command::Completions { shell } => {

@@ -125,6 +125,23 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
             )?;
         }
     }
+    let cache = status
+        .content
+        .as_ref()
+        .and_then(|content| content.cache.as_ref());
+    if let Some(cache) = cache {
+        let unusable = if cache.usable { "" } else { ", CANNOT BE USED" };
+        writeln!(
+            out,
+            "cache     {} of {}, {} of {} for probes, {} hits, {} misses{unusable}",
+            bytes(cache.bytes),
+            bytes(cache.limit),
+            bytes(cache.probe_bytes),
+            bytes(cache.probe_limit),
+            cache.hits,
+            cache.misses
+        )?;
+    }
     if let Some(error) = &status.last_error {
         writeln!(out, "last error {}: {}", error.at, error.message)?;
     }

@@ -94,6 +94,12 @@ impl<'a> Dir<'a> {
         self.index.map(|index| &*index.tree)
     }
 
+    /// Its path in the release, `""` for the release itself.
+    pub(crate) fn path(&self) -> &'a str {
+        self.tree()
+            .map_or("", |tree| &tree.dirs[self.number as usize])
+    }
+
     fn id(&self) -> NodeId {
         self.entry.dir_ids[self.number as usize]
     }
@@ -268,6 +274,11 @@ impl Snapshot {
 }
 
 impl ViewIndex {
+    /// Its name in the root.
+    pub(crate) fn name(&self) -> &str {
+        &self.view.name
+    }
+
     /// The directory of entry number `entry`.
     fn dir(&self, entry: usize) -> Dir<'_> {
         Dir {

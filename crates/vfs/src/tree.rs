@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::explain::Found;
 use crate::snapshot::{Dir, Missing, Node, Snapshot, kind};
 use crate::sources::{Demand, FileReader};
-use crate::style::TreeConfig;
+use crate::style::{Layout, TreeConfig};
 use crate::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
     Vfs,
@@ -83,6 +83,20 @@ impl Tree {
         Arc::new(Self {
             shared,
             handles: AtomicU64::new(start),
+        })
+    }
+
+    /// Where a file of a release is shown, relative to the root; `None` if it is not, or is no file of a release.
+    pub fn path(&self, id: NodeId) -> Option<String> {
+        let snapshot = self.shared.snapshot.load();
+        let Node::File { dir, file } = snapshot.find(id)? else {
+            return None;
+        };
+        let release = format!("{}/{}", dir.view.name(), dir.entry.name);
+        Some(match (snapshot.style.layout, dir.path()) {
+            (Layout::Flat, _) => format!("{release}/{}", file.flat()),
+            (Layout::Tree, "") => format!("{release}/{}", file.name),
+            (Layout::Tree, inside) => format!("{release}/{inside}/{}", file.name),
         })
     }
 

@@ -3,6 +3,7 @@
 //! Nothing is decided here: an [`Instance`] says how things are, and this crate shows it.
 #![forbid(unsafe_code)]
 
+mod cache;
 mod client;
 mod control;
 mod instance;
@@ -13,6 +14,7 @@ mod status;
 mod traces;
 mod why;
 
+pub use cache::{CacheAnswer, CacheDesk, CacheRefused, CachedLine, Purged, Warmth, cache_router};
 pub use client::{CallError, call};
 pub use control::control_router;
 pub use instance::{AcceptError, Accepting, Instance};
@@ -20,8 +22,9 @@ pub use metrics::{METRICS, MetricInfo, encode};
 pub use probe::{MountProbe, ProbeError};
 pub use public::public_router;
 pub use status::{
-    ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus, KeyStatus,
-    LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, ReaderStatus, Status,
+    CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus,
+    KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus,
+    ReaderStatus, Status,
 };
 pub use traces::{Beginning, TraceRefused, Traces, trace_router};
 pub use why::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};

@@ -211,6 +211,77 @@ pub const METRICS: &[MetricInfo] = &[
         "Direct links asked of providers",
     ),
     metric(
+        "debridfs_cache_usable",
+        &[],
+        "1 when the cache on disk can be used now",
+    ),
+    metric("debridfs_cache_files", &[], "Files in the cache"),
+    metric(
+        "debridfs_cache_bytes",
+        &[],
+        "Bytes the cache takes on disk, of what was played or copied",
+    ),
+    metric(
+        "debridfs_cache_limit_bytes",
+        &[],
+        "Bytes it may take now: its size, or less when the disk is short of room",
+    ),
+    metric(
+        "debridfs_cache_probe_bytes",
+        &[],
+        "Bytes the cache takes on disk, of heads and tails",
+    ),
+    metric(
+        "debridfs_cache_probe_limit_bytes",
+        &[],
+        "Bytes heads and tails may take",
+    ),
+    metric(
+        "debridfs_cache_hits_total",
+        &[],
+        "Reads answered from the cache",
+    ),
+    metric(
+        "debridfs_cache_misses_total",
+        &[],
+        "Reads the cache could not answer",
+    ),
+    metric(
+        "debridfs_cache_hit_bytes_total",
+        &[],
+        "Bytes of the reads answered from the cache",
+    ),
+    metric(
+        "debridfs_cache_written_bytes_total",
+        &[],
+        "Bytes written into the cache",
+    ),
+    metric(
+        "debridfs_cache_evicted_bytes_total",
+        &[],
+        "Bytes evicted from the cache",
+    ),
+    metric(
+        "debridfs_cache_skipped_bytes_total",
+        &[],
+        "Bytes offered to the cache and not taken, as its disk was slow, full or unusable",
+    ),
+    metric(
+        "debridfs_cache_bypasses_total",
+        &[],
+        "Reads that passed the cache by, as it could not be used",
+    ),
+    metric(
+        "debridfs_cache_errors_total",
+        &[],
+        "Errors of the disk of the cache",
+    ),
+    metric(
+        "debridfs_cache_damaged_total",
+        &[],
+        "Damaged granules (128 KiB) found in the cache, and fetched again",
+    ),
+    metric(
         "debridfs_fuse_requests_total",
         &["operation"],
         "Requests of the kernel",
@@ -392,6 +463,9 @@ pub fn encode(status: &Status) -> String {
             "debridfs_probe_filled_files_total",
             content.files_filled as f64,
         );
+        if let Some(cache) = &content.cache {
+            put_cache(&mut page, cache);
+        }
         let mut per_class = |name: &str, value: &dyn Fn(&crate::ReaderStatus) -> f64| {
             let values = content.readers.iter().map(|readers| {
                 let labels = vec![("class", readers.class.clone())];
@@ -443,6 +517,28 @@ pub fn encode(status: &Status) -> String {
     // Writing to a String cannot fail.
     let _ = text::encode(&mut text, &page.registry);
     text
+}
+
+fn put_cache(page: &mut Page, cache: &crate::CacheStatus) {
+    for (name, value) in [
+        ("debridfs_cache_usable", u64::from(cache.usable)),
+        ("debridfs_cache_files", cache.files),
+        ("debridfs_cache_bytes", cache.bytes),
+        ("debridfs_cache_limit_bytes", cache.limit),
+        ("debridfs_cache_probe_bytes", cache.probe_bytes),
+        ("debridfs_cache_probe_limit_bytes", cache.probe_limit),
+        ("debridfs_cache_hits_total", cache.hits),
+        ("debridfs_cache_misses_total", cache.misses),
+        ("debridfs_cache_hit_bytes_total", cache.hit_bytes),
+        ("debridfs_cache_written_bytes_total", cache.written),
+        ("debridfs_cache_evicted_bytes_total", cache.evicted),
+        ("debridfs_cache_skipped_bytes_total", cache.skipped),
+        ("debridfs_cache_bypasses_total", cache.bypasses),
+        ("debridfs_cache_errors_total", cache.errors),
+        ("debridfs_cache_damaged_total", cache.damaged),
+    ] {
+        page.one(name, value as f64);
+    }
 }
 
 #[cfg(test)]

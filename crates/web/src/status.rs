@@ -203,6 +203,44 @@ pub struct ContentStatus {
     /// Readers by what they are taken for; none while no engine is there to tell.
     #[serde(default)]
     pub readers: Vec<ReaderStatus>,
+    /// The cache on disk; absent when it is turned off.
+    #[serde(default)]
+    pub cache: Option<CacheStatus>,
+}
+
+/// The cache on disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheStatus {
+    /// Whether it can be used now.
+    pub usable: bool,
+    /// Files in it.
+    pub files: u64,
+    /// Bytes on disk of what was played or copied.
+    pub bytes: u64,
+    /// Bytes that may be, now.
+    pub limit: u64,
+    /// Bytes on disk of heads and tails.
+    pub probe_bytes: u64,
+    /// Bytes that may be.
+    pub probe_limit: u64,
+    /// Reads answered from it since the engine's start.
+    pub hits: u64,
+    /// Reads it could not answer since the engine's start.
+    pub misses: u64,
+    /// Bytes of the reads answered.
+    pub hit_bytes: u64,
+    /// Bytes written into it since the engine's start.
+    pub written: u64,
+    /// Bytes evicted since the engine's start.
+    pub evicted: u64,
+    /// Bytes offered to it and not taken since the engine's start.
+    pub skipped: u64,
+    /// Reads that passed it by since the engine's start.
+    pub bypasses: u64,
+    /// Errors of its disk since the engine's start.
+    pub errors: u64,
+    /// Damaged granules found since the engine's start.
+    pub damaged: u64,
 }
 
 /// Readers that are taken for the same.
@@ -355,6 +393,7 @@ pub(crate) fn sample() -> Status {
             ..Default::default()
         }],
         content: Some(ContentStatus {
+            cache: Some(CacheStatus::default()),
             readers: vec![ReaderStatus {
                 class: "scan".into(),
                 readers: 2,

@@ -12,9 +12,9 @@ use debridfs_keeper::handover;
 use debridfs_provider::Provider;
 use debridfs_vfs::{Tree, Vfs};
 use debridfs_web::{
-    AcceptError, Accepting, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss,
-    Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
-    ProviderStatus, ReaderStatus, Status, WhyReport,
+    AcceptError, Accepting, CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus,
+    HeldLoss, Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus,
+    OperationStatus, ProviderStatus, ReaderStatus, Status, WhyReport,
 };
 use jiff::Timestamp;
 
@@ -181,6 +181,23 @@ impl Report {
             links_resolved: stats.link_resolutions,
             read_errors: stats.reads_failed,
             files_filled: stats.files_filled,
+            cache: stats.cache.map(|cache| CacheStatus {
+                usable: cache.usable,
+                files: cache.files,
+                bytes: cache.bytes,
+                limit: cache.limit,
+                probe_bytes: cache.probe_bytes,
+                probe_limit: cache.probe_limit,
+                hits: cache.hits,
+                misses: cache.misses,
+                hit_bytes: cache.hit_bytes,
+                written: cache.written_bytes,
+                evicted: cache.evicted_bytes,
+                skipped: cache.skipped_bytes,
+                bypasses: cache.bypasses,
+                errors: cache.errors,
+                damaged: cache.damaged,
+            }),
             readers: ReaderClass::ALL
                 .into_iter()
                 .zip(stats.classes)

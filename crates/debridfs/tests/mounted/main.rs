@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)] // Tests wait for the real kernel by looking again after a moment.
 
 mod attached;
+mod cached;
 mod faults;
 mod identity;
 mod killed;

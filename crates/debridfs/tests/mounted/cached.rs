@@ -1,0 +1,141 @@
+//! The cache on disk, through a real mount and by its commands.
+
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{Instance, Settings, Simulator, film, until};
+
+const SIZE: u64 = (20 << 20) + 12_345;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// All of a file, past the kernel's own cache, so that every byte is asked of the engine.
+fn read(path: &Path) -> Vec<u8> {
+    let mut open = std::fs::OpenOptions::new();
+    let file = open
+        .read(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(path)
+        .expect("open");
+    let mut bytes = vec![0; SIZE as usize];
+    let mut at = 0;
+    while at < bytes.len() {
+        let to = bytes.len().min(at + (1 << 20));
+        let read = file.read_at(&mut bytes[at..to], at as u64).expect("read");
+        assert!(read > 0, "ends at {at}");
+        at += read;
+    }
+    bytes
+}
+
+fn cache(instance: &Instance, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_debridfs"))
+        .arg("cache")
+        .args(arguments)
+        .arg("--socket")
+        .arg(instance.runtime().join("control.sock"))
+        .output()
+        .expect("debridfs cache")
+}
+
+fn done(instance: &Instance, arguments: &[&str]) -> String {
+    let output = cache(instance, arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn listed(instance: &Instance) -> Vec<Value> {
+    serde_json::from_str(&done(instance, &["ls", "--json"])).expect("a list")
+}
+
+/// The engine has bytes in its cache for which no request is sent any more.
+fn wait_cached(instance: &Instance) {
+    until("the file is in the cache", PATIENCE, || {
+        listed(instance).iter().any(|line| line["cached"] == SIZE)
+    });
+}
+
+#[test]
+fn what_was_read_outlives_the_engine() {
+    let simulator = Simulator::start(vec![film("Film", SIZE)]);
+    let settings = Settings {
+        cache: true,
+        ..Settings::default()
+    };
+    let mut instance = Instance::start(&simulator, settings);
+    instance.wait_synced();
+    let (name, _) = simulator.file("Film.mkv");
+    let path = instance.mount().join("__all__/Film").join(&name);
+    let shown = format!("__all__/Film/{name}");
+    let bytes = read(&path);
+    wait_cached(&instance);
+    assert_eq!(listed(&instance)[0]["path"], shown.as_str());
+    let requests = simulator.cdn_requests();
+    assert!(read(&path) == bytes);
+    // Killed: what was written a second ago is there.
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(instance.signal_engine(Signal::KILL));
+    assert!(read(&path) == bytes);
+    // Ended, keeper and all.
+    instance.stop();
+    instance.launch();
+    instance.wait_listed();
+    assert_eq!(instance.status()["content"]["cache"]["usable"], true);
+    assert!(read(&path) == bytes);
+    assert_eq!(
+        simulator.cdn_requests(),
+        requests,
+        "all of it came from the disk"
+    );
+}
+
+#[test]
+fn a_release_is_warmed_pinned_and_purged() {
+    let simulator = Simulator::start(vec![film("Film", SIZE), film("Other", SIZE)]);
+    let settings = Settings {
+        cache: true,
+        ..Settings::default()
+    };
+    let instance = Instance::start(&simulator, settings);
+    instance.wait_synced();
+    let said = done(&instance, &["warm", "__all__/Film"]);
+    assert!(said.contains("1 files, 20.0 MiB in the cache"), "{said}");
+    let requests = simulator.cdn_requests();
+    let mounted = instance.mount().join("__all__/Film");
+    let mounted = mounted.to_str().expect("text");
+    assert!(done(&instance, &["pin", mounted]).contains("1 files pinned"));
+    let listed_now = listed(&instance);
+    assert_eq!(
+        (&listed_now[0]["cached"], &listed_now[0]["pinned"]),
+        (&SIZE.into(), &true.into())
+    );
+    let table = done(&instance, &["ls"]);
+    assert!(
+        table.contains("100%") && table.contains("[pinned]"),
+        "{table}"
+    );
+    done(&instance, &["unpin", mounted]);
+    done(&instance, &["warm", mounted]);
+    assert_eq!(
+        simulator.cdn_requests(),
+        requests,
+        "nothing was left to fetch"
+    );
+    let said = done(&instance, &["purge", mounted]);
+    assert!(said.starts_with("1 files, "), "{said}");
+    assert!(listed(&instance).is_empty());
+    done(&instance, &["warm", "__all__/Other"]);
+    done(&instance, &["purge", "--all"]);
+    assert!(listed(&instance).is_empty());
+    let refused = cache(&instance, &["warm", "__all__/Nothing"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && why.contains("there is no __all__/Nothing"),
+        "{why}"
+    );
+}
