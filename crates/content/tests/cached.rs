@@ -95,6 +95,7 @@ async fn what_was_played_is_played_again_without_the_network() {
     let (sent, requests) = (cached.cdn.sent(), cached.cdn.requests());
     assert!(sent >= SIZE);
     cached.restart(dir.path()).await;
+    assert_eq!(cached.cache.absent(&file(1), &(0..SIZE)), None);
     cached.cdn.script(|_| Answer::Status(503, ""));
     for handle in 2..4 {
         cached.content.open(&file(1));

@@ -106,16 +106,32 @@ impl<C> Intake<C> {
     }
 
     /// Takes `bytes` of `file` in, some, and within its size. Returns whether there was room.
-    pub(crate) fn put(&self, class: Class, file: &FileRef, offset: u64, bytes: Bytes) -> bool {
+    pub(crate) fn put(
+        &self,
+        class: Class,
+        file: &FileRef,
+        mut offset: u64,
+        mut bytes: Bytes,
+    ) -> bool {
         let mut state = self.lock();
         if state.over || state.bytes + bytes.len() > LIMIT {
             return false;
         }
-        state.bytes += bytes.len();
         let now = Instant::now();
+        // A second body for the same bytes begins before the end of the first: it goes on there, or a block would be left in two halves.
         let at = state.open.iter().position(|(open, _)| {
-            open.id == file.id && open.class == class && open.end() == offset
+            let same = open.id == file.id && open.size == file.size && open.class == class;
+            same && (open.start..=open.end()).contains(&offset)
         });
+        if let Some(at) = at {
+            let known = (state.open[at].0.end() - offset).min(bytes.len() as u64);
+            bytes = bytes.slice(known as usize..);
+            offset += known;
+            if bytes.is_empty() {
+                return true;
+            }
+        }
+        state.bytes += bytes.len();
         let at = at.unwrap_or_else(|| {
             if state.open.len() == PLACES {
                 state.settle_oldest();
@@ -231,5 +247,61 @@ impl<C> State<C> {
             self.bytes -= piece.len();
             self.queue.extend(whole.map(Work::Write));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn taken(intake: &Intake<()>) -> Vec<(u64, usize)> {
+        let mut taken = Vec::new();
+        loop {
+            match intake.next(Duration::ZERO) {
+                Work::Write(piece) => taken.push((piece.start, piece.len())),
+                _ => return taken,
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_body_goes_on_where_the_first_is() {
+        let intake = Intake::<()>::new();
+        let film = FileRef {
+            id: 1,
+            size: 1 << 20,
+            sources: Arc::from([]),
+        };
+        let put = |offset: u64, len: usize| {
+            assert!(intake.put(Class::Playback, &film, offset, Bytes::from(vec![0; len])));
+        };
+        put(0, 100_001);
+        // Begins amid the first, which brings a little more.
+        put(99_000, 1_500);
+        put(100_001, 99);
+        put(100_500, 100_000);
+        assert_eq!(taken(&intake), [(0, 131_072)]);
+        intake.command(());
+        assert_eq!(taken(&intake), [(131_072, 65_536)]);
+        assert_eq!(intake.lock().bytes, 200_500 - 131_072 - 65_536);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_refused() {
+        let intake = Intake::<()>::new();
+        let film = FileRef {
+            id: 1,
+            size: 1 << 30,
+            sources: Arc::from([]),
+        };
+        let step = Bytes::from(vec![0; 1 << 20]);
+        let taken = (0..64u64)
+            .filter(|at| intake.put(Class::Playback, &film, at << 20, step.clone()))
+            .count();
+        assert_eq!(taken << 20, LIMIT);
+        intake.end();
+        assert!(!intake.put(Class::Playback, &film, 0, step));
     }
 }
