@@ -256,5 +256,13 @@ mod tests {
         );
         assert_eq!(kind(Some(status(404, None))), ErrorKind::Unavailable);
         assert_eq!(kind(Some(Cause::NoSource)), ErrorKind::Unavailable);
+        assert_eq!(kind(Some(Cause::TrafficUsedUp)), ErrorKind::Unavailable);
+        let no_link = |verdict| Cause::Link {
+            verdict,
+            message: String::new(),
+        };
+        for verdict in Verdict::ALL {
+            assert_eq!(kind(Some(no_link(verdict))), ErrorKind::Unavailable);
+        }
     }
 }

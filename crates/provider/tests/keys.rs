@@ -148,6 +148,24 @@ async fn keys_take_over_from_each_other_until_midnight() {
     assert_eq!(account.keys()[0].traffic.used, 0);
 }
 
+/// The API's word counts as well as the CDN's; both of its codes.
+#[tokio::test(start_paused = true)]
+async fn what_another_program_used_up_is_believed() {
+    for code in [23, 36] {
+        let (sim, link) = simulation();
+        sim.configure(|settings| (settings.traffic_cap, settings.traffic_code) = (MIB, code));
+        let other = account(&sim, |config| config.download_tokens.clear());
+        let theirs = other.unrestrict(Priority::Playback, &link).await.unwrap();
+        assert!(fetch(&sim, &other, &theirs, MIB).await);
+        let ours = account(&sim, |_| {});
+        assert_eq!(next(&ours, &link).await, Ok(2), "code {code}");
+        assert!(ours.keys()[0].traffic.used_up, "code {code}");
+        let calls = sim.counters().calls;
+        assert_eq!(next(&ours, &link).await, Ok(2), "code {code}");
+        assert_eq!(sim.counters().calls, calls + 1, "code {code}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_key_is_passed_over_and_comes_back() {
     let (sim, link) = simulation();
