@@ -12,7 +12,7 @@ export CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER := s
 endif
 
 # Milliseconds that each fuzz target runs.
-FUZZ_MS ?= 30000
+FUZZ_MS ?= 10000
 
 .PHONY: help setup setup-demo setup-bench demo test lint fuzz bench soak clean
 

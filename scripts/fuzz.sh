@@ -2,7 +2,7 @@
 # Runs every fuzz target (bolero, stable Rust) for FUZZ_MS milliseconds after its corpus. A fuzz target is a test with `fuzz` in its path.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export BOLERO_RANDOM_TEST_TIME_MS="${FUZZ_MS:-30000}"
+export BOLERO_RANDOM_TEST_TIME_MS="${FUZZ_MS:-10000}"
 export BOLERO_RANDOM_ITERATIONS=1000000000
 targets=$(cargo test --workspace --locked --quiet fuzz -- --list | grep -c ': test$')
 [ "$targets" -ge 15 ] || { echo "only $targets fuzz targets found" >&2; exit 1; }
