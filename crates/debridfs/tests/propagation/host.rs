@@ -17,6 +17,8 @@ pub const LIMIT: Duration = Duration::from_secs(90);
 /// A mount namespace whose mounts are all private, and a directory.
 pub struct Host {
     place: tempfile::TempDir,
+    /// For temporary files of the program.
+    scratch: tempfile::TempDir,
     holder: Child,
 }
 
@@ -44,7 +46,12 @@ impl Host {
         let mut line = [0];
         let stdout = holder.stdout.as_mut().expect("piped");
         stdout.read_exact(&mut line).expect("a namespace");
-        Self { place, holder }
+        let scratch = tempfile::tempdir().expect("directory");
+        Self {
+            place,
+            scratch,
+            holder,
+        }
     }
 
     /// With the directory as a shared mount.
@@ -99,6 +106,7 @@ impl Host {
             .args(starter)
             .arg(env!("CARGO_BIN_EXE_debridfs"))
             .args(arguments)
+            .env("TMPDIR", self.scratch.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -121,6 +129,8 @@ impl Host {
 
     /// Neither mount nor file.
     pub fn assert_clean(&self) {
+        let temporary = fs::read_dir(self.scratch.path()).expect("directory");
+        assert_eq!(temporary.count(), 0, "temporary files are left");
         assert_eq!(self.mounts(), [""; 0]);
         assert_eq!(self.names(), [""; 0]);
     }

@@ -276,3 +276,12 @@ fn a_profile_that_denies_mounting() {
     assert_fails(&ended, "SECCOMP_OR_APPARMOR");
     clean(&host);
 }
+
+#[test]
+fn a_producer_that_is_killed_unmounts_all_the_same() {
+    let host = set_up();
+    let running = serving(&host, &[]);
+    running.signal(Signal::KILL);
+    assert_eq!(running.end().code, None);
+    clean(&host);
+}

@@ -28,6 +28,14 @@ pub async fn produce(
 ) -> Report {
     let mut role = Role::new(settings, record);
     let scratch = scratch();
+    // For the case that this process is killed; the keeper then takes its socket along.
+    let sweeper = role
+        .helpers
+        .sweep(scratch.clone(), vec![scratch.clone()])
+        .await;
+    if let Err(error) = &sweeper {
+        role.record.note(PHASE, "sweeper", error);
+    }
     if let Some(mut producer) = role.start(&scratch).await {
         let why = tokio::select! {
             why = stop => Some(why),
@@ -51,6 +59,9 @@ pub async fn produce(
     }
     // The socket went with the keeper; another's file would keep it, and is none of ours.
     let _ = fs::remove_dir_all(&scratch);
+    if let Ok(sweeper) = sweeper {
+        sweeper.end().await;
+    }
     role.conclude("SUCCESS: the marker was served until the end")
 }
 
