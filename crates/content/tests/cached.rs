@@ -156,9 +156,15 @@ async fn damage_is_fetched_again_in_the_middle_of_a_read() {
     let mut cached = Cached::new(dir.path()).await;
     cached.play(1, 1).await;
     cached.cache.flush().await.unwrap();
-    let data = dir.path().join("playback/0000000000000001.data");
-    let data = std::fs::OpenOptions::new().write(true).open(data).unwrap();
-    for at in [0, 5 * MIB, 5 * MIB + 300_000, SIZE - 1] {
+    // The head and the tail have files of their own.
+    for (class, at) in [
+        ("probe", 0),
+        ("playback", 5 * MIB),
+        ("playback", 5 * MIB + 300_000),
+        ("probe", SIZE - 1),
+    ] {
+        let data = dir.path().join(class).join("0000000000000001.data");
+        let data = std::fs::OpenOptions::new().write(true).open(data).unwrap();
         data.write_all_at(b"!", at).unwrap();
     }
     cached.play(1, 2).await;

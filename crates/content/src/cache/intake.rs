@@ -132,38 +132,32 @@ impl<C> Intake<C> {
             }
         }
         state.bytes += bytes.len();
-        let at = at.unwrap_or_else(|| {
-            if state.open.len() == PLACES {
-                state.settle_oldest();
-            }
-            let piece = Piece {
+        let mut piece = match at {
+            Some(at) => state.open.swap_remove(at).0,
+            None => Piece {
                 class,
                 id: file.id,
                 size: file.size,
                 start: offset,
                 bytes: Vec::new(),
-            };
-            state.open.push((piece, now));
-            state.open.len() - 1
-        });
-        state.open[at].0.bytes.push(bytes);
-        state.open[at].1 = now;
+            },
+        };
+        piece.bytes.push(bytes);
+        state.absorb(&mut piece);
         loop {
-            let piece = &mut state.open[at].0;
             let cut = (piece.start / GRANULE + 1) * GRANULE;
             let cut = cut.min(piece.size);
             if piece.end() < cut {
                 break;
             }
             let whole = piece.split_to(cut);
-            let ended = piece.bytes.is_empty();
-            state.queue.push_back(Work::Write(whole));
+            state.queue_blocks(whole, now);
             self.wake.notify_one();
-            if ended {
-                state.open.swap_remove(at);
-                break;
+            if piece.bytes.is_empty() {
+                return true;
             }
         }
+        state.keep_open(piece, now);
         true
     }
 
@@ -213,39 +207,71 @@ impl<C> Intake<C> {
 }
 
 impl<C> State<C> {
-    /// Queues the whole blocks of the places fed last when `which` says; the rest of a block is kept in case more comes.
-    fn settle(&mut self, which: impl Fn(Instant) -> bool) {
-        for at in (0..self.open.len()).rev() {
-            let (piece, fed) = &mut self.open[at];
-            if !which(*fed) {
-                continue;
+    /// Keeps what may yet be joined by more; the place fed longest ago is given up when there are many.
+    fn keep_open(&mut self, piece: Piece, fed: Instant) {
+        if self.open.len() == PLACES {
+            let oldest = self.open.iter().enumerate();
+            if let Some((at, _)) = oldest.min_by_key(|(_, (_, fed))| *fed) {
+                let (mut oldest, _) = self.open.swap_remove(at);
+                let first = oldest.start.next_multiple_of(BLOCK).min(oldest.end());
+                let lead = oldest.split_to(first);
+                let blocks = oldest.split_to((oldest.end() / BLOCK * BLOCK).max(first));
+                self.bytes -= lead.len() + oldest.len();
+                if blocks.len() > 0 {
+                    self.queue.push_back(Work::Write(blocks));
+                }
             }
-            let cut = piece.end() / BLOCK * BLOCK;
-            if cut > piece.start {
-                let whole = piece.split_to(cut);
-                // A copy, as a slice would keep all of the body's buffer.
-                let rest = Bytes::from(piece.bytes.concat());
-                piece.bytes = vec![rest];
-                self.queue.push_back(Work::Write(whole));
-            } else if fed.elapsed() > IDLE * 20 {
-                self.bytes -= piece.len();
-                self.open.swap_remove(at);
-            }
+        }
+        self.open.push((piece, fed));
+    }
+
+    /// Adds to `piece` what came earlier for the bytes behind it: two bodies meet anywhere in a block.
+    fn absorb(&mut self, piece: &mut Piece) {
+        while let Some(at) = self.open.iter().position(|(open, _)| {
+            let same = open.id == piece.id && open.size == piece.size && open.class == piece.class;
+            same && (piece.start..=piece.end()).contains(&open.start)
+        }) {
+            let (mut next, _) = self.open.swap_remove(at);
+            let known = next.split_to(next.end().min(piece.end()));
+            self.bytes -= known.len();
+            piece.bytes.append(&mut next.bytes);
         }
     }
 
-    fn settle_oldest(&mut self) {
-        let oldest = self
-            .open
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, (_, fed))| *fed);
-        if let Some((at, _)) = oldest {
-            let (mut piece, _) = self.open.swap_remove(at);
-            let cut = piece.end() / BLOCK * BLOCK;
-            let whole = (cut > piece.start).then(|| piece.split_to(cut));
-            self.bytes -= piece.len();
-            self.queue.extend(whole.map(Work::Write));
+    /// Queues the whole blocks of `piece`. What is left at its ends, less than a block each, stays open as a copy, as a slice would keep all of the
+    /// body's buffer.
+    fn queue_blocks(&mut self, mut piece: Piece, fed: Instant) {
+        let end = piece.end();
+        let last = if end == piece.size {
+            end
+        } else {
+            end / BLOCK * BLOCK
+        };
+        let first = piece.start.next_multiple_of(BLOCK).min(end);
+        let mut edges = vec![piece.split_to(first)];
+        if first < last {
+            let blocks = piece.split_to(last);
+            self.queue.push_back(Work::Write(blocks));
+        }
+        edges.push(piece);
+        for mut edge in edges.into_iter().filter(|edge| edge.len() > 0) {
+            edge.bytes = vec![Bytes::from(edge.bytes.concat())];
+            self.keep_open(edge, fed);
+        }
+    }
+
+    /// Queues the whole blocks of the places fed last when `which` says; what is left waits a while for more.
+    fn settle(&mut self, which: impl Fn(Instant) -> bool) {
+        let (settled, open) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|(_, fed)| which(*fed));
+        self.open = open;
+        for (piece, fed) in settled {
+            if piece.len() < BLOCK as usize && fed.elapsed() > IDLE * 20 {
+                self.bytes -= piece.len();
+            } else {
+                self.queue_blocks(piece, fed);
+            }
         }
     }
 }
@@ -286,6 +312,31 @@ mod tests {
         intake.command(());
         assert_eq!(taken(&intake), [(131_072, 65_536)]);
         assert_eq!(intake.lock().bytes, 200_500 - 131_072 - 65_536);
+    }
+
+    #[test]
+    fn bodies_that_meet_amid_a_block_leave_no_gap() {
+        let intake = Intake::<()>::new();
+        let film = FileRef {
+            id: 1,
+            size: 1 << 20,
+            sources: Arc::from([]),
+        };
+        let put = |offset: u64, len: usize| {
+            assert!(intake.put(Class::Playback, &film, offset, Bytes::from(vec![0; len])));
+        };
+        // The second begins first, and has gone on by the time the first comes to its start.
+        put(70_000, 100_000);
+        assert_eq!(taken(&intake), [(73_728, 57_344)]);
+        put(0, 50_000);
+        put(50_000, 20_000);
+        intake.command(());
+        let mut blocks = taken(&intake);
+        blocks.sort_unstable();
+        assert_eq!(blocks, [(0, 73_728), (131_072, 36_864)]);
+        // An end amid a block, and the file's own.
+        put(1_000_000, 48_576);
+        assert_eq!(taken(&intake), [(1_003_520, 45_056)]);
     }
 
     #[test]
