@@ -33,7 +33,7 @@ impl Library {
         std::fs::write(
             dir.path().join("debridfs.toml"),
             format!(
-                "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\n\
+                "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\nimmutable = false\n\
                  [server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n[keeper]\n{threads}\n[content.cache]\nenabled = false\n\
                  [provider.rd]\ntoken = \"{}\"\napi_url = \"{}\"\ncalls_per_minute = 100000\n",
                 simulator.token, simulator.url

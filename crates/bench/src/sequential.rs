@@ -93,12 +93,12 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
         },
         Plan {
             shape: MID,
-            bytes: if options.quick { 256 << 20 } else { 512 << 20 },
+            bytes: if options.quick { 256 << 20 } else { 384 << 20 },
             rounds: 1,
         },
         Plan {
             shape: FAR,
-            bytes: if options.quick { 128 << 20 } else { 256 << 20 },
+            bytes: if options.quick { 128 << 20 } else { 192 << 20 },
             rounds: 1,
         },
     ];
@@ -180,7 +180,7 @@ pub(crate) fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f6
     std::fs::write(
         &config,
         format!(
-            "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\n\
+            "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\nimmutable = false\n\
              [keeper]\nmode = \"attached\"\nsocket = \"{root}/keeper.sock\"\n[log]\nlevel = \"warn\"\n[provider.rd]\ntoken = \"unused\"\n"
         ),
     )?;
@@ -214,8 +214,13 @@ pub(crate) fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f6
 
 /// The subjects a section compares.
 impl Options {
-    /// Ours and rclone's: two sets of flags in the quick run, else all five.
+    /// Ours and all five sets of rclone's flags; two in the quick run.
     pub(crate) fn subjects(&self) -> Vec<Subject> {
-        Subject::with_peers(if self.quick { 2 } else { 5 })
+        self.at_most(5)
+    }
+
+    /// Ours and so many sets of rclone's flags, for sections that take long; no more than two in the quick run.
+    pub(crate) fn at_most(&self, peers: usize) -> Vec<Subject> {
+        Subject::with_peers(if self.quick { peers.min(2) } else { peers })
     }
 }

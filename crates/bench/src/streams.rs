@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::bed::{Bed, Mounted, Spec, Subject, numbered};
+use crate::bed::{Bed, Mounted, Spec, numbered};
 use crate::reader::{Job, Seen, read};
 use crate::report::{Goal, Report, Row};
-use crate::simulator::MID;
+use crate::simulator::{MID, PLAIN};
 use crate::{Options, Result};
 
 /// Bytes a second of a good film.
@@ -52,17 +52,15 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
     // A hundred transfers are more than one account's; how many are allowed is another row's question.
     bed.simulator.settings(&json!({"max_parallel": 0}))?;
     let seconds = if options.quick { 8.0 } else { 20.0 };
-    let peers: Vec<Subject> = options.subjects().into_iter().take(2).collect();
-    for players in [1, 10, MOST] {
-        let name = format!("{players} streams of 25 Mbit/s");
+    for (players, shape) in [(1, MID), (10, MID), (MOST, MID), (MOST, PLAIN)] {
+        let name = format!("{players} streams, {}", shape.name);
         report.section(format!(
-            "{name} for {seconds} s, {}, players with a buffer of {BUFFER} s",
-            MID.name
+            "{name}: 25 Mbit/s each for {seconds} s, players with a buffer of {BUFFER} s"
         ));
-        for subject in &peers {
+        for subject in options.at_most(1) {
             let ours = subject.is_ours();
             let played = bed
-                .mount(*subject, MID)
+                .mount(subject, shape)
                 .and_then(|mounted| play(&bed, &mounted, players, seconds));
             let rows = played.map(|played| {
                 let row = |what: &str, value, unit| {
