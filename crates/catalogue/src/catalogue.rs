@@ -18,7 +18,7 @@ use crate::store::{Batch, HistoryEntry, Store, StoredLinks};
 use crate::sync::state::State;
 use crate::sync::{Line, Settings, Shared, lock, publish};
 use crate::views::{ViewBuilder, ViewRules};
-use crate::{Contents, Error, Findings, Library, NodeId, Result, Unexamined};
+use crate::{Contents, Error, Findings, Library, NodeId, Result, TorrentRecord, Unexamined};
 
 /// Tells wall time; tests put their own here.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -195,6 +195,19 @@ impl Catalogue {
             shared.urgent.notify_one();
             waiter.await.unwrap_or(Err(Error::Stopping))
         })
+    }
+
+    /// Torrents of this hash that accounts hold in any state, as last told.
+    pub async fn torrents(&self, hash: InfoHash) -> Vec<Arc<TorrentRecord>> {
+        let state = self.shared.state.lock().await;
+        state.held(hash).cloned().collect()
+    }
+
+    /// Ends the wait for the next poll of every provider: an account has just been changed from here.
+    pub fn look_now(&self) {
+        for line in &self.shared.lines {
+            line.poll_now.notify_one();
+        }
     }
 
     /// Torrents that the provider packed into one archive each, which nobody has looked into yet; they are in `__bad__` until

@@ -165,6 +165,9 @@ In real containers, each with /mnt/test as a volume:
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Downloads for arrs: list, add, remove.
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Decide about the library.
     #[command(subcommand)]
     Library(LibraryCommand),
@@ -530,6 +533,46 @@ pub struct PurgeArgs {
     /// Everything.
     #[arg(long, conflicts_with = "path")]
     pub all: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// `queue …`.
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// List downloads, with what is in the way of those that wait.
+    Ls(StatusArgs),
+    /// Add a magnet link or an info-hash.
+    #[command(after_long_help = "\
+Example:
+  debridfs queue add --category tv 'magnet:?xt=urn:btih:…'")]
+    Add(QueueAddArgs),
+    /// Remove a download. With `--files` its symlinks go as well, and `acquire.delete` says what becomes of the torrent.
+    Rm(QueueRmArgs),
+}
+
+/// Arguments of `queue add`.
+#[derive(Debug, Args)]
+pub struct QueueAddArgs {
+    /// The magnet link, or an info-hash.
+    pub link: String,
+    /// Its category.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub category: String,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Arguments of `queue rm`.
+#[derive(Debug, Args)]
+pub struct QueueRmArgs {
+    /// The info-hash.
+    pub hash: String,
+    /// Remove its symlinks as well.
+    #[arg(long)]
+    pub files: bool,
     /// The instance's socket.
     #[command(flatten)]
     pub instance: InstanceArgs,

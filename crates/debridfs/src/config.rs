@@ -3,6 +3,7 @@
 //! The structs here are the schema; every key and its default can be read off them. Where values come from is decided in
 //! [`mod@load`], which variables are ours in [`environment`].
 
+mod acquire;
 mod environment;
 mod human;
 mod load;
@@ -19,6 +20,7 @@ use debridfs_provider::real_debrid::RealDebridConfig;
 use debridfs_vfs::Layout;
 use serde::{Deserialize, Serialize};
 
+pub use acquire::{AcquireSection, ArrSection, QbittorrentSection};
 pub use environment::Environment;
 pub use human::{CommandLine, HumanDuration, Umask};
 pub use load::{Loaded, load};
@@ -42,6 +44,12 @@ pub struct Config {
     pub library: LibraryConfig,
     /// Bytes of files.
     pub content: ContentConfig,
+    /// Downloads for arrs.
+    pub acquire: AcquireSection,
+    /// The shape they are asked for in.
+    pub qbittorrent: QbittorrentSection,
+    /// Arrs that are known.
+    pub arr: BTreeMap<String, ArrSection>,
     /// Health and metrics over TCP.
     pub server: ServerConfig,
     /// Logs.
@@ -64,6 +72,9 @@ impl Default for Config {
             keeper: KeeperConfig::default(),
             library: LibraryConfig::default(),
             content: ContentConfig::default(),
+            acquire: AcquireSection::default(),
+            qbittorrent: QbittorrentSection::default(),
+            arr: BTreeMap::new(),
             server: ServerConfig::default(),
             log: LogConfig::default(),
             provider: BTreeMap::new(),

@@ -178,6 +178,7 @@ fn without_engine(said: handover::KeeperStatus, why: &str) -> Status {
         library: None,
         providers: Vec::new(),
         content: None,
+        queue: None,
         fuse: None,
         last_error: None,
     }

@@ -5,6 +5,7 @@
 
 mod archives;
 mod cache_desk;
+mod downloads;
 mod parts;
 mod report;
 mod sockets;
@@ -38,6 +39,7 @@ use crate::serve::{require_providers, with_causes};
 
 use archives::Archives;
 use cache_desk::Desk;
+use downloads::Downloads;
 use parts::Parts;
 use report::Report;
 use traces::Recordings;
@@ -126,6 +128,8 @@ async fn attach_and_serve(
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
     let parts = Parts::load(config, cache).await?;
+    let downloads = Downloads::load(config, &parts).await?;
+    let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
     let (link, mut lease) = take_lease(config, args.replace).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();
@@ -166,6 +170,7 @@ async fn attach_and_serve(
 
     let report = Arc::new(Report::new(
         &parts,
+        queue.clone(),
         serving.clone(),
         report::Birth {
             started,
@@ -183,7 +188,8 @@ async fn attach_and_serve(
     let desk = Desk::new(&parts, mount.clone());
     let control = control_router(report.clone())
         .merge(trace_router(Arc::new(recordings)))
-        .merge(cache_router(Arc::new(desk)));
+        .merge(cache_router(Arc::new(desk)))
+        .merge(downloads::control(queue.clone()));
     tokio::spawn(sockets::control(config.control_socket(), control));
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
@@ -192,6 +198,10 @@ async fn attach_and_serve(
     let content = parts.content.clone();
     let newcomers = move |files| content.newcomers(files);
     tokio::spawn(follow_newcomers(parts.catalogue.library(), newcomers));
+    if let Some(downloads) = downloads {
+        tokio::spawn(downloads.queue.clone().run(shutdown.clone()));
+        tokio::spawn(downloads.serve());
+    }
     let syncing = tokio::spawn(parts.catalogue.clone().run(shutdown.clone()));
 
     let stop = shutdown.clone();

@@ -14,6 +14,7 @@ mod logging;
 mod mount_probe;
 mod mount_table;
 mod propagation;
+mod queue;
 mod serve;
 mod simulate;
 mod status;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Show) => config_command::show(file),
         Command::Library(LibraryCommand::Accept(args)) => status::accept(args, file),
         Command::Cache(command) => cache::run(command, file),
+        Command::Queue(command) => queue::run(command, file),
         Command::Trace(TraceCommand::Record(args)) => trace::record(args, file),
         Command::Trace(TraceCommand::Show(args)) => trace::show(args),
         Command::Completions { shell } => {

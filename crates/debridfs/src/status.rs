@@ -142,6 +142,24 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
             cache.misses
         )?;
     }
+    if let Some(queue) = &status.queue {
+        let jobs = queue.jobs.iter().filter(|step| step.jobs > 0);
+        let jobs: Vec<String> = jobs
+            .map(|step| format!("{} {}", step.jobs, step.step))
+            .collect();
+        let jobs = match jobs.is_empty() {
+            true => "none".to_owned(),
+            false => jobs.join(", "),
+        };
+        writeln!(out, "downloads {jobs}")?;
+        if queue.troubled > 0 {
+            writeln!(
+                out,
+                "          {} held up; see `debridfs queue ls`",
+                queue.troubled
+            )?;
+        }
+    }
     if let Some(error) = &status.last_error {
         writeln!(out, "last error {}: {}", error.at, error.message)?;
     }

@@ -10,6 +10,7 @@
 
 mod account;
 mod api;
+pub mod arr;
 mod bencode;
 mod cdn;
 mod clip;

@@ -151,6 +151,16 @@ pub const METRICS: &[MetricInfo] = &[
         "Calls made with the key",
     ),
     metric(
+        "debridfs_downloads",
+        &["step"],
+        "Downloads for arrs by how far they are",
+    ),
+    metric(
+        "debridfs_downloads_held_up",
+        &[],
+        "Unfinished downloads with something in their way",
+    ),
+    metric(
         "debridfs_content_memory_bytes",
         &[],
         "Bytes held in buffers",
@@ -402,6 +412,12 @@ pub fn encode(status: &Status) -> String {
             "debridfs_library_full_list_timestamp_seconds",
             seconds(library.full_list),
         );
+    }
+    if let Some(queue) = &status.queue {
+        let jobs = queue.jobs.iter();
+        let jobs = jobs.map(|step| (vec![("step", step.step.clone())], step.jobs as f64));
+        page.put("debridfs_downloads", jobs.collect());
+        page.one("debridfs_downloads_held_up", queue.troubled as f64);
     }
     let held = |provider: &str| -> f64 {
         let losses = status.library.iter().flat_map(|library| &library.held);

@@ -29,11 +29,34 @@ pub struct Status {
     pub providers: Vec<ProviderStatus>,
     /// Bytes of files; absent while no engine is there to tell.
     pub content: Option<ContentStatus>,
+    /// Downloads; absent when none are configured, and while no engine is there to tell.
+    #[serde(default)]
+    pub queue: Option<QueueStatus>,
     /// Requests of the kernel; absent while no engine is there to tell.
     #[serde(default)]
     pub fuse: Option<FuseStatus>,
     /// The newest error.
     pub last_error: Option<LastError>,
+}
+
+/// Downloads for arrs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// How many are at each step.
+    pub jobs: Vec<StepStatus>,
+    /// How many wait because something is in the way.
+    pub troubled: u64,
+    /// Torrents that are still to be deleted from accounts.
+    pub deletions: u64,
+}
+
+/// Downloads at one step.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepStatus {
+    /// `placed`, `waiting`, `ready`, `probed`, `complete` or `failed`.
+    pub step: String,
+    /// How many.
+    pub jobs: u64,
 }
 
 /// The process that holds the mount.
@@ -398,6 +421,13 @@ pub(crate) fn sample() -> Status {
                 class: "scan".into(),
                 readers: 2,
                 ..Default::default()
+            }],
+            ..Default::default()
+        }),
+        queue: Some(QueueStatus {
+            jobs: vec![StepStatus {
+                step: "complete".into(),
+                jobs: 3,
             }],
             ..Default::default()
         }),

@@ -164,6 +164,13 @@ impl State {
             .map(|(record, _)| record)
     }
 
+    /// Torrents of `hash` that are in a list.
+    pub(crate) fn held(&self, hash: InfoHash) -> impl Iterator<Item = &Arc<TorrentRecord>> {
+        let places = self.by_hash.get(&hash).into_iter().flatten();
+        let records = places.map(|&place| &self.records[place]);
+        records.filter(|record| record.removed.is_none())
+    }
+
     /// Whether the files of the release are known from any of its torrents, and the torrents that could tell them.
     pub(crate) fn contents_of(&self, hash: InfoHash) -> Option<(bool, Vec<&Arc<TorrentRecord>>)> {
         let places = self.by_hash.get(&hash)?;

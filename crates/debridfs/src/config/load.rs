@@ -13,7 +13,14 @@ use super::problem::Origin;
 use super::{Config, ConfigError, Environment, Problem, ProviderSection, Umask};
 
 /// Keys whose values are not repeated in messages.
-const SECRET_KEYS: [&str; 4] = ["token", "download_tokens", "proxy", "cdn_proxy"];
+const SECRET_KEYS: [&str; 6] = [
+    "token",
+    "download_tokens",
+    "proxy",
+    "cdn_proxy",
+    "password",
+    "api_key",
+];
 
 /// A configuration, and what is worth telling about how it came to be.
 #[derive(Debug, Clone)]
@@ -365,6 +372,9 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
             origin: origins.get(&path).cloned().unwrap_or(Origin::Unknown),
         });
     };
+    for (path, message, help) in super::acquire::problems(config) {
+        wrong(&path, message, help);
+    }
     for (name, provider) in &config.provider {
         let legal = !name.is_empty()
             && name != "."
@@ -596,6 +606,33 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn downloads_are_not_open_to_the_network_by_mistake() {
+        let problems = problems(
+            "[acquire]\ndownloads = \"/mnt/dfs/x\"\nprovider = \"no\"\n\
+             [qbittorrent]\nlisten = \"0.0.0.0:8283\"\n[acquire.category.tv]\nfolder = \"tv\"\n",
+            &[],
+        );
+        let lines: Vec<_> = problems.iter().map(|found| found.origin.clone()).collect();
+        for line in [2, 3, 5] {
+            assert!(lines.contains(&Origin::Line(line)), "{problems:?}");
+        }
+        let problems = self::problems("[arr.sonarr]\nurl = \"http://sonarr\"\n", &[]);
+        assert!(problems[0].message.contains("api_key"), "{problems:?}");
+        let config = loaded(
+            "[acquire]\ndownloads = \"/d\"\nuncached = \"30m\"\n[qbittorrent]\nlisten = \"0.0.0.0:8283\"\n",
+            &[("DEBRIDFS__QBITTORRENT__PASSWORD", "hush")],
+        );
+        let config = config.unwrap().config;
+        let shown = toml::to_string(&config).unwrap();
+        assert!(
+            !shown.contains("hush") && shown.contains("uncached = \"30m\""),
+            "{shown}"
+        );
+        let problems = self::problems("[acquire]\nuncached = \"soon\"\n", &[]);
+        assert_eq!(problems[0].origin, Origin::Line(2));
     }
 
     #[test]

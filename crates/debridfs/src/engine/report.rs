@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use debridfs_acquire::Acquire;
 use debridfs_catalogue::Catalogue;
 use debridfs_content::{Content, ReaderClass};
 use debridfs_fuse::Serving;
@@ -14,7 +15,7 @@ use debridfs_vfs::{Tree, Vfs};
 use debridfs_web::{
     AcceptError, Accepting, CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus,
     HeldLoss, Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus,
-    OperationStatus, ProviderStatus, ReaderStatus, Status, WhyReport,
+    OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, Status, StepStatus, WhyReport,
 };
 use jiff::Timestamp;
 
@@ -46,6 +47,7 @@ pub struct Birth {
 pub struct Report {
     providers: Vec<Arc<dyn Provider>>,
     catalogue: Arc<Catalogue>,
+    queue: Option<Arc<Acquire>>,
     content: Arc<Content>,
     tree: Arc<Tree>,
     serving: Arc<Serving>,
@@ -56,7 +58,12 @@ pub struct Report {
 
 impl Report {
     /// A report about `parts`.
-    pub fn new(parts: &Parts, serving: Arc<Serving>, birth: Birth) -> Self {
+    pub fn new(
+        parts: &Parts,
+        queue: Option<Arc<Acquire>>,
+        serving: Arc<Serving>,
+        birth: Birth,
+    ) -> Self {
         let keeper = KeeperStatus {
             pid: birth.keeper,
             restarts: birth.restarts,
@@ -65,6 +72,7 @@ impl Report {
         Self {
             providers: parts.providers.clone(),
             catalogue: parts.catalogue.clone(),
+            queue,
             content: parts.content.clone(),
             tree: parts.tree.clone(),
             serving,
@@ -266,6 +274,22 @@ fn key(key: debridfs_provider::KeyStatus) -> KeyStatus {
     }
 }
 
+fn queue(queue: &Acquire) -> QueueStatus {
+    let said = queue.status();
+    QueueStatus {
+        jobs: said
+            .jobs
+            .into_iter()
+            .map(|(step, jobs)| StepStatus {
+                step: step.label().into(),
+                jobs,
+            })
+            .collect(),
+        troubled: said.troubled,
+        deletions: said.deletions,
+    }
+}
+
 impl Instance for Report {
     fn status(&self) -> Status {
         let mut problems = Vec::new();
@@ -298,6 +322,7 @@ impl Instance for Report {
                 .map(|p| provider(p.as_ref()))
                 .collect(),
             content: Some(self.content()),
+            queue: self.queue.as_deref().map(queue),
             fuse: Some(self.fuse()),
             last_error: errors.into_iter().max_by_key(|error| error.at),
         }

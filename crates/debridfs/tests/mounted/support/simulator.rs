@@ -136,6 +136,31 @@ impl Simulator {
             .clone()
     }
 
+    /// Makes a release known to the provider, in its cache, without a torrent of it in the account.
+    pub fn know(&self, hash: &str, name: &str, files: Vec<FileSpec>) {
+        let release = ReleaseSpec {
+            hash: Some(hash.to_owned()),
+            copies: 0,
+            ..ReleaseSpec::new(name, files)
+        };
+        self.sim().add_release(0, &release).expect("account 0");
+    }
+
+    /// Whatever hash is added next, the provider has it in its cache.
+    pub fn know_unknown_hashes(&self) {
+        self.sim()
+            .configure(|settings| settings.unknown_hashes_cached = true);
+    }
+
+    /// How many torrents of `hash` the account holds.
+    pub fn torrents_of(&self, hash: &str) -> usize {
+        let torrents = self.torrents();
+        torrents
+            .iter()
+            .filter(|torrent| torrent.hash == hash)
+            .count()
+    }
+
     pub fn calls(&self) -> u64 {
         self.sim().counters().calls
     }

@@ -1,0 +1,334 @@
+//! The queue of downloads: what it needs of the library, its qBittorrent front, and what the control socket says of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use debridfs_acquire::qbittorrent::{Credentials, router};
+use debridfs_acquire::{
+    Acquire, AddOptions, Checkpoint, Known, Library, ProbeError, Release, Selection, Shown,
+    ShownFile,
+};
+use debridfs_catalogue::{ALL, BAD, Catalogue, Contents};
+use debridfs_content::{Content, ErrorKind, FileRef, ReadRequest};
+use debridfs_fuse::ALLOW_VARIABLE;
+use debridfs_provider::InfoHash;
+use debridfs_vfs::Layout;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::parts::Parts;
+use crate::config::Config;
+use crate::failure::{Doing, Failure, USAGE};
+
+/// Read from each end of a file before it is shown to an arr: what a container's header and index take at least.
+const PROBE: u32 = 256 << 10;
+/// What one such read may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(30);
+/// Handles of probes; those of the kernel are far below.
+const FIRST_HANDLE: u64 = 1 << 62;
+/// How soon a taken address is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+/// A directory; the program kills itself at the point of a job that a file in it is named after, once. For tests alone.
+const CRASH_VARIABLE: &str = "DEBRIDFS_TEST_CRASH_JOBS";
+
+/// The queue, and who may call it.
+pub struct Downloads {
+    /// The queue.
+    pub queue: Arc<Acquire>,
+    /// Where its front listens.
+    listen: SocketAddr,
+    credentials: Credentials,
+}
+
+impl Downloads {
+    /// Opens the queue, if downloads are configured.
+    pub async fn load(config: &Config, parts: &Parts) -> Result<Option<Self>, Failure> {
+        let Some(mut queue) = config.acquire.queue(&config.state_dir) else {
+            return Ok(None);
+        };
+        queue.checkpoint = checkpoint().doing(|| "crash hook".into())?;
+        let credentials = config.qbittorrent.credentials(&config.arr);
+        let credentials =
+            credentials.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
+        let library = Shelves {
+            catalogue: parts.catalogue.clone(),
+            content: parts.content.clone(),
+            all: config.mount.path.join(ALL),
+            layout: config.library.layout,
+            handles: AtomicU64::new(FIRST_HANDLE),
+        };
+        let queue = Acquire::open(queue, parts.providers.clone(), Arc::new(library)).await;
+        Ok(Some(Self {
+            queue: queue.doing(|| "downloads".into())?,
+            listen: config.qbittorrent.listen,
+            credentials,
+        }))
+    }
+
+    /// Serves the qBittorrent front.
+    pub async fn serve(self) {
+        let mut told = false;
+        let listener = loop {
+            match TcpListener::bind(self.listen).await {
+                Ok(listener) => break listener,
+                Err(error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(address = %self.listen, %error, "the qBittorrent API cannot be served yet");
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        };
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, login = !self.credentials.is_open(), "qBittorrent API");
+        }
+        let service = router(self.queue, self.credentials);
+        let service = service.into_make_service_with_connect_info::<SocketAddr>();
+        if let Err(error) = axum::serve(listener, service).await {
+            tracing::error!(%error, "the qBittorrent API ended");
+        }
+    }
+}
+
+/// The library as the queue asks it.
+struct Shelves {
+    catalogue: Arc<Catalogue>,
+    content: Arc<Content>,
+    /// The view of everything, below the mount.
+    all: PathBuf,
+    layout: Layout,
+    handles: AtomicU64,
+}
+
+impl Shelves {
+    /// The release as the library shows it now.
+    fn find(&self, hash: InfoHash) -> Option<(Shown, Arc<debridfs_catalogue::Release>)> {
+        let library = self.catalogue.library().borrow().clone();
+        let entry_in = |view: &str| {
+            let view = library.views.iter().find(|one| one.name == view)?;
+            view.entries.iter().find(|entry| entry.release.hash == hash)
+        };
+        let entry = entry_in(ALL).or_else(|| entry_in(BAD))?;
+        let Contents::Known(tree) = &entry.release.contents else {
+            return None;
+        };
+        let files = tree.files.iter().map(|file| ShownFile {
+            path: self.path_of(tree, file),
+            bytes: file.size,
+        });
+        let shown = Shown {
+            name: entry.name.clone(),
+            path: self.all.join(&entry.name),
+            files: files.collect(),
+            bad: entry.release.bad.map(|reason| reason.as_str().to_owned()),
+        };
+        Some((shown, entry.release.clone()))
+    }
+
+    fn path_of(
+        &self,
+        tree: &debridfs_catalogue::ReleaseTree,
+        file: &debridfs_catalogue::File,
+    ) -> String {
+        let dir = &tree.dirs[file.dir as usize];
+        match self.layout {
+            Layout::Flat => file.flat().to_owned(),
+            Layout::Tree if dir.is_empty() => file.name.to_string(),
+            Layout::Tree => format!("{dir}/{}", file.name),
+        }
+    }
+
+    fn file(&self, hash: InfoHash, path: &str) -> Option<FileRef> {
+        let (_, release) = self.find(hash)?;
+        let Contents::Known(tree) = &release.contents else {
+            return None;
+        };
+        let file = tree
+            .files
+            .iter()
+            .find(|file| self.path_of(tree, file) == path)?;
+        Some(FileRef {
+            id: file.id.0,
+            size: file.size,
+            sources: tree.sources(file).collect(),
+        })
+    }
+}
+
+#[async_trait]
+impl Library for Shelves {
+    async fn torrents(&self, hash: InfoHash) -> Vec<Known> {
+        let records = self.catalogue.torrents(hash).await;
+        let records = records.into_iter().map(|record| Known {
+            provider: record.provider.clone(),
+            torrent: record.id.clone(),
+            status: record.status.clone(),
+        });
+        records.collect()
+    }
+
+    async fn shown(&self, hash: InfoHash) -> Option<Shown> {
+        if let Some((shown, _)) = self.find(hash) {
+            return Some(shown);
+        }
+        // Not known to the library yet is no failure; it is asked again.
+        self.catalogue.demand(hash).await.ok()?;
+        self.find(hash).map(|(shown, _)| shown)
+    }
+
+    fn look_now(&self) {
+        self.catalogue.look_now();
+    }
+
+    async fn changed(&self) {
+        // The sender lives as long as the catalogue.
+        let _ = self.catalogue.library().changed().await;
+    }
+
+    async fn probe(&self, hash: InfoHash, path: &str) -> Result<(), ProbeError> {
+        let Some(file) = self.file(hash, path) else {
+            return Err(ProbeError::NoAnswer("it is not shown any more".to_owned()));
+        };
+        let handle = self.handles.fetch_add(1, Ordering::Relaxed);
+        let tail = file.size.saturating_sub(PROBE.into());
+        let mut outcome = Ok(());
+        for offset in [0, tail] {
+            let request = ReadRequest {
+                handle,
+                offset,
+                size: PROBE,
+                deadline: PROBE_LIMIT,
+            };
+            if let Err(error) = self.content.read(&file, &request).await {
+                let words = error.to_string();
+                outcome = Err(match error.kind() {
+                    ErrorKind::TimedOut => ProbeError::NoAnswer(words),
+                    ErrorKind::Unavailable | ErrorKind::TooLarge => ProbeError::Refused(words),
+                });
+                break;
+            }
+        }
+        self.content.release(handle);
+        outcome
+    }
+}
+
+fn checkpoint() -> io::Result<Checkpoint> {
+    let Some(dir) = std::env::var_os(CRASH_VARIABLE).map(PathBuf::from) else {
+        return Ok(Arc::new(|_| {}));
+    };
+    if std::env::var_os(ALLOW_VARIABLE).is_none_or(|value| value != "1") {
+        let words = format!("{CRASH_VARIABLE} is a hook for tests; it needs {ALLOW_VARIABLE}=1");
+        return Err(io::Error::other(words));
+    }
+    Ok(Arc::new(move |point| {
+        // Once: the next engine comes by here as well.
+        if std::fs::remove_file(dir.join(point)).is_ok() {
+            let own = rustix::process::getpid();
+            // Nothing is left to say if even this fails.
+            let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+        }
+    }))
+}
+
+/// `GET /queue`, `POST /queue/add` and `POST /queue/remove` of the control socket.
+pub fn control(queue: Option<Arc<Acquire>>) -> Router {
+    Router::new()
+        .route("/queue", get(list))
+        .route("/queue/add", post(add))
+        .route("/queue/remove", post(remove))
+        .with_state(queue)
+}
+
+type Queue = State<Option<Arc<Acquire>>>;
+
+fn refused(status: StatusCode, words: impl std::fmt::Display) -> Response {
+    (status, Json(json!({ "error": words.to_string() }))).into_response()
+}
+
+fn no_queue() -> Response {
+    let words = "no downloads: `acquire.downloads` is not configured";
+    refused(StatusCode::CONFLICT, words)
+}
+
+async fn list(State(queue): Queue) -> Response {
+    let Some(queue) = queue else {
+        return no_queue();
+    };
+    let jobs = queue.jobs();
+    let jobs = jobs.iter().map(|job| {
+        json!({
+            "hash": job.hash.to_string(),
+            "name": job.name,
+            "category": job.category,
+            "step": job.step.label(),
+            "stopped": job.stopped,
+            "progress": job.progress(),
+            "bytes": job.bytes(),
+            "added": job.added,
+            "completed": job.completed,
+            "path": job.content_path(),
+            "reason": job.reason.as_ref().or(job.live.trouble.as_ref()),
+        })
+    });
+    Json(json!({ "jobs": jobs.collect::<Vec<_>>() })).into_response()
+}
+
+#[derive(Deserialize)]
+struct Adding {
+    link: String,
+    #[serde(default)]
+    category: String,
+}
+
+async fn add(State(queue): Queue, Query(adding): Query<Adding>) -> Response {
+    let Some(queue) = queue else {
+        return no_queue();
+    };
+    let release = match Release::from_link(&adding.link) {
+        Ok(release) => release,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, error),
+    };
+    let options = AddOptions {
+        category: adding.category,
+        ..AddOptions::default()
+    };
+    let (hash, name) = (release.hash.to_string(), release.name.clone());
+    match queue.add(release, options).await {
+        Ok(_) => Json(json!({ "hash": hash, "name": name })).into_response(),
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error),
+    }
+}
+
+#[derive(Deserialize)]
+struct Removing {
+    hash: String,
+    #[serde(default)]
+    files: bool,
+}
+
+async fn remove(State(queue): Queue, Query(removing): Query<Removing>) -> Response {
+    let Some(queue) = queue else {
+        return no_queue();
+    };
+    let Ok(hash) = removing.hash.parse() else {
+        return refused(StatusCode::BAD_REQUEST, "not an info-hash of 40 digits");
+    };
+    let one = Selection::Some(vec![hash]);
+    match queue.remove(one, removing.files).await {
+        Ok(0) => refused(StatusCode::NOT_FOUND, "no such download"),
+        Ok(removed) => Json(json!({ "removed": removed })).into_response(),
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error),
+    }
+}

@@ -1,0 +1,277 @@
+//! An arr grabs, imports and removes through the whole program: `docs/arrs.md`.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use debridfs_sim::arr::{Arr, Item, ItemStatus};
+use debridfs_sim::{Clip, FileSpec};
+use tempfile::TempDir;
+
+use crate::support::{Instance, Settings, Simulator, film, run, until};
+
+const HASH: &str = "00112233445566778899aabbccddeeff00112233";
+
+/// An instance with downloads, and an arr that knows it.
+struct Household {
+    instance: Instance,
+    arr: Arr,
+    dir: TempDir,
+    runtime: tokio::runtime::Runtime,
+    crashes: PathBuf,
+}
+
+impl Household {
+    fn new(simulator: &Simulator) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("debridfs-arrs-")
+            .tempdir()
+            .expect("directory");
+        let crashes = dir.path().join("crashes");
+        fs::create_dir(&crashes).expect("directory");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address: SocketAddr = listener.local_addr().expect("an address");
+        drop(listener);
+        let toml = format!(
+            "[acquire]\ndownloads = \"{}/downloads\"\ndelete = \"provider\"\n\
+             [qbittorrent]\nlisten = \"{address}\"\nuser = \"arr\"\npassword = \"secret\"\n",
+            dir.path().display()
+        );
+        let variable = |name: &str, value: String| (name.to_owned(), value);
+        let settings = Settings {
+            toml,
+            env: vec![
+                variable("DEBRIDFS_ALLOW_TEST_HOOKS", "1".into()),
+                variable("DEBRIDFS_TEST_CRASH_JOBS", crashes.display().to_string()),
+            ],
+            ..Settings::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let household = Self {
+            instance: Instance::start(simulator, settings),
+            arr: Arr::new(address, "arr", "secret", "tv"),
+            dir,
+            runtime,
+            crashes,
+        };
+        household.patiently("the test of the client", || household.arr.test());
+        household
+    }
+
+    /// Calls until it works: an engine may be away for a moment.
+    fn patiently<T, F: Future<Output = Result<T, debridfs_sim::arr::ArrError>>>(
+        &self,
+        what: &str,
+        call: impl Fn() -> F,
+    ) -> T {
+        let mut done = None;
+        until(what, Duration::from_secs(60), || {
+            done = self.runtime.block_on(call()).ok();
+            done.is_some()
+        });
+        done.expect("just seen")
+    }
+
+    fn poll(&self) -> Vec<Item> {
+        self.patiently("the queue", || self.arr.poll())
+    }
+
+    /// Waits until the only download is completed.
+    fn completed(&self) -> Item {
+        let mut items = Vec::new();
+        until("the download is completed", Duration::from_secs(90), || {
+            items = self.poll();
+            assert!(items.len() <= 1, "doubled: {items:?}");
+            items
+                .iter()
+                .any(|item| item.status == ItemStatus::Completed)
+        });
+        items.remove(0)
+    }
+
+    fn library(&self) -> PathBuf {
+        self.dir.path().join("library")
+    }
+
+    fn downloads(&self) -> PathBuf {
+        self.dir.path().join("downloads")
+    }
+}
+
+fn season() -> Vec<FileSpec> {
+    let mut files: Vec<FileSpec> = (1..=3)
+        .map(|n| FileSpec::clip(format!("/Grabbed.S01E{n:02}.mkv"), Clip::Episode))
+        .collect();
+    files.push(FileSpec::clip("/Grabbed.S01E01.srt", Clip::Subtitles));
+    files.push(FileSpec::generated("/proof.nfo", 100));
+    files
+}
+
+#[test]
+fn a_magnet_is_grabbed_imported_through_the_mount_and_removed() {
+    let simulator = Simulator::start(vec![film("First.2024", 1 << 20)]);
+    simulator.know(HASH, "Grabbed.S01.1080p", season());
+    let household = Household::new(&simulator);
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}&dn=Grabbed.S01.1080p");
+    household.patiently("the grab", || household.arr.grab_magnet(&magnet));
+    let item = household.completed();
+    assert_eq!(item.download_id, HASH.to_uppercase());
+    assert_eq!(
+        item.output_path,
+        Some(household.downloads().join("tv/Grabbed.S01.1080p"))
+    );
+
+    let imported = household
+        .arr
+        .import(&item, &household.library())
+        .expect("import");
+    assert_eq!(imported.len(), 3);
+    for film in &imported {
+        let shown = run(
+            "ffprobe",
+            &[
+                "-v",
+                "error",
+                "-show_entries",
+                "stream=codec_type",
+                "-of",
+                "csv=p=0",
+                film.to_str().expect("text"),
+            ],
+        );
+        assert!(
+            shown.contains("video") && shown.contains("audio"),
+            "{shown}"
+        );
+        let target = fs::read_link(film).expect("a link");
+        assert!(
+            target.starts_with(household.instance.mount().join("__all__")),
+            "{target:?}"
+        );
+    }
+    let listed = run(
+        env!("CARGO_BIN_EXE_debridfs"),
+        &[
+            "queue",
+            "ls",
+            "--socket",
+            household
+                .instance
+                .runtime()
+                .join("control.sock")
+                .to_str()
+                .expect("text"),
+        ],
+    );
+    assert!(
+        listed.contains(HASH) && listed.contains("complete"),
+        "{listed}"
+    );
+    let status = household.instance.status();
+    let jobs = status["queue"]["jobs"].as_array().expect("steps").clone();
+    assert!(
+        jobs.iter()
+            .any(|step| step["step"] == "complete" && step["jobs"] == 1),
+        "{jobs:?}"
+    );
+
+    household.patiently("the removal", || household.arr.remove(&item));
+    assert!(household.poll().is_empty());
+    assert!(!household.downloads().join("tv/Grabbed.S01.1080p").exists());
+    // Configured so; by default the account keeps it, and what was imported plays on.
+    until(
+        "it is deleted from the account",
+        Duration::from_secs(30),
+        || simulator.torrents_of(HASH) == 0,
+    );
+}
+
+#[test]
+fn a_torrent_file_is_grabbed_and_wrong_passwords_are_not_let_in() {
+    let simulator = Simulator::start(vec![film("First.2024", 1 << 20)]);
+    let file = b"d4:infod6:lengthi1048576e4:name8:Film.mkv12:piece lengthi1e6:pieces0:ee";
+    simulator.know_unknown_hashes();
+    let household = Household::new(&simulator);
+    household.patiently("the grab", || household.arr.grab_file(file));
+    let item = household.completed();
+    let imported = household
+        .arr
+        .import(&item, &household.library())
+        .expect("import");
+    assert_eq!(
+        fs::metadata(&imported[0]).expect("through the link").len(),
+        1 << 20
+    );
+
+    let listen = household.instance.log();
+    assert!(!listen.contains("secret"), "the password is in the log");
+    let address = listen
+        .lines()
+        .find(|line| line.contains("qBittorrent API"))
+        .and_then(|line| {
+            line.split("address=")
+                .nth(1)?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
+        .expect("the address is in the log");
+    let stranger = Arr::new(address, "arr", "wrong", "tv");
+    let refused = household
+        .runtime
+        .block_on(stranger.test())
+        .expect_err("let in");
+    assert_eq!(refused.0, "failed to authenticate");
+}
+
+#[test]
+fn an_engine_killed_at_every_point_of_a_job_loses_and_doubles_nothing() {
+    let points = [
+        "accepted",
+        "add-intended",
+        "added",
+        "add-stored",
+        "selected",
+        "ready",
+        "probed",
+        "linking",
+        "linked",
+        "completed",
+    ];
+    let simulator = Simulator::start(vec![film("First.2024", 1 << 20)]);
+    let household = Household::new(&simulator);
+    for (number, point) in points.into_iter().enumerate() {
+        let hash = format!("{:040x}", 0xabc0 + number);
+        let name = format!("Killed.{number}");
+        let files = vec![FileSpec::clip(format!("/{name}.mkv"), Clip::Film)];
+        simulator.know(&hash, &name, files);
+        fs::write(household.crashes.join(point), "").expect("a marker");
+        let magnet = format!("magnet:?xt=urn:btih:{hash}&dn={name}");
+        // An arr that got no answer tries again.
+        household.patiently("the grab", || household.arr.grab_magnet(&magnet));
+        until("the engine is killed", Duration::from_secs(60), || {
+            !household.crashes.join(point).exists()
+        });
+        let item = household.completed();
+        assert_eq!(simulator.torrents_of(&hash), 1, "{point}: added twice");
+        let imported = household
+            .arr
+            .import(&item, &household.library())
+            .expect("import");
+        assert_eq!(imported.len(), 1, "{point}");
+        household.patiently("the removal", || household.arr.remove(&item));
+        until(
+            "it is deleted from the account",
+            Duration::from_secs(90),
+            || simulator.torrents_of(&hash) == 0,
+        );
+    }
+    assert!(
+        household.instance.status()["keeper"]["restarts"].as_u64() >= Some(points.len() as u64)
+    );
+}
