@@ -623,3 +623,89 @@ pub(crate) fn unix_now() -> u64 {
     let now = jiff::Timestamp::now().as_second();
     u64::try_from(now).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: u64 = 4 * SEGMENT;
+
+    /// An entry with the first two granules of zeros present, as if just written.
+    fn entry(dir: &std::path::Path) -> Entry {
+        let open = |name: &str| {
+            let mut open = File::options();
+            open.create(true).truncate(false).read(true).write(true);
+            open.open(dir.join(name)).unwrap()
+        };
+        let entry = Entry::new(&Header {
+            id: 1,
+            size: SIZE,
+            used: 0,
+            pinned: false,
+        });
+        let files = Files {
+            data: open("data"),
+            map: open("map"),
+        };
+        files.data.set_len(SIZE).unwrap();
+        let files = entry.set_files(files).unwrap();
+        entry.begin_change();
+        entry.end_change(&files);
+        entry.publish(&sums(0..2 * GRANULE / BLOCK));
+        entry
+    }
+
+    fn sums(blocks: Range<u64>) -> Vec<(u64, u32)> {
+        let zeros = crc32fast::hash(&[0; BLOCK as usize]);
+        blocks
+            .map(|number| (number, crate::cache::map::block_sum(1, number, zeros)))
+            .collect()
+    }
+
+    #[test]
+    fn bytes_read_while_they_were_evicted_are_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry = entry(dir.path());
+        let ticket = entry.ticket(&(0..GRANULE)).unwrap();
+        let seen = Stamp::of(&ticket.files.data).unwrap();
+        assert!(entry.holds(&ticket, seen));
+        let look = entry.look(&(0..GRANULE)).unwrap();
+        assert!(entry.clear(0));
+        assert!(!entry.holds(&ticket, seen));
+        // Not even if they came back meanwhile: a hole may have been read between.
+        entry.publish(&sums(0..2 * GRANULE / BLOCK));
+        assert!(!entry.holds(&ticket, seen));
+        assert_eq!(entry.judge(&look, &[false]), Judgement::Again);
+        assert!(entry.covers(&(0..2 * GRANULE)));
+    }
+
+    #[test]
+    fn the_side_file_is_told_what_was_synced_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry = entry(dir.path());
+        let claimed = || {
+            let mut page = [0; PAGE];
+            entry
+                .files()
+                .unwrap()
+                .map
+                .read_exact_at(&mut page, PAGE as u64)
+                .ok()?;
+            let page = crate::cache::map::decode_page(1, SIZE, 0, &page)?;
+            Some([0, 1, 2].map(|at| page[0][at].mask))
+        };
+        let unsynced = entry.unsynced().unwrap();
+        // Written after the sync began: nobody knows whether it is on disk.
+        entry.publish(&sums(2 * GRANULE / BLOCK..3 * GRANULE / BLOCK));
+        assert_eq!(claimed(), None);
+        entry.synced(&unsynced).unwrap();
+        assert_eq!(claimed(), Some([u32::MAX, u32::MAX, 0]));
+        let unsynced = entry.unsynced().unwrap();
+        // Taken away while the data was synced, and written anew.
+        assert!(entry.clear(0));
+        entry.publish(&sums(2 * GRANULE / BLOCK..3 * GRANULE / BLOCK));
+        entry.synced(&unsynced).unwrap();
+        entry.write_map([0], false).unwrap();
+        assert_eq!(claimed(), Some([0; 3]));
+    }
+}

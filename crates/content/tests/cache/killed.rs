@@ -13,11 +13,12 @@ const DIR: &str = "DEBRIDFS_TEST_CACHE_DIR";
 const ROUND: &str = "DEBRIDFS_TEST_CACHE_ROUND";
 const FILES: u64 = 4;
 const SIZE: u64 = 24 * MIB + 777;
+const LIMIT: u64 = 40 * MIB;
 
 fn config() -> CacheConfig {
     // Less than the files together, so that there are evictions to be killed in, too.
     CacheConfig {
-        size: ByteSize(64 * MIB),
+        size: ByteSize(LIMIT),
         ..small()
     }
 }
@@ -31,8 +32,8 @@ fn child_that_writes() {
     let round: u64 = std::env::var(ROUND).unwrap().parse().unwrap();
     let cache = open(Path::new(&dir), config());
     for step in 0u64.. {
-        let film = file(1 + (round + step) % FILES, SIZE);
-        let at = (round * 37 + step * 13) % 24 * MIB + (step % 5) * 1000;
+        let film = file(1 + (round + step / 24) % FILES, SIZE);
+        let at = (round * 37 + step * 13) % 24 * MIB + step % 5 * 1000;
         put(&cache, Class::Playback, &film, at..SIZE.min(at + 600 * KIB));
         std::thread::sleep(Duration::from_micros(500));
     }
@@ -43,7 +44,7 @@ async fn every_byte_claimed_after_a_kill_is_right() {
     let kills: u64 =
         std::env::var("DEBRIDFS_TEST_KILLS").map_or(100, |kills| kills.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let mut found = 0;
+    let (mut found, mut most) = (0, 0);
     for round in 0..kills {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["killed::child_that_writes", "--exact", "--nocapture"])
@@ -57,11 +58,14 @@ async fn every_byte_claimed_after_a_kill_is_right() {
         child.kill().unwrap();
         child.wait().unwrap();
         let cache = open(dir.path(), config());
+        let mut now = 0;
         for id in 1..=FILES {
-            found += verified(&cache, &file(id, SIZE)).await;
+            now += verified(&cache, &file(id, SIZE)).await;
         }
+        found += now;
+        most = most.max(now);
         assert_eq!(cache.stats().damaged, 0, "after kill {round}");
-        assert!(taken(dir.path()) <= 64 * MIB + MIB);
+        assert!(taken(dir.path()) <= LIMIT + MIB);
         assert!(cache.close(LONG));
     }
     assert!(
