@@ -8,6 +8,7 @@ use debridfs_provider::{InfoHash, Provider};
 use tokio_util::sync::CancellationToken;
 
 use crate::job::Live;
+use crate::labels::check_category;
 use crate::shared::Shared;
 use crate::store::{CategoryRow, Change, Deletion, Store};
 use crate::{
@@ -94,7 +95,7 @@ pub struct QueueStatus {
 
 /// The queue of downloads.
 pub struct Acquire {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl std::fmt::Debug for Acquire {
@@ -319,18 +320,6 @@ impl Acquire {
         .await
     }
 
-    /// Gives jobs a category and leaves them where they are.
-    ///
-    /// # Errors
-    /// [`Error::NoCategory`], [`Error::Store`].
-    pub async fn set_category(&self, selection: Selection, category: String) -> Result<()> {
-        if !category.is_empty() && !self.shared.read().categories.contains_key(&category) {
-            return Err(Error::NoCategory(category));
-        }
-        self.edit(selection, move |job| job.category.clone_from(&category))
-            .await
-    }
-
     /// Removes jobs. With `files` their symlinks go as well, and [`DeletePolicy`] says what happens in the account.
     ///
     /// # Errors
@@ -401,104 +390,6 @@ impl Acquire {
         let _ = removed.await;
     }
 
-    /// Makes a category. An empty `folder` means below the downloads folder; a relative one is below it as well.
-    ///
-    /// # Errors
-    /// [`Error::CategoryExists`], [`Error::BadCategory`], [`Error::Store`].
-    pub async fn create_category(&self, name: String, folder: String) -> Result<()> {
-        check_category(&name)?;
-        self.put_category(name, folder, false).await
-    }
-
-    /// Gives a category another folder, for jobs to come.
-    ///
-    /// # Errors
-    /// [`Error::NoCategory`], [`Error::BadCategory`], [`Error::Store`].
-    pub async fn edit_category(&self, name: String, folder: String) -> Result<()> {
-        self.put_category(name, folder, true).await
-    }
-
-    async fn put_category(&self, name: String, folder: String, exists: bool) -> Result<()> {
-        if !folder.is_empty() {
-            self.inside(Path::new(&folder))?;
-        }
-        self.shared
-            .transact(move |memory| match memory.categories.contains_key(&name) {
-                true if !exists => Err(Error::CategoryExists(name)),
-                false if exists => Err(Error::NoCategory(name)),
-                _ => {
-                    let row = CategoryRow {
-                        name,
-                        save_path: folder,
-                    };
-                    Ok((vec![Change::Category(row)], ()))
-                }
-            })
-            .await
-    }
-
-    /// Removes categories; their jobs have none then. Those of the configuration stay.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn remove_categories(&self, names: BTreeSet<String>) -> Result<()> {
-        let configured = self.shared.config.categories.clone();
-        self.shared
-            .transact(move |memory| {
-                let mut changes = Vec::new();
-                for name in names.iter().filter(|name| !configured.contains_key(*name)) {
-                    if !memory.categories.contains_key(name) {
-                        continue;
-                    }
-                    changes.push(Change::CategoryGone(name.clone()));
-                    let jobs = memory.jobs.values().filter(|job| job.category == *name);
-                    changes.extend(jobs.map(|job| {
-                        let mut job = Job::clone(job);
-                        job.category.clear();
-                        Change::Job(Box::new(job))
-                    }));
-                }
-                Ok((changes, ()))
-            })
-            .await
-    }
-
-    /// Makes tags.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn create_tags(&self, tags: BTreeSet<String>) -> Result<()> {
-        self.shared
-            .transact(move |memory| {
-                let new = tags.into_iter().filter(|tag| !memory.tags.contains(tag));
-                Ok((new.map(Change::Tag).collect(), ()))
-            })
-            .await
-    }
-
-    /// Removes tags, also from jobs.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn delete_tags(&self, tags: BTreeSet<String>) -> Result<()> {
-        self.shared
-            .transact(move |memory| {
-                let known = tags.iter().filter(|tag| memory.tags.contains(*tag));
-                let mut changes: Vec<Change> = known.cloned().map(Change::TagGone).collect();
-                for job in memory
-                    .jobs
-                    .values()
-                    .filter(|job| !job.tags.is_disjoint(&tags))
-                {
-                    let mut job = Job::clone(job);
-                    job.tags.retain(|tag| !tags.contains(tag));
-                    changes.push(Change::Job(Box::new(job)));
-                }
-                Ok((changes, ()))
-            })
-            .await
-    }
-
     /// Moves jobs that are not complete in the queue, keeping their order among each other.
     ///
     /// # Errors
@@ -545,7 +436,7 @@ impl Acquire {
     }
 
     /// `path` made absolute below the downloads folder.
-    fn inside(&self, path: &Path) -> Result<PathBuf> {
+    pub(crate) fn inside(&self, path: &Path) -> Result<PathBuf> {
         let whole = self.shared.config.downloads.join(path);
         let plain = whole
             .components()
@@ -625,35 +516,4 @@ fn meant<'a>(
     selection: &Selection,
 ) -> impl Iterator<Item = &'a Arc<Job>> {
     jobs.filter(|job| selection.holds(&job.hash))
-}
-
-/// The rules of qBittorrent, and no component that leads elsewhere: the name becomes a folder.
-fn check_category(name: &str) -> Result<()> {
-    let good = !name.is_empty()
-        && name.len() <= 255
-        && !name.contains(|c: char| c == '\\' || c.is_control())
-        && name
-            .split('/')
-            .all(|part| !part.is_empty() && part != "." && part != ".." && part.trim() == part);
-    match good {
-        true => Ok(()),
-        false => Err(Error::BadCategory(name.to_owned())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn table_of_categories() {
-        for good in ["tv", "tv-sonarr", "a/b", "Фильмы", ".hidden", "a b"] {
-            assert!(check_category(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "", "/", "/a", "a/", "a//b", "..", "a/../b", "a\\b", "a\nb", " a", "a/ b",
-        ] {
-            assert!(check_category(bad).is_err(), "{bad}");
-        }
-    }
 }

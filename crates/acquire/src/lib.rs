@@ -12,6 +12,7 @@ mod drive;
 mod error;
 mod filter;
 mod job;
+mod labels;
 mod links;
 pub mod qbittorrent;
 mod release;
