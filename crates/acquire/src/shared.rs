@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use debridfs_provider::{InfoHash, Provider};
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Notify};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::job::Live;
 use crate::store::{CategoryRow, Change, Deletion, Store, Stored};
@@ -14,6 +15,9 @@ use crate::{AcquireConfig, Error, Job, Library, Result};
 
 /// Removals that are remembered for those who ask what has changed.
 const GONE_KEPT: usize = 10_000;
+
+/// The store, held by one change at a time.
+type Guard = OwnedMutexGuard<Store>;
 
 /// The queue as it is now.
 #[derive(Debug, Default)]
@@ -38,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) providers: Vec<Arc<dyn Provider>>,
     memory: RwLock<Memory>,
-    store: Mutex<Store>,
+    store: Arc<Mutex<Store>>,
     /// Told when there may be something to do.
     pub(crate) wake: Notify,
     /// Told when a deletion is owed.
@@ -79,7 +83,7 @@ impl Shared {
             provider,
             providers,
             memory: RwLock::new(memory),
-            store: Mutex::new(store),
+            store: Arc::new(Mutex::new(store)),
             wake: Notify::new(),
             owed: Notify::new(),
         }
@@ -119,21 +123,35 @@ impl Shared {
     ) -> Result<T> {
         let shared = self.clone();
         let done = tokio::spawn(async move {
-            let mut store = shared.store.lock().await;
+            let store = shared.store.clone().lock_owned().await;
             let (changes, value) = plan(&shared.read())?;
             if !changes.is_empty() {
-                store.write(&changes).await?;
+                // The store stays held until the change can be seen.
+                let (_store, changes) = shared.write(store, changes).await?;
                 shared.apply(changes);
                 shared.wake.notify_one();
             }
             Ok(value)
         });
-        done.await.unwrap_or_else(|_| {
-            Err(Error::Store {
-                path: self.config.store.clone(),
-                message: "the program is stopping".to_owned(),
-            })
-        })
+        done.await.unwrap_or_else(|_| Err(self.stopping()))
+    }
+
+    /// Writes `changes` on the blocking pool and gives them back: jobs are turned into text by the thousand, and a paused clock
+    /// waits for that pool, as it would not for the database's own thread.
+    async fn write(&self, mut store: Guard, changes: Vec<Change>) -> Result<(Guard, Vec<Change>)> {
+        let runtime = Handle::current();
+        let written = tokio::task::spawn_blocking(move || {
+            let outcome = runtime.block_on(store.write(&changes));
+            outcome.map(|()| (store, changes))
+        });
+        written.await.map_err(|_| self.stopping())?
+    }
+
+    fn stopping(&self) -> Error {
+        Error::Store {
+            path: self.config.store.clone(),
+            message: "the program is stopping".to_owned(),
+        }
     }
 
     /// Changes one job; `None` when it is gone.
@@ -174,7 +192,11 @@ impl Shared {
 
     /// What the job was made of.
     pub(crate) async fn source(&self, hash: InfoHash) -> Result<Option<crate::Source>> {
-        self.store.lock().await.source(hash).await
+        let mut store = self.store.clone().lock_owned().await;
+        let runtime = Handle::current();
+        tokio::task::spawn_blocking(move || runtime.block_on(store.source(hash)))
+            .await
+            .map_err(|_| self.stopping())?
     }
 
     /// The folder of a category.
