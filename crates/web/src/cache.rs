@@ -41,7 +41,7 @@ pub struct CachedLine {
     pub size: u64,
     /// Bytes of it in the cache.
     pub cached: u64,
-    /// `playback` or `probe`.
+    /// `playback`, or `probe` when only its head and tail were looked at.
     pub class: String,
     /// Whether it is never evicted.
     pub pinned: bool,

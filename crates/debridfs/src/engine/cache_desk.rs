@@ -1,5 +1,6 @@
 //! Commands to the cache: paths are looked up in the tree, bytes come through the content as for any reader.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,16 +65,28 @@ async fn files(tree: &Tree, mount: &Path, path: &Path) -> Result<Vec<FileRef>, C
 
 impl CacheDesk for Desk {
     fn list(&self) -> Result<Vec<CachedLine>, CacheRefused> {
-        let lines = self.cache()?.list().into_iter().map(|file| CachedLine {
-            path: self.tree.path(NodeId(file.id)),
-            id: file.id,
-            size: file.size,
-            cached: file.bytes,
-            class: file.class.as_str().into(),
-            pinned: file.pinned,
-            used: file.used,
-        });
-        Ok(lines.collect())
+        let mut lines: Vec<CachedLine> = Vec::new();
+        let mut places = HashMap::new();
+        for file in self.cache()?.list() {
+            // What was played comes first; head and tail of the same file may be kept apart from it.
+            let place = *places.entry(file.id).or_insert(lines.len());
+            if let Some(line) = lines.get_mut(place) {
+                line.cached += file.bytes;
+                line.pinned |= file.pinned;
+                line.used = line.used.max(file.used);
+                continue;
+            }
+            lines.push(CachedLine {
+                path: self.tree.path(NodeId(file.id)),
+                id: file.id,
+                size: file.size,
+                cached: file.bytes,
+                class: file.class.as_str().into(),
+                pinned: file.pinned,
+                used: file.used,
+            });
+        }
+        Ok(lines)
     }
 
     fn purge(&self, path: Option<PathBuf>) -> CacheAnswer<Purged> {
