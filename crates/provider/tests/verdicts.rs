@@ -44,7 +44,7 @@ const TABLE: &[(i64, u16, Verdict, bool, &str)] = &[
     (20, 403, Verdict::AccountRefused, false, "free accounts"),
     (21, 509, Verdict::SlotsFull, true, "active downloads"),
     (22, 403, Verdict::AccountRefused, false, "IP address"),
-    (23, 503, Verdict::OutOfTraffic, false, "traffic is used up"),
+    (23, 503, Verdict::OutOfTraffic, true, "traffic is used up"),
     (24, 503, Verdict::LinkBroken, true, "file is unavailable"),
     (25, 503, Verdict::Retry, false, "service is unavailable"),
     (26, 400, Verdict::Rejected, true, "too big"),
@@ -56,7 +56,7 @@ const TABLE: &[(i64, u16, Verdict, bool, &str)] = &[
     (33, 400, Verdict::AlreadyDone, true, "active already"),
     (34, 429, Verdict::BackOff, false, "too many requests"),
     (35, 451, Verdict::Infringing, true, "refuses the content"),
-    (36, 503, Verdict::OutOfTraffic, false, "fair usage"),
+    (36, 503, Verdict::OutOfTraffic, true, "fair usage"),
     (37, 403, Verdict::Disabled, true, "withdrawn"),
 ];
 
