@@ -282,6 +282,16 @@ mod tests {
 
     use super::*;
 
+    /// A part of a body that was fetched to be played.
+    fn put(intake: &Intake<()>, offset: u64, len: usize) {
+        let film = FileRef {
+            id: 1,
+            size: 1 << 20,
+            sources: Arc::from([]),
+        };
+        assert!(intake.put(Class::Playback, &film, offset, Bytes::from(vec![0; len])));
+    }
+
     fn taken(intake: &Intake<()>) -> Vec<(u64, usize)> {
         let mut taken = Vec::new();
         loop {
@@ -295,14 +305,7 @@ mod tests {
     #[test]
     fn a_second_body_goes_on_where_the_first_is() {
         let intake = Intake::<()>::new();
-        let film = FileRef {
-            id: 1,
-            size: 1 << 20,
-            sources: Arc::from([]),
-        };
-        let put = |offset: u64, len: usize| {
-            assert!(intake.put(Class::Playback, &film, offset, Bytes::from(vec![0; len])));
-        };
+        let put = |offset, len| put(&intake, offset, len);
         put(0, 100_001);
         // Begins amid the first, which brings a little more.
         put(99_000, 1_500);
@@ -317,14 +320,7 @@ mod tests {
     #[test]
     fn bodies_that_meet_amid_a_block_leave_no_gap() {
         let intake = Intake::<()>::new();
-        let film = FileRef {
-            id: 1,
-            size: 1 << 20,
-            sources: Arc::from([]),
-        };
-        let put = |offset: u64, len: usize| {
-            assert!(intake.put(Class::Playback, &film, offset, Bytes::from(vec![0; len])));
-        };
+        let put = |offset, len| put(&intake, offset, len);
         // The second begins first, and has gone on by the time the first comes to its start.
         put(70_000, 100_000);
         assert_eq!(taken(&intake), [(73_728, 57_344)]);
