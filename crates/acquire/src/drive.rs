@@ -185,7 +185,7 @@ async fn mend(shared: Arc<Shared>) {
         let Some(shown) = shared.library.shown(job.hash).await else {
             continue;
         };
-        let wanted = crate::steps::links_of(&job, &shown);
+        let wanted = crate::action::links_of(&job, &shown);
         let (owner, name) = (shared.clone(), job.name.clone());
         let made = tokio::task::spawn_blocking(move || {
             links::place(&content, &wanted)?;

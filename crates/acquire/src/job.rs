@@ -202,6 +202,8 @@ impl Default for ShareLimits {
 pub struct Live {
     /// Share that the provider has, 0 to 1.
     pub progress: f64,
+    /// Bytes a second that are being fetched by this program.
+    pub speed: u64,
     /// What it is waiting for, when something is in the way.
     pub trouble: Option<String>,
     /// Grows with every change of the queue.

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod action;
 mod bencode;
+mod callers;
 mod config;
 mod drive;
 mod error;
@@ -14,10 +16,13 @@ mod filter;
 mod job;
 mod labels;
 mod links;
+mod params;
 pub mod qbittorrent;
 mod release;
+pub mod sabnzbd;
 mod seams;
 mod shared;
+mod space;
 mod steps;
 mod store;
 mod watch;

@@ -30,8 +30,8 @@ use serde::Serialize;
 
 pub use self::auth::{ArrLogin, Credentials};
 use self::auth::{Auth, Refusal};
-use self::params::Params;
-use crate::{Acquire, Error};
+use crate::params::Params;
+use crate::{Acquire, Error, callers};
 
 /// What `app/version` says. Arrs choose their calls by the API's version; others by this one.
 const VERSION: &str = "v5.1.0";
@@ -101,7 +101,7 @@ async fn handle(front: &Front, request: Request) -> Answer {
     let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = connected.map(|info| info.0.ip());
     let path = request.uri().path().to_owned();
-    if let Err(reason) = front.auth.check_origin(request.headers()) {
+    if let Err(reason) = callers::check_origin(request.headers(), front.auth.is_open()) {
         tracing::warn!(path, reason, "a call was refused");
         return Err(Refused::new(StatusCode::UNAUTHORIZED, "Unauthorized"));
     }

@@ -20,7 +20,7 @@ use debridfs_provider::real_debrid::RealDebridConfig;
 use debridfs_vfs::Layout;
 use serde::{Deserialize, Serialize};
 
-pub use acquire::{AcquireSection, ArrSection, QbittorrentSection};
+pub use acquire::{AcquireSection, ArrSection, QbittorrentSection, SabnzbdSection};
 pub use environment::Environment;
 pub use human::{CommandLine, HumanDuration, Umask};
 pub use load::{Loaded, load};
@@ -48,6 +48,8 @@ pub struct Config {
     pub acquire: AcquireSection,
     /// The shape they are asked for in.
     pub qbittorrent: QbittorrentSection,
+    /// Another shape of the same.
+    pub sabnzbd: SabnzbdSection,
     /// Arrs that are known.
     pub arr: BTreeMap<String, ArrSection>,
     /// Health and metrics over TCP.
@@ -74,6 +76,7 @@ impl Default for Config {
             content: ContentConfig::default(),
             acquire: AcquireSection::default(),
             qbittorrent: QbittorrentSection::default(),
+            sabnzbd: SabnzbdSection::default(),
             arr: BTreeMap::new(),
             server: ServerConfig::default(),
             log: LogConfig::default(),

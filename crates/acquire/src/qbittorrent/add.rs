@@ -2,8 +2,8 @@
 
 use axum::http::StatusCode;
 
-use super::params::Params;
 use super::{Answer, Refused, failure, text};
+use crate::params::Params;
 use crate::{Acquire, AddOptions, Error, Release, ReleaseError, ShareLimits};
 
 /// Takes all links and files of one call in. "Ok." when one of them was taken, "Fails." otherwise; nothing is decided about what

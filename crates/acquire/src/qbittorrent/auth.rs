@@ -9,12 +9,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use debridfs_provider::real_debrid::Secret;
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::Choice;
 use tokio::time::Instant;
 
-use super::params::Params;
 use super::text;
+use crate::callers::{Digest32, digest, same};
+use crate::params::Params;
 
 /// Failures from one address before it is banned (qBittorrent's `web_ui_max_auth_fail_count`).
 const FAILURES: u32 = 5;
@@ -67,8 +67,6 @@ pub(super) enum Refusal {
     Banned,
 }
 
-type Digest32 = [u8; 32];
-
 #[derive(Debug, Default)]
 struct State {
     /// Sessions by the hash of their id, with their last use.
@@ -91,26 +89,9 @@ impl Auth {
         }
     }
 
-    /// Refuses what a browser sends for another site, and, without credentials, names that could be anybody's.
-    pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), &'static str> {
-        let value = |name| {
-            headers
-                .get(name)
-                .and_then(|value: &HeaderValue| value.to_str().ok())
-        };
-        let host = value(header::HOST).unwrap_or_default();
-        let foreign = [header::ORIGIN, header::REFERER]
-            .into_iter()
-            .filter_map(value)
-            .any(|url| authority(url) != host);
-        if foreign {
-            return Err("it comes from a page of another site");
-        }
-        // A page may give its own name our address (DNS rebinding).
-        if self.credentials.is_open() && !host.is_empty() && !is_local(host) {
-            return Err("without a password only IP addresses and localhost are answered");
-        }
-        Ok(())
+    /// Whether everybody who can connect may call.
+    pub(super) fn is_open(&self) -> bool {
+        self.credentials.is_open()
     }
 
     /// Whether a call may be made.
@@ -260,15 +241,6 @@ pub(super) fn banned() -> Response {
     text(StatusCode::FORBIDDEN, words)
 }
 
-fn digest(text: &str) -> Digest32 {
-    Sha256::digest(text.as_bytes()).into()
-}
-
-/// Compares in a time that depends on neither text.
-fn same(a: &str, b: &str) -> Choice {
-    digest(a).ct_eq(&digest(b))
-}
-
 /// A URL as people write it in two places: any case, with or without a slash at the end.
 fn canonical(url: &str) -> String {
     url.trim().trim_end_matches('/').to_ascii_lowercase()
@@ -281,19 +253,4 @@ fn session_ids(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|cookies| cookies.split(';'))
         .filter_map(|cookie| cookie.trim().strip_prefix("SID="))
-}
-
-/// Host and port of a URL.
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
-}
-
-/// Whether a `Host` is an IP address or `localhost`.
-fn is_local(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }

@@ -2,8 +2,8 @@
 
 use axum::http::StatusCode;
 
-use super::params::Params;
 use super::{Answer, Refused, add, done, failure};
+use crate::params::Params;
 use crate::{Acquire, Move, Selection, Step};
 
 /// Calls that change something.

@@ -8,9 +8,10 @@ use debridfs_provider::InfoHash;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::params::{Params, selection_of};
+use super::params::selection_of;
 use super::view::{self, FileInfo, Properties, TorrentInfo};
 use super::{API_VERSION, Answer, Refused, VERSION, json as answer_json, preferences, text};
+use crate::params::Params;
 use crate::{Acquire, Job, Step};
 
 /// How often a page that shows everything asks again, in milliseconds.
@@ -285,7 +286,7 @@ fn server_state(acquire: &Acquire) -> Value {
         "alltime_dl": 0,
         "alltime_ul": 0,
         "average_time_queue": 0,
-        "free_space_on_disk": free_space(acquire),
+        "free_space_on_disk": acquire.space().free,
         "global_ratio": "-",
         "queued_io_jobs": 0,
         "queueing": true,
@@ -304,14 +305,4 @@ fn server_state(acquire: &Acquire) -> Value {
         state.extend(more);
     }
     state
-}
-
-/// Of the downloads folder, or what will hold it; tools refuse to add anything when there is none.
-fn free_space(acquire: &Acquire) -> u64 {
-    let folder = acquire.config().downloads.ancestors();
-    folder
-        .filter_map(|path| rustix::fs::statvfs(path).ok())
-        .map(|space| space.f_bavail.saturating_mul(space.f_frsize))
-        .next()
-        .unwrap_or(0)
 }

@@ -4,5 +4,6 @@ mod api;
 mod grabs;
 mod killed;
 mod logins;
+mod sab;
 mod shape;
 mod support;

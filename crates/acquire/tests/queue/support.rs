@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use debridfs_acquire::qbittorrent::{Credentials, router};
+use debridfs_acquire::sabnzbd;
 use debridfs_acquire::{
     Acquire, AcquireConfig, AddOptions, Job, Known, Library, ProbeError, Release, Shown, ShownFile,
     Step,
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+pub const SAB_KEY: &str = "0a1b2c3d4e5f";
 pub const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 
 pub fn hash(text: &str) -> InfoHash {
@@ -296,6 +298,21 @@ impl World {
     pub fn api_with(&self, credentials: Credentials) -> Client {
         Client {
             router: router(self.acquire.clone(), credentials),
+            prefix: "/api/v2",
+            headers: Vec::new(),
+            peer: [127, 0, 0, 1],
+        }
+    }
+
+    /// The SABnzbd front; its key is [`SAB_KEY`].
+    pub fn sab(&self) -> Client {
+        let credentials = sabnzbd::Credentials {
+            key: Secret::new(SAB_KEY),
+            login: Some(("admin".to_owned(), Secret::new("adminadmin"))),
+        };
+        Client {
+            router: sabnzbd::router(self.acquire.clone(), credentials),
+            prefix: "/sabnzbd",
             headers: Vec::new(),
             peer: [127, 0, 0, 1],
         }
@@ -334,6 +351,7 @@ pub fn tree(root: &Path) -> Vec<String> {
 #[derive(Clone)]
 pub struct Client {
     router: Router,
+    prefix: &'static str,
     pub headers: Vec<(String, String)>,
     pub peer: [u8; 4],
 }
@@ -369,27 +387,41 @@ impl Client {
         self.send("POST", call, Some(kind), body.into_bytes()).await
     }
 
-    /// A multipart body, as arrs send one: fields, then a file.
+    /// A multipart body, as arrs send one: fields, then a `.torrent`.
     pub async fn upload(&self, fields: &[(&str, &str)], file: &[u8]) -> Said {
+        self.upload_to("torrents/add", fields, "torrents", file)
+            .await
+    }
+
+    /// A multipart body: fields, then a file as `part`.
+    pub async fn upload_to(
+        &self,
+        call: &str,
+        fields: &[(&str, &str)],
+        part: &str,
+        file: &[u8],
+    ) -> Said {
         let mut body = Vec::new();
         for (name, value) in fields {
-            let part = format!(
+            let field = format!(
                 "--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
             );
-            body.extend_from_slice(part.as_bytes());
+            body.extend_from_slice(field.as_bytes());
         }
-        let head = "--XX\r\nContent-Disposition: form-data; name=\"torrents\"; filename=\"a.torrent\"\r\nContent-Type: application/x-bittorrent\r\n\r\n";
+        let head = format!(
+            "--XX\r\nContent-Disposition: form-data; name=\"{part}\"; filename=\"a.file\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+        );
         body.extend_from_slice(head.as_bytes());
         body.extend_from_slice(file);
         body.extend_from_slice(b"\r\n--XX--\r\n");
         let kind = "multipart/form-data; boundary=XX";
-        self.send("POST", "torrents/add", Some(kind), body).await
+        self.send("POST", call, Some(kind), body).await
     }
 
     async fn send(&self, method: &str, call: &str, kind: Option<&str>, body: Vec<u8>) -> Said {
         let mut request = http::Request::builder()
             .method(method)
-            .uri(format!("/api/v2/{call}"));
+            .uri(format!("{}/{call}", self.prefix));
         let names_host = self.headers.iter().any(|(name, _)| name == "host");
         if !names_host {
             request = request.header("host", "127.0.0.1:8283");

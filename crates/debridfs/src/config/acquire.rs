@@ -1,4 +1,4 @@
-//! `[acquire]`, `[qbittorrent]` and `[arr.NAME]`: downloads for arrs.
+//! `[acquire]`, `[qbittorrent]`, `[sabnzbd]` and `[arr.NAME]`: downloads for arrs.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use debridfs_acquire::qbittorrent::{ArrLogin, Credentials};
+use debridfs_acquire::sabnzbd;
 use debridfs_acquire::{AcquireConfig, Action, CategoryRule, DeletePolicy, FileFilter, Uncached};
 use debridfs_provider::ByteSize;
 use debridfs_provider::real_debrid::Secret;
@@ -171,6 +172,43 @@ impl Default for QbittorrentSection {
     }
 }
 
+/// `[sabnzbd]`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SabnzbdSection {
+    /// Where arrs find a SABnzbd; nowhere when absent.
+    pub listen: Option<SocketAddr>,
+    /// API key; needed.
+    pub api_key: Option<Secret>,
+    /// File that holds the key.
+    pub api_key_file: Option<PathBuf>,
+    /// User name, for callers that know no key.
+    pub user: String,
+    /// Password that goes with it.
+    pub password: Option<Secret>,
+    /// File that holds the password.
+    pub password_file: Option<PathBuf>,
+}
+
+impl SabnzbdSection {
+    /// Where to listen, and who may call; reads the files of secrets. `None` when it is not to be served.
+    ///
+    /// # Errors
+    /// A text for people: the file that cannot be used, or that there is no key.
+    pub fn front(&self) -> Result<Option<(SocketAddr, sabnzbd::Credentials)>, String> {
+        let Some(listen) = self.listen else {
+            return Ok(None);
+        };
+        let key = secret(self.api_key.as_ref(), self.api_key_file.as_deref())?;
+        let password = secret(self.password.as_ref(), self.password_file.as_deref())?;
+        let credentials = sabnzbd::Credentials {
+            key: key.ok_or("`sabnzbd.api_key` is missing")?,
+            login: password.map(|password| (self.user.clone(), password)),
+        };
+        Ok(Some((listen, credentials)))
+    }
+}
+
 /// `[arr.NAME]`.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -273,6 +311,14 @@ pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'stat
             vec!["qbittorrent", "listen"],
             message,
             "set `qbittorrent.password_file`, `password` or `api_key`, list the arrs in [arr.NAME], or listen on 127.0.0.1",
+        ));
+    }
+    let sabnzbd = &config.sabnzbd;
+    if sabnzbd.listen.is_some() && sabnzbd.api_key.is_none() && sabnzbd.api_key_file.is_none() {
+        found.push((
+            vec!["sabnzbd", "listen"],
+            "`sabnzbd` needs a key".into(),
+            "set `sabnzbd.api_key_file` or `api_key`; every arr asks for one",
         ));
     }
     for (name, arr) in &config.arr {

@@ -612,11 +612,11 @@ mod tests {
     fn downloads_are_not_open_to_the_network_by_mistake() {
         let problems = problems(
             "[acquire]\ndownloads = \"/mnt/dfs/x\"\nprovider = \"no\"\n\
-             [qbittorrent]\nlisten = \"0.0.0.0:8283\"\n[acquire.category.tv]\nfolder = \"tv\"\n",
+             [qbittorrent]\nlisten = \"0.0.0.0:8283\"\n[sabnzbd]\nlisten = \"127.0.0.1:8285\"\n[acquire.category.tv]\nfolder = \"tv\"\n",
             &[],
         );
         let lines: Vec<_> = problems.iter().map(|found| found.origin.clone()).collect();
-        for line in [2, 3, 5] {
+        for line in [2, 3, 5, 7] {
             assert!(lines.contains(&Origin::Line(line)), "{problems:?}");
         }
         let problems = self::problems("[arr.sonarr]\nurl = \"http://sonarr\"\n", &[]);

@@ -1,4 +1,4 @@
-//! The queue of downloads: what it needs of the library, its qBittorrent front, and what the control socket says of it.
+//! The queue of downloads: what it needs of the library, its fronts, and what the control socket says of it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +13,9 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use debridfs_acquire::qbittorrent::{Credentials, router};
 use debridfs_acquire::{
     Acquire, AddOptions, Checkpoint, Known, Library, ProbeError, Release, Selection, Shown,
-    ShownFile,
+    ShownFile, qbittorrent, sabnzbd,
 };
 use debridfs_catalogue::{ALL, BAD, Catalogue, Contents};
 use debridfs_content::{Content, ErrorKind, FileRef, ReadRequest};
@@ -48,7 +47,8 @@ pub struct Downloads {
     pub queue: Arc<Acquire>,
     /// Where its front listens.
     listen: SocketAddr,
-    credentials: Credentials,
+    credentials: qbittorrent::Credentials,
+    sabnzbd: Option<(SocketAddr, sabnzbd::Credentials)>,
 }
 
 impl Downloads {
@@ -61,6 +61,8 @@ impl Downloads {
         let credentials = config.qbittorrent.credentials(&config.arr);
         let credentials =
             credentials.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
+        let sabnzbd = config.sabnzbd.front();
+        let sabnzbd = sabnzbd.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
         let library = Shelves {
             catalogue: parts.catalogue.clone(),
             content: parts.content.clone(),
@@ -73,31 +75,48 @@ impl Downloads {
             queue: queue.doing(|| "downloads".into())?,
             listen: config.qbittorrent.listen,
             credentials,
+            sabnzbd,
         }))
     }
 
-    /// Serves the qBittorrent front.
+    /// Serves its fronts.
     pub async fn serve(self) {
-        let mut told = false;
-        let listener = loop {
-            match TcpListener::bind(self.listen).await {
-                Ok(listener) => break listener,
-                Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::error!(address = %self.listen, %error, "the qBittorrent API cannot be served yet");
-                    }
-                    tokio::time::sleep(RETRY).await;
+        let Self {
+            queue,
+            listen,
+            credentials,
+            sabnzbd,
+        } = self;
+        if let Some((listen, credentials)) = sabnzbd {
+            let router = sabnzbd::router(queue.clone(), credentials);
+            tokio::spawn(front(listen, "SABnzbd API", true, router));
+        }
+        let login = !credentials.is_open();
+        let router = qbittorrent::router(queue, credentials);
+        front(listen, "qBittorrent API", login, router).await;
+    }
+}
+
+/// Serves one front; an address that is taken is waited for.
+async fn front(listen: SocketAddr, what: &str, login: bool, router: Router) {
+    let mut told = false;
+    let listener = loop {
+        match TcpListener::bind(listen).await {
+            Ok(listener) => break listener,
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(address = %listen, %error, "the {what} cannot be served yet");
                 }
+                tokio::time::sleep(RETRY).await;
             }
-        };
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(%address, login = !self.credentials.is_open(), "qBittorrent API");
         }
-        let service = router(self.queue, self.credentials);
-        let service = service.into_make_service_with_connect_info::<SocketAddr>();
-        if let Err(error) = axum::serve(listener, service).await {
-            tracing::error!(%error, "the qBittorrent API ended");
-        }
+    };
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, login, "{what}");
+    }
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).await {
+        tracing::error!(%error, "the {what} ended");
     }
 }
 
