@@ -75,7 +75,7 @@ fn judged(mount: &Mount, state: State) -> Option<Check> {
 pub fn holders() -> Vec<Check> {
     let name = "containers";
     let here = mountinfo::read().unwrap_or_default();
-    let live: BTreeSet<(u32, u32)> = devices(&here).collect();
+    let live = served(&here, |place| probe::state(place, LIMIT));
     let mut checks: Vec<Check> = here.iter().filter_map(sub_path).collect();
     for (pid, mounts) in other_namespaces() {
         let program = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -110,9 +110,18 @@ fn top_of_stale(ours: &[&Mount], live: &BTreeSet<(u32, u32)>) -> Option<PathBuf>
         .map(|mount| mount.mount_point.clone())
 }
 
-fn devices(mounts: &[Mount]) -> impl Iterator<Item = (u32, u32)> {
-    let ours = mounts.iter().filter(|mount| mount.is_ours());
-    ours.map(|mount| mount.device)
+/// Devices of mounts of debridfs here that somebody serves. One that is dead, or lies below another,
+/// says nothing about who holds a copy of it.
+fn served(here: &[Mount], state: impl Fn(&Path) -> State) -> BTreeSet<(u32, u32)> {
+    let covered = |mount: &Mount| here.iter().any(|other| other.parent == mount.id);
+    let mounts = here
+        .iter()
+        .filter(|mount| mount.is_ours() && !covered(mount));
+    mounts
+        .take(MOST)
+        .filter(|mount| state(&mount.mount_point) != State::Dead)
+        .map(|mount| mount.device)
+        .collect()
 }
 
 /// On a node, the path tells pod and container.
@@ -181,6 +190,19 @@ mod tests {
         let live = BTreeSet::from([(0, 51)]);
         assert_eq!(top_of_stale(&ours, &live), None);
         assert_eq!(top_of_stale(&ours[..1], &live), Some("/volume".into()));
+    }
+
+    #[test]
+    fn what_is_dead_here_or_covered_is_served_by_nobody() {
+        let here = table(
+            "5 1 0:50 / /mnt/dfs ro shared:1 - fuse.debridfs d ro\n6 5 0:51 / /mnt/dfs ro shared:2 - fuse.debridfs d ro\n\
+             7 1 0:52 / /sub ro shared:3 - fuse.debridfs d ro",
+        );
+        let state = |place: &Path| match place.to_str() {
+            Some("/sub") => State::Dead,
+            _ => State::Answers,
+        };
+        assert_eq!(served(&here, state), BTreeSet::from([(0, 51)]));
     }
 
     #[test]
