@@ -311,6 +311,8 @@ impl Acquire {
             Step::Failed => {
                 job.step = Step::Placed;
                 job.reason = None;
+                job.evidence = None;
+                job.told = None;
                 job.at = None;
                 job.adding = None;
                 job.selected = None;
@@ -480,6 +482,8 @@ impl Shared {
             changed: now,
             step: Step::Placed,
             reason: None,
+            evidence: None,
+            told: None,
             save_path: save_path.unwrap_or_else(|| self.folder(memory, &options.category)),
             action: rule
                 .and_then(|rule| rule.action)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_provider::{SystemClock, WallClock};
+use debridfs_services::Arr;
 use serde::{Deserialize, Serialize};
 
 use crate::FileFilter;
@@ -59,6 +60,8 @@ pub struct AcquireConfig {
     pub trash_time: Duration,
     /// How often the list of an account is asked for while jobs wait for it. Default 10 s.
     pub poll_every: Duration,
+    /// Arrs that are told of failed grabs, and of complete ones.
+    pub arrs: Vec<Arc<Arr>>,
     /// Wall time.
     pub clock: Arc<dyn WallClock>,
     /// For tests that kill the program.
@@ -79,6 +82,7 @@ impl AcquireConfig {
             delete: DeletePolicy::default(),
             trash_time: Duration::from_secs(7 * 24 * 3600),
             poll_every: Duration::from_secs(10),
+            arrs: Vec::new(),
             clock: Arc::new(SystemClock),
             checkpoint: Arc::new(|_| {}),
         }

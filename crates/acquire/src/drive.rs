@@ -13,7 +13,7 @@ use crate::shared::Shared;
 use crate::steps::{Attempt, Go, Trouble};
 use crate::store::{Change, Deletion};
 use crate::watch::Watch;
-use crate::{Action, Job, Step, links};
+use crate::{Action, Evidence, Job, Step, links, telling};
 
 /// Jobs handed to a provider at once; the others wait in their order.
 const STARTING: usize = 8;
@@ -32,6 +32,7 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut helpers = JoinSet::new();
     helpers.spawn(mend(shared.clone()));
     helpers.spawn(delete_owed(shared.clone()));
+    helpers.spawn(telling::run(shared.clone()));
     loop {
         reconcile(&shared, &watch, &mut running, &mut tasks);
         tokio::select! {
@@ -118,8 +119,13 @@ async fn drive(shared: &Arc<Shared>, watch: &Watch, hash: InfoHash) {
             Err(trouble) => trouble,
         };
         match trouble {
-            Trouble::Hopeless(reason) => fail(shared, hash, reason, false).await,
-            Trouble::TakeBack(reason) => fail(shared, hash, reason, true).await,
+            Trouble::Hopeless(reason) => fail(shared, hash, None, reason, false).await,
+            Trouble::Condemned(evidence, reason) => {
+                fail(shared, hash, Some(evidence), reason, false).await;
+            }
+            Trouble::TakeBack(evidence, reason) => {
+                fail(shared, hash, Some(evidence), reason, true).await;
+            }
             Trouble::Later(words, at_least) => {
                 let pause = FIRST_PAUSE
                     .saturating_mul(1 << troubles.min(10))
@@ -135,7 +141,13 @@ async fn drive(shared: &Arc<Shared>, watch: &Watch, hash: InfoHash) {
 }
 
 /// Gives a job up, and with `take_back` owes the deletion of what it added: both or neither, as a torrent in use is not deleted.
-async fn fail(shared: &Arc<Shared>, hash: InfoHash, reason: String, take_back: bool) {
+async fn fail(
+    shared: &Arc<Shared>,
+    hash: InfoHash,
+    evidence: Option<Evidence>,
+    reason: String,
+    take_back: bool,
+) {
     let now = shared.now();
     let failed = shared
         .transact(move |memory| {
@@ -146,6 +158,7 @@ async fn fail(shared: &Arc<Shared>, hash: InfoHash, reason: String, take_back: b
             let mut job = Job::clone(job);
             job.step = Step::Failed;
             job.reason = Some(reason);
+            job.evidence = evidence;
             job.changed = now;
             let ours = job.at.clone().filter(|at| at.ours && take_back);
             let mut changes = vec![Change::Job(Box::new(job))];

@@ -79,6 +79,35 @@ pub enum Uncached {
     UpTo(Duration),
 }
 
+/// What speaks against a release: reason enough for an arr to blocklist it and to search for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// The provider calls it dead, failed or a virus.
+    Dead,
+    /// The provider refused its content, twice with a pause between.
+    Infringing,
+    /// The provider does not take this torrent.
+    Rejected,
+    /// The provider does not have it, and its category does not wait (any longer).
+    Uncached,
+    /// It is called ready, and reading it was refused again and again.
+    Unreadable,
+    /// It is ready in a form that cannot be served.
+    Unservable,
+    /// No file in it is wanted.
+    Unwanted,
+}
+
+/// That an arr was told of a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// When.
+    pub at: Timestamp,
+    /// Its name in the configuration; `None` when no arr knew the grab.
+    pub arr: Option<String>,
+}
+
 /// The torrent at a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AtProvider {
@@ -126,6 +155,12 @@ pub struct Job {
     /// Why it failed, for people.
     #[serde(default)]
     pub reason: Option<String>,
+    /// What speaks against the release, when that is why it failed.
+    #[serde(default)]
+    pub evidence: Option<Evidence>,
+    /// Which arr was told of the failure.
+    #[serde(default)]
+    pub told: Option<Told>,
     /// The folder in which its directory is made.
     pub save_path: PathBuf,
     /// What is done once it is ready.

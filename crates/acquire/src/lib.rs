@@ -25,12 +25,15 @@ mod shared;
 mod space;
 mod steps;
 mod store;
+mod telling;
 mod watch;
 
 pub use acquire::{Acquire, AddOptions, Added, Move, QueueStatus, Selection};
 pub use config::{AcquireConfig, CategoryRule, DeletePolicy};
 pub use error::{Error, Result};
 pub use filter::FileFilter;
-pub use job::{Action, AtProvider, Job, JobFile, Live, ShareLimits, Step, Uncached};
+pub use job::{
+    Action, AtProvider, Evidence, Job, JobFile, Live, ShareLimits, Step, Told, Uncached,
+};
 pub use release::{Release, ReleaseError, Source};
 pub use seams::{Checkpoint, Known, Library, POINTS, ProbeError, Shown, ShownFile};

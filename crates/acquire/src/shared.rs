@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Told when a deletion is owed.
     pub(crate) owed: Notify,
+    /// Told when a job was settled.
+    pub(crate) settled: Notify,
 }
 
 impl Shared {
@@ -86,6 +88,7 @@ impl Shared {
             store: Arc::new(Mutex::new(store)),
             wake: Notify::new(),
             owed: Notify::new(),
+            settled: Notify::new(),
         }
     }
 
@@ -224,6 +227,9 @@ impl Shared {
                         job.live = before.live.clone();
                         if before.step != job.step {
                             job.live.trouble = None;
+                            if job.step.is_settled() {
+                                self.settled.notify_one();
+                            }
                         }
                     }
                     job.live.revision = memory.revision;

@@ -14,7 +14,7 @@ use crate::job::{AtProvider, JobFile};
 use crate::shared::Shared;
 use crate::store::{Change, Deletion};
 use crate::watch::Watch;
-use crate::{Error, Job, ProbeError, Shown, Source, Step, Uncached};
+use crate::{Error, Evidence, Job, ProbeError, Shown, Source, Step, Uncached};
 
 /// The newest torrents of the account, among which one is looked for before it is added.
 const NEWEST: u32 = 100;
@@ -47,10 +47,12 @@ pub(crate) enum Go {
 pub(crate) enum Trouble {
     /// It may later, at the earliest after this time.
     Later(String, Duration),
-    /// It never will.
+    /// It never will, for a reason that says nothing of the release.
     Hopeless(String),
-    /// It never will, and what this job added to the account is to be deleted there.
-    TakeBack(String),
+    /// It never will, and neither would the same release another time.
+    Condemned(Evidence, String),
+    /// As [`Self::Condemned`], and what this job added to the account is to be deleted there.
+    TakeBack(Evidence, String),
 }
 
 impl From<Error> for Trouble {
@@ -131,12 +133,13 @@ impl<'a> Attempt<'a> {
             Err(_) => return Err(Trouble::Later("stopping".to_owned(), Duration::ZERO)),
         };
         match error.verdict {
-            Verdict::Rejected | Verdict::BadRequest => Err(Trouble::Hopeless(error.to_string())),
+            Verdict::Rejected => Err(Trouble::Condemned(Evidence::Rejected, error.to_string())),
+            Verdict::BadRequest => Err(Trouble::Hopeless(error.to_string())),
             Verdict::Infringing => {
                 self.infringing += 1;
                 match self.infringing {
                     1 => Err(Trouble::Later(error.to_string(), SECOND_OPINION)),
-                    _ => Err(Trouble::Hopeless(error.to_string())),
+                    _ => Err(Trouble::Condemned(Evidence::Infringing, error.to_string())),
                 }
             }
             _ => Err(error.into()),
@@ -235,11 +238,8 @@ impl<'a> Attempt<'a> {
         self.note(job, &info).await?;
         let status = &info.summary.status;
         if is_dead(status) {
-            return Err(Trouble::Hopeless(format!(
-                "{} says {:?}",
-                at.provider,
-                status.word()
-            )));
+            let words = format!("{} says {:?}", at.provider, status.word());
+            return Err(Trouble::Condemned(Evidence::Dead, words));
         }
         match status {
             TorrentStatus::Downloaded => {
@@ -310,10 +310,8 @@ impl<'a> Attempt<'a> {
             .map(|(file, _)| file.id)
             .collect();
         if ids.is_empty() {
-            return Err(Trouble::TakeBack(format!(
-                "none of its {} files is wanted",
-                info.files.len()
-            )));
+            let words = format!("none of its {} files is wanted", info.files.len());
+            return Err(Trouble::TakeBack(Evidence::Unwanted, words));
         }
         match provider
             .select_files(Priority::Import, &info.summary.id, &ids)
@@ -321,7 +319,7 @@ impl<'a> Attempt<'a> {
         {
             Ok(()) => {}
             Err(error) if error.verdict == Verdict::Rejected => {
-                return Err(Trouble::Hopeless(error.to_string()));
+                return Err(Trouble::Condemned(Evidence::Rejected, error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
@@ -345,11 +343,12 @@ impl<'a> Attempt<'a> {
         if !has_passed(since, limit, self.shared.now()) {
             return Ok(());
         }
-        Err(Trouble::TakeBack(format!(
+        let words = format!(
             "the provider does not have it: {:?} after {} s, and its category waits no longer",
             status.word(),
             limit.as_secs()
-        )))
+        );
+        Err(Trouble::TakeBack(Evidence::Uncached, words))
     }
 
     /// The provider does not know the torrent.
@@ -391,8 +390,10 @@ impl<'a> Attempt<'a> {
                 let bad = other.and_then(|shown| shown.bad);
                 let limit = if bad.is_some() { BAD_FOR } else { SHOWN_WITHIN };
                 if has_passed(job.changed, limit, now) {
-                    let words = bad.unwrap_or_else(|| "it never showed in the library".to_owned());
-                    return Err(Trouble::Hopeless(words));
+                    return Err(match bad {
+                        Some(reason) => Trouble::Condemned(Evidence::Unservable, reason),
+                        None => Trouble::Hopeless("it never showed in the library".to_owned()),
+                    });
                 }
                 // Whether it changed or not, it is asked again.
                 let _ = timeout(LOOK_AGAIN, library.changed()).await;
@@ -407,7 +408,7 @@ impl<'a> Attempt<'a> {
             .collect();
         if wanted.is_empty() {
             let words = format!("none of its {} files is wanted", files.len());
-            return Err(Trouble::Hopeless(words));
+            return Err(Trouble::Condemned(Evidence::Unwanted, words));
         }
         self.probe(job.hash, wanted).await?;
         self.shared
@@ -453,7 +454,7 @@ impl<'a> Attempt<'a> {
                     self.refusals += 1;
                     let words = format!("{path} cannot be read: {why}");
                     return Err(match self.refusals {
-                        REFUSALS.. => Trouble::Hopeless(words),
+                        REFUSALS.. => Trouble::Condemned(Evidence::Unreadable, words),
                         _ => Trouble::Later(words, Duration::ZERO),
                     });
                 }

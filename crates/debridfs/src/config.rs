@@ -8,6 +8,7 @@ mod environment;
 mod human;
 mod load;
 mod problem;
+mod services;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -11,6 +11,7 @@ mod key;
 mod link;
 pub mod real_debrid;
 mod scheduler;
+mod tls;
 mod torrent;
 mod traffic;
 mod traits;
@@ -22,6 +23,7 @@ pub use error::{Error, Result, Verdict};
 pub use key::{KeyId, KeyStatus};
 pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Part, Source};
 pub use scheduler::{BACKGROUND_SHARE, BURST_SHARE, Outcome, Scheduler, SchedulerStatus, Turn};
+pub use tls::tls_config;
 pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,

@@ -34,8 +34,7 @@ use self::decode::{ActiveCount, DownloadPage, TrafficDay};
 use self::health::Health;
 use self::keys::Key;
 pub use self::secret::{ProxyUrl, Secret};
-use self::transport::Network;
-pub use self::transport::{Transport, TransportError};
+pub use self::transport::{Network, Transport, TransportError};
 use crate::{
     Account, CallCount, CdnConnections, CdnPermit, DirectLink, HosterLink, KeyId, KeyStatus,
     KeyTraffic, Priority, Provider, ProviderHealth, Result, Scheduler, SystemClock, TorrentId,
@@ -90,11 +89,11 @@ impl RealDebrid {
         config: RealDebridConfig,
         clock: Arc<dyn WallClock>,
     ) -> std::result::Result<Self, ConfigError> {
-        let network = Network {
-            client: network::api_client(&config)?,
-            first_byte_timeout: config.first_byte_timeout,
-            total_timeout: config.total_timeout,
-        };
+        let network = Network::new(
+            network::api_client(&config)?,
+            config.first_byte_timeout,
+            config.total_timeout,
+        );
         Self::with_transport(config, Arc::new(network), clock)
     }
 

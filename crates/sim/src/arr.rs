@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tower::ServiceExt;
 
 /// Read from each file before it is imported, as a look for a sample does at least.
 const HEAD: usize = 64 << 10;
@@ -68,10 +69,17 @@ pub enum ItemStatus {
     Warning,
 }
 
+/// Where the download client is.
+#[derive(Debug)]
+enum Client {
+    Tcp(SocketAddr),
+    InProcess(axum::Router),
+}
+
 /// An arr with one download client.
 #[derive(Debug)]
 pub struct Arr {
-    client: SocketAddr,
+    client: Client,
     user: String,
     password: String,
     category: String,
@@ -81,6 +89,15 @@ pub struct Arr {
 impl Arr {
     /// An arr that was given a client at `client` and a category.
     pub fn new(client: SocketAddr, user: &str, password: &str, category: &str) -> Self {
+        Self::with(Client::Tcp(client), user, password, category)
+    }
+
+    /// As [`Self::new`], with a client in the same process, for tests that pause the time.
+    pub fn in_process(client: axum::Router, user: &str, password: &str, category: &str) -> Self {
+        Self::with(Client::InProcess(client), user, password, category)
+    }
+
+    fn with(client: Client, user: &str, password: &str, category: &str) -> Self {
         Self {
             client,
             user: user.to_owned(),
@@ -218,7 +235,12 @@ impl Arr {
         if !item.can_be_removed {
             return Err(error("no seeding limit is reached"));
         }
-        let hash = item.download_id.to_lowercase();
+        self.delete(&item.download_id).await
+    }
+
+    /// Takes a download from the client, with its files.
+    pub(crate) async fn delete(&self, download_id: &str) -> Result<(), ArrError> {
+        let hash = download_id.to_lowercase();
         let form = [("hashes", hash.as_str()), ("deleteFiles", "true")];
         self.post("torrents/delete", &form).await.map(drop)
     }
@@ -309,17 +331,10 @@ impl Arr {
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<http::Response<Bytes>, ArrError> {
         let failed = |why: &dyn std::fmt::Display| error(format!("{call}: {why}"));
-        let stream = TcpStream::connect(self.client)
-            .await
-            .map_err(|why| failed(&why))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|why| failed(&why))?;
-        let driver = tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v2/{call}"))
-            .header(header::HOST, self.client.to_string());
+            .header(header::HOST, self.host());
         if let Some(cookie) = cookie {
             request = request.header(header::COOKIE, cookie);
         }
@@ -331,15 +346,50 @@ impl Arr {
             None => Bytes::new(),
         };
         let request = request.body(Full::new(body)).map_err(|why| failed(&why))?;
-        let answer = sender
-            .send_request(request)
-            .await
-            .map_err(|why| failed(&why))?;
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.map_err(|why| failed(&why))?.to_bytes();
-        driver.abort();
-        Ok(http::Response::from_parts(head, body))
+        match &self.client {
+            Client::Tcp(address) => over_tcp(*address, request).await,
+            Client::InProcess(router) => {
+                let request = request.map(axum::body::Body::new);
+                let answer = router.clone().oneshot(request).await;
+                let answer = answer.unwrap_or_else(|never| match never {});
+                whole(answer).await
+            }
+        }
+        .map_err(|why| failed(&why))
     }
+
+    /// As whom it calls the client.
+    fn host(&self) -> String {
+        match &self.client {
+            Client::Tcp(address) => address.to_string(),
+            Client::InProcess(_) => "127.0.0.1".to_owned(),
+        }
+    }
+}
+
+async fn over_tcp(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> Result<http::Response<Bytes>, String> {
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.map_err(|why| why.to_string())?;
+    let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = shaken.map_err(|why| why.to_string())?;
+    let driver = tokio::spawn(connection);
+    let answer = sender.send_request(request).await;
+    let whole = whole(answer.map_err(|why| why.to_string())?).await;
+    driver.abort();
+    whole
+}
+
+async fn whole<B>(answer: http::Response<B>) -> Result<http::Response<Bytes>, String>
+where
+    B: hyper::body::Body,
+    B::Error: std::fmt::Display,
+{
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|why| why.to_string())?;
+    Ok(http::Response::from_parts(head, body.to_bytes()))
 }
 
 fn form(fields: &[(&str, &str)]) -> String {

@@ -11,6 +11,7 @@
 mod account;
 mod api;
 pub mod arr;
+pub mod arr_program;
 mod bencode;
 mod cdn;
 mod clip;

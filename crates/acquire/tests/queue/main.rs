@@ -1,6 +1,7 @@
 //! The queue and its qBittorrent API over the simulated provider, in one process.
 
 mod api;
+mod failing;
 mod grabs;
 mod killed;
 mod logins;

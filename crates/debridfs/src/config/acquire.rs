@@ -213,7 +213,7 @@ impl SabnzbdSection {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArrSection {
-    /// Its URL, as it names itself.
+    /// Its URL, with its URL base: as it names itself, and where it is called.
     pub url: String,
     /// Its API key.
     pub api_key: Option<Secret>,
@@ -255,7 +255,10 @@ impl QbittorrentSection {
 }
 
 /// What `file` holds, or else `given`. An empty one is no secret.
-fn secret(given: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, String> {
+pub(super) fn secret(
+    given: Option<&Secret>,
+    file: Option<&Path>,
+) -> Result<Option<Secret>, String> {
     let Some(file) = file else {
         return match given {
             Some(secret) if secret.expose().is_empty() => Err("an empty password or key".into()),

@@ -58,6 +58,8 @@ impl Downloads {
             return Ok(None);
         };
         queue.checkpoint = checkpoint().doing(|| "crash hook".into())?;
+        let arrs = config.arrs();
+        queue.arrs = arrs.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
         let credentials = config.qbittorrent.credentials(&config.arr);
         let credentials =
             credentials.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
@@ -298,6 +300,8 @@ async fn list(State(queue): Queue) -> Response {
             "added": job.added,
             "completed": job.completed,
             "path": job.content_path(),
+            "evidence": job.evidence,
+            "told": job.told,
             "reason": job.reason.as_ref().or(job.live.trouble.as_ref()),
         })
     });

@@ -1,17 +1,14 @@
 //! HTTP clients: TLS, proxy and IP version, for the API and for the CDN.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, Proxy, Url, redirect};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
 use super::config::{ConfigError, IpChoice, RealDebridConfig};
 use super::secret::ProxyUrl;
+use crate::tls_config;
 
 /// How long an unused connection is kept warm.
 const KEEP_WARM: Duration = Duration::from_secs(60);
@@ -91,34 +88,9 @@ fn proxy_url(
     }
 }
 
-/// The system's certificate authorities (Mozilla's where the system has none, as in slim containers) and those of `ca_file`.
+/// See [`tls_config`].
 fn tls(config: &RealDebridConfig) -> Result<rustls::ClientConfig, ConfigError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    if let Some(path) = &config.ca_file {
-        let failed = |why: String| config.error("ca_file", format!("{}: {why}", path.display()));
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| failed(error.to_string()))?;
-        if certificates.is_empty() {
-            return Err(failed("no certificate in PEM form in it".to_owned()));
-        }
-        for certificate in certificates {
-            roots
-                .add(certificate)
-                .map_err(|error| failed(error.to_string()))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| config.error("ca_file", error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(tls)
+    tls_config(config.ca_file.as_deref()).map_err(|why| config.error("ca_file", why))
 }
 
 /// Resolves names to addresses of one IP version. The proxy's own name is resolved to any: the choice is about the provider.

@@ -42,10 +42,26 @@ pub trait Transport: Send + Sync + 'static {
 }
 
 /// The network.
-pub(super) struct Network {
-    pub(super) client: reqwest::Client,
-    pub(super) first_byte_timeout: Duration,
-    pub(super) total_timeout: Duration,
+#[derive(Debug)]
+pub struct Network {
+    client: reqwest::Client,
+    first_byte_timeout: Duration,
+    total_timeout: Duration,
+}
+
+impl Network {
+    /// Requests by `client`: the head of an answer has to come within `first_byte_timeout`, all of it within `total_timeout`.
+    pub fn new(
+        client: reqwest::Client,
+        first_byte_timeout: Duration,
+        total_timeout: Duration,
+    ) -> Self {
+        Self {
+            client,
+            first_byte_timeout,
+            total_timeout,
+        }
+    }
 }
 
 #[async_trait]

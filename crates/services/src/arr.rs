@@ -1,0 +1,315 @@
+//! Sonarr, Radarr, Lidarr and their relatives, as they are told of a grab that failed.
+//!
+//! An arr blocklists a release and searches for another one only when it is told to: by a deletion from its queue with `blocklist`, or by
+//! marking the grab in its history as failed. No state of a download client makes it do so.
+
+use std::sync::Arc;
+
+use debridfs_provider::InfoHash;
+use debridfs_provider::real_debrid::{Secret, Transport};
+use http::{HeaderName, Method};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::{CallError, Caller};
+
+/// Entries asked for at once.
+const PAGE: usize = 500;
+/// Pages read at most: a queue has an entry for each episode.
+const PAGES: usize = 40;
+
+/// Which program it is, told by its API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Sonarr and its forks.
+    Sonarr,
+    /// Radarr and its forks.
+    Radarr,
+    /// Lidarr.
+    Lidarr,
+    /// Another one of the family, such as Readarr or Whisparr: the calls that all share are understood.
+    Other(Version),
+}
+
+/// Version of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// `/api/v1`.
+    V1,
+    /// `/api/v3`.
+    V3,
+}
+
+impl Dialect {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Sonarr | Self::Radarr | Self::Other(Version::V3) => "/api/v3",
+            Self::Lidarr | Self::Other(Version::V1) => "/api/v1",
+        }
+    }
+
+    /// Without it, downloads that the arr could not match are left out of its queue.
+    fn unknown_too(self) -> &'static str {
+        match self {
+            Self::Sonarr => "&includeUnknownSeriesItems=true",
+            Self::Radarr => "&includeUnknownMovieItems=true",
+            Self::Lidarr => "&includeUnknownArtistItems=true",
+            Self::Other(_) => "",
+        }
+    }
+}
+
+/// One arr.
+#[derive(Debug)]
+pub struct Arr {
+    name: String,
+    caller: Caller,
+    dialect: OnceCell<Dialect>,
+}
+
+/// An entry of an arr's queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueEntry {
+    /// The arr's number of it.
+    pub id: i64,
+    /// Release.
+    pub title: String,
+}
+
+/// How an arr took that a grab failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedGrab {
+    /// It was taken from its queue, blocklisted, and is searched for.
+    FromQueue,
+    /// It was no longer (or never) in the queue; its grab in the history was marked, which does the same.
+    FromHistory,
+    /// It had been marked before.
+    Already,
+    /// The arr knows nothing of it.
+    Unknown,
+}
+
+impl Arr {
+    /// The arr at `url`, called `name` in the configuration.
+    pub fn new(name: &str, url: &str, key: Secret, transport: Arc<dyn Transport>) -> Self {
+        let header = HeaderName::from_static("x-api-key");
+        Self {
+            name: name.to_owned(),
+            caller: Caller::new(url, transport).with_login(header, key),
+            dialect: OnceCell::new(),
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which program it is; asked once.
+    ///
+    /// # Errors
+    /// [`CallError`]: it does not answer, or is no arr.
+    pub async fn dialect(&self) -> Result<Dialect, CallError> {
+        let found = self.dialect.get_or_try_init(|| self.ask_dialect()).await?;
+        Ok(*found)
+    }
+
+    async fn ask_dialect(&self) -> Result<Dialect, CallError> {
+        for version in [Version::V3, Version::V1] {
+            let other = Dialect::Other(version);
+            let path = format!("{}/system/status", other.path());
+            let status = match self.caller.ask(Method::GET, &path, None).await {
+                Err(error) if error.is_not_found() => continue,
+                status => status?,
+            };
+            let name = status["appName"].as_str();
+            return match name {
+                Some("Sonarr") => Ok(Dialect::Sonarr),
+                Some("Radarr") => Ok(Dialect::Radarr),
+                Some("Lidarr") => Ok(Dialect::Lidarr),
+                Some(_) => Ok(other),
+                None => Err(CallError::Odd("it does not say which program it is".into())),
+            };
+        }
+        Err(CallError::Odd(
+            "no API of an arr is at this address (is the URL base missing?)".into(),
+        ))
+    }
+
+    /// Lets it look at its download clients now, and import what is complete, in place of within a minute or so.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn refresh(&self) -> Result<(), CallError> {
+        let path = format!("{}/command", self.dialect().await?.path());
+        let command = json!({ "name": "RefreshMonitoredDownloads" });
+        let said = self.caller.call(Method::POST, &path, Some(&command)).await;
+        said.map(drop)
+    }
+
+    /// Entries of its queue for a download: one for each episode of a season.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn queue(&self, hash: InfoHash) -> Result<Vec<QueueEntry>, CallError> {
+        let dialect = self.dialect().await?;
+        let rest = dialect.unknown_too();
+        let entries: Vec<QueueRow> = self.pages(dialect, "queue", rest).await?;
+        let same = entries.into_iter().filter(|row| row.download.is(hash));
+        let same = same.map(|row| QueueEntry {
+            id: row.id,
+            title: row.title,
+        });
+        Ok(same.collect())
+    }
+
+    /// Takes a download from the queue and from the client, blocklists it, and lets the arr search for another one.
+    async fn fail_queued(&self, id: i64) -> Result<(), CallError> {
+        let path = format!(
+            "{}/queue/{id}?removeFromClient=true&blocklist=true&skipRedownload=false",
+            self.dialect().await?.path()
+        );
+        self.caller
+            .call(Method::DELETE, &path, None)
+            .await
+            .map(drop)
+    }
+
+    /// What the arr's history has of a download, oldest first.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn history(&self, hash: InfoHash) -> Result<Vec<HistoryRow>, CallError> {
+        let dialect = self.dialect().await?;
+        let download = hash.to_string().to_uppercase();
+        let rest = format!("&downloadId={download}");
+        let mut rows: Vec<HistoryRow> = self.pages(dialect, "history", &rest).await?;
+        // An old one may not know the filter.
+        rows.retain(|row| row.download.is(hash));
+        rows.sort_by_key(|row| (row.date, row.id));
+        Ok(rows)
+    }
+
+    async fn pages<T: serde::de::DeserializeOwned>(
+        &self,
+        dialect: Dialect,
+        what: &str,
+        rest: &str,
+    ) -> Result<Vec<T>, CallError> {
+        let mut rows = Vec::new();
+        for page in 1..=PAGES {
+            let path = format!(
+                "{}/{what}?page={page}&pageSize={PAGE}{rest}",
+                dialect.path()
+            );
+            let said = self.caller.ask(Method::GET, &path, None).await?;
+            let said: Page<T> =
+                serde_json::from_value(said).map_err(|error| CallError::Odd(error.to_string()))?;
+            let last = said.records.is_empty();
+            rows.extend(said.records);
+            if last || rows.len() >= said.total {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Says that the grab of `hash` failed: the release is blocklisted, taken from the client, and searched for anew. With `history`, a grab that
+    /// is not in the queue is marked in the history.
+    ///
+    /// # Errors
+    /// [`CallError`]; doing it again is harmless.
+    pub async fn fail_grab(&self, hash: InfoHash, history: bool) -> Result<FailedGrab, CallError> {
+        // One entry stands for all of the download: the arr fails the whole of it.
+        if let Some(entry) = self.queue(hash).await?.first() {
+            match self.fail_queued(entry.id).await {
+                Err(error) if error.is_not_found() => {}
+                done => return done.map(|()| FailedGrab::FromQueue),
+            }
+        }
+        let rows = self.history(hash).await?;
+        let newest = |kind| rows.iter().rfind(|row| row.kind() == kind);
+        let Some(grab) = newest(HistoryKind::Grabbed) else {
+            return Ok(FailedGrab::Unknown);
+        };
+        let failed = newest(HistoryKind::Failed).is_some_and(|failed| failed.date >= grab.date);
+        if failed {
+            return Ok(FailedGrab::Already);
+        }
+        if !history {
+            return Ok(FailedGrab::Unknown);
+        }
+        let path = format!(
+            "{}/history/failed/{}",
+            self.dialect().await?.path(),
+            grab.id
+        );
+        self.caller.call(Method::POST, &path, None).await?;
+        Ok(FailedGrab::FromHistory)
+    }
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(rename = "totalRecords", default)]
+    total: usize,
+    #[serde(default = "Vec::new")]
+    records: Vec<T>,
+}
+
+/// The arr's name of a download: the info-hash in capitals for torrents; absent for what is only about to be grabbed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct DownloadId(Option<String>);
+
+impl DownloadId {
+    fn is(&self, hash: InfoHash) -> bool {
+        let own = hash.to_string();
+        self.0
+            .as_deref()
+            .is_some_and(|id| id.eq_ignore_ascii_case(&own))
+    }
+}
+
+#[derive(Deserialize)]
+struct QueueRow {
+    id: i64,
+    #[serde(default)]
+    title: String,
+    #[serde(rename = "downloadId", default)]
+    download: DownloadId,
+}
+
+/// An entry of the history.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HistoryRow {
+    id: i64,
+    #[serde(rename = "downloadId", default)]
+    download: DownloadId,
+    date: Timestamp,
+    event_type: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HistoryKind {
+    Grabbed,
+    Imported,
+    Failed,
+    Other,
+}
+
+impl HistoryRow {
+    fn kind(&self) -> HistoryKind {
+        match &*self.event_type {
+            "grabbed" => HistoryKind::Grabbed,
+            "downloadFailed" => HistoryKind::Failed,
+            "downloadFolderImported" | "trackFileImported" | "bookFileImported" => {
+                HistoryKind::Imported
+            }
+            _ => HistoryKind::Other,
+        }
+    }
+}
