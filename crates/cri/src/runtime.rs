@@ -178,7 +178,7 @@ impl Runtime {
         let call = "/runtime.v1.RuntimeService/CreateContainer";
         let request = wire::CreateContainerRequest {
             pod_sandbox_id: sandbox.into(),
-            config: Some(container_config(container)),
+            config: Some(container_config(pod, container)),
             sandbox_config: Some(sandbox_config(pod)),
         };
         let made: wire::ContainerId = self.call(call, request, LIMIT).await?;
@@ -240,6 +240,43 @@ impl Runtime {
         } else {
             State::Alive
         })
+    }
+
+    /// The process id of a container's first process, in the namespace of whoever runs the runtime.
+    ///
+    /// # Errors
+    /// As [`Runtime::version`]; also when the runtime does not tell.
+    pub async fn pid(&self, id: &str) -> Result<u32, CriError> {
+        let call = "/runtime.v1.RuntimeService/ContainerStatus";
+        let request = wire::ContainerStatusRequest {
+            container_id: id.into(),
+            verbose: true,
+        };
+        let answer: wire::ContainerStatusResponse = self.call(call, request, LIMIT).await?;
+        // Not part of the interface; containerd and CRI-O agree on it.
+        let info = answer.info.get("info").map(String::as_str);
+        let info: Option<serde_json::Value> = info.and_then(|text| serde_json::from_str(text).ok());
+        let pid = info.and_then(|info| info["pid"].as_u64()?.try_into().ok());
+        pid.ok_or_else(|| CriError::Call {
+            call: "ContainerStatus",
+            message: "the runtime does not tell the container's process".into(),
+        })
+    }
+
+    /// Ids of the sandboxes in this namespace, with the uid of each.
+    ///
+    /// # Errors
+    /// As [`Runtime::version`].
+    pub async fn sandboxes(&self, namespace: &str) -> Result<Vec<(String, String)>, CriError> {
+        let call = "/runtime.v1.RuntimeService/ListPodSandbox";
+        let answer: wire::ListPodSandboxResponse = self
+            .call(call, wire::ListPodSandboxRequest {}, LIMIT)
+            .await?;
+        let found = answer.items.into_iter().filter_map(|item| {
+            let metadata = item.metadata?;
+            (metadata.namespace == namespace).then_some((item.id, metadata.uid))
+        });
+        Ok(found.collect())
     }
 
     /// Runs a command in a container and waits for its end, which comes by force after `limit`.
@@ -308,11 +345,16 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// On the node's network, which needs no plug-in; processes are each container's own.
-fn namespaces() -> wire::NamespaceOption {
+/// On the node's network, which needs no plug-in.
+fn namespaces(pod: &Pod) -> wire::NamespaceOption {
+    let pid = if pod.host_processes {
+        wire::NamespaceMode::Node
+    } else {
+        wire::NamespaceMode::Container
+    };
     wire::NamespaceOption {
         network: wire::NamespaceMode::Node.into(),
-        pid: wire::NamespaceMode::Container.into(),
+        pid: pid.into(),
         ipc: wire::NamespaceMode::Pod.into(),
     }
 }
@@ -335,14 +377,14 @@ fn sandbox_config(pod: &Pod) -> wire::PodSandboxConfig {
         linux: Some(wire::LinuxPodSandboxConfig {
             cgroup_parent: pod.cgroup_parent.clone(),
             security_context: Some(wire::LinuxSandboxSecurityContext {
-                namespace_options: Some(namespaces()),
+                namespace_options: Some(namespaces(pod)),
                 privileged: pod.privileged,
             }),
         }),
     }
 }
 
-fn container_config(container: &Container) -> wire::ContainerConfig {
+fn container_config(pod: &Pod, container: &Container) -> wire::ContainerConfig {
     let environment = container.environment.iter();
     let volumes = container.volumes.iter();
     let devices = container.devices.iter();
@@ -384,7 +426,7 @@ fn container_config(container: &Container) -> wire::ContainerConfig {
                     drop_capabilities: container.drop_capabilities.clone(),
                 }),
                 privileged: container.privileged,
-                namespace_options: Some(namespaces()),
+                namespace_options: Some(namespaces(pod)),
                 run_as_user: user.clone(),
                 no_new_privs: container.no_new_privileges,
                 run_as_group: user,

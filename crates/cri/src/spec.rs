@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-/// A sandbox: on the network of the node, each container with its own processes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A sandbox on the network of the node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pod {
     /// Its name.
     pub name: String,
@@ -17,6 +17,8 @@ pub struct Pod {
     pub log_directory: PathBuf,
     /// Whether privileged containers may be in it.
     pub privileged: bool,
+    /// Its containers see the processes of the node (`hostPID`), rather than each its own.
+    pub host_processes: bool,
 }
 
 /// Which mounts pass between a volume and the node (`mountPropagation`).

@@ -155,6 +155,7 @@ The last line begins with SUCCESS: or FAILURE:. Ends with 0 on success, 1 otherw
 Examples:
   debridfs propagation-test run                    the whole test on this host
   debridfs propagation-test run --path /mnt --json
+  debridfs propagation-test cri --path /mnt        the same in this node's containers
 In real containers, each with /mnt/test as a volume:
   debridfs propagation-test host set-up --dir /mnt/test
   debridfs propagation-test producer --dir /mnt/test             Bidirectional, privileged
@@ -343,6 +344,33 @@ pub enum LibraryCommand {
 pub enum PropagationCommand {
     /// The whole test on this host; containers are mount namespaces.
     Run(PropagationRunArgs),
+    /// The whole test in containers of this node's container runtime.
+    #[command(
+        long_about = "\
+The whole test in containers of this node's container runtime, asked for as the kubelet asks for them: \
+what the runtime makes of volumes, devices, capabilities and system calls is part of it. Nothing is \
+fetched: this program, which has to be a static build, is bound into containers of an image that is \
+there. Run it as root on the node.",
+        after_long_help = "\
+Examples:
+  debridfs propagation-test cri --path /mnt
+  debridfs propagation-test cri --socket /run/k3s/containerd/containerd.sock --path /mnt --json"
+    )]
+    Cri {
+        /// The runtime's CRI socket.
+        #[arg(
+            long,
+            value_name = "PATH",
+            default_value = "/run/containerd/containerd.sock"
+        )]
+        socket: PathBuf,
+        /// The image of the containers; one for `pause`, which every node has, when absent.
+        #[arg(long, value_name = "NAME")]
+        image: Option<String>,
+        /// The rest.
+        #[command(flatten)]
+        run: PropagationRunArgs,
+    },
     /// The host's part: before, while and after the other two run in containers.
     Host {
         /// Which step.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use debridfs_keeper::mountinfo;
-use debridfs_propagation::{self as test, Recorder, Report, RoleSettings, Settings, Until};
+use debridfs_propagation::{
+    self as test, Recorder, Report, RoleSettings, RuntimeSettings, Settings, Until,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{
@@ -25,7 +27,16 @@ pub fn run(command: &PropagationCommand, file: Option<&Path>) -> Result<(), Fail
         .doing(|| "runtime".into())?;
     runtime.block_on(async {
         match command {
-            PropagationCommand::Run(args) => whole(args, file).await,
+            PropagationCommand::Run(args) => whole(args, None, file).await,
+            PropagationCommand::Cri { socket, image, run } => {
+                let program = std::env::current_exe().doing(|| "/proc/self/exe".into())?;
+                let runtime = RuntimeSettings {
+                    socket: socket.clone(),
+                    image: image.clone(),
+                    program,
+                };
+                whole(run, Some(runtime), file).await
+            }
             PropagationCommand::Host { step, role } => host(*step, role).await,
             PropagationCommand::Producer {
                 role,
@@ -87,7 +98,11 @@ fn settings_of(role: &PropagationRoleArgs) -> RoleSettings {
     }
 }
 
-async fn whole(args: &PropagationRunArgs, file: Option<&Path>) -> Result<(), Failure> {
+async fn whole(
+    args: &PropagationRunArgs,
+    runtime: Option<RuntimeSettings>,
+    file: Option<&Path>,
+) -> Result<(), Failure> {
     let dir = match &args.path {
         Some(dir) => dir.clone(),
         None => configured(file)?,
@@ -109,6 +124,7 @@ async fn whole(args: &PropagationRunArgs, file: Option<&Path>) -> Result<(), Fai
         dir,
         wait: Duration::from_secs_f64(args.common.wait),
         allow_other: !args.no_allow_other,
+        runtime,
     };
     let stop = stop_signal().doing(|| "signals".into())?;
     let record = Recorder::new(shown(&args.common));

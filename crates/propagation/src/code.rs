@@ -38,6 +38,8 @@ pub enum Code {
     ProducerFailed,
     /// The mount is there and gives no answer.
     MountHung,
+    /// The container runtime could not be asked, or started no container.
+    RuntimeFailed,
     /// Somebody ended the test.
     Interrupted,
 }
@@ -60,8 +62,9 @@ const OTHER_WAYS: &str =
 
 impl Code {
     /// Every code, in the order of the decision tree.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::HostNotShared,
+        Self::RuntimeFailed,
         Self::NoSysAdmin,
         Self::DeviceDenied,
         Self::SeccompOrApparmor,
@@ -188,6 +191,12 @@ impl Code {
                 "the producer lives and does not answer, or is stopped",
                 "see the producer's log; `echo 1 > /sys/fs/fuse/connections/N/abort` frees whoever waits (N is the minor of the mount's device in mountinfo)",
                 "-",
+            ),
+            Self::RuntimeFailed => (
+                "does the container runtime start containers? no",
+                "nobody listens at the socket, the image is not there, or the runtime refused for the reason in the line",
+                "name the socket by `--socket` (k3s: /run/k3s/containerd/containerd.sock) and an image of the node by `--image`; run it as root on the node; `journalctl -u containerd` (k3s) tells more",
+                "`debridfs propagation-test run` tests the directory without a runtime",
             ),
             Self::Interrupted => (
                 "did the test reach its end? no",

@@ -33,6 +33,15 @@ pub(crate) enum Propagation {
 }
 
 impl Propagation {
+    /// In the words of a container runtime.
+    pub fn of_runtime(self) -> debridfs_cri::Propagation {
+        match self {
+            Self::None => debridfs_cri::Propagation::None,
+            Self::HostToContainer => debridfs_cri::Propagation::HostToContainer,
+            Self::Bidirectional => debridfs_cri::Propagation::Bidirectional,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "None",

@@ -22,6 +22,7 @@ use crate::container::{self, Container};
 use crate::host;
 use crate::level::Level;
 use crate::marker::{MARKER_NAME, Marker};
+use crate::run::runtime;
 use crate::server;
 
 /// Where a helper works: in the mount namespace of this process, or where it was started.
@@ -47,6 +48,10 @@ pub(crate) enum Helper {
         base: PathBuf,
         directories: Vec<PathBuf>,
     },
+    /// As `Sweep`, with a sandbox of a runtime that comes first.
+    Forget(runtime::Left),
+    /// Is the first process of a runtime's container, until that is killed.
+    Stay,
     /// Looks for the marker; says a [`Sight`].
     Look {
         place: Where,
@@ -146,6 +151,14 @@ fn run(helper: Helper) -> io::Result<()> {
                 Err(io::Error::other(left.join("; ")))
             }
         }
+        Helper::Forget(left) => {
+            say(&"ready")?;
+            io::copy(&mut io::stdin().lock(), &mut io::sink())?;
+            runtime::forget(&left).map_err(io::Error::other)
+        }
+        Helper::Stay => loop {
+            std::thread::park();
+        },
         Helper::Keep(keep, place) => {
             enter(place)?;
             // In order, so that no mount is left.

@@ -36,4 +36,4 @@ pub use helper::helper_main;
 pub use marker::{MARKER_NAME, Marker};
 pub use report::{Outcome, Phase, Recorder, Report, Step};
 pub use roles::{RoleSettings, Until, clean_host, consume, look_on_host, produce, set_up_host};
-pub use run::{Settings, run};
+pub use run::{RuntimeSettings, Settings, run};

@@ -16,6 +16,7 @@ use crate::container::Container;
 use crate::helper::{Attempt, Helper, Sight, Where, Written};
 use crate::level::Level;
 use crate::marker::Marker;
+use crate::run::runtime::Left;
 use crate::server::Keep;
 
 /// A look or an attempt that takes longer hangs. Generous: the machine may be busy.
@@ -121,6 +122,11 @@ impl Helpers {
         self.hold(&helper, false).await
     }
 
+    /// Starts what removes a sandbox when this process ends without doing so.
+    pub async fn forget(&self, left: Left) -> Result<Contained, String> {
+        self.hold(&Helper::Forget(left), false).await
+    }
+
     /// Starts a helper that works for as long as its standard input is open.
     async fn hold(&self, helper: &Helper, mortal: bool) -> Result<Contained, String> {
         let mut child = self
@@ -132,7 +138,10 @@ impl Helpers {
         let pid = child.id().ok_or("ended at once")?;
         let said = Said::from(child.stderr.take());
         match ready(&mut child).await {
-            Ok(()) => Ok(Contained { child, pid }),
+            Ok(()) => Ok(Contained {
+                held: Held::Input(child),
+                pid,
+            }),
             Err(reason) => Err(said.or(reason).await),
         }
     }
@@ -221,18 +230,41 @@ impl Said {
     }
 }
 
-/// A process that holds something, such as a container's namespace, while its input is open.
+/// Something that is there for as long as this is not ended, such as a container.
 #[derive(Debug)]
 pub(crate) struct Contained {
-    child: Child,
+    held: Held,
+    /// A process in it.
     pub pid: u32,
 }
 
+#[derive(Debug)]
+enum Held {
+    /// By a process that works while its input is open.
+    Input(Child),
+    /// By a container runtime.
+    Runtime(debridfs_cri::Runtime, String),
+}
+
 impl Contained {
-    pub async fn end(mut self) {
-        drop(self.child.stdin.take());
-        if timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
-            let _ = timeout(STOP_LIMIT, self.child.kill()).await;
+    /// A container of a runtime.
+    pub fn by_runtime(runtime: debridfs_cri::Runtime, id: String, pid: u32) -> Self {
+        let held = Held::Runtime(runtime, id);
+        Self { held, pid }
+    }
+
+    pub async fn end(self) {
+        match self.held {
+            Held::Input(mut child) => {
+                drop(child.stdin.take());
+                if timeout(STOP_LIMIT, child.wait()).await.is_err() {
+                    let _ = timeout(STOP_LIMIT, child.kill()).await;
+                }
+            }
+            Held::Runtime(runtime, id) => {
+                // With the sandbox, at the latest.
+                let _ = timeout(STOP_LIMIT, runtime.remove(&id)).await;
+            }
         }
     }
 }

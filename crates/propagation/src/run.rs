@@ -1,7 +1,9 @@
-//! The whole test on one host: containers are namespaces.
+//! The whole test on one host: containers are namespaces, or those of a container runtime.
 
 mod consumers;
+mod parts;
 mod phases;
+pub(crate) mod runtime;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +16,9 @@ use crate::processes::{Contained, Helpers, Producer};
 use crate::report::{Phase, Recorder, Report};
 
 use consumers::Consumer;
+use runtime::Sandbox;
+
+pub use runtime::RuntimeSettings;
 
 /// What a test is told.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ pub struct Settings {
     pub wait: Duration,
     /// Mount with `allow_other`, as `mount.allow_other` says.
     pub allow_other: bool,
+    /// The container runtime whose containers are used.
+    pub runtime: Option<RuntimeSettings>,
 }
 
 /// A phase could not do its work; why has been recorded.
@@ -45,6 +52,10 @@ struct Session {
     group: u32,
     /// Removes it all if this process is killed.
     sweeper: Option<Contained>,
+    /// What containers are in that are a runtime's.
+    sandbox: Option<Sandbox>,
+    /// Removes that if this process is killed.
+    runtime_sweeper: Option<Contained>,
     container: Option<Contained>,
     bare_container: Option<Contained>,
     producer: Option<Producer>,
@@ -69,6 +80,8 @@ pub async fn run(
         directories: Vec::new(),
         group: 0,
         sweeper: None,
+        sandbox: None,
+        runtime_sweeper: None,
         container: None,
         bare_container: None,
         producer: None,
@@ -90,6 +103,7 @@ pub async fn run(
 impl Session {
     async fn phases(&mut self) -> Result<(), GivenUp> {
         self.host_set_up().await?;
+        self.start_runtime().await?;
         self.start_consumers(true).await?;
         self.producer().await?;
         self.start_consumers(false).await?;
@@ -99,7 +113,9 @@ impl Session {
         self.killed().await;
         self.stacked().await?;
         self.stopped().await;
-        self.mounted_again().await
+        self.mounted_again().await?;
+        self.parts().await;
+        Ok(())
     }
 
     fn give_up(
@@ -131,6 +147,12 @@ impl Session {
         for container in containers.into_iter().flatten() {
             container.end().await;
         }
+        if let Some(sandbox) = self.sandbox.take()
+            && let Err(error) = sandbox.end().await
+        {
+            let code = Code::CleanupIncomplete;
+            self.record.failed(Phase::Cleanup, "sandbox", code, error);
+        }
         if self.directories.is_empty() {
             return;
         }
@@ -143,7 +165,8 @@ impl Session {
             self.record
                 .failed(Phase::Cleanup, "host", code, left.join("; "));
         }
-        if let Some(sweeper) = self.sweeper.take() {
+        let sweepers = [self.sweeper.take(), self.runtime_sweeper.take()];
+        for sweeper in sweepers.into_iter().flatten() {
             sweeper.end().await;
         }
     }

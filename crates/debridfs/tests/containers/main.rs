@@ -9,4 +9,5 @@ mod library;
 mod node;
 mod readers;
 mod roots;
+mod runtime;
 mod volumes;

@@ -102,6 +102,7 @@ impl Node {
             cgroup_parent: format!("/{name}"),
             log_directory: dir.join("logs"),
             privileged: true,
+            host_processes: false,
         };
         let socket = dir.join("containerd.sock");
         let cri = tokio.block_on(connect(&socket, dir));
@@ -137,6 +138,11 @@ impl Node {
     /// A directory that containers share with the test, for everything else.
     pub fn share(&self) -> PathBuf {
         self.place.path().join("share")
+    }
+
+    /// Where the runtime listens.
+    pub fn socket(&self) -> PathBuf {
+        self.place.path().join("containerd.sock")
     }
 
     /// A directory like that at which the kubelet binds what a container has by `subPath`.

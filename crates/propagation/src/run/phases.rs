@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use debridfs_keeper::mountinfo::{self, Mount};
 
 use crate::code::Code;
-use crate::container::{Container, Propagation, SCRATCH, VOLUME};
+use crate::container::{Container, Propagation, VOLUME};
 use crate::helper::{Attempt, Sight, Written};
 use crate::host::{self, MOUNT_POINT};
 use crate::level::{self, Level};
@@ -19,11 +19,11 @@ use super::consumers::{Consumer, Source, WAYS, Way};
 use super::{GivenUp, Session};
 
 impl Session {
-    fn volume(&self) -> PathBuf {
+    pub(super) fn volume(&self) -> PathBuf {
         self.base.join("volume")
     }
 
-    fn host_mount(&self) -> PathBuf {
+    pub(super) fn host_mount(&self) -> PathBuf {
         self.volume().join(MOUNT_POINT)
     }
 
@@ -107,8 +107,14 @@ impl Session {
             propagation,
             device,
         };
-        let made = self.helpers.contain(container).await;
-        made.map_err(|error| self.give_up(phase, what, Code::ProducerFailed, error))
+        let made = match &self.sandbox {
+            Some(sandbox) => sandbox.contain(&container).await,
+            None => {
+                let made = self.helpers.contain(container).await;
+                made.map_err(|error| (Code::ProducerFailed, error))
+            }
+        };
+        made.map_err(|(code, error)| self.give_up(phase, what, code, error))
     }
 
     /// Starts the consumers that come before the first mount, or those that come after it.
@@ -136,7 +142,7 @@ impl Session {
         let marker = self.fresh_marker(phase)?;
         let keep = Keep {
             mount: Path::new(VOLUME).join(MOUNT_POINT),
-            socket: Path::new(SCRATCH).join("keeper.sock"),
+            socket: self.scratch().join("keeper.sock"),
             unprivileged: engine != Level::Root,
             allow_other: self.settings.allow_other,
         };
@@ -166,10 +172,10 @@ impl Session {
         let pid = container.pid;
         self.container = Some(container);
         self.volume_propagates(phase, "producer's volume", pid, Propagation::Bidirectional)?;
-        let scratch = Path::new(SCRATCH);
+        let scratch = self.scratch();
         match self
             .helpers
-            .try_mount(Some(pid), Level::Root, scratch)
+            .try_mount(Some(pid), Level::Root, &scratch)
             .await
         {
             Ok(Attempt::Mounted) => self.record.ok(phase, "mounting as root", "allowed"),
@@ -338,8 +344,8 @@ impl Session {
 
     async fn mounter(&mut self, what: &str, pid: u32, level: Level) {
         let phase = Phase::PermissionLevels;
-        let scratch = Path::new(SCRATCH);
-        match self.helpers.try_mount(Some(pid), level, scratch).await {
+        let scratch = self.scratch();
+        match self.helpers.try_mount(Some(pid), level, &scratch).await {
             Ok(Attempt::Refused(code, seen)) => {
                 let seen = format!("refused, as expected: {} ({seen})", code.name());
                 self.record.ok(phase, what, seen);
