@@ -1,5 +1,6 @@
 //! Our side: a mounted library of the simulated account.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -98,9 +99,10 @@ impl Library {
     }
 }
 
-/// A directory that goes with its value.
+/// A directory that goes with its value. Others may enter it: an engine is not root.
 pub(crate) fn temporary_dir() -> Result<TempDir> {
     Ok(tempfile::Builder::new()
         .prefix("debridfs-bench-")
+        .permissions(std::fs::Permissions::from_mode(0o755))
         .tempdir()?)
 }

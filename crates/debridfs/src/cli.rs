@@ -51,7 +51,7 @@ Mount the account and serve it until SIGTERM or SIGINT.
 
 Two processes do this: the keeper holds the mount and is never restarted; the engine does the rest. \
 When the engine ends for whatever reason, the keeper starts another one, and readers go on. \
-As root the engine runs as PUID:PGID when these variables are set.",
+When root starts it, the engine runs as PUID:PGID, or as 65534 without these variables.",
         after_long_help = "\
 Examples:
   DEBRIDFS__PROVIDER__RD__TOKEN=… debridfs serve
@@ -220,6 +220,9 @@ pub struct EngineArgs {
     /// Take over from the engine that serves now, as soon as this one has loaded everything; that one ends.
     #[arg(long)]
     pub replace: bool,
+    /// Print the profile of the system calls that an engine uses, for container runtimes, and end.
+    #[arg(long)]
+    pub print_seccomp_profile: bool,
 }
 
 /// Arguments of `demo`.

@@ -20,6 +20,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_confine::Filter;
 use debridfs_content::Cache;
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
@@ -35,7 +36,7 @@ use crate::cli::EngineArgs;
 use crate::config::{self, Config, Environment};
 use crate::failure::{Doing, Failure};
 use crate::logging;
-use crate::serve::{require_providers, with_causes};
+use crate::serve::{self, require_providers, with_causes};
 
 use archives::Archives;
 use cache_desk::Desk;
@@ -55,6 +56,10 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
 /// Serves until told to end.
 pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
+    if args.print_seccomp_profile {
+        println!("{:#}", debridfs_confine::profile());
+        return Ok(());
+    }
     let loaded = config::load(file, &Environment::of_process())?;
     let config = loaded.config;
     logging::start(&config.log)?;
@@ -71,6 +76,7 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
     };
     rustix::process::setrlimit(rustix::process::Resource::Core, none)
         .doing(|| "core dump limit".into())?;
+    confine(&config)?;
     // It may have been started by way of a descriptor, whose number is no name.
     rustix::thread::set_name(c"debridfs-engine").doing(|| "process name".into())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -91,6 +97,31 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
                 Err(attach_again())
             }
         }
+    }
+}
+
+/// Gives up what an engine does not need: being root, every capability, most system calls. Before any thread is started.
+fn confine(config: &Config) -> Result<(), Failure> {
+    if let Some(owner) = serve::owner(config) {
+        // A keeper starts its engine as that user; this one was started by somebody else.
+        if owner.uid == 0 {
+            tracing::warn!(
+                "the engine runs as root, as it was told to: set PUID to a user of its own"
+            );
+        } else {
+            serve::prepare_dirs(config, Some(owner))?;
+            debridfs_confine::become_user(owner.uid, owner.gid).map_err(|error| {
+                Failure::new(with_causes(&error), Some("start it as that user"))
+            })?;
+        }
+    }
+    match debridfs_confine::confine() {
+        Ok(Filter::On) => Ok(()),
+        Ok(Filter::Off(reason)) => {
+            tracing::warn!("system calls are not filtered: {reason}");
+            Ok(())
+        }
+        Err(error) => Err(Failure::new(with_causes(&error), None)),
     }
 }
 

@@ -51,18 +51,11 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
         return Err(Failure::new(message, device.fix.as_deref()));
     }
     let owner = owner(config);
-    for dir in [&config.runtime_dir, &config.state_dir] {
-        private_dir(dir, owner).doing(|| dir.display().to_string())?;
+    prepare_dirs(config, owner)?;
+    if let (Some(owner), Some(file)) = (owner, &loaded.file) {
+        warn_unless_readable(file, owner);
     }
-    if config.content.cache.enabled {
-        // Nothing is the worse without it but speed.
-        for part in ["", "playback", "probe"] {
-            let dir = config.cache_dir.join(part);
-            if let Err(error) = private_dir(&dir, owner) {
-                tracing::warn!(dir = %dir.display(), %error, "no cache directory");
-            }
-        }
-    }
+    keep_needed_privileges()?;
     let mut options = KeeperOptions::new(config.mount.path.clone(), config.keeper_socket(), mode);
     options.owner = owner;
     options.allow_other = config.mount.allow_other;
@@ -137,12 +130,17 @@ fn installed() -> Result<PathBuf, Failure> {
     Ok(OsStr::from_bytes(bytes).into())
 }
 
+/// Whom the engine runs as when root starts it and nothing else is said: nobody in particular, but never root.
+pub const ENGINE_USER: Owner = Owner {
+    uid: 65_534,
+    gid: 65_534,
+};
+
 /// Whom the engine runs as; only root can choose.
-fn owner(config: &Config) -> Option<Owner> {
+pub fn owner(config: &Config) -> Option<Owner> {
     let keeper = &config.keeper;
-    let asked = keeper.engine_uid.or(keeper.engine_gid).is_some();
-    (asked && rustix::process::geteuid().is_root()).then(|| {
-        let uid = keeper.engine_uid.unwrap_or(0);
+    rustix::process::geteuid().is_root().then(|| {
+        let uid = keeper.engine_uid.unwrap_or(ENGINE_USER.uid);
         Owner {
             uid,
             gid: keeper.engine_gid.unwrap_or(uid),
@@ -150,13 +148,73 @@ fn owner(config: &Config) -> Option<Owner> {
     })
 }
 
+/// Makes the directories that an engine writes to, and makes them its own.
+pub fn prepare_dirs(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
+    for dir in [&config.runtime_dir, &config.state_dir] {
+        private_dir(dir, owner).doing(|| dir.display().to_string())?;
+    }
+    if config.content.cache.enabled {
+        // Nothing is the worse without it but speed.
+        for part in ["", "playback", "probe"] {
+            let dir = config.cache_dir.join(part);
+            if let Err(error) = private_dir(&dir, owner) {
+                tracing::warn!(dir = %dir.display(), %error, "no cache directory");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The engine reads the configuration itself, so that it can be replaced together with it.
+fn warn_unless_readable(file: &Path, owner: Owner) {
+    // By the mode alone: it is a hint, and the engine says for itself what it cannot read.
+    let readable = |found: fs::Metadata| {
+        let mode = found.mode();
+        owner.uid == 0
+            || mode & 0o004 != 0
+            || (found.gid() == owner.gid && mode & 0o040 != 0)
+            || (found.uid() == owner.uid && mode & 0o400 != 0)
+    };
+    if !fs::metadata(file).is_ok_and(readable) {
+        tracing::warn!(
+            "the engine runs as user {} (PUID) and may be unable to read {}: `chown {}:{}` it",
+            owner.uid,
+            file.display(),
+            owner.uid,
+            owner.gid,
+        );
+    }
+}
+
+/// From here on the keeper has the capabilities that it needs, and no others.
+fn keep_needed_privileges() -> Result<(), Failure> {
+    let kept = debridfs_confine::keep_needed().doing(|| "giving up capabilities".into())?;
+    if !kept.missing.is_empty() {
+        let missing = kept.missing.join(", ");
+        tracing::info!(
+            "some things cannot be done without capabilities: {missing} (docs/security.md)"
+        );
+    }
+    if kept.bounding_stays {
+        tracing::info!("the bounding set of capabilities stays as it is: CAP_SETPCAP is missing");
+    }
+    Ok(())
+}
+
 /// Makes `dir`, for its owner alone, if it is missing. Files in it that root made are handed over, as PUID may have been set later.
 fn private_dir(dir: &Path, owner: Option<Owner>) -> std::io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        // Others have to come through these.
+        fs::create_dir_all(parent)?;
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let Some(Owner { uid, gid }) = owner else {
         return Ok(());
     };
-    chown(dir, Some(uid), Some(gid))?;
+    let found = fs::metadata(dir)?;
+    if (found.uid(), found.gid()) != (uid, gid) {
+        chown(dir, Some(uid), Some(gid))?;
+    }
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let found = entry.metadata()?;

@@ -37,7 +37,9 @@ pub use message::{
     Upgrade,
 };
 
-pub(crate) use packet::{Packet, receive_packet, receive_passed_fd, send_packet, seqpacket};
+pub(crate) use packet::{
+    Packet, peer_credentials, receive_packet, receive_passed_fd, send_packet, seqpacket,
+};
 
 use crate::journal::{Journal, JournalError};
 
@@ -56,6 +58,9 @@ pub enum HandoverError {
     /// The keeper closed the connection: it ended, or was killed.
     #[error("the keeper is gone")]
     Gone,
+    /// Who listens there is neither root nor this user, so it is no keeper of ours.
+    #[error("not a keeper: {0}")]
+    Stranger(String),
     /// The keeper said no.
     #[error("the keeper refused this engine: {0}")]
     Refused(String),

@@ -4,6 +4,7 @@ mod child;
 mod clients;
 mod engine;
 mod signals;
+mod socket_place;
 mod stand_in;
 mod take_back;
 mod target;
@@ -95,47 +96,7 @@ struct Keeper {
 /// When the mount can't be made at all. Once it was made, the keeper mends it for as long as it
 /// runs.
 pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
-    let signals = Signals::take().map_err(KeeperError::os("cannot take signals"))?;
-    let path = target::resolve(&options.mount)?;
-    // First, so that a second keeper for the same place ends here.
-    let listener = Listener::bind(&options.socket, options.owner)?;
-    let mountinfo = File::open("/proc/self/mountinfo")
-        .map_err(KeeperError::os("cannot read /proc/self/mountinfo"))?;
-    let owner = options.owner.unwrap_or_else(|| Owner {
-        uid: rustix::process::geteuid().as_raw(),
-        gid: rustix::process::getegid().as_raw(),
-    });
-    let now = Instant::now();
-    let mut keeper = Keeper {
-        recovery: options.recovery,
-        path,
-        made_directory: false,
-        signals,
-        mountinfo,
-        listener,
-        clients: Vec::new(),
-        waiting: VecDeque::new(),
-        connection: None,
-        connection_number: 0,
-        next_mount: now,
-        mount_trouble: String::new(),
-        leases: 0,
-        generation: 0,
-        peer: None,
-        child: None,
-        upgrading: Upgrading::new(&options.mode),
-        stopping: false,
-        child_started: now,
-        failures: 0,
-        next_start: now,
-        last_death: None,
-        stand_in: StandIn::new(owner),
-        stall: None,
-        hand_over: false,
-        next_expiry: now,
-        last_loop: now,
-        options,
-    };
+    let mut keeper = Keeper::prepare(options)?;
     keeper.wait_for_return();
     if keeper.connection.is_none() {
         keeper.mount(false)?;
@@ -148,6 +109,51 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
 }
 
 impl Keeper {
+    /// Everything but the mount.
+    fn prepare(options: KeeperOptions) -> Result<Keeper, KeeperError> {
+        let signals = Signals::take().map_err(KeeperError::os("cannot take signals"))?;
+        let path = target::resolve(&options.mount)?;
+        // First, so that a second keeper for the same place ends here.
+        let listener = Listener::bind(&options.socket, options.owner)?;
+        let mountinfo = File::open("/proc/self/mountinfo")
+            .map_err(KeeperError::os("cannot read /proc/self/mountinfo"))?;
+        let owner = options.owner.unwrap_or_else(|| Owner {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+        });
+        let now = Instant::now();
+        Ok(Keeper {
+            recovery: options.recovery,
+            path,
+            made_directory: false,
+            signals,
+            mountinfo,
+            listener,
+            clients: Vec::new(),
+            waiting: VecDeque::new(),
+            connection: None,
+            connection_number: 0,
+            next_mount: now,
+            mount_trouble: String::new(),
+            leases: 0,
+            generation: 0,
+            peer: None,
+            child: None,
+            upgrading: Upgrading::new(&options.mode),
+            stopping: false,
+            child_started: now,
+            failures: 0,
+            next_start: now,
+            last_death: None,
+            stand_in: StandIn::new(owner),
+            stall: None,
+            hand_over: false,
+            next_expiry: now,
+            last_loop: now,
+            options,
+        })
+    }
+
     fn log(&self, level: Level, text: &str) {
         (self.options.log)(level, text);
     }

@@ -3,13 +3,14 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::failure::{Doing, Failure};
 use crate::mount_table::{self, OUR_TYPE};
+use crate::serve::ENGINE_USER;
 
 use super::children::Account;
 
@@ -39,6 +40,12 @@ impl Place {
             place.remove()?;
             Err(failure)
         })?;
+        if rustix::process::geteuid().is_root() {
+            // The engine's, so that it comes in; root does anyway.
+            let dir = &place.dir;
+            chown(dir, Some(ENGINE_USER.uid), Some(ENGINE_USER.gid))
+                .doing(|| dir.display().to_string())?;
+        }
         Ok(place)
     }
 
@@ -147,7 +154,12 @@ impl Place {
             .create_new(true)
             .mode(0o600)
             .open(&file)
-            .and_then(|mut out| out.write_all(config.to_string().as_bytes()))
+            .and_then(|mut out| {
+                if rustix::process::geteuid().is_root() {
+                    fchown(&out, Some(ENGINE_USER.uid), Some(ENGINE_USER.gid))?;
+                }
+                out.write_all(config.to_string().as_bytes())
+            })
             .doing(|| file.display().to_string())
     }
 

@@ -9,7 +9,7 @@ use debridfs_sim::arr::{Arr, Item, ItemStatus};
 use debridfs_sim::{Clip, FileSpec};
 use tempfile::TempDir;
 
-use crate::support::{Instance, Settings, Simulator, film, run, until};
+use crate::support::{ENGINE_USER, Instance, Settings, Simulator, film, run, until};
 
 const HASH: &str = "00112233445566778899aabbccddeeff00112233";
 
@@ -30,6 +30,10 @@ impl Household {
             .expect("directory");
         let crashes = dir.path().join("crashes");
         fs::create_dir(&crashes).expect("directory");
+        run(
+            "chown",
+            &["-R", ENGINE_USER, dir.path().to_str().expect("text")],
+        );
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address: SocketAddr = listener.local_addr().expect("an address");
         drop(listener);

@@ -7,6 +7,7 @@
 mod arrs;
 mod attached;
 mod cached;
+mod confined;
 mod faults;
 mod identity;
 mod killed;

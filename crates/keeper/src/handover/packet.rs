@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ pub(crate) fn receive_packet(socket: BorrowedFd<'_>) -> io::Result<Packet> {
     Ok(Packet::Message { bytes, fds })
 }
 
-/// Connects to the keeper's socket.
+/// Connects to the keeper's socket. Somebody who is neither root nor this user is no keeper of ours.
 pub(super) fn connect(path: &Path) -> Result<OwnedFd, HandoverError> {
     let failed = |errno: rustix::io::Errno| HandoverError::Connect {
         path: path.display().to_string(),
@@ -93,7 +93,48 @@ pub(super) fn connect(path: &Path) -> Result<OwnedFd, HandoverError> {
     let socket = seqpacket().map_err(failed)?;
     let address = SocketAddrUnix::new(path).map_err(failed)?;
     rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address)).map_err(failed)?;
-    Ok(socket)
+    let us = rustix::process::geteuid().as_raw();
+    match peer_credentials(&socket).map(|keeper| keeper.uid) {
+        // Root, who asks for a status, may ask anybody.
+        Some(keeper) if keeper == 0 || keeper == us || us == 0 => Ok(socket),
+        keeper => {
+            let path = path.display();
+            let text = format!("user {keeper:?} listens on {path}");
+            Err(HandoverError::Stranger(text))
+        }
+    }
+}
+
+/// Who is at the other end.
+pub(crate) struct Credentials {
+    /// 0 when it is in a pid namespace that can't be seen from here.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+}
+
+/// `SO_PEERCRED`: noted by the kernel when the other side connected, or listened.
+pub(crate) fn peer_credentials(socket: &OwnedFd) -> Option<Credentials> {
+    let mut ucred = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: pointer and length describe `ucred`, which outlives the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut ucred).cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0).then_some(Credentials {
+        pid: ucred.pid,
+        uid: ucred.uid,
+    })
 }
 
 /// A new socket of the kind both sides use.

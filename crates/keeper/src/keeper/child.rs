@@ -23,8 +23,8 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts the engine as its owner. It ends with this thread, leaves no core dump, and is not
-    /// reached by a Ctrl-C that is meant for the keeper.
+    /// Starts the engine as its owner. It ends with this thread, leaves no core dump, gains no
+    /// privileges, and is not reached by a Ctrl-C that is meant for the keeper.
     pub fn start(command: &[OsString], owner: Option<Owner>) -> io::Result<Child> {
         let empty = || io::Error::new(io::ErrorKind::InvalidInput, "no engine command");
         let (program, arguments) = command.split_first().ok_or_else(empty)?;
@@ -48,6 +48,8 @@ impl Child {
                     rlim_max: 0,
                 };
                 succeeded(libc::setrlimit(libc::RLIMIT_CORE, &raw const none))?;
+                // Whatever program is installed as the engine gets no more than this by what it starts.
+                succeeded(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
                 // After setuid, which clears it.
                 succeeded(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
                 if libc::getppid() != keeper {

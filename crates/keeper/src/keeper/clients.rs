@@ -1,19 +1,20 @@
 //! The keeper's unix socket, and who may talk on it.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::net::{SocketAddrUnix, SocketFlags, accept_with, bind, connect, listen};
+use rustix::net::{SocketFlags, accept_with, bind, listen};
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
 use crate::KeeperError;
 use crate::handover::{
-    FromKeeper, LeaseTerms, Packet, ToKeeper, receive_packet, send_packet, seqpacket,
+    FromKeeper, LeaseTerms, Packet, ToKeeper, peer_credentials, receive_packet, send_packet,
+    seqpacket,
 };
 use crate::options::Owner;
+
+use super::socket_place::{FileOwner, SocketPlace};
 
 /// `SO_PEERPIDFD` (Linux 6.5).
 const SO_PEERPIDFD: libc::c_int = 77;
@@ -22,44 +23,36 @@ const SO_PEERPIDFD: libc::c_int = 77;
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: OwnedFd,
-    path: PathBuf,
+    place: SocketPlace,
     owner: Option<Owner>,
 }
 
 impl Listener {
+    /// Makes the socket with mode 0600, and as its owner from the first moment: nothing is changed by a path
+    /// afterwards, which somebody could have put something else under.
     pub fn bind(path: &Path, owner: Option<Owner>) -> Result<Listener, KeeperError> {
         let doing = || format!("cannot listen on {}", path.display());
-        if let Some(parent) = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
-            fs::create_dir_all(parent).map_err(KeeperError::os(doing()))?;
-        }
-        let address = SocketAddrUnix::new(path).map_err(KeeperError::os(doing()))?;
+        let place = SocketPlace::find(path, owner).map_err(KeeperError::os(doing()))?;
         let socket = seqpacket().map_err(KeeperError::os(doing()))?;
-        if connect(&socket, &address).is_ok() {
+        if place.answers(&socket).map_err(KeeperError::os(doing()))? {
             return Err(KeeperError::AlreadyListening(path.into()));
         }
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(KeeperError::os(doing())(error));
-            }
-            _ => {}
-        }
+        place.clear().map_err(KeeperError::os(doing()))?;
+        let address = place.address().map_err(KeeperError::os(doing()))?;
         let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-        let bound = bind(&socket, &address);
+        let bound = {
+            let _as_owner = owner
+                .filter(|_| geteuid().is_root())
+                .map(FileOwner::take_on);
+            bind(&socket, &address)
+        };
         rustix::process::umask(mask);
         bound.map_err(KeeperError::os(doing()))?;
         let listener = Listener {
             socket,
-            path: path.into(),
+            place,
             owner,
         };
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-            .map_err(KeeperError::os(doing()))?;
-        if let Some(owner) = owner.filter(|_| geteuid().is_root()) {
-            chown(path, Some(owner.uid), Some(owner.gid)).map_err(KeeperError::os(doing()))?;
-        }
         listen(&listener.socket, 16).map_err(KeeperError::os(doing()))?;
         rustix::io::ioctl_fionbio(&listener.socket, true).map_err(KeeperError::os(doing()))?;
         Ok(listener)
@@ -89,7 +82,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        let _ = self.place.clear();
     }
 }
 
@@ -190,34 +183,6 @@ impl Client {
     }
 }
 
-struct Credentials {
-    pid: i32,
-    uid: u32,
-}
-
-fn peer_credentials(socket: &OwnedFd) -> Option<Credentials> {
-    let mut ucred = libc::ucred {
-        pid: 0,
-        uid: u32::MAX,
-        gid: u32::MAX,
-    };
-    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: pointer and length describe `ucred`, which outlives the call.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut ucred).cast(),
-            &raw mut length,
-        )
-    };
-    (result == 0).then_some(Credentials {
-        pid: ucred.pid,
-        uid: ucred.uid,
-    })
-}
-
 fn peer_pidfd(socket: &OwnedFd) -> Option<OwnedFd> {
     let mut fd: libc::c_int = -1;
     let mut length = size_of::<libc::c_int>() as libc::socklen_t;
@@ -233,4 +198,134 @@ fn peer_pidfd(socket: &OwnedFd) -> Option<OwnedFd> {
     };
     // SAFETY: on success the kernel made this descriptor (close-on-exec) for us alone.
     (result == 0 && fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use rustix::net::{SocketAddrUnix, connect};
+    use rustix::process::{Gid, Uid};
+    use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
+
+    use super::*;
+
+    const OWNER: Owner = Owner {
+        uid: 54_321,
+        gid: 54_322,
+    };
+
+    fn place() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        dir
+    }
+
+    /// Connects as somebody else: the kernel notes who a thread is when it connects.
+    fn connect_as(uid: u32, path: &Path) -> rustix::io::Result<OwnedFd> {
+        let path = path.to_owned();
+        let other = move || {
+            let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
+            set_thread_res_gid(group, group, group)?;
+            set_thread_res_uid(user, user, user)?;
+            let socket = seqpacket()?;
+            connect(&socket, &SocketAddrUnix::new(path)?)?;
+            Ok(socket)
+        };
+        std::thread::spawn(other).join().unwrap()
+    }
+
+    #[test]
+    fn the_socket_is_its_owners_alone() {
+        let dir = place();
+        let path = dir.path().join("run/keeper.sock");
+        let listener = Listener::bind(&path, Some(OWNER)).unwrap();
+        let found = fs::symlink_metadata(&path).unwrap();
+        assert_eq!(found.mode() & 0o7777, 0o600);
+        assert_eq!((found.uid(), found.gid()), (OWNER.uid, OWNER.gid));
+        assert!(connect_as(OWNER.uid, &path).is_ok());
+        assert!(listener.accept().is_some());
+        assert_eq!(
+            connect_as(12_345, &path).unwrap_err(),
+            rustix::io::Errno::ACCESS
+        );
+        assert!(matches!(
+            Listener::bind(&path, Some(OWNER)),
+            Err(KeeperError::AlreadyListening(_))
+        ));
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn strangers_are_shut_out_whatever_the_mode_says() {
+        let dir = place();
+        let path = dir.path().join("keeper.sock");
+        let listener = Listener::bind(&path, Some(OWNER)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        let stranger = connect_as(12_345, &path).unwrap();
+        assert!(listener.accept().is_none());
+        assert!(matches!(
+            receive_packet(stranger.as_fd()),
+            Ok(Packet::End) | Err(_)
+        ));
+        let _root = connect_as(0, &path).unwrap();
+        assert!(listener.accept().is_some());
+    }
+
+    #[test]
+    fn no_symbolic_link_is_followed() {
+        let dir = place();
+        let real = dir.path().join("real");
+        fs::create_dir(&real).unwrap();
+        symlink(&real, dir.path().join("link")).unwrap();
+        for path in ["link/keeper.sock", "link/deeper/keeper.sock"] {
+            let error = Listener::bind(&dir.path().join(path), None).unwrap_err();
+            let text = super::super::describe(&error);
+            assert!(
+                text.contains("link: not a directory, or a symbolic link"),
+                "{text}"
+            );
+        }
+        assert_eq!(fs::read_dir(&real).unwrap().count(), 0);
+
+        let treasure = dir.path().join("treasure");
+        fs::write(&treasure, "x").unwrap();
+        let path = dir.path().join("keeper.sock");
+        symlink(&treasure, &path).unwrap();
+        let _listener = Listener::bind(&path, Some(OWNER)).unwrap();
+        let found = fs::metadata(&treasure).unwrap();
+        assert_eq!(
+            (found.uid(), fs::read(&treasure).unwrap()),
+            (0, b"x".to_vec())
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_socket_stays() {
+        let dir = place();
+        let path = dir.path().join("keeper.sock");
+        fs::write(&path, "precious").unwrap();
+        let text = super::super::describe(&Listener::bind(&path, None).unwrap_err());
+        assert!(text.contains("is there and is no socket"), "{text}");
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_directory_of_strangers_is_refused() {
+        let dir = place();
+        for (mode, uid, why) in [
+            (0o777, 0, "everybody may write"),
+            (0o700, 12_345, "belongs to user 12345"),
+        ] {
+            let inner = dir.path().join(format!("{mode:o}"));
+            fs::create_dir(&inner).unwrap();
+            fs::set_permissions(&inner, fs::Permissions::from_mode(mode)).unwrap();
+            std::os::unix::fs::chown(&inner, Some(uid), None).unwrap();
+            let error = Listener::bind(&inner.join("keeper.sock"), Some(OWNER)).unwrap_err();
+            let text = super::super::describe(&error);
+            assert!(text.contains(why), "{text}");
+        }
+    }
 }

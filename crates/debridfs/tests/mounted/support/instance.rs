@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +11,10 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Simulator, until};
+use super::{Simulator, run, until};
+
+/// Whom an engine runs as when root starts it and says nothing else.
+pub const ENGINE_USER: &str = "65534:65534";
 
 /// What differs from the tests' defaults.
 #[derive(Debug, Clone, Default)]
@@ -100,11 +104,26 @@ impl Instance {
             simulator.api_url(),
         );
         fs::write(self.config(), text).expect("configuration");
+        // The engine's, which is not root, whoever made what is there.
+        run(
+            "chown",
+            &["-R", ENGINE_USER, self.dir.path().to_str().expect("text")],
+        );
     }
 
     /// Starts `serve`.
     pub fn launch(&mut self) {
         self.launch_program(Path::new(env!("CARGO_BIN_EXE_debridfs")));
+    }
+
+    /// Starts `serve` by a program that is told what to start; it has to become that.
+    pub fn launch_by(&mut self, command: &str) {
+        let wrapper = self.dir.path().join("wrapper");
+        let program = env!("CARGO_BIN_EXE_debridfs");
+        let text = format!("#!/bin/sh\nexec {command} {program} \"$@\"\n");
+        fs::write(&wrapper, text).expect("written");
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("mode");
+        self.launch_program(&wrapper);
     }
 
     /// Starts `serve` of another file.

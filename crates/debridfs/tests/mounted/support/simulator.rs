@@ -1,5 +1,6 @@
 //! The simulated account of a test, in this process, on a port of its own.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use debridfs_sim::{
@@ -31,6 +32,19 @@ impl Simulator {
         })
     }
 
+    /// As `start`, on an address that is not loopback.
+    pub fn start_on(address: Ipv4Addr, releases: Vec<ReleaseSpec>) -> Self {
+        let library = LibrarySpec {
+            releases,
+            ..LibrarySpec::default()
+        };
+        let options = ServeOptions {
+            listen: SocketAddr::from((address, 0)),
+            ..ServeOptions::default()
+        };
+        Self::serve(&library, options)
+    }
+
     pub fn start_demo() -> Self {
         Self::with(&LibrarySpec::demo())
     }
@@ -52,15 +66,17 @@ impl Simulator {
     }
 
     fn with(library: &LibrarySpec) -> Self {
+        Self::serve(library, ServeOptions::default())
+    }
+
+    fn serve(library: &LibrarySpec, options: ServeOptions) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
         let sim = Sim::new(library).expect("a library");
-        let served = runtime
-            .block_on(serve(sim, ServeOptions::default()))
-            .expect("a free port");
+        let served = runtime.block_on(serve(sim, options)).expect("a free port");
         Self {
             served,
             _runtime: runtime,
