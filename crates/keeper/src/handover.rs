@@ -24,6 +24,8 @@
 //! ```
 
 mod custody;
+#[cfg(test)]
+pub(crate) mod hostile;
 mod message;
 mod packet;
 

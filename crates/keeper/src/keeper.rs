@@ -3,6 +3,8 @@
 mod child;
 mod clients;
 mod engine;
+#[cfg(test)]
+mod hostile;
 mod signals;
 mod socket_place;
 mod stand_in;
