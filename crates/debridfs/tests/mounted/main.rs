@@ -14,6 +14,7 @@ mod killed;
 mod lost_mount;
 mod outage;
 mod packed;
+mod severed;
 mod stalled;
 mod storm;
 mod support;
