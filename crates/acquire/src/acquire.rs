@@ -12,8 +12,8 @@ use crate::labels::check_category;
 use crate::shared::Shared;
 use crate::store::{CategoryRow, Change, Deletion, Store};
 use crate::{
-    AcquireConfig, Action, DeletePolicy, Error, Job, JobFile, Library, Release, Result,
-    ShareLimits, Step, drive, links,
+    AcquireConfig, DeletePolicy, Error, Job, JobFile, Library, Release, Result, ShareLimits, Step,
+    action, drive,
 };
 
 /// How an arr wants a release done.
@@ -374,17 +374,13 @@ impl Acquire {
         Ok(removed.len())
     }
 
-    /// Takes the links away before the job: a job whose links are gone can be removed again, links without a job cannot.
+    /// Takes what was put in place away before the job: a job without it can be removed again, links without a job cannot.
     async fn unlink(&self, jobs: &[Arc<Job>]) {
-        let directories: Vec<PathBuf> = jobs
-            .iter()
-            .filter(|job| job.action == Action::Symlink)
-            .filter_map(|job| job.content.clone())
-            .collect();
+        let jobs = jobs.to_vec();
         let removed = tokio::task::spawn_blocking(move || {
-            for directory in directories {
-                if let Err(error) = links::remove(&directory) {
-                    tracing::warn!(directory = %directory.display(), %error, "symlinks cannot be removed");
+            for job in jobs {
+                if let Err(error) = action::take_away(&job) {
+                    tracing::warn!(name = job.name, %error, "what was put in place cannot be removed");
                 }
             }
         });
@@ -503,6 +499,7 @@ impl Shared {
                 })
                 .collect(),
             unwanted: BTreeSet::new(),
+            fetched: BTreeMap::new(),
             content: None,
             stopped: options.stopped,
             forced: options.forced,

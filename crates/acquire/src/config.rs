@@ -58,6 +58,8 @@ pub struct AcquireConfig {
     pub delete: DeletePolicy,
     /// See [`DeletePolicy::Trash`]. Default 7 days.
     pub trash_time: Duration,
+    /// Bytes a second that all downloads to the disk together may take; 0 = no limit.
+    pub download_rate: u64,
     /// How often the list of an account is asked for while jobs wait for it. Default 10 s.
     pub poll_every: Duration,
     /// Arrs that are told of failed grabs, and of complete ones.
@@ -81,6 +83,7 @@ impl AcquireConfig {
             filter: FileFilter::default(),
             delete: DeletePolicy::default(),
             trash_time: Duration::from_secs(7 * 24 * 3600),
+            download_rate: 0,
             poll_every: Duration::from_secs(10),
             arrs: Vec::new(),
             clock: Arc::new(SystemClock),

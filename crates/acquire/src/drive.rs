@@ -13,7 +13,7 @@ use crate::shared::Shared;
 use crate::steps::{Attempt, Go, Trouble};
 use crate::store::{Change, Deletion};
 use crate::watch::Watch;
-use crate::{Action, Evidence, Job, Step, links, telling};
+use crate::{Action, Evidence, Job, Step, action, links, telling};
 
 /// Jobs handed to a provider at once; the others wait in their order.
 const STARTING: usize = 8;
@@ -33,6 +33,7 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     helpers.spawn(mend(shared.clone()));
     helpers.spawn(delete_owed(shared.clone()));
     helpers.spawn(telling::run(shared.clone()));
+    helpers.spawn(action::sweep(shared.clone()));
     loop {
         reconcile(&shared, &watch, &mut running, &mut tasks);
         tokio::select! {
@@ -90,10 +91,14 @@ fn reconcile(
         let cancel = CancellationToken::new();
         running.insert(job.hash, cancel.clone());
         let (shared, watch, hash) = (shared.clone(), watch.clone(), job.hash);
+        let building = action::building(&job);
         tasks.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
                 () = drive(&shared, &watch, hash) => {}
+            }
+            if shared.job(hash).is_none() {
+                action::abandon(building).await;
             }
             hash
         });
@@ -198,7 +203,7 @@ async fn mend(shared: Arc<Shared>) {
         let Some(shown) = shared.library.shown(job.hash).await else {
             continue;
         };
-        let wanted = crate::action::links_of(&job, &shown);
+        let wanted = action::links_of(&job, &shown);
         let (owner, name) = (shared.clone(), job.name.clone());
         let made = tokio::task::spawn_blocking(move || {
             links::place(&content, &wanted)?;

@@ -85,7 +85,8 @@ fn extension(path: &str) -> String {
         .unwrap_or_default()
 }
 
-fn is_video(path: &str) -> bool {
+/// Whether a file of this path is a film.
+pub(crate) fn is_video(path: &str) -> bool {
     VIDEO.contains(&extension(path).as_str())
 }
 

@@ -1,6 +1,6 @@
 //! A job: what was asked for, and how far it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,6 +62,10 @@ pub enum Action {
     /// Absolute symlinks into the mount, in a directory of their own below the category's folder.
     #[default]
     Symlink,
+    /// Real files: they are fetched, and there as a whole.
+    Download,
+    /// A `.strm` for each film, which holds an address to play it from; all else is fetched.
+    Strm,
     /// Nothing: the arr is pointed at the mount itself.
     None,
 }
@@ -185,6 +189,9 @@ pub struct Job {
     /// Files that somebody does not want, by path.
     #[serde(default)]
     pub unwanted: BTreeSet<String>,
+    /// Bytes of files, by path, that are known to be on the disk while they are being fetched.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fetched: BTreeMap<String, u64>,
     /// Where it lies for the arr, once it is complete.
     #[serde(default)]
     pub content: Option<PathBuf>,
@@ -237,6 +244,8 @@ impl Default for ShareLimits {
 pub struct Live {
     /// Share that the provider has, 0 to 1.
     pub progress: f64,
+    /// Bytes that this program has fetched of it.
+    pub fetched: u64,
     /// Bytes a second that are being fetched by this program.
     pub speed: u64,
     /// What it is waiting for, when something is in the way.
@@ -255,15 +264,36 @@ impl Job {
             .sum()
     }
 
-    /// Share that is done, 0 to 1.
+    /// Share that is done, 0 to 1. What is fetched to the disk is half done once the provider has it.
     pub fn progress(&self) -> f64 {
+        let half = match self.action {
+            Action::Download => 0.5,
+            Action::Symlink | Action::Strm | Action::None => 1.0,
+        };
         match self.step {
             Step::Placed | Step::Failed => 0.0,
             // Not 1 before it is in place: some tools look at nothing else.
-            Step::Waiting => self.live.progress.clamp(0.0, 0.99),
+            Step::Waiting => (self.live.progress * half).clamp(0.0, 0.99),
+            Step::Probed if self.is_fetching() => {
+                let share = self.live.fetched as f64 / self.bytes().max(1) as f64;
+                (half + half * share).clamp(half, 0.99)
+            }
+            Step::Ready if self.action == Action::Download => half,
             Step::Ready | Step::Probed => 0.99,
             Step::Complete => 1.0,
         }
+    }
+
+    /// Whether it is ready and being fetched to the disk.
+    pub fn is_fetching(&self) -> bool {
+        self.step == Step::Probed && self.action == Action::Download
+    }
+
+    /// Seconds until it is fetched at the speed of this moment, if it is being fetched.
+    pub fn seconds_left(&self) -> Option<u64> {
+        let left = self.bytes().saturating_sub(self.live.fetched);
+        left.checked_div(self.live.speed)
+            .filter(|_| self.is_fetching())
     }
 
     /// Whether somebody is to go on with it.

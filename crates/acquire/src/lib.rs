@@ -1,7 +1,7 @@
 //! Downloads that arrs ask for: durable jobs that bring a release into an account and then into an arr's folder, and the shape of
 //! the download client through which they are asked for.
 //!
-//! Way of a grab: [`qbittorrent`] → [`Acquire::add`] (stored, then answered) → `drive` (provider, library, probe) → `links` → the
+//! Way of a grab: [`qbittorrent`] → [`Acquire::add`] (stored, then answered) → `drive` (provider, library, probe) → `action` → the
 //! arr imports. Every step is stored before the next one begins and may be done twice, so a job survives a kill at any point.
 #![forbid(unsafe_code)]
 
@@ -36,4 +36,6 @@ pub use job::{
     Action, AtProvider, Evidence, Job, JobFile, Live, ShareLimits, Step, Told, Uncached,
 };
 pub use release::{Release, ReleaseError, Source};
-pub use seams::{Checkpoint, Known, Library, POINTS, ProbeError, Shown, ShownFile};
+pub use seams::{
+    Checkpoint, FETCH_POINTS, Known, Library, POINTS, ProbeError, Shown, ShownFile, WholeFile,
+};

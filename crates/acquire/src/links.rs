@@ -104,7 +104,8 @@ pub(crate) fn remove(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn is_below(path: &str) -> bool {
+/// Whether `path` stays below the directory it is joined to.
+pub(crate) fn is_below(path: &str) -> bool {
     !path.is_empty()
         && Path::new(path)
             .components()

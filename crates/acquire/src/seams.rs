@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use debridfs_provider::{InfoHash, TorrentId, TorrentStatus};
 
 /// A torrent that an account is known to hold.
@@ -66,10 +67,30 @@ pub trait Library: Send + Sync + 'static {
     /// # Errors
     /// [`ProbeError`].
     async fn probe(&self, hash: InfoHash, path: &str) -> Result<(), ProbeError>;
+    /// Opens a file of a shown release for somebody who reads all of it; `None` when it is not shown.
+    async fn whole(&self, hash: InfoHash, path: &str) -> Option<Box<dyn WholeFile>>;
+    /// The address under which a player reads a file of a shown release, with all it needs to be let in.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    fn url(&self, shown: &Shown, path: &str) -> Result<String, String>;
+}
+
+/// A file that is read from its start to its end; closed when dropped.
+#[async_trait]
+pub trait WholeFile: Send + Sync + 'static {
+    /// All `size` bytes from `offset` on, which lie in the file, before a deadline of its own.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    async fn read(&self, offset: u64, size: u32) -> Result<Vec<Bytes>, ProbeError>;
 }
 
 /// Called at each of [`POINTS`]; a hook for tests that kill the program there.
 pub type Checkpoint = Arc<dyn Fn(&'static str) + Send + Sync>;
+
+/// Where a job that fetches files may be cut off besides [`POINTS`], in their order.
+pub const FETCH_POINTS: [&str; 4] = ["fetching", "fetch-begun", "fetch-stored", "fetched"];
 
 /// Where a job may be cut off, in their order: between what the world sees and what the store knows of it.
 pub const POINTS: [&str; 12] = [

@@ -7,8 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use debridfs_provider::{InfoHash, Provider};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, Semaphore};
 
+use crate::action::{FILES, Pace};
 use crate::job::Live;
 use crate::store::{CategoryRow, Change, Deletion, Store, Stored};
 use crate::{AcquireConfig, Error, Job, Library, Result};
@@ -49,6 +50,10 @@ pub(crate) struct Shared {
     pub(crate) owed: Notify,
     /// Told when a job was settled.
     pub(crate) settled: Notify,
+    /// Files that may be fetched now.
+    pub(crate) fetching: Semaphore,
+    /// How fast.
+    pub(crate) pace: Pace,
 }
 
 impl Shared {
@@ -80,6 +85,8 @@ impl Shared {
             memory.jobs.insert(job.hash, Arc::new(job));
         }
         Self {
+            fetching: Semaphore::new(FILES),
+            pace: Pace::new(config.download_rate),
             config,
             library,
             provider,

@@ -434,6 +434,15 @@ impl<'a> Attempt<'a> {
             .collect()
     }
 
+    /// A file was refused: once may be a slip.
+    pub(crate) fn refused(&mut self, words: String) -> Trouble {
+        self.refusals += 1;
+        match self.refusals {
+            REFUSALS.. => Trouble::Condemned(Evidence::Unreadable, words),
+            _ => Trouble::Later(words, Duration::ZERO),
+        }
+    }
+
     async fn probe(&mut self, hash: InfoHash, paths: Vec<String>) -> Result<(), Trouble> {
         let mut probes = tokio::task::JoinSet::new();
         let mut left = paths.into_iter();
@@ -451,12 +460,7 @@ impl<'a> Attempt<'a> {
                 None => return Ok(()),
                 Some(Ok((_, Ok(())))) => {}
                 Some(Ok((path, Err(ProbeError::Refused(why))))) => {
-                    self.refusals += 1;
-                    let words = format!("{path} cannot be read: {why}");
-                    return Err(match self.refusals {
-                        REFUSALS.. => Trouble::Condemned(Evidence::Unreadable, words),
-                        _ => Trouble::Later(words, Duration::ZERO),
-                    });
+                    return Err(self.refused(format!("{path} cannot be read: {why}")));
                 }
                 Some(Ok((path, Err(ProbeError::NoAnswer(why))))) => {
                     let words = format!("{path} cannot be read yet: {why}");

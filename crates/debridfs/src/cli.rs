@@ -1,10 +1,14 @@
 //! The command line.
 
+mod token;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use self::token::TokenCommand;
 
 /// Your debrid account as a file system that never goes away.
 #[derive(Debug, Parser)]
@@ -169,6 +173,9 @@ In real containers, each with /mnt/test as a volume:
     /// Downloads for arrs: list, add, remove.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Tokens for files over HTTP: list, make, revoke.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Decide about the library.
     #[command(subcommand)]
     Library(LibraryCommand),
@@ -579,7 +586,7 @@ pub enum QueueCommand {
 Example:
   debridfs queue add --category tv 'magnet:?xt=urn:btih:…'")]
     Add(QueueAddArgs),
-    /// Remove a download. With `--files` its symlinks go as well, and `acquire.delete` says what becomes of the torrent.
+    /// Remove a download. With `--files` what was put in place goes as well, and `acquire.delete` says what becomes of the torrent.
     Rm(QueueRmArgs),
 }
 
@@ -601,7 +608,7 @@ pub struct QueueAddArgs {
 pub struct QueueRmArgs {
     /// The info-hash.
     pub hash: String,
-    /// Remove its symlinks as well.
+    /// Remove what was put in place as well.
     #[arg(long)]
     pub files: bool,
     /// The instance's socket.

@@ -53,6 +53,8 @@ pub struct Config {
     pub sabnzbd: SabnzbdSection,
     /// Arrs that are known.
     pub arr: BTreeMap<String, ArrSection>,
+    /// Files over HTTP.
+    pub http: HttpConfig,
     /// Health and metrics over TCP.
     pub server: ServerConfig,
     /// Logs.
@@ -79,6 +81,7 @@ impl Default for Config {
             qbittorrent: QbittorrentSection::default(),
             sabnzbd: SabnzbdSection::default(),
             arr: BTreeMap::new(),
+            http: HttpConfig::default(),
             server: ServerConfig::default(),
             log: LogConfig::default(),
             provider: BTreeMap::new(),
@@ -220,6 +223,16 @@ impl Default for LibraryConfig {
             on_library_update: CommandLine::default(),
         }
     }
+}
+
+/// `[http]`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Address of `/files/TOKEN/PATH`; not served when absent.
+    pub listen: Option<SocketAddr>,
+    /// How players reach that address, without a slash at the end: what `.strm` files begin with.
+    pub url: String,
 }
 
 /// `[server]`.

@@ -6,6 +6,7 @@
 mod archives;
 mod cache_desk;
 mod downloads;
+mod http_files;
 mod parts;
 mod report;
 mod sockets;
@@ -41,6 +42,7 @@ use crate::serve::{self, require_providers, with_causes};
 use archives::Archives;
 use cache_desk::Desk;
 use downloads::Downloads;
+use http_files::HttpFiles;
 use parts::Parts;
 use report::Report;
 use traces::Recordings;
@@ -159,7 +161,8 @@ async fn attach_and_serve(
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
     let parts = Parts::load(config, cache).await?;
-    let downloads = Downloads::load(config, &parts).await?;
+    let http = HttpFiles::load(config)?;
+    let downloads = Downloads::load(config, &parts, &http).await?;
     let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
     let (link, mut lease) = take_lease(config, args.replace).await?;
     // The keeper's own limit is for the time without an engine.
@@ -220,12 +223,14 @@ async fn attach_and_serve(
     let control = control_router(report.clone())
         .merge(trace_router(Arc::new(recordings)))
         .merge(cache_router(Arc::new(desk)))
+        .merge(http_files::control(http.clone(), queue.clone()))
         .merge(downloads::control(queue.clone()));
     tokio::spawn(sockets::control(config.control_socket(), control));
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     tokio::spawn(sockets::public(config.server.listen, report, probe));
     tokio::spawn(Archives::new(&parts).run(shutdown.clone()));
+    tokio::spawn(http.serve(parts.tree.clone()));
     let content = parts.content.clone();
     let newcomers = move |files| content.newcomers(files);
     tokio::spawn(follow_newcomers(parts.catalogue.library(), newcomers));

@@ -18,6 +18,7 @@ mod queue;
 mod serve;
 mod simulate;
 mod status;
+mod token;
 mod trace;
 mod upgrade;
 mod why;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Library(LibraryCommand::Accept(args)) => status::accept(args, file),
         Command::Cache(command) => cache::run(command, file),
         Command::Queue(command) => queue::run(command, file),
+        Command::Token(command) => token::run(command, file),
         Command::Trace(TraceCommand::Record(args)) => trace::record(args, file),
         Command::Trace(TraceCommand::Show(args)) => trace::show(args),
         Command::Completions { shell } => {

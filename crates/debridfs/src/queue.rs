@@ -52,7 +52,11 @@ pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// One call, and what it was refused for.
-async fn ask(instance: &Instance, method: Method, path: String) -> Result<Value, Failure> {
+pub(crate) async fn ask(
+    instance: &Instance,
+    method: Method,
+    path: String,
+) -> Result<Value, Failure> {
     let answer = instance.call(method, &path).await;
     let (code, body) = answer.map_err(|error| {
         let help = "is `debridfs serve` running?";
@@ -66,7 +70,8 @@ async fn ask(instance: &Instance, method: Method, path: String) -> Result<Value,
     }
 }
 
-fn with(path: &str, arguments: &[(&str, &str)]) -> String {
+/// `path` with arguments behind it.
+pub(crate) fn with(path: &str, arguments: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(arguments)
         .finish();

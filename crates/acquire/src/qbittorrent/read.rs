@@ -26,7 +26,7 @@ pub(super) fn answer(acquire: &Acquire, call: &str, params: &Params) -> Option<A
         "app/buildInfo" => Ok(answer_json(&build_info())),
         "app/preferences" => Ok(answer_json(&preferences::of(acquire))),
         "app/defaultSavePath" => plain(acquire.config().downloads.display().to_string()),
-        "transfer/info" => Ok(answer_json(&transfer())),
+        "transfer/info" => Ok(answer_json(&transfer(acquire))),
         "transfer/speedLimitsMode" | "transfer/downloadLimit" | "transfer/uploadLimit" => {
             plain("0".to_owned())
         }
@@ -77,12 +77,13 @@ fn build_info() -> Value {
     })
 }
 
-fn transfer() -> Value {
+fn transfer(acquire: &Acquire) -> Value {
+    let speed: u64 = acquire.jobs().iter().map(|job| job.live.speed).sum();
     json!({
         "connection_status": "connected",
         "dht_nodes": 0,
         "dl_info_data": 0,
-        "dl_info_speed": 0,
+        "dl_info_speed": speed,
         "dl_rate_limit": 0,
         "last_external_address_v4": "",
         "last_external_address_v6": "",
@@ -281,7 +282,7 @@ fn main_data(acquire: &Acquire, params: &Params) -> MainData {
 }
 
 fn server_state(acquire: &Acquire) -> Value {
-    let mut state = transfer();
+    let mut state = transfer(acquire);
     let more = json!({
         "alltime_dl": 0,
         "alltime_ul": 0,

@@ -25,7 +25,7 @@ pub(super) struct TorrentInfo {
     completion_on: i64,
     content_path: String,
     dl_limit: i64,
-    dlspeed: i64,
+    dlspeed: u64,
     download_path: &'static str,
     downloaded: u64,
     downloaded_session: u64,
@@ -95,11 +95,11 @@ impl TorrentInfo {
             root_path: content.clone(),
             content_path: content,
             dl_limit: 0,
-            dlspeed: 0,
+            dlspeed: job.live.speed,
             download_path: "",
             downloaded: completed,
             downloaded_session: completed,
-            eta: NO_ETA,
+            eta: eta(job),
             f_l_piece_prio: job.first_last,
             force_start: job.forced,
             has_metadata: !job.files.is_empty(),
@@ -151,6 +151,12 @@ impl TorrentInfo {
 /// The ratio after which an arr may remove a job that set no limit of its own: the preferences' `max_ratio`.
 pub(super) const GLOBAL_RATIO: f64 = 1.0;
 
+/// Seconds until it is done, as far as anybody can tell.
+fn eta(job: &Job) -> i64 {
+    let left = job.seconds_left().and_then(|left| i64::try_from(left).ok());
+    left.map_or(NO_ETA, |left| left.min(NO_ETA))
+}
+
 fn effective_ratio(job: &Job) -> f64 {
     match job.limits.ratio {
         ratio if ratio <= -2.0 => GLOBAL_RATIO,
@@ -185,10 +191,15 @@ pub(super) fn state(job: &Job) -> &'static str {
     if job.live.trouble.is_some() {
         return "stalledDL";
     }
+    let under_way = if job.forced {
+        "forcedDL"
+    } else {
+        "downloading"
+    };
     match job.step {
         Step::Waiting if job.files.is_empty() => "metaDL",
-        Step::Waiting if job.forced => "forcedDL",
-        Step::Waiting => "downloading",
+        Step::Waiting => under_way,
+        Step::Probed if job.is_fetching() => under_way,
         Step::Ready | Step::Probed => "moving",
         Step::Placed | Step::Complete | Step::Failed => "queuedDL",
     }
@@ -216,7 +227,7 @@ pub(super) struct Properties {
     created_by: &'static str,
     creation_date: i64,
     dl_limit: i64,
-    dl_speed: i64,
+    dl_speed: u64,
     dl_speed_avg: i64,
     download_path: &'static str,
     eta: i64,
@@ -270,10 +281,10 @@ impl Properties {
             created_by: "",
             creation_date: -1,
             dl_limit: -1,
-            dl_speed: 0,
+            dl_speed: job.live.speed,
             dl_speed_avg: 0,
             download_path: "",
-            eta: NO_ETA,
+            eta: info.eta,
             has_metadata: info.has_metadata,
             infohash_v1: info.infohash_v1,
             infohash_v2: "",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::params::Params;
 use crate::space::Space;
-use crate::{Acquire, Action, Job, Step};
+use crate::{Acquire, Job, Step};
 
 /// Entries of the history when no limit is asked for, as in SABnzbd.
 const HISTORY: usize = 60;
@@ -176,8 +176,8 @@ fn word(job: &Job) -> &'static str {
         Step::Waiting if job.files.is_empty() => "Grabbing",
         Step::Waiting => "Downloading",
         Step::Ready => "Checking",
-        Step::Probed if job.action == Action::Symlink => "Moving",
-        Step::Probed => "Downloading",
+        Step::Probed if job.is_fetching() => "Downloading",
+        Step::Probed => "Moving",
     }
 }
 

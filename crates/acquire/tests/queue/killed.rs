@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use debridfs_acquire::{DeletePolicy, POINTS, Selection, Step};
+use debridfs_acquire::{Action, DeletePolicy, FETCH_POINTS, POINTS, Selection, Step};
 use debridfs_provider::SystemClock;
+use debridfs_sim::ReleaseSpec;
 
-use crate::support::{World, cached, hash, in_category, magnet, tree};
+use crate::support::{World, assert_whole, cached, hash, in_category, magnet, small, tree};
 
 /// Rounds at each point.
 const ROUNDS: usize = 10;
@@ -16,6 +17,7 @@ const ROUNDS: usize = 10;
 /// would. Gives what it left behind.
 fn run_into(
     point: &'static str,
+    action: Action,
     text: String,
     name: String,
 ) -> (debridfs_sim::Sim, tempfile::TempDir) {
@@ -29,8 +31,9 @@ fn run_into(
             let (here, there) = (Arc::new(AtomicBool::new(false)), stopped.clone());
             let given = Arc::new(std::sync::Mutex::new(None));
             let left = given.clone();
-            let world = World::with(vec![cached(&text, &name)], |config| {
+            let world = World::with(vec![release(action, &text, &name)], |config| {
                 config.delete = DeletePolicy::Provider;
+                config.action = action;
                 config.clock = Arc::new(SystemClock);
                 config.checkpoint = Arc::new(move |at| {
                     if at == point && !here.swap(true, Ordering::SeqCst) {
@@ -65,41 +68,70 @@ fn run_into(
         .expect("the world was made")
 }
 
+/// One whose files are small where they are fetched.
+fn release(action: Action, text: &str, name: &str) -> ReleaseSpec {
+    match action {
+        Action::Download => small(text, name),
+        _ => cached(text, name),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_killed_anywhere_is_neither_lost_nor_doubled() {
     for (number, point) in POINTS.into_iter().enumerate() {
         for round in 0..ROUNDS {
-            let text = format!("{:040x}", number * 1000 + round + 1);
-            let name = format!("Film.{number}.{round}");
-            let (sim, dir) = {
-                let (text, name) = (text.clone(), name.clone());
-                tokio::task::spawn_blocking(move || run_into(point, text, name))
-                    .await
-                    .unwrap()
-            };
-            let world = World::over(sim, dir, |config| {
-                config.delete = DeletePolicy::Provider;
-                config.clock = Arc::new(SystemClock);
-            })
-            .await;
-            if point == "deleted" {
-                assert!(world.acquire.jobs().is_empty());
-                until_gone(&world, &text).await;
-                continue;
-            }
-            assert_eq!(world.acquire.jobs().len(), 1, "{point}: lost");
-            let job = world.settled_soon(hash(&text)).await;
-            assert_eq!(job.step, Step::Complete, "{point}: {:?}", job.reason);
-            assert_eq!(world.torrents(&text).len(), 1, "{point}: added twice");
-            if point != "unlinked" {
-                let links = tree(&world.downloads());
-                assert_eq!(links.len(), 2, "{point}: {links:?}");
-            }
-            world.acquire.remove(Selection::All, true).await.unwrap();
-            assert!(tree(&world.downloads()).is_empty(), "{point}");
-            until_gone(&world, &text).await;
+            kill(Action::Symlink, point, number * 1000 + round + 1).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_killed_anywhere_is_whole_in_the_end() {
+    let points = FETCH_POINTS
+        .into_iter()
+        .chain(["linking", "linked", "completed", "unlinked"]);
+    for (number, point) in points.enumerate() {
+        for round in 0..ROUNDS {
+            kill(Action::Download, point, number * 1000 + round + 1).await;
+        }
+    }
+}
+
+async fn kill(action: Action, point: &'static str, number: usize) {
+    let text = format!("{number:040x}");
+    let name = format!("Film.{number}");
+    let (sim, dir) = {
+        let (text, name) = (text.clone(), name.clone());
+        tokio::task::spawn_blocking(move || run_into(point, action, text, name))
+            .await
+            .unwrap()
+    };
+    let world = World::over(sim, dir, |config| {
+        config.delete = DeletePolicy::Provider;
+        config.action = action;
+        config.clock = Arc::new(SystemClock);
+    })
+    .await;
+    if point == "deleted" {
+        assert!(world.acquire.jobs().is_empty());
+        until_gone(&world, &text).await;
+        return;
+    }
+    assert_eq!(world.acquire.jobs().len(), 1, "{point}: lost");
+    let job = world.settled_soon(hash(&text)).await;
+    assert_eq!(job.step, Step::Complete, "{point}: {:?}", job.reason);
+    assert_eq!(world.torrents(&text).len(), 1, "{point}: added twice");
+    match action {
+        _ if point == "unlinked" => {}
+        Action::Download => assert_whole(&world, &text, &name),
+        _ => {
+            let links = tree(&world.downloads());
+            assert_eq!(links.len(), 2, "{point}: {links:?}");
+        }
+    }
+    world.acquire.remove(Selection::All, true).await.unwrap();
+    assert!(tree(&world.downloads()).is_empty(), "{point}");
+    until_gone(&world, &text).await;
 }
 
 async fn until_gone(world: &World, text: &str) {

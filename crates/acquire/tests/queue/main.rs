@@ -2,6 +2,7 @@
 
 mod api;
 mod failing;
+mod fetched;
 mod grabs;
 mod killed;
 mod logins;

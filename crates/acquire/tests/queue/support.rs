@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,13 +14,13 @@ use debridfs_acquire::qbittorrent::{Credentials, router};
 use debridfs_acquire::sabnzbd;
 use debridfs_acquire::{
     Acquire, AcquireConfig, AddOptions, Job, Known, Library, ProbeError, Release, Shown, ShownFile,
-    Step,
+    Step, WholeFile,
 };
 use debridfs_provider::real_debrid::{
     RealDebrid, RealDebridConfig, Secret, Transport, TransportError,
 };
 use debridfs_provider::{InfoHash, Provider, TokioClock, TorrentId, TorrentStatus, WallClock};
-use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, Sim};
+use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, Sim, content};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -72,6 +73,40 @@ pub fn cached(hash: &str, name: &str) -> ReleaseSpec {
     }
 }
 
+/// As [`cached`], with files that can be fetched in a moment: 9 MiB and some.
+pub fn small(hash: &str, name: &str) -> ReleaseSpec {
+    let files = vec![
+        FileSpec::generated(format!("/{name}.mkv"), SMALL),
+        FileSpec::generated(format!("/Subs/{name}.srt"), 50_001),
+        FileSpec::generated("/info.nfo", 4000),
+    ];
+    ReleaseSpec {
+        files,
+        ..cached(hash, name)
+    }
+}
+
+/// Bytes of the film of [`small`].
+pub const SMALL: u64 = (9 << 20) + 17;
+
+/// Whether a [`small`] release lies there with the right bytes, and nothing beside it.
+pub fn assert_whole(world: &World, hash: &str, name: &str) {
+    let expected = [
+        format!("tv/{name}/{name}.mkv"),
+        format!("tv/{name}/Subs/{name}.srt"),
+    ];
+    assert_eq!(tree(&world.downloads()), expected);
+    for (path, bytes) in [
+        (format!("{name}.mkv"), SMALL),
+        (format!("Subs/{name}.srt"), 50_001),
+    ] {
+        let found = std::fs::read(world.downloads().join("tv").join(name).join(&path)).unwrap();
+        let mut right = vec![0; usize::try_from(bytes).unwrap()];
+        content::fill(content::key(hash, &format!("/{path}")), 0, &mut right);
+        assert!(found == right, "{path}: {} bytes", found.len());
+    }
+}
+
 /// Into the simulator's router, without a socket.
 struct InProcess(Sim);
 
@@ -98,6 +133,47 @@ pub struct SimLibrary {
     pub probes: Mutex<HashMap<String, ProbeError>>,
     /// Files probed so far.
     pub probed: Mutex<Vec<String>>,
+    /// What was read of whole files.
+    pub reads: Arc<Reads>,
+    /// What lets players in.
+    pub token: Mutex<Option<String>>,
+}
+
+/// Reads of whole files.
+pub struct Reads {
+    /// Those that were answered: path, first byte, bytes.
+    pub done: Mutex<Vec<(String, u64, u64)>>,
+    /// What lies behind this byte gets no answer.
+    pub readable: AtomicU64,
+}
+
+impl Reads {
+    pub fn bytes(&self) -> u64 {
+        self.done.lock().unwrap().iter().map(|read| read.2).sum()
+    }
+}
+
+/// A generated file of the simulator.
+struct SimFile {
+    path: String,
+    key: u64,
+    reads: Arc<Reads>,
+}
+
+#[async_trait]
+impl WholeFile for SimFile {
+    async fn read(&self, offset: u64, size: u32) -> Result<Vec<Bytes>, ProbeError> {
+        // So that what is under way can be looked at.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if offset + u64::from(size) > self.reads.readable.load(Ordering::SeqCst) {
+            return Err(ProbeError::NoAnswer("no answer".to_owned()));
+        }
+        let mut bytes = vec![0; size as usize];
+        content::fill(self.key, offset, &mut bytes);
+        let done = (self.path.clone(), offset, u64::from(size));
+        self.reads.done.lock().unwrap().push(done);
+        Ok(vec![bytes.into()])
+    }
 }
 
 #[async_trait]
@@ -150,6 +226,24 @@ impl Library for SimLibrary {
             None => Ok(()),
         }
     }
+
+    async fn whole(&self, hash: InfoHash, path: &str) -> Option<Box<dyn WholeFile>> {
+        self.shown(hash).await?;
+        Some(Box::new(SimFile {
+            path: path.to_owned(),
+            key: content::key(&hash.to_string(), &format!("/{path}")),
+            reads: self.reads.clone(),
+        }))
+    }
+
+    fn url(&self, shown: &Shown, path: &str) -> Result<String, String> {
+        let token = self.token.lock().unwrap().clone();
+        let token = token.ok_or_else(|| "nobody serves files".to_owned())?;
+        Ok(format!(
+            "http://debridfs:8284/{token}/{}/{path}",
+            shown.name
+        ))
+    }
 }
 
 fn status_word(status: debridfs_sim::Status) -> String {
@@ -200,6 +294,11 @@ impl World {
             mount: "/mnt/dfs".into(),
             probes: Mutex::default(),
             probed: Mutex::default(),
+            reads: Arc::new(Reads {
+                done: Mutex::default(),
+                readable: AtomicU64::new(u64::MAX),
+            }),
+            token: Mutex::new(Some("first".to_owned())),
         });
         let mut config = config_in(dir.path(), clock.clone());
         change(&mut config);

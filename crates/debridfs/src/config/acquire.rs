@@ -38,6 +38,8 @@ pub struct AcquireSection {
     pub max_size: ByteSize,
     /// Whether samples are wanted.
     pub samples: bool,
+    /// Bytes a second that downloads to the disk may take together; 0 = no limit.
+    pub download_rate: ByteSize,
     /// Rules of categories.
     pub category: BTreeMap<String, CategorySection>,
 }
@@ -55,6 +57,7 @@ impl Default for AcquireSection {
             min_size: ByteSize(0),
             max_size: ByteSize(0),
             samples: false,
+            download_rate: ByteSize(0),
             category: BTreeMap::new(),
         }
     }
@@ -73,6 +76,17 @@ pub struct CategorySection {
 }
 
 impl AcquireSection {
+    /// Whether anything becomes a `.strm`.
+    pub fn makes_strm(&self) -> bool {
+        let actions = self
+            .category
+            .values()
+            .filter_map(|category| category.action);
+        actions
+            .chain([self.action])
+            .any(|action| action == Action::Strm)
+    }
+
     /// What the queue is made with; `None` while there is no downloads folder.
     pub fn queue(&self, state_dir: &Path) -> Option<AcquireConfig> {
         let downloads = self.downloads.clone()?;
@@ -82,6 +96,7 @@ impl AcquireSection {
         config.uncached = self.uncached.0;
         config.delete = self.delete;
         config.trash_time = self.trash_time.0;
+        config.download_rate = self.download_rate.0;
         let defaults = FileFilter::default();
         config.filter = FileFilter {
             extensions: match self.extensions.is_empty() {
@@ -302,6 +317,14 @@ pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'stat
             vec!["acquire", "trash_time"],
             message,
             "`delete = \"provider\"` deletes at once",
+        ));
+    }
+    let http = &config.http;
+    if acquire.makes_strm() && (http.listen.is_none() || http.url.is_empty()) {
+        found.push((
+            vec!["acquire", "action"],
+            "`action = \"strm\"` needs somebody who serves the files".into(),
+            "set `http.listen`, and `http.url` as players reach it, such as \"http://debridfs:8284\"",
         ));
     }
     let qbittorrent = &config.qbittorrent;

@@ -13,20 +13,22 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use debridfs_acquire::{
     Acquire, AddOptions, Checkpoint, Known, Library, ProbeError, Release, Selection, Shown,
-    ShownFile, qbittorrent, sabnzbd,
+    ShownFile, WholeFile, qbittorrent, sabnzbd,
 };
 use debridfs_catalogue::{ALL, BAD, Catalogue, Contents};
-use debridfs_content::{Content, ErrorKind, FileRef, ReadRequest};
+use debridfs_content::{Content, ContentError, ErrorKind, FileRef, ReadRequest};
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_provider::InfoHash;
 use debridfs_vfs::Layout;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 
+use super::http_files::HttpFiles;
 use super::parts::Parts;
+use super::sockets;
 use crate::config::Config;
 use crate::failure::{Doing, Failure, USAGE};
 
@@ -34,10 +36,10 @@ use crate::failure::{Doing, Failure, USAGE};
 const PROBE: u32 = 256 << 10;
 /// What one such read may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
-/// Handles of probes; those of the kernel are far below.
+/// What a read of some MiB for the disk may take.
+const FETCH_LIMIT: Duration = Duration::from_secs(60);
+/// Handles of probes and copies; those of the kernel are far below.
 const FIRST_HANDLE: u64 = 1 << 62;
-/// How soon a taken address is tried again.
-const RETRY: Duration = Duration::from_secs(2);
 /// A directory; the program kills itself at the point of a job that a file in it is named after, once. For tests alone.
 const CRASH_VARIABLE: &str = "DEBRIDFS_TEST_CRASH_JOBS";
 
@@ -53,7 +55,11 @@ pub struct Downloads {
 
 impl Downloads {
     /// Opens the queue, if downloads are configured.
-    pub async fn load(config: &Config, parts: &Parts) -> Result<Option<Self>, Failure> {
+    pub async fn load(
+        config: &Config,
+        parts: &Parts,
+        http: &HttpFiles,
+    ) -> Result<Option<Self>, Failure> {
         let Some(mut queue) = config.acquire.queue(&config.state_dir) else {
             return Ok(None);
         };
@@ -71,6 +77,8 @@ impl Downloads {
             all: config.mount.path.join(ALL),
             layout: config.library.layout,
             handles: AtomicU64::new(FIRST_HANDLE),
+            http: http.clone(),
+            mount: config.mount.path.clone(),
         };
         let queue = Acquire::open(queue, parts.providers.clone(), Arc::new(library)).await;
         Ok(Some(Self {
@@ -91,34 +99,11 @@ impl Downloads {
         } = self;
         if let Some((listen, credentials)) = sabnzbd {
             let router = sabnzbd::router(queue.clone(), credentials);
-            tokio::spawn(front(listen, "SABnzbd API", true, router));
+            tokio::spawn(sockets::front(listen, "SABnzbd API", true, router));
         }
         let login = !credentials.is_open();
         let router = qbittorrent::router(queue, credentials);
-        front(listen, "qBittorrent API", login, router).await;
-    }
-}
-
-/// Serves one front; an address that is taken is waited for.
-async fn front(listen: SocketAddr, what: &str, login: bool, router: Router) {
-    let mut told = false;
-    let listener = loop {
-        match TcpListener::bind(listen).await {
-            Ok(listener) => break listener,
-            Err(error) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::error!(address = %listen, %error, "the {what} cannot be served yet");
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    };
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, login, "{what}");
-    }
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    if let Err(error) = axum::serve(listener, service).await {
-        tracing::error!(%error, "the {what} ended");
+        sockets::front(listen, "qBittorrent API", login, router).await;
     }
 }
 
@@ -130,6 +115,43 @@ struct Shelves {
     all: PathBuf,
     layout: Layout,
     handles: AtomicU64,
+    http: HttpFiles,
+    mount: PathBuf,
+}
+
+/// A file that is read from its start to its end.
+struct Whole {
+    content: Arc<Content>,
+    file: FileRef,
+    handle: u64,
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        self.content.release(self.handle);
+    }
+}
+
+#[async_trait]
+impl WholeFile for Whole {
+    async fn read(&self, offset: u64, size: u32) -> Result<Vec<Bytes>, ProbeError> {
+        let request = ReadRequest {
+            handle: self.handle,
+            offset,
+            size,
+            deadline: FETCH_LIMIT,
+        };
+        let read = self.content.read(&self.file, &request).await;
+        read.map_err(|error| probe_error(&error))
+    }
+}
+
+fn probe_error(error: &ContentError) -> ProbeError {
+    let words = error.to_string();
+    match error.kind() {
+        ErrorKind::TimedOut => ProbeError::NoAnswer(words),
+        ErrorKind::Unavailable | ErrorKind::TooLarge => ProbeError::Refused(words),
+    }
 }
 
 impl Shelves {
@@ -232,16 +254,26 @@ impl Library for Shelves {
                 deadline: PROBE_LIMIT,
             };
             if let Err(error) = self.content.read(&file, &request).await {
-                let words = error.to_string();
-                outcome = Err(match error.kind() {
-                    ErrorKind::TimedOut => ProbeError::NoAnswer(words),
-                    ErrorKind::Unavailable | ErrorKind::TooLarge => ProbeError::Refused(words),
-                });
+                outcome = Err(probe_error(&error));
                 break;
             }
         }
         self.content.release(handle);
         outcome
+    }
+
+    async fn whole(&self, hash: InfoHash, path: &str) -> Option<Box<dyn WholeFile>> {
+        Some(Box::new(Whole {
+            content: self.content.clone(),
+            file: self.file(hash, path)?,
+            handle: self.handles.fetch_add(1, Ordering::Relaxed),
+        }))
+    }
+
+    fn url(&self, shown: &Shown, path: &str) -> Result<String, String> {
+        let shown = shown.path.join(path);
+        let path = shown.strip_prefix(&self.mount).unwrap_or(&shown);
+        self.http.url(&path.to_string_lossy())
     }
 }
 

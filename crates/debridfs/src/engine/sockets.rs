@@ -1,4 +1,4 @@
-//! The engine's two servers. Neither is needed for serving the mount, so a taken address only delays them.
+//! The engine's servers. None is needed for serving the mount, so a taken address only delays them.
 
 use std::fs::Permissions;
 use std::io;
@@ -38,6 +38,29 @@ pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe)
     let served = axum::serve(listener, public_router(report, probe)).await;
     if let Err(error) = served {
         tracing::error!(%error, "health and metrics ended");
+    }
+}
+
+/// Serves one front; an address that is taken is waited for.
+pub async fn front(listen: SocketAddr, what: &str, login: bool, router: Router) {
+    let mut told = false;
+    let listener = loop {
+        match TcpListener::bind(listen).await {
+            Ok(listener) => break listener,
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(address = %listen, %error, "the {what} cannot be served yet");
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    };
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, login, "{what}");
+    }
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).await {
+        tracing::error!(%error, "the {what} ended");
     }
 }
 

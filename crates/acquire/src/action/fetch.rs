@@ -1,0 +1,283 @@
+//! The action `download`: files are copied from the library to the disk.
+//!
+//! Each file is written from its start to its end; the reader below fetches it over as many connections as bring more. What is known
+//! to be on the disk is stored with the job now and then, so a restart goes on from there.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use debridfs_provider::InfoHash;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+
+use super::files::{self, Entry, Have, What};
+use crate::shared::Shared;
+use crate::space::Space;
+use crate::steps::{Attempt, Trouble};
+use crate::{Error, Job, ProbeError, WholeFile};
+
+/// Bytes of one read.
+const PIECE: u32 = 4 << 20;
+/// Reads of one file under way at a time: they are in order, so the reader sees one who reads on and on.
+const AHEAD: usize = 4;
+/// So many bytes of a file may have to be fetched again after a crash.
+const STORED_EVERY: u64 = 32 << 20;
+/// Files being fetched at a time, of all jobs.
+pub(crate) const FILES: usize = 3;
+/// How often what is shown of the progress changes.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// A full disk is looked at again after this time at the earliest.
+const FULL: Duration = Duration::from_secs(60);
+
+/// Why a file is not whole yet.
+enum Failure {
+    Read(ProbeError),
+    Disk(io::Error),
+    Store(Error),
+    /// The job was removed meanwhile.
+    Gone,
+}
+
+/// One file being fetched.
+struct Fetch<'a> {
+    shared: &'a Arc<Shared>,
+    hash: InfoHash,
+    path: &'a str,
+    part: PathBuf,
+    bytes: u64,
+    /// Bytes fetched of all files of the job.
+    progress: &'a AtomicU64,
+}
+
+impl Attempt<'_> {
+    /// Brings all `entries` of `job` into its building, or finds that they lie in `place` already.
+    pub(super) async fn fetch(
+        &mut self,
+        job: &Job,
+        place: &Path,
+        entries: &[Entry],
+    ) -> Result<(), Trouble> {
+        let building = files::building(job);
+        let have = survey(job, &building, place, entries).await;
+        let have = have.map_err(|error| disk(&building, &error))?;
+        let whole = |(entry, have): (&Entry, &Have)| match (&entry.content, have) {
+            (What::Fetched(bytes), Have::Placed) => *bytes,
+            (What::Fetched(_), Have::Part(there)) => *there,
+            (What::Text(_), _) => 0,
+        };
+        let there: u64 = entries.iter().zip(&have).map(whole).sum();
+        let wanted = |entry: &Entry| match entry.content {
+            What::Fetched(bytes) => bytes,
+            What::Text(_) => 0,
+        };
+        let all: u64 = entries.iter().map(wanted).sum();
+        let (owed, space) = (all.saturating_sub(there), Space::of(&building));
+        if let Some(space) = space.filter(|space| space.free < owed) {
+            let words = format!(
+                "the disk of {} is full: {owed} bytes are needed and {} are free",
+                job.save_path.display(),
+                space.free
+            );
+            return Err(Trouble::Later(words, FULL));
+        }
+        let progress = AtomicU64::new(there);
+        let fetches =
+            entries
+                .iter()
+                .zip(&have)
+                .filter_map(|(entry, have)| match (&entry.content, have) {
+                    (What::Fetched(bytes), Have::Part(there)) if there < bytes => {
+                        let fetch = Fetch {
+                            shared: self.shared,
+                            hash: job.hash,
+                            path: &entry.path,
+                            part: building.join(&entry.path),
+                            bytes: *bytes,
+                            progress: &progress,
+                        };
+                        Some(fetch.run(*there))
+                    }
+                    _ => None,
+                });
+        // Each goes as far as it can, whatever becomes of the others: what was fetched is kept.
+        let fetched = tokio::select! {
+            fetched = join_all(fetches) => fetched,
+            never = tell(self.shared, job.hash, &progress) => never,
+        };
+        let at = progress.load(Ordering::Relaxed);
+        self.shared.live(job.hash, |live| {
+            live.fetched = at;
+            live.speed = 0;
+        });
+        if let Some((path, failure)) = fetched.into_iter().find_map(Result::err) {
+            return Err(match failure {
+                Failure::Read(ProbeError::Refused(why)) => {
+                    self.refused(format!("{path} cannot be read: {why}"))
+                }
+                Failure::Read(ProbeError::NoAnswer(why)) => {
+                    let words = format!("{path} cannot be read just now: {why}");
+                    Trouble::Later(words, Duration::ZERO)
+                }
+                Failure::Disk(error) => disk(&building.join(path), &error),
+                Failure::Store(error) => error.into(),
+                Failure::Gone => Trouble::Later("it was removed".to_owned(), Duration::ZERO),
+            });
+        }
+        self.shared.at("fetched");
+        Ok(())
+    }
+}
+
+async fn survey(
+    job: &Job,
+    building: &Path,
+    place: &Path,
+    entries: &[Entry],
+) -> io::Result<Vec<Have>> {
+    let (building, place) = (building.to_owned(), place.to_owned());
+    let (entries, stored) = (entries.to_vec(), job.fetched.clone());
+    let earlier = job.content.clone().filter(|earlier| *earlier != place);
+    let stored = move |path: &str| stored.get(path).copied().unwrap_or(0);
+    let done = spawn_blocking(move || {
+        files::survey(&building, &place, earlier.as_deref(), &entries, stored)
+    });
+    done.await.map_err(io::Error::other)?
+}
+
+/// What a disk's refusal means: it is tried again, and nothing of what is there is lost.
+fn disk(path: &Path, error: &io::Error) -> Trouble {
+    let full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
+    match full {
+        true => Trouble::Later(
+            format!("the disk is full: {}: {error}", path.display()),
+            FULL,
+        ),
+        false => Trouble::Later(format!("{}: {error}", path.display()), Duration::ZERO),
+    }
+}
+
+/// Shows how far the job is, and how fast.
+async fn tell(shared: &Arc<Shared>, hash: InfoHash, progress: &AtomicU64) -> ! {
+    let (mut last, mut before) = (Instant::now(), progress.load(Ordering::Relaxed));
+    loop {
+        let at = progress.load(Ordering::Relaxed);
+        let time = last.elapsed().as_secs_f64();
+        let speed = match time > 0.0 {
+            true => (at.saturating_sub(before) as f64 / time) as u64,
+            false => 0,
+        };
+        (last, before) = (Instant::now(), at);
+        shared.live(hash, |live| {
+            live.fetched = at;
+            live.speed = speed;
+            if speed > 0 {
+                live.trouble = None;
+            }
+        });
+        sleep(TELL_EVERY).await;
+    }
+}
+
+impl<'a> Fetch<'a> {
+    async fn run(self, there: u64) -> Result<(), (&'a str, Failure)> {
+        let path = self.path;
+        self.from(there).await.map_err(|failure| (path, failure))
+    }
+
+    async fn from(self, there: u64) -> Result<(), Failure> {
+        // Closed only with the queue.
+        let _turn = self
+            .shared
+            .fetching
+            .acquire()
+            .await
+            .map_err(|_| Failure::Gone)?;
+        let library = &self.shared.library;
+        let gone = || ProbeError::NoAnswer("it is not shown any more".to_owned());
+        let whole = library.whole(self.hash, self.path).await;
+        let whole: Arc<dyn WholeFile> = whole.ok_or_else(gone).map_err(Failure::Read)?.into();
+        let part = self.part.clone();
+        let file = spawn_blocking(move || files::open_part(&part));
+        let file = file.await.map_err(io::Error::other).and_then(|file| file);
+        let file = Arc::new(file.map_err(Failure::Disk)?);
+        self.shared.at("fetch-begun");
+        let (mut at, mut stored) = (there, there);
+        let pieces = stream::iter((there..self.bytes).step_by(PIECE as usize)).map(|offset| {
+            let size = u64::from(PIECE).min(self.bytes - offset);
+            let whole = whole.clone();
+            async move {
+                self.shared.pace.take(size).await;
+                // It fits, as a piece does.
+                (size, whole.read(offset, size as u32).await)
+            }
+        });
+        let mut pieces = std::pin::pin!(pieces.buffered(AHEAD));
+        let outcome = loop {
+            let Some((size, piece)) = pieces.next().await else {
+                break Ok(());
+            };
+            if let Err(failure) = write(&file, at, size, piece).await {
+                break Err(failure);
+            }
+            at += size;
+            self.progress.fetch_add(size, Ordering::Relaxed);
+            if at - stored >= STORED_EVERY {
+                self.store(&file, at).await?;
+                stored = at;
+            }
+        };
+        // Also what came before a failure is not to be fetched again.
+        if at > stored {
+            self.store(&file, at).await?;
+        }
+        outcome
+    }
+
+    /// Stores that the file's first `at` bytes are on the disk, once they are.
+    async fn store(&self, file: &Arc<File>, at: u64) -> Result<(), Failure> {
+        let synced = file.clone();
+        let synced = spawn_blocking(move || synced.sync_data()).await;
+        synced
+            .map_err(io::Error::other)
+            .and_then(|synced| synced)
+            .map_err(Failure::Disk)?;
+        let path = self.path.to_owned();
+        let job = self.shared.update(self.hash, move |job| {
+            job.fetched.insert(path, at);
+        });
+        let job = job.await.map_err(Failure::Store)?;
+        job.ok_or(Failure::Gone)?;
+        self.shared.at("fetch-stored");
+        Ok(())
+    }
+}
+
+/// Writes one piece, if it is whole.
+async fn write(
+    file: &Arc<File>,
+    at: u64,
+    size: u64,
+    piece: Result<Vec<Bytes>, ProbeError>,
+) -> Result<(), Failure> {
+    let piece = piece.map_err(Failure::Read)?;
+    if piece.iter().map(|bytes| bytes.len() as u64).sum::<u64>() != size {
+        let words = "fewer bytes than there should be".to_owned();
+        return Err(Failure::Read(ProbeError::NoAnswer(words)));
+    }
+    let file = file.clone();
+    let written = spawn_blocking(move || files::write(&file, at, &piece)).await;
+    written
+        .map_err(io::Error::other)
+        .and_then(|written| written)
+        .map_err(Failure::Disk)
+}

@@ -1,0 +1,291 @@
+//! Files by GET and HEAD: `/files/TOKEN/PATH`, where PATH is one of the mount.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use debridfs_vfs::{Attr, Error, ErrorKind, Kind, ReadRequest, Vfs};
+use futures_util::stream::{self, StreamExt};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::Tokens;
+use crate::conditions::{Part, Version};
+
+/// Bytes of one read.
+const PIECE: u64 = 1 << 20;
+/// Reads under way for one caller.
+const AHEAD: usize = 2;
+/// What one read may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// What stays as it is in the part of an address between two slashes.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+struct Front {
+    vfs: Arc<dyn Vfs>,
+    tokens: Arc<Tokens>,
+}
+
+/// Serves the files of `vfs` to whoever shows one of `tokens`.
+pub fn router(vfs: Arc<dyn Vfs>, tokens: Arc<Tokens>) -> Router {
+    Router::new()
+        .fallback(serve)
+        .with_state(Arc::new(Front { vfs, tokens }))
+}
+
+/// The path and query of an address for `path`, which is relative to the mount; to be put behind `http://HOST:PORT`.
+pub fn address(token: &str, path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    let parts: Vec<String> = parts
+        .map(|part| utf8_percent_encode(part, PLAIN).to_string())
+        .collect();
+    format!("/files/{token}/{}", parts.join("/"))
+}
+
+async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let mut answer = match answer(&front, &request.into_parts().0).await {
+        Ok(answer) => answer,
+        Err(status) => (status, status.canonical_reason().unwrap_or_default()).into_response(),
+    };
+    let headers = answer.headers_mut();
+    let plain = |text: &'static str| HeaderValue::from_static(text);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, plain("nosniff"));
+    // The address holds the token.
+    headers.insert(header::REFERRER_POLICY, plain("no-referrer"));
+    headers.insert(header::CACHE_CONTROL, plain("private"));
+    match answer.status() {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            answer
+                .headers_mut()
+                .insert(header::ALLOW, plain("GET, HEAD"));
+        }
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            answer.headers_mut().insert(header::RETRY_AFTER, plain("5"));
+        }
+        _ => {}
+    }
+    answer
+}
+
+async fn answer(front: &Front, request: &Parts) -> Result<Response, StatusCode> {
+    let path = request.uri.path();
+    if path == "/" {
+        return Ok("debridfs: files at /files/TOKEN/PATH".into_response());
+    }
+    let rest = path.strip_prefix("/files/").ok_or(StatusCode::NOT_FOUND)?;
+    let (token, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !front.tokens.is_good(token) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return Err(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let attr = find(front.vfs.as_ref(), path).await.map_err(status)?;
+    if attr.kind != Kind::File {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    let version = Version::new(attr.id.0, attr.size, attr.mtime.as_second());
+    let part = version.asked_for(&request.headers);
+    let mut headers = HeaderMap::new();
+    let mut put = |name, value: String| {
+        // None of these holds what a header cannot.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    put(header::ACCEPT_RANGES, "bytes".to_owned());
+    put(header::ETAG, version.etag.clone());
+    put(
+        header::LAST_MODIFIED,
+        httpdate::fmt_http_date(version.modified),
+    );
+    let (code, range) = match part {
+        Part::Unchanged => return Ok((StatusCode::NOT_MODIFIED, headers).into_response()),
+        Part::Failed => return Ok((StatusCode::PRECONDITION_FAILED, headers).into_response()),
+        Part::Unsatisfiable => {
+            put(header::CONTENT_RANGE, format!("bytes */{}", attr.size));
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response());
+        }
+        Part::Whole => (StatusCode::OK, 0..attr.size),
+        Part::Range(range) => {
+            let last = range.end - 1;
+            put(
+                header::CONTENT_RANGE,
+                format!("bytes {}-{last}/{}", range.start, attr.size),
+            );
+            (StatusCode::PARTIAL_CONTENT, range)
+        }
+    };
+    put(header::CONTENT_TYPE, kind_of(path).to_owned());
+    put(
+        header::CONTENT_LENGTH,
+        (range.end - range.start).to_string(),
+    );
+    let body = match request.method {
+        Method::HEAD => Body::empty(),
+        _ => body(front.vfs.clone(), attr, range).await.map_err(status)?,
+    };
+    Ok((code, headers, body).into_response())
+}
+
+/// The node at `path`, whose parts are percent-encoded.
+async fn find(vfs: &dyn Vfs, path: &str) -> Result<Attr, Error> {
+    let mut attr = vfs.root();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let name: Vec<u8> = percent_decode_str(part).collect();
+        if name == b"." || name == b".." || name.contains(&b'/') {
+            return Err(Error {
+                kind: ErrorKind::NotFound,
+                message: "not a name".to_owned(),
+            });
+        }
+        attr = vfs.lookup(attr.id, &name).get().await?;
+    }
+    Ok(attr)
+}
+
+/// An open file; closed when dropped.
+struct Open {
+    vfs: Arc<dyn Vfs>,
+    attr: Attr,
+    handle: u64,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.vfs.release(self.handle);
+    }
+}
+
+impl Open {
+    async fn read(self: Arc<Self>, offset: u64, size: u64) -> Result<Bytes, Error> {
+        let request = ReadRequest {
+            id: self.attr.id,
+            handle: self.handle,
+            offset,
+            // A piece at most.
+            size: size as u32,
+            deadline: LIMIT,
+        };
+        let mut pieces = self.vfs.read(request).get().await?;
+        let bytes = match pieces.len() {
+            1 => pieces.remove(0),
+            _ => pieces.concat().into(),
+        };
+        match bytes.len() as u64 == size {
+            true => Ok(bytes),
+            false => Err(Error {
+                kind: ErrorKind::Unavailable,
+                message: "fewer bytes than there should be".to_owned(),
+            }),
+        }
+    }
+}
+
+/// The bytes of `range`. The first ones are there when this returns, so what cannot be read at all is an error and no half answer;
+/// what fails later ends the connection before the promised length.
+async fn body(vfs: Arc<dyn Vfs>, attr: Attr, range: Range<u64>) -> Result<Body, Error> {
+    if range.is_empty() {
+        return Ok(Body::empty());
+    }
+    let handle = vfs.open(attr.id).get().await?;
+    let open = Arc::new(Open { vfs, attr, handle });
+    let size = |offset: u64, end: u64| PIECE.min(end - offset);
+    let first = size(range.start, range.end);
+    let head = open.clone().read(range.start, first).await?;
+    let end = range.end;
+    let rest = stream::iter((range.start + first..end).step_by(PIECE as usize))
+        .map(move |offset| open.clone().read(offset, size(offset, end)))
+        .buffered(AHEAD);
+    Ok(Body::from_stream(stream::iter([Ok(head)]).chain(rest)))
+}
+
+/// The one place where failures of the tree become answers.
+fn status(error: Error) -> StatusCode {
+    tracing::debug!(%error, "a file was not served");
+    match error.kind {
+        ErrorKind::NotFound
+        | ErrorKind::Stale
+        | ErrorKind::NotDirectory
+        | ErrorKind::IsDirectory
+        | ErrorKind::NameTooLong
+        | ErrorKind::NoAttribute => StatusCode::NOT_FOUND,
+        ErrorKind::Unavailable | ErrorKind::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::ReadOnly | ErrorKind::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// The media type by the extension: players go by it.
+fn kind_of(path: &str) -> &'static str {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    match extension.to_ascii_lowercase().as_str() {
+        "mkv" | "mk3d" => "video/x-matroska",
+        "mp4" | "m4v" => "video/mp4",
+        "webm" => "video/webm",
+        "avi" => "video/x-msvideo",
+        "mov" => "video/quicktime",
+        "ts" | "m2ts" | "mts" => "video/mp2t",
+        "mpg" | "mpeg" | "vob" => "video/mpeg",
+        "wmv" => "video/x-ms-wmv",
+        "mp3" => "audio/mpeg",
+        "flac" => "audio/flac",
+        "m4a" | "m4b" => "audio/mp4",
+        "ogg" | "oga" | "opus" => "audio/ogg",
+        "srt" => "application/x-subrip",
+        "vtt" => "text/vtt",
+        "pdf" => "application/pdf",
+        "epub" => "application/epub+zip",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_any_name() {
+        let path = "__all__/Ä & B #1?.mkv/100% [x].mkv";
+        let address = address("TOKEN", path);
+        assert_eq!(
+            address,
+            "/files/TOKEN/__all__/%C3%84%20%26%20B%20%231%3F.mkv/100%25%20%5Bx%5D.mkv"
+        );
+        let back = percent_decode_str(&address).decode_utf8().unwrap();
+        assert_eq!(back, format!("/files/TOKEN/{path}"));
+    }
+
+    #[test]
+    fn every_failure_has_its_answer() {
+        let table = [
+            (ErrorKind::NotFound, 404),
+            (ErrorKind::Stale, 404),
+            (ErrorKind::NotDirectory, 404),
+            (ErrorKind::IsDirectory, 404),
+            (ErrorKind::NameTooLong, 404),
+            (ErrorKind::NoAttribute, 404),
+            (ErrorKind::Unavailable, 503),
+            (ErrorKind::Interrupted, 503),
+            (ErrorKind::TimedOut, 504),
+            (ErrorKind::ReadOnly, 405),
+            (ErrorKind::Unsupported, 405),
+            (ErrorKind::Invalid, 400),
+        ];
+        for (kind, code) in table {
+            let message = String::new();
+            assert_eq!(status(Error { kind, message }).as_u16(), code, "{kind:?}");
+        }
+    }
+}

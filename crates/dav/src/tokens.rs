@@ -1,0 +1,297 @@
+//! Tokens that let programs read files over HTTP. Only their hashes are kept, so each is shown once; any of them can be revoked.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The token that goes into `.strm` files. Its text is kept beside the hashes, as further files need it.
+pub const OWN: &str = "strm";
+/// Random bytes of a token: nobody guesses 192 bits, so a plain hash of them is safe to keep.
+const RANDOM: usize = 24;
+/// Letters of a name, at most.
+const LONGEST_NAME: usize = 64;
+
+/// Why a token could not be made or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// There is one of this name.
+    #[error("there is a token {0:?}")]
+    Exists(String),
+    /// There is none of this name.
+    #[error("there is no token {0:?}")]
+    Unknown(String),
+    /// Not a name.
+    #[error("{0:?} cannot be the name of a token: letters, digits, `-`, `_` and `.`, at most 64")]
+    BadName(String),
+    /// No random numbers.
+    #[error("no random numbers")]
+    NoRandom,
+    /// The file could not be read or written; nothing changed.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        error: io::Error,
+    },
+}
+
+/// What is known of a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// What it is called.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// SHA-256 of its text, in hexadecimal.
+    hash: String,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tokens: Vec<Token>,
+    /// The text of [`OWN`], while that is good.
+    own: Option<String>,
+}
+
+/// All tokens, in a file.
+#[derive(Debug)]
+pub struct Tokens {
+    dir: PathBuf,
+    state: RwLock<State>,
+}
+
+impl Tokens {
+    /// Reads `http-tokens.json` and `strm-token` in `dir`; there need not be any.
+    ///
+    /// # Errors
+    /// [`TokenError::File`]: a file that cannot be read lets nobody in by mistake.
+    pub fn load(dir: &Path) -> Result<Self, TokenError> {
+        let tokens: Vec<Token> = match read(&dir.join(TABLE))? {
+            None => Vec::new(),
+            Some(text) => serde_json::from_str(&text).map_err(|error| TokenError::File {
+                path: dir.join(TABLE),
+                error: error.into(),
+            })?,
+        };
+        let own = read(&dir.join(OWN_FILE))?.map(|text| text.trim().to_owned());
+        let is_good = |text: &String| {
+            let hash = hash(text);
+            tokens
+                .iter()
+                .any(|token| token.name == OWN && token.hash == hash)
+        };
+        Ok(Self {
+            dir: dir.to_owned(),
+            state: RwLock::new(State {
+                own: own.filter(is_good),
+                tokens,
+            }),
+        })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of them, oldest first.
+    pub fn list(&self) -> Vec<Token> {
+        self.read().tokens.clone()
+    }
+
+    /// Whether `text` is one of them. What is compared are hashes, whose time tells nothing about the text.
+    pub fn is_good(&self, text: &str) -> bool {
+        let hash = hash(text);
+        self.read().tokens.iter().any(|token| token.hash == hash)
+    }
+
+    /// The text of [`OWN`], if there is one.
+    pub fn own(&self) -> Option<String> {
+        self.read().own.clone()
+    }
+
+    /// Makes [`OWN`] if it is not there. Writes files.
+    ///
+    /// # Errors
+    /// [`TokenError::NoRandom`], [`TokenError::File`].
+    pub fn make_own(&self, now: Timestamp) -> Result<(), TokenError> {
+        if self.own().is_some() {
+            return Ok(());
+        }
+        // One whose text was lost is of no use.
+        match self.revoke(OWN) {
+            Ok(()) | Err(TokenError::Unknown(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let text = self.create(OWN, now)?;
+        write(&self.dir, OWN_FILE, &text)?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.own = Some(text);
+        Ok(())
+    }
+
+    /// Makes a token; its text, which is not kept. Writes a file.
+    ///
+    /// # Errors
+    /// All of [`TokenError`] but [`TokenError::Unknown`].
+    pub fn create(&self, name: &str, now: Timestamp) -> Result<String, TokenError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) {
+            return Err(TokenError::BadName(name.to_owned()));
+        }
+        let mut random = [0; RANDOM];
+        getrandom::fill(&mut random).map_err(|_| TokenError::NoRandom)?;
+        let text = BASE64URL_NOPAD.encode(&random);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.tokens.iter().any(|token| token.name == name) {
+            return Err(TokenError::Exists(name.to_owned()));
+        }
+        let mut tokens = state.tokens.clone();
+        tokens.push(Token {
+            name: name.to_owned(),
+            created: now,
+            hash: hash(&text),
+        });
+        self.store(&tokens)?;
+        state.tokens = tokens;
+        Ok(text)
+    }
+
+    /// Takes a token back: from now on nobody is let in by it. Writes a file.
+    ///
+    /// # Errors
+    /// [`TokenError::Unknown`], [`TokenError::File`].
+    pub fn revoke(&self, name: &str) -> Result<(), TokenError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = state.tokens.clone();
+        tokens.retain(|token| token.name != name);
+        if tokens.len() == state.tokens.len() {
+            return Err(TokenError::Unknown(name.to_owned()));
+        }
+        self.store(&tokens)?;
+        state.tokens = tokens;
+        if name == OWN {
+            state.own = None;
+        }
+        Ok(())
+    }
+
+    fn store(&self, tokens: &[Token]) -> Result<(), TokenError> {
+        let text = serde_json::to_string_pretty(tokens).map_err(|error| TokenError::File {
+            path: self.dir.join(TABLE),
+            error: error.into(),
+        })?;
+        write(&self.dir, TABLE, &text)
+    }
+}
+
+const TABLE: &str = "http-tokens.json";
+const OWN_FILE: &str = "strm-token";
+
+fn hash(text: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
+}
+
+fn read(path: &Path) -> Result<Option<String>, TokenError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(TokenError::File {
+            path: path.to_owned(),
+            error,
+        }),
+    }
+}
+
+/// All or nothing, and for nobody else's eyes: temporary files are made with mode 0600.
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), TokenError> {
+    let path = dir.join(name);
+    let written = || -> io::Result<()> {
+        fs::create_dir_all(dir)?;
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    written().map_err(|error| TokenError::File {
+        path: path.clone(),
+        error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_until_it_is_revoked_and_its_text_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let tokens = Tokens::load(dir.path()).unwrap();
+        let kodi = tokens.create("kodi", now).unwrap();
+        let other = tokens.create("other", now).unwrap();
+        assert!(tokens.is_good(&kodi) && tokens.is_good(&other) && !tokens.is_good(""));
+        assert!(matches!(
+            tokens.create("kodi", now),
+            Err(TokenError::Exists(_))
+        ));
+        for bad in ["", "a/b", "a b", &"x".repeat(65)] {
+            assert!(
+                matches!(tokens.create(bad, now), Err(TokenError::BadName(_))),
+                "{bad}"
+            );
+        }
+        let path = dir.path().join(TABLE);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains(&kodi), "{text}");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let again = Tokens::load(dir.path()).unwrap();
+        assert!(again.is_good(&kodi));
+        again.revoke("kodi").unwrap();
+        assert!(!again.is_good(&kodi) && again.is_good(&other));
+        assert!(matches!(again.revoke("kodi"), Err(TokenError::Unknown(_))));
+        assert!(!Tokens::load(dir.path()).unwrap().is_good(&kodi));
+    }
+
+    #[test]
+    fn the_own_token_comes_back_over_a_restart_and_another_after_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let tokens = Tokens::load(dir.path()).unwrap();
+        assert_eq!(tokens.own(), None);
+        tokens.make_own(now).unwrap();
+        let first = tokens.own().unwrap();
+        let again = Tokens::load(dir.path()).unwrap();
+        again.make_own(now).unwrap();
+        assert_eq!(again.own().as_ref(), Some(&first));
+        again.revoke(OWN).unwrap();
+        assert_eq!(again.own(), None);
+        assert_eq!(Tokens::load(dir.path()).unwrap().own(), None);
+        again.make_own(now).unwrap();
+        assert!(!again.is_good(&first) && again.is_good(&again.own().unwrap()));
+        // Killed between the two files: another one is made.
+        fs::remove_file(dir.path().join(OWN_FILE)).unwrap();
+        let third = Tokens::load(dir.path()).unwrap();
+        third.make_own(now).unwrap();
+        assert!(third.own().is_some() && third.list().len() == 1);
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_lets_nobody_in() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(TABLE), "{").unwrap();
+        assert!(matches!(
+            Tokens::load(dir.path()),
+            Err(TokenError::File { .. })
+        ));
+    }
+}
