@@ -2,24 +2,27 @@
 //!
 //! Written from their documented behaviour: login only after a 403, once, and then one retry; three calls a poll; an import only of
 //! what is complete and does not lie in the folder itself; symlinks cloned as links; removal only when a seeding limit is reached.
+//! What differs between them is a [`Dialect`]; [`Sab`] is the same with a SABnzbd, and [`Grabs`] what an arr does about failures.
 
-use std::io::Read;
+mod dialect;
+mod grabs;
+mod import;
+mod request;
+mod sab;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use http::{StatusCode, header};
 use serde_json::Value;
-use tokio::net::TcpStream;
-use tower::ServiceExt;
 
-/// Read from each file before it is imported, as a look for a sample does at least.
-const HEAD: usize = 64 << 10;
-/// Extensions that are imported.
-const VIDEO: [&str; 4] = ["mkv", "mp4", "avi", "ts"];
+use self::request::Client;
+
+pub use self::dialect::Dialect;
+pub use self::grabs::{Grab, Grabs};
+pub use self::sab::Sab;
 
 /// Why something did not work, in the arr's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,19 +70,18 @@ pub enum ItemStatus {
     Completed,
     /// Something is wrong; nothing is done about it.
     Warning,
+    /// It failed: what was grabbed is blocklisted, and another release is looked for.
+    Failed,
 }
 
-/// Where the download client is.
-#[derive(Debug)]
-enum Client {
-    Tcp(SocketAddr),
-    InProcess(axum::Router),
-}
-
-/// An arr with one download client.
+/// An arr with a qBittorrent as its download client.
 #[derive(Debug)]
 pub struct Arr {
     client: Client,
+    dialect: Dialect,
+    /// Shown with every call, in place of a login.
+    key: Option<String>,
+    tags: Vec<String>,
     user: String,
     password: String,
     category: String,
@@ -87,7 +89,7 @@ pub struct Arr {
 }
 
 impl Arr {
-    /// An arr that was given a client at `client` and a category.
+    /// A Sonarr v4 that was given a client at `client` and a category.
     pub fn new(client: SocketAddr, user: &str, password: &str, category: &str) -> Self {
         Self::with(Client::Tcp(client), user, password, category)
     }
@@ -100,6 +102,9 @@ impl Arr {
     fn with(client: Client, user: &str, password: &str, category: &str) -> Self {
         Self {
             client,
+            dialect: Dialect::SonarrV4,
+            key: None,
+            tags: Vec::new(),
             user: user.to_owned(),
             password: password.to_owned(),
             category: category.to_owned(),
@@ -107,21 +112,55 @@ impl Arr {
         }
     }
 
+    /// The same, but another arr.
+    pub fn speaking(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
+    /// With a key in place of user and password.
+    ///
+    /// # Panics
+    /// If the arr has no field for one.
+    pub fn with_key(mut self, key: &str) -> Self {
+        assert!(
+            self.dialect.knows_keys(),
+            "{:?} has no field for a key",
+            self.dialect
+        );
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// With tags on what it grabs.
+    ///
+    /// # Panics
+    /// If the arr hands none on.
+    pub fn with_tags(mut self, tags: &[&str]) -> Self {
+        assert!(
+            self.dialect.hands_tags_on(),
+            "{:?} hands no tags on",
+            self.dialect
+        );
+        self.tags = tags.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// The button "Test".
     ///
     /// # Errors
     /// What the arr would show.
     pub async fn test(&self) -> Result<(), ArrError> {
-        let (probe, _) = self.send("GET", "app/webapiVersion", None, None).await?;
+        // Without a key or a session: 403 tells that there is such an API.
+        let probe = self
+            .exchange("GET", "app/webapiVersion", Vec::new(), None)
+            .await?
+            .status();
         if probe == StatusCode::NOT_FOUND || probe == StatusCode::UNAUTHORIZED {
             return Err(error(format!("the API version cannot be told: {probe}")));
         }
         let version = self.get("app/webapiVersion").await?;
-        let numbers: Vec<u32> = version
-            .split('.')
-            .map_while(|part| part.parse().ok())
-            .collect();
-        if numbers < vec![2, 0] {
+        if numbers(&version) < vec![2, 0] {
             return Err(error(format!("unsupported version {version}")));
         }
         let preferences = self.json("app/preferences").await?;
@@ -152,12 +191,32 @@ impl Arr {
         let form = [
             ("urls", magnet),
             ("category", self.category.as_str()),
-            ("stopped", "false"),
+            (self.word_for_stopped().await?, "false"),
         ];
         match self.post("torrents/add", &form).await?.as_str() {
             "Fails." => Err(error("couldn't add release")),
-            _ => Ok(()),
+            _ => self.tag(hash_of(magnet)).await,
         }
+    }
+
+    /// `stopped` from API 2.11.0 on, `paused` before.
+    async fn word_for_stopped(&self) -> Result<&'static str, ArrError> {
+        let version = self.get("app/webapiVersion").await?;
+        let numbers = numbers(&version);
+        Ok(if numbers < vec![2, 11] {
+            "paused"
+        } else {
+            "stopped"
+        })
+    }
+
+    /// Hands the series' tags on, as newer ones do after an add.
+    async fn tag(&self, hash: Option<&str>) -> Result<(), ArrError> {
+        let (Some(hash), false) = (hash, self.tags.is_empty()) else {
+            return Ok(());
+        };
+        let form = [("hashes", hash), ("tags", &*self.tags.join(","))];
+        self.post("torrents/addTags", &form).await.map(drop)
     }
 
     /// Grabs a `.torrent`.
@@ -166,7 +225,8 @@ impl Arr {
     /// "Couldn't add release".
     pub async fn grab_file(&self, file: &[u8]) -> Result<(), ArrError> {
         let mut body = Vec::new();
-        for (name, value) in [("category", self.category.as_str()), ("stopped", "false")] {
+        let stopped = self.word_for_stopped().await?;
+        for (name, value) in [("category", self.category.as_str()), (stopped, "false")] {
             let part = format!(
                 "--arr\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
             );
@@ -202,29 +262,12 @@ impl Arr {
             .collect()
     }
 
-    /// Imports what is completed: reads the head of each film through its link, and clones the link below `library`. Gives the
-    /// clones.
+    /// Imports what is completed below `library`: what [`import`] does, with the extensions of this arr. Gives what was made there.
     ///
     /// # Errors
     /// What blocks the import.
     pub fn import(&self, item: &Item, library: &Path) -> Result<Vec<PathBuf>, ArrError> {
-        let output = item
-            .output_path
-            .as_deref()
-            .filter(|path| path.is_absolute())
-            .ok_or_else(|| error(format!("nothing to import: {item:?}")))?;
-        let mut found = Vec::new();
-        films(output, &mut found).map_err(|why| error(format!("{}: {why}", output.display())))?;
-        if found.is_empty() {
-            return Err(error("no files found are eligible for import"));
-        }
-        let mut imported = Vec::new();
-        for film in found {
-            let clone = import_one(&film, library)
-                .map_err(|why| error(format!("{}: {why}", film.display())))?;
-            imported.push(clone);
-        }
-        Ok(imported)
+        import::import(item, library, self.dialect.extensions())
     }
 
     /// Removes what was imported.
@@ -267,6 +310,18 @@ impl Arr {
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<String, ArrError> {
         let method = if body.is_some() { "POST" } else { "GET" };
+        if let Some(key) = &self.key {
+            let shown = vec![(header::AUTHORIZATION, format!("Bearer {key}"))];
+            let answer = self.exchange(method, call, shown, body).await?;
+            let text = String::from_utf8_lossy(answer.body()).into_owned();
+            return match answer.status() {
+                status if status.is_success() => Ok(text),
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    Err(error("failed to authenticate"))
+                }
+                status => Err(error(format!("{call}: {status}: {text}"))),
+            };
+        }
         for attempt in 0..2 {
             let cookie = self
                 .cookie
@@ -293,7 +348,7 @@ impl Arr {
             .exchange(
                 "POST",
                 "auth/login",
-                None,
+                Vec::new(),
                 Some((kind, fields.into_bytes())),
             )
             .await?;
@@ -318,7 +373,10 @@ impl Arr {
         cookie: Option<String>,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<(StatusCode, String), ArrError> {
-        let answer = self.exchange(method, call, cookie, body).await?;
+        let cookie = cookie.map(|cookie| (header::COOKIE, cookie));
+        let answer = self
+            .exchange(method, call, cookie.into_iter().collect(), body)
+            .await?;
         let text = String::from_utf8_lossy(answer.body()).into_owned();
         Ok((answer.status(), text))
     }
@@ -327,69 +385,24 @@ impl Arr {
         &self,
         method: &str,
         call: &str,
-        cookie: Option<String>,
+        headers: Vec<(header::HeaderName, String)>,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<http::Response<Bytes>, ArrError> {
-        let failed = |why: &dyn std::fmt::Display| error(format!("{call}: {why}"));
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("/api/v2/{call}"))
-            .header(header::HOST, self.host());
-        if let Some(cookie) = cookie {
-            request = request.header(header::COOKIE, cookie);
-        }
-        let body = match body {
-            Some((kind, body)) => {
-                request = request.header(header::CONTENT_TYPE, kind);
-                Bytes::from(body)
-            }
-            None => Bytes::new(),
-        };
-        let request = request.body(Full::new(body)).map_err(|why| failed(&why))?;
-        match &self.client {
-            Client::Tcp(address) => over_tcp(*address, request).await,
-            Client::InProcess(router) => {
-                let request = request.map(axum::body::Body::new);
-                let answer = router.clone().oneshot(request).await;
-                let answer = answer.unwrap_or_else(|never| match never {});
-                whole(answer).await
-            }
-        }
-        .map_err(|why| failed(&why))
-    }
-
-    /// As whom it calls the client.
-    fn host(&self) -> String {
-        match &self.client {
-            Client::Tcp(address) => address.to_string(),
-            Client::InProcess(_) => "127.0.0.1".to_owned(),
-        }
+        let path = format!("/api/v2/{call}");
+        request::exchange(&self.client, method, &path, headers, body).await
     }
 }
 
-async fn over_tcp(
-    address: SocketAddr,
-    request: Request<Full<Bytes>>,
-) -> Result<http::Response<Bytes>, String> {
-    let stream = TcpStream::connect(address).await;
-    let stream = stream.map_err(|why| why.to_string())?;
-    let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = shaken.map_err(|why| why.to_string())?;
-    let driver = tokio::spawn(connection);
-    let answer = sender.send_request(request).await;
-    let whole = whole(answer.map_err(|why| why.to_string())?).await;
-    driver.abort();
-    whole
+/// The parts of a version.
+fn numbers(version: &str) -> Vec<u32> {
+    let parts = version.trim().split('.');
+    parts.map_while(|part| part.parse().ok()).collect()
 }
 
-async fn whole<B>(answer: http::Response<B>) -> Result<http::Response<Bytes>, String>
-where
-    B: hyper::body::Body,
-    B::Error: std::fmt::Display,
-{
-    let (head, body) = answer.into_parts();
-    let body = body.collect().await.map_err(|why| why.to_string())?;
-    Ok(http::Response::from_parts(head, body.to_bytes()))
+/// The info-hash in a magnet.
+fn hash_of(magnet: &str) -> Option<&str> {
+    let (_, rest) = magnet.split_once("urn:btih:")?;
+    rest.split('&').next()
 }
 
 fn form(fields: &[(&str, &str)]) -> String {
@@ -439,43 +452,4 @@ fn item(torrent: &Value, preferences: &Value) -> Result<Item, ArrError> {
         can_be_removed: matches!(state, "pausedUP" | "stoppedUP") && reached,
         progress: number("progress")?,
     })
-}
-
-fn films(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(path)? {
-        let path = entry?.path();
-        let is_film = path
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .is_some_and(|extension| VIDEO.contains(&extension));
-        // Through the link, as the arr stats it.
-        let there = std::fs::metadata(&path)?;
-        if there.is_dir() {
-            films(&path, found)?;
-        } else if is_film && there.len() > 0 {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(())
-}
-
-fn import_one(film: &Path, library: &Path) -> std::io::Result<PathBuf> {
-    let mut head = vec![0; HEAD];
-    let read = std::fs::File::open(film)?.read(&mut head)?;
-    if read == 0 {
-        return Err(std::io::Error::other(
-            "unable to determine if file is a sample",
-        ));
-    }
-    let target = std::fs::read_link(film)?;
-    if !target.is_absolute() {
-        return Err(std::io::Error::other(
-            "a relative link breaks when it is moved",
-        ));
-    }
-    std::fs::create_dir_all(library)?;
-    let clone = library.join(film.file_name().unwrap_or_default());
-    std::os::unix::fs::symlink(target, &clone)?;
-    Ok(clone)
 }

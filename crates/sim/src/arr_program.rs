@@ -447,6 +447,7 @@ async fn queue(State(program): Told, Query(arguments): Arguments) -> Response {
             ItemStatus::Downloading => "downloading",
             ItemStatus::Completed => "completed",
             ItemStatus::Warning => "warning",
+            ItemStatus::Failed => "failed",
         };
         rows.push(json!({
             "id": id, "title": item.title, "status": status, "downloadId": item.download_id, "protocol": "torrent",

@@ -19,7 +19,7 @@ use debridfs_acquire::{
     ShownFile, WholeFile, qbittorrent, sabnzbd,
 };
 use debridfs_catalogue::{ALL, BAD, Catalogue, Contents};
-use debridfs_content::{Content, ContentError, ErrorKind, FileRef, ReadRequest};
+use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_provider::InfoHash;
 use debridfs_vfs::Layout;
@@ -32,8 +32,11 @@ use super::sockets;
 use crate::config::Config;
 use crate::failure::{Doing, Failure, USAGE};
 
-/// Read from each end of a file before it is shown to an arr: what a container's header and index take at least.
-const PROBE: u32 = 256 << 10;
+/// Read from each end of a file before it is shown to an arr: what a container's header and index take at least. With a cache it is what
+/// `[content.probe]` says, so that the import finds all it looks at there.
+const PROBE: u64 = 256 << 10;
+/// The most of a file's head that the cache keeps apart.
+const MOST_PROBED: u64 = 4 << 20;
 /// What one such read may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// What a read of some MiB for the disk may take.
@@ -79,6 +82,7 @@ impl Downloads {
             handles: AtomicU64::new(FIRST_HANDLE),
             http: http.clone(),
             mount: config.mount.path.clone(),
+            ends: ends(&config.content),
         };
         let queue = Acquire::open(queue, parts.providers.clone(), Arc::new(library)).await;
         Ok(Some(Self {
@@ -117,6 +121,17 @@ struct Shelves {
     handles: AtomicU64,
     http: HttpFiles,
     mount: PathBuf,
+    /// Bytes that a probe reads of a file's head and tail.
+    ends: [u64; 2],
+}
+
+/// What a probe reads of head and tail: all that the cache keeps of them for those who look.
+fn ends(content: &ContentConfig) -> [u64; 2] {
+    let probe = &content.probe;
+    match content.cache.enabled {
+        true => [probe.fill_head.0, probe.fill_tail.0].map(|bytes| bytes.clamp(PROBE, MOST_PROBED)),
+        false => [PROBE; 2],
+    }
 }
 
 /// A file that is read from its start to its end.
@@ -244,13 +259,14 @@ impl Library for Shelves {
             return Err(ProbeError::NoAnswer("it is not shown any more".to_owned()));
         };
         let handle = self.handles.fetch_add(1, Ordering::Relaxed);
-        let tail = file.size.saturating_sub(PROBE.into());
+        let [head, tail] = self.ends;
         let mut outcome = Ok(());
-        for offset in [0, tail] {
+        for (offset, size) in [(0, head), (file.size.saturating_sub(tail), tail)] {
             let request = ReadRequest {
                 handle,
                 offset,
-                size: PROBE,
+                // A few MiB at most.
+                size: size as u32,
                 deadline: PROBE_LIMIT,
             };
             if let Err(error) = self.content.read(&file, &request).await {

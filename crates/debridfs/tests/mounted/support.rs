@@ -1,10 +1,12 @@
 //! What the tests of a mounted library share.
 
+mod household;
 mod instance;
 mod network;
 mod reader;
 mod simulator;
 
+pub use household::Household;
 pub use instance::{ENGINE_USER, Instance, Settings, connection};
 pub use network::Network;
 pub use reader::{Outcome, Reader, once, spawn_once};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use debridfs_sim::{
     AccountState, ApiFault, CdnFault, CdnFaultKind, FileSpec, Generated, LibrarySpec, Outage,
-    OutageMode, ReleaseSpec, ServeOptions, Served, Sim, TorrentView, serve,
+    OutageMode, Outcome, ReleaseSpec, ServeOptions, Served, Sim, TorrentView, serve,
 };
 use tokio::runtime::Runtime;
 
@@ -160,6 +160,23 @@ impl Simulator {
             ..ReleaseSpec::new(name, files)
         };
         self.sim().add_release(0, &release).expect("account 0");
+    }
+
+    /// Makes a release known that nobody has any more.
+    pub fn know_dead(&self, hash: &str, name: &str) {
+        let release = ReleaseSpec {
+            hash: Some(hash.to_owned()),
+            copies: 0,
+            cached: false,
+            outcome: Outcome::Dead,
+            ..ReleaseSpec::new(name, vec![FileSpec::generated("/dead.mkv", 1 << 20)])
+        };
+        self.sim().add_release(0, &release).expect("account 0");
+    }
+
+    /// Bytes of bodies that the CDN has sent.
+    pub fn bytes_sent(&self) -> u64 {
+        self.sim().counters().cdn.bytes
     }
 
     /// Whatever hash is added next, the provider has it in its cache.
