@@ -83,6 +83,8 @@ struct Keeper {
     last_death: Option<String>,
     stand_in: StandIn,
     stall: Option<Stall>,
+    /// Since when no engine takes requests.
+    unserved: Option<Instant>,
     hand_over: bool,
     next_expiry: Instant,
     last_loop: Instant,
@@ -149,6 +151,7 @@ impl Keeper {
             last_death: None,
             stand_in: StandIn::new(owner),
             stall: None,
+            unserved: None,
             hand_over: false,
             next_expiry: now,
             last_loop: now,
@@ -297,9 +300,23 @@ impl Keeper {
         let limit = if engine_lives { STALL } else { Duration::ZERO };
         self.stand_in
             .look_at_slots(connection, engine_lives, limit, now);
+        let unserved = if served && !stalled {
+            self.unserved = None;
+            Duration::ZERO
+        } else {
+            now - *self.unserved.get_or_insert(now)
+        };
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
-            let expired = stand_in::expire(connection, self.options.limits.deadline, engine_lives);
+            // The kernel lets those who look for one name wait in a row: each would begin a wait of its own when
+            // the one before it has failed.
+            let deadline = self.options.limits.deadline;
+            let patience = if unserved > deadline {
+                Duration::ZERO
+            } else {
+                deadline
+            };
+            let expired = stand_in::expire(connection, patience, engine_lives);
             if expired > 0 {
                 self.log(
                     Level::Warn,

@@ -80,7 +80,8 @@ pub struct Owner {
 /// Times of a keeper; the defaults are those of the design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Age from which a request that no engine answered gets EIO.
+    /// Age from which a request that no engine answered gets EIO; and once no engine has taken requests for so
+    /// long, every request does, soon after it came.
     pub deadline: Duration,
     /// An engine whose heartbeat stands still for so long is killed.
     pub heartbeat: Duration,

@@ -27,6 +27,9 @@ impl Drop for Part {
     }
 }
 
+/// How often one of the two is killed.
+const ROUNDS: u32 = 20;
+
 const BUILD: &str = env!("CARGO_BIN_EXE_debridfs");
 
 /// An instance whose parts the test starts itself.
@@ -154,22 +157,31 @@ fn a_new_keeper_takes_the_mount_back_and_both_are_replaced_in_turn() {
         );
     };
     let mut returns = 0;
-    for round in 0..12 {
+    let mut order = String::new();
+    for round in 0..ROUNDS {
+        // Any order: which of the two is next follows from the round's number by a spread that has no pattern.
+        let keeper_next = round.wrapping_mul(2_654_435_761) >> 16 & 1 == 0;
+        order.push(if keeper_next { 'k' } else { 'e' });
         std::thread::sleep(Duration::from_millis(300));
-        keeper_part.kill();
-        // Without a keeper the engine serves alone.
-        std::thread::sleep(Duration::from_millis(300));
-        keeper_part = keeper(&instance);
-        returns += 1;
-        taken_back(returns);
-        assert_eq!(connection(&instance.mount()), Some(mount), "round {round}");
-        if round % 2 == 0 {
-            // The connection is now held by a keeper that did not make it.
+        if keeper_next {
+            keeper_part.kill();
+            // Without a keeper the engine serves alone.
+            std::thread::sleep(Duration::from_millis(300));
+            keeper_part = keeper(&instance);
+            returns += 1;
+            taken_back(returns);
+        } else {
+            // The connection is held by a keeper that may not have made it.
             engine_part.kill();
             std::thread::sleep(Duration::from_millis(200));
             engine_part = engine(&instance, Path::new(BUILD), &[]);
             instance.engine_pid();
         }
+        assert_eq!(connection(&instance.mount()), Some(mount), "round {round}");
+    }
+    println!("killed in turn: {order}");
+    for pair in ["kk", "ke", "ek", "ee"] {
+        assert!(order.contains(pair), "{pair} in {order}");
     }
     for outcome in finish(readers) {
         println!("{outcome:?}");

@@ -48,12 +48,22 @@ fn a_dead_mount_is_cleaned_at_start() {
     let simulator = Simulator::start(vec![film("Film.2024.1080p", 1 << 20)]);
     let mut instance = Instance::start(&simulator, Settings::default());
     instance.wait_synced();
+    let killed = Instant::now();
     instance.kill_all();
     until("the mount is dead", Duration::from_secs(10), || {
         fs::metadata(instance.mount())
             .is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
     });
+    println!("both killed: an error after {:?}", killed.elapsed());
+    let launched = Instant::now();
     instance.launch();
+    until("listed again", Duration::from_secs(20), || {
+        fs::read_dir(instance.mount().join("__all__/Film.2024.1080p")).is_ok()
+    });
+    println!(
+        "both killed: listed {:?} after the start of the next",
+        launched.elapsed()
+    );
     instance.wait_synced();
     assert!(fs::read_dir(instance.mount().join("__all__/Film.2024.1080p")).is_ok());
 }

@@ -9,6 +9,7 @@ mod arrs;
 mod attached;
 mod cached;
 mod confined;
+mod consumers;
 mod faults;
 mod identity;
 mod killed;

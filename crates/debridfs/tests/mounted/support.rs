@@ -9,7 +9,7 @@ mod simulator;
 pub use household::Household;
 pub use instance::{ENGINE_USER, Instance, Settings, connection};
 pub use network::Network;
-pub use reader::{Outcome, Reader, once, spawn_once};
+pub use reader::{Outcome, Reader, once, spawn_once, spawn_once_after};
 pub use simulator::{Simulator, film};
 
 use std::path::Path;

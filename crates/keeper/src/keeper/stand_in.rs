@@ -243,10 +243,10 @@ pub(super) fn end(connection: &Connection, held: &Held, error: i32, engine_lives
     connection.journal.settle(held, engine_lives);
 }
 
-/// Answers EIO to everything that waited longer than `deadline` and that no engine works on:
+/// Answers EIO to everything that waited longer than `patience` and that no engine works on:
 /// with an engine, what the stand-in took and the engine didn't. Returns how many.
-pub(super) fn expire(connection: &Connection, deadline: Duration, engine_lives: bool) -> usize {
-    let limit = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
+pub(super) fn expire(connection: &Connection, patience: Duration, engine_lives: bool) -> usize {
+    let limit = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
     let now = boottime_ns();
     let held = if engine_lives {
         connection.journal.untaken()

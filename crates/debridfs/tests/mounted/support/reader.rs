@@ -39,6 +39,16 @@ fn program() -> PathBuf {
     reader
 }
 
+/// The reader's program, as a container would run it: what its runtime binds is said by the script.
+fn apart(script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    let script = format!("set -e; {script}; exec \"$0\" \"$@\"");
+    command
+        .args(["--mount", "--propagation", "slave", "sh", "-c", &script])
+        .arg(program());
+    command
+}
+
 /// A running reader; killed when dropped.
 pub struct Reader {
     child: Child,
@@ -48,7 +58,16 @@ pub struct Reader {
 impl Reader {
     /// Starts one in `mode` (`buffered`, `direct`, `mmap`, `walk`, `handle`).
     pub fn start(mode: &str, path: &Path, key: u64) -> Self {
-        let child = Command::new(program())
+        Self::start_in(Command::new(program()), mode, path, key)
+    }
+
+    /// Starts one in a mount namespace of its own, after a script that may rearrange mounts there.
+    pub fn start_after(script: &str, mode: &str, path: &Path, key: u64) -> Self {
+        Self::start_in(apart(script), mode, path, key)
+    }
+
+    fn start_in(mut command: Command, mode: &str, path: &Path, key: u64) -> Self {
+        let child = command
             .arg(mode)
             .arg(path)
             .arg(key.to_string())
@@ -95,6 +114,18 @@ impl Drop for Reader {
 /// One read of a page in a process of its own, which may not even come as far as to open the file.
 pub fn spawn_once(path: &Path, offset: u64) -> Child {
     Command::new(program())
+        .arg("once")
+        .arg(path)
+        .args([offset.to_string(), "4096".to_owned()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("verified_reader starts")
+}
+
+/// As `spawn_once`, of a consumer as in [`Reader::start_after`].
+pub fn spawn_once_after(script: &str, path: &Path, offset: u64) -> Child {
+    apart(script)
         .arg("once")
         .arg(path)
         .args([offset.to_string(), "4096".to_owned()])
