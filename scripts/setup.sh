@@ -11,7 +11,7 @@ command -v cargo >/dev/null || fail "no Rust toolchain: install rustup, then run
 packages=(fuse3 gcc libc6-dev make)
 case "${1:-}" in
   demo) packages+=(ffmpeg) ;;
-  test) packages+=(libarchive-tools ffmpeg qbittorrent-nox curl attr procps util-linux iproute2
+  test) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2
                   containerd runc busybox-static) ;;
   bench) packages+=(ffmpeg curl procps util-linux) ;;
   *) fail "usage: scripts/setup.sh demo|test|bench" ;;

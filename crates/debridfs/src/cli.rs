@@ -340,6 +340,12 @@ pub enum ConfigCommand {
     Check,
     /// Print what is in force, defaults included; secrets are hidden.
     Show,
+    /// Ask for a password and print its hash, for `web.password_hash`.
+    #[command(after_long_help = "\
+Examples:
+  debridfs config hash-password
+  printf %s \"$PASSWORD\" | debridfs config hash-password > /run/secrets/web")]
+    HashPassword,
 }
 
 /// `library …`.

@@ -9,6 +9,7 @@ mod human;
 mod load;
 mod problem;
 mod services;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub use environment::Environment;
 pub use human::{CommandLine, HumanDuration, Umask};
 pub use load::{Loaded, load};
 pub use problem::{ConfigError, Problem};
+pub use web::WebSection;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -55,8 +57,10 @@ pub struct Config {
     pub arr: BTreeMap<String, ArrSection>,
     /// Files over HTTP.
     pub http: HttpConfig,
-    /// Health and metrics over TCP.
+    /// Health, metrics and pages over TCP.
     pub server: ServerConfig,
+    /// Who may see the pages.
+    pub web: WebSection,
     /// Logs.
     pub log: LogConfig,
     /// Accounts, by the name of their view. Read apart, as their keys depend on their kind.
@@ -83,6 +87,7 @@ impl Default for Config {
             arr: BTreeMap::new(),
             http: HttpConfig::default(),
             server: ServerConfig::default(),
+            web: WebSection::default(),
             log: LogConfig::default(),
             provider: BTreeMap::new(),
             folders: BTreeMap::new(),
@@ -239,7 +244,7 @@ pub struct HttpConfig {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
-    /// Address of `/livez`, `/readyz` and `/metrics`.
+    /// Address of `/livez`, `/readyz`, `/metrics` and the pages.
     pub listen: SocketAddr,
 }
 

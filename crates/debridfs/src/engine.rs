@@ -9,6 +9,7 @@ mod downloads;
 mod http_files;
 mod parts;
 mod report;
+mod show;
 mod sockets;
 mod traces;
 mod why;
@@ -27,7 +28,7 @@ use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;
 use debridfs_vfs::{Change, Vfs, follow_newcomers};
-use debridfs_web::{MountProbe, cache_router, control_router, trace_router};
+use debridfs_web::{MountProbe, Pages, cache_router, control_router, trace_router};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::EngineArgs;
 use crate::config::{self, Config, Environment};
-use crate::failure::{Doing, Failure};
+use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
 use crate::serve::{self, require_providers, with_causes};
 
@@ -45,6 +46,7 @@ use downloads::Downloads;
 use http_files::HttpFiles;
 use parts::Parts;
 use report::Report;
+use show::Show;
 use traces::Recordings;
 
 /// How soon a keeper that is not there is looked for again.
@@ -163,6 +165,8 @@ async fn attach_and_serve(
     let parts = Parts::load(config, cache).await?;
     let http = HttpFiles::load(config)?;
     let downloads = Downloads::load(config, &parts, &http).await?;
+    let login = config.web.login();
+    let login = login.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
     let (link, mut lease) = take_lease(config, args.replace).await?;
     // The keeper's own limit is for the time without an engine.
@@ -219,16 +223,24 @@ async fn attach_and_serve(
     tokio::spawn(report.clone().tell_progress());
     tokio::spawn(compare_traffic(parts.providers.clone()));
     let recordings = Recordings::new(&parts, mount.clone());
-    let desk = Desk::new(&parts, mount.clone());
+    let desk = Arc::new(Desk::new(&parts, mount.clone()));
     let control = control_router(report.clone())
         .merge(trace_router(Arc::new(recordings)))
-        .merge(cache_router(Arc::new(desk)))
+        .merge(cache_router(desk.clone()))
         .merge(http_files::control(http.clone(), queue.clone()))
         .merge(downloads::control(queue.clone()));
+    let pages = Pages {
+        instance: report.clone(),
+        source: Arc::new(Show::new(&parts, queue)),
+        cache: desk,
+        login,
+        loopback: config.server.listen.ip().is_loopback(),
+    };
     tokio::spawn(sockets::control(config.control_socket(), control));
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
-    tokio::spawn(sockets::public(config.server.listen, report, probe));
+    let listen = config.server.listen;
+    tokio::spawn(sockets::public(listen, report, probe, pages));
     tokio::spawn(Archives::new(&parts).run(shutdown.clone()));
     tokio::spawn(http.serve(parts.tree.clone()));
     let content = parts.content.clone();

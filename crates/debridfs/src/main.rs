@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod engine;
 mod failure;
+mod hash_password;
 mod logging;
 mod mount_probe;
 mod mount_table;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(args, file),
         Command::Config(ConfigCommand::Check) => config_command::check(file),
         Command::Config(ConfigCommand::Show) => config_command::show(file),
+        Command::Config(ConfigCommand::HashPassword) => hash_password::run(),
         Command::Library(LibraryCommand::Accept(args)) => status::accept(args, file),
         Command::Cache(command) => cache::run(command, file),
         Command::Queue(command) => queue::run(command, file),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+pub use debridfs_web::human_bytes as bytes;
 use debridfs_web::{EngineState, KeyStatus, ProviderStatus, Status};
 
 use crate::cli::{InstanceArgs, StatusArgs};
@@ -213,33 +214,4 @@ fn write_key(out: &mut String, key: &KeyStatus) -> std::fmt::Result {
         write!(out, ", refused: {refused}")?;
     }
     writeln!(out)
-}
-
-/// Bytes as people read them.
-pub fn bytes(number: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut value = number as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{number} B")
-    } else {
-        format!("{value:.1} {}", units[unit])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_for_people() {
-        assert_eq!(bytes(0), "0 B");
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(bytes(u64::MAX), "16384.0 PiB");
-    }
 }

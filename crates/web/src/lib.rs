@@ -1,4 +1,5 @@
-//! HTTP of an engine: `/livez`, `/readyz` and `/metrics` over TCP, and `status` and `library accept` over the control socket.
+//! HTTP of an engine: `/livez`, `/readyz`, `/metrics` and the pages for people over TCP, and `status` and `library accept` over the
+//! control socket.
 //!
 //! Nothing is decided here: an [`Instance`] says how things are, and this crate shows it.
 #![forbid(unsafe_code)]
@@ -6,8 +7,10 @@
 mod cache;
 mod client;
 mod control;
+mod human;
 mod instance;
 mod metrics;
+mod pages;
 mod probe;
 mod public;
 mod status;
@@ -17,8 +20,13 @@ mod why;
 pub use cache::{CacheAnswer, CacheDesk, CacheRefused, CachedLine, Purged, Warmth, cache_router};
 pub use client::{CallError, call};
 pub use control::control_router;
+pub use human::human_bytes;
 pub use instance::{AcceptError, Accepting, Instance};
 pub use metrics::{METRICS, MetricInfo, encode};
+pub use pages::{
+    Changing, HashedPassword, JobLine, Login, PageSource, Pages, PasswordError, QueueChange,
+    ReleaseLine, ReleaseList, ReleaseQuery, ViewLine, pages_router,
+};
 pub use probe::{MountProbe, ProbeError};
 pub use public::public_router;
 pub use status::{

@@ -16,18 +16,13 @@ struct Shared {
     probe: MountProbe,
 }
 
-/// `/`, `/livez`, `/readyz` and `/metrics`.
+/// `/livez`, `/readyz` and `/metrics`.
 pub fn public_router(instance: Arc<dyn Instance>, probe: MountProbe) -> Router {
     Router::new()
-        .route("/", get(root))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(Arc::new(Shared { instance, probe }))
-}
-
-async fn root() -> &'static str {
-    "debridfs: see /livez, /readyz and /metrics\n"
 }
 
 /// The process answers; nothing more, as a restart would not mend anything else.

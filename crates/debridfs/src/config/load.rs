@@ -13,12 +13,13 @@ use super::problem::Origin;
 use super::{Config, ConfigError, Environment, Problem, ProviderSection, Umask};
 
 /// Keys whose values are not repeated in messages.
-const SECRET_KEYS: [&str; 6] = [
+const SECRET_KEYS: [&str; 7] = [
     "token",
     "download_tokens",
     "proxy",
     "cdn_proxy",
     "password",
+    "password_hash",
     "api_key",
 ];
 
@@ -62,11 +63,13 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
     if !problems.is_empty() {
         return Err(invalid(problems));
     }
+    let mut notes = notes(environment);
+    notes.extend(super::web::note(&config));
     Ok(Loaded {
         config,
         folders,
         file,
-        notes: notes(environment),
+        notes,
     })
 }
 
@@ -372,7 +375,8 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
             origin: origins.get(&path).cloned().unwrap_or(Origin::Unknown),
         });
     };
-    for (path, message, help) in super::acquire::problems(config) {
+    let problems = super::acquire::problems(config).into_iter();
+    for (path, message, help) in problems.chain(super::web::problems(config)) {
         wrong(&path, message, help);
     }
     for (name, provider) in &config.provider {
@@ -633,6 +637,24 @@ mod tests {
         );
         let problems = self::problems("[acquire]\nuncached = \"soon\"\n", &[]);
         assert_eq!(problems[0].origin, Origin::Line(2));
+    }
+
+    #[test]
+    fn pages_need_a_hash_not_a_password_and_a_login_to_be_seen_from_elsewhere() {
+        let found = problems("[web]\n\npassword_hash = \"hunter2\"\n", &[]);
+        assert_eq!(found[0].origin, Origin::Line(3));
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+        let found = problems("[web]\npassword_hash = 31337\n", &[]);
+        assert!(!format!("{found:?}").contains("31337"), "{found:?}");
+
+        let open = "[server]\nlisten = \"0.0.0.0:8282\"\n";
+        let notes = |variables: &[(&str, &str)]| loaded(open, variables).unwrap().notes;
+        assert!(notes(&[])[0].contains("the pages are not"));
+        assert!(notes(&[("DEBRIDFS__WEB__TOKEN", "hush")]).is_empty());
+        let config = loaded(open, &[("DEBRIDFS__WEB__TOKEN", "hush")]);
+        let config = config.unwrap().config;
+        assert!(!config.web.login().unwrap().is_open());
+        assert!(!toml::to_string(&config).unwrap().contains("hush"));
     }
 
     #[test]

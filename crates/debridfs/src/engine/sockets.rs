@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use debridfs_web::{MountProbe, public_router};
+use debridfs_web::{MountProbe, Pages, pages_router, public_router};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::report::Report;
@@ -17,8 +17,8 @@ use super::report::Report;
 /// How soon a taken address is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Serves health and metrics.
-pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe) {
+/// Serves health, metrics and pages.
+pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe, pages: Pages) {
     let mut told = false;
     let listener = loop {
         match TcpListener::bind(address).await {
@@ -32,11 +32,16 @@ pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe)
         }
     };
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "health and metrics");
+        tracing::info!(%address, "health, metrics and pages");
         report.listening(address);
     }
-    let served = axum::serve(listener, public_router(report, probe)).await;
-    if let Err(error) = served {
+    let mut router = public_router(report, probe);
+    match pages_router(pages) {
+        Ok(pages) => router = router.merge(pages),
+        Err(error) => tracing::error!(%error, "no pages"),
+    }
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).await {
         tracing::error!(%error, "health and metrics ended");
     }
 }

@@ -16,6 +16,7 @@ mod killed;
 mod lost_mount;
 mod outage;
 mod packed;
+mod pages;
 mod severed;
 mod stalled;
 mod storm;

@@ -1,5 +1,6 @@
 //! What the tests of a mounted library share.
 
+pub mod browser;
 mod household;
 mod instance;
 mod network;

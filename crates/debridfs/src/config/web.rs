@@ -1,0 +1,75 @@
+//! `[web]`: who may see the pages.
+
+use std::path::PathBuf;
+
+use debridfs_provider::real_debrid::Secret;
+use debridfs_web::{HashedPassword, Login};
+use serde::{Deserialize, Serialize};
+
+use super::acquire::secret;
+
+/// `[web]`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSection {
+    /// Hash of the password, as `debridfs config hash-password` prints it.
+    pub password_hash: Option<Secret>,
+    /// File that holds that hash.
+    pub password_hash_file: Option<PathBuf>,
+    /// Token for `Authorization: Bearer`, which also logs in in place of the password.
+    pub token: Option<Secret>,
+    /// File that holds the token.
+    pub token_file: Option<PathBuf>,
+}
+
+impl WebSection {
+    /// Whether somebody has to log in.
+    pub fn has_login(&self) -> bool {
+        let password = self.password_hash.is_some() || self.password_hash_file.is_some();
+        password || self.token.is_some() || self.token_file.is_some()
+    }
+
+    /// Reads the files of secrets.
+    ///
+    /// # Errors
+    /// A text for people: the file that cannot be used, or a hash that is none.
+    pub fn login(&self) -> Result<Login, String> {
+        let file = self.password_hash_file.as_deref();
+        let password = match secret(self.password_hash.as_ref(), file)? {
+            None => None,
+            Some(hash) => {
+                let hash = HashedPassword::parse(hash.expose());
+                Some(hash.map_err(|error| format!("`web.password_hash`: {error}"))?)
+            }
+        };
+        let token = secret(self.token.as_ref(), self.token_file.as_deref())?;
+        Ok(Login::new(
+            password,
+            token.as_ref().map(|token| token.expose()),
+        ))
+    }
+}
+
+/// What no single type can tell, as (path of the key, message, help).
+pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'static str)> {
+    let hash = config.web.password_hash.as_ref();
+    match hash.map(|hash| HashedPassword::parse(hash.expose())) {
+        Some(Err(error)) => vec![(
+            vec!["web", "password_hash"],
+            format!("`web.password_hash`: {error}"),
+            "`debridfs config hash-password` makes one; the password itself is not written anywhere",
+        )],
+        _ => Vec::new(),
+    }
+}
+
+/// What is worth telling though it is no mistake.
+pub(super) fn note(config: &super::Config) -> Option<String> {
+    let closed = !config.server.listen.ip().is_loopback() && !config.web.has_login();
+    closed.then(|| {
+        format!(
+            "server.listen is {} and there is no login: health and metrics are served, the pages are not ([web] in docs/configuration.md)",
+            config.server.listen
+        )
+    })
+}

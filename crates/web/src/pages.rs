@@ -1,0 +1,207 @@
+//! The pages for people: rendered here, with a little script that only fetches them again.
+//!
+//! What they show and do is decided behind [`PageSource`] and [`Instance`]; who may see them in `gate`. Everything that came from
+//! outside (names of releases above all) is escaped by the templates, and a browser is told to run no script but ours.
+
+mod changes;
+mod gate;
+mod password;
+mod shown;
+mod source;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+
+use crate::{CacheDesk, Instance};
+
+pub use gate::Login;
+pub use password::{HashedPassword, PasswordError};
+pub use source::{
+    Changing, JobLine, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,
+};
+
+use gate::{Gate, Refusal, Visitor};
+
+/// A form is a magnet link at most.
+const LONGEST_BODY: usize = 64 << 10;
+/// Only what we serve ourselves: whatever came from outside can at worst look odd.
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                              form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const STYLE: &str = include_str!("../assets/style.css");
+const SCRIPT: &str = include_str!("../assets/page.js");
+const ICON: &str = include_str!("../assets/icon.svg");
+
+/// What the pages are made of.
+pub struct Pages {
+    /// How the instance does.
+    pub instance: Arc<dyn Instance>,
+    /// Library, queue and log.
+    pub source: Arc<dyn PageSource>,
+    /// The cache on disk.
+    pub cache: Arc<dyn CacheDesk>,
+    /// What is asked of whoever wants to see them.
+    pub login: Login,
+    /// Whether only this machine reaches the server: without a login nobody else is let in.
+    pub loopback: bool,
+}
+
+/// What the handlers share.
+struct House {
+    instance: Arc<dyn Instance>,
+    source: Arc<dyn PageSource>,
+    cache: Arc<dyn CacheDesk>,
+    gate: Gate,
+}
+
+type Home = State<Arc<House>>;
+
+/// `/`, `/library`, `/release`, `/queue`, `/accounts`, `/cache`, `/log`, and logging in. To be served with the peer's address
+/// (`into_make_service_with_connect_info`), by which guessing is slowed down.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn pages_router(pages: Pages) -> Result<Router, std::io::Error> {
+    let gate = Gate::new(pages.login, pages.loopback).map_err(std::io::Error::other)?;
+    let house = Arc::new(House {
+        instance: pages.instance,
+        source: pages.source,
+        cache: pages.cache,
+        gate,
+    });
+    let guarded = Router::new()
+        .route("/", get(shown::overview))
+        .route("/library", get(shown::library))
+        .route("/release", get(shown::release))
+        .route("/queue", get(shown::queue))
+        .route("/queue/add", post(changes::add))
+        .route("/queue/stop", post(changes::stop))
+        .route("/queue/start", post(changes::start))
+        .route("/queue/again", post(changes::again))
+        .route("/queue/remove", post(changes::remove))
+        .route("/accounts", get(shown::accounts))
+        .route("/cache", get(shown::cache))
+        .route("/log", get(shown::log))
+        .route("/logout", post(changes::log_out))
+        .layer(from_fn_with_state(house.clone(), guard));
+    Ok(Router::new()
+        .route("/login", get(shown::login).post(changes::log_in))
+        .route("/assets/style.css", get(|| asset(STYLE, "text/css")))
+        .route("/assets/page.js", get(|| asset(SCRIPT, "text/javascript")))
+        .route("/assets/icon.svg", get(|| asset(ICON, "image/svg+xml")))
+        .merge(guarded)
+        .layer(from_fn_with_state(house.clone(), check_origin))
+        .layer(from_fn(secure))
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .with_state(house))
+}
+
+async fn asset(text: &'static str, kind: &'static str) -> Response {
+    let kind = format!("{kind}; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// What every answer tells a browser.
+async fn secure(request: Request, next: Next) -> Response {
+    let mut answer = next.run(request).await;
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        // `no-referrer` would take the origin from our own forms as well.
+        (header::REFERRER_POLICY, "same-origin"),
+        // What is shown is true now, and nobody else's after logging out.
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+async fn check_origin(State(house): Home, request: Request, next: Next) -> Response {
+    let gate = &house.gate;
+    let mut checked = gate.check_origin(request.headers());
+    if checked.is_ok() && *request.method() != Method::GET {
+        checked = gate.check_change(request.headers());
+    }
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+/// Lets nobody in who may not see the pages.
+async fn guard(State(house): Home, mut request: Request, next: Next) -> Response {
+    let peer = peer(request.extensions().get());
+    match house.gate.visitor(request.headers(), peer) {
+        Ok(visitor) => {
+            request.extensions_mut().insert(visitor);
+            next.run(request).await
+        }
+        // A browser that goes somewhere; whatever else calls is told by the code.
+        Err(Refusal::NoSession) if wants_page(request.method(), request.headers()) => {
+            let asked = request.uri().path_and_query();
+            let asked = asked.map_or("/", |asked| asked.as_str());
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("next", asked)
+                .finish();
+            Redirect::to(&format!("/login?{query}")).into_response()
+        }
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    *method == Method::GET
+        && accept
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn peer(info: Option<&ConnectInfo<SocketAddr>>) -> Option<IpAddr> {
+    info.map(|ConnectInfo(address)| address.ip())
+}
+
+fn refuse(refusal: Refusal) -> Response {
+    let (code, words) = match refusal {
+        Refusal::NoSession => (StatusCode::UNAUTHORIZED, "log in at /login"),
+        Refusal::Wrong => (StatusCode::UNAUTHORIZED, "the token is wrong"),
+        Refusal::Busy => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many attempts: try again in a minute",
+        ),
+        Refusal::Closed => (
+            StatusCode::FORBIDDEN,
+            "the pages need a login here, as `server.listen` can be reached from other machines: \
+             `debridfs config hash-password` makes a `web.password_hash`",
+        ),
+        Refusal::Name => (
+            StatusCode::FORBIDDEN,
+            "without a login only IP addresses and localhost are answered",
+        ),
+        Refusal::Foreign => (
+            StatusCode::FORBIDDEN,
+            "it comes from a page of another site (a proxy in between has to pass `Host` on)",
+        ),
+    };
+    let mut answer = (code, format!("debridfs: {words}\n")).into_response();
+    let headers = answer.headers_mut();
+    match code {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+        }
+        _ => {}
+    }
+    answer
+}

@@ -1,0 +1,123 @@
+//! What the pages show, asked of whoever has it.
+
+use std::pin::Pin;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What [`PageSource::change_queue`] comes to: nothing, or why it was not done, in words for people.
+pub type Changing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Whoever has the library, the queue and the log. Nothing here may wait for a provider.
+pub trait PageSource: Send + Sync + 'static {
+    /// The views in the order of the root.
+    fn views(&self) -> Vec<ViewLine>;
+    /// A part of a view; `None` when there is no such view. May look at every release, so it is called on the blocking pool.
+    fn releases(&self, query: &ReleaseQuery) -> Option<ReleaseList>;
+    /// Downloads, the newest first; `None` when none are configured.
+    fn queue(&self) -> Option<Vec<JobLine>>;
+    /// Names of categories.
+    fn categories(&self) -> Vec<String>;
+    /// Changes the queue.
+    fn change_queue(&self, change: QueueChange) -> Changing;
+    /// The last lines of the log, the oldest first.
+    fn log(&self) -> Vec<String>;
+}
+
+/// A view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewLine {
+    /// Its name in the root.
+    pub name: String,
+    /// Releases in it.
+    pub releases: usize,
+}
+
+/// Which releases are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReleaseQuery {
+    /// The view's name.
+    pub view: String,
+    /// Words that the name has to hold, all of them, in any case.
+    pub text: String,
+    /// The newest first; by name otherwise.
+    pub newest_first: bool,
+    /// How many to pass over.
+    pub skip: usize,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A part of a view.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReleaseList {
+    /// How many there are in all.
+    pub total: usize,
+    /// Those asked for.
+    pub lines: Vec<ReleaseLine>,
+}
+
+/// A release in a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseLine {
+    /// Its name there.
+    pub name: String,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Its files; absent while the provider has not told them.
+    pub files: Option<usize>,
+    /// When it was added.
+    pub added: Timestamp,
+    /// Providers that hold it.
+    pub providers: Vec<String>,
+    /// Why it cannot be served: the word of `user.debridfs.reason`.
+    pub bad: Option<String>,
+}
+
+/// A download.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobLine {
+    /// Its info-hash, 40 digits.
+    pub hash: String,
+    /// What it is called.
+    pub name: String,
+    /// Its category; may be empty.
+    pub category: String,
+    /// `placed`, `waiting`, `ready`, `probed`, `complete` or `failed`.
+    pub step: String,
+    /// Whether nobody goes on with it.
+    pub stopped: bool,
+    /// Share that is done, 0 to 1.
+    pub progress: f64,
+    /// Bytes of the wanted files, as far as they are known.
+    pub bytes: u64,
+    /// When it was accepted.
+    pub added: Timestamp,
+    /// Why it failed, or what is in its way.
+    pub reason: Option<String>,
+}
+
+/// A change of the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueChange {
+    /// Takes in a magnet link or info-hash.
+    Add {
+        /// The link.
+        link: String,
+        /// Its category; may be empty.
+        category: String,
+    },
+    /// Not to be gone on with.
+    Stop(String),
+    /// To be gone on with.
+    Start(String),
+    /// A failed one begins anew; links of a complete one are made again.
+    Again(String),
+    /// Removed, with what was put in place for an arr if `files`.
+    Remove {
+        /// Which.
+        hash: String,
+        /// Whether its links go as well.
+        files: bool,
+    },
+}
