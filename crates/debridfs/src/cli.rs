@@ -10,6 +10,8 @@ use clap_complete::Shell;
 
 pub use self::token::TokenCommand;
 
+use crate::import::ImportCommand;
+
 /// Your debrid account as a file system that never goes away.
 #[derive(Debug, Parser)]
 #[command(
@@ -170,6 +172,14 @@ In real containers, each with /mnt/test as a volume:
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Move in from decypharr, zurg or rdt-client.
+    #[command(
+        subcommand,
+        long_about = "\
+Read the configuration of another program and make one of ours that keeps its paths, so that symlinks \
+and media servers go on. Shows what is carried over and what is not, and why; writes nothing without --write."
+    )]
+    Import(ImportCommand),
     /// Downloads for arrs: list, add, remove.
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -238,7 +248,7 @@ pub struct DemoArgs {
     /// Where to mount; a directory of its own when absent. Made, and removed again, if it is missing.
     #[arg(long, value_name = "DIR")]
     pub mount: Option<PathBuf>,
-    /// Address of health and metrics.
+    /// Address of health, metrics and pages.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
     /// About how many files the simulated account holds.

@@ -11,6 +11,7 @@ mod doctor;
 mod engine;
 mod failure;
 mod hash_password;
+mod import;
 mod logging;
 mod mount_probe;
 mod mount_table;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check) => config_command::check(file),
         Command::Config(ConfigCommand::Show) => config_command::show(file),
         Command::Config(ConfigCommand::HashPassword) => hash_password::run(),
+        Command::Import(command) => import::run(command, file),
         Command::Library(LibraryCommand::Accept(args)) => status::accept(args, file),
         Command::Cache(command) => cache::run(command, file),
         Command::Queue(command) => queue::run(command, file),

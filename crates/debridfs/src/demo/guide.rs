@@ -66,6 +66,9 @@ pub fn print(place: &Place, status: &Status, simulated: bool) -> io::Result<()> 
         writeln!(out, "      # {what}")?;
     }
     writeln!(out)?;
+    if let Some(address) = status.engine.listen {
+        writeln!(out, "In a browser: http://{address}/")?;
+    }
     writeln!(
         out,
         "Log: {}. Ctrl-C ends it and leaves nothing behind.",

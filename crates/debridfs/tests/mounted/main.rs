@@ -14,6 +14,7 @@ mod faults;
 mod identity;
 mod killed;
 mod lost_mount;
+mod moved;
 mod outage;
 mod packed;
 mod pages;

@@ -1,0 +1,145 @@
+//! What all three have.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use debridfs_catalogue::{FolderConfig, FolderNaming, ViewRules};
+use debridfs_provider::real_debrid::CALLS_PER_MINUTE;
+use serde_json::{Map, Value};
+
+use super::plan::{Plan, joined};
+
+/// Directories of other programs that are the library's root with something behind it.
+const VIEWS: [&str; 4] = ["__all__", "__bad__", "torrents", "__unplayable__"];
+
+/// A Real-Debrid account.
+pub struct Account<'a> {
+    /// Its name, which is that of its view.
+    pub name: &'a str,
+    pub token: &'a str,
+    /// Further keys; the token itself among them is passed over.
+    pub download_tokens: &'a [String],
+    /// Where its settings are: for the table of what was carried.
+    pub theirs: &'a str,
+}
+
+/// Sets up the account, with its tokens in files of their own.
+pub fn account(plan: &mut Plan, account: &Account<'_>, token_key: &str, list_key: &str) {
+    let name = account.name;
+    plan.set(&["provider", name, "kind"], "real-debrid", account.theirs);
+    let file = plan.keep_secret(&format!("{name}-token"), account.token);
+    let theirs = joined(account.theirs, token_key);
+    plan.set(&["provider", name, "token_file"], file, &theirs);
+    let mut seen = vec![account.token.to_owned()];
+    let mut files = Vec::new();
+    for token in account.download_tokens {
+        if !seen.contains(token) {
+            seen.push(token.clone());
+            let name = format!("{name}-download-token-{}", seen.len());
+            files.push(toml::Value::from(plan.keep_secret(&name, token)));
+        }
+    }
+    if !files.is_empty() {
+        let theirs = joined(account.theirs, list_key);
+        plan.set(&["provider", name, "download_token_files"], files, &theirs);
+    }
+}
+
+/// Another provider than this version reads.
+pub fn other_provider(plan: &mut Plan, theirs: &str, kind: &str) {
+    let why = format!("this version reads Real-Debrid accounts, not {kind}");
+    plan.leave_out(theirs, &why);
+}
+
+/// A limit of calls, at most the vendor's: theirs count other things.
+pub fn calls_per_minute(plan: &mut Plan, name: &str, calls: u64, theirs: &str) {
+    let most = u64::from(CALLS_PER_MINUTE);
+    if calls == 0 || calls >= most {
+        plan.leave_out(theirs, "the vendor's limit of 250 a minute holds by itself");
+    } else {
+        let calls = i64::try_from(calls).unwrap_or(i64::MAX);
+        plan.set(&["provider", name, "calls_per_minute"], calls, theirs);
+    }
+}
+
+/// A proxy, whose address may hold a password.
+pub fn proxy(plan: &mut Plan, name: &str, url: &str, theirs: &str) {
+    let key = ["provider", name, "proxy"];
+    let known = ["http://", "https://", "socks5://", "socks5h://"];
+    match known.iter().any(|scheme| url.starts_with(scheme)) {
+        false => plan.leave_out(
+            theirs,
+            "a proxy is http://, https://, socks5:// or socks5h://",
+        ),
+        true if url.contains('@') => plan.set_hidden(&key, url, theirs),
+        true => plan.set(&key, url, theirs),
+    }
+}
+
+/// The root that a path of theirs is in: `/mnt/x/__all__/` lies in `/mnt/x`.
+pub fn root_of(path: &str) -> Option<String> {
+    let path = path.trim().trim_end_matches('*').trim_end_matches('/');
+    let inside = Path::new(path)
+        .file_name()
+        .is_some_and(|last| VIEWS.iter().any(|view| last == *view));
+    let root = match inside {
+        true => Path::new(path).parent()?,
+        false => Path::new(path),
+    };
+    let usable = root.is_absolute() && root.parent().is_some();
+    usable.then(|| root.to_string_lossy().into_owned())
+}
+
+/// Where the library was mounted, so that links into it go on.
+pub fn mount(plan: &mut Plan, path: &str, theirs: &str) {
+    match root_of(path) {
+        Some(root) => plan.set(&["mount", "path"], root, theirs),
+        None => plan.leave_out(theirs, "not an absolute path below some directory"),
+    }
+}
+
+/// How releases are called.
+pub fn naming(plan: &mut Plan, naming: FolderNaming, theirs: &str) {
+    let word = serde_json::to_value(naming).unwrap_or_default();
+    let word = word.as_str().unwrap_or_default();
+    plan.set(&["library", "folder_naming"], word, theirs);
+}
+
+/// A folder by rule: carried when all of its conditions are ours as well, as it would show more without one of them.
+pub fn folder(plan: &mut Plan, name: &str, table: Map<String, Value>, theirs: &str) {
+    let text = match toml::Value::try_from(Value::Object(table)) {
+        Ok(value) => value,
+        Err(error) => return plan.leave_out(theirs, &error.to_string()),
+    };
+    let checked = text
+        .clone()
+        .try_into::<FolderConfig>()
+        .map_err(|error| error.message().to_owned())
+        .and_then(|folder| {
+            let one = BTreeMap::from([(name.to_owned(), folder)]);
+            let rules = ViewRules::new(FolderNaming::default(), Vec::new(), &one);
+            rules.map(|_| ()).map_err(|error| error.to_string())
+        });
+    match (checked, text) {
+        (Ok(()), toml::Value::Table(table)) => {
+            for (key, value) in table {
+                let theirs = joined(theirs, &key);
+                plan.set(&["folders", name, &key], value, &theirs);
+            }
+        }
+        (Err(why), _) => {
+            let first = why.lines().next().unwrap_or_default();
+            plan.leave_out(theirs, &format!("its filters are not ours: {first}"));
+        }
+        (Ok(()), _) => plan.leave_out(theirs, "not a folder"),
+    }
+}
+
+/// Sets `key` from a size of theirs; 0 and nothing say that there is no limit.
+pub fn size(plan: &mut Plan, key: &[&str], text: &str, theirs: &str) {
+    match text.parse::<debridfs_provider::ByteSize>() {
+        Ok(size) if size.0 == 0 => plan.leave_out(theirs, "no limit, as by default"),
+        Ok(_) => plan.set(key, text, theirs),
+        Err(error) => plan.leave_out(theirs, &error.to_string()),
+    }
+}
