@@ -27,16 +27,19 @@ impl Fields {
         self.0.get(name).map_or("", |value| value.trim())
     }
 
-    /// Those of a form that we made for `visitor`.
-    fn of(visitor: &Visitor, body: &Bytes) -> Result<Self, Response> {
+    /// Those of a form that we made for `visitor`; nothing of any other.
+    fn of(visitor: &Visitor, body: &Bytes) -> Option<Self> {
         let fields = Self::read(body);
         // A token in a header is not sent by a browser behind its user's back.
-        if visitor.by == By::Token || same(fields.get("csrf"), &visitor.csrf) {
-            return Ok(fields);
-        }
-        let words = "debridfs: this form is not of the present session: go back, reload the page and try again\n";
-        Err((StatusCode::FORBIDDEN, words).into_response())
+        let ours = visitor.by == By::Token || same(fields.get("csrf"), &visitor.csrf);
+        ours.then_some(fields)
     }
+}
+
+/// The answer to a form that is not of the visitor's session.
+fn not_ours() -> Response {
+    let words = "debridfs: this form is not of the present session: go back, reload the page and try again\n";
+    (StatusCode::FORBIDDEN, words).into_response()
 }
 
 /// `POST /login`.
@@ -95,13 +98,11 @@ pub(super) async fn log_out(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match Fields::of(&visitor, &body) {
-        Err(refused) => refused,
-        Ok(_) => {
-            let gone = house.gate.log_out(&headers);
-            ([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response()
-        }
+    if Fields::of(&visitor, &body).is_none() {
+        return not_ours();
     }
+    let gone = house.gate.log_out(&headers);
+    ([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response()
 }
 
 /// `POST /queue/add`.
@@ -166,9 +167,8 @@ async fn change(
     body: &Bytes,
     of: impl FnOnce(&Fields) -> QueueChange,
 ) -> Response {
-    let fields = match Fields::of(visitor, body) {
-        Ok(fields) => fields,
-        Err(refused) => return refused,
+    let Some(fields) = Fields::of(visitor, body) else {
+        return not_ours();
     };
     match house.source.change_queue(of(&fields)).await {
         Ok(()) => Redirect::to("/queue").into_response(),
