@@ -78,6 +78,33 @@ impl FileFilter {
     }
 }
 
+/// Why none of `paths` is wanted, for people.
+pub(crate) fn why_none<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> String {
+    let count = paths.clone().count();
+    let mut volumes = paths.filter(|path| is_archive(path));
+    match volumes.next() {
+        None => format!("none of its {count} files is wanted"),
+        Some(first) => {
+            let name = first.rsplit('/').next().unwrap_or(first);
+            let more = volumes.count();
+            format!(
+                "it is packed in archives ({name} and {more} more files), which cannot be read in place"
+            )
+        }
+    }
+}
+
+/// Whether a file is an archive, or a volume of one: `.rar`, `.r00` and on, `.zip`, `.7z`, `.7z.001` and on.
+fn is_archive(path: &str) -> bool {
+    let extension = extension(path);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match extension.as_str() {
+        "rar" | "zip" | "7z" => true,
+        _ if extension.strip_prefix(['r', 's', 'z']).is_some_and(digits) => true,
+        _ => digits(&extension) && path.to_ascii_lowercase().contains(".7z."),
+    }
+}
+
 fn extension(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.')
@@ -149,6 +176,39 @@ mod tests {
         assert_eq!(chosen(&FileFilter::default(), &files).len(), 1);
         let season = [("/Sample.S01E01.mkv", GB), ("/Sample.S01E02.mkv", GB + MB)];
         assert_eq!(chosen(&FileFilter::default(), &season).len(), 2);
+    }
+
+    #[test]
+    fn what_is_packed_says_so() {
+        let why = |paths: &[&'static str]| why_none(paths.iter().copied());
+        assert_eq!(why(&["/a.txt", "/b.nfo"]), "none of its 2 files is wanted");
+        let words = why(&[
+            "/Film/film.rar",
+            "/Film/film.r00",
+            "/Film/film.R01",
+            "/film.nfo",
+        ]);
+        assert!(words.contains("film.rar and 2 more"), "{words}");
+        for archive in ["/x.7z.001", "/x.zip", "/x.z01", "/x.s00"] {
+            assert!(why(&[archive]).contains("packed"), "{archive}");
+        }
+        for other in ["/x.001", "/x.rare", "/rar", "/x.r", "/x.r0a"] {
+            assert!(!why(&[other]).contains("packed"), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_pack_of_seasons_keeps_what_each_of_them_has() {
+        let files = [
+            ("/Show/Season 1/E01.mkv", GB),
+            ("/Show/Season 1/Sample/E01.mkv", 30 * MB),
+            ("/Show/Season 2/E01.mkv", GB),
+            ("/Show/Season 0/E01 - Special.mkv", 90 * MB),
+            ("/Show/Extras/E01.mkv", 40 * MB),
+        ];
+        let wanted = chosen(&FileFilter::default(), &files);
+        assert_eq!(wanted.len(), 4, "{wanted:?}");
+        assert!(!wanted.contains(&"/Show/Season 1/Sample/E01.mkv"));
     }
 
     #[test]

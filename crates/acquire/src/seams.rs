@@ -29,6 +29,8 @@ pub struct Shown {
     pub files: Vec<ShownFile>,
     /// Why it cannot be served, if it cannot.
     pub bad: Option<String>,
+    /// Why it is not known yet whether it can be served, if that is so.
+    pub unsettled: Option<String>,
 }
 
 /// A file of a [`Shown`] release.

@@ -14,7 +14,7 @@ use crate::job::{AtProvider, JobFile};
 use crate::shared::Shared;
 use crate::store::{Change, Deletion};
 use crate::watch::Watch;
-use crate::{Error, Evidence, Job, ProbeError, Shown, Source, Step, Uncached};
+use crate::{Error, Evidence, Job, ProbeError, Shown, Source, Step, Uncached, filter};
 
 /// The newest torrents of the account, among which one is looked for before it is added.
 const NEWEST: u32 = 100;
@@ -310,7 +310,7 @@ impl<'a> Attempt<'a> {
             .map(|(file, _)| file.id)
             .collect();
         if ids.is_empty() {
-            let words = format!("none of its {} files is wanted", info.files.len());
+            let words = filter::why_none(info.files.iter().map(|file| &*file.path));
             return Err(Trouble::TakeBack(Evidence::Unwanted, words));
         }
         match provider
@@ -384,7 +384,17 @@ impl<'a> Attempt<'a> {
         let library = &self.shared.library;
         library.look_now();
         let shown = match library.shown(job.hash).await {
-            Some(shown) if shown.bad.is_none() => shown,
+            Some(shown) if shown.bad.is_none() && shown.unsettled.is_none() => shown,
+            Some(Shown {
+                unsettled: Some(words),
+                ..
+            }) => {
+                // However long that takes: it says nothing of the release.
+                self.shared
+                    .live(job.hash, |live| live.trouble = Some(words));
+                let _ = timeout(LOOK_AGAIN, library.changed()).await;
+                return Ok(Go::On);
+            }
             other => {
                 let now = self.shared.now();
                 let bad = other.and_then(|shown| shown.bad);
@@ -407,7 +417,7 @@ impl<'a> Attempt<'a> {
             .map(|file| file.path.clone())
             .collect();
         if wanted.is_empty() {
-            let words = format!("none of its {} files is wanted", files.len());
+            let words = filter::why_none(files.iter().map(|file| &*file.path));
             return Err(Trouble::Condemned(Evidence::Unwanted, words));
         }
         self.probe(job.hash, wanted).await?;

@@ -187,6 +187,72 @@ async fn what_cannot_be_fails_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_archive_inside_the_torrent_is_refused_in_plain_words() {
+    let packed = ReleaseSpec {
+        files: vec![
+            FileSpec::generated("/film.rar", 50 << 20),
+            FileSpec::generated("/film.r00", 50 << 20),
+        ],
+        ..cached(HASH, "Packed")
+    };
+    let world = World::new(vec![packed]).await;
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    let job = world.settled(hash(HASH)).await;
+    let reason = job.reason.clone().unwrap();
+    assert!(reason.contains("film.rar and 1 more"), "{reason}");
+    world.until_torrents(HASH, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_whose_archive_was_not_looked_into_yet_is_waited_for() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    *world.library.unsettled.lock().unwrap() = Some("its RAR was not looked into yet".into());
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
+    let job = world.acquire.job(hash(HASH)).unwrap();
+    assert_eq!(job.step, Step::Ready, "{:?}", job.reason);
+    assert_eq!(
+        job.live.trouble.as_deref(),
+        Some("its RAR was not looked into yet")
+    );
+    *world.library.unsettled.lock().unwrap() = None;
+    world.complete(hash(HASH)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pack_of_seasons_keeps_its_folders() {
+    let episode = |path: &str| FileSpec::generated(path, 500 << 20);
+    let pack = ReleaseSpec {
+        files: vec![
+            episode("/Season 1/E01.mkv"),
+            episode("/Season 2/E01.mkv"),
+            episode("/Season 0/E01 - Special.mkv"),
+        ],
+        ..cached(HASH, "Show.S00-S02")
+    };
+    let world = World::new(vec![pack]).await;
+    world
+        .acquire
+        .add(magnet(HASH, "x"), in_category("tv"))
+        .await
+        .unwrap();
+    world.complete(hash(HASH)).await;
+    let links = tree(&world.downloads());
+    assert_eq!(links.len(), 3, "{links:?}");
+    let second =
+        "tv/Show.S00-S02/Season 2/E01.mkv -> /mnt/dfs/__all__/Show.S00-S02/Season 2/E01.mkv";
+    assert!(links.iter().any(|link| link == second), "{links:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_fails_nothing() {
     let world = World::new(vec![cached(HASH, "Film.2024")]).await;
     world.sim.set_outage(Outage {

@@ -135,6 +135,8 @@ pub struct SimLibrary {
     pub probed: Mutex<Vec<String>>,
     /// What was read of whole files.
     pub reads: Arc<Reads>,
+    /// Why releases are not known to be good yet.
+    pub unsettled: Mutex<Option<String>>,
     /// What lets players in.
     pub token: Mutex<Option<String>>,
 }
@@ -209,6 +211,7 @@ impl Library for SimLibrary {
                 })
                 .collect(),
             bad: None,
+            unsettled: self.unsettled.lock().unwrap().clone(),
         })
     }
 
@@ -298,6 +301,7 @@ impl World {
                 done: Mutex::default(),
                 readable: AtomicU64::new(u64::MAX),
             }),
+            unsettled: Mutex::default(),
             token: Mutex::new(Some("first".to_owned())),
         });
         let mut config = config_in(dir.path(), clock.clone());

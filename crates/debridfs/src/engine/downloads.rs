@@ -18,7 +18,7 @@ use debridfs_acquire::{
     Acquire, AddOptions, Checkpoint, Known, Library, ProbeError, Release, Selection, Shown,
     ShownFile, WholeFile, qbittorrent, sabnzbd,
 };
-use debridfs_catalogue::{ALL, BAD, Catalogue, Contents};
+use debridfs_catalogue::{ALL, BAD, BadReason, Catalogue, Contents};
 use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_provider::InfoHash;
@@ -185,11 +185,17 @@ impl Shelves {
             path: self.path_of(tree, file),
             bytes: file.size,
         });
+        let bad = entry.release.bad;
+        // Soon it shows what is inside, or is bad for another reason.
+        let packed = bad == Some(BadReason::PackedRar);
         let shown = Shown {
             name: entry.name.clone(),
             path: self.all.join(&entry.name),
             files: files.collect(),
-            bad: entry.release.bad.map(|reason| reason.as_str().to_owned()),
+            bad: bad
+                .filter(|_| !packed)
+                .map(|reason| reason.as_str().to_owned()),
+            unsettled: packed.then(|| "its RAR was not looked into yet".to_owned()),
         };
         Some((shown, entry.release.clone()))
     }
