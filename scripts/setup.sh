@@ -11,7 +11,7 @@ command -v cargo >/dev/null || fail "no Rust toolchain: install rustup, then run
 packages=(fuse3 gcc libc6-dev make)
 case "${1:-}" in
   demo) packages+=(ffmpeg) ;;
-  test) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2
+  test) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2 python3-venv
                   containerd runc busybox-static) ;;
   bench) packages+=(ffmpeg curl procps util-linux) ;;
   *) fail "usage: scripts/setup.sh demo|test|bench" ;;
@@ -36,6 +36,14 @@ if [ "$1" = test ]; then
     echo "setup: building cargo-deny $deny"
     CARGO_TARGET_DIR=$PWD/target/tools/build cargo install --quiet --locked --root target/tools --version "$deny" cargo-deny
     rm -rf target/tools/build
+  fi
+  # What most tools that speak to a qBittorrent are built on; pinned, as a new release cannot break the check then.
+  client=2026.10.1
+  python=target/tools/python
+  if [ "$($python/bin/python -c 'import importlib.metadata as m; print(m.version("qbittorrent-api"))' 2>/dev/null)" != "$client" ]; then
+    echo "setup: installing qbittorrent-api $client"
+    python3 -m venv --clear "$python"
+    "$python/bin/pip" install --quiet --disable-pip-version-check "qbittorrent-api==$client"
   fi
 fi
 

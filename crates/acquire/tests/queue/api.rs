@@ -450,6 +450,22 @@ async fn ten_thousand_are_answered_from_memory() {
     }
     adds.join_all().await;
     let calls = world.sim.counters().calls;
+    let stored = || {
+        let state = std::fs::read_dir(world.dir.path().join("state")).unwrap();
+        let mut files: Vec<_> = state
+            .map(|file| {
+                let found = file.as_ref().unwrap().metadata().unwrap();
+                (
+                    file.unwrap().file_name(),
+                    found.len(),
+                    found.modified().unwrap(),
+                )
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let before = stored();
     let api = world.api();
     let started = std::time::Instant::now();
     let torrents = info(&api, "?category=tv").await;
@@ -460,9 +476,9 @@ async fn ten_thousand_are_answered_from_memory() {
             .iter()
             .all(|torrent| torrent["state"] == "stoppedDL")
     );
+    // 200 ms is the aim of a build with optimisation; how long it takes here depends on the machine.
     println!("10 000 torrents, read and parsed, in {took:?}");
-    // 200 ms is the aim; the bound leaves room for a build without optimisation on a busy machine.
-    assert!(took.as_secs() < 20, "{took:?}");
+    assert_eq!(stored(), before, "no write of the store");
     assert_eq!(world.sim.counters().calls, calls, "no call to the provider");
     assert_eq!(info(&api, "?limit=10&offset=9995").await.len(), 5);
     assert_eq!(info(&api, "?offset=-3").await.len(), 3);
