@@ -20,8 +20,11 @@ use crate::sim::Sim;
 const BLOCK: u64 = 256 * 1024;
 /// The first block is smaller: somebody waits for the first byte.
 const FIRST_BLOCK: u64 = 64 * 1024;
-/// Blocks a second when a rate is set, so that the bytes flow evenly.
-const SHAPED_BLOCKS: u64 = 20;
+/// Blocks a second when a rate is set, so that the bytes flow evenly: a line brings packets, and a reader that waits for a few of them
+/// does not wait for many. Blocks of less than a packet are for lines so slow that there would be few of them.
+const SHAPED_BLOCKS: u64 = 400;
+const PACKET: u64 = 1460;
+const LEAST_BLOCKS: u64 = 20;
 
 /// The connection was cut on purpose.
 #[derive(Debug)]
@@ -236,7 +239,10 @@ impl Sender {
         let shaped = [slow, total, self.shaper.rate()]
             .into_iter()
             .filter(|rate| *rate > 0)
-            .map(|rate| (rate / SHAPED_BLOCKS).max(1));
+            .map(|rate| {
+                let slowest = PACKET.min(rate / LEAST_BLOCKS);
+                (rate / SHAPED_BLOCKS).max(slowest).max(1)
+            });
         let largest = shaped.fold(largest, u64::min);
         (self.plan.stop - self.sent).min(largest)
     }
