@@ -107,8 +107,9 @@ impl Bed {
     pub(crate) fn mount(&self, subject: Subject, shape: Shape) -> Result<Mounted> {
         self.simulator.shape(PLAIN)?;
         let mounted = match subject {
-            Subject::Debridfs => {
-                let library = Library::start(&self.program, &self.simulator, pin::CLIENT, None)?;
+            Subject::Debridfs { disk } => {
+                let library =
+                    Library::start(&self.program, &self.simulator, pin::CLIENT, None, disk)?;
                 library.wait_synced()?;
                 Mounted {
                     root: library.mount().join("__all__").join(RELEASE),
@@ -143,8 +144,8 @@ impl Bed {
 /// Who mounts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Subject {
-    /// This project's program.
-    Debridfs,
+    /// This project's program, as it is installed or without its cache on disk.
+    Debridfs { disk: bool },
     /// rclone's `http` remote with these flags of its VFS.
     Rclone {
         name: &'static str,
@@ -198,24 +199,28 @@ const RCLONE: [Subject; 5] = [
 ];
 
 impl Subject {
-    /// Ours and, if there is an rclone, `peers` of its sets of flags.
-    pub(crate) fn with_peers(peers: usize) -> Vec<Self> {
-        let peers = if rclone().is_some() { peers } else { 0 };
-        std::iter::once(Self::Debridfs)
-            .chain(RCLONE.into_iter().take(peers))
-            .collect()
+    /// If there is an rclone, `most` of its sets of flags.
+    pub(crate) fn peers(most: usize) -> impl Iterator<Item = Self> {
+        let most = if rclone().is_some() { most } else { 0 };
+        RCLONE.into_iter().take(most)
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Debridfs => "debridfs",
+            Self::Debridfs { disk: true } => "debridfs",
+            Self::Debridfs { disk: false } => "debridfs, no disk cache",
             Self::Rclone { name, .. } => name,
         }
     }
 
     /// Goals are for us.
     pub(crate) fn is_ours(self) -> bool {
-        self == Self::Debridfs
+        matches!(self, Self::Debridfs { .. })
+    }
+
+    /// Whether it is ours and keeps nothing on disk: what the network and the mount can do is not mixed with what a disk can.
+    pub(crate) fn is_ours_without_disk(self) -> bool {
+        self == Self::Debridfs { disk: false }
     }
 }
 

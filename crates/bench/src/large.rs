@@ -65,7 +65,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
         serde_json::to_vec(&describe(files / FILES_PER_RELEASE))?,
     )?;
     let simulator = Simulator::start(program, description.to_str().ok_or("path")?)?;
-    let mut library = Library::start(program, &simulator, pin::CLIENT, None)?;
+    let mut library = Library::start(program, &simulator, pin::CLIENT, None, true)?;
     let sync = library.wait_synced()?;
     report.add(Row::new(
         format!("first sync of {files} files, no limit of calls"),

@@ -20,12 +20,13 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Mounts the simulated account. `threads` of transport are the program's default when absent.
+    /// Mounts the simulated account. `threads` of transport are the program's default when absent; `disk`: with the cache on disk, in the state it is installed in.
     pub(crate) fn start(
         program: &Path,
         simulator: &Simulator,
         cores: &'static str,
         threads: Option<u32>,
+        disk: bool,
     ) -> Result<Self> {
         let dir = temporary_dir()?;
         let root = dir.path().display();
@@ -35,7 +36,7 @@ impl Library {
             dir.path().join("debridfs.toml"),
             format!(
                 "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\nimmutable = false\n\
-                 [server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n[keeper]\n{threads}\n[content.cache]\nenabled = false\n\
+                 [server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n[keeper]\n{threads}\n[content.cache]\nenabled = {disk}\n\
                  [provider.rd]\ntoken = \"{}\"\napi_url = \"{}\"\ncalls_per_minute = 100000\n",
                 simulator.token, simulator.url
             ),

@@ -84,7 +84,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
         let floor = bare.path().join("file");
         until("the bare loop mounts", 10, || floor.exists())?;
 
-        let library = Library::start(program, &simulator, server, threads)?;
+        let library = Library::start(program, &simulator, server, threads, true)?;
         library.wait_synced()?;
         pin_this(client)?;
         let measured = in_turns(&library.mount().join("version.txt"), &floor);

@@ -57,7 +57,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
         report.section(format!(
             "{name}: 25 Mbit/s each for {seconds} s, players with a buffer of {BUFFER} s"
         ));
-        for subject in options.at_most(1) {
+        for subject in options.with_and_without_disk(1) {
             let ours = subject.is_ours();
             let played = bed
                 .mount(subject, shape)
