@@ -34,13 +34,15 @@ ff -i "$media/film.mkv" -c copy -bsf:v h264_mp4toannexb "$media/film.avi"
 "$program" sim --library "$dir/library.toml" > "$dir/sim" 2> "$dir/sim.log" &
 pids="$pids $!"
 until grep -qs "^control" "$dir/sim"; do sleep 0.1; done
-# Real latency and rate of a home line, so that the times mean something.
+# Real latency, and a rate at which a whole file takes longer than a player is given to fill its buffer.
 curl -fsS -X PATCH -H 'content-type: application/json' "$(sed -n 's/^control //p' "$dir/sim")settings" \
-    -d '{"first_byte_ms": 40, "connection_rate": 12000000}' > /dev/null
+    -d '{"first_byte_ms": 40, "connection_rate": 2000000}' > /dev/null
 export DEBRIDFS__PROVIDER__RD__TOKEN="$(sed -n 's/^token //p' "$dir/sim")"
 export DEBRIDFS__PROVIDER__RD__API_URL="$(sed -n 's/^url //p' "$dir/sim")"
 export DEBRIDFS__MOUNT__PATH="$mount" DEBRIDFS__STATE_DIR="$dir/state" DEBRIDFS__RUNTIME_DIR="$dir/run"
-export DEBRIDFS__SERVER__LISTEN=127.0.0.1:0
+export DEBRIDFS__SERVER__LISTEN=127.0.0.1:0 DEBRIDFS__MOUNT__IMMUTABLE=false
+# What one program read would be there for the next.
+export DEBRIDFS__CONTENT__CACHE__ENABLED=false
 mkdir -p "$mount"
 "$program" serve > "$dir/serve.log" 2>&1 &
 pids="$pids $!"

@@ -29,7 +29,8 @@ pub struct KeeperOptions {
     pub immutable: bool,
     /// How requests of a dead engine reach the next one.
     pub recovery: Recovery,
-    /// `read_ahead_kb` of the mount; 0 leaves the system's value. Needs root.
+    /// `read_ahead_kb` of the mount; 0 leaves the system's value. Needs root. The engine reads ahead of a reader that proved to need it;
+    /// what the kernel does before that is fetched in vain by every look at a file.
     pub read_ahead_kb: u32,
     /// Times.
     pub limits: Limits,
@@ -114,7 +115,7 @@ impl KeeperOptions {
             threads: None,
             immutable: false,
             recovery: Recovery::Journal,
-            read_ahead_kb: 1024,
+            read_ahead_kb: 128,
             limits: Limits::default(),
             log: Box::new(|_, _| {}),
             ready: None,
