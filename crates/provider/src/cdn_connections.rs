@@ -10,6 +10,10 @@ use crate::{CdnPermit, Priority};
 /// The share of connections that background callers (`Refresh`, `Probe`, `Repair`) can hold, so that a reader finds one free.
 const BACKGROUND_SHARE: f64 = 0.75;
 
+/// Each so many permits one goes to the caller who waits longest, whatever its priority: where connections are always short nobody waits for
+/// ever, and those before it lose little.
+pub const OLDEST_EVERY: usize = 4;
+
 /// Hands out permits. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct CdnConnections {
@@ -28,6 +32,7 @@ struct State {
     hosts: HashMap<String, Count>,
     queue: BTreeMap<(Priority, u64), Waiter>,
     arrivals: u64,
+    granted: usize,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -120,20 +125,36 @@ impl Shared {
     }
 
     fn grant_all(&self, state: &mut State) {
-        let State {
-            open, hosts, queue, ..
-        } = state;
-        for ((priority, _), waiter) in queue.iter_mut().filter(|(_, waiter)| !waiter.granted) {
-            if open.all >= self.total {
-                break;
-            }
-            let host = hosts.get(&waiter.host).copied().unwrap_or_default();
-            if open.has_room(self.total, *priority) && host.has_room(self.per_host, *priority) {
-                open.add(*priority);
-                hosts.entry(waiter.host.clone()).or_default().add(*priority);
-                waiter.granted = true;
-                waiter.notify.notify_one();
-            }
+        while let Some(key) = self.next(state) {
+            let State {
+                open, hosts, queue, ..
+            } = state;
+            let Some(waiter) = queue.get_mut(&key) else {
+                return;
+            };
+            open.add(key.0);
+            hosts.entry(waiter.host.clone()).or_default().add(key.0);
+            waiter.granted = true;
+            waiter.notify.notify_one();
+            state.granted += 1;
+        }
+    }
+
+    /// Who is to have the next permit, if there is one for anybody.
+    fn next(&self, state: &State) -> Option<(Priority, u64)> {
+        if state.open.all >= self.total {
+            return None;
+        }
+        let mut may = state.queue.iter().filter_map(|(key, waiter)| {
+            let host = state.hosts.get(&waiter.host).copied().unwrap_or_default();
+            let room =
+                state.open.has_room(self.total, key.0) && host.has_room(self.per_host, key.0);
+            (room && !waiter.granted).then_some(*key)
+        });
+        if (state.granted + 1).is_multiple_of(OLDEST_EVERY) {
+            may.min_by_key(|(_, arrival)| *arrival)
+        } else {
+            may.next()
         }
     }
 

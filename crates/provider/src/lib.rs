@@ -17,7 +17,7 @@ mod traffic;
 mod traits;
 
 pub use byte_size::{ByteSize, InvalidByteSize};
-pub use cdn_connections::CdnConnections;
+pub use cdn_connections::{CdnConnections, OLDEST_EVERY};
 pub use clock::{SystemClock, TokioClock, WallClock};
 pub use error::{Error, Result, Verdict};
 pub use key::{KeyId, KeyStatus};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use debridfs_provider::{CdnConnections, Priority};
+use debridfs_provider::{CdnConnections, OLDEST_EVERY, Priority};
 use proptest::prelude::*;
 use tokio::time::{sleep, timeout};
 
@@ -53,12 +53,7 @@ async fn the_most_urgent_gets_what_is_given_back() {
     let held = connections.permit("a", Priority::Playback).await;
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = tokio::task::JoinSet::new();
-    for priority in [
-        Priority::Repair,
-        Priority::User,
-        Priority::Playback,
-        Priority::Probe,
-    ] {
+    for priority in [Priority::Probe, Priority::User, Priority::Playback] {
         let (connections, served) = (connections.clone(), Arc::clone(&served));
         tasks.spawn(async move {
             let _permit = connections.permit("a", priority).await;
@@ -70,6 +65,31 @@ async fn the_most_urgent_gets_what_is_given_back() {
     while tasks.join_next().await.is_some() {}
     let served = served.lock().unwrap();
     assert!(served.is_sorted(), "{served:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_longest_is_served_now_and_then() {
+    let connections = CdnConnections::new(1, 1);
+    let held = connections.permit("a", Priority::Playback).await;
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = tokio::task::JoinSet::new();
+    let urgent = [Priority::Playback; 3 * OLDEST_EVERY];
+    for priority in [Priority::Probe].into_iter().chain(urgent) {
+        let (connections, served) = (connections.clone(), Arc::clone(&served));
+        tasks.spawn(async move {
+            let _permit = connections.permit("a", priority).await;
+            served.lock().unwrap().push(priority);
+        });
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    while tasks.join_next().await.is_some() {}
+    let served = served.lock().unwrap();
+    let place = served.iter().position(|one| *one == Priority::Probe);
+    assert!(
+        place.is_some_and(|place| place < OLDEST_EVERY),
+        "{served:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -108,7 +108,7 @@ impl Default for RealDebridConfig {
             api_ip: IpChoice::Any,
             cdn_ip: IpChoice::Any,
             calls_per_minute: CALLS_PER_MINUTE,
-            cdn_connections_per_host: 16,
+            cdn_connections_per_host: 28,
             cdn_connections_total: 64,
             user_agent: concat!("debridfs/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_secs(5),
