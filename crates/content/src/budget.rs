@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::pattern::Class;
-
 /// Of the limit, those who look and scan may have one part in so many.
 const LOOKING_SHARE: u64 = 4;
 
@@ -12,7 +10,7 @@ const LOOKING_SHARE: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: u64,
-    /// Windows of those who play and copy.
+    /// Windows of those who play and copy, and of all who read more in sequence than a file's head.
     playing: Pool,
     /// Windows of those who look and scan: a thousand of them take nothing from those who play.
     looking: Pool,
@@ -108,10 +106,10 @@ impl Grant {
         self.bytes
     }
 
-    /// Counts the window among those who play if `class` says so. There is no way back: what they were granted is more than those
-    /// who look may have, and a reader that begins to scan has other windows soon.
-    pub(crate) fn belongs_to(&mut self, class: Class) {
-        if self.playing || !matches!(class, Class::Playback | Class::Copy) {
+    /// Counts the window among those who play. There is no way back: what they were granted is more than those who look may have, and a
+    /// reader that begins to scan has other windows soon.
+    pub(crate) fn plays(&mut self) {
+        if self.playing {
             return;
         }
         let (from, to) = (&self.budget.looking, &self.budget.playing);
@@ -122,11 +120,16 @@ impl Grant {
         self.playing = true;
     }
 
+    pub(crate) fn is_playing(&self) -> bool {
+        self.playing
+    }
+
     fn pool(&self) -> &Pool {
         self.budget.pool(self.playing)
     }
 
-    /// What one window may have, so that all of its kind may have the same.
+    /// What one window may have, so that all of its kind may have the same; an eighth is left for those who come, until the others have
+    /// read what they hold.
     pub(crate) fn fair_share(&self) -> u64 {
         let part = self.budget.limit / LOOKING_SHARE;
         let together = if self.playing {
@@ -134,7 +137,7 @@ impl Grant {
         } else {
             part
         };
-        together / self.pool().windows().max(1) as u64
+        together / 8 * 7 / self.pool().windows().max(1) as u64
     }
 
     /// Grows to `bytes` if the limit allows it.
@@ -198,7 +201,7 @@ mod tests {
                         grants[at].force(bytes);
                         forced[at] = forced[at].max(bytes);
                     }
-                    3 => grants[at].belongs_to(Class::Playback),
+                    3 => grants[at].plays(),
                     _ => {
                         grants[at].shrink(bytes);
                         forced[at] = forced[at].min(bytes);
@@ -217,7 +220,7 @@ mod tests {
     fn a_thousand_looks_leave_three_quarters_to_those_who_play() {
         let budget = Budget::new(1000);
         let mut player = budget.grant();
-        player.belongs_to(Class::Playback);
+        player.plays();
         let mut looks: Vec<_> = (0..1000).map(|_| budget.grant()).collect();
         for look in &mut looks {
             look.try_grow(10);
@@ -226,7 +229,7 @@ mod tests {
         for look in &mut looks {
             look.force(10);
         }
-        assert_eq!(player.fair_share(), 750);
+        assert_eq!(player.fair_share(), 651);
         assert!(player.try_grow(750));
         assert!(!player.try_grow(751));
         drop(looks);

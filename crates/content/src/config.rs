@@ -47,7 +47,7 @@ impl Default for ContentConfig {
     fn default() -> Self {
         Self {
             memory: ByteSize(320 << 20),
-            read_ahead: ByteSize(24 << 20),
+            read_ahead: ByteSize(40 << 20),
             read_ahead_seconds: 8,
             keep_behind: ByteSize(1 << 20),
             first_byte_timeout_ms: 5_000,

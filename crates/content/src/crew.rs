@@ -10,9 +10,11 @@ pub(crate) const MOST_LANES: usize = 8;
 const FAST: f64 = 100e6;
 /// What more connections have to bring to be kept, as a factor.
 const GAIN: f64 = 1.2;
-/// Rates are taken over so long, or so many times to the first byte.
+/// Rates are taken over so long, or so many times to the first byte. The first time that a reader waits for its only connection need not be
+/// long: what more of them bring is judged with care.
 const EPOCH: Duration = Duration::from_millis(200);
 const EPOCH_FIRST_BYTES: u32 = 3;
+const FIRST_EPOCH: Duration = Duration::from_millis(100);
 /// After a step that brought nothing no other is tried for so long; doubled each time.
 const HOLD: Duration = Duration::from_secs(5);
 const LONGEST_HOLD: Duration = Duration::from_secs(120);
@@ -136,7 +138,11 @@ impl Crew {
             return;
         }
         let length = now.saturating_duration_since(self.since);
-        if length < EPOCH.max(first_byte * EPOCH_FIRST_BYTES) {
+        let enough = match self.allowed {
+            1 if self.trial.is_none() => FIRST_EPOCH.max(first_byte),
+            _ => EPOCH.max(first_byte * EPOCH_FIRST_BYTES),
+        };
+        if length < enough {
             return;
         }
         let waited = self.waited.total(now).saturating_sub(self.waited_before);

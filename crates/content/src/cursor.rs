@@ -15,7 +15,7 @@ use crate::error::Cause;
 use crate::file::ReadOut;
 use crate::hosts::{Host, Sequential};
 use crate::lanes::Lanes;
-use crate::pattern::Class;
+use crate::pattern::{Class, TAIL};
 use crate::window::Window;
 
 /// The first fetch at a file's start: a read of 1 MiB and the 128 KiB that Linux reads ahead of it, so that it needs no second
@@ -28,8 +28,14 @@ const NEAR_START: u64 = 128 << 10;
 const OUT_OF_ORDER: u64 = 512 << 10;
 /// The least read-ahead of a sequential reader, however many share the budget.
 const LEAST_AHEAD: u64 = 256 << 10;
+/// A reader that takes all it gets is fetched ahead of by so many ranges of each connection, and by no less than this: more of them come no
+/// sooner, and are fetched in vain where it stops.
+const GREEDY_RANGES: u64 = 4;
+const LEAST_GREEDY: u64 = 4 << 20;
 /// The least read-ahead of a reader whose bit rate is known.
 const LEAST_TIMED: u64 = 2 * FIRST_FETCH;
+/// Who read so much in sequence has a player's part of memory and connections, whatever it turns out to be.
+const SEEMS_TO_PLAY: u64 = 2 * FIRST_FETCH;
 /// After so many bytes in sequence one request goes up to the end of the file.
 const LONG_RUN: u64 = 32 << 20;
 /// The bit rate is taken over so long, and over no longer than that: then the reader paused.
@@ -97,10 +103,13 @@ pub(crate) enum Flow {
 }
 
 impl Cursor {
-    /// A cursor for a first read of `range`. Nothing is fetched beyond it unless it is at the file's start.
+    /// A cursor for a first read of `range`. Nothing is fetched beyond it unless it is at the file's start, or near its end: who looks
+    /// there reads to the end, and the kernel asks for it in pieces.
     pub(crate) fn new(id: u64, range: &Range<u64>, file_size: u64, grant: Grant) -> Self {
         let target = if range.start <= NEAR_START {
             range.end.max(range.start + FIRST_FETCH)
+        } else if range.start >= file_size.saturating_sub(TAIL) {
+            file_size
         } else {
             range.end
         };
@@ -175,10 +184,12 @@ impl Cursor {
         config: &ContentConfig,
     ) -> bool {
         self.class = class;
-        self.grant.belongs_to(class);
         if range.end > self.read_to {
             self.run += range.end - self.read_to;
             self.read_to = range.end;
+        }
+        if matches!(class, Class::Playback | Class::Copy) || self.run > SEEMS_TO_PLAY {
+            self.grant.plays();
         }
         if starved {
             if self.ahead == 0 {
@@ -193,6 +204,9 @@ impl Cursor {
         }
         self.ahead = self.ahead.min(config.read_ahead.0);
         self.target = self.target.max(range.end);
+        if starved {
+            self.decide(Instant::now());
+        }
         self.take_rate();
         self.plan(config)
     }
@@ -239,10 +253,11 @@ impl Cursor {
             // One connection is slower than the reader, who is served badly enough.
             allowed = allowed.saturating_mul(2);
         }
-        if let Some(rate) = self.rate.known {
-            let timed = rate * config.read_ahead_seconds as f64;
-            reach = reach.min((timed as u64).max(LEAST_TIMED));
-        }
+        let useful = match self.rate.known {
+            Some(rate) => ((rate * config.read_ahead_seconds as f64) as u64).max(LEAST_TIMED),
+            None => (GREEDY_RANGES * self.crew.allowed() as u64 * self.segment()).max(LEAST_GREEDY),
+        };
+        reach = reach.min(useful);
         reach
             .min(config.read_ahead.0)
             .min(share.max(LEAST_AHEAD))
@@ -253,7 +268,7 @@ impl Cursor {
     /// Moves the window on and takes the budget for it. Returns whether the budget was short.
     fn plan(&mut self, config: &ContentConfig) -> bool {
         let share = self.grant.fair_share();
-        let keep = config.keep_behind.0.min(share / 2);
+        let keep = config.keep_behind.0.min(share / 8);
         let reach = self.reach(share.saturating_sub(keep), config);
         if reach > 0 {
             self.target = self.target.max(self.read_to + reach);
@@ -295,10 +310,19 @@ impl Cursor {
         let room = self.target - from;
         let until = self.lanes.open_until(from, &self.window, lane);
         let (worth, to) = if self.crew.allowed() > 1 {
-            let segment = self.segment();
-            (segment, from + segment)
+            // As long as little may be fetched ahead all connections have a part of that.
+            let part = self.target.saturating_sub(self.read_to) / self.crew.allowed() as u64;
+            let piece = self.segment().min(part.max(LEAST_AHEAD));
+            (piece, from + piece)
         } else {
-            let to = if self.run >= LONG_RUN {
+            let mut worth = (self.ahead / 4).min(1 << 20);
+            let crowded = self.host.as_ref().is_some_and(|host| host.is_crowded());
+            let to = if crowded {
+                // Others wait for the connection: what is on its way when it is given up in the middle is for nothing, and a short turn is
+                // mostly waiting for the answer.
+                worth = worth.max((self.target - self.read_to.min(self.target)) / 4 * 3);
+                self.target
+            } else if self.run >= LONG_RUN {
                 self.file_size
             } else if self.ahead > 0 {
                 // What the server sends before it notices that nobody takes it lies in sockets, and is for nothing if the reader
@@ -308,7 +332,7 @@ impl Cursor {
             } else {
                 self.target
             };
-            ((self.ahead / 4).min(1 << 20), to)
+            (worth, to)
         };
         let to = to.min(until).min(self.file_size);
         let whole_gap = to == until || self.target == self.file_size;
@@ -490,6 +514,11 @@ impl Cursor {
     /// Whether the reader proved to read in sequence.
     pub(crate) fn is_sequential(&self) -> bool {
         self.ahead > 0
+    }
+
+    /// Whether it has a player's part of what is shared.
+    pub(crate) fn plays(&self) -> bool {
+        self.grant.is_playing()
     }
 
     pub(crate) fn is_waited_for(&self) -> bool {

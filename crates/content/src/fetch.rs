@@ -24,6 +24,8 @@ use crate::stats::{Gauge, add};
 /// Redirects followed before the link counts as broken.
 const MOST_REDIRECTS: usize = 4;
 
+/// How often somebody in the queue for a connection is asked whether it became more urgent.
+const PRIORITY_LOOK: Duration = Duration::from_millis(50);
 /// After so long without leave, connections to other hosts are asked for as well.
 const OWN_CROWD_ONLY: Duration = Duration::from_millis(500);
 
@@ -52,8 +54,8 @@ pub(crate) struct Request<'a> {
     pub(crate) other_sources: bool,
     /// It only makes things faster: then it waits for nothing, and its refusal says nothing about the host.
     pub(crate) spare: bool,
-    /// In the queue for a connection: those who wait for bytes before those who only read ahead.
-    pub(crate) priority: Priority,
+    /// In the queue for a connection: those who wait for bytes before those who only read ahead. It may change meanwhile.
+    pub(crate) priority: &'a (dyn Fn() -> Priority + Send + Sync),
 }
 
 /// Sends `request`. `None`: when the connection was to be had, `wanted` said that nobody needs it any more; or it would have had to be
@@ -82,7 +84,7 @@ pub(crate) async fn open(
             return Err(cause);
         }
         let connected = if spare {
-            connect_at_once(lease, &name, &host, priority)
+            connect_at_once(lease, &name, &host, priority())
         } else {
             Some(connect(context, lease, &name, &host, priority).await)
         };
@@ -102,7 +104,7 @@ pub(crate) async fn open(
             first_byte,
         };
         let late = if spare { None } else { host.pace.late() };
-        let (response, other) = asking.hedged(&name, &host, late, priority).await?;
+        let (response, other) = asking.hedged(&name, &host, late, priority()).await?;
         if let Some((other_pass, other_permit)) = other {
             (pass, permit) = (other_pass, other_permit);
         }
@@ -206,16 +208,31 @@ async fn connect(
     lease: &Lease,
     name: &str,
     host: &Arc<Host>,
-    priority: Priority,
+    priority: &(dyn Fn() -> Priority + Send + Sync),
 ) -> (Pass, CdnPermit) {
-    let mut both = pin!(async {
+    let leave = async |priority| {
         let pass = host.enter(priority).await;
         let permit = lease.provider.cdn_permit(name, priority).await;
         (pass, permit)
-    });
-    if let Some(at_once) = both.as_mut().now_or_never() {
+    };
+    if let Some(at_once) = leave(priority()).now_or_never() {
         return at_once;
     }
+    // A place in the queue is kept as long as it is the right one.
+    let mut both = pin!(async {
+        loop {
+            let asked = priority();
+            let mut waiting = pin!(leave(asked));
+            loop {
+                if let Ok(granted) = timeout(PRIORITY_LOOK, &mut waiting).await {
+                    return granted;
+                }
+                if priority() < asked {
+                    break;
+                }
+            }
+        }
+    });
     let _waiting = host.crowd.join();
     let _counted = Gauge::new(&context.counters, |counters| {
         &counters.waiting_for_connection

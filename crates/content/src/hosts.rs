@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use debridfs_provider::Priority;
+use debridfs_provider::{OLDEST_EVERY, Priority};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -19,11 +19,14 @@ const LONGEST_BACK_OFF: Duration = Duration::from_millis(700);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_millis(900);
 /// Those who have the bytes elsewhere as well stay away for as long as it asked, up to this.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
-/// How long a learnt number of transfers stands before one more is tried.
+/// How long a learnt number of transfers stands before one more is tried; doubled each time that it was refused.
 const LIMIT_STEP: Duration = Duration::from_secs(3);
-/// Connections to a host that its sequential readers share evenly, beyond one for each. The providers' default is 16 per host: the rest
+const LONGEST_LIMIT_STEP: Duration = Duration::from_secs(60);
+/// Where somebody waited for a connection so lately, somebody will again.
+const OF_LATE: Duration = Duration::from_secs(2);
+/// Connections to a host that its sequential readers share evenly, beyond one for each. The providers' default is 28 per host: the rest
 /// is for seeks and probes.
-const SHARED_LANES: usize = 12;
+const SHARED_LANES: usize = 20;
 
 /// All hosts met so far.
 #[derive(Default)]
@@ -56,18 +59,22 @@ pub(crate) struct Sequential {
 pub(crate) struct Crowd {
     waiting: AtomicUsize,
     arrived: Notify,
+    /// When somebody came or went last.
+    latest: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Those who wait, the most urgent first, otherwise in order; only the first may be admitted.
-    queue: VecDeque<(Priority, Arc<Notify>)>,
+    /// Those who wait, the most urgent first, otherwise in order of arrival; one at a time may be admitted.
+    queue: VecDeque<Turn>,
+    arrivals: u64,
+    admitted: usize,
     /// Passes given out.
     passes: usize,
     /// Passes whose request was answered with data.
     transfers: usize,
-    /// Transfers that the host was seen to allow, and when that was changed last.
-    limit: Option<(usize, Instant)>,
+    /// Transfers that the host was seen to allow.
+    limit: Option<Limit>,
     /// Not to be asked before this.
     blocked: Option<Instant>,
     /// It asked for a long pause until then, for this reason.
@@ -76,6 +83,26 @@ struct State {
     refusals: u32,
     trying: bool,
     last_success: Option<Instant>,
+}
+
+/// A learnt number of transfers.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    most: usize,
+    /// When it was changed last.
+    since: Instant,
+    /// One more is tried after so long.
+    step: Duration,
+    /// It was raised, and nothing was refused since.
+    raised: bool,
+}
+
+/// Somebody in the queue.
+#[derive(Debug)]
+struct Turn {
+    priority: Priority,
+    arrival: u64,
+    notify: Arc<Notify>,
 }
 
 /// Leave to send one request; given back when dropped.
@@ -115,6 +142,11 @@ impl Host {
         state.refusals == 0 && state.limit.is_none() && !self.crowd.is_waiting()
     }
 
+    /// Whether its connections go from reader to reader: somebody waited for one of late, or there are more who read in sequence than have one each.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowd.was_waiting() || self.sequential.load(Ordering::Relaxed) > SHARED_LANES
+    }
+
     /// Counts the caller among those who read in sequence, until the result is dropped.
     pub(crate) fn sequential(self: &Arc<Self>) -> Sequential {
         self.sequential.fetch_add(1, Ordering::Relaxed);
@@ -124,7 +156,8 @@ impl Host {
     /// Connections that each sequential reader may have.
     pub(crate) fn lanes_each(&self) -> usize {
         let readers = self.sequential.load(Ordering::Relaxed);
-        (SHARED_LANES / readers.max(1)).max(1)
+        let limit = self.lock().limit.map_or(SHARED_LANES, |limit| limit.most);
+        (limit.min(SHARED_LANES) / readers.max(1)).max(1)
     }
 
     /// Waits until the host may be asked, the most urgent first and otherwise in the order of arrival.
@@ -136,6 +169,7 @@ impl Host {
                 match state.admit(&ticket.turn) {
                     Admission::Now { trying } => {
                         state.passes += 1;
+                        state.admitted += 1;
                         state.trying |= trying;
                         return Pass {
                             host: self.clone(),
@@ -164,6 +198,16 @@ impl Crowd {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether somebody waits, or did of late.
+    fn was_waiting(&self) -> bool {
+        let latest = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_waiting() || latest.is_some_and(|latest| latest.elapsed() < OF_LATE)
+    }
+
+    fn note(&self) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     /// Resolves when somebody waits, for one of those who ask.
     pub(crate) async fn arrival(&self) {
         while !self.is_waiting() {
@@ -174,6 +218,7 @@ impl Crowd {
     /// Counts the caller among those who wait, until the result is dropped.
     pub(crate) fn join(self: &Arc<Self>) -> Waiting {
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.note();
         self.arrived.notify_one();
         Waiting {
             crowd: self.clone(),
@@ -190,9 +235,8 @@ enum Admission {
 impl State {
     fn admit(&mut self, turn: &Arc<Notify>) -> Admission {
         if !self
-            .queue
-            .front()
-            .is_some_and(|(_, first)| Arc::ptr_eq(first, turn))
+            .first()
+            .is_some_and(|first| Arc::ptr_eq(&first.notify, turn))
         {
             return Admission::InTurn;
         }
@@ -205,22 +249,56 @@ impl State {
         if self.refusals > 0 && self.trying {
             return Admission::InTurn;
         }
-        if let Some((limit, since)) = self.limit {
-            let next_step = since + LIMIT_STEP;
-            if now >= next_step {
-                self.limit = Some((limit + 1, now));
-            } else if self.passes >= limit {
+        if let Some(limit) = &mut self.limit
+            && self.passes >= limit.most
+        {
+            let next_step = limit.since + limit.step;
+            if now < next_step {
                 return Admission::At(next_step);
             }
+            if limit.raised {
+                limit.step = LIMIT_STEP;
+            }
+            (limit.most, limit.since, limit.raised) = (limit.most + 1, now, true);
         }
         Admission::Now {
             trying: self.refusals > 0,
         }
     }
 
+    /// The host wants fewer transfers. How many it allows is known when it refuses one more than it allowed before; the first time it
+    /// is what is open now.
+    fn allow_fewer(&mut self, now: Instant) {
+        let (most, step) = match self.limit {
+            None => (self.transfers, LIMIT_STEP),
+            Some(limit) => {
+                let step = match limit.raised {
+                    true => (limit.step * 2).min(LONGEST_LIMIT_STEP),
+                    false => limit.step,
+                };
+                (limit.most.min(self.passes).saturating_sub(1), step)
+            }
+        };
+        self.limit = Some(Limit {
+            most: most.max(self.transfers).max(1),
+            since: now,
+            step,
+            raised: false,
+        });
+    }
+
+    /// Whose turn it is: the most urgent one's, and every [`OLDEST_EVERY`]th time that of the one who waits longest.
+    fn first(&self) -> Option<&Turn> {
+        if (self.admitted + 1).is_multiple_of(OLDEST_EVERY) {
+            self.queue.iter().min_by_key(|turn| turn.arrival)
+        } else {
+            self.queue.front()
+        }
+    }
+
     fn wake_first(&self) {
-        if let Some((_, first)) = self.queue.front() {
-            first.notify_one();
+        if let Some(first) = self.first() {
+            first.notify.notify_one();
         }
     }
 }
@@ -234,9 +312,18 @@ struct Ticket {
 impl Ticket {
     fn take(host: &Arc<Host>, priority: Priority) -> Self {
         let turn = Arc::new(Notify::new());
-        let queue = &mut host.lock().queue;
-        let place = queue.partition_point(|(other, _)| *other <= priority);
-        queue.insert(place, (priority, turn.clone()));
+        let mut state = host.lock();
+        state.arrivals += 1;
+        let place = state
+            .queue
+            .partition_point(|other| other.priority <= priority);
+        let entry = Turn {
+            priority,
+            arrival: state.arrivals,
+            notify: turn.clone(),
+        };
+        state.queue.insert(place, entry);
+        drop(state);
         Self {
             host: host.clone(),
             turn,
@@ -249,7 +336,7 @@ impl Drop for Ticket {
         let mut state = self.host.lock();
         state
             .queue
-            .retain(|(_, turn)| !Arc::ptr_eq(turn, &self.turn));
+            .retain(|turn| !Arc::ptr_eq(&turn.notify, &self.turn));
         state.wake_first();
     }
 }
@@ -289,7 +376,9 @@ impl Pass {
         let mut state = self.host.lock();
         let now = Instant::now();
         if *status == 429 && state.transfers > 0 {
-            state.limit = Some((state.transfers, now));
+            // It serves others meanwhile: this was one too many, and all need not wait as long as it asks.
+            state.allow_fewer(now);
+            return;
         }
         let well = state
             .last_success
@@ -333,6 +422,7 @@ impl Drop for Sequential {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.crowd.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.crowd.note();
     }
 }
 
@@ -397,6 +487,64 @@ mod tests {
         assert!(!fifth.is_finished());
         transfers.pop();
         fifth.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_more_is_tried_ever_more_seldom_and_its_refusal_takes_nothing_away() {
+        let hosts = Hosts::default();
+        let host = hosts.get("cdn", 443);
+        let mut transfers = Vec::new();
+        for _ in 0..4 {
+            let mut pass = host.enter(PLAYBACK).await;
+            pass.succeeded();
+            transfers.push(pass);
+        }
+        let too_many = refusal(429, Some(Duration::from_secs(1)));
+        host.enter(PLAYBACK).await.refused(&too_many);
+        // It serves others: nobody has to stay away.
+        assert_eq!(host.lock().blocked, None);
+        // Two of them are between two requests when the next one is tried and refused.
+        transfers.truncate(2);
+        let mut step = LIMIT_STEP;
+        for _ in 0..7 {
+            let waiting = [host.enter(PLAYBACK).await, host.enter(PLAYBACK).await];
+            let begun = Instant::now();
+            let fifth = host.enter(PLAYBACK).await;
+            assert_eq!(begun.elapsed(), step);
+            fifth.refused(&too_many);
+            drop((fifth, waiting));
+            step = (step * 2).min(LONGEST_LIMIT_STEP);
+            assert_eq!(host.lock().limit.unwrap().most, 4);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_longest_is_let_in_now_and_then() {
+        let hosts = Hosts::default();
+        let host = hosts.get("cdn", 443);
+        let mut only = host.enter(PLAYBACK).await;
+        only.succeeded();
+        host.enter(PLAYBACK).await.refused(&refusal(429, None));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let enter = |priority| {
+            let (host, order) = (host.clone(), order.clone());
+            tokio::spawn(async move {
+                let mut pass = host.enter(priority).await;
+                pass.succeeded();
+                order.lock().unwrap().push(priority);
+            })
+        };
+        let mut all = vec![enter(Priority::Probe)];
+        tokio::task::yield_now().await;
+        all.extend((0..2 * OLDEST_EVERY).map(|_| enter(PLAYBACK)));
+        tokio::task::yield_now().await;
+        drop(only);
+        for one in all {
+            one.await.unwrap();
+        }
+        let order = order.lock().unwrap();
+        let place = order.iter().position(|one| *one == Priority::Probe);
+        assert!(place.is_some_and(|place| place < OLDEST_EVERY), "{order:?}");
     }
 
     #[tokio::test(start_paused = true)]

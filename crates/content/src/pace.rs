@@ -17,12 +17,14 @@ const UNKNOWN_RATE: f64 = 512.0 * 1024.0;
 /// One range of several that are fetched at once.
 const LEAST_SEGMENT: u64 = 1 << 20;
 const LARGEST_SEGMENT: u64 = 4 << 20;
-/// A range is so many times what one connection brings in the time an answer takes to begin, so that waiting for answers takes less
-/// than half of a connection's time.
-const SEGMENT_OVER_LATENCY: f64 = 1.25;
+/// A range is so many times what one connection brings in the time an answer takes to begin, so that waiting for answers takes a third of
+/// a connection's time.
+const SEGMENT_OVER_LATENCY: f64 = 2.0;
 /// Times to the first byte that are remembered, and how many are needed to speak of the slowest hundredth.
 const REMEMBERED: usize = 128;
 const ENOUGH: usize = 20;
+/// What takes less time than this is soon everywhere.
+const LEAST_SOON: Duration = Duration::from_millis(100);
 /// An answer is not called late sooner than this, however quick the host is.
 const LEAST_HEDGE: Duration = Duration::from_millis(50);
 /// Second requests that each request earns, and the most that are saved up. The first is given.
@@ -97,6 +99,17 @@ impl Pace {
         (bytes as f64) < usual * SLOW * time.as_secs_f64()
     }
 
+    /// Whether a connection brings so many bytes in no more time than a new answer takes to begin. What is left of a body that is given up is
+    /// for nothing: most of it has been sent.
+    pub(crate) fn is_soon(&self, bytes: u64) -> bool {
+        let state = self.lock();
+        let time = state
+            .first_byte
+            .unwrap_or_default()
+            .max(LEAST_SOON.as_secs_f64());
+        (bytes as f64) <= state.rate.unwrap_or(UNKNOWN_RATE) * time
+    }
+
     /// Bytes that one connection brings in the time an answer takes to begin.
     fn latency_bytes(&self) -> u64 {
         let state = self.lock();
@@ -147,9 +160,10 @@ mod tests {
         assert_eq!((pace.patience(), pace.segment()), (0, LEAST_SEGMENT));
         pace.answered(Duration::from_millis(200));
         pace.moved(10_000_000, Duration::from_secs(1));
-        assert_eq!((pace.patience(), pace.segment()), (2_000_000, 2_500_000));
+        assert_eq!((pace.patience(), pace.segment()), (2_000_000, 4_000_000));
         pace.moved(100, Duration::from_secs(100));
         assert_eq!(pace.patience(), 2_000_000);
+        assert!(pace.is_soon(2_000_000) && !pace.is_soon(2_100_000));
         let second = Duration::from_secs(1);
         assert!(pace.is_slow(1_000_000, second) && !pace.is_slow(1_500_000, second));
         for _ in 0..100 {

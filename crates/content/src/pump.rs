@@ -121,7 +121,7 @@ async fn fetch(
         first_byte: context.config.first_byte_timeout(trouble.slow),
         other_sources: order.file.sources.len() > 1,
         spare: reader.is_spare(place),
-        priority: reader.priority(place),
+        priority: &|| reader.priority(place),
     };
     let wanted = || reader.is_wanted(place, after_trouble);
     let opened = fetch::open(context, &lease, &request, wanted).await;

@@ -102,10 +102,16 @@ impl Reader {
     /// Before whom `place` gets a connection: those who wait for bytes before those who only read ahead, and those who look after all
     /// who play.
     pub(crate) fn priority(&self, place: Place) -> Priority {
+        let mut state = self.lock();
+        let cursor = state.cursor(place.cursor);
+        let (plays, needed) = cursor.map_or((false, false), |cursor| {
+            (cursor.plays(), cursor.needs(place.lane))
+        });
         match self.class() {
-            Class::Probe | Class::Scan => Priority::Probe,
-            Class::Playback | Class::Copy if self.needs(place) => Priority::Playback,
-            Class::Playback | Class::Copy => Priority::User,
+            Class::Scan => Priority::Probe,
+            Class::Probe if !plays => Priority::Probe,
+            _ if needed => Priority::Playback,
+            _ => Priority::User,
         }
     }
 

@@ -143,7 +143,8 @@ impl Transfer<'_> {
                 break;
             }
             let others_wait = body.host().crowd.is_waiting() || context.hosts.crowd.is_waiting();
-            if others_wait && self.makes_room(watch.moved) {
+            let left = self.order.range.end.saturating_sub(at);
+            if others_wait && self.makes_room(watch.moved) && !body.host().pace.is_soon(left) {
                 break;
             }
         }
@@ -174,7 +175,7 @@ impl Transfer<'_> {
                 first_byte: context.config.first_byte_timeout(0),
                 other_sources: false,
                 spare: true,
-                priority: self.reader.priority(self.place),
+                priority: &|| self.reader.priority(self.place),
             };
             fetch::open(context, self.lease, &request, || true)
                 .await

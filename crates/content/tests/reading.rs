@@ -168,6 +168,47 @@ async fn a_look_at_the_head_fetches_little_more() {
     assert!(bench.cdn.sent() <= MIB + 128 * KIB, "{}", bench.cdn.sent());
 }
 
+/// The kernel asks for the last MiB in pieces of 128 KiB; each of them would be a round trip.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tail_is_one_request_to_the_end() {
+    let size = 256 * MIB;
+    let bench = Bench::new(size).await;
+    for step in 0..8 {
+        let at = size - MIB + step * 128 * KIB;
+        bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
+    }
+    assert_eq!((bench.cdn.requests(), bench.cdn.sent()), (1, MIB));
+}
+
+/// Readers who take turns on few connections order what they take: nothing is on its way when one makes room.
+#[tokio::test(flavor = "multi_thread")]
+async fn turns_on_few_connections_waste_nothing() {
+    let files: Vec<_> = (1..=24).map(|id| (id, 1024 * MIB)).collect();
+    let ids = 1..=24u64;
+    let change = |provider: TestProvider| provider.with_permits(4);
+    let bench = Bench::with(quick(), files, change).await;
+    let each = 24 * MIB;
+    let readers = ids.map(|id| {
+        let bench = &bench;
+        async move {
+            let mut at = 0;
+            while at < each {
+                at += bench.read(id, id, at, 128 << 10, LONG).await.unwrap();
+            }
+        }
+    });
+    join_all(readers).await;
+    let (sent, read) = (bench.cdn.sent(), 24 * each);
+    // At the end all hold their share of the memory, and a few have an answer under way.
+    let held = bench.content.stats().bytes_limit;
+    assert!(
+        sent < read + held,
+        "{} MiB for {} MiB",
+        sent / MIB,
+        read / MIB
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_of_one_handle_out_of_order_share_the_window() {
     let size = 32 * MIB;

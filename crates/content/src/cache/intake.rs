@@ -11,7 +11,7 @@ use super::map::{BLOCK, GRANULE};
 use crate::file::FileRef;
 
 /// Bytes that may wait.
-const LIMIT: usize = 32 << 20;
+const LIMIT: usize = 16 << 20;
 /// Places where bytes come in at the same time.
 const PLACES: usize = 256;
 /// What is joined no further for so long is written as it is.
