@@ -1,10 +1,11 @@
 //! The request journal: a sealed memfd, shared by keeper and engine, that holds every request
 //! which was read from `/dev/fuse` and is not answered yet.
 //!
-//! A request is noted in one of two places:
+//! A request is noted in one of three places:
 //! - a [`Slot`], one for each transport thread, into which the kernel itself copies the request:
 //!   a slot is in use when the first word (`fuse_in_header.len`) is not zero, so there is no
 //!   moment in which a request is held by nobody;
+//! - the keeper's inbox, an entry used as a slot, into which the stand-in reads;
 //! - a pending [`Entry`], compact, tens of thousands of them, for requests that have to wait.
 //!
 //! Rules both sides keep:
@@ -20,6 +21,7 @@
 mod blame;
 mod custody;
 mod entry;
+mod inbox;
 mod layout;
 mod memory;
 mod published;

@@ -46,6 +46,11 @@ pub(crate) fn header(request: &[u8]) -> Option<Header> {
     })
 }
 
+/// `fuse_in_header.unique` of a request of which at least the header is there.
+pub(crate) fn unique(request: &[u8]) -> Option<u64> {
+    (request.len() >= REQUEST_HEADER).then(|| u64_at(request, 8))
+}
+
 /// `fuse_interrupt_in.unique`.
 pub(crate) fn interrupted(request: &[u8]) -> u64 {
     u64_at(request, REQUEST_HEADER)

@@ -216,7 +216,7 @@ impl Journal {
     }
 
     /// Looks on from where it found one last, so that filling the table takes linear time.
-    fn find_free(&self, ids: std::ops::Range<u32>) -> Option<super::Entry<'_>> {
+    pub(super) fn find_free(&self, ids: std::ops::Range<u32>) -> Option<super::Entry<'_>> {
         let from = self.cursor.load(Relaxed).clamp(ids.start, ids.end);
         let mut entries = (from..ids.end)
             .chain(ids.start..from)

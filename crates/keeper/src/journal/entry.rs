@@ -6,6 +6,8 @@ use super::layout::{REQUEST_HEADER, entry_field};
 
 pub(super) const FREE: u32 = 0;
 pub(super) const VALID: u32 = 1;
+/// The keeper reads into it; no engine touches it.
+pub(super) const RECEIVING: u32 = 2;
 
 /// An entry of the stand-in region has an owner that will answer it.
 const TAKEN: u32 = 1;
@@ -93,7 +95,7 @@ impl Entry<'_> {
 
     /// True while it holds a request.
     pub fn is_valid(&self) -> bool {
-        self.u32(entry_field::STATE).load(Acquire) == VALID
+        self.state() == VALID
     }
 
     /// True when it is in the region that the keeper allocates.
@@ -168,9 +170,17 @@ impl Entry<'_> {
         self.u32(entry_field::STATE).swap(FREE, AcqRel) != FREE
     }
 
+    pub(super) fn state(&self) -> u32 {
+        self.u32(entry_field::STATE).load(Acquire)
+    }
+
+    pub(super) fn set_state(&self, state: u32) {
+        self.u32(entry_field::STATE).store(state, Release);
+    }
+
     /// True when it holds nothing, not even nonsense.
     pub(super) fn is_free(&self) -> bool {
-        self.u32(entry_field::STATE).load(Acquire) == FREE
+        self.state() == FREE
     }
 
     /// Claims an entry of the stand-in region; false when another has it.

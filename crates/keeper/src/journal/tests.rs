@@ -297,6 +297,40 @@ fn a_file_that_could_be_cut_is_refused() {
     ));
 }
 
+#[test]
+fn a_request_that_the_keeper_has_just_read_survives_it() {
+    let (keeper, fd) = Journal::create(small_layout()).unwrap();
+    let (mut device, end) = UnixStream::pair().unwrap();
+    let mut buffer = [0; SLOT_SIZE];
+    let mut read = |keeper: &Journal, request: &[u8]| {
+        device.write_all(request).unwrap();
+        let inbox = keeper.inbox().unwrap();
+        assert_eq!(
+            inbox.receive(end.as_fd(), &mut buffer).unwrap(),
+            request.len()
+        );
+        assert_eq!(&buffer[..request.len()], request);
+        // Killed here, before it could note it anywhere.
+        std::mem::forget(inbox);
+    };
+    read(&keeper, &request(42, 300));
+    drop(keeper);
+    let next = Journal::map(fd.as_fd(), small_layout()).unwrap();
+    assert_eq!(next.left_in_inboxes(), [request(42, 300)]);
+    assert!(next.left_in_inboxes().is_empty(), "each is given once");
+    // Of one that fits no entry enough is there to refuse it.
+    let long = request(44, 3000);
+    read(&next, &long);
+    assert_eq!(next.left_in_inboxes(), [long[..LARGE_REQUEST].to_vec()]);
+    // An engine that comes in between sees nothing of an inbox.
+    let inbox = next.inbox().unwrap();
+    let next = Arc::new(Journal::map(fd.as_fd(), small_layout()).unwrap());
+    let (region, held) = Region::adopt(Arc::clone(&next));
+    assert!(held.is_empty() && region.take_stand_in().is_empty() && next.held().is_empty());
+    drop(inbox);
+    assert!(next.entries().all(|entry| entry.is_free()));
+}
+
 /// A hostile engine can write anything anywhere in the journal.
 #[test]
 fn fuzz_no_bytes_harm_the_keeper() {
@@ -320,6 +354,10 @@ fn fuzz_no_bytes_harm_the_keeper() {
             let _ = keeper.find(*unique);
             let _ = (keeper.published_root(), keeper.published_statfs());
             let _ = keeper.store_stand_in(&request(*unique, 80), ORIGIN, true);
+            for left in keeper.left_in_inboxes() {
+                assert!((REQUEST_HEADER..=LARGE_REQUEST).contains(&left.len()));
+            }
+            drop(keeper.inbox());
             let (region, held) = Region::adopt(Arc::clone(&keeper));
             for one in held {
                 region.release(one.place);

@@ -104,23 +104,55 @@ impl StandIn {
     pub fn take(&mut self, connection: &Connection, engine_lives: bool) -> Taken {
         let mut taken = Taken::default();
         let mut noted = Noted::default();
+        // With none free the requests that can wait are refused anyway.
+        let inbox = connection.journal.inbox();
         while taken.read < BATCH {
-            let length = match rustix::io::read(connection.main(), &mut self.buffer[..]) {
+            let read = match &inbox {
+                Some(inbox) => inbox.receive(connection.main(), &mut self.buffer),
+                None => rustix::io::read(connection.main(), &mut self.buffer[..])
+                    .map_err(std::io::Error::from),
+            };
+            let length = match read {
                 Ok(length) => length,
-                // The reader gave up before its request was read.
-                Err(rustix::io::Errno::NOENT | rustix::io::Errno::INTR) => continue,
-                Err(rustix::io::Errno::NODEV) => {
-                    taken.lost = true;
-                    break;
-                }
-                Err(_) => break,
+                Err(error) => match error.raw_os_error() {
+                    // The reader gave up before its request was read.
+                    Some(libc::ENOENT | libc::EINTR) => continue,
+                    Some(libc::ENODEV) => {
+                        taken.lost = true;
+                        break;
+                    }
+                    _ => break,
+                },
             };
             taken.read += 1;
             let request = self.buffer[..length].to_vec();
             taken.stored +=
                 usize::from(self.handle(connection, &mut noted, &request, engine_lives));
+            if let Some(inbox) = &inbox {
+                inbox.clear();
+            }
         }
         taken
+    }
+
+    /// Handles what a keeper before this one had read when it was lost. An engine lives: it brought the connection.
+    pub fn recover(&mut self, connection: &Connection) {
+        let mut noted = Noted::default();
+        for request in connection.journal.left_in_inboxes() {
+            let Some(unique) = wire::unique(&request) else {
+                continue;
+            };
+            // It may have been noted in the last moment.
+            if noted.find(&connection.journal, unique).is_some() {
+                continue;
+            }
+            if wire::header(&request).is_some() {
+                self.handle(connection, &mut noted, &request, true);
+            } else {
+                // Too long to be kept whole, or cut short.
+                let _ = connection.reply(0, unique, libc::EIO, &[]);
+            }
+        }
     }
 
     /// Answers one request that came through the main fd, or notes it; true when noted.

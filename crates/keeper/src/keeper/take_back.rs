@@ -60,8 +60,9 @@ impl Keeper {
                 let mut peer = Peer::new(client, version, &connection.journal, now);
                 peer.state = EngineState::Serving;
                 self.peer = Some(peer);
+                // The lost keeper may have taken requests that it told nobody of, one of them a moment ago.
+                self.stand_in.recover(&connection);
                 self.connection = Some(connection);
-                // The lost keeper may have taken requests that it told nobody of.
                 self.hand_over = true;
                 if let Some(ready) = self.options.ready.take() {
                     ready();
