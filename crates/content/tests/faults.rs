@@ -268,6 +268,59 @@ async fn another_source_serves_what_the_first_refuses() {
     }
 }
 
+/// The first provider serves half of the file and then nothing any more: the next one that holds the file goes on at the very byte, also in
+/// the middle of a body.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_provider_goes_on_in_mid_read() {
+    let size = 16 * MIB;
+    for answer in [
+        Answer::Status(404, ""),
+        Answer::Status(503, "X-Error: daily_limit_exceeded\r\n"),
+        Answer::Reset,
+        Answer::Stall(0),
+    ] {
+        let (first, second) = (Bench::new(size).await, Bench::new(size).await);
+        let after = answer.clone();
+        first
+            .cdn
+            .script(move |request| match request.range.start < 8 * MIB {
+                // Bodies that go beyond the middle break there.
+                true => Answer::Short(8 * MIB - request.range.start),
+                false => after.clone(),
+            });
+        let providers = [("one", &first), ("two", &second)]
+            .map(|(name, bench)| Arc::new(TestProvider::new(name, bench.cdn.address)));
+        let content = Content::new(
+            quick(),
+            providers.iter().cloned().map(|one| one as _).collect(),
+            Arc::new(MemoryLinks::default()),
+            Handle::current(),
+        );
+        let file = FileRef {
+            id: 1,
+            size,
+            sources: Arc::from([source("one", 1), source("two", 1)]),
+        };
+        let mut at = 0;
+        while at < size {
+            at += checked(&content, &file, 5, at, 128 << 10, LONG)
+                .await
+                .unwrap();
+        }
+        assert_eq!(providers[1].calls(), 1, "{answer:?}");
+        let from_second = second
+            .cdn
+            .log()
+            .iter()
+            .map(|request| request.range.start)
+            .min();
+        assert!(
+            from_second >= Some(8 * MIB - 64 * 1024),
+            "{answer:?}: {from_second:?}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_host_passes_within_the_read() {
     let bench = Bench::new(SIZE).await;
@@ -321,6 +374,45 @@ async fn a_server_that_allows_four_transfers_serves_eight_readers() {
     let most = 4 + 8 + last.as_secs() / 3;
     let refused = refused.load(Ordering::Relaxed);
     assert!(refused <= most, "{refused} of {most} in {last:?}");
+}
+
+/// Who begins to read where others have all transfers that a server allows gets its turns: what is taken for a look at first does not wait
+/// until those who play are done.
+#[tokio::test(flavor = "multi_thread")]
+async fn newcomers_get_their_turns_at_a_server_that_allows_four_transfers() {
+    let files = (1..=8).map(|id| (id, 1024 * MIB));
+    let bench = Bench::with(quick(), files, |provider| provider).await;
+    bench.cdn.script(|request| match request.transfers {
+        0..4 => Answer::Trickle(20_000),
+        _ => Answer::Status(429, ""),
+    });
+    let read = async |id: u64, bytes: u64| {
+        let mut at = 0;
+        while at < bytes {
+            at += bench.read(id, id, at, 128 << 10, LONG).await.unwrap();
+        }
+    };
+    let playing = futures_util::future::join_all((1..=4).map(|id| read(id, 1024 * MIB)));
+    let coming = async {
+        // Until the others are taken for players.
+        while bench
+            .content
+            .stats()
+            .classes
+            .iter()
+            .map(|class| class.bytes_read)
+            .sum::<u64>()
+            < 80 * MIB
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        futures_util::future::join_all((5..=8).map(|id| read(id, 6 * MIB))).await;
+    };
+    tokio::select! {
+        _ = playing => panic!("a gigabyte each in so short a time"),
+        // At 16 MB/s for all and half of that for them, 3 s.
+        in_time = tokio::time::timeout(Duration::from_secs(30), coming) => in_time.unwrap(),
+    }
 }
 
 /// Without limits each of eight readers has the same share, at any time.
