@@ -22,6 +22,8 @@ const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
 /// How long a learnt number of transfers stands before one more is tried; doubled each time that it was refused.
 const LIMIT_STEP: Duration = Duration::from_secs(3);
 const LONGEST_LIMIT_STEP: Duration = Duration::from_secs(60);
+/// Where there are not so many for each, each has one: they would come to have one or two by chance.
+const FEWEST_EACH: usize = 3;
 /// Where somebody waited for a connection so lately, somebody will again.
 const OF_LATE: Duration = Duration::from_secs(2);
 /// Connections to a host that its sequential readers share evenly, beyond one for each. The providers' default is 28 per host: the rest
@@ -157,7 +159,10 @@ impl Host {
     pub(crate) fn lanes_each(&self) -> usize {
         let readers = self.sequential.load(Ordering::Relaxed);
         let limit = self.lock().limit.map_or(SHARED_LANES, |limit| limit.most);
-        (limit.min(SHARED_LANES) / readers.max(1)).max(1)
+        match limit.min(SHARED_LANES) / readers.max(1) {
+            0..FEWEST_EACH => 1,
+            each => each,
+        }
     }
 
     /// Waits until the host may be asked, the most urgent first and otherwise in the order of arrival.
