@@ -402,6 +402,10 @@ Examples:
         /// Which step.
         #[arg(value_enum)]
         step: HostStep,
+        /// Work among the mounts of this process: 1 is the node's, in a privileged container that sees
+        /// the node's processes (`hostPID`).
+        #[arg(long, value_name = "PID")]
+        mounts_of: Option<u32>,
         /// Where, and how long.
         #[command(flatten)]
         role: PropagationRoleArgs,
@@ -438,6 +442,8 @@ pub enum HostStep {
     Look,
     /// Remove what is left.
     Clean,
+    /// Set up, wait for SIGTERM, and then remove what the producer leaves.
+    Stay,
 }
 
 /// How far a consumer goes.

@@ -20,6 +20,14 @@ use crate::failure::{Doing, Failure, USAGE};
 
 /// Runs a part of the test. Ends with 1 when it fails.
 pub fn run(command: &PropagationCommand, file: Option<&Path>) -> Result<(), Failure> {
+    if let PropagationCommand::Host {
+        mounts_of: Some(pid),
+        ..
+    } = command
+    {
+        // While there is one thread.
+        test::enter_mounts_of(*pid).doing(|| format!("mounts of process {pid}"))?;
+    }
     // One thread: helpers are told to end with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -37,7 +45,7 @@ pub fn run(command: &PropagationCommand, file: Option<&Path>) -> Result<(), Fail
                 };
                 whole(run, Some(runtime), file).await
             }
-            PropagationCommand::Host { step, role } => host(*step, role).await,
+            PropagationCommand::Host { step, role, .. } => host(*step, role).await,
             PropagationCommand::Producer {
                 role,
                 no_allow_other,
@@ -80,6 +88,10 @@ async fn host(step: HostStep, role: &PropagationRoleArgs) -> Result<(), Failure>
         HostStep::SetUp => test::set_up_host(settings, record),
         HostStep::Look => test::look_on_host(settings, record).await,
         HostStep::Clean => test::clean_host(settings, record),
+        HostStep::Stay => {
+            let stop = stop_signal().doing(|| "signals".into())?;
+            test::stay_on_host(settings, record, stop).await
+        }
     };
     conclude(&report, &role.common)
 }

@@ -204,7 +204,14 @@ fn say(what: &impl Serialize) -> io::Result<()> {
 }
 
 fn enter(place: Where) -> io::Result<()> {
-    let Some(pid) = place else { return Ok(()) };
+    place.map_or(Ok(()), enter_mounts_of)
+}
+
+/// Goes into the mount namespace of another process. The process may have one thread only.
+///
+/// # Errors
+/// When there is no such process, or this one is not privileged.
+pub fn enter_mounts_of(pid: u32) -> io::Result<()> {
     let namespace = std::fs::File::open(format!("/proc/{pid}/ns/mnt"))?;
     let kind = Some(LinkNameSpaceType::Mount);
     rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)?;

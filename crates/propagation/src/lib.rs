@@ -32,8 +32,10 @@ mod tree;
 mod watch;
 
 pub use code::{Advice, Code};
-pub use helper::helper_main;
+pub use helper::{enter_mounts_of, helper_main};
 pub use marker::{MARKER_NAME, Marker};
 pub use report::{Outcome, Phase, Recorder, Report, Step};
-pub use roles::{RoleSettings, Until, clean_host, consume, look_on_host, produce, set_up_host};
+pub use roles::{
+    RoleSettings, Until, clean_host, consume, look_on_host, produce, set_up_host, stay_on_host,
+};
 pub use run::{RuntimeSettings, Settings, run};

@@ -172,6 +172,12 @@ impl Recorder {
         self.add(phase, what, Outcome::Failed, Some(code), seen.into());
     }
 
+    /// True once something is not as it has to be.
+    pub fn has_failed(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| step.outcome == Outcome::Failed)
+    }
+
     /// A consumer sees the marker: the time of the first one is told.
     pub fn found(&mut self) {
         self.found.get_or_insert_with(Timestamp::now);

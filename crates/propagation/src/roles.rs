@@ -22,7 +22,7 @@ use crate::processes::Helpers;
 use crate::report::{Phase, Recorder, Report};
 
 pub use consumer::{Until, consume};
-pub use host_side::{clean_host, look_on_host, set_up_host};
+pub use host_side::{clean_host, look_on_host, set_up_host, stay_on_host};
 pub use producer::produce;
 
 /// Name of the host's note in the shared directory.

@@ -73,6 +73,11 @@ impl Host {
         self.place.path().to_str().expect("text")
     }
 
+    /// A process of this host.
+    pub fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
     /// Something run on this host.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

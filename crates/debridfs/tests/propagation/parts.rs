@@ -285,3 +285,36 @@ fn a_producer_that_is_killed_unmounts_all_the_same() {
     assert_eq!(running.end().code, None);
     clean(&host);
 }
+
+/// The host's part of a pod: in a container whose mounts are its own, among the mounts of the host.
+fn stay(host: &Host) -> Running {
+    let pid = host.pid().to_string();
+    let arguments = [
+        "propagation-test",
+        "host",
+        "stay",
+        "--mounts-of",
+        &pid,
+        "--dir",
+        host.dir(),
+    ];
+    host.debridfs_by(&PRIVATE, &arguments)
+}
+
+#[test]
+fn the_hosts_part_of_a_pod_removes_what_the_producer_leaves() {
+    let host = Host::private();
+    assert_fails(&stay(&host).end(), "HOST_NOT_SHARED");
+    host.share();
+    let mut staying = stay(&host);
+    staying.says("is closed");
+    let running = serving(&host, &[]);
+    let ended = consumer(&host, &SLAVE, &[]).end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    // As at the end of a pod: both at the same time.
+    staying.signal(Signal::TERM);
+    stop(running);
+    let ended = staying.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    host.assert_clean();
+}

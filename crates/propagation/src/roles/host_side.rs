@@ -4,14 +4,18 @@ use std::fs;
 use std::io;
 
 use debridfs_keeper::mountinfo;
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::code::Code;
 use crate::host;
 use crate::report::{Phase, Recorder, Report};
-use crate::watch::{look_until, propagation_of, reason};
+use crate::watch::{look_until, ours_below, propagation_of, reason};
 
 use super::{NOTE_NAME, Note, Role, RoleSettings};
 use crate::helper::Sight;
+
+/// Pause between two looks into the mount table.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Checks that the directory is shared, makes the mount point in it and notes the peer group.
 pub fn set_up_host(settings: RoleSettings, record: Recorder) -> Report {
@@ -41,26 +45,55 @@ pub async fn look_on_host(settings: RoleSettings, record: Recorder) -> Report {
     role.conclude("")
 }
 
+/// Sets up, waits for `stop`, gives the producer time to unmount, and removes what is left.
+pub async fn stay_on_host(
+    settings: RoleSettings,
+    record: Recorder,
+    stop: impl Future<Output = String>,
+) -> Report {
+    let mut role = Role::new(settings, record);
+    role.set_up();
+    if role.record.has_failed() {
+        return role.conclude("");
+    }
+    let why = stop.await;
+    role.record.note(Phase::HostSetUp, "waiting", why);
+    // Both are told to stop at the same time.
+    let end = Instant::now() + role.settings.wait;
+    let mount = role.mount();
+    while Instant::now() < end
+        && !ours_below(&mountinfo::read().unwrap_or_default(), &mount).is_empty()
+    {
+        sleep(PAUSE).await;
+    }
+    role.clean();
+    role.conclude("SUCCESS: nothing is left")
+}
+
 /// Removes whatever the parts of the test left in the directory.
 pub fn clean_host(settings: RoleSettings, record: Recorder) -> Report {
     let mut role = Role::new(settings, record);
-    let mut left = host::remove(&role.mount(), &[role.mount()]);
-    if let Err(error) = fs::remove_file(role.dir.join(NOTE_NAME))
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        left.push(format!("{NOTE_NAME}: {error}"));
-    }
-    let phase = Phase::Cleanup;
-    if left.is_empty() {
-        role.record.ok(phase, "host", "no mount or file is left");
-    } else {
-        let code = Code::CleanupIncomplete;
-        role.record.failed(phase, "host", code, left.join("; "));
-    }
+    role.clean();
     role.conclude("SUCCESS: nothing is left")
 }
 
 impl Role {
+    fn clean(&mut self) {
+        let mut left = host::remove(&self.mount(), &[self.mount()]);
+        if let Err(error) = fs::remove_file(self.dir.join(NOTE_NAME))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            left.push(format!("{NOTE_NAME}: {error}"));
+        }
+        let phase = Phase::Cleanup;
+        if left.is_empty() {
+            self.record.ok(phase, "host", "no mount or file is left");
+        } else {
+            let code = Code::CleanupIncomplete;
+            self.record.failed(phase, "host", code, left.join("; "));
+        }
+    }
+
     fn set_up(&mut self) {
         let phase = Phase::HostSetUp;
         let Some(volume) = self.volume(phase) else {

@@ -1,0 +1,236 @@
+//! Builds every kustomization as people do, and checks each object against the types of Kubernetes 1.34, without a cluster.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The objects of a kustomization, each of a kind that is known and without a field that is not.
+fn build(dir: &Path) -> Vec<Value> {
+    let output = Command::new("kubectl").arg("kustomize").arg(dir).output();
+    let output = output.expect("kubectl is installed");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        dir.display(),
+        text(&output.stderr)
+    );
+    let objects = documents(&text(&output.stdout));
+    for object in &objects {
+        let wrong = wrong(object);
+        assert!(wrong.is_empty(), "{}: {wrong:#?}", dir.display());
+    }
+    objects
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let documents = text.split("\n---\n").filter(|text| !text.trim().is_empty());
+    documents
+        .map(|text| serde_saphyr::from_str(text).expect("YAML"))
+        .collect()
+}
+
+/// What Kubernetes would not take of an object.
+fn wrong(object: &Value) -> Vec<String> {
+    match object["kind"].as_str().unwrap_or_default() {
+        "ConfigMap" => lost::<ConfigMap>(object),
+        "DaemonSet" => lost::<DaemonSet>(object),
+        "Deployment" => lost::<Deployment>(object),
+        "Ingress" => lost::<Ingress>(object),
+        "Job" => lost::<Job>(object),
+        "Namespace" => lost::<Namespace>(object),
+        "PersistentVolumeClaim" => lost::<PersistentVolumeClaim>(object),
+        "Service" => lost::<Service>(object),
+        kind => vec![format!("unknown kind {kind:?}")],
+    }
+}
+
+/// Fields that do not survive a passage through the type: those that it does not know. A value of the wrong type fails at once.
+fn lost<T: Serialize + DeserializeOwned>(object: &Value) -> Vec<String> {
+    match serde_json::from_value::<T>(object.clone()) {
+        Ok(typed) => {
+            let after = serde_json::to_value(typed).expect("JSON");
+            let mut lost = Vec::new();
+            compare("", object, &after, &mut lost);
+            lost
+        }
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+fn compare(path: &str, before: &Value, after: &Value, lost: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            for (key, value) in before {
+                let path = format!("{path}.{key}");
+                match after.get(key) {
+                    Some(after) => compare(&path, value, after, lost),
+                    None => lost.push(format!("unknown field {path}")),
+                }
+            }
+        }
+        (Value::Array(before), Value::Array(after)) if before.len() == after.len() => {
+            for (at, (before, after)) in before.iter().zip(after).enumerate() {
+                compare(&format!("{path}[{at}]"), before, after, lost);
+            }
+        }
+        // An empty list may be left out, a time be written in another way.
+        _ => {}
+    }
+}
+
+/// The object of this kind and name.
+fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = objects
+        .iter()
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+/// The containers of a workload, with the volumes of its pods.
+fn pod(workload: &Value) -> &Value {
+    &workload["spec"]["template"]["spec"]
+}
+
+#[test]
+fn an_unknown_field_and_a_wrong_type_are_seen() {
+    let service = |port: Value, key: &str| {
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "x" },
+            "spec": { key: [{ "port": port }] },
+        })
+    };
+    assert_eq!(wrong(&service(80.into(), "ports")), [""; 0]);
+    assert_eq!(
+        wrong(&service(80.into(), "prots")),
+        ["unknown field .spec.prots"]
+    );
+    assert_eq!(wrong(&service("http".into(), "ports")).len(), 1);
+    assert_eq!(wrong(&serde_json::json!({ "kind": "Servce" })).len(), 1);
+}
+
+#[test]
+fn the_streaming_instance() {
+    let objects = build(&root().join("deploy/kustomize/streaming/overlays/traefik"));
+    let engine = object(&objects, "Deployment", "debridfs");
+    let container = &pod(engine)["containers"][0];
+    assert_eq!(
+        container["securityContext"]["capabilities"]["drop"],
+        serde_json::json!(["ALL"])
+    );
+    assert_eq!(pod(engine)["securityContext"]["runAsNonRoot"], true);
+    let tolerations = pod(engine)["tolerations"].as_array().expect("tolerations");
+    assert_eq!(tolerations.len(), 2);
+    assert!(tolerations.iter().all(|one| one["tolerationSeconds"] == 30));
+    let keeper = object(&objects, "DaemonSet", "debridfs-keeper");
+    assert_eq!(keeper["spec"]["updateStrategy"]["type"], "OnDelete");
+    let media = &pod(keeper)["containers"][0]["volumeMounts"][0];
+    assert_eq!(
+        (&media["mountPath"], &media["mountPropagation"]),
+        (&"/mnt".into(), &"Bidirectional".into())
+    );
+    let affinity = |workload: &Value| pod(workload)["affinity"]["nodeAffinity"].clone();
+    assert_eq!(
+        affinity(engine),
+        affinity(keeper),
+        "an engine needs a keeper"
+    );
+    let port = &object(&objects, "Service", "debridfs")["spec"]["ports"][0];
+    let named = &container["ports"][0]["name"];
+    assert_eq!((&port["port"], &port["targetPort"]), (&80.into(), named));
+    let ingress = object(&objects, "Ingress", "debridfs");
+    let entrypoints =
+        &ingress["metadata"]["annotations"]["traefik.ingress.kubernetes.io/router.entrypoints"];
+    assert_eq!(entrypoints, "http,https");
+    assert!(
+        objects.iter().all(|object| object["kind"] != "Secret"),
+        "secrets are never in Git"
+    );
+}
+
+#[test]
+fn the_propagation_test_stays_on_one_node_and_in_its_namespace() {
+    let objects = build(&root().join("deploy/kustomize/propagation-test"));
+    let (producer, consumer) = (
+        object(&objects, "Deployment", "fuse-producer"),
+        object(&objects, "Job", "fuse-consumer"),
+    );
+    for workload in [producer, consumer] {
+        assert_eq!(workload["metadata"]["namespace"], "fuse-test");
+        assert_eq!(
+            pod(workload)["nodeSelector"]["kubernetes.io/hostname"],
+            "w2"
+        );
+    }
+    let volumes = |workload: &Value| pod(workload)["volumes"][0]["hostPath"]["path"].clone();
+    assert_eq!(volumes(producer), volumes(consumer));
+    let consumers = pod(consumer)["containers"].as_array().expect("containers");
+    for container in consumers {
+        let mount = &container["volumeMounts"][0];
+        assert_eq!(
+            mount["mountPropagation"], "HostToContainer",
+            "{}",
+            container["name"]
+        );
+        assert!(mount.get("subPath").is_none());
+        assert!(container["securityContext"].get("privileged").is_none());
+    }
+}
+
+#[test]
+fn a_cluster_leaves_the_propagation_test_out_until_a_line_says_otherwise() {
+    let dir = root().join("deploy/kustomize");
+    let parent = dir.join("cluster");
+    let of_test = |objects: &[Value]| {
+        objects
+            .iter()
+            .filter(|one| one["metadata"]["name"] == "fuse-test")
+            .count()
+    };
+    assert_eq!(of_test(&build(&parent)), 0);
+    let text = std::fs::read_to_string(parent.join("kustomization.yaml")).expect("file");
+    let on = text.replace("  # - ../propagation-test", "  - ../propagation-test");
+    assert_ne!(text, on);
+    // Beside the original, as its paths are relative.
+    let copy = dir.join(format!(".cluster-{}", std::process::id()));
+    std::fs::create_dir(&copy).expect("directory");
+    std::fs::write(copy.join("kustomization.yaml"), on).expect("file");
+    let built = std::panic::catch_unwind(|| build(&copy));
+    std::fs::remove_dir_all(&copy).expect("removed");
+    assert_eq!(of_test(&built.expect("built")), 1);
+}
+
+#[test]
+fn flux_has_it_suspended_and_waits_for_what_there_is() {
+    let text = std::fs::read_to_string(root().join("deploy/flux/propagation-test.yaml"));
+    let text = text.expect("file");
+    let flux: Value = serde_saphyr::from_str(&text).expect("YAML");
+    assert_eq!(
+        (&flux["spec"]["suspend"], &flux["spec"]["prune"]),
+        (&true.into(), &true.into())
+    );
+    let path = flux["spec"]["path"].as_str().expect("a path");
+    let objects = build(&root().join(path));
+    let checks = flux["spec"]["healthChecks"].as_array().expect("checks");
+    assert_eq!(checks.len(), 2);
+    for check in checks {
+        let (kind, name) = (
+            check["kind"].as_str().expect("kind"),
+            check["name"].as_str().expect("name"),
+        );
+        let object = object(&objects, kind, name);
+        assert_eq!(check["apiVersion"], object["apiVersion"]);
+        assert_eq!(check["namespace"], object["metadata"]["namespace"]);
+    }
+}
