@@ -12,6 +12,7 @@ mod queue;
 mod shared;
 pub(crate) mod state;
 
+pub use changes::{ChangedPath, changed_paths};
 pub(crate) use publish::publish;
 pub(crate) use shared::{Line, Settings, Shared, lock};
 

@@ -3,6 +3,7 @@
 //! An arr blocklists a release and searches for another one only when it is told to: by a deletion from its queue with `blocklist`, or by
 //! marking the grab in its history as failed. No state of a download client makes it do so.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use debridfs_provider::InfoHash;
@@ -47,6 +48,16 @@ impl Dialect {
         match self {
             Self::Sonarr | Self::Radarr | Self::Other(Version::V3) => "/api/v3",
             Self::Lidarr | Self::Other(Version::V1) => "/api/v1",
+        }
+    }
+
+    /// What its files are called in the API, and the parameter that says whose.
+    fn files(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Sonarr => Some(("episodefile", "seriesId")),
+            Self::Radarr => Some(("moviefile", "movieId")),
+            Self::Lidarr => Some(("trackfile", "artistId")),
+            Self::Other(_) => None,
         }
     }
 
@@ -251,6 +262,102 @@ impl Arr {
     }
 }
 
+/// How an arr took that what it imported cannot be read any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// It deleted so many of its files, blocklisted the release, and searches for another one.
+    Searched {
+        /// Files of its library.
+        files: usize,
+    },
+    /// It had been told before.
+    Already,
+    /// It knows nothing of it.
+    Unknown,
+}
+
+impl Arr {
+    /// Says that what was imported of `hash` cannot be read any more. The arr's files that came from `names` (base names; from all of the release when
+    /// there are none) are deleted, as an arr searches for nothing that it has; then the grab is marked as failed. A file that was replaced since is
+    /// not touched.
+    ///
+    /// # Errors
+    /// [`CallError`]; doing it again is harmless.
+    pub async fn replace(&self, hash: InfoHash, names: &[&str]) -> Result<Replaced, CallError> {
+        let rows = self.history(hash).await?;
+        let newest = |kind| rows.iter().rfind(|row| row.kind() == kind);
+        let Some(grab) = newest(HistoryKind::Grabbed) else {
+            return Ok(Replaced::Unknown);
+        };
+        if newest(HistoryKind::Failed).is_some_and(|failed| failed.date >= grab.date) {
+            return Ok(Replaced::Already);
+        }
+        let dialect = self.dialect().await?;
+        let mut files = 0;
+        if let Some((kind, owner)) = dialect.files() {
+            let imported = rows
+                .iter()
+                .filter(|row| row.kind() == HistoryKind::Imported);
+            let meant = imported.filter(|row| names.is_empty() || row.data.came_from(names));
+            let mut by_owner: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
+            for row in meant {
+                let number = match dialect {
+                    Dialect::Sonarr => row.series_id,
+                    Dialect::Radarr => row.movie_id,
+                    Dialect::Lidarr | Dialect::Other(_) => row.artist_id,
+                };
+                if let (Some(number), Some(path)) = (number, row.data.imported_path.as_deref()) {
+                    by_owner.entry(number).or_default().insert(path);
+                }
+            }
+            for (number, paths) in by_owner {
+                let path = format!("{}/{kind}?{owner}={number}", dialect.path());
+                let said = self.caller.ask(Method::GET, &path, None).await?;
+                let there: Vec<FileRow> = serde_json::from_value(said)
+                    .map_err(|error| CallError::Odd(error.to_string()))?;
+                for file in there.iter().filter(|file| paths.contains(&*file.path)) {
+                    let path = format!("{}/{kind}/{}", dialect.path(), file.id);
+                    match self.caller.call(Method::DELETE, &path, None).await {
+                        Err(error) if error.is_not_found() => {}
+                        deleted => {
+                            deleted?;
+                            files += 1;
+                        }
+                    }
+                }
+            }
+        }
+        let path = format!("{}/history/failed/{}", dialect.path(), grab.id);
+        self.caller.call(Method::POST, &path, None).await?;
+        Ok(Replaced::Searched { files })
+    }
+}
+
+/// A file of the arr's library.
+#[derive(Deserialize)]
+struct FileRow {
+    id: i64,
+    #[serde(default)]
+    path: String,
+}
+
+/// What an import says of the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct HistoryData {
+    dropped_path: Option<String>,
+    imported_path: Option<String>,
+}
+
+impl HistoryData {
+    fn came_from(&self, names: &[&str]) -> bool {
+        let dropped = self.dropped_path.as_deref().unwrap_or_default();
+        // Of Windows' paths as well: the arr writes its own.
+        let base = dropped.rsplit(['/', '\\']).next().unwrap_or_default();
+        names.contains(&base)
+    }
+}
+
 #[derive(Deserialize)]
 struct Page<T> {
     #[serde(rename = "totalRecords", default)]
@@ -291,6 +398,11 @@ pub(crate) struct HistoryRow {
     download: DownloadId,
     date: Timestamp,
     event_type: String,
+    series_id: Option<i64>,
+    movie_id: Option<i64>,
+    artist_id: Option<i64>,
+    #[serde(default)]
+    data: HistoryData,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

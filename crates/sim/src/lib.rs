@@ -21,6 +21,7 @@ pub mod control;
 mod counters;
 mod fault;
 mod library;
+pub mod media_server;
 mod random;
 mod rar;
 mod server;

@@ -6,9 +6,18 @@ use std::sync::Arc;
 use crate::views::BAD;
 use crate::{Contents, Entry, Library};
 
+/// What a publication changed for those who look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedPath {
+    /// The release's directory, relative to the mount.
+    pub path: String,
+    /// Whether it went.
+    pub gone: bool,
+}
+
 /// Paths, relative to the mount, of releases that went, and of those with files that came or changed. A release whose files
 /// are not known yet is told once they are.
-pub(crate) fn changed_paths(before: &Library, after: &Library) -> Vec<String> {
+pub fn changed_paths(before: &Library, after: &Library) -> Vec<ChangedPath> {
     let old_views: HashMap<&str, &Arc<Vec<Entry>>> = before
         .views
         .iter()
@@ -28,10 +37,16 @@ pub(crate) fn changed_paths(before: &Library, after: &Library) -> Vec<String> {
         for entry in view.entries.iter() {
             let was = old.remove(entry.name.as_str());
             if shows_more(was, entry) {
-                paths.push(format!("{}/{}", view.name, entry.name));
+                paths.push(ChangedPath {
+                    path: format!("{}/{}", view.name, entry.name),
+                    gone: false,
+                });
             }
         }
-        paths.extend(old.keys().map(|name| format!("{}/{name}", view.name)));
+        paths.extend(old.keys().map(|name| ChangedPath {
+            path: format!("{}/{name}", view.name),
+            gone: true,
+        }));
     }
     paths
 }

@@ -126,7 +126,8 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     *lock(&shared.counts) = counts;
     shared.library.send_replace(library.clone());
     tracing::debug!(generation, "published");
-    shared.tell_hook(changed_paths(&before, &library));
+    let changed = changed_paths(&before, &library);
+    shared.tell_hook(changed.into_iter().map(|change| change.path).collect());
     if complete && shared.first_sync.swap(false, Ordering::AcqRel) {
         tracing::info!("the first sync is complete");
     }

@@ -1,0 +1,254 @@
+//! Tells media servers, chats and scripts what changed in the library: only what changed, gathered, and only while what is shown can be believed.
+//!
+//! A media server that scans while a provider is away takes films for deleted; so nothing is told meanwhile, and what was to be told is told afterwards.
+
+mod plex;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use debridfs_provider::real_debrid::{Secret, Transport};
+use http::{HeaderName, Method};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::{CallError, Caller};
+
+/// Changes are told once nothing more came for so long…
+const QUIET: Duration = Duration::from_secs(5);
+/// …or after this time at the latest.
+const LATEST: Duration = Duration::from_secs(60);
+/// How often it is asked whether what is shown can be believed again.
+const HELD_LOOKS: Duration = Duration::from_secs(5);
+/// First pause after a failure; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Changes in one call at most: what media servers take at once.
+const BATCH: usize = 500;
+/// Changes that wait for one hook at most; the oldest by name are left out.
+const MOST: usize = 50_000;
+/// Discord refuses longer messages, in characters.
+const DISCORD_LONGEST: usize = 2000;
+
+/// Who is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookKind {
+    /// Plex: the part of a library that holds the path is scanned.
+    Plex,
+    /// Jellyfin: `POST /Library/Media/Updated`.
+    Jellyfin,
+    /// Emby: the same call.
+    Emby,
+    /// Any server: a POST with JSON.
+    Webhook,
+    /// A Discord webhook: a message.
+    Discord,
+}
+
+/// What happened to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeKind {
+    /// It came, or what is in it changed.
+    Updated,
+    /// It went.
+    Deleted,
+}
+
+/// One hook.
+#[derive(Debug)]
+pub struct Hook {
+    name: String,
+    kind: HookKind,
+    caller: Caller,
+    waiting: Mutex<BTreeMap<PathBuf, ChangeKind>>,
+    news: Notify,
+}
+
+impl Hook {
+    /// A hook called `name` in the configuration. `token` is Plex's or Jellyfin's; a webhook gets it as `Authorization: Bearer`.
+    pub fn new(
+        name: &str,
+        kind: HookKind,
+        url: &Secret,
+        token: Option<Secret>,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
+        let mut caller = Caller::new(url.expose(), transport);
+        if let Some(token) = token {
+            let (header, value) = match kind {
+                HookKind::Plex => ("x-plex-token", token),
+                HookKind::Jellyfin => (
+                    "authorization",
+                    Secret::new(format!("MediaBrowser Token=\"{}\"", token.expose())),
+                ),
+                HookKind::Emby => ("x-emby-token", token),
+                HookKind::Webhook | HookKind::Discord => (
+                    "authorization",
+                    Secret::new(format!("Bearer {}", token.expose())),
+                ),
+            };
+            caller = caller.with_login(HeaderName::from_static(header), value);
+        }
+        Self {
+            name: name.to_owned(),
+            kind,
+            caller,
+            waiting: Mutex::default(),
+            news: Notify::new(),
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<PathBuf, ChangeKind>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These absolute paths changed; a later word about a path replaces an earlier one. Never waits.
+    pub fn changed(&self, changes: impl IntoIterator<Item = (PathBuf, ChangeKind)>) {
+        let mut waiting = self.waiting();
+        let before = waiting.len();
+        waiting.extend(changes);
+        let mut left_out = 0;
+        while waiting.len() > MOST {
+            waiting.pop_first();
+            left_out += 1;
+        }
+        let some = !waiting.is_empty() && (before == 0 || waiting.len() != before);
+        drop(waiting);
+        if left_out > 0 {
+            tracing::warn!(
+                hook = self.name,
+                left_out,
+                "too many changes at once: scan the library by hand"
+            );
+        }
+        if some {
+            self.news.notify_one();
+        }
+    }
+
+    /// Tells changes as they come, while `believed` says so. Ends when it is dropped.
+    pub async fn run(&self, believed: impl Fn() -> bool + Send) {
+        loop {
+            if self.waiting().is_empty() {
+                self.news.notified().await;
+            }
+            let latest = Instant::now() + LATEST;
+            while timeout_at(latest.min(Instant::now() + QUIET), self.news.notified())
+                .await
+                .is_ok()
+            {}
+            let mut pause = FIRST_PAUSE;
+            loop {
+                while !believed() {
+                    sleep(HELD_LOOKS).await;
+                }
+                let batch = self.take();
+                if batch.is_empty() {
+                    break;
+                }
+                match self.tell(&batch).await {
+                    Ok(()) => {
+                        tracing::info!(hook = self.name, changes = batch.len(), "told");
+                        pause = FIRST_PAUSE;
+                    }
+                    Err(error) if error.is_passing() => {
+                        tracing::warn!(hook = self.name, %error, ?pause, "cannot be told of changes yet");
+                        self.put_back(batch);
+                        sleep(pause).await;
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
+                    Err(error) => {
+                        tracing::error!(hook = self.name, %error, changes = batch.len(), "cannot be told of changes: left out");
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&self) -> BTreeMap<PathBuf, ChangeKind> {
+        let mut waiting = self.waiting();
+        let rest = match waiting.keys().nth(BATCH).cloned() {
+            Some(first) => waiting.split_off(&first),
+            None => BTreeMap::new(),
+        };
+        std::mem::replace(&mut *waiting, rest)
+    }
+
+    /// What could not be told, unless something newer is known of the path.
+    fn put_back(&self, batch: BTreeMap<PathBuf, ChangeKind>) {
+        let mut waiting = self.waiting();
+        for (path, kind) in batch {
+            waiting.entry(path).or_insert(kind);
+        }
+    }
+
+    async fn tell(&self, changes: &BTreeMap<PathBuf, ChangeKind>) -> Result<(), CallError> {
+        let post = |path: &'static str, body: Value| async move {
+            let said = self.caller.call(Method::POST, path, Some(&body)).await;
+            said.map(drop)
+        };
+        match self.kind {
+            HookKind::Plex => plex::scan(&self.caller, changes.keys()).await,
+            HookKind::Jellyfin | HookKind::Emby => {
+                post("/Library/Media/Updated", updates(changes)).await
+            }
+            HookKind::Webhook => {
+                let changes = changes
+                    .iter()
+                    .map(|(path, kind)| json!({ "path": path.to_string_lossy(), "kind": kind }));
+                let changes: Vec<Value> = changes.collect();
+                post("", json!({ "event": "library", "changes": changes })).await
+            }
+            HookKind::Discord => post("", message(changes)).await,
+        }
+    }
+}
+
+/// As Jellyfin and Emby want it.
+fn updates(changes: &BTreeMap<PathBuf, ChangeKind>) -> Value {
+    let updates = changes.iter().map(|(path, kind)| {
+        let kind = match kind {
+            // "Created" and "Modified" do the same there.
+            ChangeKind::Updated => "Modified",
+            ChangeKind::Deleted => "Deleted",
+        };
+        json!({ "Path": path.to_string_lossy(), "UpdateType": kind })
+    });
+    json!({ "Updates": updates.collect::<Vec<_>>() })
+}
+
+/// A message for people; names of releases mention nobody.
+fn message(changes: &BTreeMap<PathBuf, ChangeKind>) -> Value {
+    let mut text = String::new();
+    let mut told = 0;
+    for (path, kind) in changes {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let word = match kind {
+            ChangeKind::Updated => "new or changed",
+            ChangeKind::Deleted => "gone",
+        };
+        let line = format!("{word}: {}\n", name.to_string_lossy());
+        // The last line has to fit as well.
+        if text.chars().count() + line.chars().count() > DISCORD_LONGEST - 40 {
+            break;
+        }
+        text += &line;
+        told += 1;
+    }
+    if told < changes.len() {
+        text += &format!("and {} more\n", changes.len() - told);
+    }
+    json!({ "content": text, "allowed_mentions": { "parse": [] } })
+}
