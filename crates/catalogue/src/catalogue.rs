@@ -1,5 +1,6 @@
 //! The catalogue as the rest of the program sees it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -225,6 +226,19 @@ impl Catalogue {
         let mut batch = Batch::default();
         if state.apply_findings(of, findings, &mut batch) {
             shared.save(&state, batch).await;
+            drop(state);
+            shared.changed.notify_one();
+        }
+    }
+
+    /// Shows these releases in `__bad__` as well, as [`crate::BadReason::Unreadable`], and no others for that reason. Their paths stay, and who reads them is
+    /// served if they can be had after all.
+    pub async fn quarantine(&self, releases: BTreeSet<InfoHash>) {
+        let shared = &self.shared;
+        // While it is held nothing is built.
+        let mut state = shared.state.lock().await;
+        if lock(&shared.builder).quarantine(releases) {
+            state.dirty = true;
             drop(state);
             shared.changed.notify_one();
         }

@@ -45,6 +45,16 @@ pub(crate) struct Assembled {
     pub until: Option<Timestamp>,
 }
 
+impl Assembled {
+    /// Checks confirmed that it cannot be read: said so in `__bad__`, and shown where it is.
+    pub(crate) fn quarantine(&mut self) {
+        if self.in_all && self.release.bad.is_none() {
+            Arc::make_mut(&mut self.release).bad = Some(BadReason::Unreadable);
+            self.in_bad = true;
+        }
+    }
+}
+
 /// Where one torrent stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {

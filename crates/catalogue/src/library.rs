@@ -176,6 +176,8 @@ pub enum BadReason {
     Removed,
     /// The provider reports an error, a virus or a dead torrent.
     Failed,
+    /// Checks confirmed that it cannot be read ([`crate::Catalogue::quarantine`]). It is tried all the same when somebody reads.
+    Unreadable,
 }
 
 impl BadReason {
@@ -191,6 +193,7 @@ impl BadReason {
             Self::MissingLinks => "missing-links",
             Self::Removed => "removed",
             Self::Failed => "failed",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use debridfs_provider::{LinkStore, Provider, Source};
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::budget::Budget;
 use crate::cache::Cache;
+use crate::check::{self, Checkup};
 use crate::config::ContentConfig;
 use crate::cursor::FIRST_FETCH;
 use crate::error::ContentError;
@@ -242,6 +244,18 @@ impl Content {
     /// What happened to the file of this id lately, oldest first: for the question why it cannot be read. Empty when nothing did.
     pub fn history(&self, file: u64) -> Vec<Event> {
         self.context.events.of(file)
+    }
+
+    /// Files of which the provider or its CDN lately said that they cannot be had, with the newest such event after `since`; those that could be read since
+    /// are left out.
+    pub fn refused_since(&self, since: Timestamp) -> Vec<(u64, Event)> {
+        self.context.events.refused_since(since)
+    }
+
+    /// Looks whether `file` can be read at all: makes a new link for each of its sources in turn until bytes come, behind all other calls to the
+    /// provider. A link that works is kept for readers.
+    pub async fn check(&self, file: &FileRef) -> Checkup {
+        check::check(&self.context, file).await
     }
 
     /// How old the direct link of `source` is, if it was needed since the start.

@@ -54,6 +54,25 @@ pub enum EventKind {
     Recovered,
 }
 
+impl EventKind {
+    /// Whether it speaks against the file, and not against the provider, its CDN or the network.
+    fn is_against_the_file(self) -> bool {
+        match self {
+            Self::LinkBroken | Self::LinkRefused | Self::WrongAnswer => true,
+            Self::LinkMade
+            | Self::NoLink
+            | Self::AccountRefused
+            | Self::OutOfTraffic
+            | Self::HostRefused
+            | Self::Stalled
+            | Self::Network
+            | Self::FailOver
+            | Self::ReadFailed
+            | Self::Recovered => false,
+        }
+    }
+}
+
 /// One thing that happened, perhaps several times in a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -185,6 +204,18 @@ impl EventLog {
                 .map(|kept| kept.event.clone())
                 .collect()
         })
+    }
+
+    /// Files that were refused after `since` and could not be read afterwards, with the newest refusal.
+    pub(crate) fn refused_since(&self, since: Timestamp) -> Vec<(u64, Event)> {
+        let state = self.shared.lock();
+        let refused = state.files.iter().filter_map(|(file, history)| {
+            let events = history.events.iter().rev().map(|kept| &kept.event);
+            let mut trouble = events.take_while(|event| event.kind != EventKind::Recovered);
+            let refusal = trouble.find(|event| event.kind.is_against_the_file())?;
+            (refusal.last > since).then(|| (*file, refusal.clone()))
+        });
+        refused.collect()
     }
 
     fn schedule(&self, state: &mut State, file: u64) {

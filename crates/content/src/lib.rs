@@ -9,6 +9,7 @@
 mod answer;
 mod budget;
 mod cache;
+mod check;
 mod config;
 mod content;
 mod crew;
@@ -36,6 +37,7 @@ mod watch;
 mod window;
 
 pub use cache::{Cache, CacheConfig, CacheError, CacheStats, CachedFile, Class, Supply};
+pub use check::Checkup;
 pub use config::ContentConfig;
 pub use content::Content;
 pub use debridfs_provider::{ByteSize, InvalidByteSize};

@@ -206,6 +206,34 @@ impl Links {
         }
     }
 
+    /// A new link of `source`, whatever is known; the next [`Self::get`] gives it to readers. For those who ask whether there is one at all.
+    pub(crate) async fn renew(&self, source: &Source, priority: Priority) -> Result<Lease, Cause> {
+        let unknown = || Cause::UnknownProvider(source.provider.clone());
+        let account = self.providers.get(&source.provider).ok_or_else(unknown)?;
+        let provider = &account.provider;
+        provider.room_for(priority).map_err(Cause::of)?;
+        let asked = provider.unrestrict(priority, &source.link).await;
+        let link = asked.map_err(Cause::of)?;
+        let saved = self.store.save(&source.provider, &source.link, &link);
+        if let Ok(Err(error)) = timeout(STORE_TIMEOUT, saved).await {
+            tracing::warn!(provider = source.provider, %error, "a new link was not stored");
+        }
+        let entry = self
+            .entries
+            .get(&(source.provider.clone(), source.link.clone()));
+        let traffic = provider.key_traffic(&link.key);
+        let link = Arc::new(link);
+        entry.renewed(link.clone());
+        Ok(Lease {
+            link,
+            provider: provider.clone(),
+            traffic,
+            fresh: true,
+            entry,
+            counters: self.counters.clone(),
+        })
+    }
+
     /// Begins to look for a link: in the store, or, with `gate`, at the provider.
     fn start(
         self: &Arc<Self>,
@@ -370,6 +398,19 @@ impl Entry {
         });
         state.pause = None;
         state.flight = None;
+    }
+
+    /// There is a new link that nobody waited for; a resolution that is under way brings its own.
+    fn renewed(&self, link: Arc<DirectLink>) {
+        let mut state = self.lock();
+        state.current = Some(Current {
+            link,
+            made: Some(Instant::now()),
+            worked: false,
+            fresh: false,
+        });
+        state.pause = None;
+        state.failures = 0;
     }
 
     /// A resolution ended without a word about this link.

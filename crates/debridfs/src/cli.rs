@@ -1,5 +1,6 @@
 //! The command line.
 
+mod repair;
 mod token;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use self::token::TokenCommand;
+pub use repair::RepairCommand;
 
 use crate::import::ImportCommand;
 
@@ -186,6 +188,9 @@ and media servers go on. Shows what is carried over and what is not, and why; wr
     /// Tokens for files over HTTP: list, make, revoke.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Releases that cannot be read: list, check, treat.
+    #[command(subcommand)]
+    Repair(RepairCommand),
     /// Decide about the library.
     #[command(subcommand)]
     Library(LibraryCommand),

@@ -8,6 +8,7 @@ mod environment;
 mod human;
 mod load;
 mod problem;
+mod repair;
 mod services;
 mod web;
 
@@ -27,6 +28,7 @@ pub use environment::Environment;
 pub use human::{CommandLine, HumanDuration, Umask};
 pub use load::{Loaded, load};
 pub use problem::{ConfigError, Problem};
+pub use repair::RepairSection;
 pub use web::WebSection;
 
 /// Everything that can be configured.
@@ -57,6 +59,8 @@ pub struct Config {
     pub arr: BTreeMap<String, ArrSection>,
     /// Files over HTTP.
     pub http: HttpConfig,
+    /// What is done about releases that cannot be read any more.
+    pub repair: RepairSection,
     /// Health, metrics and pages over TCP.
     pub server: ServerConfig,
     /// Who may see the pages.
@@ -86,6 +90,7 @@ impl Default for Config {
             sabnzbd: SabnzbdSection::default(),
             arr: BTreeMap::new(),
             http: HttpConfig::default(),
+            repair: RepairSection::default(),
             server: ServerConfig::default(),
             web: WebSection::default(),
             log: LogConfig::default(),

@@ -60,7 +60,17 @@ impl Instance {
         method: Method,
         path: &str,
     ) -> Result<(StatusCode, bytes::Bytes), CallError> {
-        debridfs_web::call(&self.control, method, path, LIMIT).await
+        self.call_within(method, path, LIMIT).await
+    }
+
+    /// As [`Self::call`], for what may take longer.
+    pub async fn call_within(
+        &self,
+        method: Method,
+        path: &str,
+        limit: Duration,
+    ) -> Result<(StatusCode, bytes::Bytes), CallError> {
+        debridfs_web::call(&self.control, method, path, limit).await
     }
 
     /// What the engine says.
@@ -179,6 +189,7 @@ fn without_engine(said: handover::KeeperStatus, why: &str) -> Status {
         providers: Vec::new(),
         content: None,
         queue: None,
+        repair: None,
         fuse: None,
         last_error: None,
     }

@@ -8,10 +8,12 @@ mod cache_desk;
 mod downloads;
 mod http_files;
 mod parts;
+mod repair_desk;
 mod report;
 mod show;
 mod sockets;
 mod traces;
+mod ward;
 mod why;
 
 use std::ffi::OsString;
@@ -45,6 +47,7 @@ use cache_desk::Desk;
 use downloads::Downloads;
 use http_files::HttpFiles;
 use parts::Parts;
+use repair_desk::RepairDesk;
 use report::Report;
 use show::Show;
 use traces::Recordings;
@@ -168,6 +171,7 @@ async fn attach_and_serve(
     let login = config.web.login();
     let login = login.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
+    let repair = ward::open(config, &parts)?;
     let (link, mut lease) = take_lease(config, args.replace).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();
@@ -209,6 +213,7 @@ async fn attach_and_serve(
     let report = Arc::new(Report::new(
         &parts,
         queue.clone(),
+        repair.clone(),
         serving.clone(),
         report::Birth {
             started,
@@ -228,7 +233,8 @@ async fn attach_and_serve(
         .merge(trace_router(Arc::new(recordings)))
         .merge(cache_router(desk.clone()))
         .merge(http_files::control(http.clone(), queue.clone()))
-        .merge(downloads::control(queue.clone()));
+        .merge(downloads::control(queue.clone()))
+        .merge(RepairDesk::router(repair.clone(), &parts, mount.clone()));
     let pages = Pages {
         instance: report.clone(),
         source: Arc::new(Show::new(&parts, queue)),
@@ -246,6 +252,9 @@ async fn attach_and_serve(
     let content = parts.content.clone();
     let newcomers = move |files| content.newcomers(files);
     tokio::spawn(follow_newcomers(parts.catalogue.library(), newcomers));
+    if let Some(repair) = repair {
+        tokio::spawn(repair.run(shutdown.clone()));
+    }
     if let Some(downloads) = downloads {
         tokio::spawn(downloads.queue.clone().run(shutdown.clone()));
         tokio::spawn(downloads.serve());

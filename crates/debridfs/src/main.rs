@@ -17,6 +17,7 @@ mod mount_probe;
 mod mount_table;
 mod propagation;
 mod queue;
+mod repair;
 mod serve;
 mod simulate;
 mod status;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Cache(command) => cache::run(command, file),
         Command::Queue(command) => queue::run(command, file),
         Command::Token(command) => token::run(command, file),
+        Command::Repair(command) => repair::run(command, file),
         Command::Trace(TraceCommand::Record(args)) => trace::record(args, file),
         Command::Trace(TraceCommand::Show(args)) => trace::show(args),
         Command::Completions { shell } => {

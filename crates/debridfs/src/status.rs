@@ -143,6 +143,19 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
             cache.misses
         )?;
     }
+    if let Some(repair) = status.repair.as_ref().filter(|one| !one.stages.is_empty()) {
+        let stages = repair.stages.iter();
+        let stages: Vec<String> = stages
+            .map(|(stage, count)| format!("{count} {stage}"))
+            .collect();
+        writeln!(
+            out,
+            "repair    {}; {} of {} treatments this hour; see `debridfs repair ls`",
+            stages.join(", "),
+            repair.spent,
+            repair.per_hour
+        )?;
+    }
     if let Some(queue) = &status.queue {
         let jobs = queue.jobs.iter().filter(|step| step.jobs > 0);
         let jobs: Vec<String> = jobs

@@ -66,6 +66,9 @@ fn write(out: &mut String, report: &WhyReport) -> std::fmt::Result {
         if let Some(reason) = &release.reason {
             writeln!(out, "  in __bad__: {reason}")?;
         }
+        if let Some(repair) = &release.repair {
+            writeln!(out, "  repair: {repair}")?;
+        }
     }
     for advice in &report.advice {
         writeln!(out, "  → {advice}")?;

@@ -272,9 +272,9 @@ fn readable(
         let message = format!("release {}: {why}", release.hash);
         Missing::Failed(Error::new(ErrorKind::Unavailable, message))
     };
-    // What is removed is read on while its links live.
+    // What is removed is read on while its links live, and what could not be read is tried again.
     match release.bad {
-        None | Some(BadReason::Removed) => {}
+        None | Some(BadReason::Removed | BadReason::Unreadable) => {}
         Some(reason) => return Err(refused(reason.as_str())),
     }
     let sources = snapshot.sources(Node::File { dir, file });

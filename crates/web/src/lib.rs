@@ -32,7 +32,7 @@ pub use public::public_router;
 pub use status::{
     CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus,
     KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, QueueStatus,
-    ReaderStatus, Status, StepStatus,
+    ReaderStatus, RepairStatus, Status, StepStatus,
 };
 pub use traces::{Beginning, TraceRefused, Traces, trace_router};
 pub use why::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};

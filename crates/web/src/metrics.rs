@@ -161,6 +161,16 @@ pub const METRICS: &[MetricInfo] = &[
         "Unfinished downloads with something in their way",
     ),
     metric(
+        "debridfs_repair_releases",
+        &["stage"],
+        "Releases that cannot be read, or are said so, by how far repair is with them",
+    ),
+    metric(
+        "debridfs_repair_healed_total",
+        &[],
+        "Releases that were healed",
+    ),
+    metric(
         "debridfs_content_memory_bytes",
         &[],
         "Bytes held in buffers",
@@ -412,6 +422,12 @@ pub fn encode(status: &Status) -> String {
             "debridfs_library_full_list_timestamp_seconds",
             seconds(library.full_list),
         );
+    }
+    if let Some(repair) = &status.repair {
+        let stages = repair.stages.iter();
+        let stages = stages.map(|(stage, count)| (vec![("stage", stage.clone())], *count as f64));
+        page.put("debridfs_repair_releases", stages.collect());
+        page.one("debridfs_repair_healed_total", repair.healed as f64);
     }
     if let Some(queue) = &status.queue {
         let jobs = queue.jobs.iter();

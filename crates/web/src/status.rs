@@ -1,5 +1,6 @@
 //! The form of `debridfs status --json`. Scripts rely on it: fields are added, never renamed.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -32,6 +33,9 @@ pub struct Status {
     /// Downloads; absent when none are configured, and while no engine is there to tell.
     #[serde(default)]
     pub queue: Option<QueueStatus>,
+    /// Releases that cannot be read; absent when nothing is repaired, and while no engine is there to tell.
+    #[serde(default)]
+    pub repair: Option<RepairStatus>,
     /// Requests of the kernel; absent while no engine is there to tell.
     #[serde(default)]
     pub fuse: Option<FuseStatus>,
@@ -48,6 +52,23 @@ pub struct QueueStatus {
     pub troubled: u64,
     /// Torrents that are still to be deleted from accounts.
     pub deletions: u64,
+}
+
+/// Releases that cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairStatus {
+    /// How many are at each stage: `suspect`, `quarantined`, `treated`, `recovering`, `replaced` or `given-up`; stages without any are left out.
+    pub stages: BTreeMap<String, u64>,
+    /// Names of some that were confirmed to be bad.
+    pub bad: Vec<String>,
+    /// Providers whose releases are not treated, as too many are suspects.
+    pub held: Vec<String>,
+    /// Treatments begun within the last hour.
+    pub spent: u64,
+    /// How many may be.
+    pub per_hour: u64,
+    /// Releases that were healed since the engine's start.
+    pub healed: u64,
 }
 
 /// Downloads at one step.
@@ -337,6 +358,11 @@ impl Status {
                 ));
             }
         }
+        for held in self.repair.iter().flat_map(|repair| &repair.held) {
+            problems.push(format!(
+                "so many releases of {held} cannot be read that it is suspected itself; `debridfs repair ls` lists them"
+            ));
+        }
         for provider in self.providers.iter().filter(|provider| !provider.healthy) {
             let reason = provider
                 .last_error
@@ -423,6 +449,11 @@ pub(crate) fn sample() -> Status {
                 ..Default::default()
             }],
             ..Default::default()
+        }),
+        repair: Some(RepairStatus {
+            stages: [("suspect".to_owned(), 1)].into(),
+            per_hour: 6,
+            ..RepairStatus::default()
         }),
         queue: Some(QueueStatus {
             jobs: vec![StepStatus {

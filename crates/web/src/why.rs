@@ -50,6 +50,9 @@ pub struct WhyRelease {
     pub providers: Vec<String>,
     /// Why it is in `__bad__`: the word of `user.debridfs.reason`.
     pub reason: Option<String>,
+    /// What repair knows of it and is about to do, in words for people.
+    #[serde(default)]
+    pub repair: Option<String>,
 }
 
 /// A file.

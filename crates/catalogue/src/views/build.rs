@@ -1,6 +1,6 @@
 //! The build itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use debridfs_provider::InfoHash;
@@ -42,6 +42,8 @@ pub struct ViewBuilder {
     ids: IdTable,
     views: Vec<KnownView>,
     releases: HashMap<InfoHash, Known>,
+    /// Those that repair found to be unreadable.
+    quarantined: BTreeSet<InfoHash>,
     /// Views of the memory that are not configured any more, until the next build tells.
     dropped: Vec<KnownView>,
 }
@@ -108,8 +110,24 @@ impl ViewBuilder {
             ids,
             views,
             releases: HashMap::new(),
+            quarantined: BTreeSet::new(),
             dropped,
         }
+    }
+
+    /// See [`crate::Catalogue::quarantine`]; whether the next build is another one for it.
+    pub fn quarantine(&mut self, releases: BTreeSet<InfoHash>) -> bool {
+        if releases == self.quarantined {
+            return false;
+        }
+        for hash in releases.symmetric_difference(&self.quarantined) {
+            if let Some(known) = self.releases.get_mut(hash) {
+                // Outdated, whatever the time is.
+                known.until = Some(Timestamp::MIN);
+            }
+        }
+        self.quarantined = releases;
+        true
     }
 
     /// Builds the views of `records`: every torrent the store keeps, removed ones as well, in any order. A record that did not change is best given as the
@@ -252,7 +270,10 @@ impl ViewBuilder {
                 wishes.add(name.clone(), *added, *hash);
             }
         }
-        for (hash, records, assembled, plain) in ready {
+        for (hash, records, mut assembled, plain) in ready {
+            if self.quarantined.contains(&hash) {
+                assembled.quarantine();
+            }
             let Assembled {
                 release, in_all, ..
             } = &assembled;

@@ -1,5 +1,6 @@
 //! How the engine does, gathered from its parts.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -11,11 +12,13 @@ use debridfs_content::{Content, ReaderClass};
 use debridfs_fuse::Serving;
 use debridfs_keeper::handover;
 use debridfs_provider::Provider;
+use debridfs_repair::{Patient, Repair};
 use debridfs_vfs::{Tree, Vfs};
 use debridfs_web::{
     AcceptError, Accepting, CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus,
     HeldLoss, Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus,
-    OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, Status, StepStatus, WhyReport,
+    OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, RepairStatus, Status, StepStatus,
+    WhyReport,
 };
 use jiff::Timestamp;
 
@@ -26,6 +29,9 @@ use super::why;
 const KEEPER_EVERY: Duration = Duration::from_secs(2);
 /// How often the progress of the first sync is told in the log.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Names of bad releases in a status.
+const NAMES: usize = 20;
 
 /// What was so from the start.
 pub struct Birth {
@@ -48,6 +54,7 @@ pub struct Report {
     providers: Vec<Arc<dyn Provider>>,
     catalogue: Arc<Catalogue>,
     queue: Option<Arc<Acquire>>,
+    repair: Option<Arc<Repair>>,
     content: Arc<Content>,
     tree: Arc<Tree>,
     serving: Arc<Serving>,
@@ -61,6 +68,7 @@ impl Report {
     pub fn new(
         parts: &Parts,
         queue: Option<Arc<Acquire>>,
+        repair: Option<Arc<Repair>>,
         serving: Arc<Serving>,
         birth: Birth,
     ) -> Self {
@@ -73,6 +81,7 @@ impl Report {
             providers: parts.providers.clone(),
             catalogue: parts.catalogue.clone(),
             queue,
+            repair,
             content: parts.content.clone(),
             tree: parts.tree.clone(),
             serving,
@@ -290,6 +299,33 @@ fn queue(queue: &Acquire) -> QueueStatus {
     }
 }
 
+fn repair(repair: &Repair) -> RepairStatus {
+    let said = repair.status();
+    let mut stages = BTreeMap::new();
+    for patient in &said.patients {
+        *stages.entry(patient.stage.label().to_owned()).or_default() += 1;
+    }
+    let bad = said.patients.iter().filter(|one| one.stage.is_bad());
+    RepairStatus {
+        stages,
+        bad: bad.map(|one| one.name.clone()).take(NAMES).collect(),
+        held: said.held,
+        spent: said.spent as u64,
+        per_hour: said.per_hour as u64,
+        healed: said.healed,
+    }
+}
+
+/// How far repair is with a release, in words.
+fn words_of(patient: &Patient) -> String {
+    let checks = match patient.confirmations {
+        0 => "no check has confirmed it yet".to_owned(),
+        one_or_more => format!("{one_or_more} checks confirmed it"),
+    };
+    let last = patient.evidence.back().map_or("", |last| &last.words);
+    format!("{}: {checks}; last: {last}", patient.stage.label())
+}
+
 impl Instance for Report {
     fn status(&self) -> Status {
         let mut problems = Vec::new();
@@ -323,6 +359,7 @@ impl Instance for Report {
                 .collect(),
             content: Some(self.content()),
             queue: self.queue.as_deref().map(queue),
+            repair: self.repair.as_deref().map(repair),
             fuse: Some(self.fuse()),
             last_error: errors.into_iter().max_by_key(|error| error.at),
         }
@@ -331,9 +368,15 @@ impl Instance for Report {
 
     fn why(&self, path: &str) -> Result<WhyReport, String> {
         let found = self.tree.explain(&self.birth.mount, path);
-        found
+        let mut report = found
             .map(|found| why::report(found, &self.content))
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        if let Some(release) = &mut report.release {
+            let hash = release.hash.parse().ok();
+            let patient = hash.and_then(|hash| self.repair.as_ref()?.patient(hash));
+            release.repair = patient.as_ref().map(words_of);
+        }
+        Ok(report)
     }
 
     fn accept_loss(&self) -> Accepting {

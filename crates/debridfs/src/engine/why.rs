@@ -57,6 +57,7 @@ pub fn report(found: Found, content: &Content) -> WhyReport {
             hash: release.hash,
             providers: release.providers,
             reason: release.bad.map(|reason| reason.as_str().into()),
+            repair: None,
         }),
         files,
         omitted: omitted as u64,
@@ -204,6 +205,10 @@ fn of_reason(reason: BadReason) -> (&'static str, &'static str) {
         BadReason::Removed => (
             "it is in no list of the provider any more; it is read on while its links live",
             "add it again at the provider, or let it go: it is forgotten after 30 days",
+        ),
+        BadReason::Unreadable => (
+            "several checks, apart from each other and with links made anew, found that it cannot be read",
+            "repair goes on with it by itself; `debridfs repair ls` says how far it is",
         ),
         BadReason::Failed => (
             "the provider reports an error, a virus, or a dead torrent",

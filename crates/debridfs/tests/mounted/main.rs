@@ -11,6 +11,7 @@ mod cached;
 mod confined;
 mod consumers;
 mod faults;
+mod healing;
 mod identity;
 mod killed;
 mod lost_mount;

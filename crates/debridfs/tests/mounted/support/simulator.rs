@@ -179,6 +179,38 @@ impl Simulator {
         self.sim().counters().cdn.bytes
     }
 
+    /// Adds a release as it is described.
+    pub fn add_spec(&self, release: ReleaseSpec) {
+        self.sim().add_release(0, &release).expect("account 0");
+    }
+
+    /// Ids of the torrents of this name.
+    pub fn ids(&self, name: &str) -> Vec<String> {
+        let torrents = self.torrents().into_iter();
+        let same = torrents.filter(|torrent| torrent.filename == name);
+        same.map(|torrent| torrent.id).collect()
+    }
+
+    /// No link of the torrents of this name can be had: the vendor's `code`.
+    pub fn break_links(&self, name: &str, code: i32) {
+        for torrent in self.torrents() {
+            for link in torrent.links.iter().filter(|_| torrent.filename == name) {
+                let broken = self.sim().break_link(0, link, Some(code));
+                broken.expect("a link");
+            }
+        }
+    }
+
+    /// The next magnet is not taken (code 29: the torrent is too big).
+    pub fn refuse_next_magnet(&self) {
+        self.api_fault(ApiFault {
+            endpoint: Some("torrents/addMagnet".to_owned()),
+            code: Some(29),
+            times: Some(1),
+            ..ApiFault::default()
+        });
+    }
+
     /// Whatever hash is added next, the provider has it in its cache.
     pub fn know_unknown_hashes(&self) {
         self.sim()

@@ -1,0 +1,98 @@
+//! Looks whether a file can be read at all: with links made anew, from each of its sources, behind all other calls.
+//!
+//! A read that fails says little: its link may have been old, its deadline short, a host busy. Here only what says something of the file itself counts against
+//! it, and every source has to say so.
+
+use std::time::Duration;
+
+use debridfs_provider::{Priority, Source, Verdict};
+
+use crate::error::{Blame, Cause};
+use crate::fetch::{self, Request};
+use crate::file::FileRef;
+use crate::reader::Context;
+
+/// Bytes that have to come.
+const SAMPLE: u64 = 16 << 10;
+/// How long the answer may take to begin, and how long it may stand still.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a look at a file found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checkup {
+    /// Bytes came from one of its sources.
+    Well,
+    /// Every source says that this file cannot be had; the last one's words.
+    Bad(String),
+    /// At least one source could not be asked, or is not well itself.
+    Unclear(String),
+}
+
+/// See [`crate::Content::check`].
+pub(crate) async fn check(context: &Context, file: &FileRef) -> Checkup {
+    let mut found = Checkup::Bad(Cause::NoSource.to_string());
+    for source in file.sources.iter() {
+        let Err(cause) = look(context, file, source).await else {
+            context.events.came(file.id, &source.provider);
+            return Checkup::Well;
+        };
+        let words = format!("{}: {cause}", source.provider);
+        found = match (is_against(&cause), found) {
+            (true, Checkup::Unclear(unclear)) => Checkup::Unclear(unclear),
+            (true, _) => Checkup::Bad(words),
+            (false, _) => Checkup::Unclear(words),
+        };
+    }
+    found
+}
+
+async fn look(context: &Context, file: &FileRef, source: &Source) -> Result<(), Cause> {
+    let lease = context.links.renew(source, Priority::Repair).await?;
+    let (first, size) = match source.part {
+        Some(part) => (part.offset, part.container),
+        None => (0, file.size),
+    };
+    let range = first..first + file.size.min(SAMPLE);
+    if range.is_empty() {
+        return Ok(());
+    }
+    let request = Request {
+        range: &range,
+        size,
+        first_byte: PATIENCE,
+        other_sources: false,
+        spare: false,
+        priority: &|| Priority::Repair,
+    };
+    let opened = fetch::open(context, &lease, &request, || true).await;
+    if let Err(cause) = &opened
+        && cause.blame() == Blame::Link
+    {
+        lease.refused();
+    }
+    let body = opened?;
+    // It is always wanted, so there is one.
+    let mut body = body.ok_or(Cause::Waiting)?;
+    while body.next(context, PATIENCE).await?.is_some() {}
+    lease.worked();
+    Ok(())
+}
+
+/// Whether what went wrong speaks against the file, and not against provider, account, host, network or ourselves.
+fn is_against(cause: &Cause) -> bool {
+    match cause {
+        Cause::Link { verdict, .. } => matches!(
+            verdict,
+            Verdict::NotFound | Verdict::LinkBroken | Verdict::Infringing | Verdict::Rejected
+        ),
+        Cause::Status { .. } => cause.blame() == Blame::Link,
+        Cause::WrongAnswer(_) | Cause::LinkRefused | Cause::NoSource => true,
+        Cause::Waiting
+        | Cause::Connect(_)
+        | Cause::FirstByte(_)
+        | Cause::Stalled(_)
+        | Cause::Transport(_)
+        | Cause::TrafficUsedUp
+        | Cause::UnknownProvider(_) => false,
+    }
+}

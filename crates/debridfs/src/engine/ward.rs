@@ -1,0 +1,324 @@
+//! Repair, as this program lets it see the library, its accounts, and the arrs.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use debridfs_catalogue::{ALL, BadReason, Catalogue, Contents, Library, Release, ReleaseTree};
+use debridfs_content::{Checkup, Content, EventKind, FileRef};
+use debridfs_provider::{InfoHash, Priority, Provider, SystemClock};
+use debridfs_repair::{Again, Checked, Finding, ProviderState, Repair, Treated, Ward};
+use debridfs_services::{Arr, Replaced};
+use jiff::Timestamp;
+
+use super::parts::Parts;
+use crate::config::Config;
+use crate::failure::{Doing, Failure, USAGE};
+
+/// Other releases that are asked whether the provider can serve anything at all.
+const CONTROLS: usize = 2;
+
+/// Opens repair, unless it is turned off.
+pub fn open(config: &Config, parts: &Parts) -> Result<Option<Arc<Repair>>, Failure> {
+    let Some(rules) = config.repair.rules() else {
+        return Ok(None);
+    };
+    let arrs = config.arrs();
+    let ward = Household {
+        catalogue: parts.catalogue.clone(),
+        content: parts.content.clone(),
+        providers: parts.providers.clone(),
+        arrs: arrs.map_err(|words| Failure::new(words, None).with_code(USAGE))?,
+        heard: Mutex::new(Timestamp::now()),
+        turn: AtomicUsize::new(0),
+    };
+    let path = config.state_dir.join("repair.json");
+    let repair = Repair::open(rules, &path, Arc::new(ward), Arc::new(SystemClock));
+    repair.doing(|| "repair".into()).map(Some)
+}
+
+/// What repair is let see.
+struct Household {
+    catalogue: Arc<Catalogue>,
+    content: Arc<Content>,
+    providers: Vec<Arc<dyn Provider>>,
+    arrs: Vec<Arc<Arr>>,
+    /// What readers said before has been told.
+    heard: Mutex<Timestamp>,
+    /// Which release is asked next in place of another one.
+    turn: AtomicUsize,
+}
+
+/// The path of a file in its release, whatever the layout shows.
+pub fn path_of(tree: &ReleaseTree, file: &debridfs_catalogue::File) -> String {
+    match &*tree.dirs[file.dir as usize] {
+        "" => file.name.to_string(),
+        dir => format!("{dir}/{}", file.name),
+    }
+}
+
+fn reference(tree: &ReleaseTree, file: &debridfs_catalogue::File) -> FileRef {
+    FileRef {
+        id: file.id.0,
+        size: file.size,
+        sources: tree.sources(file).collect(),
+    }
+}
+
+/// Reasons for `__bad__` that adding the torrent again may remove.
+fn is_treatable(reason: BadReason) -> bool {
+    match reason {
+        BadReason::Failed | BadReason::MissingLinks => true,
+        // What somebody removed stays removed, what was packed so will be packed so again, and "unreadable" is repair's own word.
+        BadReason::Removed
+        | BadReason::Unreadable
+        | BadReason::PackedRar
+        | BadReason::RarCompressed
+        | BadReason::RarEncrypted
+        | BadReason::RarSolid
+        | BadReason::RarSplit
+        | BadReason::RarDamaged => false,
+    }
+}
+
+/// Why the library calls a release bad, for what the provider says and not for what repair found.
+fn of_the_library(release: &Release) -> Option<BadReason> {
+    release
+        .bad
+        .filter(|reason| *reason != BadReason::Unreadable)
+}
+
+fn words(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::LinkBroken => "the provider says that it cannot serve",
+        EventKind::LinkRefused => "the CDN refuses every link of",
+        _ => "the CDN sends other bytes than were asked of",
+    }
+}
+
+impl Household {
+    fn library(&self) -> Arc<Library> {
+        self.catalogue.library().borrow().clone()
+    }
+
+    fn release(&self, hash: InfoHash) -> Option<Arc<Release>> {
+        let library = self.library();
+        let all = library.views.iter().find(|view| view.name == ALL)?;
+        let mut entries = all.entries.iter();
+        let entry = entries.find(|entry| entry.release.hash == hash)?;
+        Some(entry.release.clone())
+    }
+
+    async fn check_files(&self, release: &Release, files: &BTreeSet<String>) -> Checked {
+        if let Some(reason) = of_the_library(release) {
+            let words = format!("the library says {:?}", reason.as_str());
+            return match is_treatable(reason) {
+                true => Checked::Bad(words),
+                false => Checked::Unclear(words),
+            };
+        }
+        let Contents::Known(tree) = &release.contents else {
+            return Checked::Unclear("its files are not known yet".to_owned());
+        };
+        let mut meant: Vec<_> = tree
+            .files
+            .iter()
+            .filter(|file| files.contains(&path_of(tree, file)))
+            .collect();
+        if files.is_empty() {
+            meant.extend(tree.files.iter().max_by_key(|file| file.size));
+        }
+        let mut unclear = None;
+        for file in meant {
+            match self.content.check(&reference(tree, file)).await {
+                Checkup::Well => {}
+                Checkup::Bad(words) => {
+                    return Checked::Bad(format!("{}: {words}", path_of(tree, file)));
+                }
+                Checkup::Unclear(words) => unclear = Some(words),
+            }
+        }
+        unclear.map_or(Checked::Well, Checked::Unclear)
+    }
+
+    /// Whether the providers of `release` serve anything at all: what is said of one release is believed only while another one of the same providers can be
+    /// read. With nothing to compare it stands.
+    async fn others_are_well(&self, release: &Release) -> Result<(), String> {
+        let library = self.library();
+        let all = library.views.iter().find(|view| view.name == ALL);
+        let entries = all.map_or(&[][..], |view| &view.entries[..]);
+        let same = |other: &Release| {
+            other.hash != release.hash
+                && other.bad.is_none()
+                && matches!(other.contents, Contents::Known(_))
+                && release
+                    .providers
+                    .iter()
+                    .all(|name| other.providers.contains(name))
+        };
+        let first = self.turn.fetch_add(CONTROLS, Ordering::Relaxed);
+        let (later, sooner) = entries.split_at(first % entries.len().max(1));
+        let others: Vec<_> = sooner
+            .iter()
+            .chain(later)
+            .filter(|entry| same(&entry.release))
+            .take(CONTROLS)
+            .collect();
+        let mut found = Ok(());
+        for other in others {
+            match self.check_files(&other.release, &BTreeSet::new()).await {
+                Checked::Well => return Ok(()),
+                _ => found = Err(format!("{} cannot be read either", other.name)),
+            }
+        }
+        found
+    }
+}
+
+#[async_trait]
+impl Ward for Household {
+    fn releases(&self) -> usize {
+        self.catalogue.status().releases
+    }
+
+    fn providers(&self) -> Vec<ProviderState> {
+        let syncs = self.catalogue.status().providers;
+        let state = |provider: &Arc<dyn Provider>| {
+            let health = provider.health();
+            let sync = syncs.iter().find(|sync| sync.name == health.name);
+            let sync = sync.and_then(|sync| sync.trouble.as_ref());
+            let trouble = if !health.healthy {
+                let last = health.last_error.map(|(_, words)| words);
+                Some(last.unwrap_or_else(|| "it does not answer".to_owned()))
+            } else if health.cooldown.is_some() {
+                Some("it has been asked too often".to_owned())
+            } else if let Some(trouble) = sync {
+                Some(trouble.message.clone())
+            } else {
+                let room = provider.room_for(Priority::Repair);
+                room.err().map(|error| error.message)
+            };
+            ProviderState {
+                name: health.name,
+                trouble,
+            }
+        };
+        self.providers.iter().map(state).collect()
+    }
+
+    async fn findings(&self) -> Vec<Finding> {
+        let since = {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *heard, Timestamp::now())
+        };
+        let mut refused: HashMap<u64, EventKind> = HashMap::new();
+        for (file, event) in self.content.refused_since(since) {
+            refused.insert(file, event.kind);
+        }
+        let library = self.library();
+        let all = library.views.iter().find(|view| view.name == ALL);
+        let mut found = Vec::new();
+        for entry in all.map_or(&[][..], |view| &view.entries[..]) {
+            let release = &entry.release;
+            let finding = |file: Option<String>, words: String| Finding {
+                hash: release.hash,
+                name: entry.name.clone(),
+                file,
+                providers: release.providers.clone(),
+                words,
+            };
+            if let Some(reason) = of_the_library(release) {
+                if is_treatable(reason) {
+                    let words = format!("the library says {:?}", reason.as_str());
+                    found.push(finding(None, words));
+                }
+                continue;
+            }
+            let Contents::Known(tree) = &release.contents else {
+                continue;
+            };
+            if refused.is_empty() {
+                continue;
+            }
+            for file in &tree.files {
+                if let Some(kind) = refused.get(&file.id.0) {
+                    let path = path_of(tree, file);
+                    let words = format!("a reader: {} {path}", words(*kind));
+                    found.push(finding(Some(path), words));
+                }
+            }
+        }
+        found
+    }
+
+    async fn check(&self, hash: InfoHash, files: &BTreeSet<String>) -> Checked {
+        let Some(release) = self.release(hash) else {
+            return Checked::Gone;
+        };
+        let found = self.check_files(&release, files).await;
+        let Checked::Bad(words) = found else {
+            return found;
+        };
+        match self.others_are_well(&release).await {
+            Ok(()) => Checked::Bad(words),
+            Err(why) => Checked::Unclear(format!("{words}; but {why}")),
+        }
+    }
+
+    async fn again(&self, hash: InfoHash, provider: &str) -> Option<Again> {
+        let account = self.providers.iter().find(|one| one.name() == provider)?;
+        let records = self.catalogue.torrents(hash).await;
+        let selected = records.iter().find_map(|record| record.detail.as_ref());
+        let files = selected.map_or_else(BTreeSet::new, |detail| {
+            let files = detail.files.iter().filter(|file| file.selected);
+            files
+                .map(|file| file.path.trim_start_matches('/').to_owned())
+                .collect()
+        });
+        let here = records.iter().filter(|record| record.provider == provider);
+        Some(Again {
+            provider: account.clone(),
+            magnet: format!("magnet:?xt=urn:btih:{hash}"),
+            files,
+            known: here.map(|record| record.id.clone()).collect(),
+        })
+    }
+
+    async fn quarantined(&self, releases: BTreeSet<InfoHash>) {
+        self.catalogue.quarantine(releases).await;
+    }
+
+    fn look_now(&self) {
+        self.catalogue.look_now();
+    }
+
+    fn has_arrs(&self) -> bool {
+        !self.arrs.is_empty()
+    }
+
+    async fn ask_arrs(&self, hash: InfoHash, files: &BTreeSet<String>) -> Treated {
+        let base = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let names: Vec<String> = files.iter().map(base).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut trouble = None;
+        for arr in &self.arrs {
+            let name = arr.name();
+            match arr.replace(hash, &names).await {
+                Ok(Replaced::Unknown) => {}
+                Ok(Replaced::Already) => {
+                    return Treated::Done(format!("{name} had been told before"));
+                }
+                Ok(Replaced::Searched { files }) => {
+                    let words = format!("{name} let go of {files} files and searches for others");
+                    return Treated::Done(words);
+                }
+                Err(error) => trouble = Some(format!("{name}: {error}")),
+            }
+        }
+        match trouble {
+            Some(words) => Treated::Later(words),
+            None => Treated::Useless("no arr knows it".to_owned()),
+        }
+    }
+}

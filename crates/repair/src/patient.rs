@@ -1,0 +1,166 @@
+//! A release of which something is wrong, or was said to be.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use debridfs_provider::{InfoHash, TorrentId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Lines of evidence kept of one release; the first one always is.
+const MOST_EVIDENCE: usize = 16;
+
+/// What is done about a bad release, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Treatment {
+    /// The same torrent is added once more, where it is or at another provider.
+    Add {
+        /// Configured name of the provider.
+        provider: String,
+    },
+    /// The arr that grabbed it deletes its file, blocklists the release and searches for another one.
+    AskArr,
+}
+
+/// How far it is with a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "stage")]
+pub enum Stage {
+    /// Somebody says that it cannot be read; no check has confirmed that often enough.
+    Suspect,
+    /// Confirmed: it waits for a treatment.
+    Quarantined,
+    /// Being treated.
+    Treated {
+        /// With what.
+        treatment: Treatment,
+    },
+    /// The treatment is over; a check tells whether it helped.
+    Recovering {
+        /// Which treatment.
+        treatment: Treatment,
+    },
+    /// An arr was asked for another release. This one stays as it is.
+    Replaced,
+    /// Nothing helped.
+    GivenUp,
+}
+
+impl Stage {
+    /// The word in `status` and metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Suspect => "suspect",
+            Self::Quarantined => "quarantined",
+            Self::Treated { .. } => "treated",
+            Self::Recovering { .. } => "recovering",
+            Self::Replaced => "replaced",
+            Self::GivenUp => "given-up",
+        }
+    }
+
+    /// Whether it was confirmed that it cannot be read.
+    pub fn is_bad(&self) -> bool {
+        !matches!(self, Self::Suspect)
+    }
+
+    /// Whether nothing more is planned but a look now and then.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Replaced | Self::GivenUp)
+    }
+}
+
+/// Something that was found out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When.
+    pub at: Timestamp,
+    /// For people.
+    pub words: String,
+}
+
+/// That a torrent is about to be added, stored before it is: after a crash what was added is found by what was there before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// At which provider.
+    pub provider: String,
+    /// Its torrents of this release at that time.
+    pub before: BTreeSet<TorrentId>,
+}
+
+/// A release of which something is wrong, or was said to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patient {
+    /// Its identity.
+    #[serde(with = "hash_text")]
+    pub hash: InfoHash,
+    /// What it is called in the library.
+    pub name: String,
+    /// Files that could not be read, by path in the release; all of it when empty.
+    #[serde(default)]
+    pub files: BTreeSet<String>,
+    /// Providers that hold it.
+    pub providers: Vec<String>,
+    /// How far it is.
+    #[serde(flatten)]
+    pub stage: Stage,
+    /// Checks that confirmed it.
+    #[serde(default)]
+    pub confirmations: u32,
+    /// When a check last did.
+    #[serde(default)]
+    pub confirmed: Option<Timestamp>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Nothing is done before.
+    pub next: Timestamp,
+    /// Treatments that are over.
+    #[serde(default)]
+    pub tried: Vec<Treatment>,
+    /// Somebody said that it is to be treated, whatever the number of others.
+    #[serde(default)]
+    pub approved: bool,
+    /// See [`Intent`].
+    #[serde(default)]
+    pub intent: Option<Intent>,
+    /// What speaks against it, oldest first.
+    #[serde(default)]
+    pub evidence: VecDeque<Evidence>,
+    /// Something is under way for it in this process.
+    #[serde(skip)]
+    pub busy: bool,
+}
+
+impl Patient {
+    pub(crate) fn note(&mut self, at: Timestamp, words: &str) {
+        if let Some(last) = self.evidence.back_mut()
+            && last.words == words
+        {
+            last.at = at;
+            return;
+        }
+        if self.evidence.len() >= MOST_EVIDENCE {
+            self.evidence.remove(1);
+        }
+        self.evidence.push_back(Evidence {
+            at,
+            words: words.to_owned(),
+        });
+    }
+}
+
+/// An info-hash as its 40 digits.
+mod hash_text {
+    use debridfs_provider::InfoHash;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(hash: &InfoHash, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(hash)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<InfoHash, D::Error> {
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}

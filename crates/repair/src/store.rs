@@ -1,0 +1,109 @@
+//! What outlives a restart: one small file, written anew as a whole with each change.
+//!
+//! Patients are few (a library with ten thousand of them is held as a whole), and no two of them depend on each other, so a database would give nothing.
+
+use std::collections::VecDeque;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::Patient;
+
+/// The version of the file's form that is written; an older program leaves a newer one alone.
+const VERSION: u32 = 1;
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It was written by a newer version of the program.
+    #[error("{} was written by a newer version: use that again, or move the file away", .0.display())]
+    Newer(PathBuf),
+}
+
+/// All that is stored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    #[serde(default)]
+    version: u32,
+    /// All patients.
+    #[serde(default)]
+    pub patients: Vec<Patient>,
+    /// When treatments of the last hour were begun.
+    #[serde(default)]
+    pub spent: VecDeque<Timestamp>,
+}
+
+impl Stored {
+    /// What is to be written.
+    pub fn new(patients: Vec<Patient>, spent: VecDeque<Timestamp>) -> Self {
+        Self {
+            version: VERSION,
+            patients,
+            spent,
+        }
+    }
+
+    /// Reads the file; nothing when there is none. One that cannot be understood is set aside: patients are found again, and treatments that are over are
+    /// found in the account.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn load(path: &Path) -> Result<Self, StoreError> {
+        let fail = |error| StoreError::Io {
+            path: path.to_owned(),
+            error,
+        };
+        let text = match std::fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            text => text.map_err(fail)?,
+        };
+        match serde_json::from_slice::<Self>(&text) {
+            Ok(stored) if stored.version <= VERSION => Ok(stored),
+            Ok(_) => Err(StoreError::Newer(path.to_owned())),
+            Err(error) => {
+                let aside = path.with_extension("json.corrupt");
+                tracing::error!(path = %path.display(), %error, aside = %aside.display(), "what repair knew is not readable: set aside");
+                std::fs::rename(path, aside).map_err(fail)?;
+                Ok(Self::default())
+            }
+        }
+    }
+
+    /// Writes the file; it is on the disk when this returns, the old one or the new one after a crash.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn save(&self, path: &Path) -> Result<(), StoreError> {
+        let write = || -> io::Result<()> {
+            let fresh = path.with_extension("json.new");
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&fresh)?;
+            file.write_all(&serde_json::to_vec(self)?)?;
+            file.sync_all()?;
+            std::fs::rename(&fresh, path)?;
+            match path.parent() {
+                Some(parent) => std::fs::File::open(parent)?.sync_all(),
+                None => Ok(()),
+            }
+        };
+        write().map_err(|error| StoreError::Io {
+            path: path.to_owned(),
+            error,
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! What repair needs of the rest of the program, and tests put in its place.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use debridfs_provider::InfoHash;
+
+use crate::Again;
+
+/// Somebody says that a release, or a file of it, cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The release.
+    pub hash: InfoHash,
+    /// What it is called in the library.
+    pub name: String,
+    /// The file, by its path in the release; all of the release when absent.
+    pub file: Option<String>,
+    /// Providers that hold it.
+    pub providers: Vec<String>,
+    /// For people.
+    pub words: String,
+}
+
+/// How a provider does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderState {
+    /// Configured name.
+    pub name: String,
+    /// Why nothing is to be believed of it and nothing asked of it now: it fails, cools down, or is out of traffic.
+    pub trouble: Option<String>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// Bytes came.
+    Well,
+    /// Every source of it says no.
+    Bad(String),
+    /// Nobody answered in a way that says anything of it.
+    Unclear(String),
+    /// The library does not show it any more.
+    Gone,
+}
+
+/// What became of a treatment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Treated {
+    /// It was carried out; whether it helped is still to be seen.
+    Done(String),
+    /// It cannot be, for this release.
+    Useless(String),
+    /// Not now.
+    Later(String),
+}
+
+/// The library and its surroundings.
+#[async_trait]
+pub trait Ward: Send + Sync + 'static {
+    /// Releases in the library.
+    fn releases(&self) -> usize;
+    /// All providers, in the order in which they are preferred.
+    fn providers(&self) -> Vec<ProviderState>;
+    /// What readers and the library say now; asks nobody outside.
+    async fn findings(&self) -> Vec<Finding>;
+    /// Reads some bytes of each of `files` (of the largest file when there are none), with links made anew, from each of its sources until one gives them.
+    async fn check(&self, hash: InfoHash, files: &BTreeSet<String>) -> Checked;
+    /// Everything that is needed to add the torrent of a release at `provider`; `None` when that provider cannot be used, or the release is not
+    /// known well enough.
+    async fn again(&self, hash: InfoHash, provider: &str) -> Option<Again>;
+    /// These releases were confirmed to be bad, and no others: to be shown.
+    async fn quarantined(&self, releases: BTreeSet<InfoHash>);
+    /// An account has just been changed: have a look soon.
+    fn look_now(&self);
+    /// Whether there is an arr to be asked.
+    fn has_arrs(&self) -> bool;
+    /// Asks the arrs that have `files` of the release (all when empty) for another one.
+    async fn ask_arrs(&self, hash: InfoHash, files: &BTreeSet<String>) -> Treated;
+}

@@ -1,0 +1,393 @@
+//! The machine alone: every order of events, with a clock that the test turns.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use debridfs_provider::InfoHash;
+use debridfs_repair::{
+    Checked, Finding, Machine, ProviderState, Rules, Stage, Treated, Treatment, Wish,
+};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn hash(number: u8) -> InfoHash {
+    InfoHash([number; 20])
+}
+
+fn finding(number: u8, providers: &[&str]) -> Finding {
+    Finding {
+        hash: hash(number),
+        name: format!("Release.{number}"),
+        file: Some("film.mkv".to_owned()),
+        providers: providers.iter().map(|&name| name.to_owned()).collect(),
+        words: "the provider says that it cannot serve this file".to_owned(),
+    }
+}
+
+/// A machine, a clock, and a world that answers as a test says.
+struct World {
+    machine: Machine,
+    now: Timestamp,
+    providers: Vec<ProviderState>,
+    releases: usize,
+    arrs: bool,
+    /// Releases that cannot be read.
+    bad: BTreeSet<InfoHash>,
+    /// What helps them.
+    cure: BTreeMap<InfoHash, Treatment>,
+    treated: Vec<(Timestamp, InfoHash, Treatment)>,
+    checks: Vec<(Timestamp, InfoHash)>,
+    /// When a provider was last seen in trouble.
+    troubled: BTreeMap<String, Timestamp>,
+    settle: Duration,
+}
+
+impl World {
+    fn new(rules: Rules, providers: &[&str]) -> Self {
+        let settle = rules.settle;
+        let state = |name: &&str| ProviderState {
+            name: (*name).to_owned(),
+            trouble: None,
+        };
+        let mut world = Self {
+            settle,
+            troubled: BTreeMap::new(),
+            machine: Machine::new(rules, Vec::new(), VecDeque::new()),
+            now: Timestamp::from_second(1_800_000_000).unwrap(),
+            providers: providers.iter().map(state).collect(),
+            releases: 1000,
+            arrs: true,
+            bad: BTreeSet::new(),
+            cure: BTreeMap::new(),
+            treated: Vec::new(),
+            checks: Vec::new(),
+        };
+        // At first nothing is believed, as after any trouble.
+        world.observe();
+        world.pass(settle);
+        world
+    }
+
+    fn trouble(&mut self, name: &str, words: Option<&str>) {
+        let state = self.providers.iter_mut().find(|one| one.name == name);
+        state.unwrap().trouble = words.map(str::to_owned);
+    }
+
+    fn observe(&mut self) {
+        let arrs = self.arrs;
+        let troubled = self.providers.iter().filter(|one| one.trouble.is_some());
+        for state in troubled {
+            self.troubled.insert(state.name.clone(), self.now);
+        }
+        self.machine
+            .observe(self.now, &self.providers, self.releases, arrs);
+    }
+
+    /// One look: everything that is wished for is answered at once.
+    fn step(&mut self) {
+        self.observe();
+        for wish in self.machine.wishes(self.now) {
+            let (Wish::Check(hash) | Wish::Treat(hash, _)) = &wish;
+            for name in &self.machine.patient(*hash).unwrap().providers {
+                let settled = self.troubled.get(name).map(|at| *at + self.settle);
+                assert!(settled.is_none_or(|at| at <= self.now), "{name}: {wish:?}");
+            }
+            match wish {
+                Wish::Check(hash) => {
+                    self.checks.push((self.now, hash));
+                    let found = match self.bad.contains(&hash) {
+                        true => Checked::Bad("no link".to_owned()),
+                        false => Checked::Well,
+                    };
+                    self.machine.checked(self.now, hash, &found);
+                }
+                Wish::Treat(hash, treatment) => {
+                    if self.cure.get(&hash) == Some(&treatment) {
+                        self.bad.remove(&hash);
+                    }
+                    self.treated.push((self.now, hash, treatment));
+                    let done = Treated::Done("done".to_owned());
+                    self.machine.treated(self.now, hash, &done);
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += MINUTE / 2;
+            self.step();
+        }
+    }
+
+    fn report(&mut self, number: u8, providers: &[&str]) {
+        self.observe();
+        self.machine.report(self.now, &finding(number, providers));
+    }
+
+    fn stage(&self, number: u8) -> Option<&Stage> {
+        self.machine.patient(hash(number)).map(|one| &one.stage)
+    }
+}
+
+fn add(provider: &str) -> Treatment {
+    Treatment::Add {
+        provider: provider.to_owned(),
+    }
+}
+
+#[test]
+fn one_answer_is_believed_by_nobody() {
+    let mut world = World::new(Rules::default(), &["rd"]);
+    world.bad.insert(hash(1));
+    world.report(1, &["rd"]);
+    assert_eq!(world.stage(1), Some(&Stage::Suspect));
+    // However often it is said, and checked by hand.
+    for _ in 0..100 {
+        world.now += Duration::from_secs(1);
+        world.report(1, &["rd"]);
+        let bad = Checked::Bad("no link".to_owned());
+        world.machine.checked(world.now, hash(1), &bad);
+    }
+    assert_eq!(world.stage(1), Some(&Stage::Suspect));
+    world.pass(2 * HOUR);
+    let confirmed = world.treated[0].0;
+    assert!(world.checks.len() >= 3);
+    assert!(confirmed >= world.checks[0].0 + 2 * Rules::default().apart);
+}
+
+#[test]
+fn the_order_is_where_it_is_then_elsewhere_then_the_arr() {
+    let mut world = World::new(Rules::default(), &["rd", "ad"]);
+    world.bad.insert(hash(1));
+    world.report(1, &["ad"]);
+    world.pass(24 * HOUR);
+    let order: Vec<_> = world.treated.iter().map(|(.., one)| one.clone()).collect();
+    assert_eq!(order, [add("ad"), add("rd"), Treatment::AskArr]);
+    assert_eq!(world.stage(1), Some(&Stage::Replaced));
+    world.pass(30 * 24 * HOUR);
+    assert_eq!(world.treated.len(), 3, "and then it is over");
+
+    let mut without = World::new(
+        Rules {
+            ask_arrs: false,
+            ..Rules::default()
+        },
+        &["rd"],
+    );
+    without.bad.insert(hash(1));
+    without.report(1, &["rd"]);
+    without.pass(24 * HOUR);
+    assert_eq!(without.stage(1), Some(&Stage::GivenUp));
+    assert_eq!(without.treated.len(), 1);
+}
+
+#[test]
+fn what_helps_ends_it() {
+    let mut world = World::new(Rules::default(), &["rd"]);
+    world.bad.insert(hash(1));
+    world.cure.insert(hash(1), add("rd"));
+    world.report(1, &["rd"]);
+    world.pass(24 * HOUR);
+    assert_eq!(world.treated.len(), 1);
+    assert_eq!(world.stage(1), None);
+    assert_eq!(world.machine.healed(), 1);
+}
+
+#[test]
+fn an_outage_of_ten_minutes_is_no_illness() {
+    // As some are: every link is said to be dead, and the provider looks well all the time.
+    let mut world = World::new(Rules::default(), &["rd"]);
+    for number in 0..40 {
+        world.bad.insert(hash(number));
+    }
+    for minute in 0..10 {
+        for number in minute * 4..minute * 4 + 4 {
+            world.report(number, &["rd"]);
+        }
+        world.pass(MINUTE);
+    }
+    world.bad.clear();
+    world.pass(48 * HOUR);
+    assert_eq!(world.treated, []);
+    assert_eq!(world.machine.patients().len(), 0, "all were cleared");
+}
+
+#[test]
+fn nothing_is_believed_while_a_provider_is_in_trouble_or_was_a_moment_ago() {
+    let mut world = World::new(Rules::default(), &["rd"]);
+    world.trouble("rd", Some("503"));
+    world.report(1, &["rd"]);
+    assert_eq!(world.stage(1), None);
+    world.trouble("rd", None);
+    world.pass(MINUTE);
+    world.report(1, &["rd"]);
+    assert_eq!(world.stage(1), None, "it has to settle first");
+    world.pass(Rules::default().settle);
+    world.bad.insert(hash(1));
+    world.report(1, &["rd"]);
+    assert_eq!(world.stage(1), Some(&Stage::Suspect));
+    // Trouble for a day in the middle: nothing is asked.
+    world.trouble("rd", Some("no traffic"));
+    world.pass(MINUTE);
+    let checks = world.checks.len();
+    world.pass(24 * HOUR);
+    assert_eq!((world.checks.len(), world.treated.len()), (checks, 0));
+    assert_eq!(world.machine.quiet(world.now).len(), 1);
+}
+
+#[test]
+fn many_at_once_are_the_providers_fault() {
+    let mut world = World::new(Rules::default(), &["rd", "ad"]);
+    // 3 % of the library, for days.
+    for number in 0..30 {
+        world.bad.insert(hash(number));
+        world.report(number, &["rd"]);
+    }
+    world.pass(72 * HOUR);
+    assert_eq!(world.treated, []);
+    assert_eq!(world.machine.held().collect::<Vec<_>>(), ["rd"]);
+    let a_day = 24 * 60 / 5;
+    assert!(world.checks.len() <= 3 * a_day + 10, "few are looked at");
+    // Those of another provider are treated as ever.
+    world.bad.insert(hash(200));
+    world.report(200, &["ad"]);
+    world.pass(3 * HOUR);
+    assert!(world.treated.iter().all(|(_, one, _)| *one == hash(200)));
+    assert!(!world.treated.is_empty());
+    // Somebody looked and wants it done: few an hour, one after the other.
+    world.treated.clear();
+    assert_eq!(world.machine.approve(None), 31);
+    world.pass(6 * HOUR);
+    assert!(world.treated.len() > 6, "{}", world.treated.len());
+    // And when the provider is well again, all are cleared soon.
+    let mut well = World::new(Rules::default(), &["rd"]);
+    for number in 0..200 {
+        well.bad.insert(hash(number));
+        well.report(number, &["rd"]);
+    }
+    well.pass(10 * HOUR);
+    well.bad.clear();
+    well.pass(3 * HOUR);
+    assert_eq!((well.treated.len(), well.machine.patients().len()), (0, 0));
+}
+
+#[test]
+fn a_restart_forgets_no_limit_and_no_confirmation() {
+    let mut world = World::new(Rules::default(), &["rd"]);
+    for number in 0..4 {
+        world.bad.insert(hash(number));
+        world.report(number, &["rd"]);
+    }
+    world.pass(HOUR);
+    let patients: Vec<_> = world.machine.patients().cloned().collect();
+    let text = serde_json::to_string(&patients).unwrap();
+    let read: Vec<debridfs_repair::Patient> = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, patients);
+    let spent = world.machine.spent().clone();
+    assert!(!spent.is_empty());
+    world.machine = Machine::new(Rules::default(), read, spent);
+    world.pass(24 * HOUR);
+    limits_hold(&world.treated, &Rules::default());
+    for number in 0..4 {
+        assert_eq!(world.stage(number), Some(&Stage::Replaced));
+    }
+    assert_eq!(world.treated.len(), 8, "none twice");
+}
+
+/// No hour has more treatments than allowed, and no release has the same one twice.
+fn limits_hold(treated: &[(Timestamp, InfoHash, Treatment)], rules: &Rules) {
+    for (at, ..) in treated {
+        let hour = treated
+            .iter()
+            .filter(|(other, ..)| *other >= *at && *other < *at + HOUR);
+        assert!(hour.count() <= rules.per_hour);
+    }
+    let mut seen = BTreeSet::new();
+    for (_, hash, treatment) in treated {
+        assert!(seen.insert((*hash, treatment.clone())), "{treated:?}");
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Report(u8, bool),
+    Turn(u8, bool),
+    Trouble(bool, bool),
+    Pass(u64),
+    Hand(u8),
+    Restart,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let one = prop_oneof![
+        4 => (0..40u8, any::<bool>()).prop_map(|(number, rd)| Event::Report(number, rd)),
+        3 => (0..40u8, any::<bool>()).prop_map(|(number, bad)| Event::Turn(number, bad)),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(rd, on)| Event::Trouble(rd, on)),
+        4 => (1..120u64).prop_map(Event::Pass),
+        2 => (0..40u8).prop_map(Event::Hand),
+        1 => Just(Event::Restart),
+    ];
+    proptest::collection::vec(one, 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn no_order_of_events_breaks_a_limit(events in events(), per_hour in 1..8usize) {
+        let rules = Rules { per_hour, ..Rules::default() };
+        let mut world = World::new(rules.clone(), &["rd", "ad"]);
+        // When each release was last readable.
+        let mut readable: BTreeMap<InfoHash, Timestamp> = BTreeMap::new();
+        let name = |rd: bool| if rd { "rd" } else { "ad" };
+        for event in events {
+            let before = world.treated.len();
+            match event {
+                Event::Report(number, rd) => world.report(number, &[name(rd)]),
+                Event::Turn(number, bad) => {
+                    let changed = match bad {
+                        true => world.bad.insert(hash(number)),
+                        false => world.bad.remove(&hash(number)),
+                    };
+                    if changed {
+                        readable.insert(hash(number), world.now);
+                    }
+                }
+                Event::Trouble(rd, on) => {
+                    world.trouble(name(rd), on.then_some("503"));
+                    world.observe();
+                }
+                Event::Pass(minutes) => world.pass(Duration::from_secs(60 * minutes)),
+                Event::Hand(number) => {
+                    let found = match world.bad.contains(&hash(number)) {
+                        true => Checked::Bad("no link".to_owned()),
+                        false => Checked::Well,
+                    };
+                    if world.machine.patient(hash(number)).is_some_and(|one| !one.busy) {
+                        world.machine.checked(world.now, hash(number), &found);
+                    }
+                }
+                Event::Restart => {
+                    let patients = world.machine.patients().cloned().collect();
+                    let spent = world.machine.spent().clone();
+                    world.machine = Machine::new(rules.clone(), patients, spent);
+                    world.observe();
+                }
+            }
+            for (at, hash, _) in &world.treated[before..] {
+                // Confirmed by checks that were apart, so it was bad for at least so long.
+                let since = readable.get(hash).copied();
+                let least = since.map(|at| at + 2 * rules.apart);
+                prop_assert!(least.is_none_or(|least| *at >= least), "{hash} too soon");
+            }
+            for at in &world.treated {
+                let hour = world.treated.iter().filter(|one| one.0 >= at.0 && one.0 < at.0 + HOUR);
+                prop_assert!(hour.count() <= rules.per_hour);
+            }
+        }
+    }
+}
