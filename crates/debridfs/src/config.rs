@@ -5,6 +5,7 @@
 
 mod acquire;
 mod environment;
+mod hook;
 mod human;
 mod load;
 mod problem;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use acquire::{AcquireSection, ArrSection, QbittorrentSection, SabnzbdSection};
 pub use environment::Environment;
+pub use hook::{HookSection, ViewHook};
 pub use human::{CommandLine, HumanDuration, Umask};
 pub use load::{Loaded, load};
 pub use problem::{ConfigError, Problem};
@@ -59,6 +61,8 @@ pub struct Config {
     pub arr: BTreeMap<String, ArrSection>,
     /// Files over HTTP.
     pub http: HttpConfig,
+    /// Who is told what changed in the library.
+    pub hook: BTreeMap<String, HookSection>,
     /// What is done about releases that cannot be read any more.
     pub repair: RepairSection,
     /// Health, metrics and pages over TCP.
@@ -90,6 +94,7 @@ impl Default for Config {
             sabnzbd: SabnzbdSection::default(),
             arr: BTreeMap::new(),
             http: HttpConfig::default(),
+            hook: BTreeMap::new(),
             repair: RepairSection::default(),
             server: ServerConfig::default(),
             web: WebSection::default(),

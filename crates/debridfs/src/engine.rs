@@ -6,6 +6,7 @@
 mod archives;
 mod cache_desk;
 mod downloads;
+mod hooks;
 mod http_files;
 mod parts;
 mod repair_desk;
@@ -172,6 +173,8 @@ async fn attach_and_serve(
     let login = login.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
     let repair = ward::open(config, &parts)?;
+    let wanted_hooks = config.hooks();
+    let wanted_hooks = wanted_hooks.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let (link, mut lease) = take_lease(config, args.replace).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();
@@ -243,6 +246,7 @@ async fn attach_and_serve(
         loopback: config.server.listen.ip().is_loopback(),
     };
     tokio::spawn(sockets::control(config.control_socket(), control));
+    hooks::start(wanted_hooks, &parts, mount.clone());
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     let listen = config.server.listen;

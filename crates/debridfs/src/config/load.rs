@@ -375,8 +375,11 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
             origin: origins.get(&path).cloned().unwrap_or(Origin::Unknown),
         });
     };
-    let problems = super::acquire::problems(config).into_iter();
-    for (path, message, help) in problems.chain(super::web::problems(config)) {
+    let problems = super::acquire::problems(config)
+        .into_iter()
+        .chain(super::web::problems(config))
+        .chain(super::hook::problems(config));
+    for (path, message, help) in problems {
         wrong(&path, message, help);
     }
     for (name, provider) in &config.provider {

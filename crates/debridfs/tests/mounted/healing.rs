@@ -13,7 +13,7 @@ use debridfs_sim::{Clip, FileSpec, Outcome, ReleaseSpec, content};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Instance, Settings, Simulator, film, until};
+use crate::support::{ENGINE_USER, Instance, Settings, Simulator, film, run, until};
 
 const BAD: &str = "00112233445566778899aabbccddeeff00112233";
 const GOOD: &str = "33221100ffeeddccbbaa99887766554433221100";
@@ -39,6 +39,8 @@ impl Household {
             .prefix("debridfs-healing-")
             .tempdir()
             .expect("directory");
+        let owned = dir.path().to_str().expect("text");
+        run("chown", &[ENGINE_USER, owned]);
         let client = address();
         let arr = ArrProgram::new(
             Program::Sonarr,

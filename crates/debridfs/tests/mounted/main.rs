@@ -12,6 +12,7 @@ mod confined;
 mod consumers;
 mod faults;
 mod healing;
+mod hooks;
 mod identity;
 mod killed;
 mod lost_mount;

@@ -1,0 +1,88 @@
+//! `[hook.NAME]`: who is told what changed in the library.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use debridfs_provider::real_debrid::Secret;
+use debridfs_services::{Hook, HookKind, network};
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use super::acquire::secret;
+
+/// `[hook.NAME]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookSection {
+    /// Who it is.
+    pub kind: HookKind,
+    /// Where it is. Of Discord, and of some webhooks, the address is itself a secret.
+    pub url: Option<Secret>,
+    /// File that holds the address.
+    pub url_file: Option<PathBuf>,
+    /// Its token.
+    pub token: Option<Secret>,
+    /// File that holds the token.
+    pub token_file: Option<PathBuf>,
+    /// The views it is told of; all but `__bad__` when empty.
+    #[serde(default)]
+    pub views: Vec<String>,
+}
+
+/// A hook, and the views it is told of.
+pub struct ViewHook {
+    /// The hook.
+    pub hook: Hook,
+    /// The views; all when empty.
+    pub views: Vec<String>,
+}
+
+impl Config {
+    /// The hooks; reads the files of their secrets.
+    ///
+    /// # Errors
+    /// A text for people: the file that cannot be used, or what is missing.
+    pub fn hooks(&self) -> Result<Vec<ViewHook>, String> {
+        if self.hook.is_empty() {
+            return Ok(Vec::new());
+        }
+        let network: Arc<_> = network(None)?;
+        let mut hooks = Vec::new();
+        for (name, hook) in &self.hook {
+            let url = secret(hook.url.as_ref(), hook.url_file.as_deref())?;
+            let url = url.ok_or_else(|| format!("`hook.{name}` has no `url`"))?;
+            let token = secret(hook.token.as_ref(), hook.token_file.as_deref())?;
+            hooks.push(ViewHook {
+                hook: Hook::new(name, hook.kind, &url, token, network.clone()),
+                views: hook.views.clone(),
+            });
+        }
+        Ok(hooks)
+    }
+}
+
+/// What no single type can tell, as (path of the key, message, help).
+pub(super) fn problems(config: &Config) -> Vec<(Vec<&str>, String, &'static str)> {
+    let mut found = Vec::new();
+    for (name, hook) in &config.hook {
+        if hook.url.is_none() && hook.url_file.is_none() {
+            let message = format!("`hook.{name}` needs `url` or `url_file`");
+            found.push((
+                vec!["hook", name],
+                message,
+                "where it is, such as \"http://plex:32400\"",
+            ));
+        }
+        let has_token = hook.token.is_some() || hook.token_file.is_some();
+        let needs_token = matches!(
+            hook.kind,
+            HookKind::Plex | HookKind::Jellyfin | HookKind::Emby
+        );
+        if needs_token && !has_token {
+            let message = format!("`hook.{name}` needs `token` or `token_file`");
+            let help = "an API key of the media server (of Plex, the X-Plex-Token)";
+            found.push((vec!["hook", name], message, help));
+        }
+    }
+    found
+}
