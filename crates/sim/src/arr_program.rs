@@ -215,7 +215,9 @@ impl ArrProgram {
             let offers = found.map_or(&[][..], |one| &one.offers[..]);
             let queued = |offer: &Offer| {
                 let id = offer.download_id();
-                memory.queue.iter().any(|(_, item)| item.download_id == id)
+                // What failed after its import is still at the client.
+                !memory.blocklist.contains(&id)
+                    && memory.queue.iter().any(|(_, item)| item.download_id == id)
             };
             if has_file || offers.iter().any(queued) {
                 return Ok(());
