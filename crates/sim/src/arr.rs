@@ -262,7 +262,7 @@ impl Arr {
             .collect()
     }
 
-    /// Imports what is completed below `library`: what [`import`] does, with the extensions of this arr. Gives what was made there.
+    /// Imports what is completed below `library`: what the function `import` does, with the extensions of this arr. Gives what was made there.
     ///
     /// # Errors
     /// What blocks the import.
