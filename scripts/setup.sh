@@ -29,8 +29,12 @@ fi
 [ -e /dev/fuse ] || as_root modprobe fuse || fail "/dev/fuse is missing: load the kernel module 'fuse', or give this container the device"
 
 if [ "$1" = test ]; then
-  # Debian's own is too old to build what is in deploy/.
-  kubectl kustomize --help >/dev/null 2>&1 || fail "no kubectl with kustomize 5: install kubectl 1.27 or newer (https://kubernetes.io/docs/tasks/tools/)"
+  # Debian's own kubectl is too old to build what is in deploy/.
+  if ! kubectl kustomize --help >/dev/null 2>&1 && [ ! -x target/tools/bin/kustomize ]; then
+    command -v go >/dev/null || fail "no kustomize 5: install kubectl 1.27 or newer (https://kubernetes.io/docs/tasks/tools/), or Go 1.22 or newer to build it"
+    echo "setup: building kustomize"
+    GOBIN=$PWD/target/tools/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.5.0
+  fi
   rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
   # cargo-deny is the one tool that cargo has to build; its version is pinned, so that a new release cannot break the check.
   deny=0.20.2
