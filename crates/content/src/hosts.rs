@@ -523,31 +523,36 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn whoever_waits_longest_is_let_in_now_and_then() {
+    /// The order in which those are let in who arrive as `waiting` says at a host that allows one transfer, which another has.
+    async fn let_in(waiting: impl IntoIterator<Item = Priority>) -> Vec<Priority> {
         let hosts = Hosts::default();
         let host = hosts.get("cdn", 443);
         let mut only = host.enter(PLAYBACK).await;
         only.succeeded();
         host.enter(PLAYBACK).await.refused(&refusal(429, None));
         let order = Arc::new(Mutex::new(Vec::new()));
-        let enter = |priority| {
+        let mut all = Vec::new();
+        for priority in waiting {
             let (host, order) = (host.clone(), order.clone());
-            tokio::spawn(async move {
+            all.push(tokio::spawn(async move {
                 let mut pass = host.enter(priority).await;
                 pass.succeeded();
                 order.lock().unwrap().push(priority);
-            })
-        };
-        let mut all = vec![enter(Priority::Probe)];
-        tokio::task::yield_now().await;
-        all.extend((0..2 * OLDEST_EVERY).map(|_| enter(PLAYBACK)));
-        tokio::task::yield_now().await;
+            }));
+            tokio::task::yield_now().await;
+        }
         drop(only);
         for one in all {
             one.await.unwrap();
         }
         let order = order.lock().unwrap();
+        order.clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_longest_is_let_in_now_and_then() {
+        let urgent = [PLAYBACK; 2 * OLDEST_EVERY];
+        let order = let_in([Priority::Probe].into_iter().chain(urgent)).await;
         let place = order.iter().position(|one| *one == Priority::Probe);
         assert!(place.is_some_and(|place| place < OLDEST_EVERY), "{order:?}");
     }
@@ -564,28 +569,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_plays_does_not_queue_behind_those_who_look() {
-        let hosts = Hosts::default();
-        let host = hosts.get("cdn", 443);
-        let mut only = host.enter(PLAYBACK).await;
-        only.succeeded();
-        host.enter(PLAYBACK).await.refused(&refusal(429, None));
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let enter = |priority| {
-            let (host, order) = (host.clone(), order.clone());
-            tokio::spawn(async move {
-                let mut pass = host.enter(priority).await;
-                pass.succeeded();
-                order.lock().unwrap().push(priority);
-            })
-        };
-        let mut all: Vec<_> = (0..5).map(|_| enter(Priority::Probe)).collect();
-        tokio::task::yield_now().await;
-        all.push(enter(PLAYBACK));
-        tokio::task::yield_now().await;
-        drop(only);
-        for one in all {
-            one.await.unwrap();
-        }
-        assert_eq!(order.lock().unwrap()[..2], [PLAYBACK, Priority::Probe]);
+        let order = let_in([Priority::Probe; 5].into_iter().chain([PLAYBACK])).await;
+        assert_eq!(order[..2], [PLAYBACK, Priority::Probe]);
     }
 }

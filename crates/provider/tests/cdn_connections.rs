@@ -47,13 +47,13 @@ async fn a_full_host_does_not_hold_up_another() {
     assert_eq!((connections.open(), connections.waiting()), (1, 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_most_urgent_gets_what_is_given_back() {
+/// The order in which those are served who arrive as `waiting` says where there is one connection, which another has.
+async fn served(waiting: impl IntoIterator<Item = Priority>) -> Vec<Priority> {
     let connections = CdnConnections::new(1, 1);
     let held = connections.permit("a", Priority::Playback).await;
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = tokio::task::JoinSet::new();
-    for priority in [Priority::Probe, Priority::User, Priority::Playback] {
+    for priority in waiting {
         let (connections, served) = (connections.clone(), Arc::clone(&served));
         tasks.spawn(async move {
             let _permit = connections.permit("a", priority).await;
@@ -64,27 +64,19 @@ async fn the_most_urgent_gets_what_is_given_back() {
     drop(held);
     while tasks.join_next().await.is_some() {}
     let served = served.lock().unwrap();
+    served.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_most_urgent_gets_what_is_given_back() {
+    let served = served([Priority::Probe, Priority::User, Priority::Playback]).await;
     assert!(served.is_sorted(), "{served:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_longest_is_served_now_and_then() {
-    let connections = CdnConnections::new(1, 1);
-    let held = connections.permit("a", Priority::Playback).await;
-    let served = Arc::new(Mutex::new(Vec::new()));
-    let mut tasks = tokio::task::JoinSet::new();
     let urgent = [Priority::Playback; 3 * OLDEST_EVERY];
-    for priority in [Priority::Probe].into_iter().chain(urgent) {
-        let (connections, served) = (connections.clone(), Arc::clone(&served));
-        tasks.spawn(async move {
-            let _permit = connections.permit("a", priority).await;
-            served.lock().unwrap().push(priority);
-        });
-        tokio::task::yield_now().await;
-    }
-    drop(held);
-    while tasks.join_next().await.is_some() {}
-    let served = served.lock().unwrap();
+    let served = served([Priority::Probe].into_iter().chain(urgent)).await;
     let place = served.iter().position(|one| *one == Priority::Probe);
     assert!(
         place.is_some_and(|place| place < OLDEST_EVERY),
