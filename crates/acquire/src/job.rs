@@ -138,7 +138,6 @@ pub struct JobFile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Its identity.
-    #[serde(with = "hash_text")]
     pub hash: InfoHash,
     /// What it is called.
     pub name: String,
@@ -334,21 +333,5 @@ pub(crate) fn legal(text: &str) -> String {
             }
             name[..end].to_owned()
         }
-    }
-}
-
-/// An info-hash as its 40 digits.
-mod hash_text {
-    use debridfs_provider::InfoHash;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(hash: &InfoHash, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_str(hash)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<InfoHash, D::Error> {
-        String::deserialize(from)?
-            .parse()
-            .map_err(de::Error::custom)
     }
 }

@@ -92,7 +92,6 @@ pub struct Intent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patient {
     /// Its identity.
-    #[serde(with = "hash_text")]
     pub hash: InfoHash,
     /// What it is called in the library.
     pub name: String,
@@ -146,21 +145,5 @@ impl Patient {
             at,
             words: words.to_owned(),
         });
-    }
-}
-
-/// An info-hash as its 40 digits.
-mod hash_text {
-    use debridfs_provider::InfoHash;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(hash: &InfoHash, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_str(hash)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<InfoHash, D::Error> {
-        String::deserialize(from)?
-            .parse()
-            .map_err(de::Error::custom)
     }
 }
