@@ -17,6 +17,14 @@ use crate::failure::{Doing, Failure, NOBODY};
 /// A healthy engine answers at once; a busy machine may take its time.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// `path` with arguments behind it.
+pub fn with_arguments(path: &str, arguments: &[(&str, &str)]) -> String {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(arguments)
+        .finish();
+    format!("{path}?{query}")
+}
+
 /// The sockets of one instance.
 #[derive(Debug, Clone)]
 pub struct Instance {
@@ -104,10 +112,8 @@ impl Instance {
 
     /// What the engine knows of `path`, or its words when it knows of none.
     pub async fn why(&self, path: &Path) -> Result<Result<WhyReport, String>, Failure> {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("path", &path.to_string_lossy())
-            .finish();
-        let answer = self.call(Method::GET, &format!("/why?{query}")).await;
+        let path = with_arguments("/why", &[("path", &path.to_string_lossy())]);
+        let answer = self.call(Method::GET, &path).await;
         let (code, body) = answer.map_err(|error| {
             let message = format!("{}: {error}", self.control.display());
             Failure::new(message, Some("is `debridfs serve` running?")).with_code(NOBODY)
@@ -131,7 +137,18 @@ impl Instance {
 
     /// One call to the engine and its JSON, or the error it told.
     pub async fn ask(&self, method: Method, path: &str) -> Result<serde_json::Value, Failure> {
-        let (code, body) = self.call(method, path).await.map_err(|error| {
+        self.ask_within(method, path, LIMIT).await
+    }
+
+    /// As [`Self::ask`], for what may take longer.
+    pub async fn ask_within(
+        &self,
+        method: Method,
+        path: &str,
+        limit: Duration,
+    ) -> Result<serde_json::Value, Failure> {
+        let answer = self.call_within(method, path, limit).await;
+        let (code, body) = answer.map_err(|error| {
             let message = format!("{}: {error}", self.control.display());
             Failure::new(message, Some("is `debridfs serve` running?")).with_code(NOBODY)
         })?;

@@ -6,20 +6,17 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::cli::QueueCommand;
-use crate::control::Instance;
-use crate::failure::{Doing, Failure, NOBODY};
-use crate::status::bytes;
+use crate::control::{Instance, with_arguments};
+use crate::failure::{Doing, Failure};
+use crate::status::{bytes, runtime};
 
 /// Runs one of them.
 pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .doing(|| "runtime".into())?;
+    let runtime = runtime()?;
     match command {
         QueueCommand::Ls(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let said = runtime.block_on(ask(&instance, Method::GET, "/queue".into()))?;
+            let said = runtime.block_on(instance.ask(Method::GET, "/queue"))?;
             if args.json {
                 let text = serde_json::to_string_pretty(&said["jobs"]).doing(|| "queue".into())?;
                 println!("{text}");
@@ -32,50 +29,23 @@ pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
         }
         QueueCommand::Add(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let path = with(
+            let path = with_arguments(
                 "/queue/add",
                 &[("link", &args.link), ("category", &args.category)],
             );
-            let said = runtime.block_on(ask(&instance, Method::POST, path))?;
+            let said = runtime.block_on(instance.ask(Method::POST, &path))?;
             println!("{} {}", text(&said, "hash"), text(&said, "name"));
             Ok(())
         }
         QueueCommand::Rm(args) => {
             let instance = Instance::find(&args.instance, file)?;
             let files = args.files.to_string();
-            let path = with("/queue/remove", &[("hash", &args.hash), ("files", &files)]);
-            runtime.block_on(ask(&instance, Method::POST, path))?;
+            let path = with_arguments("/queue/remove", &[("hash", &args.hash), ("files", &files)]);
+            runtime.block_on(instance.ask(Method::POST, &path))?;
             println!("removed: {}", args.hash);
             Ok(())
         }
     }
-}
-
-/// One call, and what it was refused for.
-pub(crate) async fn ask(
-    instance: &Instance,
-    method: Method,
-    path: String,
-) -> Result<Value, Failure> {
-    let answer = instance.call(method, &path).await;
-    let (code, body) = answer.map_err(|error| {
-        let help = "is `debridfs serve` running?";
-        Failure::new(error.to_string(), Some(help)).with_code(NOBODY)
-    })?;
-    let said: Value = serde_json::from_slice(&body)
-        .doing(|| format!("the engine answered {code}, which is not understood"))?;
-    match said["error"].as_str() {
-        None => Ok(said),
-        Some(error) => Err(Failure::new(error, None)),
-    }
-}
-
-/// `path` with arguments behind it.
-pub(crate) fn with(path: &str, arguments: &[(&str, &str)]) -> String {
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(arguments)
-        .finish();
-    format!("{path}?{query}")
 }
 
 fn text<'a>(job: &'a Value, key: &str) -> &'a str {
@@ -121,7 +91,7 @@ mod tests {
 
     #[test]
     fn links_keep_their_ampersands() {
-        let path = with("/queue/add", &[("link", "magnet:?xt=a&dn=b c")]);
+        let path = with_arguments("/queue/add", &[("link", "magnet:?xt=a&dn=b c")]);
         assert_eq!(path, "/queue/add?link=magnet%3A%3Fxt%3Da%26dn%3Db+c");
     }
 }

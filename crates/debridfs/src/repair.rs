@@ -7,8 +7,8 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::cli::RepairCommand;
-use crate::control::Instance;
-use crate::failure::{Doing, Failure, NOBODY};
+use crate::control::{Instance, with_arguments};
+use crate::failure::{Doing, Failure};
 use crate::status::runtime;
 
 /// A check asks the provider for links, behind all other calls.
@@ -19,7 +19,7 @@ pub fn run(command: &RepairCommand, file: Option<&Path>) -> Result<(), Failure> 
     match command {
         RepairCommand::Ls(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let said = runtime()?.block_on(ask(&instance, Method::GET, "/repair".into()))?;
+            let said = runtime()?.block_on(instance.ask_within(Method::GET, "/repair", LIMIT))?;
             if args.json {
                 let text = serde_json::to_string_pretty(&said).doing(|| "repair".into())?;
                 println!("{text}");
@@ -31,7 +31,7 @@ pub fn run(command: &RepairCommand, file: Option<&Path>) -> Result<(), Failure> 
         RepairCommand::Check(args) => {
             let instance = Instance::find(&args.instance, file)?;
             let path = with_path("/repair/check", Some(&args.path));
-            let said = runtime()?.block_on(ask(&instance, Method::POST, path))?;
+            let said = runtime()?.block_on(instance.ask_within(Method::POST, &path, LIMIT))?;
             let (name, found) = (text(&said, "name"), text(&said, "found"));
             match said["words"].as_str() {
                 Some(words) => println!("{name}: {found}: {words}"),
@@ -45,25 +45,10 @@ pub fn run(command: &RepairCommand, file: Option<&Path>) -> Result<(), Failure> 
         RepairCommand::Run(args) => {
             let instance = Instance::find(&args.instance, file)?;
             let path = with_path("/repair/run", args.path.as_deref());
-            let said = runtime()?.block_on(ask(&instance, Method::POST, path))?;
+            let said = runtime()?.block_on(instance.ask_within(Method::POST, &path, LIMIT))?;
             println!("approved: {}", said["approved"]);
             Ok(())
         }
-    }
-}
-
-/// One call, and what it was refused for.
-async fn ask(instance: &Instance, method: Method, path: String) -> Result<Value, Failure> {
-    let answer = instance.call_within(method, &path, LIMIT).await;
-    let (code, body) = answer.map_err(|error| {
-        let help = "is `debridfs serve` running?";
-        Failure::new(error.to_string(), Some(help)).with_code(NOBODY)
-    })?;
-    let said: Value = serde_json::from_slice(&body)
-        .doing(|| format!("the engine answered {code}, which is not understood"))?;
-    match said["error"].as_str() {
-        None => Ok(said),
-        Some(error) => Err(Failure::new(error, None)),
     }
 }
 
@@ -71,10 +56,7 @@ fn with_path(call: &str, path: Option<&Path>) -> String {
     let Some(path) = path else {
         return call.to_owned();
     };
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("path", &path.to_string_lossy())
-        .finish();
-    format!("{call}?{query}")
+    with_arguments(call, &[("path", &path.to_string_lossy())])
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

@@ -5,20 +5,17 @@ use std::path::Path;
 use hyper::Method;
 
 use crate::cli::TokenCommand;
-use crate::control::Instance;
+use crate::control::{Instance, with_arguments};
 use crate::failure::{Doing, Failure};
-use crate::queue::{ask, with};
+use crate::status::runtime;
 
 /// Runs one of them.
 pub fn run(command: &TokenCommand, file: Option<&Path>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .doing(|| "runtime".into())?;
+    let runtime = runtime()?;
     match command {
         TokenCommand::Ls(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let said = runtime.block_on(ask(&instance, Method::GET, "/tokens".into()))?;
+            let said = runtime.block_on(instance.ask(Method::GET, "/tokens"))?;
             if args.json {
                 let text = serde_json::to_string_pretty(&said["tokens"]);
                 println!("{}", text.doing(|| "tokens".into())?);
@@ -31,14 +28,14 @@ pub fn run(command: &TokenCommand, file: Option<&Path>) -> Result<(), Failure> {
         }
         TokenCommand::New(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let path = with("/tokens/new", &[("name", &args.name)]);
-            let said = runtime.block_on(ask(&instance, Method::POST, path))?;
+            let path = with_arguments("/tokens/new", &[("name", &args.name)]);
+            let said = runtime.block_on(instance.ask(Method::POST, &path))?;
             println!("{}", said["token"].as_str().unwrap_or_default());
         }
         TokenCommand::Revoke(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let path = with("/tokens/revoke", &[("name", &args.name)]);
-            let said = runtime.block_on(ask(&instance, Method::POST, path))?;
+            let path = with_arguments("/tokens/revoke", &[("name", &args.name)]);
+            let said = runtime.block_on(instance.ask(Method::POST, &path))?;
             println!("revoked: {}", args.name);
             match said["written_anew"].as_u64() {
                 None | Some(0) => {}

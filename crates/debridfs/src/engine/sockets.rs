@@ -17,20 +17,25 @@ use super::report::Report;
 /// How soon a taken address is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Serves health, metrics and pages.
-pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe, pages: Pages) {
+/// Listens on `address`; one that is taken is waited for, and `what` is said to be missing meanwhile.
+async fn listen(address: SocketAddr, what: &str) -> TcpListener {
     let mut told = false;
-    let listener = loop {
+    loop {
         match TcpListener::bind(address).await {
-            Ok(listener) => break listener,
+            Ok(listener) => return listener,
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
-                    tracing::error!(%address, %error, "health and metrics cannot be served yet");
+                    tracing::error!(%address, %error, "{what} cannot be served yet");
                 }
                 tokio::time::sleep(RETRY).await;
             }
         }
-    };
+    }
+}
+
+/// Serves health, metrics and pages.
+pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe, pages: Pages) {
+    let listener = listen(address, "health and metrics").await;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "health, metrics and pages");
         report.listening(address);
@@ -47,19 +52,8 @@ pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe,
 }
 
 /// Serves one front; an address that is taken is waited for.
-pub async fn front(listen: SocketAddr, what: &str, login: bool, router: Router) {
-    let mut told = false;
-    let listener = loop {
-        match TcpListener::bind(listen).await {
-            Ok(listener) => break listener,
-            Err(error) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::error!(address = %listen, %error, "the {what} cannot be served yet");
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    };
+pub async fn front(address: SocketAddr, what: &str, login: bool, router: Router) {
+    let listener = listen(address, &format!("the {what}")).await;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, login, "{what}");
     }
