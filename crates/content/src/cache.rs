@@ -408,6 +408,14 @@ impl Cache {
         None
     }
 
+    /// Waits until what was put before can be read, as far as it could be taken; it need not be synced yet.
+    ///
+    /// # Errors
+    /// [`CacheError::Unusable`] when there is no disk to write to.
+    pub async fn settle(&self) -> Result<(), CacheError> {
+        self.command(Command::Settle).await
+    }
+
     /// Waits until what was put before is written, synced and told to the side files.
     ///
     /// # Errors

@@ -192,6 +192,23 @@ impl Content {
         })
     }
 
+    /// As [`Content::read`], but for bytes that others will ask for: returns when the cache, if there is one that works, has them, so that nobody waits
+    /// for a connection then. A disk that hangs is waited for a few seconds.
+    ///
+    /// # Errors
+    /// Those of [`Content::read`]; none because of the cache.
+    pub async fn read_to_keep(
+        &self,
+        file: &FileRef,
+        request: &ReadRequest,
+    ) -> Result<(), ContentError> {
+        let read = self.read(file, request).await?;
+        if let Some(cache) = &self.context.cache {
+            probe::keep_all(cache, file, request.offset, &read).await;
+        }
+        Ok(())
+    }
+
     /// Gives back the memory and connections of `handle`; reads of it that are under way end as they would.
     pub fn release(&self, handle: u64) {
         if handle != 0 {

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use debridfs_provider::ByteSize;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::cache::{Cache, Class};
-use crate::file::{FileRef, MAX_READ};
+use crate::file::{FileRef, MAX_READ, ReadOut};
 use crate::pattern::{HEAD, TAIL};
 use crate::reader::{Context, Reader};
 use crate::stats::add;
@@ -26,6 +26,10 @@ const PAGE: u64 = 4 << 10;
 const LIMIT: Duration = Duration::from_secs(60);
 /// How soon it is looked again whether those who read have the connections they want.
 const RETRY: Duration = Duration::from_millis(500);
+/// So long it is waited until the disk has the bytes that somebody will ask for.
+const DISK_LIMIT: Duration = Duration::from_secs(5);
+/// How soon bytes are offered again of which the cache had no room to take all.
+const AGAIN: Duration = Duration::from_millis(20);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// `[content.probe]`: the probe cache is filled with whatever is read of a file's first 4 MiB and last MiB; this is about filling it ahead.
@@ -67,6 +71,33 @@ pub(crate) fn keep(cache: &Cache, file: &FileRef, at: u64, bytes: &Bytes) {
             // Both lie within `bytes`, whose length is a usize.
             let part = bytes.slice((from - at) as usize..(to - at) as usize);
             cache.put(class, file, from, &part);
+        }
+    }
+}
+
+/// Keeps `read`, the bytes of `file` from `at` on, although the disk may be slower than the network was, so that they were not taken as they came.
+pub(crate) async fn keep_all(cache: &Cache, file: &FileRef, at: u64, read: &ReadOut) {
+    let bytes: u64 = read.iter().map(|bytes| bytes.len() as u64).sum();
+    let end = at + bytes;
+    // Of a page that was read in part nothing is kept.
+    let last = if end == file.size {
+        end
+    } else {
+        end / PAGE * PAGE
+    };
+    let range = at.next_multiple_of(PAGE)..last;
+    let until = Instant::now() + DISK_LIMIT;
+    while !range.is_empty() && cache.is_usable() {
+        if timeout_at(until, cache.settle()).await.is_err() || cache.covers(file, &range) {
+            return;
+        }
+        let mut at = at;
+        for bytes in read {
+            keep(cache, file, at, bytes);
+            at += bytes.len() as u64;
+        }
+        if timeout_at(until, sleep(AGAIN)).await.is_err() {
+            return;
         }
     }
 }
@@ -114,12 +145,20 @@ pub(crate) async fn fill(context: Weak<Context>, mut files: mpsc::Receiver<FileR
                 return;
             };
             let reader = Reader::new(context.clone(), Watch::scan(file.size), file.clone(), 0);
+            let at = part.start;
             let wanted = reader
                 .clone()
                 .read(file.clone(), part, Instant::now() + LIMIT);
-            if let Err(error) = wanted.await {
-                tracing::debug!(file = file.id, %error, "head and tail were not fetched");
-                break;
+            match wanted.await {
+                Ok(read) => {
+                    if let Some(cache) = &context.cache {
+                        keep_all(cache, &file, at, &read).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(file = file.id, %error, "head and tail were not fetched");
+                    break;
+                }
             }
         }
         if let Some(context) = context.upgrade() {

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use debridfs_content::{ByteSize, Cache, CacheConfig, Content, FileRef};
+use bytes::Bytes;
+use debridfs_content::{ByteSize, Cache, CacheConfig, Class, Content, FileRef, ReadRequest};
 use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, quick, source};
 use tokio::runtime::Handle;
 
@@ -110,6 +111,42 @@ async fn what_was_played_is_played_again_without_the_network() {
     let stats = stats.cache.unwrap();
     assert!(stats.hits > 2 * SIZE / (128 << 10), "{stats:?}");
     assert_eq!((stats.misses, stats.damaged, stats.errors), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_to_be_kept_is_there_for_the_next_one_however_busy_the_disk_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let cached = Cached::new(dir.path()).await;
+    let other = FileRef {
+        size: 1 << 30,
+        ..file(3)
+    };
+    let chunk = Bytes::from(vec![0; 1 << 20]);
+    // More than waits for the disk at once: what comes now finds no room.
+    let offer = |at: u64| cached.cache.put(Class::Playback, &other, at * MIB, &chunk);
+    (0..64).for_each(offer);
+    for (offset, size) in [(0, 2 * MIB), (SIZE - MIB, MIB), (5 * MIB, 100_000)] {
+        let request = ReadRequest {
+            handle: 1,
+            offset,
+            size: size as u32,
+            deadline: LONG,
+        };
+        let read = cached.content.read_to_keep(&file(1), &request).await;
+        read.unwrap();
+        let pages = offset.next_multiple_of(4096)..(offset + size).min(SIZE);
+        let pages = pages.start..if pages.end == SIZE {
+            SIZE
+        } else {
+            pages.end / 4096 * 4096
+        };
+        assert_eq!(cached.cache.absent(&file(1), &pages), None);
+        (64..128).for_each(offer);
+    }
+    cached.content.release(1);
+    cached.cdn.script(|_| Answer::Status(503, ""));
+    cached.read(1, 2, 0, 2 * MIB).await;
+    cached.read(1, 3, SIZE - MIB + 4096, MIB - 4096).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,6 +34,8 @@ const EVICTIONS: usize = 4;
 
 /// What is asked of the thread.
 pub(crate) enum Command {
+    /// All that came before is to be written; nothing is synced for it.
+    Settle(oneshot::Sender<Result<(), CacheError>>),
     /// All that came before is to be written, synced and told.
     Flush(oneshot::Sender<Result<(), CacheError>>),
     /// These files, or all, are to be removed; answers with their number and bytes.
@@ -105,7 +107,7 @@ impl Command {
     fn refuse(self) {
         // Who asked may have gone.
         let _ = match self {
-            Self::Flush(reply) | Self::Pin(_, _, reply) => {
+            Self::Settle(reply) | Self::Flush(reply) | Self::Pin(_, _, reply) => {
                 reply.send(Err(CacheError::Unusable)).is_ok()
             }
             Self::Purge(_, reply) => reply.send(Err(CacheError::Unusable)).is_ok(),
@@ -366,6 +368,9 @@ impl Writer {
     fn command(&mut self, command: Command) {
         // Who asked may have gone.
         match command {
+            Command::Settle(reply) => {
+                let _ = reply.send(Ok(()));
+            }
             Command::Flush(reply) => {
                 syncer::sync(&self.shared, true);
                 let _ = reply.send(Ok(()));

@@ -275,7 +275,7 @@ impl Library for Shelves {
                 size: size as u32,
                 deadline: PROBE_LIMIT,
             };
-            if let Err(error) = self.content.read(&file, &request).await {
+            if let Err(error) = self.content.read_to_keep(&file, &request).await {
                 outcome = Err(probe_error(&error));
                 break;
             }
