@@ -13,6 +13,8 @@ use crate::{Checked, Finding, ProviderState, Rules, Stage, Treated, Treatment};
 const HOUR: Duration = Duration::from_secs(3600);
 /// Failed checks after a treatment, until it is called useless.
 const RELAPSES: u32 = 3;
+/// However near to each other checks are, a confirmation holds this long: otherwise a slow turn could ask for checks for ever.
+const HOLDS: Duration = Duration::from_secs(60);
 /// Checks under way at once.
 const CHECKS: usize = 4;
 /// Releases watched at most; those beyond are reported again later.
@@ -290,6 +292,11 @@ impl Machine {
             let held = self.is_held(patient);
             let wish = match patient.stage {
                 Stage::Quarantined if held || !may_treat => continue,
+                // What was found before it had to wait for its turn, or for its provider, is not believed for ever.
+                Stage::Quarantined if self.is_stale(patient, now) => match checks {
+                    0 => continue,
+                    _ => Wish::Check(hash),
+                },
                 Stage::Quarantined => match self.treatment_for(patient) {
                     Some(treatment) => Wish::Treat(hash, treatment),
                     None => {
@@ -324,6 +331,12 @@ impl Machine {
             wishes.push(wish);
         }
         wishes
+    }
+
+    /// Whether the last check that confirmed it is too long ago for a treatment.
+    fn is_stale(&self, patient: &Patient, now: Timestamp) -> bool {
+        let holds = self.rules.apart.max(HOLDS);
+        patient.confirmed.is_none_or(|at| later(at, holds) < now)
     }
 
     /// While a provider is suspected itself, now and then one of its releases tells how it does.
@@ -400,7 +413,10 @@ impl Machine {
                 patient.note(now, words);
                 let long_ago = patient.confirmed.is_none_or(|at| later(at, apart) <= now);
                 let early = now < later(patient.since, apart);
-                patient.next = later(now, apart);
+                // Its treatment waits for no other check.
+                if patient.stage != Stage::Quarantined {
+                    patient.next = later(now, apart);
+                }
                 if !long_ago || early {
                     return;
                 }

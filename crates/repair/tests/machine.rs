@@ -40,9 +40,13 @@ struct World {
     cure: BTreeMap<InfoHash, Treatment>,
     treated: Vec<(Timestamp, InfoHash, Treatment)>,
     checks: Vec<(Timestamp, InfoHash)>,
-    /// When a provider was last seen in trouble.
+    /// What a treatment comes to.
+    outcome: fn(String) -> Treated,
+    /// When checks of a release failed while its providers were well, since it was last well or treated.
+    against: BTreeMap<InfoHash, Vec<Timestamp>>,
+    /// When a provider was last seen in trouble, or nothing was known of it.
     troubled: BTreeMap<String, Timestamp>,
-    settle: Duration,
+    rules: Rules,
 }
 
 impl World {
@@ -53,9 +57,11 @@ impl World {
             trouble: None,
         };
         let mut world = Self {
-            settle,
+            outcome: Treated::Done,
+            against: BTreeMap::new(),
             troubled: BTreeMap::new(),
-            machine: Machine::new(rules, Vec::new(), VecDeque::new()),
+            machine: Machine::new(rules.clone(), Vec::new(), VecDeque::new()),
+            rules,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             providers: providers.iter().map(state).collect(),
             releases: 1000,
@@ -91,29 +97,80 @@ impl World {
         self.observe();
         for wish in self.machine.wishes(self.now) {
             let (Wish::Check(hash) | Wish::Treat(hash, _)) = &wish;
-            for name in &self.machine.patient(*hash).unwrap().providers {
-                let settled = self.troubled.get(name).map(|at| *at + self.settle);
-                assert!(settled.is_none_or(|at| at <= self.now), "{name}: {wish:?}");
-            }
+            assert!(self.all_calm(*hash), "{wish:?}");
             match wish {
                 Wish::Check(hash) => {
                     self.checks.push((self.now, hash));
-                    let found = match self.bad.contains(&hash) {
-                        true => Checked::Bad("no link".to_owned()),
-                        false => Checked::Well,
-                    };
-                    self.machine.checked(self.now, hash, &found);
+                    self.check(hash);
                 }
                 Wish::Treat(hash, treatment) => {
-                    if self.cure.get(&hash) == Some(&treatment) {
-                        self.bad.remove(&hash);
+                    self.is_justified(hash);
+                    let how = (self.outcome)("done".to_owned());
+                    if matches!(how, Treated::Done(_)) {
+                        // What was added has to be found bad by itself.
+                        self.against.remove(&hash);
+                        if self.cure.get(&hash) == Some(&treatment) {
+                            self.bad.remove(&hash);
+                        }
                     }
                     self.treated.push((self.now, hash, treatment));
-                    let done = Treated::Done("done".to_owned());
-                    self.machine.treated(self.now, hash, &done);
+                    self.machine.treated(self.now, hash, &how);
                 }
             }
         }
+    }
+
+    /// Whether the providers of a patient are well, and have been for as long as it takes until they are believed.
+    fn all_calm(&self, hash: InfoHash) -> bool {
+        let providers = &self.machine.patient(hash).unwrap().providers;
+        providers.iter().all(|name| {
+            let settled = self.troubled.get(name).map(|at| *at + self.rules.settle);
+            settled.is_none_or(|at| at <= self.now)
+        })
+    }
+
+    /// Looks at a patient, by the machine's wish or by hand.
+    fn check(&mut self, hash: InfoHash) {
+        let found = match self.bad.contains(&hash) {
+            true => {
+                if self.all_calm(hash) {
+                    self.against.entry(hash).or_default().push(self.now);
+                }
+                Checked::Bad("no link".to_owned())
+            }
+            false => {
+                self.against.remove(&hash);
+                Checked::Well
+            }
+        };
+        self.machine.checked(self.now, hash, &found);
+    }
+
+    /// A treatment has all the evidence that is asked for, from checks that were apart, and the last of it is fresh.
+    fn is_justified(&self, hash: InfoHash) {
+        let against = self.against.get(&hash).map_or(&[][..], Vec::as_slice);
+        let apart = self.rules.apart;
+        let (mut counted, mut next) = (0, Timestamp::MIN);
+        for at in against {
+            if *at >= next {
+                (counted, next) = (counted + 1, *at + apart);
+            }
+        }
+        assert!(counted >= 3, "{hash} too soon: {against:?}");
+        let fresh = against.last().is_some_and(|at| *at + apart >= self.now);
+        assert!(fresh, "{hash} too late, at {}: {against:?}", self.now);
+    }
+
+    /// Another process goes on from what was stored; it knows of no provider how it did a moment ago.
+    fn restart(&mut self) {
+        let patients: Vec<_> = self.machine.patients().cloned().collect();
+        let text = serde_json::to_string(&patients).unwrap();
+        let read = serde_json::from_str(&text).unwrap();
+        self.machine = Machine::new(self.rules.clone(), read, self.machine.spent().clone());
+        for state in &self.providers {
+            self.troubled.insert(state.name.clone(), self.now);
+        }
+        self.observe();
     }
 
     fn pass(&mut self, time: Duration) {
@@ -285,12 +342,11 @@ fn a_restart_forgets_no_limit_and_no_confirmation() {
     }
     world.pass(HOUR);
     let patients: Vec<_> = world.machine.patients().cloned().collect();
-    let text = serde_json::to_string(&patients).unwrap();
-    let read: Vec<debridfs_repair::Patient> = serde_json::from_str(&text).unwrap();
-    assert_eq!(read, patients);
     let spent = world.machine.spent().clone();
     assert!(!spent.is_empty());
-    world.machine = Machine::new(Rules::default(), read, spent);
+    world.restart();
+    let read: Vec<_> = world.machine.patients().cloned().collect();
+    assert_eq!((read, world.machine.spent()), (patients, &spent));
     world.pass(24 * HOUR);
     limits_hold(&world.treated, &Rules::default());
     for number in 0..4 {
@@ -313,6 +369,48 @@ fn limits_hold(treated: &[(Timestamp, InfoHash, Treatment)], rules: &Rules) {
     }
 }
 
+#[test]
+fn what_was_confirmed_long_ago_is_looked_at_again_before_it_is_treated() {
+    let one_an_hour = Rules {
+        per_hour: 1,
+        ..Rules::default()
+    };
+    let mut world = World::new(one_an_hour, &["rd"]);
+    for number in 0..4 {
+        world.bad.insert(hash(number));
+        world.report(number, &["rd"]);
+    }
+    world.pass(HOUR);
+    let ill = |world: &World| {
+        world
+            .machine
+            .patients()
+            .map(|one| one.hash)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((ill(&world).len(), world.treated.len()), (4, 1));
+    // While three of them wait for their turn they become well again.
+    world.bad.clear();
+    world.pass(24 * HOUR);
+    assert_eq!((ill(&world), world.treated.len()), (vec![], 1));
+    // And the same after a trouble of the provider.
+    world.bad.insert(hash(5));
+    world.report(5, &["rd"]);
+    let quarantined = |world: &mut World| {
+        world.pass(MINUTE);
+        world.stage(5) == Some(&Stage::Quarantined)
+    };
+    world.outcome = Treated::Later;
+    while !quarantined(&mut world) {}
+    world.trouble("rd", Some("503"));
+    world.pass(HOUR);
+    world.bad.clear();
+    world.trouble("rd", None);
+    let treated = world.treated.len();
+    world.pass(24 * HOUR);
+    assert_eq!((ill(&world), world.treated.len()), (vec![], treated));
+}
+
 #[derive(Debug, Clone)]
 enum Event {
     Report(u8, bool),
@@ -320,16 +418,23 @@ enum Event {
     Trouble(bool, bool),
     Pass(u64),
     Hand(u8),
+    Outcome(fn(String) -> Treated),
     Restart,
 }
 
+/// Few releases, so that much happens to each of them.
+const RELEASES: u8 = 12;
+
 fn events() -> impl Strategy<Value = Vec<Event>> {
+    let outcomes: Vec<fn(String) -> Treated> =
+        vec![Treated::Done, Treated::Useless, Treated::Later];
     let one = prop_oneof![
-        4 => (0..40u8, any::<bool>()).prop_map(|(number, rd)| Event::Report(number, rd)),
-        3 => (0..40u8, any::<bool>()).prop_map(|(number, bad)| Event::Turn(number, bad)),
+        4 => (0..RELEASES, any::<bool>()).prop_map(|(number, rd)| Event::Report(number, rd)),
+        3 => (0..RELEASES, any::<bool>()).prop_map(|(number, bad)| Event::Turn(number, bad)),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(rd, on)| Event::Trouble(rd, on)),
         4 => (1..120u64).prop_map(Event::Pass),
-        2 => (0..40u8).prop_map(Event::Hand),
+        2 => (0..RELEASES).prop_map(Event::Hand),
+        1 => proptest::sample::select(outcomes).prop_map(Event::Outcome),
         1 => Just(Event::Restart),
     ];
     proptest::collection::vec(one, 1..60)
@@ -339,50 +444,28 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_order_of_events_breaks_a_limit(events in events(), per_hour in 1..8usize) {
-        let rules = Rules { per_hour, ..Rules::default() };
+        // Sometimes they are called a mass, mostly not.
+        let rules = Rules { per_hour, mass_least: 8, ..Rules::default() };
         let mut world = World::new(rules.clone(), &["rd", "ad"]);
-        // When each release was last readable.
-        let mut readable: BTreeMap<InfoHash, Timestamp> = BTreeMap::new();
         let name = |rd: bool| if rd { "rd" } else { "ad" };
         for event in events {
-            let before = world.treated.len();
             match event {
                 Event::Report(number, rd) => world.report(number, &[name(rd)]),
-                Event::Turn(number, bad) => {
-                    let changed = match bad {
-                        true => world.bad.insert(hash(number)),
-                        false => world.bad.remove(&hash(number)),
-                    };
-                    if changed {
-                        readable.insert(hash(number), world.now);
-                    }
-                }
+                Event::Turn(number, true) => _ = world.bad.insert(hash(number)),
+                Event::Turn(number, false) => _ = world.bad.remove(&hash(number)),
                 Event::Trouble(rd, on) => {
                     world.trouble(name(rd), on.then_some("503"));
                     world.observe();
                 }
                 Event::Pass(minutes) => world.pass(Duration::from_secs(60 * minutes)),
                 Event::Hand(number) => {
-                    let found = match world.bad.contains(&hash(number)) {
-                        true => Checked::Bad("no link".to_owned()),
-                        false => Checked::Well,
-                    };
-                    if world.machine.patient(hash(number)).is_some_and(|one| !one.busy) {
-                        world.machine.checked(world.now, hash(number), &found);
+                    let patient = world.machine.patient(hash(number));
+                    if patient.is_some_and(|one| !one.busy) {
+                        world.check(hash(number));
                     }
                 }
-                Event::Restart => {
-                    let patients = world.machine.patients().cloned().collect();
-                    let spent = world.machine.spent().clone();
-                    world.machine = Machine::new(rules.clone(), patients, spent);
-                    world.observe();
-                }
-            }
-            for (at, hash, _) in &world.treated[before..] {
-                // Confirmed by checks that were apart, so it was bad for at least so long.
-                let since = readable.get(hash).copied();
-                let least = since.map(|at| at + 2 * rules.apart);
-                prop_assert!(least.is_none_or(|least| *at >= least), "{hash} too soon");
+                Event::Outcome(outcome) => world.outcome = outcome,
+                Event::Restart => world.restart(),
             }
             for at in &world.treated {
                 let hour = world.treated.iter().filter(|one| one.0 >= at.0 && one.0 < at.0 + HOUR);
