@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
+use rustix::ioctl::{Opcode, Setter, ioctl, opcode};
 
 pub(crate) use init::can_resend;
 
@@ -19,8 +20,8 @@ use crate::handover::InitResult;
 use crate::journal::{Journal, Layout, SLOT_SIZE};
 use crate::{KeeperError, mountinfo, wire};
 
-/// `FUSE_DEV_IOC_CLONE`: `_IOR(229, 0, uint32_t)`.
-const FUSE_DEV_IOC_CLONE: libc::Ioctl = 0x8004_e500;
+/// `FUSE_DEV_IOC_CLONE`: `_IOR(229, 0, uint32_t)`, although the number is read by the kernel.
+const FUSE_DEV_IOC_CLONE: Opcode = opcode::read::<u32>(229, 0);
 
 /// How long the kernel may take to send INIT after the mount: it is queued by the mount itself.
 const INIT_LIMIT: Duration = Duration::from_secs(5);
@@ -202,13 +203,12 @@ fn open_device(nonblocking: bool) -> Result<OwnedFd, KeeperError> {
 
 fn clone_of(main: &OwnedFd) -> Result<OwnedFd, KeeperError> {
     let clone = open_device(false)?;
-    let mut source = main.as_raw_fd() as u32;
-    // SAFETY: the ioctl reads one u32 through the pointer, which is good for the call.
-    let result = unsafe { libc::ioctl(clone.as_raw_fd(), FUSE_DEV_IOC_CLONE, &raw mut source) };
-    if result < 0 {
-        let error = io::Error::last_os_error();
-        return Err(KeeperError::os("cannot clone the connection's fd")(error));
-    }
+    // SAFETY: the kernel reads one u32, the number of a descriptor, and writes nothing.
+    let source =
+        unsafe { Setter::<FUSE_DEV_IOC_CLONE, u32>::new(main.as_raw_fd().cast_unsigned()) };
+    // SAFETY: as above; the descriptor is of /dev/fuse, which knows this ioctl.
+    unsafe { ioctl(&clone, source) }
+        .map_err(KeeperError::os("cannot clone the connection's fd"))?;
     Ok(clone)
 }
 

@@ -14,8 +14,8 @@ const OLDEST_MINOR: u32 = 31;
 
 /// Smallest the kernel accepts; the mount is read-only, and it keeps requests below a slot's size.
 const MAX_WRITE: u32 = 4096;
-/// 1 MiB reads.
-const MAX_PAGES: u32 = 256;
+/// Longest read in bytes. The kernel is told it in pages of its own size, of which some machines have 64 KiB.
+const MAX_READ: usize = 1 << 20;
 /// Read-ahead of so many stalled readers doesn't hold up the others.
 const MAX_BACKGROUND: u16 = 1024;
 const CONGESTION: u16 = 768;
@@ -75,9 +75,14 @@ pub(super) fn answer(request: &[u8]) -> Result<(InitResult, Vec<u8>), KeeperErro
         flags: (offered_low | offered_high << 32) & WANTED,
         max_readahead: u32_at(body, 8),
         max_write: MAX_WRITE,
-        max_pages: MAX_PAGES,
+        max_pages: max_pages(rustix::param::page_size()),
     };
     Ok((result, wire::reply(header.unique, 0, &encode(&result))))
+}
+
+fn max_pages(page: usize) -> u32 {
+    // Never 0 (the kernel would take one page), whatever pages are to come.
+    u32::try_from(MAX_READ / page).map_or(1, |pages| pages.max(1))
 }
 
 /// `struct fuse_init_out`.
@@ -136,6 +141,13 @@ mod tests {
         let (init, _) = answer(&request(31, 1, u32::MAX)).unwrap();
         assert_eq!((init.flags, init.minor), (ASYNC_READ, 31));
         assert_eq!(answer(&request(99, 0, 0)).unwrap().0.minor, MINOR);
+    }
+
+    #[test]
+    fn the_longest_read_is_the_same_whatever_the_size_of_a_page() {
+        for page in [4096, 16_384, 65_536] {
+            assert_eq!(max_pages(page) as usize * page, MAX_READ);
+        }
     }
 
     #[test]
