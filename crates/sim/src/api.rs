@@ -19,6 +19,7 @@ use http::header;
 
 use crate::cdn::cut_body;
 use crate::fault::{ApiFault, FaultId, OutageMode, Page};
+use crate::pause::pause;
 use crate::server::{self, Connection};
 use crate::sim::Sim;
 use answer::{Answer, VendorError};
@@ -60,7 +61,7 @@ pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
     let path_and_query = uri.path_and_query().map_or("", |text| text.as_str());
     let body = axum::body::to_bytes(body, MAX_BODY).await;
     let delay = sim.settings().api_delay_ms;
-    tokio::time::sleep(Duration::from_millis(delay.into())).await;
+    pause(Duration::from_millis(delay.into())).await;
 
     let admitted = match body {
         Err(_) => Err(VendorError(26)),
@@ -97,7 +98,7 @@ async fn fail(
 ) -> Response {
     let counters = &sim.inner.counters;
     let endpoint = call.endpoint;
-    tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
+    pause(Duration::from_millis(fault.delay_ms)).await;
     if fault.hang {
         counters.call(endpoint.name(), "hang".into());
         sim.inner.faults.cleared(id).await;

@@ -22,6 +22,7 @@ pub(crate) use shaper::Shaper;
 use crate::account::{Download, Traffic};
 use crate::counters::LinkRegister;
 use crate::fault::{CdnFaultKind, FaultId, OutageMode};
+use crate::pause::pause;
 use crate::random::Id13;
 use crate::server::{self, Connection, Listener};
 use crate::settings::Settings;
@@ -99,7 +100,7 @@ async fn answer(
     if head { &link.heads } else { &link.gets }.fetch_add(1, Relaxed);
 
     let settings = sim.settings();
-    tokio::time::sleep(Duration::from_millis(settings.first_byte_ms.into())).await;
+    pause(Duration::from_millis(settings.first_byte_ms.into())).await;
     let (fault, transfer, traffic) = match decide(sim, &settings, &download, &link, head) {
         Decision::Refuse(refusal) => return Ok(refuse(refusal)),
         Decision::Instead(id, kind) => return instead(sim, request, &download, id, kind).await,

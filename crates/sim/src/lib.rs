@@ -22,6 +22,7 @@ mod counters;
 mod fault;
 mod library;
 pub mod media_server;
+mod pause;
 mod random;
 mod rar;
 mod server;

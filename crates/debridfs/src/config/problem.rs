@@ -67,8 +67,20 @@ impl ConfigError {
     /// One report for each problem, to be printed.
     pub fn reports(self) -> Vec<Report> {
         match self {
-            Self::Unreadable { ref path, .. } => {
-                let help = format!("check that {} exists and may be read", path.display());
+            Self::Unreadable {
+                ref path,
+                ref error,
+            } => {
+                let path = path.display();
+                let help = if error.kind() == std::io::ErrorKind::PermissionDenied {
+                    let user = rustix::process::geteuid().as_raw();
+                    format!(
+                        "user {user} has to be able to read it and to enter the directories above it: \
+                         `chown {user} {path}`, or run it as another user (PUID)"
+                    )
+                } else {
+                    format!("check that {path} exists and may be read")
+                };
                 vec![Report::new(
                     MietteDiagnostic::new(self.to_string()).with_help(help),
                 )]

@@ -13,6 +13,7 @@ use crate::account::{Download, Traffic};
 use crate::content::Blocks;
 use crate::counters::LinkRegister;
 use crate::fault::FaultId;
+use crate::pause::pause;
 use crate::server::Connection;
 use crate::sim::Sim;
 
@@ -23,6 +24,9 @@ const FIRST_BLOCK: u64 = 64 * 1024;
 /// Blocks a second when a rate is set, so that the bytes flow evenly: a line brings packets, and a reader that waits for a few of them
 /// does not wait for many. Blocks of less than a packet are for lines so slow that there would be few of them.
 const SHAPED_BLOCKS: u64 = 400;
+/// At the start, where somebody may wait for a few bytes only, as many as timers allow, for so many blocks.
+const FINE_BLOCKS: u64 = 1000;
+const FINE_FOR: u64 = 16;
 const PACKET: u64 = 1460;
 const LEAST_BLOCKS: u64 = 20;
 
@@ -241,7 +245,13 @@ impl Sender {
             .filter(|rate| *rate > 0)
             .map(|rate| {
                 let slowest = PACKET.min(rate / LEAST_BLOCKS);
-                (rate / SHAPED_BLOCKS).max(slowest).max(1)
+                let fine = rate / FINE_BLOCKS;
+                let even = if self.sent < FINE_FOR * fine {
+                    fine
+                } else {
+                    rate / SHAPED_BLOCKS
+                };
+                even.max(slowest).max(1)
             });
         let largest = shaped.fold(largest, u64::min);
         (self.plan.stop - self.sent).min(largest)
@@ -258,7 +268,7 @@ impl Sender {
         if let Some(slow) = &self.plan.slow_start
             && self.sent == 0
         {
-            tokio::time::sleep(slow.wait).await;
+            pause(slow.wait).await;
         }
         if let Some(slow) = self.slow() {
             slow.shaper.pass(length).await;
