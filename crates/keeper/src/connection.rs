@@ -1,5 +1,6 @@
 //! One FUSE connection: its mount, all its descriptors, and the journal of its requests.
 
+mod abort;
 mod fusermount;
 mod init;
 mod returned;
@@ -18,6 +19,7 @@ pub(crate) use init::can_resend;
 
 use crate::handover::InitResult;
 use crate::journal::{Journal, Layout, SLOT_SIZE};
+use crate::mountinfo::Mount;
 use crate::{KeeperError, mountinfo, wire};
 
 /// `FUSE_DEV_IOC_CLONE`: `_IOR(229, 0, uint32_t)`, although the number is read by the kernel.
@@ -51,6 +53,11 @@ pub(crate) fn unmount_at(path: &Path, force: bool) -> Result<(), KeeperError> {
     } else {
         fusermount::unmount_at(path)
     }
+}
+
+/// Ends the connection of a mount, which stays where it is, dead.
+pub(crate) fn abort(mount: &Mount) -> io::Result<()> {
+    Ok(abort::abort(mount.device.1)?)
 }
 
 impl Connection {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::fs::{IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, open};
 
-use crate::connection::{is_root, unmount_at};
+use crate::connection::{abort, is_root, unmount_at};
 use crate::mountinfo::{self, Mount};
 use crate::{KeeperError, probe};
 
@@ -69,9 +69,10 @@ pub(super) fn is_alive(path: &Path) -> bool {
 }
 
 /// Makes the place ready for a mount: dead mounts of ours are taken away (or kept below, where
-/// that heals consumers), a hung one is ended, anything else is refused. `lost` is true when the
+/// that heals consumers), a hung one is made a dead one, anything else is refused. `lost` is true when the
 /// mount there, if any, is known to be dead.
 pub(super) fn prepare(path: &Path, lost: bool) -> Result<Place, KeeperError> {
+    let mut aborted = None;
     loop {
         let mounts = mountinfo::read().map_err(KeeperError::os::<io::Error>(
             "cannot read /proc/self/mountinfo",
@@ -100,6 +101,10 @@ pub(super) fn prepare(path: &Path, lost: bool) -> Result<Place, KeeperError> {
             probe::State::Answers => return Err(KeeperError::AlreadyMounted(path.into())),
             probe::State::Dead if may_stay(&layers, &top) => return Ok(Place::Layer),
             probe::State::Dead => unmount_at(path, false)?,
+            // Once: should it hang on, or must connections not be ended by number, it has to go.
+            probe::State::Hung if aborted != Some(top.id) && abort(&top).is_ok() => {
+                aborted = Some(top.id);
+            }
             probe::State::Hung => unmount_at(path, true)?,
         }
     }

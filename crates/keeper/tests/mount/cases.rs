@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use debridfs_keeper::handover::EngineState;
 use debridfs_keeper::mountinfo;
 use debridfs_keeper::probe::{ProbeError, Prober};
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::Signal;
 
 use crate::world::{World, ends_within, fusectl, open_device_for_users, program, signal};
@@ -50,6 +50,10 @@ pub const ALL: &[Case] = &[
     }),
     ("connection_aborted", || mount_lost(abort)),
     ("a_shared_mount_is_stacked", a_shared_mount_is_stacked),
+    (
+        "a_hung_mount_is_ended_and_stacked",
+        a_hung_mount_is_ended_and_stacked,
+    ),
     ("crash_loop_backs_off", crash_loop_backs_off),
     ("hung_engine_is_replaced", hung_engine_is_replaced),
     (
@@ -302,6 +306,40 @@ fn a_shared_mount_is_stacked() {
     assert_eq!(most, 5, "four dead ones below the living");
     assert!(world.end_keeper(Signal::TERM));
     assert_eq!(layers(&world), 0);
+}
+
+/// The keeper is lost and its engine stopped, so that nobody answers and nothing is dead: a
+/// consumer that bound the mount point itself sees the next mount all the same.
+fn a_hung_mount_is_ended_and_stacked() {
+    let mut world = World::shared();
+    world.keep(&["attached"]);
+    let engine = world.attach();
+    world.until_served();
+    let bound = world.root().join("bound");
+    std::fs::create_dir(&bound).unwrap();
+    rustix::mount::mount_bind_recursive(world.mount(), &bound).unwrap();
+    mount_change(&bound, MountPropagationFlags::DOWNSTREAM).unwrap();
+    let mut waiting = {
+        world.set("hold");
+        let reader = world.reader(&["read", &world.file("slow")]);
+        world.until("waiting", |world| world.in_flight() > 0);
+        reader
+    };
+    signal(engine, Signal::STOP);
+    world.end_keeper(Signal::KILL);
+    world.keep(&["attached"]);
+    world.until("mounted again", |world| {
+        world.status().is_some_and(|status| status.mounted)
+    });
+    let freed = ends_within(&mut waiting, SOON);
+    assert!(matches!(freed, Some(Err(_))), "{freed:?}\n{}", world.log());
+    signal(engine, Signal::KILL);
+    world.unset("hold");
+    world.attach();
+    world.until_served();
+    let file = bound.join("data");
+    ends_well(&mut world.reader(&["read", file.to_str().unwrap()]), &world);
+    while unmount(&bound, UnmountFlags::DETACH).is_ok() {}
 }
 
 fn crash_loop_backs_off() {

@@ -153,7 +153,7 @@ impl World {
         let started = Instant::now();
         while !state(self) {
             assert!(
-                started.elapsed() < Duration::from_secs(10),
+                started.elapsed() < Duration::from_secs(30),
                 "not {what}:\n{}",
                 self.log()
             );
