@@ -413,10 +413,9 @@ impl Keeper {
                 child.ended_within(limit);
             }
             child::reap();
-        } else if let Some(peer) = self.peer.take()
-            && let Some(pidfd) = peer.client.pidfd()
-        {
-            let _ = crate::probe::wait_readable(pidfd, limit);
+        } else if let Some(peer) = self.peer.take() {
+            // It needs not end: one that waits for the next keeper in the same process closes the socket.
+            peer.client.leaves_within(limit);
         }
     }
 }

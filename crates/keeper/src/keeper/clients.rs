@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, accept_with, bind, listen};
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
@@ -176,10 +178,29 @@ impl Client {
         self.pidfd.as_ref().is_some_and(sent)
     }
 
+    /// Waits until it has closed the socket or its process ended; false when it did neither within `limit`.
+    pub fn leaves_within(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        loop {
+            if matches!(self.receive(), Said::End) || self.is_dead() == Some(true) {
+                return true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let mut fds = vec![PollFd::from_borrowed_fd(self.socket(), PollFlags::IN)];
+            if let Some(pidfd) = &self.pidfd {
+                fds.push(PollFd::new(pidfd, PollFlags::IN));
+            }
+            let _ = poll(&mut fds, Timespec::try_from(left).ok().as_ref());
+        }
+    }
+
     /// Whether its process ended; `None` when that can't be seen.
     pub fn is_dead(&self) -> Option<bool> {
         let fd = self.pidfd.as_ref()?;
-        crate::probe::wait_readable(fd, std::time::Duration::ZERO).ok()
+        crate::probe::wait_readable(fd, Duration::ZERO).ok()
     }
 }
 

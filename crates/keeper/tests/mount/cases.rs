@@ -64,6 +64,10 @@ pub const ALL: &[Case] = &[
         "a_second_engine_waits_for_the_first_to_die",
         second_engine_waits,
     ),
+    (
+        "a_stop_does_not_wait_for_an_engine_that_let_go",
+        a_stop_does_not_wait_for_an_engine_that_let_go,
+    ),
     ("hostile_journal", hostile_journal),
     ("hostile_socket", hostile_socket),
     ("engine_runs_as_its_owner", engine_runs_as_its_owner),
@@ -393,6 +397,17 @@ fn second_engine_waits() {
     world.until_served_by_another(first);
     assert_eq!(world.engine(), second);
     reads(&world, "data");
+}
+
+fn a_stop_does_not_wait_for_an_engine_that_let_go() {
+    let mut world = World::start(&["attached", "stop=600000"]);
+    world.set("stays");
+    let engine = world.attach();
+    world.until_served();
+    assert!(world.end_keeper(Signal::TERM), "{}", world.log());
+    assert!(!mountinfo::is_mounted(&world.mount()));
+    let name = std::fs::read_to_string(format!("/proc/{engine}/cmdline")).unwrap();
+    assert!(name.contains("as-sleeper"), "{name}");
 }
 
 fn hostile_journal() {

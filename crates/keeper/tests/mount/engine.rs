@@ -1,9 +1,11 @@
 //! A small engine: a directory of three files of known content, one of which it can hold back
 //! and one of which kills it. What it does is told by files in a control directory:
 //! `hold` (reads of `slow` are not answered while it exists), `crash` (ends right after its
-//! lease), `hostile` (fills the journal with random bytes and dies).
+//! lease), `hostile` (fills the journal with random bytes and dies), `stays` (told to stop, it only
+//! lets go of the connection).
 
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -105,9 +107,15 @@ pub fn main(arguments: &[String]) -> ExitCode {
                     .into_iter()
                     .for_each(|held| engine.handle(held));
             }
+            Ok(FromKeeper::Stop) if engine.control.join("stays").exists() => break,
             _ => return ExitCode::SUCCESS,
         }
     }
+    // As an engine does that waits for the next keeper: same process, another program.
+    let error = std::process::Command::new("/proc/self/exe")
+        .arg("as-sleeper")
+        .exec();
+    panic!("{error}")
 }
 
 impl Engine {

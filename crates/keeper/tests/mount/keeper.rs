@@ -7,7 +7,7 @@ use std::time::Duration;
 use debridfs_keeper::handover::Recovery;
 use debridfs_keeper::{KeeperOptions, Level, Mode, Owner};
 
-/// `MOUNT SOCKET CONTROL [attached] [resend|none] [uid=N] [heartbeat=MS] [deadline=MS]`
+/// `MOUNT SOCKET CONTROL [attached] [resend|none] [uid=N] [heartbeat=MS] [deadline=MS] [stop=MS]`
 pub fn main(arguments: &[String]) -> ExitCode {
     let [mount, socket, control, words @ ..] = arguments else {
         return ExitCode::FAILURE;
@@ -36,6 +36,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
                 })
             }
             "heartbeat" => options.limits.heartbeat = time,
+            "stop" => options.limits.stop = time,
             "deadline" => options.limits.deadline = time,
             other => panic!("unknown word {other}"),
         }

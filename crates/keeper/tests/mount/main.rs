@@ -25,6 +25,9 @@ fn main() -> ExitCode {
         Some("as-engine") => return engine::main(rest),
         Some("as-reader") => return reader::main(rest),
         Some("as-probe") => return reader::probe(rest),
+        Some("as-sleeper") => loop {
+            std::thread::sleep(std::time::Duration::from_secs(60));
+        },
         _ => {}
     }
     if !world::enter() {
