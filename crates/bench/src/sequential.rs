@@ -98,7 +98,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
         },
         Plan {
             shape: FAR,
-            bytes: if options.quick { 128 << 20 } else { 192 << 20 },
+            bytes: 192 << 20,
             rounds: 1,
         },
     ];
