@@ -17,10 +17,13 @@ use crate::Result;
 pub(crate) const NAME: &str = "memory";
 const FILE: NodeId = NodeId(2);
 
-/// One file of which every read is a slice of the same megabytes.
+/// Bytes that the file really has, again and again up to its size: far more than any processor's cache, out of which a file is not read either.
+const MEMORY: u64 = 512 << 20;
+
+/// One file in memory.
 struct Memory {
     size: u64,
-    block: Bytes,
+    bytes: Bytes,
 }
 
 impl Memory {
@@ -66,8 +69,17 @@ impl Vfs for Memory {
     fn release(&self, _handle: u64) {}
 
     fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
-        let size = u64::from(request.size).min(self.size.saturating_sub(request.offset)) as usize;
-        Answer::Now(Ok(vec![self.block.slice(..size.min(self.block.len()))]))
+        let mut left =
+            u64::from(request.size).min(self.size.saturating_sub(request.offset)) as usize;
+        let mut at = (request.offset % self.bytes.len() as u64) as usize;
+        let mut out = ReadOut::new();
+        while left > 0 {
+            let part = self.bytes.slice(at..self.bytes.len().min(at + left));
+            left -= part.len();
+            at = 0;
+            out.push(part);
+        }
+        Answer::Now(Ok(out))
     }
 
     fn read_dir(&self, _id: NodeId, cookie: u64, _max: usize) -> Answer<Vec<DirEntry>> {
@@ -112,7 +124,7 @@ pub(crate) fn serve(socket: &Path, size: u64) -> Result<()> {
     let lease = link.lease()?;
     let memory = Memory {
         size,
-        block: Bytes::from(vec![0x5a; 4 << 20]),
+        bytes: Bytes::from(vec![0x5a; size.clamp(1, MEMORY) as usize]),
     };
     let (_keep, changes) = tokio::sync::mpsc::unbounded_channel();
     let options = ServeOptions {
