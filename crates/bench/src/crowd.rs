@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::bed::{Bed, Mounted, Spec, numbered};
+use crate::memory_files::InMemory;
 use crate::process::Running;
 use crate::reader::{Job, Seen, read};
 use crate::report::{Goal, Report, Row};
 use crate::simulator::{MID, PLAIN, Shape};
-use crate::{Options, Result, pin, sequential};
+use crate::{Options, Result, pin};
 
 const READERS: u64 = 8;
 /// So large that no reader comes to the end.
@@ -70,6 +71,13 @@ fn curls(bed: &Bed, stem: &str, seconds: f64) -> Result<Seen> {
     })
 }
 
+/// As many readers of as many files in memory behind the same backend.
+fn in_memory(options: &Options, seconds: f64) -> Result<Seen> {
+    let memory = InMemory::start(options, FILE)?;
+    let paths = (0..READERS).map(|n| memory.file(n)).collect();
+    read(&Job::Crowd { paths, seconds }, 60)
+}
+
 /// Everything about many readers but players.
 pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
     let files = ["plain", "mid", "limited"]
@@ -96,27 +104,29 @@ fn together(
     report: &mut Report,
 ) -> Result<()> {
     let name = format!("{READERS} readers, {}", shape.name);
-    let ceiling = if shape == PLAIN {
-        bed.simulator.shape(PLAIN)?;
-        let part: u64 = 1 << 30;
-        let range = format!("0-{}", part - 1);
-        let curl = bed.curl("plain-0.mkv", &range, "%{speed_download}")? / 1e6;
-        Some(curl.min(sequential::in_memory(options, part, 3)?))
-    } else {
-        None
-    };
     bed.simulator.shape(shape)?;
-    let direct = curls(bed, shape.name, seconds).map(|seen| {
-        let row = |what: &str, value, unit| {
-            Row::new(format!("{name}, {what}"), "8 curls at once", value, unit)
-        };
-        let rate = seen.total() as f64 / 1e6 / seen.seconds;
-        vec![
-            row("rate of all", rate, "MB/s"),
-            row("fairness", seen.fairness(), ""),
-        ]
-    });
-    report.measured(&name, "8 curls at once", direct)?;
+    let mut ceiling = f64::INFINITY;
+    let mut beside = |baseline: &'static str, seen: Result<Seen>| {
+        let rows = seen.map(|seen| {
+            let row = |what: &str, value, unit| {
+                Row::new(format!("{name}, {what}"), baseline, value, unit)
+            };
+            let rate = seen.rate();
+            ceiling = ceiling.min(rate);
+            vec![
+                row("rate of all", rate, "MB/s"),
+                row("fairness", seen.fairness(), ""),
+            ]
+        });
+        report.measured(&name, baseline, rows)
+    };
+    beside("8 curls at once", curls(bed, shape.name, seconds))?;
+    if shape == PLAIN {
+        beside(
+            "8 files in memory, same backend",
+            in_memory(options, seconds),
+        )?;
+    }
     for subject in options.with_and_without_disk(5) {
         let ours = subject.is_ours();
         let measured = bed
@@ -126,14 +136,13 @@ fn together(
             let row = |what: &str, value, unit| {
                 Row::new(format!("{name}, {what}"), subject.name(), value, unit)
             };
-            let rate = crowd.seen.total() as f64 / 1e6 / crowd.seen.seconds;
-            let all = row("rate of all", rate, "MB/s");
+            let all = row("rate of all", crowd.seen.rate(), "MB/s");
             vec![
-                match ceiling {
-                    Some(ceiling) => all
-                        .beside("the smaller of curl and memory", ceiling)
-                        .goal_if(subject.is_ours_without_disk(), Goal::RatioAtLeast(0.7)),
-                    None => all.beside("8 connections' rate", (READERS * shape.rate) as f64 / 1e6),
+                if shape == PLAIN {
+                    all.beside("the smaller of curls and memory", ceiling)
+                        .goal_if(subject.is_ours_without_disk(), Goal::RatioAtLeast(0.7))
+                } else {
+                    all.beside("8 connections' rate", (READERS * shape.rate) as f64 / 1e6)
                 },
                 row("fairness", crowd.seen.fairness(), "").goal_if(ours, Goal::AtLeast(0.95)),
                 row("amplification", crowd.amplification, "x").goal_if(ours, Goal::AtMost(1.05)),
@@ -167,7 +176,7 @@ fn limited(options: &Options, bed: &Bed, seconds: f64, report: &mut Report) -> R
                 Row::new(format!("{name}, {what}"), subject.name(), value, unit)
             };
             let progressing = crowd.seen.bytes.iter().filter(|bytes| **bytes > 0).count();
-            let rate = crowd.seen.total() as f64 / 1e6 / crowd.seen.seconds;
+            let rate = crowd.seen.rate();
             vec![
                 row("errors", crowd.seen.errors.len() as f64, "").goal_if(ours, Goal::AtMost(0.0)),
                 row("readers with progress", progressing as f64, "")

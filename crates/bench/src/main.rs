@@ -15,7 +15,7 @@ mod html;
 mod index;
 mod large;
 mod library;
-mod memory_file;
+mod memory_files;
 mod pin;
 mod process;
 mod reader;
@@ -134,7 +134,7 @@ enum Part {
 fn run(cli: &Cli) -> Result<()> {
     match &cli.part {
         Some(Part::BareLoop { mount }) => return bare_loop::serve(mount),
-        Some(Part::MemoryEngine { socket, size }) => return memory_file::serve(socket, *size),
+        Some(Part::MemoryEngine { socket, size }) => return memory_files::serve(socket, *size),
         Some(Part::Reader { job }) => return reader::run(job),
         None => {}
     }

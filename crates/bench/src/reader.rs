@@ -108,6 +108,11 @@ impl Seen {
         self.bytes.iter().sum()
     }
 
+    /// MB/s of all files.
+    pub(crate) fn rate(&self) -> f64 {
+        self.total() as f64 / 1e6 / self.seconds
+    }
+
     /// The least of the files' bytes by the most.
     pub(crate) fn fairness(&self) -> f64 {
         let least = self.bytes.iter().min().copied().unwrap_or(0);

@@ -1,16 +1,15 @@
 //! One reader, one whole file, nothing cached: the rate, and what it costs the provider and this machine.
 
 use std::fs::File;
-use std::io::Read;
 use std::time::Instant;
 
 use crate::bed::{Bed, Mounted, Spec, Subject, numbered};
-use crate::library::temporary_dir;
-use crate::process::{Running, until};
+use crate::memory_files::InMemory;
+use crate::process::Running;
 use crate::reader::{Job, read};
 use crate::report::{Goal, Report, Row, median};
 use crate::simulator::{FAR, MID, PLAIN, Shape};
-use crate::{Options, Result, memory_file, pin, stop};
+use crate::{Options, Result, pin, stop};
 
 /// Connections that a goal at a distance is measured by.
 const CONNECTIONS: u64 = 4;
@@ -179,32 +178,8 @@ fn measure_one(options: &Options, bed: &Bed, plan: &Plan, report: &mut Report) -
 
 /// MB/s of a file in memory behind the same keeper and backend.
 pub(crate) fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f64> {
-    let dir = temporary_dir()?;
-    let (mount, root) = (dir.path().join("mnt"), dir.path().display());
-    std::fs::create_dir(&mount)?;
-    let config = dir.path().join("debridfs.toml");
-    std::fs::write(
-        &config,
-        format!(
-            "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\nimmutable = false\n\
-             [keeper]\nmode = \"attached\"\nsocket = \"{root}/keeper.sock\"\n[log]\nlevel = \"warn\"\n[provider.rd]\ntoken = \"unused\"\n"
-        ),
-    )?;
-    let mut keeper = pin::command(&options.program, pin::CLIENT);
-    keeper.args(["keeper", "--config"]).arg(&config);
-    let keeper = Running::start(keeper, Some(&mount))?;
-    let socket = dir.path().join("keeper.sock");
-    until("the keeper listens", 10, || socket.exists())?;
-    let mut engine = pin::command(std::env::current_exe()?, pin::CLIENT);
-    engine
-        .arg("memory-engine")
-        .arg(&socket)
-        .arg(bytes.to_string());
-    let _engine = Running::start(engine, None)?;
-    let path = mount.join(memory_file::NAME);
-    until("the file in memory", 10, || {
-        File::open(&path).is_ok_and(|mut file| file.read(&mut [0]).is_ok())
-    })?;
+    let memory = InMemory::start(options, bytes)?;
+    let path = memory.file(0);
     let rates = (0..rounds)
         .map(|_| {
             let file = File::open(&path)?;
@@ -213,8 +188,6 @@ pub(crate) fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f6
             Ok(bytes as f64 / 1e6 / seen.seconds)
         })
         .collect::<Result<Vec<_>>>();
-    // Before its engine, or it would report a death.
-    drop(keeper);
     rates.map(median)
 }
 

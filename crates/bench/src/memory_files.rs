@@ -1,0 +1,201 @@
+//! Files in memory behind the same keeper and the same backend: what FUSE allows when no provider is in the way.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use debridfs_fuse::ServeOptions;
+use debridfs_keeper::handover::EngineLink;
+use debridfs_vfs::{
+    Answer, Attr, DirEntry, Error, ErrorKind, Kind, NodeId, ReadOut, ReadRequest, StatFs, Vfs,
+};
+use jiff::Timestamp;
+
+use crate::library::temporary_dir;
+use crate::process::{Running, until};
+use crate::{Options, Result, pin};
+
+/// The first file; the others follow.
+const FIRST: NodeId = NodeId(2);
+const FILES: u64 = 8;
+/// Bytes that the files really have, again and again up to their size: far more than any processor's cache, out of which a file is not read either.
+const MEMORY: u64 = 512 << 20;
+
+fn name(number: u64) -> String {
+    format!("memory-{number}")
+}
+
+/// Files in memory, mounted; all on the reader's core.
+pub(crate) struct InMemory {
+    mount: PathBuf,
+    // The keeper goes before its engine, or it would report a death.
+    _keeper: Running,
+    _engine: Running,
+    _dir: tempfile::TempDir,
+}
+
+impl InMemory {
+    /// Mounts eight files of `size` bytes each.
+    pub(crate) fn start(options: &Options, size: u64) -> Result<Self> {
+        let dir = temporary_dir()?;
+        let (mount, root) = (dir.path().join("mnt"), dir.path().display());
+        std::fs::create_dir(&mount)?;
+        let config = dir.path().join("debridfs.toml");
+        std::fs::write(
+            &config,
+            format!(
+                "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\nimmutable = false\n\
+             [keeper]\nmode = \"attached\"\nsocket = \"{root}/keeper.sock\"\n[log]\nlevel = \"warn\"\n[provider.rd]\ntoken = \"unused\"\n"
+            ),
+        )?;
+        let mut keeper = pin::command(&options.program, pin::CLIENT);
+        keeper.args(["keeper", "--config"]).arg(&config);
+        let keeper = Running::start(keeper, Some(&mount))?;
+        let socket = dir.path().join("keeper.sock");
+        until("the keeper listens", 10, || socket.exists())?;
+        let mut engine = pin::command(std::env::current_exe()?, pin::CLIENT);
+        engine
+            .arg("memory-engine")
+            .arg(&socket)
+            .arg(size.to_string());
+        let engine = Running::start(engine, None)?;
+        let path = mount.join(name(0));
+        until("the files in memory", 10, || {
+            File::open(&path).is_ok_and(|mut file| file.read(&mut [0]).is_ok())
+        })?;
+        Ok(Self {
+            mount,
+            _keeper: keeper,
+            _engine: engine,
+            _dir: dir,
+        })
+    }
+
+    /// The path of file `number`, below 8.
+    pub(crate) fn file(&self, number: u64) -> PathBuf {
+        self.mount.join(name(number))
+    }
+}
+
+/// Some files in memory.
+struct Memory {
+    size: u64,
+    bytes: Bytes,
+}
+
+impl Memory {
+    fn attr_of(&self, id: NodeId) -> Attr {
+        let file = id != NodeId::ROOT;
+        Attr {
+            id,
+            kind: if file { Kind::File } else { Kind::Directory },
+            mode: if file { 0o444 } else { 0o555 },
+            nlink: if file { 1 } else { 2 },
+            uid: 0,
+            gid: 0,
+            size: if file { self.size } else { 4096 },
+            mtime: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
+fn error<T>(kind: ErrorKind) -> Answer<T> {
+    Answer::Now(Err(Error {
+        kind,
+        message: String::new(),
+    }))
+}
+
+impl Vfs for Memory {
+    fn lookup(&self, _parent: NodeId, name: &[u8]) -> Answer<Attr> {
+        match (0..FILES).find(|number| self::name(*number).as_bytes() == name) {
+            Some(number) => Answer::Now(Ok(self.attr_of(NodeId(FIRST.0 + number)))),
+            None => error(ErrorKind::NotFound),
+        }
+    }
+
+    fn attr(&self, id: NodeId) -> Answer<Attr> {
+        Answer::Now(Ok(self.attr_of(id)))
+    }
+
+    fn open(&self, _id: NodeId) -> Answer<u64> {
+        Answer::Now(Ok(1))
+    }
+
+    fn release(&self, _handle: u64) {}
+
+    fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
+        let mut left =
+            u64::from(request.size).min(self.size.saturating_sub(request.offset)) as usize;
+        let mut at = (request.offset % self.bytes.len() as u64) as usize;
+        let mut out = ReadOut::new();
+        while left > 0 {
+            let part = self.bytes.slice(at..self.bytes.len().min(at + left));
+            left -= part.len();
+            at = 0;
+            out.push(part);
+        }
+        Answer::Now(Ok(out))
+    }
+
+    fn read_dir(&self, _id: NodeId, cookie: u64, _max: usize) -> Answer<Vec<DirEntry>> {
+        let lines = (cookie..FILES).map(|number| DirEntry {
+            name: name(number),
+            attr: self.attr_of(NodeId(FIRST.0 + number)),
+            cookie: number + 1,
+        });
+        Answer::Now(Ok(lines.collect()))
+    }
+
+    fn xattr(&self, _id: NodeId, _name: &[u8]) -> Answer<Vec<u8>> {
+        error(ErrorKind::NoAttribute)
+    }
+
+    fn xattrs(&self, _id: NodeId) -> Answer<Vec<String>> {
+        Answer::Now(Ok(Vec::new()))
+    }
+
+    fn statfs(&self) -> StatFs {
+        StatFs {
+            bytes: FILES * self.size,
+            files: 1 + FILES,
+        }
+    }
+
+    fn root(&self) -> Attr {
+        self.attr_of(NodeId::ROOT)
+    }
+}
+
+/// Takes the connection from the keeper at `socket` and serves the files until the keeper is gone.
+pub(crate) fn serve(socket: &Path, size: u64) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let link = EngineLink::connect(socket, env!("CARGO_PKG_VERSION"), false)?;
+    let lease = link.lease()?;
+    let memory = Memory {
+        size,
+        bytes: Bytes::from(vec![0x5a; size.clamp(1, MEMORY) as usize]),
+    };
+    let (_keep, changes) = tokio::sync::mpsc::unbounded_channel();
+    let options = ServeOptions {
+        notify_helper: None,
+        retired: Vec::new(),
+        outlives_keeper: None,
+        crash: None,
+    };
+    let serving = debridfs_fuse::serve(
+        link,
+        lease,
+        Arc::new(memory),
+        runtime.handle().clone(),
+        options,
+        changes,
+    )?;
+    runtime.block_on(serving.wait());
+    Ok(())
+}
