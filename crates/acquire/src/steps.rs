@@ -256,7 +256,8 @@ impl<'a> Attempt<'a> {
                 let progress = info.summary.progress / 100.0;
                 self.shared.live(job.hash, |live| live.progress = progress);
                 self.patience(job, status)?;
-                let wait = Duration::from_secs(1 << self.looks.min(6));
+                // 1 s after the first look, and twice as long after each.
+                let wait = Duration::from_secs(1 << (self.looks - 1).min(6));
                 Ok(Go::After(wait.min(every)))
             }
         }

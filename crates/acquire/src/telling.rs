@@ -17,8 +17,8 @@ use crate::{Job, Step, Told};
 const GATHER: Duration = Duration::from_secs(2);
 /// An arr is not asked to look more often than this, whatever happens.
 const LOOKS_APART: Duration = Duration::from_secs(20);
-/// First pause before an arr is told again; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(15);
+/// First pause before an arr is told again; it doubles. Short, as an arr that was asked to look at its client knows the grab a moment later.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// A grab is in the arr's queue once it has looked at its client, about once a minute. Only after this time is its history gone by.

@@ -135,6 +135,21 @@ async fn a_dead_grab_is_blocklisted_and_another_one_is_complete() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_arr_that_has_not_looked_at_its_client_yet_is_told_within_seconds() {
+    let home = Home::new(Program::Sonarr, bad(Outcome::Dead), |_| {}).await;
+    home.grab().await;
+    home.world.settled(hash(HASH)).await;
+    let failed = tokio::time::Instant::now();
+    home.world.until(hash(GOOD), |_| true).await;
+    assert!(
+        failed.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        failed.elapsed()
+    );
+    assert_eq!(home.arr.blocklist(), [HASH.to_uppercase()]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_cached_follows_its_category() {
     let uncached = || {
         let mut releases = bad(Outcome::Downloaded);

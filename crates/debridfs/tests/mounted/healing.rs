@@ -84,7 +84,7 @@ impl Household {
     /// Imports whatever is complete, until there is a file.
     fn imported(&self) -> PathBuf {
         let mut found = None;
-        until("an import", Duration::from_secs(120), || {
+        until("an import", Duration::from_secs(300), || {
             // Nothing is there before the client listens.
             let imported = self.runtime.block_on(self.arr.import(&self.library()));
             found = imported.ok().and_then(|files| files.into_iter().next());
@@ -147,6 +147,7 @@ fn a_dead_grab_is_blocklisted_and_another_one_is_imported_through_the_mount() {
         ..episode(BAD, "Bad")
     });
     simulator.add_spec(episode(GOOD, "Good"));
+    simulator.download_quickly();
     let household = Household::new(&simulator);
     household.grab();
     let imported = household.imported();

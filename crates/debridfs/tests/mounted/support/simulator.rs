@@ -211,6 +211,16 @@ impl Simulator {
         });
     }
 
+    /// Whatever the provider has to download is there, or known to be dead, within a second.
+    pub fn download_quickly(&self) {
+        self.sim().configure(|settings| {
+            settings.magnet_conversion_ms = 200;
+            settings.queued_ms = 200;
+            settings.downloading_ms = 200;
+            settings.uploading_ms = 200;
+        });
+    }
+
     /// Whatever hash is added next, the provider has it in its cache.
     pub fn know_unknown_hashes(&self) {
         self.sim()
