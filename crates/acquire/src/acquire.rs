@@ -1,6 +1,6 @@
 //! The queue as fronts and the program see it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -288,7 +288,7 @@ impl Acquire {
         self.shared
             .transact(move |memory| {
                 let mut changes = Vec::new();
-                for before in meant(memory.jobs.values(), &selection) {
+                for before in meant(&memory.jobs, &selection) {
                     let mut job = Job::clone(before);
                     change(&mut job);
                     if job != **before {
@@ -329,7 +329,7 @@ impl Acquire {
     pub async fn remove(&self, selection: Selection, files: bool) -> Result<usize> {
         let jobs: Vec<Arc<Job>> = {
             let memory = self.shared.read();
-            meant(memory.jobs.values(), &selection).cloned().collect()
+            meant(&memory.jobs, &selection).cloned().collect()
         };
         if files {
             self.unlink(&jobs).await;
@@ -513,8 +513,15 @@ impl Shared {
 }
 
 fn meant<'a>(
-    jobs: impl Iterator<Item = &'a Arc<Job>>,
+    jobs: &'a HashMap<InfoHash, Arc<Job>>,
     selection: &Selection,
-) -> impl Iterator<Item = &'a Arc<Job>> {
-    jobs.filter(|job| selection.holds(&job.hash))
+) -> Box<dyn Iterator<Item = &'a Arc<Job>> + 'a> {
+    match selection {
+        Selection::All => Box::new(jobs.values()),
+        // Named twice is meant once.
+        Selection::Some(hashes) => {
+            let hashes: BTreeSet<InfoHash> = hashes.iter().copied().collect();
+            Box::new(hashes.into_iter().filter_map(|hash| jobs.get(&hash)))
+        }
+    }
 }

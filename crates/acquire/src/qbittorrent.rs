@@ -4,8 +4,8 @@
 //! |---|---|
 //! | who may call | `auth` |
 //! | what a call is given | `params` |
-//! | how a job looks | `view` |
-//! | what arrs and tools read | `read`, `preferences` |
+//! | how a job looks | `view`, and `cards` for what was made of it |
+//! | what arrs and tools read | `read`, `listing`, `preferences` |
 //! | what they change | `change`, `add` |
 //!
 //! Every answer comes from memory. Arguments are taken from the query and from the body alike, as programs differ in where they put
@@ -13,7 +13,9 @@
 
 mod add;
 mod auth;
+mod cards;
 mod change;
+mod listing;
 mod params;
 mod preferences;
 mod read;
@@ -30,6 +32,7 @@ use serde::Serialize;
 
 pub use self::auth::{ArrLogin, Credentials};
 use self::auth::{Auth, Refusal};
+use self::cards::Cards;
 use crate::params::Params;
 use crate::{Acquire, Error, callers};
 
@@ -44,6 +47,7 @@ const LARGEST_BODY: usize = 64 << 20;
 struct Front {
     acquire: Arc<Acquire>,
     auth: Auth,
+    cards: Cards,
 }
 
 /// What a call comes to.
@@ -79,6 +83,7 @@ pub fn router(acquire: Arc<Acquire>, credentials: Credentials) -> Router {
     let front = Front {
         acquire,
         auth: Auth::new(credentials),
+        cards: Cards::default(),
     };
     Router::new()
         .fallback(serve)
@@ -134,7 +139,7 @@ async fn handle(front: &Front, request: Request) -> Answer {
         return Ok(text(StatusCode::OK, ""));
     }
     let params = Params::read(request).await?;
-    if let Some(answer) = read::answer(&front.acquire, call, &params) {
+    if let Some(answer) = read::answer(front, call, &params) {
         return answer;
     }
     if !change::is_known(call) {

@@ -12,7 +12,7 @@ const NO_ETA: i64 = 8_640_000;
 /// Larger than any part a provider knows of: one piece for each part of a file that has none.
 const PIECE: u64 = 4 << 20;
 
-/// A torrent of `torrents/info` and `sync/maindata`.
+/// A torrent of `torrents/info` and `sync/maindata`, but what changes although its job does not: its hash, place and times are in `cards`.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct TorrentInfo {
     pub(super) added_on: i64,
@@ -33,7 +33,6 @@ pub(super) struct TorrentInfo {
     f_l_piece_prio: bool,
     force_start: bool,
     has_metadata: bool,
-    pub(super) hash: String,
     inactive_seeding_time_limit: i64,
     infohash_v1: String,
     infohash_v2: &'static str,
@@ -48,7 +47,6 @@ pub(super) struct TorrentInfo {
     num_leechs: i64,
     num_seeds: i64,
     popularity: f64,
-    priority: i64,
     private: bool,
     progress: f64,
     ratio: f64,
@@ -56,7 +54,6 @@ pub(super) struct TorrentInfo {
     reannounce: i64,
     root_path: String,
     save_path: String,
-    seeding_time: i64,
     seeding_time_limit: i64,
     seen_complete: i64,
     seq_dl: bool,
@@ -64,7 +61,6 @@ pub(super) struct TorrentInfo {
     pub(super) state: &'static str,
     super_seeding: bool,
     tags: String,
-    time_active: i64,
     total_size: i64,
     tracker: String,
     trackers_count: usize,
@@ -75,9 +71,7 @@ pub(super) struct TorrentInfo {
 }
 
 impl TorrentInfo {
-    /// `job` at `now` (Unix time), `rank` being its place among those that are not done, from 1; 0 when it is done.
-    pub(super) fn of(job: &Job, rank: i64, now: i64) -> Self {
-        let hash = job.hash.to_string();
+    pub(super) fn of(job: &Job) -> Self {
         let size = job.bytes();
         let progress = job.progress();
         let completed = (size as f64 * progress) as u64;
@@ -104,7 +98,7 @@ impl TorrentInfo {
             force_start: job.forced,
             has_metadata: !job.files.is_empty(),
             inactive_seeding_time_limit: job.limits.inactive_seeding_time,
-            infohash_v1: hash.clone(),
+            infohash_v1: job.hash.to_string(),
             infohash_v2: "",
             last_activity: job.changed.as_second(),
             magnet_uri: magnet(job),
@@ -117,14 +111,12 @@ impl TorrentInfo {
             num_leechs: 0,
             num_seeds: 0,
             popularity: 0.0,
-            priority: rank,
             private: false,
             progress,
             ratio: ratio(job),
             ratio_limit: job.limits.ratio,
             reannounce: 0,
             save_path: shown(&job.folder()),
-            seeding_time: seeding_time(job, now),
             seeding_time_limit: job.limits.seeding_time,
             seen_complete: job.completed.map_or(0, |at| at.as_second()),
             seq_dl: job.sequential,
@@ -132,7 +124,6 @@ impl TorrentInfo {
             state: state(job),
             super_seeding: false,
             tags: job.tags.iter().cloned().collect::<Vec<_>>().join(", "),
-            time_active: now.saturating_sub(job.added.as_second()).max(0),
             total_size: match job.files.is_empty() {
                 true => -1,
                 false => i64::try_from(all).unwrap_or(i64::MAX),
@@ -143,7 +134,6 @@ impl TorrentInfo {
             uploaded: 0,
             uploaded_session: 0,
             upspeed: 0,
-            hash,
         }
     }
 }
@@ -172,9 +162,15 @@ fn ratio(job: &Job) -> f64 {
     }
 }
 
-fn seeding_time(job: &Job, now: i64) -> i64 {
+/// Seconds since it is complete; `now` is Unix time.
+pub(super) fn seeding_time(job: &Job, now: i64) -> i64 {
     let since = job.completed.filter(|_| job.step == Step::Complete);
     since.map_or(0, |at| now.saturating_sub(at.as_second()).max(0))
+}
+
+/// Seconds since it was added; `now` is Unix time.
+pub(super) fn time_active(job: &Job, now: i64) -> i64 {
+    now.saturating_sub(job.added.as_second()).max(0)
 }
 
 /// qBittorrent's word for where a job is.
@@ -267,7 +263,7 @@ pub(super) struct Properties {
 
 impl Properties {
     pub(super) fn of(job: &Job, now: i64) -> Self {
-        let info = TorrentInfo::of(job, 0, now);
+        let info = TorrentInfo::of(job);
         let pieces: u64 = job.files.iter().map(pieces_of).sum();
         Self {
             addition_date: info.added_on,
@@ -288,7 +284,7 @@ impl Properties {
             has_metadata: info.has_metadata,
             infohash_v1: info.infohash_v1,
             infohash_v2: "",
-            hash: info.hash,
+            hash: job.hash.to_string(),
             is_private: false,
             last_seen: job.completed.map_or(-1, |at| at.as_second()),
             name: info.name,
@@ -303,11 +299,11 @@ impl Properties {
             private: false,
             reannounce: 0,
             save_path: info.save_path,
-            seeding_time: info.seeding_time,
+            seeding_time: seeding_time(job, now),
             seeds: 0,
             seeds_total: 0,
             share_ratio: info.ratio,
-            time_elapsed: info.time_active,
+            time_elapsed: time_active(job, now),
             total_downloaded: info.completed,
             total_downloaded_session: info.completed,
             total_size: info.total_size,
