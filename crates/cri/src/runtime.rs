@@ -428,6 +428,7 @@ fn container_config(pod: &Pod, container: &Container) -> wire::ContainerConfig {
                 privileged: container.privileged,
                 namespace_options: Some(namespaces(pod)),
                 run_as_user: user.clone(),
+                readonly_rootfs: container.read_only_root,
                 no_new_privs: container.no_new_privileges,
                 run_as_group: user,
                 seccomp: Some(wire::SecurityProfile {

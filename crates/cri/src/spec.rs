@@ -82,4 +82,6 @@ pub struct Container {
     pub no_new_privileges: bool,
     /// System calls.
     pub seccomp: Seccomp,
+    /// `readOnlyRootFilesystem`.
+    pub read_only_root: bool,
 }

@@ -175,7 +175,7 @@ async fn attach_and_serve(
     let repair = ward::open(config, &parts)?;
     let wanted_hooks = config.hooks();
     let wanted_hooks = wanted_hooks.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
-    let (link, mut lease) = take_lease(config, args.replace).await?;
+    let (link, mut lease) = take_lease(config, args).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();
     lease.terms.deadline = u64::try_from(deadline).unwrap_or(u64::MAX);
@@ -290,8 +290,22 @@ async fn compare_traffic(providers: Vec<Arc<dyn Provider>>) {
     }
 }
 
-/// Waits for the keeper, and then until it admits this engine.
-async fn take_lease(config: &Config, replace: bool) -> Result<(EngineLink, Lease), Failure> {
+/// Waits for the keeper, and then until it admits this engine. Whoever restarts what is not alive need not do so meanwhile:
+/// without a keeper the next engine could do no more.
+async fn take_lease(config: &Config, args: &EngineArgs) -> Result<(EngineLink, Lease), Failure> {
+    // A keeper's child, and one that another engine is to make room for, are not waited for by anybody.
+    if args.child || args.replace {
+        return ask_for_lease(config, args.replace).await;
+    }
+    let probes = tokio::spawn(sockets::waiting(config.server.listen));
+    let taken = ask_for_lease(config, false).await;
+    probes.abort();
+    // Afterwards the address is free.
+    let _ = probes.await;
+    taken
+}
+
+async fn ask_for_lease(config: &Config, replace: bool) -> Result<(EngineLink, Lease), Failure> {
     let socket = config.keeper_socket();
     let mut told = false;
     loop {

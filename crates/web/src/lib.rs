@@ -28,7 +28,7 @@ pub use pages::{
     ReleaseLine, ReleaseList, ReleaseQuery, ViewLine, pages_router,
 };
 pub use probe::{MountProbe, ProbeError};
-pub use public::public_router;
+pub use public::{public_router, waiting_router};
 pub use status::{
     CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus,
     KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, QueueStatus,

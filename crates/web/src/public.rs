@@ -25,6 +25,20 @@ pub fn public_router(instance: Arc<dyn Instance>, probe: MountProbe) -> Router {
         .with_state(Arc::new(Shared { instance, probe }))
 }
 
+/// `/livez` and `/readyz` of an engine that has nothing to serve yet. What is connected here is not kept: soon another
+/// router answers at this address.
+pub fn waiting_router(reason: &'static str) -> Router {
+    let close = || [(header::CONNECTION, "close")];
+    let live = move || async move { (close(), live().await) };
+    let ready = move || async move {
+        let body = json!({ "ready": false, "reasons": [reason] });
+        (StatusCode::SERVICE_UNAVAILABLE, close(), Json(body))
+    };
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+}
+
 /// The process answers; nothing more, as a restart would not mend anything else.
 async fn live() -> &'static str {
     "ok\n"
@@ -134,6 +148,21 @@ mod tests {
         let (code, body) = get("/readyz", unlisted, "exit 0").await;
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
         assert!(body.contains("listed"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn alive_and_not_ready_while_there_is_nothing_to_serve() {
+        for (path, code, words) in [
+            ("/livez", StatusCode::OK, "ok"),
+            ("/readyz", StatusCode::SERVICE_UNAVAILABLE, "no keeper"),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = waiting_router("no keeper").oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), code);
+            assert_eq!(answer.headers()[header::CONNECTION], "close");
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert!(String::from_utf8_lossy(&body).contains(words), "{body:?}");
+        }
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use debridfs_web::{MountProbe, Pages, pages_router, public_router};
+use debridfs_web::{MountProbe, Pages, pages_router, public_router, waiting_router};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::report::Report;
@@ -30,6 +30,21 @@ async fn listen(address: SocketAddr, what: &str) -> TcpListener {
                 tokio::time::sleep(RETRY).await;
             }
         }
+    }
+}
+
+/// Answers probes of an engine that has no mount to serve yet, until it is dropped. An address that is taken is that of the
+/// engine before this one, which answers for both.
+pub async fn waiting(address: SocketAddr) {
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(RETRY).await,
+        }
+    };
+    let router = waiting_router("the keeper has not given the mount to this engine yet");
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "health ended");
     }
 }
 

@@ -22,21 +22,15 @@ const USER: i64 = 1000;
 /// How long a keeper has to unmount: more than it takes on a busy machine.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Keeper and engine on a node.
-pub struct Library<'a> {
-    node: &'a Node,
-    served: Served,
+/// An account with one film.
+pub struct Account {
+    pub served: Served,
     /// Dropped last: it drives the simulator.
     _tokio: tokio::runtime::Runtime,
-    keeper: Option<Running>,
-    engine: Option<Running>,
-    /// Every container has a name of its own, and a log.
-    round: u32,
 }
 
-impl<'a> Library<'a> {
-    /// Makes the account, and the directories of an instance.
-    pub fn prepare(node: &'a Node) -> Self {
+impl Account {
+    pub fn of_one_film() -> Self {
         let film = FileSpec::generated(format!("/{RELEASE}.mkv"), 8 << 30);
         let library = LibrarySpec {
             releases: vec![ReleaseSpec::new(RELEASE, vec![film])],
@@ -49,7 +43,28 @@ impl<'a> Library<'a> {
             .expect("a runtime");
         let sim = Sim::new(&library).expect("a library");
         let served = tokio.block_on(serve(sim, ServeOptions::default()));
-        let served = served.expect("a free port");
+        Self {
+            served: served.expect("a free port"),
+            _tokio: tokio,
+        }
+    }
+}
+
+/// Keeper and engine on a node.
+pub struct Library<'a> {
+    node: &'a Node,
+    account: Account,
+    keeper: Option<Running>,
+    engine: Option<Running>,
+    /// Every container has a name of its own, and a log.
+    round: u32,
+}
+
+impl<'a> Library<'a> {
+    /// Makes the account, and the directories of an instance.
+    pub fn prepare(node: &'a Node) -> Self {
+        let account = Account::of_one_film();
+        let served = &account.served;
         let (share, mount) = (node.share(), node.media().join("dfs"));
         let (root, mount) = (share.display(), mount.display());
         let text = format!(
@@ -66,8 +81,7 @@ impl<'a> Library<'a> {
         fs::write(share.join("debridfs.toml"), text).expect("file");
         Self {
             node,
-            served,
-            _tokio: tokio,
+            account,
             keeper: None,
             engine: None,
             round: 0,
@@ -76,7 +90,7 @@ impl<'a> Library<'a> {
 
     /// Path of the film below the mount point, and the key of its bytes.
     pub fn film(&self) -> (PathBuf, u64) {
-        let torrents = self.served.sim().torrents(0).expect("account 0");
+        let torrents = self.account.served.sim().torrents(0).expect("account 0");
         let mut files = torrents.iter().flat_map(|torrent| &torrent.files);
         let key = files.find_map(|file| file.key).expect("generated");
         (

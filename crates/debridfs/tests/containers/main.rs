@@ -4,7 +4,9 @@
     reason = "a test has no runtime to block; it looks again every few milliseconds"
 )]
 
+mod bundles;
 mod image;
+mod kubelet;
 mod library;
 mod node;
 mod readers;

@@ -59,6 +59,12 @@ pub struct Running {
     pub name: String,
 }
 
+/// A pod of its own on a node.
+pub struct Placed {
+    pod: Pod,
+    sandbox: String,
+}
+
 impl Node {
     pub fn start(media: Media) -> Self {
         let place = tempfile::Builder::new()
@@ -184,14 +190,49 @@ impl Node {
 
     /// Starts a container, or says why the runtime would not.
     pub fn try_start(&self, container: Container) -> Result<Running, String> {
+        self.start_at(&self.sandbox, &self.pod, container)
+    }
+
+    fn start_at(&self, sandbox: &str, pod: &Pod, container: Container) -> Result<Running, String> {
         let name = container.name.clone();
         let container = with_program(container);
-        let started = self.cri.start(&self.sandbox, &self.pod, &container);
+        let started = self.cri.start(sandbox, pod, &container);
         let id = self
             .tokio
             .block_on(started)
             .map_err(|error| error.to_string())?;
         Ok(Running { id, name })
+    }
+
+    /// Makes a pod, in whose containers something may be privileged.
+    pub fn pod(&self, name: &str, host_processes: bool) -> Placed {
+        let pod = Pod {
+            name: name.into(),
+            uid: format!("{}-{name}", self.pod.name),
+            host_processes,
+            ..self.pod.clone()
+        };
+        let made = self.tokio.block_on(self.cri.run_sandbox(&pod));
+        let sandbox = made.expect("a sandbox");
+        Placed { pod, sandbox }
+    }
+
+    /// Starts a container in a pod, or says why the runtime would not.
+    pub fn try_start_in(&self, place: &Placed, container: Container) -> Result<Running, String> {
+        self.start_at(&place.sandbox, &place.pod, container)
+    }
+
+    /// SIGTERM for all these containers of a pod at once, as the kubelet does it, and SIGKILL after `grace`; then
+    /// removes them and the pod.
+    pub fn end_pod(&self, place: Placed, containers: &[Running], grace: Duration) {
+        self.tokio.block_on(async {
+            let stops = containers.iter().map(|one| self.cri.stop(&one.id, grace));
+            for stopped in futures_util::future::join_all(stops).await {
+                stopped.expect("stopped");
+            }
+            let removed = self.cri.remove_sandbox(&place.sandbox).await;
+            removed.expect("removed");
+        });
     }
 
     /// Starts a container.

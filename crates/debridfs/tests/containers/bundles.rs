@@ -1,0 +1,196 @@
+//! The pods of `deploy/kustomize` on a node, from the text of the manifests.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use debridfs_cri::{Propagation, Volume};
+use serde_json::Value;
+
+use super::kubelet::{Bundle, Kubelet, Started};
+use super::library::{Account, RELEASE};
+use super::node::{Media, Node, Running, until};
+
+/// Where the bundle of the propagation test mounts.
+const TEST_DIR: &str = "/mnt/debridfs-propagation-test";
+
+/// The node's `/mnt` is what its tests share.
+fn node(media: Media) -> Node {
+    let node = Node::start(media);
+    let source = node.media();
+    node.run(&["mount", "--bind", source.to_str().expect("text"), "/mnt"]);
+    node
+}
+
+fn status(node: &Node) -> Option<Value> {
+    let socket = ["status", "--json", "--socket", "/run/debridfs/control.sock"];
+    let output = node
+        .command(env!("CARGO_BIN_EXE_debridfs"))
+        .args(socket)
+        .output();
+    serde_json::from_slice(&output.expect("debridfs runs").stdout).ok()
+}
+
+/// What a probe of the engine's container gets.
+fn probed(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let code = head.split(' ').nth(1)?.parse().ok()?;
+    Some((code, body.to_owned()))
+}
+
+fn until_ready(node: &Node, port: u16, path: &str) {
+    let mut last = None;
+    until("the engine is ready", || {
+        let answer = probed(port, path);
+        let ready = answer.as_ref().is_some_and(|(code, _)| *code == 200);
+        if !ready && answer != last {
+            println!("not ready: {answer:?}");
+            last = answer;
+        }
+        ready
+    });
+    let status = status(node).expect("an engine");
+    assert_eq!(status["library"]["listed"], true, "{status:#}");
+}
+
+fn sees(node: &Node, consumer: &Running) {
+    let film = format!("/mnt/dfs/__all__/{RELEASE}/{RELEASE}.mkv");
+    let said = node.exec(consumer, &["stat", "-c", "%s", &film]);
+    assert_eq!(said.stdout.trim(), (8_u64 << 30).to_string(), "{said:?}");
+    let script = format!("head -c 65536 {film} | wc -c");
+    let said = node.exec(consumer, &["sh", "-c", &script]);
+    assert_eq!(said.stdout.trim(), "65536", "{said:?}");
+}
+
+/// A port that nobody has: the nodes of all tests are on this machine's network.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+#[test]
+fn the_streaming_instance() {
+    let node = node(Media::Shared);
+    let account = Account::of_one_film();
+    let mut bundle = Bundle::build("streaming/base");
+    let engine =
+        &bundle.object("Deployment", "debridfs")["spec"]["template"]["spec"]["containers"][0];
+    let path = |probe: &str| {
+        engine[probe]["httpGet"]["path"]
+            .as_str()
+            .expect("a path")
+            .to_owned()
+    };
+    let (readiness, liveness) = (path("readinessProbe"), path("livenessProbe"));
+    let named = &engine["ports"][0];
+    assert_eq!(engine["readinessProbe"]["httpGet"]["port"], named["name"]);
+    let listen = format!("listen = \"0.0.0.0:{}\"", named["containerPort"]);
+    // Everything else is as it is in the repository.
+    let port = free_port();
+    let config = &mut bundle.object("ConfigMap", "debridfs")["data"]["config.toml"];
+    let text = config.as_str().expect("text");
+    assert!(
+        text.contains(&listen) && text.trim_end().ends_with("secret/token\""),
+        "{text}"
+    );
+    let text = text.replace(&listen, &format!("listen = \"127.0.0.1:{port}\""));
+    *config = format!("{text}api_url = \"{}\"\n", account.served.api_url()).into();
+
+    let mut kubelet = Kubelet::new(&node, bundle);
+    kubelet.secret("debridfs", "token", &account.served.token());
+    let consumer = node.consumer(
+        "consumer",
+        vec![Volume {
+            source: "/mnt".into(),
+            target: "/mnt".into(),
+            read_only: false,
+            propagation: Propagation::HostToContainer,
+        }],
+    );
+    // The order is nobody's to choose.
+    let engine = kubelet.start("Deployment", "debridfs");
+    until("an engine without a keeper is alive", || {
+        probed(port, &liveness).is_some_and(|(code, _)| code == 200)
+    });
+    assert_eq!(probed(port, &readiness).map(|(code, _)| code), Some(503));
+    let keeper = kubelet.start("DaemonSet", "debridfs-keeper");
+    until_ready(&node, port, &readiness);
+    sees(&node, &consumer);
+
+    kubelet.end(engine);
+    let engine = kubelet.start("Deployment", "debridfs");
+    until_ready(&node, port, &readiness);
+    sees(&node, &consumer);
+
+    kubelet.end(keeper);
+    assert_eq!(
+        node.mounts(),
+        [""; 0],
+        "a keeper that is told to stop unmounts"
+    );
+    let keeper = kubelet.start("DaemonSet", "debridfs-keeper");
+    until_ready(&node, port, &readiness);
+    sees(&node, &consumer);
+
+    kubelet.end(keeper);
+    kubelet.end(engine);
+    node.end(&consumer, std::time::Duration::ZERO);
+    node.finish();
+}
+
+/// What the containers of the propagation test have said, one after the other.
+fn said(node: &Node, pod: &Started) -> String {
+    let all = pod.containers.iter().map(|(name, running)| match running {
+        Ok(running) => format!("--- {name}\n{}", node.log(running)),
+        Err(refused) => format!("--- {name}\n{refused}\n"),
+    });
+    all.collect()
+}
+
+#[test]
+fn the_propagation_test_on_a_node_that_shares() {
+    let node = node(Media::Shared);
+    let mut kubelet = Kubelet::new(&node, Bundle::build("propagation-test"));
+    let producer = kubelet.start("Deployment", "fuse-producer");
+    let consumer = kubelet.start("Job", "fuse-consumer");
+    for name in ["root", "user", "restricted"] {
+        let code = node.ended(consumer.running(name));
+        let text = said(&node, &consumer) + &said(&node, &producer);
+        assert_eq!(code, 0, "{text}");
+        let log = node.log(consumer.running(name));
+        assert!(
+            log.contains("SUCCESS: Producer marker found at 20"),
+            "{log}"
+        );
+    }
+    kubelet.end(consumer);
+    kubelet.end(producer);
+    assert_eq!(node.mounts(), [""; 0]);
+    // Empty, or it could not be removed.
+    node.run(&["rmdir", TEST_DIR]);
+    node.finish();
+}
+
+#[test]
+fn the_propagation_test_on_a_node_that_does_not() {
+    let node = node(Media::Private);
+    let mut kubelet = Kubelet::new(&node, Bundle::build("propagation-test"));
+    let producer = kubelet.start("Deployment", "fuse-producer");
+    let consumer = kubelet.start("Job", "fuse-consumer");
+    assert_eq!(node.ended(producer.running("host")), 1);
+    let text = said(&node, &producer);
+    assert!(text.contains("FAILURE: HOST_NOT_SHARED: "), "{text}");
+    assert!(text.contains("it is not a shared mount"), "{text}");
+    assert!(
+        consumer.containers.iter().all(|(_, one)| one.is_err()),
+        "{}",
+        said(&node, &consumer)
+    );
+    kubelet.end(consumer);
+    kubelet.end(producer);
+    node.run(&["rmdir", TEST_DIR]);
+    node.finish();
+}
