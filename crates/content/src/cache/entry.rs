@@ -1,20 +1,22 @@
-//! One cached file: which of its bytes are on disk, which of those have been checked, and what the side file says of it.
+//! One cached file: which of its bytes are on disk, and which of those have been checked; [`side_file`] tells what the side file says of it.
 //!
 //! No lock is held while the disk is asked (but `map_io`, between the two threads that write): whoever reads takes note of the `epoch`, reads, and
 //! looks whether it is still the same. It changes before anything is taken away, so bytes read under an unchanged epoch are the right ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::map::{
-    BLOCK, EMPTY_SEGMENT, GRANULE, GRANULES, Granule, Header, PAGE, Page, SEGMENT,
-    SEGMENTS_PER_PAGE, encode_page, granules, mask_of, place,
+    BLOCK, EMPTY_SEGMENT, GRANULE, GRANULES, Granule, Header, Page, SEGMENT, SEGMENTS_PER_PAGE,
+    granules, mask_of, place,
 };
+
+mod side_file;
 
 /// Reads so close together are one use of a segment: playing it once, not returning to it.
 const ONE_USE: Duration = Duration::from_secs(30);
@@ -101,15 +103,6 @@ pub(crate) enum Judgement {
     Again,
     /// So many granules were damaged and are absent now.
     Damaged(u64),
-}
-
-/// What is to be synced and then told to the side file.
-#[derive(Debug)]
-pub(crate) struct Unsynced {
-    pub(crate) files: Arc<Files>,
-    epoch: u64,
-    segments: Vec<(u32, u64, [Granule; GRANULES])>,
-    header: bool,
 }
 
 /// How hot a segment is to the order of eviction.
@@ -388,82 +381,6 @@ impl Entry {
         std::mem::take(&mut state.allocated)
     }
 
-    /// What has to be synced, if anything.
-    pub(crate) fn unsynced(&self) -> Option<Unsynced> {
-        let mut state = self.lock();
-        let files = state.files.clone()?;
-        let epoch = state.epoch;
-        let header = std::mem::take(&mut state.header_stale);
-        let segments: Vec<_> = state
-            .segments
-            .iter_mut()
-            .filter(|(_, segment)| segment.dirty != 0)
-            .map(|(number, segment)| (*number, std::mem::take(&mut segment.dirty), segment.live))
-            .collect();
-        (header || !segments.is_empty()).then_some(Unsynced {
-            files,
-            epoch,
-            segments,
-            header,
-        })
-    }
-
-    /// The data is synced: writes the side file. What was taken away in the meantime waits for the next time.
-    pub(crate) fn synced(&self, unsynced: &Unsynced) -> io::Result<()> {
-        let mut pages = BTreeSet::new();
-        {
-            let mut state = self.lock();
-            let same = state.epoch == unsynced.epoch;
-            for (number, bits, live) in &unsynced.segments {
-                let Some(segment) = state.segments.get_mut(number) else {
-                    continue;
-                };
-                if !same {
-                    segment.dirty |= bits;
-                    continue;
-                }
-                for bit in (0..GRANULES).filter(|bit| bits & (1 << bit) != 0) {
-                    segment.stored[bit] = live[bit];
-                }
-                pages.insert(u64::from(*number) / SEGMENTS_PER_PAGE as u64);
-            }
-        }
-        self.write_map(pages, unsynced.header)
-    }
-
-    /// Gives dirty marks back after a failed sync, so that it is tried again.
-    pub(crate) fn not_synced(&self, unsynced: &Unsynced) {
-        let mut state = self.lock();
-        state.header_stale |= unsynced.header;
-        for (number, bits, _) in &unsynced.segments {
-            if let Some(segment) = state.segments.get_mut(number) {
-                segment.dirty |= bits;
-            }
-        }
-    }
-
-    /// Writes pages of the side file, and the header if asked.
-    pub(crate) fn write_map(
-        &self,
-        pages: impl IntoIterator<Item = u64>,
-        header: bool,
-    ) -> io::Result<()> {
-        let _io = self.map_io.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(files) = self.lock().files.clone() else {
-            return Ok(());
-        };
-        if header {
-            let head = self.header().encode();
-            files.map.write_all_at(&head, 0)?;
-        }
-        for index in pages {
-            let page = self.lock().page(index);
-            let bytes = encode_page(self.id, index, &page);
-            files.map.write_all_at(&bytes, (index + 1) * PAGE as u64)?;
-        }
-        Ok(())
-    }
-
     pub(crate) fn header(&self) -> Header {
         let state = self.lock();
         Header {
@@ -607,15 +524,6 @@ impl State {
             segment.verified = 0;
         }
     }
-
-    fn page(&self, index: u64) -> Page {
-        std::array::from_fn(|at| {
-            let number = index * SEGMENTS_PER_PAGE as u64 + at as u64;
-            self.segments
-                .get(&(number as u32))
-                .map_or(EMPTY_SEGMENT, |segment| segment.stored)
-        })
-    }
 }
 
 /// Seconds of Unix time.
@@ -631,7 +539,7 @@ mod tests {
     const SIZE: u64 = 4 * SEGMENT;
 
     /// An entry with the first two granules of zeros present, as if just written.
-    fn entry(dir: &std::path::Path) -> Entry {
+    pub(super) fn entry(dir: &std::path::Path) -> Entry {
         let open = |name: &str| {
             let mut open = File::options();
             open.create(true).truncate(false).read(true).write(true);
@@ -655,7 +563,7 @@ mod tests {
         entry
     }
 
-    fn sums(blocks: Range<u64>) -> Vec<(u64, u32)> {
+    pub(super) fn sums(blocks: Range<u64>) -> Vec<(u64, u32)> {
         let zeros = crc32fast::hash(&[0; BLOCK as usize]);
         blocks
             .map(|number| (number, crate::cache::map::block_sum(1, number, zeros)))
@@ -677,35 +585,5 @@ mod tests {
         assert!(!entry.holds(&ticket, seen));
         assert_eq!(entry.judge(&look, &[false]), Judgement::Again);
         assert!(entry.covers(&(0..2 * GRANULE)));
-    }
-
-    #[test]
-    fn the_side_file_is_told_what_was_synced_and_no_more() {
-        let dir = tempfile::tempdir().unwrap();
-        let entry = entry(dir.path());
-        let claimed = || {
-            let mut page = [0; PAGE];
-            entry
-                .files()
-                .unwrap()
-                .map
-                .read_exact_at(&mut page, PAGE as u64)
-                .ok()?;
-            let page = crate::cache::map::decode_page(1, SIZE, 0, &page)?;
-            Some([0, 1, 2].map(|at| page[0][at].mask))
-        };
-        let unsynced = entry.unsynced().unwrap();
-        // Written after the sync began: nobody knows whether it is on disk.
-        entry.publish(&sums(2 * GRANULE / BLOCK..3 * GRANULE / BLOCK));
-        assert_eq!(claimed(), None);
-        entry.synced(&unsynced).unwrap();
-        assert_eq!(claimed(), Some([u32::MAX, u32::MAX, 0]));
-        let unsynced = entry.unsynced().unwrap();
-        // Taken away while the data was synced, and written anew.
-        assert!(entry.clear(0));
-        entry.publish(&sums(2 * GRANULE / BLOCK..3 * GRANULE / BLOCK));
-        entry.synced(&unsynced).unwrap();
-        entry.write_map([0], false).unwrap();
-        assert_eq!(claimed(), Some([0; 3]));
     }
 }
