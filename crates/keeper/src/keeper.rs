@@ -10,6 +10,7 @@ mod socket_place;
 mod stand_in;
 mod take_back;
 mod target;
+mod undying;
 mod upgrade;
 
 use std::collections::VecDeque;
@@ -32,6 +33,7 @@ use engine::Peer;
 use signals::Signals;
 use stand_in::StandIn;
 use target::Place;
+use undying::Undying;
 use upgrade::Upgrading;
 
 /// Length of a tick: how soon a stopped engine is noticed, at the price of 50 wake-ups a second.
@@ -75,6 +77,7 @@ struct Keeper {
     generation: u64,
     peer: Option<Peer>,
     child: Option<Child>,
+    undying: Undying,
     upgrading: Upgrading,
     stopping: bool,
     child_started: Instant,
@@ -143,6 +146,7 @@ impl Keeper {
             generation: 0,
             peer: None,
             child: None,
+            undying: Undying::default(),
             upgrading: Upgrading::new(&options.mode),
             stopping: false,
             child_started: now,

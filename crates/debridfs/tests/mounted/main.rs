@@ -13,6 +13,7 @@ mod consumers;
 mod faults;
 mod healing;
 mod hooks;
+mod hung_volume;
 mod identity;
 mod killed;
 mod lost_mount;

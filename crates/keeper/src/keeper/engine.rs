@@ -6,6 +6,7 @@ use super::Keeper;
 use super::child::{self, Child};
 use super::clients::{Client, Said, Waiting};
 use super::stand_in;
+use super::undying::{self, is_half_dead};
 use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
 use crate::journal::{End, Journal};
 use crate::options::{Level, Mode};
@@ -33,6 +34,8 @@ pub(super) struct Peer {
     pub end_by: Option<Instant>,
     /// It closed the socket.
     pub closed: bool,
+    /// When it was killed first.
+    killed_at: Option<Instant>,
     leased_at: Instant,
     answered: u64,
     heartbeat: u64,
@@ -50,6 +53,7 @@ impl Peer {
             stale: false,
             end_by: None,
             closed: false,
+            killed_at: None,
             leased_at: now,
             answered: journal.answered(),
             heartbeat: journal.heartbeat(),
@@ -112,6 +116,9 @@ impl Keeper {
                 let (reason, end) = child::describe(status);
                 self.engine_gone(&reason, end, now);
                 self.after_engine(&reason, end, now);
+            } else if self.undying.ended(pid) {
+                let text = format!("engine {} ended at last", pid.as_raw_nonzero());
+                self.log(Level::Info, &text);
             } else if self.upgrading.is_successor(pid) {
                 let (reason, _) = child::describe(status);
                 self.upgrade_failed(&format!("the new engine {reason} before it was ready"));
@@ -288,6 +295,7 @@ impl Keeper {
         let away = now - self.last_loop > AWAY;
         self.last_loop = now;
         let limits = self.options.limits;
+        self.leave_behind(now);
         let Some(peer) = self.peer.as_mut() else {
             let silent = now - self.child_started > limits.start;
             if let Some(child) = self.child.as_ref().filter(|_| silent) {
@@ -310,7 +318,14 @@ impl Keeper {
         } else {
             limits.start
         };
-        let hung = !peer.stale && now - peer.heartbeat_at > limit;
+        let silent = now - peer.heartbeat_at;
+        // Killed by somebody else, and cannot end.
+        let half_dead = silent > undying::PATIENCE
+            && self
+                .child
+                .as_ref()
+                .is_some_and(|child| is_half_dead(child.pid));
+        let hung = !peer.stale && (silent > limit || half_dead);
         let late = peer.end_by.is_some_and(|end| now > end);
         if !hung && !late {
             return;
@@ -322,6 +337,9 @@ impl Keeper {
             }
             None => peer.client.kill(),
         };
+        if killed {
+            peer.killed_at.get_or_insert(now);
+        }
         // Once, and again should the signal have had no effect after a while.
         peer.heartbeat_at = now;
         peer.end_by = peer.end_by.map(|_| now + limits.stop);
@@ -336,6 +354,29 @@ impl Keeper {
             "cannot be ended from here"
         };
         self.log(Level::Error, &format!("{why}: {done}"));
+    }
+
+    /// Goes on without an engine that was killed and cannot end.
+    fn leave_behind(&mut self, now: Instant) {
+        let Some(peer) = &self.peer else {
+            return;
+        };
+        let long_ago = |killed: Instant| now - killed > undying::PATIENCE;
+        if !peer.killed_at.is_some_and(long_ago) || !self.undying.has_room() {
+            return;
+        }
+        let reason = "was killed and cannot end, as a system call of it hangs";
+        let text = format!(
+            "engine {} {reason}: is the volume of the cache or of the state away? Going on without it",
+            peer.client.pid
+        );
+        self.log(Level::Error, &text);
+        let child = self.child.take();
+        self.engine_gone(reason, End::Killed, now);
+        if let Some(child) = child {
+            self.undying.add(child.pid);
+            self.after_engine(reason, End::Killed, now);
+        }
     }
 
     /// Gives the connection to the engine that has waited longest.
