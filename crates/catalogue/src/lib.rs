@@ -38,7 +38,7 @@ pub use naming::{FolderNaming, is_video};
 pub use record::{TorrentDetail, TorrentRecord};
 pub use status::{HeldLoss, LibraryStatus, Progress, ProviderSync, SyncTrouble, ViewCount};
 pub use store::{HistoryEntry, StoreTrouble};
-pub use sync::{ChangedPath, changed_paths};
+pub use sync::{ChangedPath, Outline, changed_paths};
 pub use views::{
     ALL, BAD, Built, Memory, RulesError, ShownRelease, ShownView, VERSION_FILE, ViewBuilder,
     ViewChange, ViewRules,

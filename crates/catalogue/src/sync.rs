@@ -6,6 +6,7 @@
 mod changes;
 mod info;
 mod listing;
+mod outline;
 mod poll;
 mod publish;
 mod queue;
@@ -13,6 +14,7 @@ mod shared;
 pub(crate) mod state;
 
 pub use changes::{ChangedPath, changed_paths};
+pub use outline::Outline;
 pub(crate) use publish::publish;
 pub(crate) use shared::{Line, Settings, Shared, lock};
 

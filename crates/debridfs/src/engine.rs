@@ -246,7 +246,8 @@ async fn attach_and_serve(
         loopback: config.server.listen.ip().is_loopback(),
     };
     tokio::spawn(sockets::control(config.control_socket(), control));
-    hooks::start(wanted_hooks, &parts, mount.clone());
+    let kept = config.state_dir.join("hooks.json");
+    hooks::start(wanted_hooks, &parts, mount.clone(), kept);
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     let listen = config.server.listen;

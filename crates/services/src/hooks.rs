@@ -67,8 +67,15 @@ pub struct Hook {
     name: String,
     kind: HookKind,
     caller: Caller,
-    waiting: Mutex<BTreeMap<PathBuf, ChangeKind>>,
+    changes: Mutex<Changes>,
     news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Changes {
+    waiting: BTreeMap<PathBuf, ChangeKind>,
+    /// On their way: the answer is not there yet.
+    leaving: BTreeMap<PathBuf, ChangeKind>,
 }
 
 impl Hook {
@@ -100,7 +107,7 @@ impl Hook {
             name: name.to_owned(),
             kind,
             caller,
-            waiting: Mutex::default(),
+            changes: Mutex::default(),
             news: Notify::new(),
         }
     }
@@ -110,13 +117,27 @@ impl Hook {
         &self.name
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<PathBuf, ChangeKind>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that was not told yet, to be handed to [`Self::changed`] of the next process: told twice is harmless, not told is not.
+    pub fn waiting(&self) -> BTreeMap<PathBuf, ChangeKind> {
+        let changes = self.changes();
+        let mut all = changes.leaving.clone();
+        all.extend(
+            changes
+                .waiting
+                .iter()
+                .map(|(path, kind)| (path.clone(), *kind)),
+        );
+        all
     }
 
     /// These absolute paths changed; a later word about a path replaces an earlier one. Never waits.
     pub fn changed(&self, changes: impl IntoIterator<Item = (PathBuf, ChangeKind)>) {
-        let mut waiting = self.waiting();
+        let mut all = self.changes();
+        let waiting = &mut all.waiting;
         let before = waiting.len();
         waiting.extend(changes);
         let mut left_out = 0;
@@ -125,7 +146,7 @@ impl Hook {
             left_out += 1;
         }
         let some = !waiting.is_empty() && (before == 0 || waiting.len() != before);
-        drop(waiting);
+        drop(all);
         if left_out > 0 {
             tracing::warn!(
                 hook = self.name,
@@ -138,10 +159,10 @@ impl Hook {
         }
     }
 
-    /// Tells changes as they come, while `believed` says so. Ends when it is dropped.
-    pub async fn run(&self, believed: impl Fn() -> bool + Send) {
+    /// Tells changes as they come, while `believed` says so, and calls `told` after each call that left less to be told. Ends when it is dropped.
+    pub async fn run(&self, believed: impl Fn() -> bool + Send, told: impl Fn() + Send) {
         loop {
-            if self.waiting().is_empty() {
+            if self.changes().waiting.is_empty() {
                 self.news.notified().await;
             }
             let latest = Instant::now() + LATEST;
@@ -162,15 +183,19 @@ impl Hook {
                     Ok(()) => {
                         tracing::info!(hook = self.name, changes = batch.len(), "told");
                         pause = FIRST_PAUSE;
+                        self.has_left();
+                        told();
                     }
                     Err(error) if error.is_passing() => {
                         tracing::warn!(hook = self.name, %error, ?pause, "cannot be told of changes yet");
-                        self.put_back(batch);
+                        self.put_back();
                         sleep(pause).await;
                         pause = (pause * 2).min(LONGEST_PAUSE);
                     }
                     Err(error) => {
                         tracing::error!(hook = self.name, %error, changes = batch.len(), "cannot be told of changes: left out");
+                        self.has_left();
+                        told();
                     }
                 }
             }
@@ -178,19 +203,24 @@ impl Hook {
     }
 
     fn take(&self) -> BTreeMap<PathBuf, ChangeKind> {
-        let mut waiting = self.waiting();
-        let rest = match waiting.keys().nth(BATCH).cloned() {
-            Some(first) => waiting.split_off(&first),
+        let mut changes = self.changes();
+        let rest = match changes.waiting.keys().nth(BATCH).cloned() {
+            Some(first) => changes.waiting.split_off(&first),
             None => BTreeMap::new(),
         };
-        std::mem::replace(&mut *waiting, rest)
+        changes.leaving = std::mem::replace(&mut changes.waiting, rest);
+        changes.leaving.clone()
+    }
+
+    fn has_left(&self) {
+        self.changes().leaving.clear();
     }
 
     /// What could not be told, unless something newer is known of the path.
-    fn put_back(&self, batch: BTreeMap<PathBuf, ChangeKind>) {
-        let mut waiting = self.waiting();
-        for (path, kind) in batch {
-            waiting.entry(path).or_insert(kind);
+    fn put_back(&self) {
+        let mut changes = self.changes();
+        for (path, kind) in std::mem::take(&mut changes.leaving) {
+            changes.waiting.entry(path).or_insert(kind);
         }
     }
 

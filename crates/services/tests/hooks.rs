@@ -52,7 +52,11 @@ impl Bed {
         let hook = Arc::new(Hook::new("home", kind, &url, token, transport));
         let believed = Arc::new(AtomicBool::new(true));
         let (running, flag) = (hook.clone(), believed.clone());
-        tokio::spawn(async move { running.run(move || flag.load(Ordering::Relaxed)).await });
+        tokio::spawn(async move {
+            running
+                .run(move || flag.load(Ordering::Relaxed), || {})
+                .await
+        });
         Self {
             server,
             hook,
