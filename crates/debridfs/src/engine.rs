@@ -172,7 +172,7 @@ async fn attach_and_serve(
     let login = config.web.login();
     let login = login.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
-    let repair = ward::open(config, &parts)?;
+    let repair = ward::open(config, &parts, queue.clone())?;
     let wanted_hooks = config.hooks();
     let wanted_hooks = wanted_hooks.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let (link, mut lease) = take_lease(config, args).await?;

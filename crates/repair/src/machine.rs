@@ -220,6 +220,7 @@ impl Machine {
                 since: now,
                 next: later(now, apart),
                 tried: Vec::new(),
+                asked: None,
                 approved: false,
                 intent: None,
                 evidence: VecDeque::new(),
@@ -368,9 +369,15 @@ impl Machine {
             .iter()
             .partition(|name| patient.providers.contains(name));
         let arr = (self.rules.ask_arrs && self.has_arrs).then_some(Treatment::AskArr);
-        let all = here.into_iter().chain(elsewhere).map(add).chain(arr);
+        let let_go = self.may_let_go(patient).then_some(Treatment::LetGo);
+        let all = here.into_iter().chain(elsewhere).map(add);
+        let all = all.chain(arr).chain(let_go);
         all.into_iter()
             .find(|treatment| !patient.tried.contains(treatment))
+    }
+
+    fn may_let_go(&self, patient: &Patient) -> bool {
+        self.rules.let_go && patient.asked.is_some() && !patient.tried.contains(&Treatment::LetGo)
     }
 
     fn give_up(&mut self, hash: InfoHash, now: Timestamp) {
@@ -391,6 +398,7 @@ impl Machine {
         // What was asked of a provider that turned out to be in trouble says nothing.
         let calm = self.all_calm(patient, now);
         let held = self.is_held(patient);
+        let may_let_go = self.may_let_go(patient);
         self.changed = true;
         let Some(patient) = self.patients.get_mut(&hash) else {
             return;
@@ -431,6 +439,11 @@ impl Machine {
                         patient.stage = Stage::Quarantined;
                         patient.next = now;
                     }
+                    Stage::Replaced if may_let_go && patient.confirmations < RELAPSES => {}
+                    Stage::Replaced if may_let_go => {
+                        patient.stage = Stage::Quarantined;
+                        patient.next = now;
+                    }
                     Stage::GivenUp | Stage::Replaced => {
                         patient.next = later(now, self.rules.look_again);
                     }
@@ -455,6 +468,21 @@ impl Machine {
         };
         self.changed = true;
         match how {
+            Treated::Later(words) | Treated::Useless(words) if treatment == Treatment::LetGo => {
+                patient.note(now, words);
+                let again = matches!(how, Treated::Later(_));
+                if !again {
+                    patient.tried.push(treatment);
+                }
+                // It is replaced, whatever becomes of what is left of it.
+                patient.stage = Stage::Replaced;
+                let wait = if again {
+                    self.rules.let_go_after
+                } else {
+                    self.rules.look_again
+                };
+                patient.next = later(now, wait);
+            }
             Treated::Later(words) => {
                 patient.note(now, words);
                 patient.stage = Stage::Quarantined;
@@ -473,6 +501,17 @@ impl Machine {
                 patient.tried.push(treatment.clone());
                 match treatment {
                     Treatment::AskArr => {
+                        patient.stage = Stage::Replaced;
+                        patient.asked = Some(now);
+                        patient.confirmations = 0;
+                        patient.confirmed = None;
+                        let wait = match self.rules.let_go {
+                            true => self.rules.let_go_after,
+                            false => self.rules.look_again,
+                        };
+                        patient.next = later(now, wait);
+                    }
+                    Treatment::LetGo => {
                         patient.stage = Stage::Replaced;
                         patient.next = later(now, self.rules.look_again);
                     }

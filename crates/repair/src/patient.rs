@@ -20,6 +20,8 @@ pub enum Treatment {
     },
     /// The arr that grabbed it deletes its file, blocklists the release and searches for another one.
     AskArr,
+    /// The arr has another release in its place: this one is removed as the removal policy says.
+    LetGo,
 }
 
 /// How far it is with a release.
@@ -116,6 +118,9 @@ pub struct Patient {
     /// Treatments that are over.
     #[serde(default)]
     pub tried: Vec<Treatment>,
+    /// When an arr was asked for another release, and searched.
+    #[serde(default)]
+    pub asked: Option<Timestamp>,
     /// Somebody said that it is to be treated, whatever the number of others.
     #[serde(default)]
     pub approved: bool,

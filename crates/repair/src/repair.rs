@@ -192,6 +192,10 @@ impl Repair {
                 let how = timeout(LONGEST, self.add_again(hash, &provider)).await;
                 Answer::Treated(how.unwrap_or(Treated::Later("no answer".to_owned())))
             }
+            Wish::Treat(hash, Treatment::LetGo) => {
+                let how = timeout(LONGEST, self.ward.let_go(hash)).await;
+                Answer::Treated(how.unwrap_or(Treated::Later("no answer".to_owned())))
+            }
             Wish::Treat(hash, Treatment::AskArr) => {
                 let files = self.files_of(hash);
                 let how = timeout(LONGEST, self.ward.ask_arrs(hash, &files)).await;

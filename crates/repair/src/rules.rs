@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// [`Rules::let_go_after`], in times of [`Rules::apart`]: two hours by default, as a search and a download take their time.
+const LET_GO_AFTER: u32 = 8;
+
 /// How careful repair is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
@@ -27,6 +30,10 @@ pub struct Rules {
     pub look_again: Duration,
     /// Whether arrs are asked for another release when nothing else helped. Their file of it, which cannot be read, is deleted first.
     pub ask_arrs: bool,
+    /// Whether a release that an arr replaced is let go, once all of its replacement is there.
+    pub let_go: bool,
+    /// How long after the arr was asked that is looked at, and how often.
+    pub let_go_after: Duration,
 }
 
 impl Rules {
@@ -37,6 +44,7 @@ impl Rules {
         Self {
             settle: usual.settle.min(apart),
             recovery: usual.recovery.min(apart),
+            let_go_after: apart * LET_GO_AFTER,
             look_every: usual.look_every.min(apart / 2).max(least),
             apart,
             ..usual
@@ -58,6 +66,8 @@ impl Default for Rules {
             held_apart: Duration::from_secs(5 * 60),
             look_again: Duration::from_secs(7 * 24 * 3600),
             ask_arrs: true,
+            let_go: false,
+            let_go_after: Duration::from_secs(15 * 60) * LET_GO_AFTER,
         }
     }
 }

@@ -77,4 +77,6 @@ pub trait Ward: Send + Sync + 'static {
     fn has_arrs(&self) -> bool;
     /// Asks the arrs that have `files` of the release (all when empty) for another one.
     async fn ask_arrs(&self, hash: InfoHash, files: &BTreeSet<String>) -> Treated;
+    /// Removes a release as the removal policy says, if the arr that was asked has all of another one in its place, which can be read.
+    async fn let_go(&self, hash: InfoHash) -> Treated;
 }

@@ -411,6 +411,43 @@ fn what_was_confirmed_long_ago_is_looked_at_again_before_it_is_treated() {
     assert_eq!((ill(&world), world.treated.len()), (vec![], treated));
 }
 
+#[test]
+fn what_was_replaced_is_let_go_when_another_one_is_there_and_after_new_evidence() {
+    let rules = Rules {
+        let_go: true,
+        ..Rules::default()
+    };
+    let mut world = World::new(rules, &["rd"]);
+    world.bad.insert(hash(1));
+    world.report(1, &["rd"]);
+    while world.stage(1) != Some(&Stage::Replaced) {
+        world.pass(MINUTE);
+    }
+    assert_eq!(world.treated.len(), 2);
+    // Nothing is in its place for a day: it is asked for a few times, and not as often as treatments may be.
+    world.outcome = Treated::Later;
+    world.pass(24 * HOUR);
+    let asked = world.treated.split_off(2);
+    assert!((4..=12).contains(&asked.len()), "{asked:?}");
+    assert!(asked.iter().all(|(.., one)| *one == Treatment::LetGo));
+    assert_eq!(world.stage(1), Some(&Stage::Replaced));
+    world.outcome = Treated::Done;
+    world.pass(30 * 24 * HOUR);
+    let last: Vec<_> = world.treated[2..].iter().map(|(.., one)| one).collect();
+    assert_eq!(last, [&Treatment::LetGo], "once, and then it is over");
+    // What is readable again stays, whatever an arr has in its place.
+    let mut world = World::new(world.rules.clone(), &["rd"]);
+    world.bad.insert(hash(1));
+    world.report(1, &["rd"]);
+    while world.stage(1) != Some(&Stage::Replaced) {
+        world.pass(MINUTE);
+    }
+    world.pass(2 * HOUR);
+    world.bad.clear();
+    world.pass(24 * HOUR);
+    assert_eq!((world.treated.len(), world.stage(1)), (2, None));
+}
+
 #[derive(Debug, Clone)]
 enum Event {
     Report(u8, bool),
@@ -443,9 +480,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn no_order_of_events_breaks_a_limit(events in events(), per_hour in 1..8usize) {
+    fn no_order_of_events_breaks_a_limit(events in events(), per_hour in 1..8usize, let_go in any::<bool>()) {
         // Sometimes they are called a mass, mostly not.
-        let rules = Rules { per_hour, mass_least: 8, ..Rules::default() };
+        let rules = Rules { per_hour, let_go, mass_least: 8, ..Rules::default() };
         let mut world = World::new(rules.clone(), &["rd", "ad"]);
         let name = |rd: bool| if rd { "rd" } else { "ad" };
         for event in events {

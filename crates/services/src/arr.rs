@@ -203,6 +203,21 @@ impl Arr {
         Ok(rows)
     }
 
+    async fn page<T: serde::de::DeserializeOwned>(
+        &self,
+        dialect: Dialect,
+        what: &str,
+        page: usize,
+        rest: &str,
+    ) -> Result<Page<T>, CallError> {
+        let path = format!(
+            "{}/{what}?page={page}&pageSize={PAGE}{rest}",
+            dialect.path()
+        );
+        let said = self.caller.ask(Method::GET, &path, None).await?;
+        serde_json::from_value(said).map_err(|error| CallError::Odd(error.to_string()))
+    }
+
     async fn pages<T: serde::de::DeserializeOwned>(
         &self,
         dialect: Dialect,
@@ -211,13 +226,7 @@ impl Arr {
     ) -> Result<Vec<T>, CallError> {
         let mut rows = Vec::new();
         for page in 1..=PAGES {
-            let path = format!(
-                "{}/{what}?page={page}&pageSize={PAGE}{rest}",
-                dialect.path()
-            );
-            let said = self.caller.ask(Method::GET, &path, None).await?;
-            let said: Page<T> =
-                serde_json::from_value(said).map_err(|error| CallError::Odd(error.to_string()))?;
+            let said = self.page(dialect, what, page, rest).await?;
             let last = said.records.is_empty();
             rows.extend(said.records);
             if last || rows.len() >= said.total {
@@ -333,6 +342,71 @@ impl Arr {
     }
 }
 
+/// Whether an arr has other files in place of those that it was asked to replace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replacement {
+    /// All that it had imported of the release it has imported from these downloads since.
+    Whole {
+        /// Their ids in the arr: info-hashes, for torrents.
+        from: BTreeSet<String>,
+    },
+    /// Something is missing yet, or went again.
+    Missing,
+    /// The arr had nothing of it, or was not asked.
+    Unknown,
+}
+
+impl Arr {
+    /// Whether what was imported of `hash`, before its grab was marked as failed, was imported anew.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn replacement(&self, hash: InfoHash) -> Result<Replacement, CallError> {
+        let dialect = self.dialect().await?;
+        let rows = self.history(hash).await?;
+        let failed = rows.iter().rfind(|row| row.kind() == HistoryKind::Failed);
+        let Some(failed) = failed.map(|row| row.date) else {
+            return Ok(Replacement::Unknown);
+        };
+        let mut missing: BTreeSet<i64> = rows
+            .iter()
+            .filter(|row| row.kind() == HistoryKind::Imported && row.date <= failed)
+            .filter_map(|row| row.unit(dialect))
+            .collect();
+        if missing.is_empty() {
+            return Ok(Replacement::Unknown);
+        }
+        let mut from = BTreeSet::new();
+        for page in 1..=PAGES {
+            let rest = "&sortKey=date&sortDirection=descending";
+            let said: Page<HistoryRow> = self.page(dialect, "history", page, rest).await?;
+            let last = said.records.is_empty() || page * PAGE >= said.total;
+            // The newest word on each of them counts.
+            for row in said.records {
+                if row.date <= failed {
+                    return Ok(Replacement::Missing);
+                }
+                let unit = row.unit(dialect).filter(|unit| missing.contains(unit));
+                match (row.kind(), unit) {
+                    (HistoryKind::Deleted, Some(_)) => return Ok(Replacement::Missing),
+                    (HistoryKind::Imported, Some(unit)) if !row.download.is(hash) => {
+                        missing.remove(&unit);
+                        from.extend(row.download.0);
+                    }
+                    _ => {}
+                }
+                if missing.is_empty() {
+                    return Ok(Replacement::Whole { from });
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(Replacement::Missing)
+    }
+}
+
 /// A file of the arr's library.
 #[derive(Deserialize)]
 struct FileRow {
@@ -401,6 +475,8 @@ pub(crate) struct HistoryRow {
     series_id: Option<i64>,
     movie_id: Option<i64>,
     artist_id: Option<i64>,
+    episode_id: Option<i64>,
+    track_id: Option<i64>,
     #[serde(default)]
     data: HistoryData,
 }
@@ -410,10 +486,21 @@ pub(crate) enum HistoryKind {
     Grabbed,
     Imported,
     Failed,
+    Deleted,
     Other,
 }
 
 impl HistoryRow {
+    /// The episode, film or track that it is about.
+    fn unit(&self, dialect: Dialect) -> Option<i64> {
+        match dialect {
+            Dialect::Sonarr => self.episode_id,
+            Dialect::Radarr => self.movie_id,
+            Dialect::Lidarr => self.track_id,
+            Dialect::Other(_) => None,
+        }
+    }
+
     fn kind(&self) -> HistoryKind {
         match &*self.event_type {
             "grabbed" => HistoryKind::Grabbed,
@@ -421,6 +508,7 @@ impl HistoryRow {
             "downloadFolderImported" | "trackFileImported" | "bookFileImported" => {
                 HistoryKind::Imported
             }
+            "episodeFileDeleted" | "movieFileDeleted" | "trackFileDeleted" => HistoryKind::Deleted,
             _ => HistoryKind::Other,
         }
     }

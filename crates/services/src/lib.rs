@@ -7,6 +7,6 @@ mod arr;
 mod caller;
 mod hooks;
 
-pub use arr::{Arr, Dialect, FailedGrab, QueueEntry, Replaced, Version};
+pub use arr::{Arr, Dialect, FailedGrab, QueueEntry, Replaced, Replacement, Version};
 pub use caller::{CallError, Caller, network};
 pub use hooks::{ChangeKind, Hook, HookKind};

@@ -64,6 +64,15 @@ impl Program {
         }
     }
 
+    /// What a line of the history is about.
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Sonarr => "episodeId",
+            Self::Radarr => "movieId",
+            Self::Lidarr => "trackId",
+        }
+    }
+
     fn files(self) -> &'static str {
         match self {
             Self::Sonarr => "episodefile",
@@ -503,7 +512,7 @@ async fn history(State(program): Told, Query(arguments): Arguments) -> Response 
     let rows = events.map(|event| {
         json!({
             "id": event.id, "eventType": event.kind, "sourceTitle": event.title, "date": event.date.to_string(),
-            "downloadId": event.download_id, kind.owner(): event.owner, "data": event.data,
+            "downloadId": event.download_id, kind.owner(): event.owner, kind.unit(): event.owner, "data": event.data,
         })
     });
     page(rows.collect(), &arguments)

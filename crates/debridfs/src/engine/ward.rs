@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use debridfs_acquire::{Acquire, DeletePolicy, Selection};
 use debridfs_catalogue::{ALL, BadReason, Catalogue, Contents, Library, Release, ReleaseTree};
 use debridfs_content::{Checkup, Content, EventKind, FileRef};
 use debridfs_provider::{InfoHash, Priority, Provider, SystemClock};
 use debridfs_repair::{Again, Checked, Finding, ProviderState, Repair, Treated, Ward};
-use debridfs_services::{Arr, Replaced};
+use debridfs_services::{Arr, Replaced, Replacement};
 use jiff::Timestamp;
 
 use super::parts::Parts;
@@ -20,16 +21,22 @@ use crate::failure::{Doing, Failure, USAGE};
 const CONTROLS: usize = 2;
 
 /// Opens repair, unless it is turned off.
-pub fn open(config: &Config, parts: &Parts) -> Result<Option<Arc<Repair>>, Failure> {
-    let Some(rules) = config.repair.rules() else {
+pub fn open(
+    config: &Config,
+    parts: &Parts,
+    queue: Option<Arc<Acquire>>,
+) -> Result<Option<Arc<Repair>>, Failure> {
+    let Some(mut rules) = config.repair.rules() else {
         return Ok(None);
     };
+    rules.let_go = queue.is_some() && config.acquire.delete != DeletePolicy::Ignore;
     let arrs = config.arrs();
     let ward = Household {
         catalogue: parts.catalogue.clone(),
         content: parts.content.clone(),
         providers: parts.providers.clone(),
         arrs: arrs.map_err(|words| Failure::new(words, None).with_code(USAGE))?,
+        queue,
         heard: Mutex::new(Timestamp::now()),
         turn: AtomicUsize::new(0),
     };
@@ -44,6 +51,8 @@ struct Household {
     content: Arc<Content>,
     providers: Vec<Arc<dyn Provider>>,
     arrs: Vec<Arc<Arr>>,
+    /// Downloads, which know what was added from here.
+    queue: Option<Arc<Acquire>>,
     /// What readers said before has been told.
     heard: Mutex<Timestamp>,
     /// Which release is asked next in place of another one.
@@ -319,6 +328,42 @@ impl Ward for Household {
         match trouble {
             Some(words) => Treated::Later(words),
             None => Treated::Useless("no arr knows it".to_owned()),
+        }
+    }
+
+    async fn let_go(&self, hash: InfoHash) -> Treated {
+        let mut replaced = None;
+        for arr in &self.arrs {
+            let name = arr.name();
+            match arr.replacement(hash).await {
+                Ok(Replacement::Unknown) => {}
+                Ok(Replacement::Missing) => {
+                    return Treated::Later(format!("{name} has not all of another one yet"));
+                }
+                Ok(Replacement::Whole { from }) => replaced = Some((name, from)),
+                Err(error) => return Treated::Later(format!("{name}: {error}")),
+            }
+        }
+        let Some((name, from)) = replaced else {
+            return Treated::Useless("no arr says that it has another one".to_owned());
+        };
+        // One of another download client is its own business.
+        let ours = from.iter().filter_map(|id| self.release(id.parse().ok()?));
+        for other in ours {
+            match self.check_files(&other, &BTreeSet::new()).await {
+                Checked::Well | Checked::Gone => {}
+                Checked::Bad(words) | Checked::Unclear(words) => {
+                    return Treated::Later(format!("{name} has another one, but {words}"));
+                }
+            }
+        }
+        let Some(queue) = &self.queue else {
+            return Treated::Useless("there are no downloads".to_owned());
+        };
+        match queue.remove(Selection::Some(vec![hash]), true).await {
+            Ok(0) => Treated::Useless("it was not added from here".to_owned()),
+            Ok(_) => Treated::Done(format!("{name} has another one: removed")),
+            Err(error) => Treated::Later(error.to_string()),
         }
     }
 }

@@ -35,6 +35,11 @@ struct Household {
 
 impl Household {
     fn new(simulator: &Simulator) -> Self {
+        Self::with(simulator, "")
+    }
+
+    /// With more lines of `[acquire]`.
+    fn with(simulator: &Simulator, acquire: &str) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("debridfs-healing-")
             .tempdir()
@@ -59,7 +64,7 @@ impl Household {
         let router = arr.router();
         runtime.spawn(async move { axum::serve(listener, router).await });
         let toml = format!(
-            "[acquire]\ndownloads = \"{}/downloads\"\n\
+            "[acquire]\ndownloads = \"{}/downloads\"\n{acquire}\n\
              [qbittorrent]\nlisten = \"{client}\"\nuser = \"arr\"\npassword = \"secret\"\n\
              [arr.sonarr]\nurl = \"{url}\"\napi_key = \"{KEY}\"\n\
              [repair]\napart = \"1s\"\n",
@@ -242,4 +247,44 @@ fn a_dead_release_goes_to_the_arr_which_imports_another_one() {
     );
     let said = household.repairs();
     assert_eq!(said["patients"][0]["stage"], "replaced", "{said}");
+}
+
+#[test]
+fn a_replaced_release_leaves_the_account_as_configured_once_its_replacement_is_whole() {
+    let simulator = Simulator::start(vec![film("First.2024", 1 << 20)]);
+    simulator.add_spec(episode(BAD, "Bad"));
+    simulator.add_spec(episode(GOOD, "Good"));
+    let household = Household::with(&simulator, "delete = \"provider\"");
+    household.grab();
+    household.imported();
+    simulator.refuse_next_magnet();
+    simulator.break_links("Bad", 24);
+    // A check before the provider is believed counts for nothing.
+    until("the provider is believed", Duration::from_secs(60), || {
+        household.repairs()["quiet"]
+            .as_array()
+            .is_some_and(Vec::is_empty)
+    });
+    let said = household.repair(&["check", "Bad"]);
+    assert!(said.starts_with("Bad: bad: "), "{said}");
+    // The arr grabs another one, and nothing of that is imported yet.
+    until("it is not let go", Duration::from_secs(120), || {
+        household
+            .repairs()
+            .to_string()
+            .contains("has not all of another one yet")
+    });
+    assert_eq!(simulator.torrents_of(BAD), 1, "it is all that there is");
+    assert_eq!(household.repairs()["patients"][0]["stage"], "replaced");
+    let replaced = household.imported();
+    assert_eq!(
+        fs::read_link(&replaced).expect("a link"),
+        household.film("Good")
+    );
+    until("it left the account", Duration::from_secs(120), || {
+        simulator.torrents_of(BAD) == 0
+    });
+    read(&replaced).expect("the other one plays");
+    assert_eq!(simulator.torrents_of(GOOD), 1);
+    assert!(household.film("First.2024").exists());
 }
