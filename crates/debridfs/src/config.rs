@@ -1,13 +1,14 @@
 //! Configuration: one TOML file, `DEBRIDFS__SECTION__KEY` variables over it, and secrets in files of their own.
 //!
 //! The structs here are the schema; every key and its default can be read off them. Where values come from is decided in
-//! [`mod@load`], which variables are ours in [`environment`].
+//! [`mod@load`], how they are put together in `merge`, which variables are ours in [`environment`].
 
 mod acquire;
 mod environment;
 mod hook;
 mod human;
 mod load;
+mod merge;
 mod problem;
 mod repair;
 mod services;

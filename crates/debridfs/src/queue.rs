@@ -1,14 +1,23 @@
 //! `debridfs queue …`.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use hyper::Method;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::cli::QueueCommand;
 use crate::control::{Instance, with_arguments};
 use crate::failure::{Doing, Failure};
 use crate::status::{bytes, runtime};
+
+/// How often `--watch` asks.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Of a whole bar.
+const WHOLE: f64 = 1000.0;
 
 /// Runs one of them.
 pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
@@ -16,6 +25,9 @@ pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
     match command {
         QueueCommand::Ls(args) => {
             let instance = Instance::find(&args.instance, file)?;
+            if args.watch {
+                return runtime.block_on(watch(&instance));
+            }
             let said = runtime.block_on(instance.ask(Method::GET, "/queue"))?;
             if args.json {
                 let text = serde_json::to_string_pretty(&said["jobs"]).doing(|| "queue".into())?;
@@ -46,6 +58,54 @@ pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// Shows what is under way until nothing is: a bar for each on a terminal, and a line for each that is over; elsewhere a line for each step.
+async fn watch(instance: &Instance) -> Result<(), Failure> {
+    let bars = MultiProgress::new();
+    let style = ProgressStyle::with_template("{bar:20} {wide_msg}").doing(|| "bar".into())?;
+    let mut shown: HashMap<String, (ProgressBar, String)> = HashMap::new();
+    loop {
+        let said = instance.ask(Method::GET, "/queue").await?;
+        let mut before = std::mem::take(&mut shown);
+        for job in said["jobs"].as_array().into_iter().flatten() {
+            let (hash, step) = (text(job, "hash"), text(job, "step"));
+            let known = before.remove(hash);
+            let was = known.as_ref().map(|(_, step)| step.clone());
+            let under_way = is_under_way(job);
+            if !under_way && known.is_none() {
+                continue;
+            }
+            let (bar, _) = known.unwrap_or_else(|| {
+                let bar = ProgressBar::new(WHOLE as u64).with_style(style.clone());
+                (bars.add(bar), String::new())
+            });
+            if !under_way {
+                bar.finish_and_clear();
+            }
+            if !under_way || (bars.is_hidden() && was.as_deref() != Some(step)) {
+                bars.suspend(|| println!("{}", line(job)));
+            }
+            if under_way {
+                let share = job["progress"].as_f64().unwrap_or(0.0);
+                bar.set_position((share * WHOLE) as u64);
+                bar.set_message(line(job));
+                shown.insert(hash.to_owned(), (bar, step.to_owned()));
+            }
+        }
+        // Removed by somebody.
+        before.values().for_each(|(bar, _)| bar.finish_and_clear());
+        if shown.is_empty() {
+            return Ok(());
+        }
+        sleep(WATCH_EVERY).await;
+    }
+}
+
+/// Whether something is still to be done for it, and nobody stopped it.
+fn is_under_way(job: &Value) -> bool {
+    let settled = matches!(text(job, "step"), "complete" | "failed");
+    !settled && job["stopped"] != true
 }
 
 fn text<'a>(job: &'a Value, key: &str) -> &'a str {

@@ -1,6 +1,8 @@
 //! An arr grabs, imports and removes through the whole program, by symlinks: `docs/arrs.md`.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use debridfs_sim::arr::Arr;
@@ -96,6 +98,31 @@ fn a_magnet_is_grabbed_imported_through_the_mount_and_removed() {
         Duration::from_secs(30),
         || simulator.torrents_of(HASH) == 0,
     );
+}
+
+#[test]
+fn a_download_is_followed_until_it_is_over() {
+    let simulator = Simulator::start(vec![film("First.2024", 1 << 20)]);
+    simulator.know(HASH, "Grabbed.S01.1080p", season());
+    let household = Household::new(&simulator);
+    // It cannot be probed, so it is not complete.
+    simulator.stall();
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}&dn=Grabbed.S01.1080p");
+    household.patiently("the grab", || household.arr.grab_magnet(&magnet));
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_debridfs"))
+        .args(["queue", "ls", "--watch", "--socket"])
+        .arg(household.instance.runtime().join("control.sock"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("debridfs queue runs");
+    let mut lines = BufReader::new(watch.stdout.take().expect("piped")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    assert!(first.contains(HASH), "{first}");
+    assert!(!first.contains("complete"), "{first}");
+    simulator.clear_faults();
+    let last = lines.last().expect("another line").expect("text");
+    assert!(last.contains(HASH) && last.contains("complete"), "{last}");
+    assert!(watch.wait().expect("a child of ours").success());
 }
 
 #[test]
