@@ -31,6 +31,8 @@ use gate::{Gate, Refusal, Visitor};
 
 /// A form is a magnet link at most.
 const LONGEST_BODY: usize = 64 << 10;
+/// A `.torrent` with a piece for each 16 KiB of a season in full quality.
+const LONGEST_TORRENT: usize = 16 << 20;
 /// Only what we serve ourselves: whatever came from outside can at worst look odd.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                               form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -81,6 +83,10 @@ pub fn pages_router(pages: Pages) -> Result<Router, std::io::Error> {
         .route("/release", get(shown::release))
         .route("/queue", get(shown::queue))
         .route("/queue/add", post(changes::add))
+        .route(
+            "/queue/upload",
+            post(changes::upload).layer(DefaultBodyLimit::max(LONGEST_TORRENT)),
+        )
         .route("/queue/stop", post(changes::stop))
         .route("/queue/start", post(changes::start))
         .route("/queue/again", post(changes::again))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use debridfs_acquire::{Acquire, AddOptions, Job, Release, Selection};
+use debridfs_acquire::{Acquire, AddOptions, Job, Release, ReleaseError, Selection};
 use debridfs_catalogue::{Catalogue, Contents, Entry};
 use debridfs_web::{
     Changing, JobLine, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,
@@ -132,14 +132,20 @@ async fn carry_out(queue: &Acquire, change: QueueChange) -> Result<(), String> {
             None => Err("that download is not in the queue any more".to_owned()),
         }
     };
+    let add = async |release: Result<Release, ReleaseError>, category| {
+        let options = AddOptions {
+            category,
+            ..AddOptions::default()
+        };
+        let release = release.map_err(|error| error.to_string())?;
+        queue.add(release, options).await.map_err(failed)
+    };
     match change {
         QueueChange::Add { link, category } => {
-            let release = Release::from_link(&link).map_err(|error| error.to_string())?;
-            let options = AddOptions {
-                category,
-                ..AddOptions::default()
-            };
-            queue.add(release, options).await.map_err(failed)?;
+            add(Release::from_link(&link), category).await?;
+        }
+        QueueChange::Upload { torrent, category } => {
+            add(Release::from_torrent(torrent), category).await?;
         }
         QueueChange::Stop(hash) => {
             let stop = |job: &mut Job| {

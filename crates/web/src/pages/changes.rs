@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use axum::Extension;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, Multipart, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
@@ -29,10 +29,13 @@ impl Fields {
 
     /// Those of a form that we made for `visitor`; nothing of any other.
     fn of(visitor: &Visitor, body: &Bytes) -> Option<Self> {
-        let fields = Self::read(body);
+        Self::read(body).if_of(visitor)
+    }
+
+    fn if_of(self, visitor: &Visitor) -> Option<Self> {
         // A token in a header is not sent by a browser behind its user's back.
-        let ours = visitor.by == By::Token || same(fields.get("csrf"), &visitor.csrf);
-        ours.then_some(fields)
+        let ours = visitor.by == By::Token || same(self.get("csrf"), &visitor.csrf);
+        ours.then_some(self)
     }
 }
 
@@ -118,6 +121,38 @@ pub(super) async fn add(
     .await
 }
 
+/// `POST /queue/upload`: a form with a file.
+pub(super) async fn upload(
+    State(house): Home,
+    Extension(visitor): Extension<Visitor>,
+    mut form: Multipart,
+) -> Response {
+    let mut fields = HashMap::new();
+    let mut torrent = Bytes::new();
+    loop {
+        let read = match form.next_field().await {
+            Ok(None) => break,
+            Ok(Some(field)) => {
+                let name = field.name().unwrap_or_default().to_owned();
+                field.bytes().await.map(|bytes| (name, bytes))
+            }
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok((name, bytes)) if name == "torrent" => torrent = bytes,
+            Ok((name, bytes)) => {
+                fields.insert(name, String::from_utf8_lossy(&bytes).into_owned());
+            }
+            Err(error) => return error.into_response(),
+        }
+    }
+    let Some(fields) = Fields(fields).if_of(&visitor) else {
+        return not_ours();
+    };
+    let category = fields.get("category").to_owned();
+    carry_out(&house, &visitor, QueueChange::Upload { torrent, category }).await
+}
+
 /// `POST /queue/stop`.
 pub(super) async fn stop(
     State(house): Home,
@@ -170,7 +205,11 @@ async fn change(
     let Some(fields) = Fields::of(visitor, body) else {
         return not_ours();
     };
-    match house.source.change_queue(of(&fields)).await {
+    carry_out(house, visitor, of(&fields)).await
+}
+
+async fn carry_out(house: &House, visitor: &Visitor, change: QueueChange) -> Response {
+    match house.source.change_queue(change).await {
         Ok(()) => Redirect::to("/queue").into_response(),
         // Shown at once: words in an address could be put there by anybody.
         Err(words) => shown::refused_change(house, visitor, words),

@@ -1,5 +1,6 @@
 //! What the pages show, asked of whoever has it.
 
+use bytes::Bytes;
 use std::pin::Pin;
 
 use jiff::Timestamp;
@@ -104,6 +105,13 @@ pub enum QueueChange {
     Add {
         /// The link.
         link: String,
+        /// Its category; may be empty.
+        category: String,
+    },
+    /// Takes in a `.torrent`.
+    Upload {
+        /// What is in the file.
+        torrent: Bytes,
         /// Its category; may be empty.
         category: String,
     },

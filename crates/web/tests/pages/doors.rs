@@ -143,6 +143,46 @@ async fn a_token_is_enough_for_scripts() {
 }
 
 #[tokio::test]
+async fn a_torrent_is_taken_from_a_form_of_ours_and_no_other() {
+    let site = locked().await;
+    let cookie = log_in(&site).await;
+    let session = ("cookie", cookie.as_str());
+    let csrf = site.get("/queue", &[session]).await.csrf();
+    // Larger than any other form may be.
+    let torrent = vec![b'x'; 100 << 10];
+    let form = |csrf: &str| {
+        let mut body = format!(
+            "--XX\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{csrf}\r\n\
+             --XX\r\nContent-Disposition: form-data; name=\"torrent\"; filename=\"a.torrent\"\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend_from_slice(&torrent);
+        body.extend_from_slice(
+            b"\r\n--XX\r\nContent-Disposition: form-data; name=\"category\"\r\n\r\ntv\r\n--XX--\r\n",
+        );
+        body
+    };
+    let headers = [
+        session,
+        ("content-type", "multipart/form-data; boundary=XX"),
+    ];
+    for wrong in ["", "other"] {
+        let answer = site.post_body("/queue/upload", &headers, form(wrong)).await;
+        assert_eq!(answer.code, StatusCode::FORBIDDEN, "{wrong:?}");
+    }
+    let answer = site.post("/queue/upload", &[], &[]).await;
+    assert_eq!(answer.code, StatusCode::UNAUTHORIZED);
+    assert_eq!(*site.fake.changes.lock().unwrap(), []);
+    let answer = site.post_body("/queue/upload", &headers, form(&csrf)).await;
+    assert_eq!(answer.code, StatusCode::SEE_OTHER);
+    let upload = QueueChange::Upload {
+        torrent: torrent.into(),
+        category: "tv".into(),
+    };
+    assert_eq!(*site.fake.changes.lock().unwrap(), [upload]);
+}
+
+#[tokio::test]
 async fn forms_of_other_sites_change_nothing() {
     let site = locked().await;
     let cookie = log_in(&site).await;

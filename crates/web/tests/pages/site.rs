@@ -242,6 +242,11 @@ impl Site {
         self.call(Method::POST, path, headers, body.into()).await
     }
 
+    /// A body of a kind that `headers` tell.
+    pub async fn post_body(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        self.call(Method::POST, path, headers, body.into()).await
+    }
+
     async fn call(
         &self,
         method: Method,
