@@ -466,7 +466,7 @@ impl Shared {
             false => positions.max().unwrap_or(0).saturating_add(1),
         };
         let paths = release.files.iter().map(|(path, bytes)| (&**path, *bytes));
-        let wanted = self.config.filter.choose(paths);
+        let wanted = self.config.filter_of(&options.category).choose(paths);
         let files = release.files.iter().zip(wanted);
         Job {
             hash: release.hash,

@@ -35,6 +35,8 @@ pub struct CategoryRule {
     pub action: Option<Action>,
     /// In place of [`AcquireConfig::uncached`].
     pub uncached: Option<Uncached>,
+    /// In place of [`AcquireConfig::filter`].
+    pub filter: Option<FileFilter>,
 }
 
 /// How downloads are done.
@@ -89,6 +91,13 @@ impl AcquireConfig {
             clock: Arc::new(SystemClock),
             checkpoint: Arc::new(|_| {}),
         }
+    }
+
+    /// Which files of a job in `category` are wanted.
+    pub(crate) fn filter_of(&self, category: &str) -> &FileFilter {
+        let rule = self.categories.get(category);
+        let own = rule.and_then(|rule| rule.filter.as_ref());
+        own.unwrap_or(&self.filter)
     }
 }
 

@@ -266,7 +266,7 @@ impl<'a> Attempt<'a> {
     /// Keeps what the provider tells of the torrent.
     async fn note(&self, job: &Job, info: &TorrentInfo) -> Result<(), Error> {
         let paths = info.files.iter().map(|file| (&*file.path, file.bytes));
-        let wanted = self.shared.config.filter.choose(paths);
+        let wanted = self.shared.config.filter_of(&job.category).choose(paths);
         let files: Vec<JobFile> = info
             .files
             .iter()
@@ -300,7 +300,7 @@ impl<'a> Attempt<'a> {
 
     async fn select(&self, job: &Job, provider: &dyn Provider, info: &TorrentInfo) -> Outcome {
         let paths = info.files.iter().map(|file| (&*file.path, file.bytes));
-        let wanted = self.shared.config.filter.choose(paths);
+        let wanted = self.shared.config.filter_of(&job.category).choose(paths);
         let ids: Vec<u32> = info
             .files
             .iter()
@@ -434,7 +434,7 @@ impl<'a> Attempt<'a> {
 
     fn files_of(&self, job: &Job, shown: &Shown) -> Vec<JobFile> {
         let paths = shown.files.iter().map(|file| (&*file.path, file.bytes));
-        let wanted = self.shared.config.filter.choose(paths);
+        let wanted = self.shared.config.filter_of(&job.category).choose(paths);
         let files = shown.files.iter().zip(wanted);
         files
             .map(|(file, wanted)| JobFile {

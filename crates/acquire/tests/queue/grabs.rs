@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use debridfs_acquire::{
-    Action, Added, CategoryRule, DeletePolicy, ProbeError, Release, Selection, Step, Uncached,
+    Action, Added, CategoryRule, DeletePolicy, FileFilter, ProbeError, Release, Selection, Step,
+    Uncached,
 };
 use debridfs_sim::{ApiFault, FileSpec, Outage, OutageMode, Outcome, ReleaseSpec};
 
@@ -146,6 +147,42 @@ async fn an_uncached_release_follows_the_policy_of_its_category() {
     }
     let (_, job) = grab_uncached(Uncached::UpTo(Duration::from_secs(3600))).await;
     assert_eq!(job.step, Step::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn which_files_are_wanted_follows_the_category() {
+    let films = FileFilter {
+        extensions: vec!["mkv".to_owned()],
+        samples: true,
+        ..FileFilter::default()
+    };
+    let world = World::with(vec![cached(HASH, "Film.2024")], |config| {
+        let rule = CategoryRule {
+            filter: Some(films),
+            ..CategoryRule::default()
+        };
+        config.categories.insert("films".to_owned(), rule);
+    })
+    .await;
+    for (category, wanted) in [
+        ("films", ["Film.2024.mkv", "Sample/Film.2024-sample.mkv"]),
+        ("other", ["Film.2024.mkv", "Subs/Film.2024.srt"]),
+    ] {
+        let added = world
+            .acquire
+            .add(magnet(HASH, "Film.2024"), in_category(category));
+        added.await.unwrap();
+        let job = world.complete(hash(HASH)).await;
+        let files = job.files.iter().filter(|file| file.wanted);
+        let mut paths: Vec<&str> = files.map(|file| &*file.path).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, wanted, "{category}");
+        let one = Selection::Some(vec![hash(HASH)]);
+        world.acquire.remove(one, true).await.unwrap();
+        for torrent in world.torrents(HASH) {
+            world.sim.remove_torrent(0, &torrent).unwrap();
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

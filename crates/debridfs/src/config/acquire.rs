@@ -73,6 +73,14 @@ pub struct CategorySection {
     pub action: Option<Action>,
     /// In place of `acquire.uncached`.
     pub uncached: Option<Patience>,
+    /// In place of `acquire.extensions`.
+    pub extensions: Option<Vec<String>>,
+    /// In place of `acquire.min_size`.
+    pub min_size: Option<ByteSize>,
+    /// In place of `acquire.max_size`.
+    pub max_size: Option<ByteSize>,
+    /// In place of `acquire.samples`.
+    pub samples: Option<bool>,
 }
 
 impl AcquireSection {
@@ -87,6 +95,21 @@ impl AcquireSection {
             .any(|action| action == Action::Strm)
     }
 
+    /// Which files are wanted in a category: each key by itself is its own, or that of all.
+    fn filter(&self, category: &CategorySection) -> FileFilter {
+        let extensions = category.extensions.as_ref().unwrap_or(&self.extensions);
+        let plain = |text: &String| text.trim_start_matches('.').to_ascii_lowercase();
+        FileFilter {
+            extensions: match extensions.is_empty() {
+                true => FileFilter::default().extensions,
+                false => extensions.iter().map(plain).collect(),
+            },
+            min_size: category.min_size.unwrap_or(self.min_size).0,
+            max_size: category.max_size.unwrap_or(self.max_size).0,
+            samples: category.samples.unwrap_or(self.samples),
+        }
+    }
+
     /// What the queue is made with; `None` while there is no downloads folder.
     pub fn queue(&self, state_dir: &Path) -> Option<AcquireConfig> {
         let downloads = self.downloads.clone()?;
@@ -97,19 +120,7 @@ impl AcquireSection {
         config.delete = self.delete;
         config.trash_time = self.trash_time.0;
         config.download_rate = self.download_rate.0;
-        let defaults = FileFilter::default();
-        config.filter = FileFilter {
-            extensions: match self.extensions.is_empty() {
-                true => defaults.extensions,
-                false => {
-                    let plain = |text: &String| text.trim_start_matches('.').to_ascii_lowercase();
-                    self.extensions.iter().map(plain).collect()
-                }
-            },
-            min_size: self.min_size.0,
-            max_size: self.max_size.0,
-            samples: self.samples,
-        };
+        config.filter = self.filter(&CategorySection::default());
         let categories = self.category.iter();
         config.categories = categories
             .map(|(name, section)| {
@@ -117,6 +128,7 @@ impl AcquireSection {
                     folder: section.folder.clone(),
                     action: section.action,
                     uncached: section.uncached.map(|patience| patience.0),
+                    filter: Some(self.filter(section)),
                 };
                 (name.clone(), rule)
             })

@@ -219,6 +219,28 @@ mod tests {
     }
 
     #[test]
+    fn a_category_has_each_key_of_its_own_or_that_of_all() {
+        let text = "[provider.rd]\ntoken = \"x\"\n[acquire]\ndownloads = \"/d\"\nmin_size = \"50MiB\"\nextensions = [\".MKV\"]\n\
+                    [acquire.category.tv]\nsamples = true\nmin_size = \"1MiB\"\n[acquire.category.music]\nextensions = [\"flac\"]\n";
+        let config = loaded(text, &[]).unwrap().config;
+        let queue = config.acquire.queue(Path::new("/state")).unwrap();
+        let of = |name: &str| {
+            let filter = queue.categories[name].filter.clone().unwrap();
+            (
+                filter.extensions.join(","),
+                filter.min_size >> 20,
+                filter.samples,
+            )
+        };
+        assert_eq!(of("tv"), ("mkv".to_owned(), 1, true));
+        assert_eq!(of("music"), ("flac".to_owned(), 50, false));
+        assert_eq!(
+            (queue.filter.min_size >> 20, queue.filter.samples),
+            (50, false)
+        );
+    }
+
+    #[test]
     fn variables_win_over_the_file_and_have_the_types_of_their_keys() {
         let config = loaded(
             "[mount]\npath = \"/mnt/a\"\nallow_other = true\n[keeper]\nthreads = 2\n",
