@@ -28,6 +28,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
+use debridfs_callers::mark_answer;
 use serde::Serialize;
 
 pub use self::auth::{ArrLogin, Credentials};
@@ -93,12 +94,7 @@ pub fn router(acquire: Arc<Acquire>, credentials: Credentials) -> Router {
 
 async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     let mut answer = handle(&front, request).await.into_response();
-    let headers = answer.headers_mut();
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    mark_answer(answer.headers_mut());
     answer
 }
 

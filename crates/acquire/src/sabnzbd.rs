@@ -18,14 +18,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
+use debridfs_callers::{mark_answer, same};
 use debridfs_provider::real_debrid::Secret;
 use serde_json::{Value, json};
 
-use crate::callers::{self, same};
 use crate::params::Params;
-use crate::{Acquire, Error};
+use crate::{Acquire, Error, callers};
 
 /// What `mode=version` says.
 const VERSION: &str = "4.5.1";
@@ -107,12 +107,7 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
         json!({ "status": false, "error": refused.0 })
     });
     let mut answer = Json(answer).into_response();
-    let headers = answer.headers_mut();
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    mark_answer(answer.headers_mut());
     answer
 }
 

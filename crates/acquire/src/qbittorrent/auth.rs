@@ -8,12 +8,12 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use debridfs_callers::{Digest32, digest, same};
 use debridfs_provider::real_debrid::Secret;
 use subtle::Choice;
 use tokio::time::Instant;
 
 use super::text;
-use crate::callers::{Digest32, digest, same};
 use crate::params::Params;
 
 /// Failures from one address before it is banned (qBittorrent's `web_ui_max_auth_fail_count`).

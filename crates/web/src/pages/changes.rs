@@ -8,8 +8,9 @@ use axum::extract::{ConnectInfo, Multipart, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
+use debridfs_callers::same;
 
-use super::gate::{By, same};
+use super::gate::By;
 use super::shown;
 use super::{Home, House, QueueChange, Refusal, Visitor, peer, refuse};
 
@@ -34,7 +35,7 @@ impl Fields {
 
     fn if_of(self, visitor: &Visitor) -> Option<Self> {
         // A token in a header is not sent by a browser behind its user's back.
-        let ours = visitor.by == By::Token || same(self.get("csrf"), &visitor.csrf);
+        let ours = visitor.by == By::Token || bool::from(same(self.get("csrf"), &visitor.csrf));
         ours.then_some(self)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use data_encoding::BASE64URL_NOPAD;
-use sha2::{Digest, Sha256};
+use debridfs_callers::{Digest32, authority, digest, is_local, text};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -30,8 +30,6 @@ const SESSIONS: usize = 1000;
 const COMPARISONS: usize = 2;
 /// The session's cookie.
 const COOKIE: &str = "debridfs_session";
-
-type Digest32 = [u8; 32];
 
 /// What is asked of whoever wants to see the pages.
 #[derive(Clone, Default)]
@@ -316,27 +314,14 @@ impl Gate {
     }
 }
 
-/// Compares in a time that depends on neither text.
-pub(super) fn same(a: &str, b: &str) -> bool {
-    digest(a).ct_eq(&digest(b)).into()
-}
-
 fn is_alive(session: &Session, now: Instant) -> bool {
     now - session.used < IDLE && now - session.begun < LONGEST
-}
-
-fn digest(text: &str) -> Digest32 {
-    Sha256::digest(text.as_bytes()).into()
 }
 
 fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes)?;
     Ok(BASE64URL_NOPAD.encode(&bytes))
-}
-
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
 }
 
 fn session_ids(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -346,21 +331,6 @@ fn session_ids(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|cookies| cookies.split(';'))
         .filter_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='))
-}
-
-/// Host and port of a URL.
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
-}
-
-/// Whether a `Host` is an IP address or `localhost`.
-fn is_local(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
