@@ -256,24 +256,55 @@ fn a_consumer_that_is_stopped_says_so() {
     clean(&host);
 }
 
-#[test]
-fn a_profile_that_denies_mounting() {
+/// A producer for whom every mount fails like this.
+fn denied(host: &Host, errno: libc::c_int) -> Ended {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-    let host = set_up();
-    let eperm = SeccompAction::Errno(libc::EPERM.cast_unsigned());
+    let answer = SeccompAction::Errno(errno.cast_unsigned());
     let arch = std::env::consts::ARCH.try_into().expect("known");
     let denied = [(libc::SYS_mount, Vec::new())].into_iter().collect();
-    let filter = SeccompFilter::new(denied, SeccompAction::Allow, eperm, arch).expect("filter");
+    let filter = SeccompFilter::new(denied, SeccompAction::Allow, answer, arch).expect("filter");
     let program: BpfProgram = filter.try_into().expect("program");
     // Whatever a thread starts inherits its filter, which it never gets rid of.
-    let ended = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let started = scope.spawn(|| {
             seccompiler::apply_filter(&program).expect("applied");
-            producer(&host, &[], &[]).end()
+            producer(host, &[], &[]).end()
         });
         started.join().expect("no panic")
-    });
-    assert_fails(&ended, "SECCOMP_OR_APPARMOR");
+    })
+}
+
+#[test]
+fn a_profile_that_denies_mounting() {
+    let host = set_up();
+    assert_fails(&denied(&host, libc::EPERM), "SECCOMP_OR_APPARMOR");
+    clean(&host);
+}
+
+#[test]
+fn selinux_that_denies_mounting() {
+    let host = set_up();
+    // What a kernel with SELinux shows; the denial is made by other means.
+    host.shell(
+        "mount -t tmpfs none /sys/fs && mkdir /sys/fs/selinux && echo 1 >/sys/fs/selinux/enforce",
+    );
+    let ended = denied(&host, libc::EACCES);
+    assert_fails(&ended, "SELINUX");
+    assert!(ended.stdout.contains("setsebool"), "{}", ended.stdout);
+    host.shell("echo 0 >/sys/fs/selinux/enforce");
+    assert_fails(&denied(&host, libc::EACCES), "SECCOMP_OR_APPARMOR");
+    clean(&host);
+}
+
+#[test]
+fn a_producer_that_cannot_serve_says_why() {
+    let host = set_up();
+    let dir = host.dir();
+    host.shell(&format!("chattr -i {dir}/dfs && mkdir {dir}/dfs/something"));
+    let ended = producer(&host, &SHARED, &[]).end();
+    assert_fails(&ended, "PRODUCER_FAILED");
+    assert!(ended.stdout.contains("isn't empty"), "{}", ended.stdout);
+    host.shell(&format!("rmdir {dir}/dfs/something"));
     clean(&host);
 }
 
