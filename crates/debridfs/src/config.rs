@@ -174,6 +174,8 @@ pub struct KeeperConfig {
     pub recovery: Recovery,
     /// An engine that gives no sign of life for longer than this is killed.
     pub hang_limit: HumanDuration,
+    /// How long an attached keeper that is told to stop waits for its engine to end as well, before it leaves the mount to it.
+    pub linger: HumanDuration,
     /// User the engine runs as when the keeper is root: `PUID`.
     pub engine_uid: Option<u32>,
     /// Group the engine runs as when the keeper is root: `PGID`.
@@ -188,6 +190,7 @@ impl Default for KeeperConfig {
             threads: None,
             recovery: Recovery::Journal,
             hang_limit: HumanDuration::from_secs(10),
+            linger: HumanDuration::from_secs(0),
             engine_uid: None,
             engine_gid: None,
         }

@@ -65,6 +65,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     options.limits = Limits {
         deadline: config.mount.read_deadline.0,
         heartbeat: config.keeper.hang_limit.0,
+        linger: config.keeper.linger.0,
         ..Limits::default()
     };
     options.log = Box::new(|level, line| match level {

@@ -25,7 +25,7 @@ use rustix::process::Signal;
 use crate::KeeperError;
 use crate::connection::{self, Connection, Queue};
 use crate::handover::{EngineState, FromKeeper, KeeperStatus, Recovery};
-use crate::options::{KeeperOptions, Level, Owner};
+use crate::options::{KeeperOptions, Level, Mode, Owner};
 
 use child::Child;
 use clients::{Client, Listener, Waiting};
@@ -80,6 +80,8 @@ struct Keeper {
     undying: Undying,
     upgrading: Upgrading,
     stopping: bool,
+    /// The mount is the engine's to keep.
+    leaves_mount: bool,
     child_started: Instant,
     failures: u32,
     next_start: Instant,
@@ -112,6 +114,7 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
         keeper.wait();
         keeper.turn(Instant::now());
     }
+    keeper.linger();
     Ok(())
 }
 
@@ -149,6 +152,7 @@ impl Keeper {
             undying: Undying::default(),
             upgrading: Upgrading::new(&options.mode),
             stopping: false,
+            leaves_mount: false,
             child_started: now,
             failures: 0,
             next_start: now,
@@ -404,6 +408,25 @@ impl Keeper {
         }
     }
 
+    /// Told to stop. Who replaces this keeper lets the engine live; who ends everything tells the engine as well, which ends soon.
+    /// Told twice, it waits no longer.
+    fn linger(&mut self) {
+        let limit = self.options.limits.linger;
+        if limit.is_zero() || !matches!(self.options.mode, Mode::Attached) {
+            return;
+        }
+        let end = Instant::now() + limit;
+        self.stopping = false;
+        while self.is_served() && !self.stopping {
+            if Instant::now() >= end {
+                self.leaves_mount = true;
+                return;
+            }
+            self.wait();
+            self.turn(Instant::now());
+        }
+    }
+
     fn stop_engine(&mut self) {
         let limit = self.options.limits.stop;
         self.upgrading.abandon();
@@ -425,8 +448,13 @@ impl Keeper {
 }
 
 impl Drop for Keeper {
-    /// Also when the loop panicked: no mount, no process and no socket is left.
+    /// Also when the loop panicked: no mount, no process and no socket is left, unless an engine keeps the mount.
     fn drop(&mut self) {
+        if self.leaves_mount {
+            let text = "stopped; the engine keeps the mount for the next keeper";
+            self.log(Level::Info, text);
+            return;
+        }
         self.stop_engine();
         // A keeper that never mounted has nothing there: it may be another's mount.
         if self.connection_number > 0

@@ -90,6 +90,9 @@ pub struct Limits {
     pub start: Duration,
     /// Time an engine has to end when asked to.
     pub stop: Duration,
+    /// Attached, and told to stop while an engine serves: an engine that has not ended after this time keeps the mount for the
+    /// next keeper. Zero: the mount goes with this one.
+    pub linger: Duration,
 }
 
 impl Default for Limits {
@@ -99,6 +102,7 @@ impl Default for Limits {
             heartbeat: Duration::from_secs(10),
             start: Duration::from_secs(60),
             stop: Duration::from_secs(5),
+            linger: Duration::ZERO,
         }
     }
 }

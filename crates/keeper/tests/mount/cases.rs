@@ -9,6 +9,11 @@ use debridfs_keeper::probe::{ProbeError, Prober};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::Signal;
 
+use crate::stopping::{
+    a_clean_stop_leaves_nothing, a_keeper_that_lingers_leaves_the_mount_to_its_engine,
+    a_keeper_that_lingers_unmounts_when_the_engine_ends,
+    a_stop_does_not_wait_for_an_engine_that_let_go,
+};
 use crate::world::{World, ends_within, fusectl, open_device_for_users, program, signal};
 
 type Case = (&'static str, fn());
@@ -68,6 +73,14 @@ pub const ALL: &[Case] = &[
         "a_stop_does_not_wait_for_an_engine_that_let_go",
         a_stop_does_not_wait_for_an_engine_that_let_go,
     ),
+    (
+        "a_keeper_that_lingers_leaves_the_mount_to_its_engine",
+        a_keeper_that_lingers_leaves_the_mount_to_its_engine,
+    ),
+    (
+        "a_keeper_that_lingers_unmounts_when_the_engine_ends",
+        a_keeper_that_lingers_unmounts_when_the_engine_ends,
+    ),
     ("hostile_journal", hostile_journal),
     ("hostile_socket", hostile_socket),
     ("engine_runs_as_its_owner", engine_runs_as_its_owner),
@@ -98,7 +111,7 @@ fn ends_well(child: &mut std::process::Child, world: &World) {
     }
 }
 
-fn reads(world: &World, name: &str) {
+pub fn reads(world: &World, name: &str) {
     ends_well(&mut world.reader(&["read", &world.file(name)]), world);
 }
 
@@ -399,17 +412,6 @@ fn second_engine_waits() {
     reads(&world, "data");
 }
 
-fn a_stop_does_not_wait_for_an_engine_that_let_go() {
-    let mut world = World::start(&["attached", "stop=600000"]);
-    world.set("stays");
-    let engine = world.attach();
-    world.until_served();
-    assert!(world.end_keeper(Signal::TERM), "{}", world.log());
-    assert!(!mountinfo::is_mounted(&world.mount()));
-    let name = std::fs::read_to_string(format!("/proc/{engine}/cmdline")).unwrap();
-    assert!(name.contains("as-sleeper"), "{name}");
-}
-
 fn hostile_journal() {
     let mut world = World::start(&["attached"]);
     let file = world.file("data");
@@ -497,19 +499,6 @@ fn engine_runs_as_its_owner() {
     signal(engine, Signal::KILL);
     world.until_served_by_another(engine);
     reads(&world, "data");
-}
-
-fn a_clean_stop_leaves_nothing() {
-    for sign in [Signal::TERM, Signal::INT] {
-        let mut world = World::start(&[]);
-        let engine = world.engine();
-        signal(engine, Signal::STOP);
-        signal(engine, Signal::CONT);
-        assert!(world.end_keeper(sign), "{}", world.log());
-        assert!(!std::path::Path::new(&format!("/proc/{engine}")).exists());
-        assert!(!mountinfo::is_mounted(&world.mount()));
-        assert!(!world.mount().exists() && !world.socket().exists());
-    }
 }
 
 fn a_dead_mount_is_cleaned_at_start() {

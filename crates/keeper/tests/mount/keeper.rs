@@ -7,7 +7,7 @@ use std::time::Duration;
 use debridfs_keeper::handover::Recovery;
 use debridfs_keeper::{KeeperOptions, Level, Mode, Owner};
 
-/// `MOUNT SOCKET CONTROL [attached] [resend|none] [uid=N] [heartbeat=MS] [deadline=MS] [stop=MS]`
+/// `MOUNT SOCKET CONTROL [attached] [resend|none] [uid=N] [heartbeat=MS] [deadline=MS] [stop=MS] [linger=MS]`
 pub fn main(arguments: &[String]) -> ExitCode {
     let [mount, socket, control, words @ ..] = arguments else {
         return ExitCode::FAILURE;
@@ -37,6 +37,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
             }
             "heartbeat" => options.limits.heartbeat = time,
             "stop" => options.limits.stop = time,
+            "linger" => options.limits.linger = time,
             "deadline" => options.limits.deadline = time,
             other => panic!("unknown word {other}"),
         }

@@ -12,6 +12,7 @@ mod cases;
 mod engine;
 mod keeper;
 mod reader;
+mod stopping;
 mod world;
 
 use std::process::ExitCode;

@@ -1,0 +1,58 @@
+//! A keeper that is told to stop.
+
+use debridfs_keeper::mountinfo;
+use rustix::process::Signal;
+
+use crate::cases::reads;
+use crate::world::{World, signal};
+
+pub fn a_clean_stop_leaves_nothing() {
+    for sign in [Signal::TERM, Signal::INT] {
+        let mut world = World::start(&[]);
+        let engine = world.engine();
+        signal(engine, Signal::STOP);
+        signal(engine, Signal::CONT);
+        assert!(world.end_keeper(sign), "{}", world.log());
+        assert!(!std::path::Path::new(&format!("/proc/{engine}")).exists());
+        assert!(!mountinfo::is_mounted(&world.mount()));
+        assert!(!world.mount().exists() && !world.socket().exists());
+    }
+}
+
+pub fn a_stop_does_not_wait_for_an_engine_that_let_go() {
+    let mut world = World::start(&["attached", "stop=600000"]);
+    world.set("stays");
+    let engine = world.attach();
+    world.until_served();
+    assert!(world.end_keeper(Signal::TERM), "{}", world.log());
+    assert!(!mountinfo::is_mounted(&world.mount()));
+    let name = std::fs::read_to_string(format!("/proc/{engine}/cmdline")).unwrap();
+    assert!(name.contains("as-sleeper"), "{name}");
+}
+
+pub fn a_keeper_that_lingers_leaves_the_mount_to_its_engine() {
+    let mut world = World::start(&["attached", "linger=200"]);
+    world.attach();
+    world.until_served();
+    assert!(world.end_keeper(Signal::TERM), "{}", world.log());
+    assert!(mountinfo::is_mounted(&world.mount()));
+    assert!(world.log().contains("keeps the mount"), "{}", world.log());
+    // What it left can be taken over: it is as if it had been killed.
+    world.keep(&["attached"]);
+    world.attach();
+    world.until_served();
+    reads(&world, "data");
+}
+
+pub fn a_keeper_that_lingers_unmounts_when_the_engine_ends() {
+    let mut world = World::start(&["attached", "linger=600000"]);
+    let engine = world.attach();
+    world.until_served();
+    let keeper = world.status().unwrap().keeper_pid;
+    signal(keeper, Signal::TERM);
+    // Nothing changes for readers meanwhile.
+    reads(&world, "data");
+    signal(engine, Signal::KILL);
+    world.until("unmounted", |world| !mountinfo::is_mounted(&world.mount()));
+    assert!(world.end_keeper(Signal::CONT), "{}", world.log());
+}
