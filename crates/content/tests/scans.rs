@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use debridfs_content::{ByteSize, Cache, CacheConfig, Content, ContentConfig, FileRef};
 use futures_util::future::join_all;
-use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, quick, source};
+use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, patient, quick, source};
 use tokio::runtime::Handle;
 
 const KIB: u64 = 1 << 10;
@@ -81,8 +81,9 @@ async fn scan_all(content: &Content) -> u64 {
 async fn a_second_scan_fetches_nothing_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let cdn = Cdn::start((1..=FILES).map(|id| (id, SIZE))).await;
-    let (content, cache) = reader(&cdn, dir.path(), quick()).await;
+    let (content, cache) = reader(&cdn, dir.path(), patient()).await;
     let read = scan_all(&content).await;
+    cdn.rest().await;
     cache.flush().await.unwrap();
     let first = cdn.sent();
     assert!(first <= read * 5 / 4, "{first} for {read}");
@@ -93,7 +94,7 @@ async fn a_second_scan_fetches_nothing_also_after_a_restart() {
     drop(content);
     assert!(cache.close(LONG));
     drop(cache);
-    let (content, cache) = reader(&cdn, dir.path(), quick()).await;
+    let (content, cache) = reader(&cdn, dir.path(), patient()).await;
     scan_all(&content).await;
     assert_eq!(cdn.sent(), first);
     let mut at = 0;
@@ -117,11 +118,12 @@ async fn a_second_scan_fetches_nothing_also_after_a_restart() {
 async fn heads_and_tails_of_new_files_are_there_before_a_scan() {
     let dir = tempfile::tempdir().unwrap();
     let cdn = Cdn::start((1..=3).map(|id| (id, SIZE))).await;
-    let mut config = quick();
+    let mut config = patient();
     config.probe.fill_per_hour = 2;
     let (content, cache) = reader(&cdn, dir.path(), config.clone()).await;
     content.newcomers((1..=3).map(file));
     until("two are filled", || content.stats().files_filled == 2).await;
+    cdn.rest().await;
     cache.flush().await.unwrap();
     let filled = cdn.sent();
     assert_eq!(filled, 2 * (config.probe.fill_head.0 + SIZE - TAIL));

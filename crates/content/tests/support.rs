@@ -44,6 +44,17 @@ pub fn quick() -> ContentConfig {
     }
 }
 
+/// For tests that count what is fetched: no time limit of the reader is met, however long the machine is away.
+pub fn patient() -> ContentConfig {
+    ContentConfig {
+        first_byte_timeout_ms: 60_000,
+        stall_timeout_ms: 60_000,
+        idle_connection_ms: 600_000,
+        idle_memory_ms: 600_000,
+        ..ContentConfig::default()
+    }
+}
+
 pub fn source(provider: &str, id: u64) -> Source {
     Source {
         provider: provider.to_owned(),
@@ -57,6 +68,11 @@ impl Bench {
     /// One file, number 1, of `size` bytes.
     pub async fn new(size: u64) -> Self {
         Self::with(quick(), [(1, size)], |provider| provider).await
+    }
+
+    /// As [`Self::new`], for counting.
+    pub async fn patient(size: u64) -> Self {
+        Self::with(patient(), [(1, size)], |provider| provider).await
     }
 
     pub async fn with(

@@ -86,7 +86,7 @@ struct Shared {
     requests: AtomicU64,
     connections: AtomicU64,
     transfers: AtomicUsize,
-    sent: AtomicU64,
+    sent: Mutex<u64>,
     log: Mutex<Vec<Request>>,
 }
 
@@ -101,7 +101,7 @@ impl Cdn {
             requests: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             transfers: AtomicUsize::new(0),
-            sent: AtomicU64::new(0),
+            sent: Mutex::new(0),
             log: Mutex::default(),
         });
         let accepting = shared.clone();
@@ -124,9 +124,16 @@ impl Cdn {
         *self.shared.script.lock().unwrap() = Arc::new(Box::new(script));
     }
 
-    /// Bytes of bodies handed to the kernel.
+    /// Bytes of bodies handed to the kernel: whoever has read a byte finds it counted.
     pub fn sent(&self) -> u64 {
-        self.shared.sent.load(Ordering::Relaxed)
+        *self.shared.sent.lock().unwrap()
+    }
+
+    /// Waits until no answer is being sent.
+    pub async fn rest(&self) {
+        while self.shared.transfers.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Requests so far.
@@ -302,6 +309,23 @@ impl Shared {
         Ok(true)
     }
 
+    /// Writes and counts in one step, so that the count is never behind what the other side has read.
+    async fn send(&self, stream: &TcpStream, mut bytes: &[u8]) -> std::io::Result<()> {
+        while !bytes.is_empty() {
+            stream.writable().await?;
+            let mut sent = self.sent.lock().unwrap();
+            match stream.try_write(bytes) {
+                Ok(written) => {
+                    *sent += written as u64;
+                    bytes = &bytes[written..];
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     async fn body(
         &self,
         stream: &mut TcpStream,
@@ -313,9 +337,7 @@ impl Shared {
         let mut at = range.start;
         while at < range.end {
             let to = range.end.min(at + step);
-            let bytes = content(file, at..to);
-            stream.write_all(&bytes).await?;
-            self.sent.fetch_add(to - at, Ordering::Relaxed);
+            self.send(stream, &content(file, at..to)).await?;
             at = to;
             if tick != usize::MAX {
                 tokio::time::sleep(Duration::from_millis(5)).await;
