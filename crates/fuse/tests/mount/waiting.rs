@@ -53,7 +53,7 @@ pub fn stuck_readers_can_be_killed() {
         assert_eq!(reader.wait().unwrap().signal(), Some(libc::SIGKILL));
     }
     assert!(
-        killed.elapsed() < Duration::from_secs(5),
+        killed.elapsed() < Duration::from_secs(20),
         "{:?}",
         killed.elapsed()
     );
@@ -78,7 +78,7 @@ pub fn a_stuck_read_ends() {
 }
 
 pub fn a_deadline_runs_through_replays() {
-    let deadline = Duration::from_secs(4);
+    let deadline = Duration::from_secs(8);
     let mut keeper = SmallKeeper::serve(Shape {
         deadline,
         ..Shape::default()
@@ -93,9 +93,9 @@ pub fn a_deadline_runs_through_replays() {
     let again = Instant::now();
     let error = read.join().unwrap().unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EIO));
-    // Counted from the replay it would take another 4 s.
+    // Counted from the replay it would take another 8 s.
     assert!(
-        again.elapsed() < Duration::from_secs(3),
+        again.elapsed() < Duration::from_secs(7),
         "{:?}",
         again.elapsed()
     );

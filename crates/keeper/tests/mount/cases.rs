@@ -3,7 +3,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use debridfs_keeper::handover::EngineState;
+use debridfs_keeper::handover::{EngineState, KeeperStatus};
 use debridfs_keeper::mountinfo;
 use debridfs_keeper::probe::{ProbeError, Prober};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
@@ -97,7 +97,8 @@ pub const ALL: &[Case] = &[
     ("as_a_user_with_fusermount", as_a_user_with_fusermount),
 ];
 
-const SOON: Duration = Duration::from_secs(5);
+/// What a busy machine may take; less than the 30 s after which what waits in the keeper is given up.
+const SOON: Duration = Duration::from_secs(20);
 
 #[track_caller]
 fn ends_well(child: &mut std::process::Child, world: &World) {
@@ -118,17 +119,16 @@ pub fn reads(world: &World, name: &str) {
 /// A reader whose request an engine holds, and the pid of that engine.
 fn held_reader(world: &World, direct: bool) -> (std::process::Child, u32) {
     world.set("hold");
+    let _ = std::fs::remove_file(world.control().join("held"));
     let engine = world.engine();
     let file = world.file("slow");
     let mut words = vec!["read", file.as_str()];
     words.extend(direct.then_some("direct"));
     let reader = world.reader(&words);
-    world.until("read and unanswered", |world| world.in_flight() > 0);
-    // In flight also counts what isn't read yet.
+    // What the kernel counts as in flight need not have been read yet.
     world.until("taken by the engine", |world| {
-        world.in_flight() > 0 && world.status().unwrap().engine_state == EngineState::Serving
+        world.control().join("held").exists()
     });
-    std::thread::sleep(Duration::from_millis(50));
     (reader, engine)
 }
 
@@ -185,7 +185,7 @@ fn killed_often() {
 fn stand_in_answers(world: &World) {
     let root = world.mount();
     ends_well(
-        &mut world.reader(&["stat", root.to_str().unwrap(), "100"]),
+        &mut world.reader(&["stat", root.to_str().unwrap(), "10000"]),
         world,
     );
 }
@@ -197,7 +197,7 @@ fn stand_in_without_an_engine() {
     let mut killed = world.reader(&["read", &file]);
     world.until("waiting", |world| world.in_flight() > 0);
     stand_in_answers(&world);
-    gone_within_a_second(&mut killed, &world);
+    gone_when_killed(&mut killed, &world);
     let mut waits = world.reader(&["read", &file]);
     world.until("waiting again", |world| world.in_flight() > 0);
     world.attach();
@@ -205,9 +205,9 @@ fn stand_in_without_an_engine() {
 }
 
 #[track_caller]
-fn gone_within_a_second(reader: &mut std::process::Child, world: &World) {
+fn gone_when_killed(reader: &mut std::process::Child, world: &World) {
     signal(reader.id(), Signal::KILL);
-    let ended = ends_within(reader, Duration::from_secs(1));
+    let ended = ends_within(reader, SOON);
     assert!(ended.is_some(), "survives SIGKILL\n{}", world.log());
 }
 
@@ -222,9 +222,10 @@ fn stand_in_for_a_stopped_engine() {
     let mut late = world.reader(&["read", &world.file("slow"), "direct"]);
     std::thread::sleep(Duration::from_millis(200));
     stand_in_answers(&world);
-    assert_eq!(world.status().unwrap().engine_state, EngineState::Stalled);
-    gone_within_a_second(&mut late, &world);
-    gone_within_a_second(&mut crowd, &world);
+    let stalled = |status: KeeperStatus| status.engine_state == EngineState::Stalled;
+    world.until("stalled", |world| world.status().is_some_and(stalled));
+    gone_when_killed(&mut late, &world);
+    gone_when_killed(&mut crowd, &world);
     signal(world.engine(), Signal::CONT);
     reads(&world, "data");
 }
@@ -287,11 +288,7 @@ fn mount_lost(lose: impl FnOnce(&World)) {
     lose(&world);
     let started = Instant::now();
     while !std::fs::read(world.file("data")).is_ok_and(|bytes| bytes.len() == 1 << 20) {
-        assert!(
-            started.elapsed() < Duration::from_secs(1),
-            "not back\n{}",
-            world.log()
-        );
+        assert!(started.elapsed() < SOON, "not back\n{}", world.log());
         std::thread::sleep(Duration::from_millis(5));
     }
     world.until_served_by_another(before);
@@ -363,17 +360,28 @@ fn crash_loop_backs_off() {
     let world = World::start(&[]);
     world.set("crash");
     signal(world.engine(), Signal::KILL);
-    std::thread::sleep(Duration::from_secs(2));
-    let deaths = world.log().matches("engine ended with status 1").count();
-    // 0, 100, 300, 700, 1500 ms after the first, which may or may not count as one of use.
-    assert!((3..=7).contains(&deaths), "{deaths}\n{}", world.log());
+    let deaths = |count: usize| {
+        world.until("dead so often", |world| {
+            world.log().matches("engine ended with status 1").count() >= count
+        });
+    };
+    deaths(1);
+    let first = Instant::now();
+    // 100, 300, 700 ms after the first, or 0, 100, 300 ms when that had been of use.
+    deaths(4);
+    let took = first.elapsed();
+    assert!(
+        took > Duration::from_millis(250),
+        "{took:?}\n{}",
+        world.log()
+    );
     world.unset("crash");
     world.until_served();
     reads(&world, "data");
 }
 
 fn hung_engine_is_replaced() {
-    let world = World::start(&["heartbeat=700"]);
+    let world = World::start(&["heartbeat=2000"]);
     let (mut reader, engine) = held_reader(&world, true);
     signal(engine, Signal::STOP);
     world.until_served_by_another(engine);
@@ -439,7 +447,7 @@ fn hostile_journal() {
 
 fn gone_or_done(reader: &mut std::process::Child, world: &World) {
     signal(reader.id(), Signal::KILL);
-    if ends_within(reader, Duration::from_secs(1)).is_none() {
+    if ends_within(reader, Duration::from_secs(2)).is_none() {
         // Only the end of the connection frees who waits for a request that was written over.
         abort(world);
         world.until("mounted again", |world| {
@@ -564,13 +572,13 @@ fn probe_is_not_caught() {
     let started = Instant::now();
     let first = prober.check(&world.mount(), limit);
     assert!(matches!(first, Err(ProbeError::Timeout(_))), "{first:?}");
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < SOON);
     world.attach();
     world.until("freed", |_| !prober.is_stuck());
     world.until("answers", |world| {
-        prober.check(&world.mount(), limit).is_ok()
+        prober.check(&world.mount(), SOON).is_ok()
     });
-    let elsewhere = prober.check(world.root(), limit);
+    let elsewhere = prober.check(world.root(), SOON);
     assert!(
         matches!(elsewhere, Err(ProbeError::Failed(_))),
         "{elsewhere:?}"

@@ -1,8 +1,8 @@
 //! A small engine: a directory of three files of known content, one of which it can hold back
 //! and one of which kills it. What it does is told by files in a control directory:
-//! `hold` (reads of `slow` are not answered while it exists), `crash` (ends right after its
-//! lease), `hostile` (fills the journal with random bytes and dies), `stays` (told to stop, it only
-//! lets go of the connection).
+//! `hold` (reads of `slow` are not answered while it exists, and it writes `held` when there are
+//! any), `crash` (ends right after its lease), `hostile` (fills the journal with random bytes and
+//! dies), `stays` (told to stop, it only lets go of the connection).
 
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -190,6 +190,7 @@ impl Engine {
             held.place = Place::Entry(id);
         }
         self.held.lock().unwrap().push(held);
+        let _ = std::fs::write(self.control.join("held"), "");
     }
 
     fn interrupt(&self, by: &Held, unique: u64) {

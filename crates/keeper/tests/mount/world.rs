@@ -140,7 +140,7 @@ impl World {
     }
 
     pub fn status(&self) -> Option<KeeperStatus> {
-        handover::status(&self.socket(), Duration::from_secs(2)).ok()
+        handover::status(&self.socket(), Duration::from_secs(10)).ok()
     }
 
     pub fn engine(&self) -> u32 {
@@ -153,7 +153,7 @@ impl World {
         let started = Instant::now();
         while !state(self) {
             assert!(
-                started.elapsed() < Duration::from_secs(30),
+                started.elapsed() < Duration::from_secs(60),
                 "not {what}:\n{}",
                 self.log()
             );
@@ -206,7 +206,7 @@ impl World {
     pub fn end_keeper(&mut self, sign: Signal) -> bool {
         let mut keeper = self.keeper.take().unwrap();
         signal(keeper.id(), sign);
-        let ended = ends_within(&mut keeper, Duration::from_secs(10));
+        let ended = ends_within(&mut keeper, Duration::from_secs(60));
         ended.is_some_and(|text| text.is_ok())
     }
 
