@@ -115,6 +115,16 @@ impl Places {
     }
 }
 
+/// Reads again when a signal came in between, as every program does: a control group that is frozen for a moment sends one to all.
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 fn right(key: u64, offset: u64, bytes: &[u8], scratch: &mut [u8]) -> bool {
     let expected = &mut scratch[..bytes.len()];
     content::fill(key, offset, expected);
@@ -135,7 +145,7 @@ fn read_loop(path: &Path, key: u64, direct: bool, stop: &AtomicBool) -> io::Resu
         let length = CHUNK.min((size - offset) as usize);
         let buffer = memory.get(CHUNK);
         let started = Instant::now();
-        let outcome = file.read_at(buffer, offset).and_then(|got| {
+        let outcome = uninterrupted(|| file.read_at(buffer, offset)).and_then(|got| {
             if got == length {
                 Ok(got)
             } else {
@@ -263,7 +273,7 @@ fn handle_loop(path: &Path, key: u64, stop: &AtomicBool) -> io::Result<Tally> {
         // SAFETY: the descriptor was just opened and belongs to nobody else.
         let file = unsafe { File::from_raw_fd(fd) };
         let size = file.metadata()?.len();
-        let outcome = file.read_at(&mut bytes, offset);
+        let outcome = uninterrupted(|| file.read_at(&mut bytes, offset));
         let right = outcome
             .as_ref()
             .map_or(true, |got| right(key, offset, &bytes[..*got], &mut scratch));
@@ -280,7 +290,7 @@ fn once(path: &Path, offset: u64, length: usize) -> io::Result<Tally> {
     let mut tally = Tally::default();
     let mut bytes = vec![0; length];
     let started = Instant::now();
-    let outcome = file.read_at(&mut bytes, offset);
+    let outcome = uninterrupted(|| file.read_at(&mut bytes, offset));
     tally.count(started, outcome, true);
     Ok(tally)
 }

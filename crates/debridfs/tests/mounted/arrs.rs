@@ -95,7 +95,7 @@ fn a_magnet_is_grabbed_imported_through_the_mount_and_removed() {
     // Configured so; by default the account keeps it, and what was imported plays on.
     until(
         "it is deleted from the account",
-        Duration::from_secs(30),
+        Duration::from_secs(120),
         || simulator.torrents_of(HASH) == 0,
     );
 }
@@ -194,7 +194,7 @@ fn an_engine_killed_at_every_point_of_a_job_loses_and_doubles_nothing() {
         let magnet = format!("magnet:?xt=urn:btih:{hash}&dn={name}");
         // An arr that got no answer tries again.
         household.patiently("the grab", || household.arr.grab_magnet(&magnet));
-        until("the engine is killed", Duration::from_secs(60), || {
+        until("the engine is killed", Duration::from_secs(120), || {
             !household.crashes.join(point).exists()
         });
         let item = household.completed();
@@ -207,7 +207,7 @@ fn an_engine_killed_at_every_point_of_a_job_loses_and_doubles_nothing() {
         household.patiently("the removal", || household.arr.remove(&item));
         until(
             "it is deleted from the account",
-            Duration::from_secs(90),
+            Duration::from_secs(120),
             || simulator.torrents_of(&hash) == 0,
         );
     }

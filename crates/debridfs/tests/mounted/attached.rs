@@ -78,7 +78,7 @@ fn engine(instance: &Instance, program: &Path, arguments: &[&str]) -> Part {
 }
 
 fn wait_mounted(instance: &Instance) -> u32 {
-    until("the keeper mounts", Duration::from_secs(10), || {
+    until("the keeper mounts", Duration::from_secs(120), || {
         connection(&instance.mount()).is_some()
     });
     connection(&instance.mount()).expect("just seen")
@@ -87,7 +87,13 @@ fn wait_mounted(instance: &Instance) -> u32 {
 fn start_readers(simulator: &Simulator, instance: &Instance) -> [(&'static str, Reader); 3] {
     let (name, key) = simulator.file("Film.2024.1080p.mkv");
     let path = instance.mount().join("__all__/Film.2024.1080p").join(name);
-    ["buffered", "direct", "mmap"].map(|mode| (mode, Reader::start(mode, &path, key)))
+    let readers =
+        ["buffered", "direct", "mmap"].map(|mode| (mode, Reader::start(mode, &path, key)));
+    // The link is stored before anybody uses it.
+    until("bytes are asked for", Duration::from_secs(120), || {
+        simulator.transfers() > 0
+    });
+    readers
 }
 
 /// Every reader's outcome, none with an error or a wrong byte.
@@ -104,7 +110,7 @@ fn finish(readers: [(&'static str, Reader); 3]) -> Vec<Outcome> {
 fn stop(instance: &Instance, engine: Part, keeper: &Part) {
     drop(engine);
     kill_process(Pid::from_child(&keeper.0), Signal::TERM).expect("a child of ours");
-    until("the keeper unmounts", Duration::from_secs(10), || {
+    until("the keeper unmounts", Duration::from_secs(120), || {
         connection(&instance.mount()).is_none()
     });
 }
@@ -152,7 +158,7 @@ fn a_new_keeper_takes_the_mount_back_and_both_are_replaced_in_turn() {
     let taken_back = |rounds: usize| {
         until(
             "a new keeper has the mount",
-            Duration::from_secs(20),
+            Duration::from_secs(120),
             || instance.log().matches("took ").count() == rounds,
         );
     };
@@ -202,11 +208,11 @@ fn a_new_engine_takes_over_from_one_that_lives() {
     for round in 0..4 {
         let next = engine(&instance, Path::new(BUILD), &["--replace"]);
         // Each is process 1 of its namespace: their numbers tell nothing.
-        until("the other engine serves", Duration::from_secs(20), || {
+        until("the other engine serves", Duration::from_secs(120), || {
             let status = instance.try_status();
             status.is_some_and(|status| status["keeper"]["restarts"] == round + 1)
         });
-        until("the old engine ends", Duration::from_secs(10), || {
+        until("the old engine ends", Duration::from_secs(120), || {
             current.0.try_wait().expect("a child of ours").is_some()
         });
         assert!(
@@ -231,14 +237,14 @@ fn a_keeper_whose_engine_is_gone_too_mounts_anew() {
     engine_part.kill();
     until(
         "nobody holds the connection",
-        Duration::from_secs(10),
+        Duration::from_secs(120),
         || {
             fs::metadata(instance.mount())
                 .is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
         },
     );
     let second = keeper(&instance);
-    until("another mount", Duration::from_secs(10), || {
+    until("another mount", Duration::from_secs(120), || {
         instance.log().matches("mounted at").count() == 2
     });
     let engine_part = engine(&instance, Path::new(BUILD), &[]);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::{Instance, Settings, Simulator, film, until};
 
 const SIZE: u64 = (20 << 20) + 12_345;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// All of a file, past the kernel's own cache, so that every byte is asked of the engine.
 fn read(path: &Path) -> Vec<u8> {
@@ -60,6 +60,24 @@ fn wait_cached(instance: &Instance) {
     });
 }
 
+/// The side file of each file of bytes was written after them: it tells what is believed after a kill.
+fn is_on_disk(instance: &Instance) -> bool {
+    let cache = instance.state().with_file_name("cache");
+    let classes = ["playback", "probe"].map(|class| cache.join(class));
+    let mut files = classes
+        .iter()
+        .flat_map(|class| std::fs::read_dir(class).expect("a class"))
+        .map(|file| file.expect("listed").path())
+        .filter(|file| file.extension().is_some_and(|kind| kind == "data"))
+        .peekable();
+    let changed = |file: &Path| std::fs::metadata(file).and_then(|of| of.modified());
+    assert!(files.peek().is_some(), "nothing is kept");
+    files.all(|data| {
+        let written = changed(&data).expect("a file of bytes");
+        changed(&data.with_extension("map")).is_ok_and(|noted| noted > written)
+    })
+}
+
 #[test]
 fn what_was_read_outlives_the_engine() {
     let simulator = Simulator::start(vec![film("Film", SIZE)]);
@@ -77,8 +95,8 @@ fn what_was_read_outlives_the_engine() {
     assert_eq!(listed(&instance)[0]["path"], shown.as_str());
     let requests = simulator.cdn_requests();
     assert!(read(&path) == bytes);
-    // Killed: what was written a second ago is there.
-    std::thread::sleep(Duration::from_secs(3));
+    // Killed: what is on disk is there.
+    until("all is on disk", PATIENCE, || is_on_disk(&instance));
     assert!(instance.signal_engine(Signal::KILL));
     assert!(read(&path) == bytes);
     // Ended, keeper and all.

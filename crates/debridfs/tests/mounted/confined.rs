@@ -45,7 +45,7 @@ fn capabilities(thread: &BTreeMap<String, String>, set: &str) -> u64 {
 
 fn assert_engine_is_confined(pid: Pid, user: &str) {
     // The keeper names a process that has just been started as well; threads come after everything was given up.
-    until("its threads run", Duration::from_secs(20), || {
+    until("its threads run", Duration::from_secs(120), || {
         threads(pid).len() > 2
     });
     for thread in threads(pid) {
@@ -91,7 +91,7 @@ fn an_engine_has_no_privileges_and_a_keeper_few() {
     assert_eq!(control.permissions().mode() & 0o777, 0o600);
     // A restart and an upgrade change nothing about it.
     instance.signal_engine(Signal::KILL);
-    until("another engine serves", Duration::from_secs(20), || {
+    until("another engine serves", Duration::from_secs(120), || {
         instance.engine_pid() != engine
     });
     assert_engine_is_confined(instance.engine_pid(), "65534");
@@ -130,12 +130,12 @@ fn the_listed_capabilities_are_enough() {
     let engine = instance.engine_pid();
     assert_engine_is_confined(engine, "65534");
     rustix::process::kill_process(engine, Signal::STOP).expect("stopped");
-    until("a hung engine is ended", Duration::from_secs(20), || {
+    until("a hung engine is ended", Duration::from_secs(120), || {
         instance.engine_child().is_some_and(|pid| pid != engine)
     });
     instance.engine_pid();
     run("umount", &["-l", instance.mount().to_str().expect("text")]);
-    until("the mount is back", Duration::from_secs(10), || {
+    until("the mount is back", Duration::from_secs(120), || {
         connection(&instance.mount()).is_some()
     });
     assert!(
@@ -167,7 +167,7 @@ fn a_hook_runs_and_can_do_no_more_than_the_engine() {
     instance.launch();
     instance.wait_synced();
     simulator.add(film("New.2024.1080p", 1 << 30));
-    until("the hook has run", Duration::from_secs(30), || {
+    until("the hook has run", Duration::from_secs(120), || {
         here.join("done").exists()
     });
     let said = |name: &str| fs::read_to_string(here.join(name)).expect("written");
@@ -202,7 +202,7 @@ fn a_symbolic_link_on_the_way_to_the_socket_is_refused() {
     fs::rename(&run, &real).expect("renamed");
     std::os::unix::fs::symlink(&real, &run).expect("linked");
     instance.launch();
-    until("it says why", Duration::from_secs(10), || {
+    until("it says why", Duration::from_secs(120), || {
         instance
             .log()
             .contains("run: not a directory, or a symbolic link")

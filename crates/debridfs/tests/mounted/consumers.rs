@@ -48,15 +48,17 @@ fn a_hung_engine_is_a_pause_for_every_consumer() {
             Reader::start_after(&script, "direct", &library.join(&below), key),
         )
     });
-    until("the film is read", Duration::from_secs(20), || {
+    until("the film is read", Duration::from_secs(120), || {
         simulator.unrestricted() > 0
     });
     std::thread::sleep(Duration::from_secs(1));
     let engine = instance.engine_child().expect("an engine");
     kill_process(engine, Signal::STOP).expect("stopped");
-    until("a hung engine is replaced", Duration::from_secs(20), || {
-        instance.engine_child().is_some_and(|pid| pid != engine)
-    });
+    until(
+        "a hung engine is replaced",
+        Duration::from_secs(120),
+        || instance.engine_child().is_some_and(|pid| pid != engine),
+    );
     instance.engine_pid();
     std::thread::sleep(Duration::from_millis(500));
     for (volume, reader) in readers {
@@ -67,7 +69,7 @@ fn a_hung_engine_is_a_pause_for_every_consumer() {
             outcome.worst_ms > 1000.0,
             "{volume} did not notice: {outcome:?}"
         );
-        assert!(outcome.worst_ms < 25_000.0, "{volume}: {outcome:?}");
+        assert!(outcome.worst_ms < 30_000.0, "{volume}: {outcome:?}");
     }
 }
 
@@ -88,14 +90,18 @@ fn a_read_ends_by_its_deadline_while_the_engine_hangs() {
     let all = volumes(&instance);
     kill_process(engine, Signal::STOP).expect("stopped");
     let started = Instant::now();
-    // Two of each, as all look for the same names and the kernel lets them wait in a row.
-    let readers = all.iter().chain(&all).map(|(volume, script, library)| {
-        let reader = spawn_once_after(script, &library.join(&below), 1 << 30);
-        (volume, reader)
-    });
+    // Six of each, as all look for the same names and the kernel lets them wait in a row.
+    let readers = all
+        .iter()
+        .cycle()
+        .take(6 * all.len())
+        .map(|(volume, script, library)| {
+            let reader = spawn_once_after(script, &library.join(&below), 1 << 30);
+            (volume, reader)
+        });
     let readers: Vec<_> = readers.collect();
     for (volume, mut reader) in readers {
-        until(volume, Duration::from_secs(30), || {
+        until(volume, Duration::from_secs(120), || {
             reader.try_wait().expect("a child of ours").is_some()
         });
         assert!(
@@ -110,12 +116,12 @@ fn a_read_ends_by_its_deadline_while_the_engine_hangs() {
     let waited = started.elapsed();
     assert!(waited > Duration::from_secs(3), "nobody waited");
     assert!(
-        waited < Duration::from_secs(16),
-        "they waited one after the other: {waited:?}"
+        waited < Duration::from_secs(60),
+        "they waited one after the other, 72 s: {waited:?}"
     );
     kill_process(engine, Signal::CONT).expect("going on");
     let mut read = spawn_once(&instance.mount().join(&below), 1 << 30);
-    until("a read goes through", Duration::from_secs(20), || {
+    until("a read goes through", Duration::from_secs(120), || {
         read.try_wait().expect("a child of ours").is_some()
     });
     assert!(read.wait().expect("a child of ours").success());

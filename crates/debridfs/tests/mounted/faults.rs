@@ -10,6 +10,8 @@ use debridfs_sim::{CdnFault, CdnFaultKind, content};
 use crate::support::{Instance, Settings, Simulator, film, until};
 
 const DEADLINE: Duration = Duration::from_secs(4);
+/// What a busy machine may take beside the deadline; together less than the 30 s of the one that is usual.
+const SLACK: Duration = Duration::from_secs(20);
 
 struct Bench {
     simulator: Simulator,
@@ -22,9 +24,18 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(format!("read_deadline = \"{}s\"", DEADLINE.as_secs()))
+    }
+
+    /// For faults that pass, with the deadline that is usual.
+    fn patient() -> Self {
+        Self::with(String::new())
+    }
+
+    fn with(mount: String) -> Self {
         let simulator = Simulator::start(vec![film("Film.2024.1080p", 64 << 30)]);
         let settings = Settings {
-            mount: format!("read_deadline = \"{}s\"", DEADLINE.as_secs()),
+            mount,
             ..Settings::default()
         };
         let instance = Instance::start(&simulator, settings);
@@ -62,7 +73,7 @@ impl Bench {
             matches!(error.raw_os_error(), Some(libc::EIO | libc::ETIMEDOUT)),
             "{what}: {error}"
         );
-        assert!(took < DEADLINE + Duration::from_secs(3), "{what}: {took:?}");
+        assert!(took < DEADLINE + SLACK, "{what}: {took:?}");
         self.recovers(&what);
     }
 
@@ -144,11 +155,11 @@ fn a_key_called_empty_is_tried_again() {
     let started = Instant::now();
     let error = bench.read().expect_err("no right byte was to be had");
     assert_eq!(error.raw_os_error(), Some(libc::EIO));
-    assert!(started.elapsed() < DEADLINE + Duration::from_secs(3));
+    assert!(started.elapsed() < DEADLINE + SLACK);
     let key = bench.instance.status()["providers"][0]["keys"][0].clone();
     assert_eq!(key["used_up"], true, "{key}");
     bench.simulator.clear_faults();
-    until("a read goes through", Duration::from_secs(60), || {
+    until("a read goes through", Duration::from_secs(120), || {
         bench.read().is_ok()
     });
     let status = bench.instance.status();
@@ -165,7 +176,7 @@ fn silence_ends_in_an_error() {
 
 #[test]
 fn one_bad_answer_is_passed_over() {
-    let bench = Bench::new();
+    let bench = Bench::patient();
     for kind in [
         CdnFaultKind::IgnoreRange,
         CdnFaultKind::WrongOffset { by: 1 },
@@ -196,7 +207,7 @@ fn one_bad_answer_is_passed_over() {
 
 #[test]
 fn bodies_that_end_early_are_put_together() {
-    let bench = Bench::new();
+    let bench = Bench::patient();
     bench.goes_on(CdnFaultKind::CloseAfter { bytes: 100_000 });
     bench.goes_on(CdnFaultKind::ResetAfter { bytes: 100_000 });
     bench.goes_on(CdnFaultKind::MaxParallel {

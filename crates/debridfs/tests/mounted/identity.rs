@@ -110,7 +110,7 @@ fn handles_live_through_dropped_caches_and_a_killed_engine() {
     for _ in 0..5 {
         fs::write("/proc/sys/vm/drop_caches", "3").expect("root");
         std::thread::sleep(Duration::from_millis(100));
-        until("an engine to kill", Duration::from_secs(10), || {
+        until("an engine to kill", Duration::from_secs(120), || {
             instance.signal_engine(Signal::KILL)
         });
         fs::write("/proc/sys/vm/drop_caches", "3").expect("root");

@@ -45,18 +45,18 @@ fn pause(round: u32) -> Duration {
     Duration::from_millis(20 + u64::from(round.wrapping_mul(2_654_435_761) >> 8) % 400)
 }
 
-fn kill_rounds(instance: &Instance, rounds: u32, signal: Signal) -> u32 {
-    let mut killed = 0;
-    let started = Instant::now();
-    while killed < rounds {
-        std::thread::sleep(pause(killed));
-        killed += u32::from(instance.signal_engine(signal));
-        assert!(
-            started.elapsed() < Duration::from_secs(600),
-            "{killed} of {rounds} kills"
-        );
+/// Every fifth engine is killed at any moment of its start, the others some time after they began to serve: were none ever to serve, the
+/// keeper would take it for a crash loop and wait longer and longer, on a slow machine until the readers' deadline.
+fn kill_rounds(instance: &Instance, rounds: u32, signal: Signal) {
+    for round in 0..rounds {
+        if round % 5 != 4 {
+            instance.wait_listed();
+        }
+        std::thread::sleep(pause(round));
+        until("an engine to kill", Duration::from_secs(120), || {
+            instance.signal_engine(signal)
+        });
     }
-    killed
 }
 
 fn survives(what: &str, settings: Settings, rounds: u32, signal: Signal) {
@@ -64,8 +64,12 @@ fn survives(what: &str, settings: Settings, rounds: u32, signal: Signal) {
     let instance = Instance::start(&simulator, settings);
     instance.wait_synced();
     let crowd = Crowd::start(&instance, &simulator);
-    until("the film is read", Duration::from_secs(20), || {
+    until("the film is read", Duration::from_secs(120), || {
         simulator.unrestricted() > 0
+    });
+    // The link is stored before anybody uses it.
+    until("bytes are asked for", Duration::from_secs(120), || {
+        simulator.transfers() > 0
     });
     let first = instance.engine_pid();
     kill_rounds(&instance, rounds, signal);
@@ -124,13 +128,13 @@ fn killed_under_a_waiting_read(settings: Settings) -> (Child, Instance, Simulato
     let reader = once(&path, 1 << 30);
     until(
         "the read waits for the CDN",
-        Duration::from_secs(10),
+        Duration::from_secs(120),
         || simulator.transfers() > 0,
     );
     let victim = instance.engine_pid();
     instance.signal_engine(Signal::KILL);
     simulator.clear_faults();
-    until("another engine serves", Duration::from_secs(20), || {
+    until("another engine serves", Duration::from_secs(120), || {
         instance.engine_pid() != victim
     });
     (reader, instance, simulator)
@@ -158,7 +162,7 @@ fn without_journal_and_resend_readers_are_stuck() {
 #[test]
 fn a_read_that_waits_for_the_cdn_is_answered_by_the_next_engine() {
     let (mut reader, _instance, _simulator) = killed_under_a_waiting_read(Settings::default());
-    until("the read ends", Duration::from_secs(20), || {
+    until("the read ends", Duration::from_secs(120), || {
         reader.try_wait().expect("a child of ours").is_some()
     });
     assert!(reader.wait().expect("a child of ours").success());
@@ -178,8 +182,9 @@ fn a_large_library_survives_kills() {
     let started = Instant::now();
     let walker = Reader::start("walk", &instance.mount().join("__all__"), 0);
     for round in 0..5 {
+        instance.wait_listed();
         std::thread::sleep(pause(round) * 3);
-        until("an engine to kill", Duration::from_secs(20), || {
+        until("an engine to kill", Duration::from_secs(120), || {
             instance.signal_engine(Signal::KILL)
         });
     }
@@ -224,14 +229,14 @@ fn the_out_of_memory_killer_goes_unnoticed() {
     let instance = Instance::start(&simulator, Settings::default());
     instance.wait_synced();
     let crowd = Crowd::start(&instance, &simulator);
-    until("the film is read", Duration::from_secs(20), || {
+    until("the film is read", Duration::from_secs(120), || {
         simulator.unrestricted() > 0
     });
     for _ in 0..3 {
         let victim = instance.engine_pid();
         let group = MemoryGroup::new();
         group.take(victim.as_raw_nonzero().get());
-        until("the engine is killed", Duration::from_secs(30), || {
+        until("the engine is killed", Duration::from_secs(120), || {
             group.squeeze();
             instance.engine_child() != Some(victim)
         });
@@ -273,8 +278,15 @@ impl MemoryGroup {
 
 impl Drop for MemoryGroup {
     fn drop(&mut self) {
-        until("the cgroup is empty", Duration::from_secs(10), || {
-            std::fs::remove_dir(&self.path).is_ok()
-        });
+        // A test that failed has left an engine in it, which nobody may leave behind; a panic here would end all other tests.
+        let started = Instant::now();
+        while std::fs::remove_dir(&self.path).is_err() && started.elapsed().as_secs() < 60 {
+            let left = std::fs::read_to_string(self.path.join("cgroup.procs"));
+            for pid in left.unwrap_or_default().lines() {
+                let above = self.path.with_file_name("cgroup.procs");
+                let _ = std::fs::write(above, pid);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

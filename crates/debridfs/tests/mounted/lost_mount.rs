@@ -17,7 +17,7 @@ fn comes_back(how: &str, take_away: impl Fn(&Instance)) {
         let lost = Instant::now();
         until(
             &format!("{how}: mounted again"),
-            Duration::from_secs(10),
+            Duration::from_secs(120),
             || connection(&instance.mount()).is_some() && fs::read_dir(&release).is_ok(),
         );
         println!("{how}, round {round}: back after {:?}", lost.elapsed());
@@ -50,14 +50,14 @@ fn a_dead_mount_is_cleaned_at_start() {
     instance.wait_synced();
     let killed = Instant::now();
     instance.kill_all();
-    until("the mount is dead", Duration::from_secs(10), || {
+    until("the mount is dead", Duration::from_secs(120), || {
         fs::metadata(instance.mount())
             .is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
     });
     println!("both killed: an error after {:?}", killed.elapsed());
     let launched = Instant::now();
     instance.launch();
-    until("listed again", Duration::from_secs(20), || {
+    until("listed again", Duration::from_secs(120), || {
         fs::read_dir(instance.mount().join("__all__/Film.2024.1080p")).is_ok()
     });
     println!(

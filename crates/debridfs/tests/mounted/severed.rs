@@ -20,7 +20,7 @@ fn ten_seconds_without_a_network_are_a_pause() {
         let path = instance.mount().join("__all__").join(mode).join(name);
         (mode, Reader::start(mode, &path, key))
     });
-    until("all films are read", Duration::from_secs(20), || {
+    until("all films are read", Duration::from_secs(120), || {
         simulator.unrestricted() == 3
     });
     std::thread::sleep(Duration::from_secs(1));
@@ -35,7 +35,7 @@ fn ten_seconds_without_a_network_are_a_pause() {
             &[
                 "-s",
                 "KILL",
-                "5",
+                "15",
                 "ls",
                 "-l",
                 instance
@@ -50,7 +50,7 @@ fn ten_seconds_without_a_network_are_a_pause() {
     }
     network.mend();
     let transfers = simulator.cdn_requests();
-    until("bytes come again", Duration::from_secs(30), || {
+    until("bytes come again", Duration::from_secs(120), || {
         simulator.cdn_requests() > transfers
     });
     println!(
@@ -71,7 +71,7 @@ fn ten_seconds_without_a_network_are_a_pause() {
         "nobody noticed that there was no network: {worst} ms"
     );
     assert_eq!(instance.status()["keeper"]["restarts"], restarts);
-    until("all is well", Duration::from_secs(60), || {
+    until("all is well", Duration::from_secs(120), || {
         instance.status()["healthy"] == true
     });
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Looks again every 20 ms until `done` holds.
+/// Looks again every 20 ms until `done` holds. A limit is for what would never come: far beyond what a busy machine takes.
 ///
 /// # Panics
 /// After `limit`, naming `what`.

@@ -16,20 +16,24 @@ fn a_torrent_added_or_removed_elsewhere_shows_although_the_kernel_has_cached_the
     let list = || find(&all, "%f\n").len();
     assert_eq!(list(), 3, "the view, the release, the file");
     let second = simulator.add(film("Second.2024", 1 << 20));
-    until("the new release shows", Duration::from_secs(15), || {
+    until("the new release shows", Duration::from_secs(120), || {
         all.join("Second.2024/Second.2024.mkv").exists()
     });
-    until("the listing has it", Duration::from_secs(5), || list() == 5);
+    until("the listing has it", Duration::from_secs(120), || {
+        list() == 5
+    });
 
     simulator.remove(&second);
     until(
         "the removed release is gone",
-        Duration::from_secs(15),
+        Duration::from_secs(120),
         || !all.join("Second.2024").exists(),
     );
-    until("the listing is without it", Duration::from_secs(5), || {
-        list() == 3
-    });
+    until(
+        "the listing is without it",
+        Duration::from_secs(120),
+        || list() == 3,
+    );
     assert!(instance.mount().join("__bad__/Second.2024").exists());
     let reason = crate::support::run(
         "getfattr",
@@ -65,12 +69,12 @@ fn changes_while_no_engine_ran_reach_the_kernel() {
         instance.signal_engine(Signal::KILL);
         until(
             "the removed release is gone",
-            Duration::from_secs(15),
+            Duration::from_secs(120),
             || !all.join("Second.2024").exists(),
         );
         let name = format!("New.{round}");
         simulator.add(film(&name, 1 << 20));
-        until("the new release shows", Duration::from_secs(15), || {
+        until("the new release shows", Duration::from_secs(120), || {
             fs::read_dir(&all)
                 .expect("listed")
                 .any(|entry| entry.expect("listed").file_name() == name.as_str())
@@ -90,13 +94,15 @@ fn a_first_sync_killed_three_times_shows_early_and_misses_nothing() {
     let started = Instant::now();
     let instance = Instance::start(&simulator, settings);
     let all = instance.mount().join("__all__");
-    until("first entries", Duration::from_secs(5), || {
+    until("all entries", Duration::from_secs(120), || {
         fs::read_dir(&all).is_ok_and(|entries| entries.count() == 3000)
     });
+    let unknown = instance.status()["library"]["unknown"].clone();
+    assert!(unknown.as_u64() > Some(0), "shown late: {unknown} unknown");
     println!("3000 releases listed after {:?}", started.elapsed());
     for _ in 0..3 {
         std::thread::sleep(Duration::from_secs(3));
-        until("an engine to kill", Duration::from_secs(10), || {
+        until("an engine to kill", Duration::from_secs(120), || {
             instance.signal_engine(Signal::KILL)
         });
     }
@@ -135,12 +141,9 @@ fn a_first_sync_killed_three_times_shows_early_and_misses_nothing() {
         3000
     );
     assert_eq!(simulator.refused(), 0, "calls above the limit");
-    // Each release once, and a little for lists, the read, and calls that died with an engine.
-    assert!(
-        simulator.calls() < 3000 + 300,
-        "{} calls",
-        simulator.calls()
-    );
+    // Each release once, and a little for calls that died with an engine.
+    let calls = simulator.calls_of("torrents/info");
+    assert!((3000..3000 + 300).contains(&calls), "{calls} calls");
 }
 
 #[test]
@@ -159,7 +162,7 @@ fn a_large_loss_is_held_until_it_is_accepted() {
     simulator.remove_some(40);
     until(
         "status names the held loss",
-        Duration::from_secs(15),
+        Duration::from_secs(120),
         || {
             instance
                 .try_status()
@@ -173,7 +176,7 @@ fn a_large_loss_is_held_until_it_is_accepted() {
         .output()
         .expect("debridfs runs");
     assert!(output.status.success(), "{output:?}");
-    until("the loss is taken over", Duration::from_secs(15), || {
+    until("the loss is taken over", Duration::from_secs(120), || {
         count() == 60
     });
 }

@@ -41,7 +41,7 @@ fn reads_through_the_mount_are_recorded() {
         .spawn();
     let mut recording = Recording(recording.expect("debridfs trace record runs"));
     let text = || std::fs::read_to_string(&output).unwrap_or_default();
-    until("the recording", Duration::from_secs(30), || {
+    until("the recording", Duration::from_secs(120), || {
         text().contains("trace")
     });
     let mut bytes = [0; 4096];
@@ -51,7 +51,7 @@ fn reads_through_the_mount_are_recorded() {
             file.read_exact_at(&mut bytes, place * MIB).expect("read");
         }
     }
-    until("the reads", Duration::from_secs(30), || {
+    until("the reads", Duration::from_secs(120), || {
         text().contains("scan")
     });
     kill_process(Pid::from_child(&recording.0), Signal::INT).expect("it runs");

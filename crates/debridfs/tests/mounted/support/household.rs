@@ -102,7 +102,7 @@ impl Household {
         call: impl Fn() -> F,
     ) -> T {
         let mut done = None;
-        until(what, Duration::from_secs(60), || {
+        until(what, Duration::from_secs(120), || {
             done = self.runtime.block_on(call()).ok();
             done.is_some()
         });
@@ -121,13 +121,17 @@ impl Household {
     /// Waits until the only download of `arr` is completed.
     pub fn completed_of(&self, arr: &Arr) -> Item {
         let mut items = Vec::new();
-        until("the download is completed", Duration::from_secs(90), || {
-            items = self.patiently("the queue", || arr.poll());
-            assert!(items.len() <= 1, "doubled: {items:?}");
-            items
-                .iter()
-                .any(|item| item.status == ItemStatus::Completed)
-        });
+        until(
+            "the download is completed",
+            Duration::from_secs(120),
+            || {
+                items = self.patiently("the queue", || arr.poll());
+                assert!(items.len() <= 1, "doubled: {items:?}");
+                items
+                    .iter()
+                    .any(|item| item.status == ItemStatus::Completed)
+            },
+        );
         items.remove(0)
     }
 

@@ -89,7 +89,7 @@ impl Reader {
         let started = std::time::Instant::now();
         until(
             &format!("{} ends", self.name),
-            Duration::from_secs(60),
+            Duration::from_secs(120),
             || self.child.try_wait().expect("a child of ours").is_some(),
         );
         output.read_to_string(&mut line).expect("text");

@@ -240,6 +240,11 @@ impl Simulator {
         self.sim().counters().calls
     }
 
+    /// Calls of one endpoint, such as `torrents/info`.
+    pub fn calls_of(&self, endpoint: &str) -> u64 {
+        self.sim().counters().calls_of(endpoint)
+    }
+
     /// Calls above the limit.
     pub fn refused(&self) -> u64 {
         self.sim().counters().above_limit
