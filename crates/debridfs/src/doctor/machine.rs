@@ -24,7 +24,7 @@ pub fn fuse_device() -> Check {
             let fix = match error.kind() {
                 ErrorKind::NotFound => {
                     "on a host: `modprobe fuse`; in Docker: `--device /dev/fuse --cap-add SYS_ADMIN`; in an LXC container: \
-                     allow the device 10:229 and bind /dev/fuse; in Kubernetes: a hostPath of /dev/fuse and `privileged` for the keeper"
+                     allow the device 10:229 and bind /dev/fuse; in Kubernetes: `privileged: true` for the keeper, or a device plugin; a hostPath of /dev/fuse alone may not be opened"
                 }
                 ErrorKind::PermissionDenied => {
                     "make it open to this user (`chmod 666 /dev/fuse` is the usual mode), or allow the device in the container: \
