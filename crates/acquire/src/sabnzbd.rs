@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use debridfs_callers::{mark_answer, same};
 use debridfs_provider::real_debrid::Secret;
@@ -69,6 +69,23 @@ impl From<Error> for Refused {
 /// What a call comes to.
 type Answer = Result<Value, Refused>;
 
+/// JSON, or what is JSON already.
+enum Said {
+    Value(Value),
+    Written(String),
+}
+
+impl IntoResponse for Said {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Value(value) => Json(value).into_response(),
+            Self::Written(text) => {
+                ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+            }
+        }
+    }
+}
+
 /// The API over `acquire`, at `/api` and `/sabnzbd/api`.
 pub fn router(acquire: Arc<Acquire>, credentials: Credentials) -> Router {
     let front = Front {
@@ -104,25 +121,26 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
             reason = refused.0,
             "a call of the SABnzbd API was refused"
         );
-        json!({ "status": false, "error": refused.0 })
+        Said::Value(json!({ "status": false, "error": refused.0 }))
     });
-    let mut answer = Json(answer).into_response();
+    let mut answer = answer.into_response();
     mark_answer(answer.headers_mut());
     answer
 }
 
-async fn answer(front: &Front, params: &Params) -> Answer {
+async fn answer(front: &Front, params: &Params) -> Result<Said, Refused> {
     let mode = params.get("mode").unwrap_or_default();
     match mode {
-        "version" => return Ok(json!({ "version": VERSION })),
-        "auth" => return Ok(json!({ "auth": "apikey" })),
+        "version" => return Ok(Said::Value(json!({ "version": VERSION }))),
+        "auth" => return Ok(Said::Value(json!({ "auth": "apikey" }))),
         _ => {}
     }
     front.credentials.check(params)?;
     if let Some(answer) = read::answer(&front.acquire, mode, params) {
         return Ok(answer);
     }
-    change::answer(&front.acquire, mode, params).await
+    let changed = change::answer(&front.acquire, mode, params).await;
+    changed.map(Said::Value)
 }
 
 impl Credentials {

@@ -1,10 +1,13 @@
 //! What arrs and tools read: the queue is what is under way, the history what is settled.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::Said;
 use crate::params::Params;
 use crate::space::Space;
 use crate::{Acquire, Job, Step};
@@ -15,11 +18,13 @@ const MIB: f64 = (1 << 20) as f64;
 const GIB: f64 = (1 << 30) as f64;
 
 /// The answer to `mode`; `None` when it is not one that only reads.
-pub(super) fn answer(acquire: &Acquire, mode: &str, params: &Params) -> Option<Value> {
+pub(super) fn answer(acquire: &Acquire, mode: &str, params: &Params) -> Option<Said> {
     // The same word with a name changes something.
     let changes = params.get("name").is_some_and(|name| !name.is_empty());
-    Some(match mode {
-        "queue" if !changes => alone("queue", queue(acquire, params)),
+    if mode == "queue" && !changes {
+        return Some(Said::Written(queue(acquire, params)));
+    }
+    Some(Said::Value(match mode {
         "history" if !changes => alone("history", history(acquire, params)),
         "get_config" => json!({ "config": config(acquire) }),
         "fullstatus" | "status" if !changes => json!({ "status": status(acquire) }),
@@ -34,7 +39,7 @@ pub(super) fn answer(acquire: &Acquire, mode: &str, params: &Params) -> Option<V
             json!({ "total": 0, "month": 0, "week": 0, "day": 0, "servers": {} })
         }
         _ => return None,
-    })
+    }))
 }
 
 /// An object of one field, which is moved there: it may be large.
@@ -97,17 +102,26 @@ fn page(jobs: &[Arc<Job>], params: &Params, usual: usize) -> impl Iterator<Item 
         .into_iter()
 }
 
-fn queue(acquire: &Acquire, params: &Params) -> Value {
+/// The queue, and what is true of all of it.
+#[derive(Serialize)]
+struct Queue<'a> {
+    #[serde(flatten)]
+    totals: Value,
+    slots: Vec<Slot<'a>>,
+}
+
+fn queue(acquire: &Acquire, params: &Params) -> String {
     let mut jobs = asked_for(acquire, params, |job| !job.step.is_settled());
     jobs.sort_by_key(|job| (job.position, job.added));
     let start: usize = params.number("start").unwrap_or(0);
-    let numbered = (start..).zip(page(&jobs, params, 0));
-    let slots: Vec<Value> = numbered.map(|(index, job)| queued(index, &job)).collect();
+    let shown: Vec<Arc<Job>> = page(&jobs, params, 0).collect();
+    let numbered = (start..).zip(&shown);
+    let slots: Vec<Slot<'_>> = numbered.map(|(index, job)| Slot::of(index, job)).collect();
     let bytes: u64 = jobs.iter().map(|job| job.bytes()).sum();
     let left: u64 = jobs.iter().map(|job| left_of(job)).sum();
     let speed: u64 = jobs.iter().map(|job| job.live.speed).sum();
     let Space { free, total } = acquire.space();
-    let mut said = json!({
+    let totals = json!({
         "version": super::VERSION,
         "paused": false,
         "paused_all": false,
@@ -141,36 +155,63 @@ fn queue(acquire: &Acquire, params: &Params) -> Value {
         "limit": params.number::<usize>("limit").unwrap_or(0),
         "finish": start + slots.len(),
     });
-    // Not in the macro, which would copy each of ten thousand.
-    said["slots"] = slots.into();
-    said
+    let said = BTreeMap::from([("queue", Queue { totals, slots })]);
+    // Texts and numbers can always be written.
+    serde_json::to_string(&said).unwrap_or_default()
 }
 
-fn queued(index: usize, job: &Job) -> Value {
-    let left = left_of(job);
-    json!({
-        "index": index,
-        "nzo_id": id(job),
-        "filename": job.name,
-        "cat": category(job),
-        "status": word(job),
-        "priority": if job.forced { "Force" } else { "Normal" },
-        "mb": decimals(job.bytes(), MIB),
-        "mbleft": decimals(left, MIB),
-        "mbmissing": "0.00",
-        "size": human(job.bytes()),
-        "sizeleft": human(left),
-        "percentage": format!("{:.0}", (job.progress() * 100.0).floor()),
-        "timeleft": time_left(left, job.live.speed),
-        "script": "None",
-        "unpackopts": "3",
-        "password": "",
-        "avg_age": "0d",
-        "time_added": job.added.as_second(),
-        "direct_unpack": null,
-        // Where people look for words.
-        "labels": job.live.trouble.iter().collect::<Vec<_>>(),
-    })
+/// An entry of the queue. A struct and no [`Value`], as there may be ten thousand.
+#[derive(Serialize)]
+struct Slot<'a> {
+    index: usize,
+    nzo_id: String,
+    filename: &'a str,
+    cat: &'a str,
+    status: &'static str,
+    priority: &'static str,
+    mb: String,
+    mbleft: String,
+    mbmissing: &'static str,
+    size: String,
+    sizeleft: String,
+    percentage: String,
+    timeleft: String,
+    script: &'static str,
+    unpackopts: &'static str,
+    password: &'static str,
+    avg_age: &'static str,
+    time_added: i64,
+    direct_unpack: Option<&'static str>,
+    /// Where people look for words.
+    labels: Vec<&'a str>,
+}
+
+impl<'a> Slot<'a> {
+    fn of(index: usize, job: &'a Job) -> Self {
+        let left = left_of(job);
+        Self {
+            index,
+            nzo_id: id(job),
+            filename: &job.name,
+            cat: category(job),
+            status: word(job),
+            priority: if job.forced { "Force" } else { "Normal" },
+            mb: decimals(job.bytes(), MIB),
+            mbleft: decimals(left, MIB),
+            mbmissing: "0.00",
+            size: human(job.bytes()),
+            sizeleft: human(left),
+            percentage: format!("{:.0}", (job.progress() * 100.0).floor()),
+            timeleft: time_left(left, job.live.speed),
+            script: "None",
+            unpackopts: "3",
+            password: "",
+            avg_age: "0d",
+            time_added: job.added.as_second(),
+            direct_unpack: None,
+            labels: job.live.trouble.iter().map(String::as_str).collect(),
+        }
+    }
 }
 
 /// SABnzbd's word for where a job is.
@@ -215,6 +256,7 @@ fn history(acquire: &Acquire, params: &Params) -> Value {
         "day_size": human(bytes),
         "last_history_update": acquire.revision(),
     });
+    // Not in the macro, which would copy each of them.
     said["slots"] = slots.into();
     said
 }
