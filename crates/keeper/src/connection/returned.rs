@@ -76,28 +76,8 @@ fn connection_of(fd: BorrowedFd<'_>) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handover::{InitResult, Recovery};
+    use crate::handover::hostile::terms;
     use crate::journal::Layout;
-
-    fn terms(slots: u32) -> LeaseTerms {
-        LeaseTerms {
-            generation: 7,
-            connection: 3,
-            layout: Layout::for_slots(slots),
-            init: InitResult {
-                major: 7,
-                minor: 31,
-                flags: 0,
-                max_readahead: 0,
-                max_write: 4096,
-                max_pages: 1,
-            },
-            recovery: Recovery::Journal,
-            mount: "/".into(),
-            mounted_at: 0,
-            deadline: 0,
-        }
-    }
 
     fn null() -> OwnedFd {
         std::fs::File::open("/dev/null").unwrap().into()

@@ -24,11 +24,12 @@ pub(crate) struct Packet {
     fds: Vec<u8>,
 }
 
-pub(crate) fn terms() -> LeaseTerms {
+/// What an honest peer would say of a connection with a journal of so many slots.
+pub(crate) fn terms(slots: u32) -> LeaseTerms {
     LeaseTerms {
         generation: 7,
         connection: 3,
-        layout: Layout::for_slots(1),
+        layout: Layout::for_slots(slots),
         init: InitResult {
             major: 7,
             minor: 31,
@@ -58,7 +59,7 @@ pub(crate) fn to_keeper(message: u8) -> Option<Vec<u8>> {
         2 => ToKeeper::Return {
             protocol: PROTOCOL,
             version: "0.1.0".into(),
-            terms: terms(),
+            terms: terms(1),
         },
         3 => ToKeeper::Serving,
         4 => ToKeeper::Status,
@@ -70,7 +71,7 @@ pub(crate) fn to_keeper(message: u8) -> Option<Vec<u8>> {
 
 fn from_keeper(message: u8) -> Option<Vec<u8>> {
     let message = match message % 8 {
-        0 | 1 => FromKeeper::Lease(terms()),
+        0 | 1 => FromKeeper::Lease(terms(1)),
         2 => FromKeeper::Refused {
             reason: "no".into(),
         },
@@ -111,7 +112,7 @@ pub(crate) struct Kinds {
 
 impl Kinds {
     pub(crate) fn new() -> Kinds {
-        let (_journal, journal) = Journal::create(terms().layout).unwrap();
+        let (_journal, journal) = Journal::create(terms(1).layout).unwrap();
         Kinds {
             null: File::open("/dev/null").unwrap(),
             journal,
