@@ -62,6 +62,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     options.immutable = config.mount.immutable;
     options.threads = config.keeper.threads;
     options.recovery = config.keeper.recovery;
+    options.service_manager = true;
     options.limits = Limits {
         deadline: config.mount.read_deadline.0,
         heartbeat: config.keeper.hang_limit.0,

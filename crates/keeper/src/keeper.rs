@@ -5,6 +5,7 @@ mod clients;
 mod engine;
 #[cfg(test)]
 mod hostile;
+mod service_manager;
 mod signals;
 mod socket_place;
 mod stand_in;
@@ -30,6 +31,7 @@ use crate::options::{KeeperOptions, Level, Mode, Owner};
 use child::Child;
 use clients::{Client, Listener, Waiting};
 use engine::Peer;
+use service_manager::{Kept, ServiceManager};
 use signals::Signals;
 use stand_in::StandIn;
 use target::Place;
@@ -65,6 +67,7 @@ struct Keeper {
     path: PathBuf,
     made_directory: bool,
     signals: Signals,
+    manager: ServiceManager,
     mountinfo: File,
     listener: Listener,
     clients: Vec<Client>,
@@ -80,7 +83,9 @@ struct Keeper {
     undying: Undying,
     upgrading: Upgrading,
     stopping: bool,
-    /// The mount is the engine's to keep.
+    /// It was told to stop so that another keeper can go on.
+    leaving: bool,
+    /// The mount is left to the engine or the service manager.
     leaves_mount: bool,
     child_started: Instant,
     failures: u32,
@@ -96,7 +101,8 @@ struct Keeper {
 }
 
 /// Mounts, and keeps the mount until SIGTERM or SIGINT; then ends the engine, unmounts and
-/// returns. SIGHUP replaces the engine by one of the program as it is installed by then.
+/// returns. SIGHUP replaces the engine by one of the program as it is installed by then. After SIGUSR2 the mount stays for
+/// the next keeper, if an attached engine or a service manager ([`KeeperOptions::service_manager`]) has it; otherwise it is as SIGTERM.
 ///
 /// These signals are taken by the calling thread: call it from the main thread of a process that
 /// has no other, and let nothing else in that process wait for children.
@@ -105,8 +111,11 @@ struct Keeper {
 /// When the mount can't be made at all. Once it was made, the keeper mends it for as long as it
 /// runs.
 pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
-    let mut keeper = Keeper::prepare(options)?;
-    keeper.wait_for_return();
+    let (mut keeper, kept) = Keeper::prepare(options)?;
+    keeper.resume(kept);
+    if keeper.connection.is_none() {
+        keeper.wait_for_return();
+    }
     if keeper.connection.is_none() {
         keeper.mount(false)?;
     }
@@ -119,8 +128,13 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
 }
 
 impl Keeper {
-    /// Everything but the mount.
-    fn prepare(options: KeeperOptions) -> Result<Keeper, KeeperError> {
+    /// Everything but the mount, and what the service manager kept of former ones.
+    fn prepare(options: KeeperOptions) -> Result<(Keeper, Vec<Kept>), KeeperError> {
+        let (manager, kept) = if options.service_manager {
+            ServiceManager::meet()
+        } else {
+            Default::default()
+        };
         let signals = Signals::take().map_err(KeeperError::os("cannot take signals"))?;
         let path = target::resolve(&options.mount)?;
         // First, so that a second keeper for the same place ends here.
@@ -132,11 +146,12 @@ impl Keeper {
             gid: rustix::process::getegid().as_raw(),
         });
         let now = Instant::now();
-        Ok(Keeper {
+        let keeper = Keeper {
             recovery: options.recovery,
             path,
             made_directory: false,
             signals,
+            manager,
             mountinfo,
             listener,
             clients: Vec::new(),
@@ -152,6 +167,7 @@ impl Keeper {
             undying: Undying::default(),
             upgrading: Upgrading::new(&options.mode),
             stopping: false,
+            leaving: false,
             leaves_mount: false,
             child_started: now,
             failures: 0,
@@ -164,7 +180,8 @@ impl Keeper {
             next_expiry: now,
             last_loop: now,
             options,
-        })
+        };
+        Ok((keeper, kept))
     }
 
     fn log(&self, level: Level, text: &str) {
@@ -211,6 +228,7 @@ impl Keeper {
             );
         }
         self.connection = Some(connection);
+        self.give_to_manager();
         Ok(())
     }
 
@@ -262,6 +280,14 @@ impl Keeper {
         self.admit(now);
         self.stand_in(now);
         self.hand_over();
+        let ready = match self.options.mode {
+            // Engines may wait for this keeper to be ready.
+            Mode::Attached => self.connection.is_some(),
+            Mode::Child { .. } => self.is_served(),
+        };
+        if ready {
+            self.manager.ready();
+        }
     }
 
     fn look_after_mount(&mut self, now: Instant) {
@@ -404,6 +430,7 @@ impl Keeper {
                 }
             } else {
                 self.stopping = true;
+                self.leaving = signal == libc::SIGUSR2;
             }
         }
     }
@@ -411,8 +438,14 @@ impl Keeper {
     /// Told to stop. Who replaces this keeper lets the engine live; who ends everything tells the engine as well, which ends soon.
     /// Told twice, it waits no longer.
     fn linger(&mut self) {
+        let attached = matches!(self.options.mode, Mode::Attached);
+        if self.leaving {
+            let stored = self.connection.is_some() && self.manager.holds(self.connection_number);
+            self.leaves_mount = stored || (attached && self.lease_is_out());
+            return;
+        }
         let limit = self.options.limits.linger;
-        if limit.is_zero() || !matches!(self.options.mode, Mode::Attached) {
+        if limit.is_zero() || !attached {
             return;
         }
         let end = Instant::now() + limit;
@@ -448,10 +481,15 @@ impl Keeper {
 }
 
 impl Drop for Keeper {
-    /// Also when the loop panicked: no mount, no process and no socket is left, unless an engine keeps the mount.
+    /// Also when the loop panicked: no mount, no process and no socket is left, unless the mount is kept for the next keeper.
     fn drop(&mut self) {
+        self.manager.stopping();
         if self.leaves_mount {
-            let text = "stopped; the engine keeps the mount for the next keeper";
+            // An engine that others started serves on.
+            if matches!(self.options.mode, Mode::Child { .. }) {
+                self.stop_engine();
+            }
+            let text = "stopped; who keeps the mount gives it to the next keeper";
             self.log(Level::Info, text);
             return;
         }
@@ -463,6 +501,7 @@ impl Drop for Keeper {
             self.log(Level::Error, &describe(&error));
         }
         self.connection = None;
+        self.manager.forget();
         if self.made_directory {
             if self.options.immutable {
                 let _ = target::set_immutable(&self.path, false);

@@ -32,6 +32,10 @@ pub struct KeeperOptions {
     /// `read_ahead_kb` of the mount; 0 leaves the system's value. Needs root. The engine reads ahead of a reader that proved to need it;
     /// what the kernel does before that is fetched in vain by every look at a file.
     pub read_ahead_kb: u32,
+    /// Whether descriptors are kept by, and taken from, the service manager that started this process (`NOTIFY_SOCKET`, `LISTEN_FDS`;
+    /// `FileDescriptorStoreMax=` of systemd at least the threads and four), and whether that is told when the mount can be used. Without such a manager it changes
+    /// nothing. The loop waits while the manager's socket is full, which it is only when the whole machine stands.
+    pub service_manager: bool,
     /// Times.
     pub limits: Limits,
     /// Called for each line worth logging, from the keeper's only thread. It must not block.
@@ -120,6 +124,7 @@ impl KeeperOptions {
             immutable: false,
             recovery: Recovery::Journal,
             read_ahead_kb: 128,
+            service_manager: false,
             limits: Limits::default(),
             log: Box::new(|_, _| {}),
             ready: None,

@@ -8,15 +8,34 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Instance, Outcome, Reader, Settings, Simulator, connection, film, until};
+use crate::support::{
+    Instance, Outcome, Reader, ServiceManager, Settings, Simulator, connection, film, until,
+};
 
 /// A process of ours that is killed when the test ends.
-struct Part(Child);
+pub struct Part(Child);
 
 impl Part {
-    fn kill(mut self) {
+    pub fn kill(&mut self) {
         self.0.kill().expect("a child of ours");
         self.0.wait().expect("a child of ours");
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("a child of ours");
+    }
+
+    /// Signals what runs in the namespaces that the part made.
+    pub fn signal_inner(&self, signal: Signal) {
+        let outer = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
+        let children = children.expect("it lives");
+        let inner = children.trim().parse().ok().and_then(Pid::from_raw);
+        kill_process(inner.expect("one child"), signal).expect("a process of ours");
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("a child of ours").is_some()
     }
 }
 
@@ -30,10 +49,10 @@ impl Drop for Part {
 /// How often one of the two is killed.
 const ROUNDS: u32 = 20;
 
-const BUILD: &str = env!("CARGO_BIN_EXE_debridfs");
+pub const BUILD: &str = env!("CARGO_BIN_EXE_debridfs");
 
 /// An instance whose parts the test starts itself.
-fn prepare() -> (Simulator, Instance) {
+pub fn prepare() -> (Simulator, Instance) {
     let simulator = Simulator::start(vec![film("Film.2024.1080p", 8 << 30)]);
     let settings = Settings {
         keeper: "mode = \"attached\"".into(),
@@ -60,14 +79,21 @@ fn part(instance: &Instance, mut command: Command) -> Part {
     Part(command.spawn().expect("debridfs starts"))
 }
 
-fn keeper(instance: &Instance) -> Part {
+pub fn keeper(instance: &Instance) -> Part {
     let mut command = Command::new(BUILD);
     command.arg("keeper");
     part(instance, command)
 }
 
+/// As a service.
+pub fn keeper_under(instance: &Instance, manager: &ServiceManager) -> Part {
+    let mut command = manager.command(Path::new(BUILD));
+    command.arg("keeper");
+    part(instance, command)
+}
+
 /// In mount and PID namespaces of its own, as a container has them.
-fn engine(instance: &Instance, program: &Path, arguments: &[&str]) -> Part {
+pub fn engine(instance: &Instance, program: &Path, arguments: &[&str]) -> Part {
     let mut command = Command::new("unshare");
     command
         .args(["--mount", "--pid", "--fork", "--kill-child"])
@@ -77,7 +103,7 @@ fn engine(instance: &Instance, program: &Path, arguments: &[&str]) -> Part {
     part(instance, command)
 }
 
-fn wait_mounted(instance: &Instance) -> u32 {
+pub fn wait_mounted(instance: &Instance) -> u32 {
     until("the keeper mounts", Duration::from_secs(120), || {
         connection(&instance.mount()).is_some()
     });
@@ -107,7 +133,7 @@ fn finish(readers: [(&'static str, Reader); 3]) -> Vec<Outcome> {
         .into()
 }
 
-fn stop(instance: &Instance, engine: Part, keeper: &Part) {
+pub fn stop(instance: &Instance, engine: Part, keeper: &Part) {
     drop(engine);
     kill_process(Pid::from_child(&keeper.0), Signal::TERM).expect("a child of ours");
     until("the keeper unmounts", Duration::from_secs(120), || {
@@ -229,9 +255,9 @@ fn a_new_engine_takes_over_from_one_that_lives() {
 #[test]
 fn a_keeper_whose_engine_is_gone_too_mounts_anew() {
     let (simulator, instance) = prepare();
-    let first = keeper(&instance);
+    let mut first = keeper(&instance);
     wait_mounted(&instance);
-    let engine_part = engine(&instance, Path::new(BUILD), &[]);
+    let mut engine_part = engine(&instance, Path::new(BUILD), &[]);
     instance.wait_synced();
     first.kill();
     engine_part.kill();

@@ -15,6 +15,7 @@ mod healing;
 mod hooks;
 mod hung_volume;
 mod identity;
+mod kept;
 mod killed;
 mod lost_mount;
 mod moved;

@@ -5,12 +5,14 @@ mod household;
 mod instance;
 mod network;
 mod reader;
+mod service_manager;
 mod simulator;
 
 pub use household::Household;
 pub use instance::{ENGINE_USER, Instance, Settings, connection};
 pub use network::Network;
 pub use reader::{Outcome, Reader, once, spawn_once, spawn_once_after};
+pub use service_manager::ServiceManager;
 pub use simulator::{Simulator, film};
 
 use std::path::Path;

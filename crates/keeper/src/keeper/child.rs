@@ -35,6 +35,15 @@ impl Child {
             .args(arguments)
             .stdin(Stdio::null())
             .process_group(0);
+        // What the service manager said was said to the keeper.
+        for name in [
+            "NOTIFY_SOCKET",
+            "LISTEN_PID",
+            "LISTEN_FDS",
+            "LISTEN_FDNAMES",
+        ] {
+            command.env_remove(name);
+        }
         // SAFETY: only system calls that are safe between fork and exec, nothing is allocated.
         unsafe {
             command.pre_exec(move || {

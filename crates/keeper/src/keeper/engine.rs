@@ -1,5 +1,6 @@
 //! The engine that has the lease: is it alive, is it at work, how did it end, when comes the next.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::Keeper;
@@ -7,8 +8,9 @@ use super::child::{self, Child};
 use super::clients::{Client, Said, Waiting};
 use super::stand_in;
 use super::undying::{self, is_half_dead};
+use crate::connection::Connection;
 use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
-use crate::journal::{End, Journal};
+use crate::journal::{Aftermath, End, Journal};
 use crate::options::{Level, Mode};
 
 /// An engine that lost its mount, or closed its socket, has so long to end by itself: it may die
@@ -73,6 +75,15 @@ pub(super) fn back_off(failures: u32) -> Duration {
     }
 }
 
+/// Settles what a dead engine left in the journal; who made two engines die is refused.
+pub(super) fn bury(connection: &Connection, end: End) -> Aftermath {
+    let aftermath = connection.journal.after_death(end);
+    for held in &aftermath.condemned {
+        stand_in::end(connection, held, libc::EIO, false);
+    }
+    aftermath
+}
+
 impl Keeper {
     /// An engine has the connection that is mounted now.
     pub(super) fn lease_is_out(&self) -> bool {
@@ -135,10 +146,7 @@ impl Keeper {
             served = connection.journal.answered() != peer.answered
                 || (peer.state != EngineState::Starting && now - peer.leased_at > PROVEN);
             if self.recovery == Recovery::Journal {
-                let aftermath = connection.journal.after_death(end);
-                for held in &aftermath.condemned {
-                    stand_in::end(connection, held, libc::EIO, false);
-                }
+                let aftermath = bury(connection, end);
                 let (waiting, suspects) = (aftermath.waiting, aftermath.suspects);
                 let condemned = aftermath.condemned.len();
                 self.log(
@@ -406,16 +414,12 @@ impl Keeper {
             }
         }
         connection.journal.write_header();
-        let terms = LeaseTerms {
-            generation: self.generation + 1,
-            connection: self.connection_number,
-            layout: *connection.journal.layout(),
-            init: connection.init,
-            recovery: self.recovery,
-            mount: self.path.clone(),
-            mounted_at: connection.mounted_at,
-            deadline: u64::try_from(self.options.limits.deadline.as_millis()).unwrap_or(u64::MAX),
-        };
+        let terms = self.terms(connection, self.generation + 1);
+        let process = client.pidfd().map(AsFd::as_fd);
+        if let Err(error) = self.manager.note_lease(&terms, process) {
+            let text = format!("the service manager cannot be told of the engine: {error}");
+            (self.options.log)(Level::Warn, &text);
+        }
         let lent = connection.lent();
         if let Err(error) = client.send(&FromKeeper::Lease(terms), &lent) {
             self.log(
@@ -429,6 +433,20 @@ impl Keeper {
         self.peer = Some(Peer::new(client, version, &connection.journal, now));
         // What the stand-in took so far is found by the adoption.
         self.hand_over = false;
+    }
+
+    /// What a lease says beside descriptors.
+    pub(super) fn terms(&self, connection: &Connection, generation: u64) -> LeaseTerms {
+        LeaseTerms {
+            generation,
+            connection: self.connection_number,
+            layout: *connection.journal.layout(),
+            init: connection.init,
+            recovery: self.recovery,
+            mount: self.path.clone(),
+            mounted_at: connection.mounted_at,
+            deadline: u64::try_from(self.options.limits.deadline.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// Its connection is gone: it must end, and gets the new one only by a successor.

@@ -15,7 +15,7 @@ use crate::options::{KeeperOptions, Mode};
 fn keeper(dir: &Path) -> Keeper {
     let socket = dir.join("keeper.sock");
     let options = KeeperOptions::new(dir.join("mnt"), socket, Mode::Attached);
-    Keeper::prepare(options).unwrap()
+    Keeper::prepare(options).unwrap().0
 }
 
 fn client(dir: &Path) -> OwnedFd {

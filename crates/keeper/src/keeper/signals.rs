@@ -2,7 +2,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// SIGTERM, SIGINT and SIGHUP as a descriptor. The former mask is set again when this is dropped.
+/// SIGTERM, SIGINT, SIGHUP and SIGUSR2 as a descriptor. The former mask is set again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Signals {
     fd: OwnedFd,
@@ -22,6 +22,7 @@ impl Signals {
             libc::sigaddset(&raw mut set, libc::SIGTERM);
             libc::sigaddset(&raw mut set, libc::SIGINT);
             libc::sigaddset(&raw mut set, libc::SIGHUP);
+            libc::sigaddset(&raw mut set, libc::SIGUSR2);
             let failed =
                 libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, before.as_mut_ptr());
             if failed != 0 {

@@ -135,8 +135,8 @@ impl StandIn {
         taken
     }
 
-    /// Handles what a keeper before this one had read when it was lost. An engine lives: it brought the connection.
-    pub fn recover(&mut self, connection: &Connection) {
+    /// Handles what a keeper before this one had read when it was lost.
+    pub fn recover(&mut self, connection: &Connection, engine_lives: bool) {
         let mut noted = Noted::default();
         for request in connection.journal.left_in_inboxes() {
             let Some(unique) = wire::unique(&request) else {
@@ -147,7 +147,7 @@ impl StandIn {
                 continue;
             }
             if wire::header(&request).is_some() {
-                self.handle(connection, &mut noted, &request, true);
+                self.handle(connection, &mut noted, &request, engine_lives);
             } else {
                 // Too long to be kept whole, or cut short.
                 let _ = connection.reply(0, unique, libc::EIO, &[]);

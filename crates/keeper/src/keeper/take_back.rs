@@ -1,37 +1,142 @@
 //! A keeper that comes after another one was lost: the engine outlived that one, serves on, and
-//! brings the connection back.
+//! brings the connection back; or the service manager has it, whatever became of the engine.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, pidfd_send_signal};
+
 use super::clients::Client;
-use super::engine::Peer;
+use super::engine::{Peer, bury};
+use super::service_manager::{Kept, LastEngine};
 use super::{Keeper, describe, target};
 use crate::KeeperError;
 use crate::connection::Connection;
-use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL};
+use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery};
+use crate::journal::End;
 use crate::options::{Level, Mode};
 
 /// How long the engine of a mount that is alive may take to come: it tries every 200 ms.
 const RETURN_LIMIT: Duration = Duration::from_secs(5);
+
+/// An engine that is killed together with its keeper has so long to be gone.
+const DEATH_LIMIT: Duration = Duration::from_secs(1);
 
 impl Keeper {
     /// When a mount of ours is served here, waits for the engine that does so. Without one the
     /// mount is somebody else's, or beyond help, and is judged as such.
     pub(super) fn wait_for_return(&mut self) {
         let attached = matches!(self.options.mode, Mode::Attached);
-        if !attached || !target::is_alive(&self.path) {
-            return;
+        if attached && target::is_alive(&self.path) {
+            self.await_engine(None);
         }
+    }
+
+    /// Waits until an engine has brought its connection, but no longer than its process lives, where that can be seen.
+    fn await_engine(&mut self, engine: Option<&LastEngine>) {
         self.log(
             Level::Info,
             "the mount is there already: waiting for its engine to bring it back",
         );
         let end = Instant::now() + RETURN_LIMIT;
-        while self.connection.is_none() && Instant::now() < end && !self.stopping {
+        let gone = || engine.is_some_and(|engine| engine.is_gone_within(Duration::ZERO));
+        while self.connection.is_none() && Instant::now() < end && !self.stopping && !gone() {
             self.wait();
             self.hear_signals(Instant::now());
             self.hear(Instant::now());
+        }
+    }
+
+    /// Takes the mount that the service manager kept. What of it is of no use is let go.
+    pub(super) fn resume(&mut self, kept: Vec<Kept>) {
+        for kept in kept {
+            if let Err(reason) = self.resume_one(kept) {
+                self.log(
+                    Level::Warn,
+                    &format!("a mount that the service manager kept is let go: {reason}"),
+                );
+            }
+        }
+    }
+
+    fn resume_one(&mut self, kept: Kept) -> Result<(), String> {
+        if self.connection.is_some() {
+            self.manager.let_go(&kept.terms);
+            return Err("there is a newer one".into());
+        }
+        let Kept {
+            terms,
+            fds,
+            engine,
+            note,
+        } = kept;
+        self.manager.resume(&terms, note);
+        let resumed = self.resume_with(&terms, fds, &engine);
+        if resumed.is_err() {
+            self.manager.forget();
+        }
+        resumed
+    }
+
+    fn resume_with(
+        &mut self,
+        terms: &LeaseTerms,
+        fds: Vec<OwnedFd>,
+        engine: &LastEngine,
+    ) -> Result<(), String> {
+        match self.options.mode {
+            Mode::Attached if !engine.is_gone_within(Duration::ZERO) => {
+                self.await_engine(Some(engine));
+            }
+            Mode::Attached => {}
+            // It ends with its keeper.
+            Mode::Child { .. } => {
+                engine.is_gone_within(DEATH_LIMIT);
+            }
+        }
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        // What was lent cannot be called back: nobody else may have it while that engine can still move.
+        if let LastEngine::Process(process) = engine
+            && !engine.is_gone_within(Duration::ZERO)
+        {
+            self.log(Level::Warn, "the engine of a lost keeper hangs: ended");
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+        if !engine.is_gone_within(self.options.limits.stop) {
+            return Err("its engine may live, and cannot be ended from here".into());
+        }
+        let connection = Connection::taken_back(&self.path, terms, fds)
+            .map_err(|error: KeeperError| describe(&error))?;
+        self.connection_number = terms.connection;
+        self.generation = terms.generation;
+        self.leases = u64::from(terms.generation > 0);
+        let mut waiting = 0;
+        if self.recovery == Recovery::Journal {
+            waiting = bury(&connection, End::Killed).waiting;
+        }
+        self.stand_in.recover(&connection, false);
+        self.connection = Some(connection);
+        let text = format!(
+            "took {} over from the service manager; {waiting} requests wait for the next engine",
+            self.path.display()
+        );
+        self.log(Level::Info, &text);
+        Ok(())
+    }
+
+    /// Lets the service manager have the connection, if there is one.
+    pub(super) fn give_to_manager(&mut self) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let terms = self.terms(connection, self.generation);
+        if let Err(error) = self.manager.keep(connection, &terms) {
+            let text = format!(
+                "the service manager does not keep the mount, which ends with this process: {error}"
+            );
+            (self.options.log)(Level::Warn, &text);
         }
     }
 
@@ -57,11 +162,12 @@ impl Keeper {
                 self.connection_number = terms.connection;
                 self.generation = terms.generation;
                 self.leases = 1;
+                self.tell_manager_of(&client, &connection);
                 let mut peer = Peer::new(client, version, &connection.journal, now);
                 peer.state = EngineState::Serving;
                 self.peer = Some(peer);
                 // The lost keeper may have taken requests that it told nobody of, one of them a moment ago.
-                self.stand_in.recover(&connection);
+                self.stand_in.recover(&connection, true);
                 self.connection = Some(connection);
                 self.hand_over = true;
                 if let Some(ready) = self.options.ready.take() {
@@ -75,6 +181,20 @@ impl Keeper {
                 );
                 let _ = client.send(&FromKeeper::Refused { reason }, &[]);
             }
+        }
+    }
+
+    fn tell_manager_of(&mut self, client: &Client, connection: &Connection) {
+        let terms = self.terms(connection, self.generation);
+        let mut told = Ok(());
+        if !self.manager.holds(terms.connection) {
+            told = self.manager.keep(connection, &terms);
+        }
+        let process = client.pidfd().map(AsFd::as_fd);
+        let told = told.and_then(|()| self.manager.note_lease(&terms, process));
+        if let Err(error) = told {
+            let text = format!("the service manager does not keep the mount: {error}");
+            self.log(Level::Warn, &text);
         }
     }
 

@@ -327,6 +327,7 @@ fn a_shared_mount_is_stacked() {
 fn a_hung_mount_is_ended_and_stacked() {
     let mut world = World::shared();
     world.keep(&["attached"]);
+    world.until("kept", |world| world.status().is_some());
     let engine = world.attach();
     world.until_served();
     let bound = world.root().join("bound");

@@ -36,9 +36,15 @@ pub fn a_keeper_that_lingers_leaves_the_mount_to_its_engine() {
     world.until_served();
     assert!(world.end_keeper(Signal::TERM), "{}", world.log());
     assert!(mountinfo::is_mounted(&world.mount()));
-    assert!(world.log().contains("keeps the mount"), "{}", world.log());
+    assert!(
+        world.log().contains("who keeps the mount"),
+        "{}",
+        world.log()
+    );
     // What it left can be taken over: it is as if it had been killed.
     world.keep(&["attached"]);
+    // This engine does not wait for a keeper.
+    world.until("kept again", |world| world.status().is_some());
     world.attach();
     world.until_served();
     reads(&world, "data");

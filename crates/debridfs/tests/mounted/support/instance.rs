@@ -4,14 +4,14 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Simulator, run, until};
+use super::{ServiceManager, Simulator, run, until};
 
 /// Whom an engine runs as when root starts it and says nothing else.
 pub const ENGINE_USER: &str = "65534:65534";
@@ -128,12 +128,21 @@ impl Instance {
 
     /// Starts `serve` of another file.
     pub fn launch_program(&mut self, program: &Path) {
+        self.launch_command(Command::new(program));
+    }
+
+    /// Starts `serve` as a service, with what the manager has of it.
+    pub fn launch_under(&mut self, manager: &ServiceManager) {
+        self.launch_command(manager.command(Path::new(env!("CARGO_BIN_EXE_debridfs"))));
+    }
+
+    fn launch_command(&mut self, mut command: Command) {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.dir.path().join("log"))
             .expect("log");
-        let keeper = Command::new(program)
+        let keeper = command
             .args(["serve", "--config"])
             .arg(self.config())
             .envs(self.settings.env.iter().cloned())
@@ -263,19 +272,10 @@ impl Instance {
     /// # Panics
     /// If it takes longer than a minute or leaves its mount.
     pub fn stop(&mut self) {
-        let Some(mut keeper) = self.keeper.take() else {
+        if self.keeper.is_none() {
             return;
-        };
-        let _ = rustix::process::kill_process(Pid::from_child(&keeper), Signal::TERM);
-        let started = Instant::now();
-        while keeper.try_wait().expect("a child of ours").is_none() {
-            if started.elapsed() > Duration::from_secs(60) {
-                let _ = keeper.kill();
-                let _ = keeper.wait();
-                panic!("no clean stop within a minute; log:\n{}", self.log());
-            }
-            std::thread::sleep(Duration::from_millis(20));
         }
+        self.end(Signal::TERM);
         assert!(
             connection(&self.mount()).is_none(),
             "the mount is left; log:\n{}",
@@ -283,13 +283,39 @@ impl Instance {
         );
     }
 
-    /// Kills keeper and engine, as a power cut of the container would.
-    pub fn kill_all(&mut self) {
-        let engine = self.engine_child();
+    /// Ends the program by a signal; with what status.
+    ///
+    /// # Panics
+    /// If it takes longer than a minute.
+    pub fn end(&mut self, signal: Signal) -> ExitStatus {
+        let mut keeper = self.keeper.take().expect("running");
+        let _ = rustix::process::kill_process(Pid::from_child(&keeper), signal);
+        let started = Instant::now();
+        loop {
+            if let Some(status) = keeper.try_wait().expect("a child of ours") {
+                return status;
+            }
+            if started.elapsed() > Duration::from_secs(60) {
+                let _ = keeper.kill();
+                let _ = keeper.wait();
+                panic!("no clean stop within a minute; log:\n{}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills the keeper.
+    pub fn kill_keeper(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
             keeper.kill().expect("a child of ours");
             keeper.wait().expect("a child of ours");
         }
+    }
+
+    /// Kills keeper and engine, as a power cut of the container would.
+    pub fn kill_all(&mut self) {
+        let engine = self.engine_child();
+        self.kill_keeper();
         if let Some(engine) = engine {
             // It may have ended with its keeper already.
             let _ = rustix::process::kill_process(engine, Signal::KILL);
