@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what a target of the Makefile needs and does nothing when it is there. Usage: scripts/setup.sh demo|test|bench
+# Installs what a target of the Makefile needs and does nothing when it is there. Usage: scripts/setup.sh demo|test|bench|packages|image
+# `packages` is the Debian part of `test`, `image` all of it where an image is built, which has no devices.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,10 +12,10 @@ command -v cargo >/dev/null || fail "no Rust toolchain: install rustup, then run
 packages=(fuse3 gcc libc6-dev make)
 case "${1:-}" in
   demo) packages+=(ffmpeg) ;;
-  test) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2 python3-venv
-                  containerd runc busybox-static) ;;
+  test | packages | image) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2 python3-venv
+                  containerd runc busybox-static systemd) ;;
   bench) packages+=(ffmpeg curl procps util-linux) ;;
-  *) fail "usage: scripts/setup.sh demo|test|bench" ;;
+  *) fail "usage: scripts/setup.sh demo|test|bench|packages|image" ;;
 esac
 
 missing=()
@@ -26,9 +27,10 @@ if [ "${#missing[@]}" -gt 0 ]; then
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
-[ -e /dev/fuse ] || as_root modprobe fuse || fail "/dev/fuse is missing: load the kernel module 'fuse', or give this container the device"
+if [ "$1" = packages ]; then exit 0; fi
+[ "$1" = image ] || [ -e /dev/fuse ] || as_root modprobe fuse || fail "/dev/fuse is missing: load the kernel module 'fuse', or give this container the device"
 
-if [ "$1" = test ]; then
+if [ "$1" = test ] || [ "$1" = image ]; then
   # Debian's own kubectl is too old to build what is in deploy/.
   if ! kubectl kustomize --help >/dev/null 2>&1 && [ ! -x target/tools/bin/kustomize ]; then
     command -v go >/dev/null || fail "no kustomize 5: install kubectl 1.27 or newer (https://kubernetes.io/docs/tasks/tools/), or Go 1.22 or newer to build it"

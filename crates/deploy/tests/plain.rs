@@ -1,0 +1,307 @@
+//! What is shipped for hosts without Kubernetes: the compose file and the units of systemd, checked for what would break the mount.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Where the library is mounted in all of them, and what is there once it is.
+const MOUNT: &str = "/mnt/dfs";
+const SENTINEL: &str = "/mnt/dfs/version.txt";
+
+const UNITS: [&str; 3] = [
+    "debridfs.service",
+    "debridfs-keeper.service",
+    "debridfs-engine.service",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Of a keeper that starts with more than it keeps: it makes directories the engine's (docs/security.md).
+fn keepers_capabilities() -> BTreeSet<String> {
+    let kept = debridfs_confine::KEEPER.map(|needed| needed.name);
+    kept.into_iter()
+        .chain(["CHOWN"])
+        .map(str::to_owned)
+        .collect()
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    let list = list.as_array().expect("a list");
+    list.iter().map(|one| one.as_str().expect("text")).collect()
+}
+
+fn compose() -> Value {
+    serde_saphyr::from_str(&read("compose.yaml")).expect("YAML")
+}
+
+/// A bind or volume of a service.
+#[derive(Debug, PartialEq, Eq)]
+struct Volume {
+    source: String,
+    target: String,
+    propagation: Option<String>,
+}
+
+fn volumes(service: &Value) -> Vec<Volume> {
+    let volumes = service["volumes"].as_array().expect("volumes");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let volume = |value: &Value| {
+        if let Some(short) = value.as_str() {
+            let mut parts = short.split(':').map(str::to_owned);
+            let mut next = || parts.next();
+            return Volume {
+                source: next().expect("a source"),
+                target: next().expect("a target"),
+                propagation: next(),
+            };
+        }
+        Volume {
+            source: text(&value["source"]),
+            target: text(&value["target"]),
+            propagation: value["bind"]["propagation"].as_str().map(str::to_owned),
+        }
+    };
+    volumes.iter().map(volume).collect()
+}
+
+fn volume_at<'a>(volumes: &'a [Volume], target: &str) -> &'a Volume {
+    let found = volumes.iter().find(|volume| volume.target == target);
+    found.unwrap_or_else(|| panic!("nothing at {target}: {volumes:?}"))
+}
+
+#[test]
+fn the_keeper_of_compose_can_mount_and_can_do_nothing_else() {
+    let compose = compose();
+    let keeper = &compose["services"]["keeper"];
+    assert_eq!(texts(&keeper["command"]), ["keeper"]);
+    assert_eq!(texts(&keeper["devices"]), ["/dev/fuse"]);
+    assert_eq!(texts(&keeper["cap_drop"]), ["ALL"]);
+    let added: BTreeSet<String> = texts(&keeper["cap_add"])
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(added, keepers_capabilities());
+    assert_eq!(keeper["privileged"], Value::Null);
+    assert_eq!(keeper["network_mode"], "none");
+    assert!(texts(&keeper["security_opt"]).contains(&"apparmor:unconfined"));
+    // The parent of the mount point, so that what is mounted reaches the host.
+    let volumes = volumes(keeper);
+    let parent = volume_at(&volumes, "/mnt");
+    assert_eq!(parent.source, "/mnt");
+    assert_eq!(parent.propagation.as_deref(), Some("rshared"));
+    // Replaced, it leaves the mount to the engine.
+    assert_eq!(keeper["stop_signal"], "SIGUSR2");
+}
+
+#[test]
+fn the_engine_of_compose_is_replaced_alone_and_asks_for_nothing() {
+    let compose = compose();
+    let (keeper, engine) = (
+        &compose["services"]["keeper"],
+        &compose["services"]["engine"],
+    );
+    assert_eq!(texts(&engine["command"]), ["engine"]);
+    assert_ne!(keeper["image"], engine["image"], "an image of its own");
+    assert_eq!(texts(&engine["cap_drop"]), ["ALL"]);
+    for key in ["cap_add", "devices", "privileged", "pid", "stop_signal"] {
+        assert_eq!(engine[key], Value::Null, "{key}");
+    }
+    let user = engine["user"].as_str().expect("text");
+    assert!(
+        !user.starts_with('0') && !user.starts_with("root"),
+        "{user}"
+    );
+    let options = texts(&engine["security_opt"]);
+    assert!(options.contains(&"no-new-privileges:true"));
+    let profile = options
+        .iter()
+        .find_map(|option| option.strip_prefix("seccomp:"));
+    let profile = root().join(profile.expect("a profile"));
+    assert_eq!(profile, root().join("deploy/seccomp/engine.json"));
+    assert!(profile.exists());
+    // A keeper that is gone must not take the engine along.
+    assert_eq!(engine["depends_on"], serde_json::json!(["keeper"]));
+    // They meet in one directory, as one user, and speak of one mount.
+    let (of_keeper, of_engine) = (&keeper["environment"], &engine["environment"]);
+    for key in [
+        "PUID",
+        "PGID",
+        "DEBRIDFS__RUNTIME_DIR",
+        "DEBRIDFS__STATE_DIR",
+        "DEBRIDFS__CACHE_DIR",
+        "DEBRIDFS__MOUNT__PATH",
+    ] {
+        assert!(of_keeper[key].is_string(), "{key}");
+        assert_eq!(of_keeper[key], of_engine[key], "{key}");
+    }
+    assert_eq!(of_keeper["DEBRIDFS__MOUNT__PATH"], MOUNT);
+    for key in ["DEBRIDFS__RUNTIME_DIR", "DEBRIDFS__STATE_DIR"] {
+        let dir = of_keeper[key].as_str().expect("text");
+        let sources = [keeper, engine].map(|service| {
+            let volumes = volumes(service);
+            volume_at(&volumes, dir).source.clone()
+        });
+        assert_eq!(sources[0], sources[1], "{dir}");
+        assert!(compose["volumes"].get(&sources[0]).is_some(), "{dir}");
+    }
+    // The keeper has no network, and no use for the token.
+    let tokens = |environment: &Value| environment.to_string().contains("TOKEN");
+    assert!(tokens(of_engine) && !tokens(of_keeper));
+}
+
+#[test]
+fn consumers_of_compose_get_every_mount_and_wait_for_the_library() {
+    let compose = compose();
+    let services = compose["services"].as_object().expect("services");
+    let mut consumers = 0;
+    for (name, service) in services {
+        if name == "keeper" || name == "engine" {
+            continue;
+        }
+        consumers += 1;
+        let volumes = volumes(service);
+        let library = volumes
+            .iter()
+            .find(|volume| Path::new(MOUNT).starts_with(&volume.source));
+        let library = library.unwrap_or_else(|| panic!("{name} binds the library"));
+        assert_eq!(
+            library.source, library.target,
+            "{name}: links have to lead somewhere"
+        );
+        let propagation = library.propagation.as_deref();
+        assert_eq!(propagation, Some("rslave"), "{name}");
+        let words = texts(&service["entrypoint"]);
+        let script = words.iter().find(|word| word.contains(SENTINEL));
+        let script = script.unwrap_or_else(|| panic!("{name} waits for {SENTINEL}"));
+        let script = script.replace("$$", "$");
+        assert!(waits(&script), "{name}: {script}");
+    }
+    assert!(consumers >= 2);
+}
+
+/// Whether a script ends in the program it was given, and not before the sentinel is there.
+fn waits(script: &str) -> bool {
+    let dir = tempdir();
+    let sentinel = dir.join("version.txt");
+    let script = script.replace(SENTINEL, sentinel.to_str().expect("text"));
+    let shell = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", "echo", "the program"]);
+        command.output().expect("sh runs")
+    };
+    // The wait is cut short where it would sleep.
+    let impatient = shell(&script.replace("sleep 1", "exit 9"));
+    std::fs::write(&sentinel, "x").expect("written");
+    let patient = shell(&script);
+    std::fs::remove_dir_all(&dir).expect("removed");
+    impatient.status.code() == Some(9) && patient.stdout == b"the program\n"
+}
+
+fn tempdir() -> PathBuf {
+    let name = format!(
+        "debridfs-deploy-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    );
+    let dir = std::env::temp_dir().join(name.replace(['(', ')'], ""));
+    std::fs::create_dir_all(&dir).expect("directory");
+    dir
+}
+
+/// The values of a key in a unit, in order.
+fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
+    let of_key = |line: &'a str| line.strip_prefix(key)?.strip_prefix('=');
+    unit.lines().filter_map(of_key).collect()
+}
+
+fn unit(name: &str) -> String {
+    read(&format!("deploy/systemd/{name}"))
+}
+
+#[test]
+fn systemd_knows_every_key_of_the_units() {
+    let dir = tempdir();
+    // It looks for the program.
+    let here = |name| unit(name).replace("/usr/local/bin/debridfs", "/bin/true");
+    for name in UNITS {
+        std::fs::write(dir.join(name), here(name)).expect("written");
+    }
+    let verify = || {
+        let mut command = Command::new("systemd-analyze");
+        command.args(["verify", "--man=no"]);
+        command.args(UNITS.map(|name| dir.join(name)));
+        let output = command
+            .output()
+            .expect("systemd-analyze (package systemd) is installed");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Other units of the machine are none of ours.
+        let lines = said.lines().filter(|line| line.contains("debridfs"));
+        (
+            output.status.success(),
+            lines.map(str::to_owned).collect::<Vec<_>>(),
+        )
+    };
+    let good = verify();
+    let spoiled = here(UNITS[0]).replace("RestartKillSignal", "RestartKilSignal");
+    std::fs::write(dir.join(UNITS[0]), spoiled).expect("written");
+    let bad = verify();
+    std::fs::remove_dir_all(&dir).expect("removed");
+    assert_eq!(good, (true, vec![]));
+    assert_eq!(bad.1.len(), 1, "a key with a mistake is seen: {bad:?}");
+}
+
+#[test]
+fn units_that_mount_keep_the_mount_and_let_it_out() {
+    for name in ["debridfs.service", "debridfs-keeper.service"] {
+        let unit = unit(name);
+        assert_eq!(values(&unit, "Type"), ["notify"], "{name}");
+        let most: usize = values(&unit, "FileDescriptorStoreMax")[0]
+            .parse()
+            .expect("a number");
+        // One for each of 64 transport threads, and: connection, journal, note, engine.
+        assert!(most >= 64 + 4, "{name}");
+        assert_eq!(values(&unit, "KillSignal"), ["SIGTERM"], "{name}");
+        assert_eq!(values(&unit, "RestartKillSignal"), ["SIGUSR2"], "{name}");
+        assert_eq!(values(&unit, "Restart"), ["always"], "{name}");
+        let capabilities: BTreeSet<String> = values(&unit, "CapabilityBoundingSet")[0]
+            .split(' ')
+            .map(|name| name.trim_start_matches("CAP_").to_owned())
+            .collect();
+        assert_eq!(capabilities, keepers_capabilities(), "{name}");
+        // systemd.exec(5): each of these gives the service a mount namespace of its own, which the mount would not leave.
+        for key in [
+            "ProtectSystem",
+            "ProtectHome",
+            "PrivateTmp",
+            "PrivateDevices",
+            "PrivateMounts",
+            "ProtectKernelTunables",
+            "ProtectKernelModules",
+            "ProtectKernelLogs",
+            "ProtectControlGroups",
+            "ProtectProc",
+            "ReadWritePaths",
+            "ReadOnlyPaths",
+            "InaccessiblePaths",
+            "BindPaths",
+            "RootDirectory",
+            "TemporaryFileSystem",
+            "DynamicUser",
+            "MountFlags",
+        ] {
+            assert!(values(&unit, key).is_empty(), "{name}: {key}");
+        }
+    }
+    // With a keeper as parent the engine is killed after it, not with it.
+    assert_eq!(values(&unit("debridfs.service"), "KillMode"), ["mixed"]);
+    assert_eq!(values(&unit("debridfs.service"), "OOMPolicy"), ["continue"]);
+}
