@@ -47,6 +47,8 @@ pub(super) fn answer(front: &Front, call: &str, params: &Params) -> Option<Answe
         "torrents/pieceHashes" => job(acquire, params).map(|_| answer_json(&[(); 0])),
         "torrents/categories" => Ok(answer_json(&view::categories(acquire))),
         "torrents/tags" => Ok(answer_json(&acquire.tags())),
+        // Ours is the program's, on its pages.
+        "log/main" | "log/peers" => Ok(answer_json(&[(); 0])),
         "torrents/downloadLimit" | "torrents/uploadLimit" => limits(acquire, params),
         _ => return None,
     })

@@ -371,6 +371,8 @@ async fn calls_of_tools_do_what_they_say() {
         ("torrents/webseeds", "array"),
         ("torrents/pieceStates", "array"),
         ("sync/torrentPeers", "object"),
+        ("log/main", "array"),
+        ("log/peers", "array"),
     ] {
         let said = api.get(&format!("{call}?hash={HASH}")).await.json();
         assert_eq!(said.is_array(), kind == "array", "{call}");

@@ -198,6 +198,7 @@ async fn every_key_of_a_real_qbittorrent_is_there_with_its_type() {
         "transfer/info".to_owned(),
         "sync/maindata".to_owned(),
         format!("sync/torrentPeers?hash={id}"),
+        "log/peers?last_known_id=-1".to_owned(),
     ];
     let mut found = Vec::new();
     for call in calls {
