@@ -41,7 +41,7 @@ lint: setup ## format, clippy, rustdoc, licences and sources
 fuzz: setup ## every fuzz target for FUZZ_MS milliseconds each
 	@FUZZ_MS=$(FUZZ_MS) scripts/fuzz.sh
 
-bench: setup-bench ## ratios against curl, rclone and a bare loop in one run (25 min; BENCH_ARGS=--quick: 6)
+bench: setup-bench ## ratios against curl, rclone and a bare loop in one run (BENCH_ARGS=--quick: 15 min)
 	@cargo build --release --package debridfs --package debridfs-bench
 	@target/release/debridfs-bench $(BENCH_ARGS)
 
