@@ -9,7 +9,7 @@ use bytes::Bytes;
 use debridfs_provider::ByteSize;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::cache::{Cache, Class};
 use crate::file::{FileRef, MAX_READ, ReadOut};
@@ -86,20 +86,23 @@ pub(crate) async fn keep_all(cache: &Cache, file: &FileRef, at: u64, read: &Read
         end / PAGE * PAGE
     };
     let range = at.next_multiple_of(PAGE)..last;
-    let until = Instant::now() + DISK_LIMIT;
-    while !range.is_empty() && cache.is_usable() {
-        if timeout_at(until, cache.settle()).await.is_err() || cache.covers(file, &range) {
-            return;
+    let is_missing = || cache.is_usable() && !cache.covers(file, &range);
+    let kept = async {
+        while is_missing() {
+            // They may only wait to be written.
+            if cache.settle().await.is_err() || !is_missing() {
+                return;
+            }
+            let mut at = at;
+            for bytes in read {
+                keep(cache, file, at, bytes);
+                at += bytes.len() as u64;
+            }
+            sleep(AGAIN).await;
         }
-        let mut at = at;
-        for bytes in read {
-            keep(cache, file, at, bytes);
-            at += bytes.len() as u64;
-        }
-        if timeout_at(until, sleep(AGAIN)).await.is_err() {
-            return;
-        }
-    }
+    };
+    // What is not kept by then is fetched again.
+    let _ = timeout(DISK_LIMIT, kept).await;
 }
 
 /// Where the last `bytes` begin, or a little before: the cache keeps whole pages, and those who look read whole pages.
