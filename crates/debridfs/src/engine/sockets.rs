@@ -17,14 +17,13 @@ use super::report::Report;
 /// How soon a taken address is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Listens on `address`; one that is taken is waited for, and `what` is said to be missing meanwhile.
-async fn listen(address: SocketAddr, what: &str) -> TcpListener {
-    let mut told = false;
+/// Listens on `address`; one that is taken is waited for, and `what`, if anything, is said to be missing meanwhile.
+async fn listen(address: SocketAddr, mut what: Option<&str>) -> TcpListener {
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return listener,
             Err(error) => {
-                if !std::mem::replace(&mut told, true) {
+                if let Some(what) = what.take() {
                     tracing::error!(%address, %error, "{what} cannot be served yet");
                 }
                 tokio::time::sleep(RETRY).await;
@@ -36,12 +35,7 @@ async fn listen(address: SocketAddr, what: &str) -> TcpListener {
 /// Answers probes of an engine that has no mount to serve yet, until it is dropped. An address that is taken is that of the
 /// engine before this one, which answers for both.
 pub async fn waiting(address: SocketAddr) {
-    let listener = loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => break listener,
-            Err(_) => tokio::time::sleep(RETRY).await,
-        }
-    };
+    let listener = listen(address, None).await;
     let router = waiting_router("the keeper has not given the mount to this engine yet");
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "health ended");
@@ -50,7 +44,7 @@ pub async fn waiting(address: SocketAddr) {
 
 /// Serves health, metrics and pages.
 pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe, pages: Pages) {
-    let listener = listen(address, "health and metrics").await;
+    let listener = listen(address, Some("health and metrics")).await;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "health, metrics and pages");
         report.listening(address);
@@ -68,7 +62,7 @@ pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe,
 
 /// Serves one front; an address that is taken is waited for.
 pub async fn front(address: SocketAddr, what: &str, login: bool, router: Router) {
-    let listener = listen(address, &format!("the {what}")).await;
+    let listener = listen(address, Some(&format!("the {what}"))).await;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, login, "{what}");
     }
