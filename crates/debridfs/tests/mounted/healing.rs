@@ -13,7 +13,7 @@ use debridfs_sim::{Clip, FileSpec, Outcome, ReleaseSpec, content};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{ENGINE_USER, Instance, Settings, Simulator, film, run, until};
+use crate::support::{ENGINE_USER, Instance, Server, Settings, Simulator, film, run, until};
 
 const BAD: &str = "00112233445566778899aabbccddeeff00112233";
 const GOOD: &str = "33221100ffeeddccbbaa99887766554433221100";
@@ -30,7 +30,7 @@ struct Household {
     instance: Instance,
     arr: ArrProgram,
     dir: TempDir,
-    runtime: tokio::runtime::Runtime,
+    serving: Server,
 }
 
 impl Household {
@@ -52,23 +52,14 @@ impl Household {
             KEY,
             Arr::new(client, "arr", "secret", "tv"),
         );
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let router = arr.router();
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        let serving = Server::start(arr.router());
         let toml = format!(
             "[acquire]\ndownloads = \"{}/downloads\"\n{acquire}\n\
              [qbittorrent]\nlisten = \"{client}\"\nuser = \"arr\"\npassword = \"secret\"\n\
-             [arr.sonarr]\nurl = \"{url}\"\napi_key = \"{KEY}\"\n\
+             [arr.sonarr]\nurl = \"http://{}\"\napi_key = \"{KEY}\"\n\
              [repair]\napart = \"1s\"\n",
-            dir.path().display()
+            dir.path().display(),
+            serving.address
         );
         let settings = Settings {
             toml,
@@ -78,7 +69,7 @@ impl Household {
             instance: Instance::start(simulator, settings),
             arr,
             dir,
-            runtime,
+            serving,
         }
     }
 
@@ -91,7 +82,10 @@ impl Household {
         let mut found = None;
         until("an import", Duration::from_secs(300), || {
             // Nothing is there before the client listens.
-            let imported = self.runtime.block_on(self.arr.import(&self.library()));
+            let imported = self
+                .serving
+                .runtime
+                .block_on(self.arr.import(&self.library()));
             found = imported.ok().and_then(|files| files.into_iter().next());
             found.is_some()
         });
@@ -102,7 +96,10 @@ impl Household {
         let offers = vec![Offer::new("Bad", BAD), Offer::new("Good", GOOD)];
         let wanted = self.arr.want(offers);
         until("the grab", Duration::from_secs(60), || {
-            self.runtime.block_on(self.arr.search(wanted)).is_ok()
+            self.serving
+                .runtime
+                .block_on(self.arr.search(wanted))
+                .is_ok()
         });
     }
 

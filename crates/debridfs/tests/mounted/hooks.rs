@@ -8,32 +8,23 @@ use debridfs_sim::media_server::{Listener, MediaServer};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Instance, Settings, Simulator, film, until};
+use crate::support::{Instance, Server, Settings, Simulator, film, until};
 
 /// A Jellyfin, and an instance that tells it what changes in `__all__`; its first sync is over.
 struct Home {
     server: MediaServer,
     instance: Instance,
-    // Dropped last: it drives the server.
-    _runtime: tokio::runtime::Runtime,
+    // Dropped last.
+    _serving: Server,
 }
 
 impl Home {
     fn new(simulator: &Simulator) -> Self {
         let server = MediaServer::new(Listener::Jellyfin, "the-token");
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let router = server.router();
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        let serving = Server::start(server.router());
         let toml = format!(
-            "[hook.home]\nkind = \"jellyfin\"\nurl = \"http://{address}\"\ntoken = \"the-token\"\nviews = [\"__all__\"]\n"
+            "[hook.home]\nkind = \"jellyfin\"\nurl = \"http://{}\"\ntoken = \"the-token\"\nviews = [\"__all__\"]\n",
+            serving.address
         );
         let settings = Settings {
             toml,
@@ -47,7 +38,7 @@ impl Home {
         Self {
             server,
             instance,
-            _runtime: runtime,
+            _serving: serving,
         }
     }
 

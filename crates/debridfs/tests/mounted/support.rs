@@ -5,6 +5,7 @@ mod household;
 mod instance;
 mod network;
 mod reader;
+mod server;
 mod service_manager;
 mod simulator;
 
@@ -12,6 +13,7 @@ pub use household::Household;
 pub use instance::{ENGINE_USER, Instance, Settings, connection};
 pub use network::Network;
 pub use reader::{Outcome, Reader, once, spawn_once, spawn_once_after};
+pub use server::Server;
 pub use service_manager::ServiceManager;
 pub use simulator::{Simulator, film};
 

@@ -70,11 +70,7 @@ impl Simulator {
     }
 
     fn serve(library: &LibrarySpec, options: ServeOptions) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = super::server::runtime();
         let sim = Sim::new(library).expect("a library");
         let served = runtime.block_on(serve(sim, options)).expect("a free port");
         Self {
