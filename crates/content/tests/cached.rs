@@ -253,7 +253,7 @@ fn resident() -> u64 {
     kib << 10
 }
 
-/// Random work for a while (`make soak`: an hour): memory and disk stay within their limits.
+/// Random work for a while (`make soak`: ten minutes): memory and disk stay within their limits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_work_stays_within_its_limits() {
     let seconds = std::env::var("DEBRIDFS_TEST_CACHE_SECONDS");

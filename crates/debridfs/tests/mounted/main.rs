@@ -22,6 +22,7 @@ mod moved;
 mod outage;
 mod packed;
 mod pages;
+mod random_work;
 mod severed;
 mod stalled;
 mod storm;

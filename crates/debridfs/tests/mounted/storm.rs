@@ -129,7 +129,7 @@ fn status(status: u16, x_error: Option<&str>) -> CdnFaultKind {
 }
 
 /// Everything the simulated CDN can do wrong but bytes that nobody can tell from the right ones.
-fn matrix() -> Vec<CdnFaultKind> {
+pub fn matrix() -> Vec<CdnFaultKind> {
     vec![
         CdnFaultKind::IgnoreRange,
         CdnFaultKind::WrongOffset { by: 4096 },

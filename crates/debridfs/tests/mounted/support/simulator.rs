@@ -270,6 +270,14 @@ impl Simulator {
             .configure(|settings| settings.calls_per_minute = calls);
     }
 
+    /// Time to the first byte of the CDN's answers in milliseconds, and bytes a second of each of its connections.
+    pub fn shape(&self, first_byte_ms: u32, connection_rate: u64) {
+        self.sim().configure(|settings| {
+            settings.first_byte_ms = first_byte_ms;
+            settings.connection_rate = connection_rate;
+        });
+    }
+
     /// Another account, with nothing in it, whose token can make links.
     pub fn add_key(&self, token: &str) {
         let added = self.sim().add_account(token, &LibrarySpec::default());
