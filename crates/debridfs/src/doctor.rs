@@ -1,6 +1,7 @@
 //! `debridfs doctor`: what this machine lacks, and the exact fix.
 
 mod account;
+mod confinement;
 mod kernel;
 mod machine;
 mod node;
@@ -118,6 +119,7 @@ async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
     checks.push(fuse_device());
     if let Some(config) = config {
         checks.extend(machine::mounting(&config.mount));
+        checks.extend(confinement::checks(&config.mount.path));
         checks.push(storage::mount_point(&config.mount.path).await);
         checks.push(storage::state_dir(&config.state_dir));
         checks.push(storage::socket_path(&config.keeper_socket()));

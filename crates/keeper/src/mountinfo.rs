@@ -222,7 +222,7 @@ pub fn is_mounted(path: &Path) -> bool {
 }
 
 /// The mount source of our mounts.
-pub(crate) fn source() -> &'static OsStr {
+pub fn source() -> &'static OsStr {
     OsStr::new("debridfs")
 }
 

@@ -41,7 +41,7 @@ pub fn of_directory(dir: &Path, asked: bool) -> Vec<Check> {
 
 /// The nearest directory that exists, without symlinks. What lies on a FUSE or network mount is not
 /// touched: that mount's own place stands for it.
-fn existing(mounts: &[Mount], dir: &Path) -> PathBuf {
+pub(super) fn existing(mounts: &[Mount], dir: &Path) -> PathBuf {
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.into());
     if let Some(mount) = mountinfo::containing(mounts, &dir).filter(|on| on.is_live_service()) {
         return mount.mount_point.clone();

@@ -4,7 +4,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use crate::host::{Host, in_session};
-use crate::parts::{consumer_of_mount_point, serving, set_up};
+use crate::parts::{consumer_of_mount_point, denying_mount, serving, set_up};
 
 fn doctor(host: &Host, starter: &[&str], more: &[&str]) -> Value {
     let mut arguments = vec!["doctor", "--json", "--path", host.dir()];
@@ -173,4 +173,38 @@ fn a_runtime_that_loses_propagation_is_named() {
     for name in ["kernel", "user_allow_other", "nfs-common", "open-iscsi"] {
         assert_eq!(checks(&report, name).len(), 1, "{name} in {report:#}");
     }
+}
+
+#[test]
+fn what_denies_mounting_is_named() {
+    let host = Host::shared();
+    let outcome = |report: &Value, name: &str| -> Vec<String> {
+        let of = checks(report, name).into_iter();
+        of.map(|check| text(&check, "outcome").to_owned()).collect()
+    };
+    // Nothing denies it, and the attempt leaves nothing.
+    let report = doctor(&host, &[], &[]);
+    assert_eq!(outcome(&report, "mounting"), [""; 0], "{report:#}");
+    assert_eq!(outcome(&report, "SELinux"), ["ok"]);
+    host.assert_clean();
+
+    let denied = |errno| denying_mount(errno, || doctor(&host, &[], &[]));
+    let report = denied(libc::EPERM);
+    let found = checks(&report, "mounting");
+    assert!(text(&found[0], "seen").contains("seccomp"), "{report:#}");
+    assert_eq!(report["ok"], false);
+
+    // What a kernel with SELinux shows; the denial is made by other means.
+    host.shell(
+        "mount -t tmpfs none /sys/fs && mkdir -p /sys/fs/selinux/booleans && echo 1 >/sys/fs/selinux/enforce",
+    );
+    let report = denied(libc::EACCES);
+    assert_eq!(outcome(&report, "SELinux"), ["failed"], "{report:#}");
+    assert_eq!(outcome(&report, "mounting"), [""; 0], "one culprit");
+    let found = &checks(&report, "SELinux")[0];
+    assert!(text(found, "fix").contains("label=disable"), "{found}");
+    host.shell("echo 0 >/sys/fs/selinux/enforce");
+    let report = denied(libc::EACCES);
+    assert_eq!(outcome(&report, "SELinux"), ["ok"], "{report:#}");
+    assert_eq!(outcome(&report, "mounting"), ["failed"]);
 }

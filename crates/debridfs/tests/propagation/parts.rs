@@ -256,8 +256,8 @@ fn a_consumer_that_is_stopped_says_so() {
     clean(&host);
 }
 
-/// A producer for whom every mount fails like this.
-fn denied(host: &Host, errno: libc::c_int) -> Ended {
+/// What is started meanwhile finds that every mount fails like this.
+pub fn denying_mount<T: Send>(errno: libc::c_int, start: impl FnOnce() -> T + Send) -> T {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
     let answer = SeccompAction::Errno(errno.cast_unsigned());
     let arch = std::env::consts::ARCH.try_into().expect("known");
@@ -268,10 +268,15 @@ fn denied(host: &Host, errno: libc::c_int) -> Ended {
     std::thread::scope(|scope| {
         let started = scope.spawn(|| {
             seccompiler::apply_filter(&program).expect("applied");
-            producer(host, &[], &[]).end()
+            start()
         });
         started.join().expect("no panic")
     })
+}
+
+/// A producer for whom every mount fails like this.
+fn denied(host: &Host, errno: libc::c_int) -> Ended {
+    denying_mount(errno, || producer(host, &[], &[]).end())
 }
 
 #[test]
