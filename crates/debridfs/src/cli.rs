@@ -250,6 +250,9 @@ pub struct EngineArgs {
     /// Started by a keeper, which starts another one when this one ends.
     #[arg(long, hide = true)]
     pub child: bool,
+    /// That keeper is root's: without settings the directories are a service's, not those of the user that this engine is.
+    #[arg(long, hide = true, requires = "child")]
+    pub by_root: bool,
     /// Take over from the engine that serves now, as soon as this one has loaded everything; that one ends.
     #[arg(long)]
     pub replace: bool,

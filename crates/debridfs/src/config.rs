@@ -83,9 +83,9 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            state_dir: default_state_dir(),
-            cache_dir: default_cache_dir(),
-            runtime_dir: default_runtime_dir(),
+            state_dir: default_state_dir(is_root()),
+            cache_dir: default_cache_dir(is_root()),
+            runtime_dir: default_runtime_dir(is_root()),
             mount: MountConfig::default(),
             keeper: KeeperConfig::default(),
             library: LibraryConfig::default(),
@@ -336,8 +336,22 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn default_state_dir() -> PathBuf {
-    if is_root() {
+impl Config {
+    /// The service's own directories where the settings name none: for an engine that is not root any more.
+    fn use_places_of_root(&mut self, is_set: impl Fn(&str) -> bool) {
+        let choose = |key: &str, place: &mut PathBuf, default: fn(bool) -> PathBuf| {
+            if !is_set(key) {
+                *place = default(true);
+            }
+        };
+        choose("state_dir", &mut self.state_dir, default_state_dir);
+        choose("cache_dir", &mut self.cache_dir, default_cache_dir);
+        choose("runtime_dir", &mut self.runtime_dir, default_runtime_dir);
+    }
+}
+
+fn default_state_dir(root: bool) -> PathBuf {
+    if root {
         return "/var/lib/debridfs".into();
     }
     let home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));
@@ -347,8 +361,8 @@ fn default_state_dir() -> PathBuf {
         .join("debridfs")
 }
 
-fn default_cache_dir() -> PathBuf {
-    if is_root() {
+fn default_cache_dir(root: bool) -> PathBuf {
+    if root {
         return "/var/cache/debridfs".into();
     }
     xdg("XDG_CACHE_HOME")
@@ -357,8 +371,8 @@ fn default_cache_dir() -> PathBuf {
         .join("debridfs")
 }
 
-fn default_runtime_dir() -> PathBuf {
-    if is_root() {
+fn default_runtime_dir(root: bool) -> PathBuf {
+    if root {
         return "/run/debridfs".into();
     }
     xdg("XDG_RUNTIME_DIR").map_or_else(

@@ -68,7 +68,11 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
         println!("{:#}", debridfs_confine::profile());
         return Ok(());
     }
-    let loaded = config::load(file, &Environment::of_process())?;
+    let environment = Environment {
+        started_by_root: args.by_root,
+        ..Environment::of_process()
+    };
+    let loaded = config::load(file, &environment)?;
     let config = loaded.config;
     logging::start(&config.log)?;
     if !args.child {

@@ -120,6 +120,9 @@ fn engine_command(loaded: &Loaded) -> Result<Vec<OsString>, Failure> {
         command.extend(["--config".into(), file.into()]);
     }
     command.extend(["engine".into(), "--child".into()]);
+    if rustix::process::geteuid().is_root() {
+        command.push("--by-root".into());
+    }
     Ok(command)
 }
 

@@ -86,11 +86,9 @@ fn first_file(dir: &Path) -> std::path::PathBuf {
     text.lines().next().expect("a file").into()
 }
 
-#[test]
-fn the_engine_runs_as_puid_and_owns_what_is_shown() {
-    let place = place();
-    let program = place.path().join("debridfs");
-    let mut simulator = Command::new(&program);
+/// With its base URL and its token.
+fn simulator(program: &Path) -> (Process, String, String) {
+    let mut simulator = Command::new(program);
     simulator
         .args(["sim", "--library", "3"])
         .stdout(Stdio::piped());
@@ -101,6 +99,67 @@ fn the_engine_runs_as_puid_and_owns_what_is_shown() {
         line.strip_prefix(key).expect("in order").trim().to_owned()
     };
     let (url, token) = (value("url"), value("token"));
+    (simulator, url, token)
+}
+
+/// What `ask` says once the whole library is known.
+fn healthy(ask: impl Fn() -> Command, log: &Path) -> Value {
+    let started = Instant::now();
+    loop {
+        let asked = ask().output().expect("status runs");
+        let status: Value = serde_json::from_slice(&asked.stdout).unwrap_or_default();
+        if asked.status.success() && status["library"]["unknown"] == 0 {
+            return status;
+        }
+        let log = || fs::read_to_string(log).unwrap_or_default();
+        assert!(
+            started.elapsed() < LIMIT,
+            "not healthy: {status:#} {}",
+            log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn root_needs_no_directories_in_its_settings() {
+    let place = place();
+    let program = place.path().join("debridfs");
+    let (_simulator, url, token) = simulator(&program);
+    let log = place.path().join("log");
+    // The machine's own directories stay what they are.
+    let script = "for dir in /run /var/lib /var/cache /mnt; do mount -t tmpfs none $dir; done; exec \"$0\" serve";
+    let mut service = Command::new("unshare");
+    service
+        .args(["--mount", "--propagation", "private", "sh", "-ec", script])
+        .arg(&program)
+        .env_remove("XDG_RUNTIME_DIR")
+        .env("DEBRIDFS__PROVIDER__SIM__API_URL", url)
+        .env("DEBRIDFS__PROVIDER__SIM__TOKEN", token)
+        .env("DEBRIDFS__SERVER__LISTEN", "127.0.0.1:0")
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(&log).expect("file"));
+    let mut service = Process(service.spawn().expect("serve starts"));
+    let inside = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--mount=/proc/{}/ns/mnt", service.0.id()));
+        command.arg(program).args(arguments);
+        command
+    };
+    let status = healthy(|| inside(&program, &["status", "--json"]), &log);
+    assert_eq!(status["mount"]["path"], "/mnt/dfs", "{status:#}");
+    let owners = ["/run/debridfs", "/var/lib/debridfs", "/var/cache/debridfs"];
+    let mut stat = inside(Path::new("stat"), &["-c", "%u"]);
+    let found = stat.args(owners).output().expect("stat runs");
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "65534\n".repeat(3));
+    assert_eq!(service.end(), Some(0));
+}
+
+#[test]
+fn the_engine_runs_as_puid_and_owns_what_is_shown() {
+    let place = place();
+    let program = place.path().join("debridfs");
+    let (_simulator, url, token) = simulator(&program);
     let mount = place.path().join("mnt");
     let run = place.path().join("run");
     let state = place.path().join("state");
@@ -122,25 +181,15 @@ fn the_engine_runs_as_puid_and_owns_what_is_shown() {
         .stdin(Stdio::null())
         .stderr(fs::File::create(place.path().join("log")).expect("file"));
     let mut service = Process(service.spawn().expect("serve starts"));
-    let started = Instant::now();
-    let status = loop {
-        let asked = Command::new(&program)
-            .args(["status", "--json", "--socket"])
-            .arg(run.join("control.sock"))
-            .output()
-            .expect("status runs");
-        let status: Value = serde_json::from_slice(&asked.stdout).unwrap_or_default();
-        if asked.status.success() && status["library"]["unknown"] == 0 {
-            break status;
-        }
-        let log = || fs::read_to_string(place.path().join("log")).unwrap_or_default();
-        assert!(
-            started.elapsed() < LIMIT,
-            "not healthy: {status:#} {}",
-            log()
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let status = healthy(
+        || {
+            let mut command = Command::new(&program);
+            command.args(["status", "--json", "--socket"]);
+            command.arg(run.join("control.sock"));
+            command
+        },
+        &place.path().join("log"),
+    );
     let ids = |who: &str| {
         let text =
             fs::read_to_string(format!("/proc/{}/status", status[who]["pid"])).expect("proc");

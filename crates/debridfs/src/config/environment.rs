@@ -28,6 +28,8 @@ pub struct Environment {
     pub pgid: Option<String>,
     /// `UMASK`.
     pub umask: Option<String>,
+    /// Root started this process, which is another user by now: its places are the service's.
+    pub started_by_root: bool,
 }
 
 /// A key set by a variable.

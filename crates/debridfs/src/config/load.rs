@@ -43,6 +43,10 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
         _ => return Err(invalid(merge.problems)),
     };
     config.provider = providers;
+    if environment.started_by_root {
+        let key = |name: &str| [name.to_owned()];
+        config.use_places_of_root(|name| merge.origins.contains_key(&key(name)[..]));
+    }
     let mut problems = Vec::new();
     apply_owner(&mut config, environment, &merge.origins, &mut problems);
     check(&config, &merge.origins, &mut problems);
@@ -216,6 +220,26 @@ mod tests {
         let ProviderSection::RealDebrid(keys) = &config.provider["rd"];
         assert_eq!(keys.token.as_ref().unwrap().expose(), "0123");
         assert_eq!(keys.name, "rd");
+    }
+
+    #[test]
+    fn an_engine_that_root_started_uses_the_services_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("debridfs.toml");
+        std::fs::write(
+            &file,
+            "cache_dir = \"/srv/cache\"\n[provider.rd]\ntoken = \"x\"",
+        )
+        .unwrap();
+        let variables = [("DEBRIDFS__STATE_DIR".into(), "/srv/state".into())];
+        let environment = Environment {
+            started_by_root: true,
+            ..Environment::of(variables)
+        };
+        let config = load(Some(&file), &environment).unwrap().config;
+        assert_eq!(config.runtime_dir, Path::new("/run/debridfs"));
+        assert_eq!(config.cache_dir, Path::new("/srv/cache"));
+        assert_eq!(config.state_dir, Path::new("/srv/state"));
     }
 
     #[test]
