@@ -6,9 +6,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Where the library is mounted in all of them, and what is there once it is.
+/// Where the library is mounted in all of them, and what can be listed once the account was read.
 const MOUNT: &str = "/mnt/dfs";
-const SENTINEL: &str = "/mnt/dfs/version.txt";
+const LISTED: &str = "/mnt/dfs/__all__";
 
 const UNITS: [&str; 3] = [
     "debridfs.service",
@@ -98,8 +98,14 @@ fn the_keeper_of_compose_can_mount_and_can_do_nothing_else() {
     let parent = volume_at(&volumes, "/mnt");
     assert_eq!(parent.source, "/mnt");
     assert_eq!(parent.propagation.as_deref(), Some("rshared"));
-    // Replaced, it leaves the mount to the engine.
-    assert_eq!(keeper["stop_signal"], "SIGUSR2");
+    // Replaced, it leaves the mount to the engine, within the time that it is given.
+    let seconds = |value: &Value| -> u64 {
+        let text = value.as_str().and_then(|text| text.strip_suffix('s'));
+        text.and_then(|text| text.parse().ok()).expect("seconds")
+    };
+    let linger = seconds(&keeper["environment"]["DEBRIDFS__KEEPER__LINGER"]);
+    assert!(linger > 0 && linger < seconds(&keeper["stop_grace_period"]));
+    assert_eq!(keeper["stop_signal"], Value::Null, "SIGTERM");
 }
 
 #[test]
@@ -128,8 +134,13 @@ fn the_engine_of_compose_is_replaced_alone_and_asks_for_nothing() {
     let profile = root().join(profile.expect("a profile"));
     assert_eq!(profile, root().join("deploy/seccomp/engine.json"));
     assert!(profile.exists());
-    // A keeper that is gone must not take the engine along.
-    assert_eq!(engine["depends_on"], serde_json::json!(["keeper"]));
+    // `up --build engine` builds and replaces what the engine depends on, too: the mount would be gone with both.
+    assert_eq!(engine["depends_on"], Value::Null);
+    // The look of `/readyz` through the mount.
+    let library = volumes(engine);
+    let library = volume_at(&library, "/mnt");
+    assert_eq!(library.source, "/mnt");
+    assert_eq!(library.propagation.as_deref(), Some("rslave"));
     // They meet in one directory, as one user, and speak of one mount.
     let (of_keeper, of_engine) = (&keeper["environment"], &engine["environment"]);
     for key in [
@@ -180,19 +191,19 @@ fn consumers_of_compose_get_every_mount_and_wait_for_the_library() {
         let propagation = library.propagation.as_deref();
         assert_eq!(propagation, Some("rslave"), "{name}");
         let words = texts(&service["entrypoint"]);
-        let script = words.iter().find(|word| word.contains(SENTINEL));
-        let script = script.unwrap_or_else(|| panic!("{name} waits for {SENTINEL}"));
+        let script = words.iter().find(|word| word.contains(LISTED));
+        let script = script.unwrap_or_else(|| panic!("{name} waits for {LISTED}"));
         let script = script.replace("$$", "$");
         assert!(waits(&script), "{name}: {script}");
     }
     assert!(consumers >= 2);
 }
 
-/// Whether a script ends in the program it was given, and not before the sentinel is there.
+/// Whether a script ends in the program it was given, and not before the library can be listed.
 fn waits(script: &str) -> bool {
     let dir = tempdir();
-    let sentinel = dir.join("version.txt");
-    let script = script.replace(SENTINEL, sentinel.to_str().expect("text"));
+    let listed = dir.join("__all__");
+    let script = script.replace(LISTED, listed.to_str().expect("text"));
     let shell = |script: &str| {
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh", "echo", "the program"]);
@@ -200,7 +211,7 @@ fn waits(script: &str) -> bool {
     };
     // The wait is cut short where it would sleep.
     let impatient = shell(&script.replace("sleep 1", "exit 9"));
-    std::fs::write(&sentinel, "x").expect("written");
+    std::fs::create_dir(&listed).expect("directory");
     let patient = shell(&script);
     std::fs::remove_dir_all(&dir).expect("removed");
     impatient.status.code() == Some(9) && patient.stdout == b"the program\n"
