@@ -62,6 +62,11 @@ impl Budget {
         self.playing.used() + self.looking.used()
     }
 
+    /// Whether so much is granted that no byte may hold more memory than it takes.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.used() > self.limit / 2
+    }
+
     /// Windows that hold a grant.
     pub(crate) fn windows(&self) -> usize {
         self.playing.windows() + self.looking.windows()

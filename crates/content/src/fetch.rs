@@ -24,6 +24,10 @@ use crate::stats::{Gauge, add};
 /// Redirects followed before the link counts as broken.
 const MOST_REDIRECTS: usize = 4;
 
+/// Pieces of a body that are smaller are copied when memory is short. hyper reads into buffers of 8 to 408 KiB and hands out what came in them, so
+/// that a few bytes may hold a whole buffer; large pieces fill theirs at least by half, and a copy of them would cost more than it saves.
+const SNUG: usize = 64 << 10;
+
 /// How often somebody in the queue for a connection is asked whether it became more urgent.
 const PRIORITY_LOOK: Duration = Duration::from_millis(50);
 /// After so long without leave, connections to other hosts are asked for as well.
@@ -332,7 +336,12 @@ impl Body {
         if let Some(traffic) = &self.traffic {
             self.used_up = !traffic.add(bytes.len() as u64);
         }
-        Ok(Some(bytes))
+        let loose = bytes.len() < SNUG && context.budget.is_tight();
+        Ok(Some(if loose {
+            Bytes::copy_from_slice(&bytes)
+        } else {
+            bytes
+        }))
     }
 }
 

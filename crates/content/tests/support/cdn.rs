@@ -56,6 +56,8 @@ pub enum Answer {
     Trickle(usize),
     /// So long nothing, then so many bytes a tick of 5 ms.
     Paced(Duration, usize),
+    /// As it should be, in pieces of these sizes in turn, one a tick of 5 ms.
+    Bursts(&'static [usize]),
 }
 
 /// One request.
@@ -230,6 +232,19 @@ impl Shared {
                 tokio::time::sleep(time).await;
                 stream.write_all(partial(&right).as_bytes()).await?;
                 self.body(stream, file, range, usize::MAX).await?;
+            }
+            Answer::Bursts(sizes) => {
+                stream.write_all(partial(&right).as_bytes()).await?;
+                let mut at = range.start;
+                for size in sizes.iter().cycle() {
+                    if at >= range.end {
+                        break;
+                    }
+                    let to = range.end.min(at + *size as u64);
+                    self.send(stream, &content(file, at..to)).await?;
+                    at = to;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
             }
             Answer::Trickle(bytes) => {
                 stream.write_all(partial(&right).as_bytes()).await?;
