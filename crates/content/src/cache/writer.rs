@@ -20,6 +20,7 @@ use super::map::{BLOCK, Header, SEGMENT, SEGMENTS_PER_PAGE, block_sum};
 use super::order::Order;
 use super::store::Store;
 use super::{CacheError, Class, Readiness, Shared, syncer};
+use crate::pattern::{HEAD, TAIL};
 use crate::stats::add;
 
 /// How soon a lock that another process has, and a disk that cannot be used, are tried again.
@@ -130,7 +131,20 @@ impl Writer {
         for class in Class::ALL {
             writer.load(class)?;
         }
+        writer.heal_pins()?;
         Ok(Some(writer))
+    }
+
+    /// A kill may have come between the two parts of a pin.
+    fn heal_pins(&self) -> io::Result<()> {
+        let pinned = self.store(Class::Playback).entries().into_iter();
+        for entry in pinned.filter(|entry| entry.header().pinned) {
+            let known = self.known(Class::Probe, entry.id, entry.size);
+            if !known.is_some_and(|known| known.header().pinned) {
+                self.pin_in(Class::Probe, entry.id, entry.size, true)?;
+            }
+        }
+        Ok(())
     }
 
     fn load(&mut self, class: Class) -> io::Result<()> {
@@ -399,34 +413,67 @@ impl Writer {
         Ok((files.len() as u64, bytes))
     }
 
+    /// Pins `files` in both parts of the cache, or neither any more.
     fn pin(&mut self, files: &[(u64, u64)], pinned: bool) -> Result<(), CacheError> {
-        let store = self.shared.store(Class::Playback);
-        let ids: HashSet<u64> = files.iter().map(|(id, _)| *id).collect();
         if pinned {
-            let others = store.entries().into_iter();
-            let others = others.filter(|entry| entry.header().pinned && !ids.contains(&entry.id));
-            let needed: u64 = others.map(|entry| entry.size).sum::<u64>()
-                + files.iter().map(|(_, size)| size).sum::<u64>();
-            // Something has to stay for what is not pinned.
-            let limit = self.shared.config.size.0 / 10 * 9;
-            if needed > limit {
-                return Err(CacheError::DoesNotFit { needed, limit });
-            }
+            let config = &self.shared.config;
+            self.fits(Class::Playback, files, config.size.0, |size| size)?;
+            self.fits(Class::Probe, files, config.probe_size.0, |size| {
+                size.min(HEAD + TAIL)
+            })?;
+        }
+        // What was played is pinned first and unpinned last, see `heal_pins`.
+        let mut order = Class::ALL;
+        if !pinned {
+            order.reverse();
         }
         for (id, size) in files {
-            let known = store.by_id(*id).filter(|entry| entry.size == *size);
-            let entry = match known {
-                Some(entry) => entry,
-                None if pinned => self.new_entry(Class::Playback, *id, *size),
-                None => continue,
-            };
-            let failed = |error| CacheError::Disk(Arc::new(error));
-            store.files(&entry, true).map_err(failed)?;
-            entry.set_pinned(pinned);
-            entry.write_map([], true).map_err(failed)?;
-            if !pinned && entry.segments().is_empty() {
-                self.remove(Class::Playback, &entry).map_err(failed)?;
+            for class in order {
+                self.pin_in(class, *id, *size, pinned)
+                    .map_err(|error| CacheError::Disk(Arc::new(error)))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether `files` may be pinned besides what is, when a file of so many bytes takes `part` of it in this class.
+    fn fits(
+        &self,
+        class: Class,
+        files: &[(u64, u64)],
+        whole: u64,
+        part: fn(u64) -> u64,
+    ) -> Result<(), CacheError> {
+        let ids: HashSet<u64> = files.iter().map(|(id, _)| *id).collect();
+        let others = self.store(class).entries().into_iter();
+        let others = others.filter(|entry| entry.header().pinned && !ids.contains(&entry.id));
+        let needed: u64 = others.map(|entry| part(entry.size)).sum::<u64>()
+            + files.iter().map(|(_, size)| part(*size)).sum::<u64>();
+        // Something has to stay for what is not pinned.
+        let limit = whole / 10 * 9;
+        if needed > limit {
+            return Err(CacheError::DoesNotFit { needed, limit });
+        }
+        Ok(())
+    }
+
+    fn known(&self, class: Class, id: u64, size: u64) -> Option<Arc<Entry>> {
+        self.store(class)
+            .by_id(id)
+            .filter(|entry| entry.size == size)
+    }
+
+    fn pin_in(&self, class: Class, id: u64, size: u64, pinned: bool) -> io::Result<()> {
+        let entry = match self.known(class, id, size) {
+            Some(entry) => entry,
+            None if pinned => self.new_entry(class, id, size),
+            None => return Ok(()),
+        };
+        self.store(class).files(&entry, true)?;
+        entry.set_pinned(pinned);
+        entry.write_map([], true)?;
+        if !pinned && entry.segments().is_empty() {
+            self.remove(class, &entry)?;
         }
         Ok(())
     }

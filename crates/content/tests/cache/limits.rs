@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use debridfs_content::{ByteSize, CacheConfig, CacheError, Class};
+use debridfs_content::{ByteSize, Cache, CacheConfig, CacheError, Class};
 
 use super::support::*;
 
@@ -120,7 +120,8 @@ async fn pinned_files_stay_and_more_than_fits_is_refused() {
         matches!(refused, Err(CacheError::DoesNotFit { needed, limit })
         if needed == 46 * MIB && limit == 36 * MIB)
     );
-    assert_eq!(cache.list().len(), 1, "nothing of it is kept");
+    let kept: Vec<u64> = cache.list().iter().map(|file| file.id).collect();
+    assert_eq!(kept, [1, 1], "nothing of the other is kept");
     keep(&cache, Class::Playback, &file(3, 100 * MIB), 0..100 * MIB).await;
     assert_eq!(verified(&cache, &film).await, film.size);
     let cache = reopen(cache, dir.path(), config);
@@ -133,4 +134,54 @@ async fn pinned_files_stay_and_more_than_fits_is_refused() {
     assert!(files > 0 && bytes > 30 * MIB);
     assert_eq!(taken(&dir.path().join("playback")), 0);
     assert_eq!((cache.stats().bytes, cache.list().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_pinned_file_keeps_its_head_and_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = CacheConfig {
+        probe_size: ByteSize(32 * MIB),
+        ..small()
+    };
+    let cache = open(dir.path(), config.clone());
+    let film = file(1, 40 * MIB);
+    cache.pin(vec![(1, film.size)], true).await.unwrap();
+    let parts = [0..4 * MIB, 39 * MIB..40 * MIB];
+    let flood = async |cache: &Cache, from: u64| {
+        for id in from..from + 12 {
+            keep(cache, Class::Probe, &file(id, 500 * MIB), 0..4 * MIB).await;
+        }
+    };
+    for part in &parts {
+        keep(&cache, Class::Probe, &film, part.clone()).await;
+    }
+    flood(&cache, 10).await;
+    let there = |cache: &Cache| parts.iter().all(|part| cache.covers(&film, part));
+    assert!(there(&cache));
+    let cache = reopen(cache, dir.path(), config.clone());
+    flood(&cache, 30).await;
+    assert!(there(&cache));
+    let many = (100..106).map(|id| (id, 30 * MIB)).collect();
+    let refused = cache.pin(many, true).await;
+    assert!(matches!(refused, Err(CacheError::DoesNotFit { needed, .. }) if needed == 7 * 5 * MIB));
+    cache.pin(vec![(1, film.size)], false).await.unwrap();
+    flood(&cache, 50).await;
+    assert!(!there(&cache));
+    // A cache of an earlier version, or a kill in the middle: pinned in one part only.
+    cache.pin(vec![(1, film.size)], true).await.unwrap();
+    for part in &parts {
+        keep(&cache, Class::Probe, &film, part.clone()).await;
+    }
+    assert!(cache.close(LONG));
+    drop(cache);
+    let header = dir.path().join("probe/0000000000000001.map");
+    let whole = std::fs::read(&header).unwrap();
+    // Without its header the side file counts for nothing.
+    std::fs::write(&header, vec![0; whole.len()]).unwrap();
+    let cache = open(dir.path(), config);
+    for part in &parts {
+        keep(&cache, Class::Probe, &film, part.clone()).await;
+    }
+    flood(&cache, 70).await;
+    assert!(there(&cache));
 }
