@@ -432,6 +432,12 @@ impl Cache {
         self.command(|reply| Command::Purge(ids, reply)).await
     }
 
+    /// What came of the file of this id since `begun` was copied and not played: it takes an eighth of the size from what was played, and no more, and goes
+    /// first; what is used again later counts as played. Never waits.
+    pub fn copied(&self, id: u64, begun: Instant) {
+        self.shared.intake.remark(Command::Copied(id, begun));
+    }
+
     /// Keeps these files, given by id and size, whatever comes, or no longer. Survives restarts. Nothing is fetched by it.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
 use crate::hosts::Hosts;
 use crate::links::Links;
 use crate::opening::Opening;
+use crate::pattern::Class;
 use crate::probe;
 use crate::reader::{Context, Reader};
 use crate::stats::{ContentStats, Counters, add};
@@ -152,6 +153,12 @@ impl Content {
         let (watch, class) = self.watches.note(file, handle, range);
         let read = &self.context.counters.class(class).read;
         add(read, range.end - range.start);
+        if class == Class::Copy
+            && let Some(cache) = &self.context.cache
+            && let Some(begun) = watch.copy_to_tell()
+        {
+            cache.copied(file.id, begun);
+        }
         watch
     }
 
@@ -202,6 +209,7 @@ impl Content {
         file: &FileRef,
         request: &ReadRequest,
     ) -> Result<(), ContentError> {
+        self.watches.keep(file, request.handle);
         let read = self.read(file, request).await?;
         if let Some(cache) = &self.context.cache {
             probe::keep_all(cache, file, request.offset, &read).await;
@@ -213,7 +221,12 @@ impl Content {
     pub fn release(&self, handle: u64) {
         if handle != 0 {
             self.readers.release(handle);
-            self.watches.release(handle);
+            let copied = self.watches.release(handle);
+            if let Some(cache) = &self.context.cache {
+                for (file, begun) in copied {
+                    cache.copied(file, begun);
+                }
+            }
         }
     }
 

@@ -138,6 +138,16 @@ impl Pattern {
         self.class
     }
 
+    /// Whether the reader, which read last at `at`, was too fast for anybody who watches up to its end, also if that was too short a time to call it a copy.
+    pub(crate) fn ends_as_copy(&self, at: Duration) -> bool {
+        self.streams.last().is_some_and(|stream| {
+            let measured = at.saturating_sub(stream.since).as_secs_f64();
+            let run = stream.run - stream.run_then;
+            self.class == Class::Copy
+                || (run >= PROVEN && run as f64 > self.fastest_view() as f64 * measured)
+        })
+    }
+
     /// Takes in a read of `range` at the time `at`, which counts from anywhere but never goes back; what it is taken for.
     pub fn note(&mut self, at: Duration, range: &Range<u64>) -> Class {
         let stream = match self.nearest(range.start) {
@@ -325,6 +335,20 @@ mod tests {
             let (mut pattern, mut at) = (Pattern::new(size), ms(0));
             let class = run(&mut pattern, &mut at, 0, 280 * MIB, rate);
             assert_eq!(class, expected, "{size} {rate}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_is_over_at_once_is_one() {
+        for (length, rate, expected) in [
+            (100 * MIB, 100_000_000, true),
+            (15 * MIB, 100_000_000, false),
+            (20 * MIB, 15_000_000, false),
+        ] {
+            let (mut pattern, mut at) = (Pattern::new(FILM), ms(0));
+            run(&mut pattern, &mut at, 0, length, rate);
+            assert_ne!(pattern.class(), Class::Copy);
+            assert_eq!(pattern.ends_as_copy(at), expected, "{length} {rate}");
         }
     }
 

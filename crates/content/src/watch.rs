@@ -15,6 +15,9 @@ use crate::trace::Recorder;
 /// that fronts without handles leave nothing behind.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
+/// The cache is told so often, in bytes, that what it gets is a copy.
+const TELL: u64 = 8 << 20;
+
 /// What one reader does.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -26,6 +29,21 @@ pub(crate) struct Watch {
 struct State {
     pattern: Pattern,
     last: Duration,
+    /// Bytes read since the cache was told of the copy.
+    untold: u64,
+    /// Its bytes are to stay, however fast they are read.
+    keeps: bool,
+}
+
+impl State {
+    fn new(pattern: Pattern) -> Mutex<Self> {
+        Mutex::new(Self {
+            pattern,
+            last: Duration::ZERO,
+            untold: 0,
+            keeps: false,
+        })
+    }
 }
 
 /// All readers, by handle and file: also those whose bytes all come from a cache.
@@ -39,10 +57,7 @@ impl Watch {
     fn new(size: u64) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
-            state: Mutex::new(State {
-                pattern: Pattern::new(size),
-                last: Duration::ZERO,
-            }),
+            state: State::new(Pattern::new(size)),
         })
     }
 
@@ -50,10 +65,7 @@ impl Watch {
     pub(crate) fn scan(size: u64) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
-            state: Mutex::new(State {
-                pattern: Pattern::scan(size),
-                last: Duration::ZERO,
-            }),
+            state: State::new(Pattern::scan(size)),
         })
     }
 
@@ -70,7 +82,25 @@ impl Watch {
         let mut state = self.lock();
         state.last = self.begun.elapsed();
         let at = state.last;
+        state.untold += range.end - range.start;
         state.pattern.note(at, range)
+    }
+
+    /// Since when what the reader read is a copy, if the cache is to be told so now.
+    pub(crate) fn copy_to_tell(&self) -> Option<std::time::Instant> {
+        let mut state = self.lock();
+        let tell = state.pattern.class() == Class::Copy && state.untold >= TELL && !state.keeps;
+        if tell {
+            state.untold = 0;
+        }
+        tell.then(|| self.begun.into_std())
+    }
+
+    /// The same at the reader's end.
+    fn copy_at_end(&self) -> Option<std::time::Instant> {
+        let state = self.lock();
+        let copied = state.pattern.ends_as_copy(state.last) && !state.keeps;
+        copied.then(|| self.begun.into_std())
     }
 
     fn idle(&self) -> Duration {
@@ -113,18 +143,28 @@ impl Watches {
         (watch, class)
     }
 
-    /// Forgets `handle`.
-    pub(crate) fn release(&self, handle: u64) {
+    /// What is read of `file` through `handle` is to stay in the cache.
+    pub(crate) fn keep(&self, file: &FileRef, handle: u64) {
+        self.of(file, handle).lock().keeps = true;
+    }
+
+    /// Forgets `handle`; the ids of the files that were copied with it, and since when.
+    pub(crate) fn release(&self, handle: u64) -> Vec<(u64, std::time::Instant)> {
         let mut map = self.write();
         let keys: Vec<_> = map
             .range((handle, 0)..=(handle, u64::MAX))
             .map(|(key, _)| *key)
             .collect();
-        for key in keys {
-            map.remove(&key);
-        }
+        let ended: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| Some((key.1, map.remove(&key)?)))
+            .collect();
         drop(map);
         self.recorder.release(handle);
+        ended
+            .into_iter()
+            .filter_map(|(file, watch)| Some((file, watch.copy_at_end()?)))
+            .collect()
     }
 
     /// Forgets readers that did nothing for long.

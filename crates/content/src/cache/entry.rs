@@ -68,6 +68,8 @@ struct Segment {
     dirty: u64,
     hits: u8,
     touched: Instant,
+    /// When its first bytes came, or the start.
+    born: Instant,
 }
 
 /// By this a change of the data file that was not ours is noticed.
@@ -116,13 +118,15 @@ pub(crate) enum Heat {
 
 impl Segment {
     fn new(live: [Granule; GRANULES]) -> Self {
+        let now = Instant::now();
         Self {
             live,
             stored: live,
             verified: 0,
             dirty: 0,
             hits: 0,
-            touched: Instant::now(),
+            touched: now,
+            born: now,
         }
     }
 
@@ -444,6 +448,16 @@ impl Entry {
         let mut state = self.lock();
         state.header_stale |= state.pinned != pinned;
         state.pinned = pinned;
+    }
+
+    /// Numbers of the segments that came since `begun` and were not used again.
+    pub(crate) fn fresh_since(&self, begun: Instant) -> Vec<u32> {
+        let state = self.lock();
+        let fresh = state.segments.iter();
+        fresh
+            .filter(|(_, segment)| segment.born >= begun && segment.hits == 0)
+            .map(|(number, _)| *number)
+            .collect()
     }
 
     /// Numbers of the segments that hold something.

@@ -172,6 +172,15 @@ impl<C> Intake<C> {
         self.wake.notify_one();
     }
 
+    /// As [`Self::command`], without an effect on what waits to be joined.
+    pub(crate) fn remark(&self, command: C) {
+        let mut state = self.lock();
+        if !state.over {
+            state.queue.push_back(Work::Command(command));
+            self.wake.notify_one();
+        }
+    }
+
     /// Ends it: what waits is still written.
     pub(crate) fn end(&self) {
         let mut state = self.lock();

@@ -1,17 +1,21 @@
 //! In which order segments are evicted: CLOCK. The hand goes from the oldest on; what was used again since it came, or since the hand passed, is spared
 //! once for each use that counts. Reads close together are one use, so a film watched once is no better than new, however many reads it took.
+//!
+//! What was copied waits in a queue of its own, oldest first. It goes before all the rest as long as it is more than its share, so that a copy of a whole
+//! library takes no more than that from what was played; what is used again later counts as played.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::entry::Heat;
 
 /// A segment: file and number.
 pub(crate) type Key = (u64, u32);
 
-/// The clock; the hand is at the front.
+/// The clock, with the hand at the front, and the copies.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     clock: VecDeque<Key>,
+    copies: VecDeque<Key>,
 }
 
 impl Order {
@@ -20,8 +24,38 @@ impl Order {
         self.clock.push_back(key);
     }
 
-    /// Takes the next to be evicted out of it. `heat` tells how each stands, and has to cool what it called hot.
-    pub(crate) fn pop(&mut self, mut heat: impl FnMut(Key) -> Heat) -> Option<Key> {
+    /// Counts `keys` as copied, those that it has.
+    pub(crate) fn copied(&mut self, keys: &HashSet<Key>) {
+        let copies = &mut self.copies;
+        self.clock.retain(|key| {
+            let copied = keys.contains(key);
+            if copied {
+                copies.push_back(*key);
+            }
+            !copied
+        });
+    }
+
+    /// Takes the next to be evicted out of it: a copy if there are more than `share`. `heat` tells how each stands, and has to cool what it called hot.
+    pub(crate) fn pop(&mut self, share: usize, mut heat: impl FnMut(Key) -> Heat) -> Option<Key> {
+        self.pop_copy(share, &mut heat)
+            .or_else(|| self.pop_clock(&mut heat))
+            .or_else(|| self.pop_copy(0, &mut heat))
+    }
+
+    fn pop_copy(&mut self, share: usize, heat: &mut impl FnMut(Key) -> Heat) -> Option<Key> {
+        while self.copies.len() > share {
+            let key = self.copies.pop_front()?;
+            match heat(key) {
+                Heat::Gone => {}
+                Heat::Pinned | Heat::Hot => self.clock.push_back(key),
+                Heat::Cold => return Some(key),
+            }
+        }
+        None
+    }
+
+    fn pop_clock(&mut self, heat: &mut impl FnMut(Key) -> Heat) -> Option<Key> {
         // Every segment comes round until it has cooled; with nothing but pinned ones there is an end, too.
         for _ in 0..self.clock.len() * 5 {
             let key = self.clock.pop_front()?;
@@ -57,7 +91,7 @@ mod tests {
                 }
             }
             if order.clock.len() > 20 {
-                let evicted = order.pop(|key| match uses.get_mut(&key) {
+                let evicted = order.pop(0, |key| match uses.get_mut(&key) {
                     Some(uses) if *uses > 0 => {
                         *uses -= 1;
                         Heat::Hot
@@ -75,8 +109,28 @@ mod tests {
         for number in 0..3 {
             order.insert((1, number));
         }
-        let taken = [(); 4].map(|()| order.pop(|_| Heat::Cold));
+        let taken = [(); 4].map(|()| order.pop(0, |_| Heat::Cold));
         assert_eq!(taken, [Some((1, 0)), Some((1, 1)), Some((1, 2)), None]);
+    }
+
+    #[test]
+    fn copies_go_first_down_to_their_share_and_last_within_it() {
+        let mut order = Order::default();
+        for number in 0..6 {
+            order.insert((1, number));
+        }
+        let copied = [1, 3, 4, 5, 9].map(|number| (1, number));
+        order.copied(&copied.into());
+        // The first of them was used again: it is a copy no more.
+        let mut hot = true;
+        let first = order.pop(2, |_| match std::mem::take(&mut hot) {
+            true => Heat::Hot,
+            false => Heat::Cold,
+        });
+        assert_eq!(first, Some((1, 3)));
+        let rest = [(); 6].map(|()| order.pop(2, |_| Heat::Cold));
+        let expected = [0, 2, 1, 4, 5].map(|number| Some((1, number)));
+        assert_eq!((&rest[..5], rest[5]), (&expected[..], None));
     }
 
     #[test]
@@ -85,9 +139,9 @@ mod tests {
         for number in 0..10 {
             order.insert((1, number));
         }
-        assert_eq!(order.pop(|_| Heat::Pinned), None);
+        assert_eq!(order.pop(0, |_| Heat::Pinned), None);
         assert_eq!(order.clock.len(), 10);
-        assert_eq!(order.pop(|_| Heat::Gone), None);
+        assert_eq!(order.pop(0, |_| Heat::Gone), None);
         assert_eq!(order.clock.len(), 0);
     }
 }

@@ -32,6 +32,8 @@ const STEP_BACK: Duration = Duration::from_secs(5);
 const MARGIN: u64 = 64 << 10;
 /// Segments evicted for one write, at most: if the disk is no emptier then, the write is left out.
 const EVICTIONS: usize = 4;
+/// What was copied takes no more than one part in so many from what was played.
+const COPY_SHARE: u64 = 8;
 
 /// What is asked of the thread.
 pub(crate) enum Command {
@@ -50,6 +52,8 @@ pub(crate) enum Command {
         bool,
         oneshot::Sender<Result<(), CacheError>>,
     ),
+    /// What came of this file since then was copied, not played.
+    Copied(u64, Instant),
 }
 
 /// The thread's own.
@@ -112,6 +116,7 @@ impl Command {
                 reply.send(Err(CacheError::Unusable)).is_ok()
             }
             Self::Purge(_, reply) => reply.send(Err(CacheError::Unusable)).is_ok(),
+            Self::Copied(..) => true,
         };
     }
 }
@@ -340,7 +345,9 @@ impl Writer {
             let entry = store.by_id(id);
             entry.map_or(super::entry::Heat::Gone, |entry| entry.heat(segment))
         };
-        let Some((id, segment)) = self.orders[class as usize].pop(heat) else {
+        let share = shared.limit.load(Ordering::Relaxed) / COPY_SHARE / SEGMENT;
+        let order = &mut self.orders[class as usize];
+        let Some((id, segment)) = order.pop(share as usize, heat) else {
             return false;
         };
         let Some(entry) = store.by_id(id) else {
@@ -394,6 +401,14 @@ impl Writer {
             }
             Command::Pin(files, pinned, reply) => {
                 let _ = reply.send(self.pin(&files, pinned));
+            }
+            Command::Copied(id, begun) => {
+                // Heads and tails are kept for who looks at the copies.
+                if let Some(entry) = self.store(Class::Playback).by_id(id) {
+                    let fresh = entry.fresh_since(begun).into_iter();
+                    let keys = fresh.map(|segment| (id, segment)).collect();
+                    self.orders[Class::Playback as usize].copied(&keys);
+                }
             }
         }
     }
