@@ -284,21 +284,20 @@ fn random_work_stays_within_its_limits() {
     let mut turn = 0;
     let classes = ["probe", "scan", "playback", "copy"];
     let mut seen = [false; 4];
-    while started.elapsed() < length || !seen.iter().all(|seen| *seen) {
+    while started.elapsed() < length || work.came == 0 || !seen.iter().all(|seen| *seen) {
         assert!(
             started.elapsed() < length + PATIENCE,
             "classes seen: {seen:?} of {classes:?}"
         );
         turn += 1;
         match turn % 6 {
-            0 => work.newcomer(),
-            1 | 3 => work.trouble(),
-            2 | 4 => work.command(),
-            _ if started.elapsed() < length / 4 => {
+            1 if started.elapsed() < length / 4 || work.kills == 0 => {
                 work.kill();
                 gauges.engine_changed(&instance);
             }
-            _ => std::thread::sleep(TROUBLE_LASTS),
+            2 => work.newcomer(),
+            3 | 5 => work.trouble(),
+            _ => work.command(),
         }
         crowd.assert_clean(&instance);
         for (seen, class) in seen.iter_mut().zip(classes) {
