@@ -228,6 +228,15 @@ Example:
     /// Tell the kernel what its caches have to forget.
     #[command(hide = true)]
     NotifyHelper,
+    /// Make directories, and make them somebody's own.
+    #[command(hide = true)]
+    OwnDirectories {
+        /// The directories.
+        paths: Vec<PathBuf>,
+        /// Numbers of user and group.
+        #[arg(long, value_name = "UID:GID")]
+        owner: Option<String>,
+    },
     /// Look through the mount once.
     #[command(hide = true)]
     MountProbe {

@@ -41,6 +41,7 @@ use crate::cli::EngineArgs;
 use crate::config::{self, Config, Environment};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
+use crate::places;
 use crate::serve::{self, require_providers, with_causes};
 
 use archives::Archives;
@@ -121,7 +122,7 @@ fn confine(config: &Config) -> Result<(), Failure> {
                 "the engine runs as root, as it was told to: set PUID to a user of its own"
             );
         } else {
-            serve::prepare_dirs(config, Some(owner))?;
+            places::prepare(config, Some(owner))?;
             debridfs_confine::become_user(owner.uid, owner.gid).map_err(|error| {
                 Failure::new(with_causes(&error), Some("start it as that user"))
             })?;

@@ -15,6 +15,7 @@ mod import;
 mod logging;
 mod mount_probe;
 mod mount_table;
+mod places;
 mod propagation;
 mod queue;
 mod repair;
@@ -40,6 +41,9 @@ fn main() -> ExitCode {
     let file = cli.config.as_deref();
     let ended = match &cli.command {
         Command::MountProbe { path } => return mount_probe::run(path),
+        Command::OwnDirectories { paths, owner } => {
+            return places::helper_main(paths, owner.as_deref());
+        }
         Command::PropagationHelper { description } => {
             return debridfs_propagation::helper_main(description);
         }

@@ -1,9 +1,9 @@
 //! `debridfs serve` and `debridfs keeper`: the half that holds the mount. No async runtime, no network.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, lchown};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
@@ -13,6 +13,7 @@ use crate::config::{self, Config, Environment, KeeperMode, Loaded, ProviderSecti
 use crate::doctor::{self, Outcome};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
+use crate::places;
 
 /// Mounts and serves, with an engine as a child unless the configuration says otherwise.
 pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<(), Failure> {
@@ -51,7 +52,8 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
         return Err(Failure::new(message, device.fix.as_deref()));
     }
     let owner = owner(config);
-    prepare_dirs(config, owner)?;
+    debridfs_keeper::keep_from_children().doing(|| "/proc/self/fd".into())?;
+    places::prepare(config, owner)?;
     if let (Some(owner), Some(file)) = (owner, &loaded.file) {
         warn_unless_readable(file, owner);
     }
@@ -153,23 +155,6 @@ pub fn owner(config: &Config) -> Option<Owner> {
     })
 }
 
-/// Makes the directories that an engine writes to, and makes them its own.
-pub fn prepare_dirs(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
-    for dir in [&config.runtime_dir, &config.state_dir] {
-        private_dir(dir, owner).doing(|| dir.display().to_string())?;
-    }
-    if config.content.cache.enabled {
-        // Nothing is the worse without it but speed.
-        for part in ["", "playback", "probe"] {
-            let dir = config.cache_dir.join(part);
-            if let Err(error) = private_dir(&dir, owner) {
-                tracing::warn!(dir = %dir.display(), %error, "no cache directory");
-            }
-        }
-    }
-    Ok(())
-}
-
 /// The engine reads the configuration itself, so that it can be replaced together with it.
 fn warn_unless_readable(file: &Path, owner: Owner) {
     // By the mode alone: it is a hint, and the engine says for itself what it cannot read.
@@ -202,30 +187,6 @@ fn keep_needed_privileges() -> Result<(), Failure> {
     }
     if kept.bounding_stays {
         tracing::info!("the bounding set of capabilities stays as it is: CAP_SETPCAP is missing");
-    }
-    Ok(())
-}
-
-/// Makes `dir`, for its owner alone, if it is missing. Files in it that root made are handed over, as PUID may have been set later.
-fn private_dir(dir: &Path, owner: Option<Owner>) -> std::io::Result<()> {
-    if let Some(parent) = dir.parent() {
-        // Others have to come through these.
-        fs::create_dir_all(parent)?;
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let Some(Owner { uid, gid }) = owner else {
-        return Ok(());
-    };
-    let found = fs::metadata(dir)?;
-    if (found.uid(), found.gid()) != (uid, gid) {
-        chown(dir, Some(uid), Some(gid))?;
-    }
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        if found.is_file() && found.uid() == 0 {
-            lchown(entry.path(), Some(uid), Some(gid))?;
-        }
     }
     Ok(())
 }

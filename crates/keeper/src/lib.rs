@@ -24,12 +24,14 @@ pub mod probe;
 
 mod clock;
 mod connection;
+mod descriptors;
 mod error;
 mod keeper;
 mod options;
 mod wire;
 
 pub use clock::boottime_ns;
+pub use descriptors::keep_from_children;
 pub use error::KeeperError;
 pub use keeper::run;
 pub use options::{KeeperOptions, Level, Limits, LogSink, Mode, Owner};

@@ -9,7 +9,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::clients::Client;
 use super::engine::{Peer, bury};
 use super::service_manager::{Kept, LastEngine};
-use super::{Keeper, describe, target};
+use super::{Keeper, describe, target, undying};
 use crate::KeeperError;
 use crate::connection::Connection;
 use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery};
@@ -98,14 +98,8 @@ impl Keeper {
             return Ok(());
         }
         // What was lent cannot be called back: nobody else may have it while that engine can still move.
-        if let LastEngine::Process(process) = engine
-            && !engine.is_gone_within(Duration::ZERO)
-        {
-            self.log(Level::Warn, "the engine of a lost keeper hangs: ended");
-            let _ = pidfd_send_signal(process, Signal::KILL);
-        }
-        if !engine.is_gone_within(self.options.limits.stop) {
-            return Err("its engine may live, and cannot be ended from here".into());
+        if !engine.is_gone_within(Duration::ZERO) {
+            self.end_for_good(engine)?;
         }
         let connection = Connection::taken_back(&self.path, terms, fds)
             .map_err(|error: KeeperError| describe(&error))?;
@@ -123,6 +117,22 @@ impl Keeper {
             self.path.display()
         );
         self.log(Level::Info, &text);
+        Ok(())
+    }
+
+    /// Ends the engine of a lost keeper. One that was killed and does not end is left behind, as [`undying`] says.
+    fn end_for_good(&self, engine: &LastEngine) -> Result<(), String> {
+        let LastEngine::Process(process) = engine else {
+            return Err("its engine may live, and cannot be ended from here".into());
+        };
+        self.log(Level::Warn, "the engine of a lost keeper lives: ended");
+        let killed = pidfd_send_signal(process, Signal::KILL);
+        if engine.is_gone_within(undying::PATIENCE) {
+            return Ok(());
+        }
+        killed.map_err(|error| format!("its engine cannot be ended from here: {error}"))?;
+        let text = "it cannot end, as a system call of it hangs: is the volume of the cache or of the state away? Going on without it";
+        self.log(Level::Error, text);
         Ok(())
     }
 

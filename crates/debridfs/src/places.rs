@@ -1,0 +1,126 @@
+//! The directories that an engine writes to: made, and made its own, before it starts.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, lchown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use debridfs_keeper::Owner;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::config::Config;
+use crate::failure::{Doing, Failure};
+
+/// A disk that has to spin up takes longer, and is waited for by nobody but the engine.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Makes the directories that an engine writes to, and makes them its own.
+///
+/// Those of state and cache may lie on a volume that does not answer. That is tried by processes of their own, which are left
+/// behind then: a keeper that waits in the kernel could hold no mount.
+pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
+    let runtime = &config.runtime_dir;
+    own(runtime, owner).doing(|| runtime.display().to_string())?;
+    let state = &config.state_dir;
+    let state_helper = Helper::start(std::slice::from_ref(state), owner);
+    if config.content.cache.enabled {
+        let cache = &config.cache_dir;
+        let dirs = ["", "playback", "probe"].map(|part| cache.join(part));
+        // Nothing is the worse without it but speed.
+        if let Err(error) = Helper::start(&dirs, owner).and_then(Helper::end) {
+            tracing::warn!(dir = %cache.display(), %error, "no cache directory");
+        }
+    }
+    match state_helper.and_then(Helper::end) {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            tracing::warn!(dir = %state.display(), %error, "the engine has to wait for it");
+            Ok(())
+        }
+        ended => ended.doing(|| state.display().to_string()),
+    }
+}
+
+/// A process that may hang.
+struct Helper(Child);
+
+impl Helper {
+    fn start(dirs: &[PathBuf], owner: Option<Owner>) -> io::Result<Self> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg("own-directories").args(dirs);
+        if let Some(Owner { uid, gid }) = owner {
+            command.arg(format!("--owner={uid}:{gid}"));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn().map(Self)
+    }
+
+    /// Waits for its end, within the limit.
+    fn end(mut self) -> io::Result<()> {
+        let pid = Pid::from_child(&self.0);
+        let process = pidfd_open(pid, PidfdFlags::empty())?;
+        let limit = Timespec {
+            tv_sec: LIMIT.as_secs().cast_signed(),
+            tv_nsec: 0,
+        };
+        let mut fds = [PollFd::new(&process, PollFlags::IN)];
+        if poll(&mut fds, Some(&limit))? == 0 {
+            let text = format!("no answer within {} s", LIMIT.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        let status = self.0.wait()?;
+        let mut said = String::new();
+        if let Some(mut stdout) = self.0.stdout.take() {
+            stdout.read_to_string(&mut said)?;
+        }
+        match (status.success(), said.is_empty()) {
+            (true, _) => Ok(()),
+            (false, false) => Err(io::Error::other(said)),
+            (false, true) => Err(io::Error::other(status.to_string())),
+        }
+    }
+}
+
+/// What such a process does: says on stdout what is wrong, and ends with 1; or ends with 0.
+pub fn helper_main(dirs: &[PathBuf], owner: Option<&str>) -> ExitCode {
+    let owner = owner.and_then(|ids| {
+        let (uid, gid) = ids.split_once(':')?;
+        Some(Owner {
+            uid: uid.parse().ok()?,
+            gid: gid.parse().ok()?,
+        })
+    });
+    match dirs.iter().try_for_each(|dir| own(dir, owner)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes `dir`, for its owner alone, if it is missing. Files in it that root made are handed over, as PUID may have been set later.
+fn own(dir: &Path, owner: Option<Owner>) -> io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        // Others have to come through these.
+        fs::create_dir_all(parent)?;
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let Some(Owner { uid, gid }) = owner else {
+        return Ok(());
+    };
+    let found = fs::metadata(dir)?;
+    if (found.uid(), found.gid()) != (uid, gid) {
+        chown(dir, Some(uid), Some(gid))?;
+    }
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        if found.is_file() && found.uid() == 0 {
+            lchown(entry.path(), Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
+}
