@@ -92,7 +92,8 @@ fn the_keeper_of_compose_can_mount_and_can_do_nothing_else() {
     assert_eq!(added, keepers_capabilities());
     assert_eq!(keeper["privileged"], Value::Null);
     assert_eq!(keeper["network_mode"], "none");
-    assert!(texts(&keeper["security_opt"]).contains(&"apparmor:unconfined"));
+    // Docker's own profile would deny the mount.
+    assert!(texts(&keeper["security_opt"]).contains(&"apparmor:${DEBRIDFS_APPARMOR:-unconfined}"));
     // The parent of the mount point, so that what is mounted reaches the host.
     let volumes = volumes(keeper);
     let parent = volume_at(&volumes, "/mnt");
@@ -106,6 +107,40 @@ fn the_keeper_of_compose_can_mount_and_can_do_nothing_else() {
     let linger = seconds(&keeper["environment"]["DEBRIDFS__KEEPER__LINGER"]);
     assert!(linger > 0 && linger < seconds(&keeper["stop_grace_period"]));
     assert_eq!(keeper["stop_signal"], Value::Null, "SIGTERM");
+}
+
+#[test]
+fn the_apparmor_profile_allows_the_keepers_capabilities_and_one_mount() {
+    let profile = read("deploy/apparmor/debridfs-keeper");
+    let rules: Vec<&str> = profile
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert!(
+        rules
+            .iter()
+            .any(|rule| rule.starts_with("profile debridfs-keeper "))
+    );
+    let of = |kind: &str| -> BTreeSet<String> {
+        let rest = rules.iter().filter_map(|rule| rule.strip_prefix(kind));
+        rest.map(|rest| rest.trim_end_matches(',').to_uppercase())
+            .collect()
+    };
+    let mut capabilities = keepers_capabilities();
+    // To give up the others.
+    capabilities.insert("SETPCAP".into());
+    assert_eq!(of("capability "), capabilities);
+    let mounts = of("mount ");
+    assert_eq!(mounts.len(), 2, "{mounts:?}");
+    for mount in mounts {
+        let fuse = mount.starts_with("FSTYPE=FUSE.DEBRIDFS OPTIONS IN (RO,");
+        assert!(fuse || mount == "FSTYPE=FUSECTL", "{mount}");
+    }
+    // No network but that socket, no program but its own.
+    assert_eq!(of("network "), BTreeSet::from(["UNIX".to_owned()]));
+    let programs = rules.iter().filter(|rule| rule.ends_with(" ix,"));
+    assert_eq!(programs.count(), 2);
 }
 
 #[test]
