@@ -13,6 +13,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::time::Instant;
 
 pub use body::TransferEnd;
 pub(crate) use body::{Cut, Endings, cut_body};
@@ -22,7 +23,7 @@ pub(crate) use shaper::Shaper;
 use crate::account::{Download, Traffic};
 use crate::counters::LinkRegister;
 use crate::fault::{CdnFaultKind, FaultId, OutageMode};
-use crate::pause::pause;
+use crate::pause::{pause, pause_precisely};
 use crate::random::Id13;
 use crate::server::{self, Connection, Listener};
 use crate::settings::Settings;
@@ -100,7 +101,11 @@ async fn answer(
     if head { &link.heads } else { &link.gets }.fetch_add(1, Relaxed);
 
     let settings = sim.settings();
-    pause(Duration::from_millis(settings.first_byte_ms.into())).await;
+    let wait = Duration::from_millis(settings.first_byte_ms.into());
+    match connection {
+        Some(_) => pause_precisely(Instant::now() + wait).await,
+        None => pause(wait).await,
+    }
     let (fault, transfer, traffic) = match decide(sim, &settings, &download, &link, head) {
         Decision::Refuse(refusal) => return Ok(refuse(refusal)),
         Decision::Instead(id, kind) => return instead(sim, request, &download, id, kind).await,

@@ -13,7 +13,7 @@ use crate::account::{Download, Traffic};
 use crate::content::Blocks;
 use crate::counters::LinkRegister;
 use crate::fault::FaultId;
-use crate::pause::pause;
+use crate::pause::{pause, pause_precisely};
 use crate::server::Connection;
 use crate::sim::Sim;
 
@@ -273,7 +273,14 @@ impl Sender {
         if let Some(slow) = self.slow() {
             slow.shaper.pass(length).await;
         }
-        self.shaper.pass(length).await;
+        let first = self.sent < FINE_FOR * (self.shaper.rate() / FINE_BLOCKS);
+        if first && self.plan.connection.is_some() {
+            if let Some(until) = self.shaper.take(length) {
+                pause_precisely(until).await;
+            }
+        } else {
+            self.shaper.pass(length).await;
+        }
         self.plan.transfer.sim.inner.total_shaper.pass(length).await;
     }
 

@@ -37,20 +37,24 @@ impl Shaper {
 
     /// Waits until `bytes` have passed.
     pub(crate) async fn pass(&self, bytes: u64) {
+        if let Some(until) = self.take(bytes) {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// Takes the line for `bytes`; when they have passed, if that takes any time.
+    pub(crate) fn take(&self, bytes: u64) -> Option<Instant> {
         let rate = self.rate();
         if rate == 0 {
-            return;
+            return None;
         }
-        let until = {
-            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let earliest = now.checked_sub(MADE_GOOD).unwrap_or(now);
-            let start = free.map_or(now, |free| free.max(earliest));
-            let until = start + Duration::from_secs_f64(bytes as f64 / rate as f64);
-            *free = Some(until);
-            until
-        };
-        tokio::time::sleep_until(until).await;
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let earliest = now.checked_sub(MADE_GOOD).unwrap_or(now);
+        let start = free.map_or(now, |free| free.max(earliest));
+        let until = start + Duration::from_secs_f64(bytes as f64 / rate as f64);
+        *free = Some(until);
+        Some(until)
     }
 }
 
