@@ -42,6 +42,9 @@ const LONG_RUN: u64 = 32 << 20;
 const RATE_OVER: Duration = Duration::from_secs(2);
 const RATE_WITHIN: Duration = Duration::from_secs(20);
 
+/// A transfer that nobody needs any more may finish when it has no more than this to bring: its connection is warm for whoever comes next.
+pub(crate) const LARGEST_REST: u64 = FIRST_FETCH;
+
 /// Where somebody reads.
 #[derive(Debug)]
 pub(crate) struct Cursor {
@@ -98,8 +101,10 @@ pub(crate) enum Flow {
     More,
     /// Enough for now.
     Full,
-    /// The rest of the range is not needed, or the cursor is gone.
+    /// The rest of the range is not needed.
     Done,
+    /// Nobody reads there any more.
+    Gone,
 }
 
 impl Cursor {
@@ -381,6 +386,7 @@ impl Cursor {
     pub(crate) fn order(&mut self, lane: u64) -> Option<Range<u64>> {
         let many = self.lanes.len() > self.crew.allowed();
         let known = self.lanes.get_mut(lane)?;
+        known.brings = false;
         if std::mem::take(&mut known.fresh) {
             return Some(known.range.clone());
         }
@@ -471,9 +477,12 @@ impl Cursor {
             .is_some_and(|lane| self.is_needed(lane.range.start))
     }
 
-    /// Bytes come from `host`.
-    pub(crate) fn opened(&mut self, host: &Arc<Host>, source: usize) {
+    /// `lane` brings bytes from `host`.
+    pub(crate) fn opened(&mut self, lane: u64, host: &Arc<Host>, source: usize) {
         self.source = source;
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.brings = true;
+        }
         let same = self
             .host
             .as_ref()
@@ -523,5 +532,22 @@ impl Cursor {
 
     pub(crate) fn is_waited_for(&self) -> bool {
         !self.waiters.is_empty()
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        let Some(host) = &self.host else {
+            return;
+        };
+        if host.crowd.is_waiting() {
+            return;
+        }
+        for lane in self.lanes.iter_mut() {
+            if lane.brings && lane.range.end - lane.range.start <= LARGEST_REST {
+                lane.task = None;
+                lane.wake.notify_one();
+            }
+        }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Lane {
     pub(crate) range: Range<u64>,
     /// `range` was given to it before it asked.
     pub(crate) fresh: bool,
+    /// Bytes of `range` come.
+    pub(crate) brings: bool,
 }
 
 impl Lane {
@@ -67,6 +69,7 @@ impl Lanes {
             paused: false,
             range,
             fresh: true,
+            brings: false,
         });
         let last = self.0.len() - 1;
         &mut self.0[last]

@@ -2,6 +2,7 @@
 
 mod entries;
 mod gate;
+mod written;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use self::entries::Entries;
 use self::gate::{Asked, Gate};
+use self::written::Written;
 use crate::error::Cause;
 use crate::stats::{Counters, add};
 
@@ -37,6 +39,7 @@ const LINK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Links {
     providers: HashMap<String, Account>,
     store: Arc<dyn LinkStore>,
+    written: Written,
     runtime: Handle,
     counters: Arc<Counters>,
     entries: Entries<(String, HosterLink), Entry>,
@@ -114,6 +117,7 @@ impl Links {
             .collect();
         Arc::new(Self {
             providers,
+            written: Written::new(store.clone(), &runtime),
             store,
             runtime,
             counters,
@@ -213,16 +217,12 @@ impl Links {
         let provider = &account.provider;
         provider.room_for(priority).map_err(Cause::of)?;
         let asked = provider.unrestrict(priority, &source.link).await;
-        let link = asked.map_err(Cause::of)?;
-        let saved = self.store.save(&source.provider, &source.link, &link);
-        if let Ok(Err(error)) = timeout(STORE_TIMEOUT, saved).await {
-            tracing::warn!(provider = source.provider, %error, "a new link was not stored");
-        }
+        let link = Arc::new(asked.map_err(Cause::of)?);
+        self.written.made(source, link.clone());
         let entry = self
             .entries
             .get(&(source.provider.clone(), source.link.clone()));
         let traffic = provider.key_traffic(&link.key);
-        let link = Arc::new(link);
         entry.renewed(link.clone());
         Ok(Lease {
             link,
@@ -289,7 +289,7 @@ impl Links {
         match found.into_iter().find(usable) {
             Some(link) => {
                 add(&self.counters.links_loaded, 1);
-                entry.landed(link, None);
+                entry.landed(Arc::new(link), None);
             }
             None => entry.landed_nowhere(),
         }
@@ -298,11 +298,8 @@ impl Links {
     async fn resolve(&self, entry: &Entry, provider: &dyn Provider, gate: &Gate, source: &Source) {
         let name = source.provider.as_str();
         let refused = entry.lock().refused.take();
-        if let Some(key) = refused
-            && let Ok(Err(error)) =
-                timeout(STORE_TIMEOUT, self.store.forget(name, &source.link, &key)).await
-        {
-            tracing::warn!(provider = name, %error, "a refused link stays in the store");
+        if let Some(key) = refused {
+            self.written.refused(source, key);
         }
         add(&self.counters.link_resolutions, 1);
         let asked = timeout(
@@ -312,12 +309,8 @@ impl Links {
         let error = match asked.await {
             Ok(Ok(link)) => {
                 gate.open();
-                // Before anybody uses it, so that a process killed right after the first byte has not lost it.
-                let saved =
-                    timeout(STORE_TIMEOUT, self.store.save(name, &source.link, &link)).await;
-                if let Ok(Err(error)) = saved {
-                    tracing::warn!(provider = name, %error, "a new link was not stored");
-                }
+                let link = Arc::new(link);
+                self.written.made(source, link.clone());
                 entry.landed(link, Some(Instant::now()));
                 return;
             }
@@ -388,10 +381,10 @@ impl Entry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn landed(&self, link: DirectLink, made: Option<Instant>) {
+    fn landed(&self, link: Arc<DirectLink>, made: Option<Instant>) {
         let mut state = self.lock();
         state.current = Some(Current {
-            link: Arc::new(link),
+            link,
             fresh: made.is_some(),
             made,
             worked: false,

@@ -102,12 +102,13 @@ impl Pace {
     /// Whether a connection brings so many bytes in no more time than a new answer takes to begin. What is left of a body that is given up is
     /// for nothing: most of it has been sent.
     pub(crate) fn is_soon(&self, bytes: u64) -> bool {
-        let state = self.lock();
-        let time = state
-            .first_byte
-            .unwrap_or_default()
-            .max(LEAST_SOON.as_secs_f64());
-        (bytes as f64) <= state.rate.unwrap_or(UNKNOWN_RATE) * time
+        let time = self.patient_for().as_secs_f64();
+        (bytes as f64) <= self.lock().rate.unwrap_or(UNKNOWN_RATE) * time
+    }
+
+    /// How long a body that nobody waits for is let go on for the sake of its connection: as a new answer takes to begin.
+    pub(crate) fn patient_for(&self) -> Duration {
+        self.first_byte().max(LEAST_SOON)
     }
 
     /// Bytes that one connection brings in the time an answer takes to begin.

@@ -311,7 +311,7 @@ impl Reader {
         } = &mut *state;
         let cursor = cursors.iter_mut().find(|cursor| cursor.id == place.cursor);
         let Some(cursor) = cursor else {
-            return Flow::Done;
+            return Flow::Gone;
         };
         let (flow, served, changed) = cursor.push(place.lane, at, bytes, &self.context.config);
         if changed {
@@ -326,7 +326,7 @@ impl Reader {
     pub(crate) fn flow(&self, place: Place) -> Flow {
         match self.lock().cursor(place.cursor) {
             Some(cursor) => cursor.flow(place.lane),
-            None => Flow::Done,
+            None => Flow::Gone,
         }
     }
 
@@ -362,7 +362,7 @@ impl Reader {
     /// Bytes for `place` come from `host`, by the source number `source`.
     pub(crate) fn opened(&self, place: Place, host: &Arc<Host>, source: usize) {
         if let Some(cursor) = self.lock().cursor(place.cursor) {
-            cursor.opened(host, source);
+            cursor.opened(place.lane, host, source);
         }
     }
 

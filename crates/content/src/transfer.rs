@@ -8,9 +8,10 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::cursor::Flow;
+use crate::cursor::{Flow, LARGEST_REST};
 use crate::error::Cause;
 use crate::fetch::{self, Body, Request};
+use crate::hosts::Host;
 use crate::links::Lease;
 use crate::probe;
 use crate::pump::Order;
@@ -65,6 +66,12 @@ impl Watch {
         }
     }
 
+    /// Whether so many more bytes are few, and come at this body's rate before a new answer would begin.
+    fn is_soon(&self, left: u64, host: &Host) -> bool {
+        let rate = self.moved as f64 / self.begun.elapsed().as_secs_f64().max(1e-6);
+        left <= LARGEST_REST && left as f64 <= rate * host.pace.patient_for().as_secs_f64()
+    }
+
     /// The time until now does not count.
     fn look_again(&mut self) {
         self.looked = Instant::now();
@@ -91,13 +98,26 @@ impl Transfer<'_> {
         let mut watch = Watch::begin();
         // A second body for the same bytes, under way, and where it will begin.
         let mut second: Option<(u64, Second<'_>)> = None;
+        let mut flow = Flow::More;
         loop {
-            let look = LOOK.max(body.host().pace.first_byte() * LOOK_FIRST_BYTES);
+            let host = body.host().clone();
+            let look = LOOK.max(host.pace.first_byte() * LOOK_FIRST_BYTES);
             let left = (watch.progress + stall).saturating_duration_since(Instant::now());
             let next = tokio::select! {
                 // Looking at the clock costs nothing as long as bytes come.
                 biased;
-                next = body.next(context, left) => next?,
+                next = body.next(context, left) => match next {
+                    Err(_) if flow == Flow::Gone => break,
+                    next => next?,
+                },
+                () = host.crowd.arrival(), if flow == Flow::Gone => break,
+                () = wake.notified() => {
+                    flow = self.reader.flow(self.place);
+                    if flow == Flow::Gone && !watch.is_soon(self.left(at), &host) {
+                        break;
+                    }
+                    continue;
+                }
                 other = opened(&mut second) => {
                     if let (Some((from, _)), Some(other)) = (second.take(), other) {
                         (body, at, watch) = (other, from, Watch::begin());
@@ -107,8 +127,8 @@ impl Transfer<'_> {
                 () = sleep_until(watch.looked + look), if second.is_none() => {
                     let (moved, time) = (watch.moved - watch.moved_then, watch.looked.elapsed());
                     watch.look_again();
-                    if body.host().pace.is_slow(moved, time) && self.reader.needs(self.place) {
-                        second = Some((at, self.second(at, body.host().clone())));
+                    if host.pace.is_slow(moved, time) && self.reader.needs(self.place) {
+                        second = Some((at, self.second(at, host.clone())));
                     }
                     continue;
                 }
@@ -126,25 +146,28 @@ impl Transfer<'_> {
             if let Some(cache) = &context.cache {
                 probe::keep(cache, &self.order.file, at, &bytes);
             }
-            let mut flow = self.reader.push(self.place, at, bytes);
+            flow = self.reader.push(self.place, at, bytes);
             at += length;
             while flow == Flow::Full && !body.is_complete() {
                 watch.held_up = true;
                 tokio::select! {
                     () = wake.notified() => flow = self.reader.flow(self.place),
-                    () = body.host().crowd.arrival() => return Ok(()),
+                    () = host.crowd.arrival() => return Ok(()),
                     () = context.hosts.crowd.arrival() => return Ok(()),
                     () = sleep(context.config.idle_connection()) => return Ok(()),
                 }
                 watch.progress = Instant::now();
                 watch.look_again();
             }
-            if flow == Flow::Done && !body.is_complete() {
-                break;
+            let left = self.left(at);
+            match flow {
+                Flow::Done if !body.is_complete() => break,
+                Flow::Gone if !watch.is_soon(left, &host) => break,
+                _ => {}
             }
-            let others_wait = body.host().crowd.is_waiting() || context.hosts.crowd.is_waiting();
-            let left = self.order.range.end.saturating_sub(at);
-            if others_wait && self.makes_room(watch.moved) && !body.host().pace.is_soon(left) {
+            let others_wait = host.crowd.is_waiting() || context.hosts.crowd.is_waiting();
+            let gives_up = || self.makes_room(watch.moved) && !host.pace.is_soon(left);
+            if others_wait && (flow == Flow::Gone || gives_up()) {
                 break;
             }
         }
@@ -152,6 +175,11 @@ impl Transfer<'_> {
             body.host().pace.moved(watch.moved, watch.begun.elapsed());
         }
         Ok(())
+    }
+
+    /// Bytes that are still to come when those before `at` are there.
+    fn left(&self, at: u64) -> u64 {
+        self.order.range.end.saturating_sub(at)
     }
 
     /// Whether the connection is given up after `moved` bytes because others wait for one.
@@ -162,7 +190,7 @@ impl Transfer<'_> {
     }
 
     /// Asks for the bytes from `at` on once more, over another connection, if that takes nothing from anybody.
-    fn second(&self, at: u64, host: Arc<crate::hosts::Host>) -> Second<'_> {
+    fn second(&self, at: u64, host: Arc<Host>) -> Second<'_> {
         let context = self.reader.context();
         async move {
             if !fetch::may_hedge(context, &host) {

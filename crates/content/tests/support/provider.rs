@@ -145,6 +145,8 @@ impl Provider for TestProvider {
 pub struct MemoryLinks {
     pub links: Mutex<HashMap<(String, HosterLink), DirectLink>>,
     pub broken: bool,
+    /// How long writing takes.
+    pub slow: Duration,
 }
 
 impl MemoryLinks {
@@ -181,6 +183,7 @@ impl LinkStore for MemoryLinks {
         link: &DirectLink,
     ) -> Result<(), LinkStoreError> {
         self.check()?;
+        tokio::time::sleep(self.slow).await;
         let key = (provider.to_owned(), hoster.clone());
         self.links.lock().unwrap().insert(key, link.clone());
         Ok(())

@@ -1,0 +1,87 @@
+//! What opening a file costs, and what it leaves for the next one.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_content::Content;
+use support::{Answer, Bench, LONG, MIB, MemoryLinks, checked, patient};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+const READ: u32 = 128 << 10;
+/// Long enough that the rest of a first fetch comes in no more time, on any machine.
+const FIRST_BYTE: Duration = Duration::from_millis(500);
+/// A tick is 5 ms: 40 MB a second.
+const QUICK: usize = 200_000;
+
+/// Looks at the start of files 1 to 3, as who lists a library does.
+async fn look_at_three(bench: &Bench) {
+    for file in 1..=3 {
+        bench.read(file, file, 0, READ, LONG).await.unwrap();
+        bench.content.release(file);
+        bench.cdn.rest().await;
+    }
+}
+
+async fn three_files(answer: Answer) -> Bench {
+    let sizes = (1..=3).map(|file| (file, 64 * MIB));
+    let bench = Bench::with(patient(), sizes, |provider| provider).await;
+    bench.cdn.script(move |_| answer.clone());
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_closed_early_leaves_its_connection_to_the_next() {
+    let bench = three_files(Answer::Paced(FIRST_BYTE, QUICK)).await;
+    look_at_three(&bench).await;
+    assert_eq!((bench.cdn.connections(), bench.cdn.requests()), (1, 3));
+    // The first fetch of each, and no more.
+    assert_eq!(bench.cdn.sent(), 3 * (MIB + u64::from(READ)));
+}
+
+/// 0.4 MB a second: the rest would take seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_take_long_is_given_up() {
+    let bench = three_files(Answer::Paced(Duration::ZERO, 2000)).await;
+    look_at_three(&bench).await;
+    assert_eq!(bench.cdn.connections(), 3);
+    assert!(bench.cdn.sent() < 3 * MIB, "{}", bench.cdn.sent());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_store_holds_up_no_read_and_loses_no_link() {
+    let mut bench = Bench::patient(MIB).await;
+    bench.links = Arc::new(MemoryLinks {
+        slow: Duration::from_secs(3),
+        ..MemoryLinks::default()
+    });
+    bench.content = Content::new(
+        bench.config.clone(),
+        vec![bench.provider.clone()],
+        bench.links.clone(),
+        Handle::current(),
+    );
+    let file = bench.file(1);
+    checked(&bench.content, &file, 1, 0, READ, LONG)
+        .await
+        .unwrap();
+    assert!(bench.links.links.lock().unwrap().is_empty());
+    let stored = async {
+        while bench.links.links.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(LONG, stored).await.unwrap();
+    // The reader that comes after finds it.
+    bench.restart();
+    bench.read(1, 2, 0, READ, LONG).await.unwrap();
+    assert_eq!(
+        bench
+            .provider
+            .unrestricts
+            .load(std::sync::atomic::Ordering::Relaxed),
+        1
+    );
+}
