@@ -24,9 +24,9 @@ const FIRST_BLOCK: u64 = 64 * 1024;
 /// Blocks a second when a rate is set, so that the bytes flow evenly: a line brings packets, and a reader that waits for a few of them
 /// does not wait for many. Blocks of less than a packet are for lines so slow that there would be few of them.
 const SHAPED_BLOCKS: u64 = 400;
-/// At the start, where somebody may wait for a few bytes only, as many as timers allow, for so many blocks.
-const FINE_BLOCKS: u64 = 1000;
-const FINE_FOR: u64 = 16;
+/// At the start, where somebody may wait for a few bytes only, a few packets at a time, for so many blocks.
+const FINE_BLOCKS: u64 = 4000;
+const FINE_FOR: u64 = 64;
 const PACKET: u64 = 1460;
 const LEAST_BLOCKS: u64 = 20;
 
