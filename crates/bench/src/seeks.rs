@@ -1,7 +1,5 @@
 //! Time to the first bytes: of a file just opened, and of places all over a file.
 
-use std::time::Duration;
-
 use crate::bed::{Bed, Mounted, Spec, numbered};
 use crate::reader::{Job, Place, read};
 use crate::report::{Goal, Report, Row, median, percentile};
@@ -12,9 +10,8 @@ use crate::{Options, Result};
 const READ: usize = 128 << 10;
 /// Size of each file: that of a film.
 const FILE: u64 = 8 << 30;
-/// Files opened cold, and the pause between them.
+/// Files opened cold.
 const OPENED: u64 = 8;
-const BETWEEN: Duration = Duration::from_millis(300);
 /// Places read.
 const SEEKS: u64 = 50;
 /// Bytes the server may send for an open and a read of 128 KiB, MiB.
@@ -33,7 +30,7 @@ fn cold_open(bed: &Bed, mounted: &Mounted) -> Result<(f64, f64)> {
     let mut times = Vec::new();
     for n in 0..OPENED {
         // What one open leaves to be done is not part of the next.
-        std::thread::sleep(BETWEEN);
+        bed.simulator.settled()?;
         let place = Place {
             path: mounted.file(&numbered("open", n)),
             offset: 0,

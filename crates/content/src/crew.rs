@@ -27,6 +27,8 @@ pub(crate) struct Crew {
     allowed: usize,
     /// The step that is being judged: the number before it, and the rate.
     trial: Option<(usize, f64)>,
+    /// How the last trial ended, until somebody asks.
+    gained: Option<bool>,
     hold_until: Option<Instant>,
     hold: Duration,
     /// What was seen since `since`, which may be in the future while new connections are made.
@@ -71,6 +73,7 @@ impl Crew {
         Self {
             allowed: 1,
             trial: None,
+            gained: None,
             hold_until: None,
             hold: HOLD,
             since: now,
@@ -93,6 +96,11 @@ impl Crew {
 
     pub(crate) fn waited(&self, now: Instant) -> Duration {
         self.waited.total(now)
+    }
+
+    /// Whether more connections brought more, when that was judged since the last call.
+    pub(crate) fn gained(&mut self) -> Option<bool> {
+        self.gained.take()
     }
 
     /// So many bytes came.
@@ -149,7 +157,11 @@ impl Crew {
         let rate = self.bytes as f64 / length.as_secs_f64();
         let starved = !self.paused && waited * 2 >= length;
         if let Some((before, rate_before)) = self.trial.take() {
-            if starved && rate < rate_before * GAIN {
+            let gained = rate >= rate_before * GAIN;
+            if starved {
+                self.gained = Some(gained);
+            }
+            if starved && !gained {
                 self.allowed = before.min(most);
                 self.hold(now);
                 self.restart(now);

@@ -42,6 +42,9 @@ const LONG_RUN: u64 = 32 << 20;
 const RATE_OVER: Duration = Duration::from_secs(2);
 const RATE_WITHIN: Duration = Duration::from_secs(20);
 
+/// The first fetch of a file comes in so many parts where one connection is slow, if it has at least this size.
+const PARTS: usize = 3;
+const LEAST_DIVIDED: u64 = 512 << 10;
 /// A transfer that nobody needs any more may finish when it has no more than this to bring: its connection is warm for whoever comes next.
 pub(crate) const LARGEST_REST: u64 = FIRST_FETCH;
 
@@ -76,6 +79,8 @@ pub(crate) struct Cursor {
     run: u64,
     class: Class,
     rate: BitRate,
+    /// Where the first fetch is divided among connections.
+    cuts: Option<[u64; 2]>,
 }
 
 #[derive(Debug)]
@@ -144,6 +149,17 @@ impl Cursor {
                 run: 0,
                 waited: Duration::ZERO,
             },
+            cuts: None,
+        }
+    }
+
+    /// Divides the first fetch of a file whose start somebody waits for, if `host`, where it probably is, is slow enough: half of what is waited for, so that
+    /// its end comes with its start, and the rest in two parts.
+    pub(crate) fn open_wide(&mut self, waited_for: u64, host: &Host) {
+        let (start, end) = (self.window.start(), self.target);
+        if start <= NEAR_START && end - start >= LEAST_DIVIDED && host.opens_wide(end - start) {
+            let first = start + (waited_for / 2).clamp(LEAST_DIVIDED / 8, LEAST_DIVIDED / 4);
+            self.cuts = Some([first, first + (end - first) / 2]);
         }
     }
 
@@ -339,6 +355,8 @@ impl Cursor {
             };
             (worth, to)
         };
+        let cut = self.cuts.iter().flatten().find(|cut| **cut > from);
+        let to = cut.map_or(to, |cut| to.min(*cut));
         let to = to.min(until).min(self.file_size);
         let whole_gap = to == until || self.target == self.file_size;
         (self.is_needed(from) || whole_gap || room >= worth).then_some(from..to)
@@ -357,7 +375,9 @@ impl Cursor {
         // What one of several connections left behind does not wait until another is done.
         let hole = self.lanes.iter().any(|lane| lane.range.start > range.start);
         let urgent = lanes <= self.crew.allowed() && hole && self.is_needed(range.start);
-        if lanes > 0 && lanes >= self.crew.allowed() && !urgent {
+        // Each part of a divided start has its own.
+        let part = self.cuts.is_some_and(|[_, last]| range.start <= last);
+        if lanes > 0 && lanes >= self.crew.allowed() && !urgent && !(part && lanes < PARTS) {
             return None;
         }
         self.lanes.add(id, range);
@@ -376,6 +396,9 @@ impl Cursor {
         self.crew
             .decide(now, host.pace.first_byte(), host.lanes_each());
         let after = self.crew.allowed();
+        if let Some(gained) = self.crew.gained() {
+            host.pace.judged(gained);
+        }
         if before == 1 && after > 1 {
             self.lanes.cut(self.segment());
         }

@@ -36,6 +36,7 @@ pub(crate) struct Hosts {
     /// Fetches that waited long: it may be a provider's limit of all connections that holds them up.
     pub(crate) crowd: Arc<Crowd>,
     hosts: Mutex<HashMap<(String, u16), Arc<Host>>>,
+    latest: Mutex<Option<Arc<Host>>>,
 }
 
 /// One CDN host.
@@ -124,6 +125,23 @@ impl Hosts {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.entry((name.to_owned(), port)).or_default().clone()
     }
+
+    /// Bytes came from `host`.
+    pub(crate) fn served(&self, host: &Arc<Host>) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if !latest
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, host))
+        {
+            *latest = Some(host.clone());
+        }
+    }
+
+    /// The host that served last: the one to expect before a link is known.
+    pub(crate) fn latest(&self) -> Option<Arc<Host>> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.clone()
+    }
 }
 
 impl Host {
@@ -153,6 +171,15 @@ impl Host {
     pub(crate) fn sequential(self: &Arc<Self>) -> Sequential {
         self.sequential.fetch_add(1, Ordering::Relaxed);
         Sequential { host: self.clone() }
+    }
+
+    /// Whether the `bytes` at the start of a file are better asked for over several connections at once: one takes long for them, more of them are not
+    /// known to bring no more, and they take nothing from anybody.
+    pub(crate) fn opens_wide(&self, bytes: u64) -> bool {
+        self.pace.is_long(bytes)
+            && self.is_generous()
+            && !self.is_crowded()
+            && self.lanes_each() > 1
     }
 
     /// Connections that each sequential reader may have.

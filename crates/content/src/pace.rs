@@ -25,6 +25,9 @@ const REMEMBERED: usize = 128;
 const ENOUGH: usize = 20;
 /// What takes less time than this is soon everywhere.
 const LEAST_SOON: Duration = Duration::from_millis(100);
+/// Bytes that take more than this part of the time to the first one are long in coming, but not in less time than this.
+const LONG: f64 = 0.25;
+const LEAST_LONG: Duration = Duration::from_millis(10);
 /// An answer is not called late sooner than this, however quick the host is.
 const LEAST_HEDGE: Duration = Duration::from_millis(50);
 /// Second requests that each request earns, and the most that are saved up. The first is given.
@@ -47,6 +50,8 @@ struct State {
     recent: VecDeque<Duration>,
     /// Second requests that may be sent.
     hedges: f64,
+    /// Whether several connections brought more than one when that was tried last.
+    parallel: Option<bool>,
 }
 
 impl Default for State {
@@ -56,6 +61,7 @@ impl Default for State {
             rate: None,
             recent: VecDeque::new(),
             hedges: 1.0,
+            parallel: None,
         }
     }
 }
@@ -104,6 +110,21 @@ impl Pace {
     pub(crate) fn is_soon(&self, bytes: u64) -> bool {
         let time = self.patient_for().as_secs_f64();
         (bytes as f64) <= self.lock().rate.unwrap_or(UNKNOWN_RATE) * time
+    }
+
+    /// It was tried whether several connections bring more than one.
+    pub(crate) fn judged(&self, parallel: bool) {
+        self.lock().parallel = Some(parallel);
+    }
+
+    /// Whether one connection takes long to bring so many bytes, beside the time that the answer takes to begin, and several may be quicker.
+    pub(crate) fn is_long(&self, bytes: u64) -> bool {
+        let state = self.lock();
+        let (Some(rate), Some(first_byte)) = (state.rate, state.first_byte) else {
+            return false;
+        };
+        let least = (first_byte * LONG).max(LEAST_LONG.as_secs_f64());
+        state.parallel != Some(false) && bytes as f64 > rate * least
     }
 
     /// How long a body that nobody waits for is let go on for the sake of its connection: as a new answer takes to begin.
@@ -174,6 +195,23 @@ mod tests {
             (pace.patience(), pace.segment()),
             (LONGEST_PATIENCE, LARGEST_SEGMENT)
         );
+    }
+
+    #[test]
+    fn a_start_is_long_where_one_connection_is_slow_and_more_may_help() {
+        let pace = Pace::default();
+        assert!(!pace.is_long(u64::MAX));
+        pace.answered(Duration::from_millis(80));
+        pace.moved(20_000_000, Duration::from_secs(1));
+        assert!(pace.is_long(1_000_000) && !pace.is_long(400_000));
+        pace.judged(false);
+        assert!(!pace.is_long(1_000_000));
+        pace.judged(true);
+        assert!(pace.is_long(1_000_000));
+        let near = Pace::default();
+        near.answered(Duration::from_millis(1));
+        near.moved(200_000_000, Duration::from_secs(1));
+        assert!(!near.is_long(1_000_000));
     }
 
     #[test]

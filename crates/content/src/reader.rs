@@ -207,7 +207,12 @@ impl Reader {
             Some(at) => (at, false),
             None => {
                 let grant = self.context.budget.grant();
-                let cursor = Cursor::new(now, &range, state.file.size, grant);
+                let mut cursor = Cursor::new(now, &range, state.file.size, grant);
+                if let Some(host) = self.context.hosts.latest()
+                    && self.class() != Class::Scan
+                {
+                    cursor.open_wide(range.end - range.start, &host);
+                }
                 state.cursors.push(cursor);
                 (state.cursors.len() - 1, true)
             }
@@ -361,6 +366,7 @@ impl Reader {
 
     /// Bytes for `place` come from `host`, by the source number `source`.
     pub(crate) fn opened(&self, place: Place, host: &Arc<Host>, source: usize) {
+        self.context.hosts.served(host);
         if let Some(cursor) = self.lock().cursor(place.cursor) {
             cursor.opened(place.lane, host, source);
         }

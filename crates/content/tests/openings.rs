@@ -50,6 +50,28 @@ async fn what_would_take_long_is_given_up() {
     assert!(bench.cdn.sent() < 3 * MIB, "{}", bench.cdn.sent());
 }
 
+/// 4 MB a second: the start of a file takes three times as long as the answer to begin.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_is_divided_where_one_connection_is_slow() {
+    let bench = three_files(Answer::Paced(Duration::from_millis(100), 20_000)).await;
+    // The first file tells how slow they are.
+    bench.read(1, 1, 0, 1 << 20, LONG).await.unwrap();
+    bench.content.release(1);
+    bench.cdn.rest().await;
+    bench.read(2, 2, 0, READ, LONG).await.unwrap();
+    bench.read(2, 2, READ.into(), READ, LONG).await.unwrap();
+    let (first, mut second): (Vec<_>, Vec<_>) =
+        (bench.cdn.log().into_iter()).partition(|request| request.path.starts_with("/f/1/"));
+    assert_eq!(first.len(), 1, "{first:?}");
+    second.sort_by_key(|request| request.range.start);
+    let ranges: Vec<_> = second.iter().map(|request| &request.range).collect();
+    assert_eq!(ranges.len(), 3, "{ranges:?}");
+    assert_eq!((ranges[0].start, ranges[2].end), (0, MIB + u64::from(READ)));
+    assert!(ranges.windows(2).all(|two| two[0].end == two[1].start));
+    // What is waited for comes over two of them.
+    assert_eq!(ranges[0].end, u64::from(READ) / 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_store_holds_up_no_read_and_loses_no_link() {
     let mut bench = Bench::patient(MIB).await;

@@ -21,6 +21,7 @@ pub(crate) async fn pause_precisely(until: Instant) {
     {
         tokio::time::sleep_until(most).await;
     }
+    #[expect(clippy::disallowed_methods, reason = "in a thread for what blocks")]
     let rest = move || std::thread::sleep(until.saturating_duration_since(Instant::now()));
     if until > Instant::now() && tokio::task::spawn_blocking(rest).await.is_err() {
         // The runtime ends.
