@@ -11,7 +11,7 @@ mod rows;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
-use debridfs_provider::{DirectLink, HosterLink, KeyId, TorrentId};
+use debridfs_provider::{DirectLink, HosterLink, TorrentId};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -203,16 +203,20 @@ impl Store {
         .await
     }
 
-    async fn save_link(&self, row: (String, HosterLink, DirectLink)) -> Result<()> {
+    async fn change_links(&self, changes: links::LinkChanges) -> Result<()> {
         self.with(Box::new(move |connection| {
-            Box::pin(rows::save_link(connection, row))
-        }))
-        .await
-    }
-
-    async fn forget_link(&self, provider: String, hoster: HosterLink, key: KeyId) -> Result<()> {
-        self.with(Box::new(move |connection| {
-            Box::pin(rows::forget_link(connection, provider, hoster, key))
+            Box::pin(async move {
+                let mut transaction = connection.begin().await?;
+                for ((provider, hoster, key), link) in changes {
+                    match link {
+                        Some(link) => {
+                            rows::save_link(&mut transaction, (provider, hoster, link)).await?;
+                        }
+                        None => rows::forget_link(&mut transaction, provider, hoster, key).await?,
+                    }
+                }
+                transaction.commit().await
+            })
         }))
         .await
     }

@@ -64,7 +64,8 @@ pub struct Part {
 #[error("link store: {0}")]
 pub struct LinkStoreError(pub String);
 
-/// Keeps direct links over a restart, so that it costs no call.
+/// Keeps direct links over a restart, so that it costs no call. Whoever saves or forgets one waits for a while only: what was begun goes on when the
+/// future is dropped, and changes are made in their order.
 #[async_trait]
 pub trait LinkStore: Send + Sync + 'static {
     /// The stored direct links of `hoster` at `provider`: at most one of each key.

@@ -202,6 +202,48 @@ async fn links_outlive_a_restart_and_are_private() {
     assert!(!shown.contains("download.real-debrid"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn links_that_could_not_be_written_are_written_later() {
+    let bench = Bench::new(Fake::with(1));
+    let hoster = |number: u32| HosterLink(format!("https://real-debrid.com/d/{number}"));
+    let link = DirectLink {
+        url: "https://1.download.real-debrid.com/d/X/file.mkv".to_owned(),
+        filename: "file.mkv".to_owned(),
+        bytes: None,
+        resolved_at: (bench.clock)(),
+        key: KeyId::default(),
+    };
+    {
+        let catalogue = bench.open().await;
+        let links = catalogue.links();
+        links.save("rd", &hoster(1), &link).await.unwrap();
+        let mut connection = outside(&bench.path()).await;
+        for sql in [
+            "CREATE TRIGGER no_room BEFORE INSERT ON key_links BEGIN SELECT RAISE(ABORT, 'no room'); END",
+            "CREATE TRIGGER no_hole BEFORE DELETE ON key_links BEGIN SELECT RAISE(ABORT, 'no room'); END",
+        ] {
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+        }
+        links.forget("rd", &hoster(1), &link.key).await.unwrap_err();
+        for number in [2, 3] {
+            let saved = links.save("rd", &hoster(number), &link).await;
+            assert!(saved.unwrap_err().to_string().contains("no room"));
+        }
+        // In memory all is as it was asked.
+        assert_eq!(links.load("rd", &hoster(1)).await.unwrap(), []);
+        for sql in ["DROP TRIGGER no_room", "DROP TRIGGER no_hole"] {
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+        }
+        pass(60).await;
+    }
+    let links = bench.open().await.links();
+    assert_eq!(links.load("rd", &hoster(1)).await.unwrap(), []);
+    for number in [2, 3] {
+        let stored = links.load("rd", &hoster(number)).await.unwrap();
+        assert_eq!(stored, std::slice::from_ref(&link));
+    }
+}
+
 /// A tmpfs of two megabytes; unmounted when dropped.
 struct SmallDisk(tempfile::TempDir);
 
