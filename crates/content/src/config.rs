@@ -41,6 +41,9 @@ pub struct ContentConfig {
     /// Where the histories of files are kept ([`crate::Content::history`]); set by the program.
     #[serde(skip)]
     pub event_log: Option<PathBuf>,
+    /// Where it is kept which new files are still to be filled ([`crate::Content::unfilled`]); set by the program.
+    #[serde(skip)]
+    pub fill_log: Option<PathBuf>,
 }
 
 impl Default for ContentConfig {
@@ -57,6 +60,7 @@ impl Default for ContentConfig {
             cache: CacheConfig::default(),
             probe: ProbeConfig::default(),
             event_log: None,
+            fill_log: None,
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::hosts::Hosts;
 use crate::links::Links;
 use crate::opening::Opening;
 use crate::pattern::Class;
-use crate::probe;
+use crate::probe::{self, Owed, Waiting};
 use crate::reader::{Context, Reader};
 use crate::stats::{ContentStats, Counters, add};
 use crate::trace::{RecordError, TraceLine};
@@ -51,7 +51,7 @@ pub struct Content {
     watches: Arc<Watches>,
     opening: Opening,
     /// New files, if there is a cache to put their heads and tails into.
-    newcomers: Option<probe::Waiting>,
+    newcomers: Option<Waiting>,
 }
 
 /// Readers by handle and file. A handle is only a hint: after a restart it may come back, for the same file or another.
@@ -102,8 +102,12 @@ impl Content {
         let fills = context.cache.is_some() && context.config.probe.fill_new;
         let newcomers = fills.then(|| {
             let (waiting, files) = mpsc::channel(probe::MOST_WAITING);
-            runtime.spawn(probe::fill(Arc::downgrade(&context), files));
-            waiting
+            let owed = Owed::open(context.config.fill_log.as_deref(), runtime.clone());
+            runtime.spawn(probe::fill(Arc::downgrade(&context), files, owed.clone()));
+            Waiting {
+                files: waiting,
+                owed,
+            }
         });
         Arc::new(Self {
             context,
@@ -231,11 +235,18 @@ impl Content {
     }
 
     /// `files` are new in the library: their heads and tails are put into the cache when nobody needs the connections, as far as
-    /// [`ProbeConfig`](crate::ProbeConfig) wants it.
+    /// [`ProbeConfig`](crate::ProbeConfig) wants it. The first call names those of [`Self::unfilled`] that are still in the library as well; others of
+    /// them are forgotten by it.
     pub fn newcomers(&self, files: impl IntoIterator<Item = FileRef>) {
         if let Some(waiting) = &self.newcomers {
-            probe::queue(waiting, files);
+            waiting.add(files);
         }
+    }
+
+    /// The ids of new files that an earlier run did not come to.
+    pub fn unfilled(&self) -> BTreeSet<u64> {
+        let waiting = self.newcomers.as_ref();
+        waiting.map_or_else(BTreeSet::new, |waiting| waiting.owed.before())
     }
 
     /// Begins to record the reads of `files` (their ids), or of all files; its number. One recording at a time, given up when nobody

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,10 @@ use crate::pattern::{HEAD, TAIL};
 use crate::reader::{Context, Reader};
 use crate::stats::add;
 use crate::watch::Watch;
+
+mod owed;
+
+pub(crate) use owed::Owed;
 
 /// Files that wait to be filled; of a library that grows by more at once the rest is kept as it is read.
 pub(crate) const MOST_WAITING: usize = 10_000;
@@ -119,7 +123,11 @@ fn parts(file: &FileRef, config: &ProbeConfig) -> [Range<u64>; 2] {
 }
 
 /// Fetches heads and tails of the files that come, one file after another, until the content is gone.
-pub(crate) async fn fill(context: Weak<Context>, mut files: mpsc::Receiver<FileRef>) {
+pub(crate) async fn fill(
+    context: Weak<Context>,
+    mut files: mpsc::Receiver<FileRef>,
+    owed: Arc<Owed>,
+) {
     let mut pace = Pace::default();
     while let Some(file) = files.recv().await {
         let Some((absent, per_hour)) = context.upgrade().map(|context| {
@@ -133,6 +141,7 @@ pub(crate) async fn fill(context: Weak<Context>, mut files: mpsc::Receiver<FileR
             return;
         };
         if absent.is_empty() {
+            owed.done(file.id);
             continue;
         }
         pace.turn(per_hour).await;
@@ -167,6 +176,7 @@ pub(crate) async fn fill(context: Weak<Context>, mut files: mpsc::Receiver<FileR
         if let Some(context) = context.upgrade() {
             add(&context.counters.files_filled, 1);
         }
+        owed.done(file.id);
     }
 }
 
@@ -188,19 +198,33 @@ impl Pace {
 }
 
 /// The queue of files to fill, for [`fill`].
-pub(crate) type Waiting = mpsc::Sender<FileRef>;
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) files: mpsc::Sender<FileRef>,
+    pub(crate) owed: Arc<Owed>,
+}
 
-/// Puts `files` into the queue, as many as fit.
-pub(crate) fn queue(waiting: &Waiting, files: impl IntoIterator<Item = FileRef>) {
-    let left_out = files
-        .into_iter()
-        .filter(|file| waiting.try_send(file.clone()).is_err())
-        .count();
-    if left_out > 0 {
-        tracing::info!(
-            left_out,
-            "too many new files at once; the rest is kept as it is read"
-        );
+impl Waiting {
+    /// Puts `files` into the queue, as many as fit.
+    pub(crate) fn add(&self, files: impl IntoIterator<Item = FileRef>) {
+        let (mut taken, mut left_out) = (Vec::new(), 0);
+        for file in files {
+            match self.files.try_reserve() {
+                Ok(place) => taken.push((place, file)),
+                Err(_) => left_out += 1,
+            }
+        }
+        // Before any of them can be done.
+        self.owed.add(taken.iter().map(|(_, file)| file.id));
+        for (place, file) in taken {
+            place.send(file);
+        }
+        if left_out > 0 {
+            tracing::info!(
+                left_out,
+                "too many new files at once; the rest is kept as it is read"
+            );
+        }
     }
 }
 

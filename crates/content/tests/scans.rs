@@ -142,6 +142,39 @@ async fn heads_and_tails_of_new_files_are_there_before_a_scan() {
     assert_eq!(readers, 2);
 }
 
+/// Killed while new files wait for their turn: the next run goes on with those that are left, and asks for nothing that is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_files_that_wait_are_known_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let cdn = Cdn::start((1..=4).map(|id| (id, SIZE))).await;
+    let mut config = patient();
+    config.fill_log = Some(dir.path().join("unfilled.json"));
+    config.probe.fill_per_hour = 2;
+    let cached = dir.path().join("cache");
+    let (content, cache) = reader(&cdn, &cached, config.clone()).await;
+    assert!(content.unfilled().is_empty());
+    content.newcomers((1..=4).map(file));
+    let noted = || std::fs::read_to_string(dir.path().join("unfilled.json"));
+    until("two are left", || noted().is_ok_and(|text| text == "[3,4]")).await;
+    // Nothing is written at the end, so it is as good as a kill.
+    drop(content);
+    assert!(cache.close(LONG));
+    drop(cache);
+    let requests = cdn.requests();
+    let (content, _cache) = reader(&cdn, &cached, config.clone()).await;
+    assert_eq!(content.unfilled(), [3, 4].into());
+    // One of them is gone, and one that was filled is told again.
+    content.newcomers([1, 3].map(file));
+    until("the other is filled", || content.stats().files_filled == 1).await;
+    until("nothing is left", || noted().is_ok_and(|text| text == "[]")).await;
+    let log = cdn.log().split_off(requests as usize);
+    assert!(!log.is_empty());
+    assert!(
+        log.iter().all(|request| request.path.starts_with("/f/3/")),
+        "{log:?}"
+    );
+}
+
 /// A thousand looks at once, at a CDN that serves a few at a time, while somebody plays.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_scans_does_not_stop_playback() {

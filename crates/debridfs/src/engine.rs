@@ -259,9 +259,13 @@ async fn attach_and_serve(
     tokio::spawn(sockets::public(listen, report, probe, pages));
     tokio::spawn(Archives::new(&parts).run(shutdown.clone()));
     tokio::spawn(http.serve(parts.tree.clone()));
-    let content = parts.content.clone();
+    let (content, unfilled) = (parts.content.clone(), parts.content.unfilled());
     let newcomers = move |files| content.newcomers(files);
-    tokio::spawn(follow_newcomers(parts.catalogue.library(), newcomers));
+    tokio::spawn(follow_newcomers(
+        parts.catalogue.library(),
+        unfilled,
+        newcomers,
+    ));
     if let Some(repair) = repair {
         tokio::spawn(repair.run(shutdown.clone()));
     }

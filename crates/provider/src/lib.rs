@@ -10,6 +10,7 @@ mod error;
 mod key;
 mod link;
 pub mod real_debrid;
+mod replace_file;
 mod scheduler;
 mod tls;
 mod torrent;
@@ -22,6 +23,7 @@ pub use clock::{SystemClock, TokioClock, WallClock};
 pub use error::{Error, Result, Verdict};
 pub use key::{KeyId, KeyStatus};
 pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Part, Source};
+pub use replace_file::replace_file;
 pub use scheduler::{BACKGROUND_SHARE, BURST_SHARE, Outcome, Scheduler, SchedulerStatus, Turn};
 pub use tls::tls_config;
 pub use torrent::{

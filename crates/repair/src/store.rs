@@ -3,10 +3,10 @@
 //! Patients are few (a library with ten thousand of them is held as a whole), and no two of them depend on each other, so a database would give nothing.
 
 use std::collections::VecDeque;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use debridfs_provider::replace_file;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -85,23 +85,9 @@ impl Stored {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn save(&self, path: &Path) -> Result<(), StoreError> {
-        let write = || -> io::Result<()> {
-            let fresh = path.with_extension("json.new");
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&fresh)?;
-            file.write_all(&serde_json::to_vec(self)?)?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, path)?;
-            match path.parent() {
-                Some(parent) => std::fs::File::open(parent)?.sync_all(),
-                None => Ok(()),
-            }
-        };
-        write().map_err(|error| StoreError::Io {
+        let text = serde_json::to_vec(self).map_err(io::Error::from);
+        let written = text.and_then(|text| replace_file(path, &text));
+        written.map_err(|error| StoreError::Io {
             path: path.to_owned(),
             error,
         })

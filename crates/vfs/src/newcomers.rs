@@ -1,9 +1,9 @@
 //! Which files of a library are new: those of releases that became ready after the library had been complete once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use debridfs_catalogue::{Contents, Library, is_video};
+use debridfs_catalogue::{Contents, Library, ReleaseTree, is_video};
 use debridfs_content::FileRef;
 use debridfs_provider::InfoHash;
 use tokio::sync::watch;
@@ -16,10 +16,25 @@ const LEAST_SIZE: u64 = 50 << 20;
 struct Newcomers {
     /// `None` until the library was complete: what is in it by then is not new.
     known: Option<HashSet<InfoHash>>,
+    /// Files that were new in an earlier run of the program, and are so still.
+    unfilled: BTreeSet<u64>,
+}
+
+/// The films of a release.
+fn films(tree: &ReleaseTree) -> impl Iterator<Item = FileRef> + '_ {
+    let films = tree
+        .files
+        .iter()
+        .filter(|file| file.size >= LEAST_SIZE && is_video(&file.name));
+    films.map(|file| FileRef {
+        id: file.id.0,
+        size: file.size,
+        sources: tree.sources(file).collect::<Vec<_>>().into(),
+    })
 }
 
 impl Newcomers {
-    /// The films of releases that `library` shows for the first time with their files.
+    /// The films of releases that `library` shows for the first time with their files; when it is complete for the first time, those of an earlier run.
     fn of(&mut self, library: &Library) -> Vec<FileRef> {
         // The first view is `__all__`.
         let Some(all) = library.views.first().filter(|_| library.listed) else {
@@ -34,6 +49,15 @@ impl Newcomers {
             {
                 let hashes = all.entries.iter().map(|entry| entry.release.hash);
                 self.known = Some(hashes.collect());
+                let unfilled = std::mem::take(&mut self.unfilled);
+                let all = all
+                    .entries
+                    .iter()
+                    .flat_map(|entry| match &entry.release.contents {
+                        Contents::Known(tree) => films(tree).collect(),
+                        _ => Vec::new(),
+                    });
+                return all.filter(|film| unfilled.contains(&film.id)).collect();
             }
             return Vec::new();
         };
@@ -45,26 +69,23 @@ impl Newcomers {
             if entry.release.bad.is_some() || !known.insert(entry.release.hash) {
                 continue;
             }
-            let films = tree
-                .files
-                .iter()
-                .filter(|file| file.size >= LEAST_SIZE && is_video(&file.name));
-            files.extend(films.map(|file| FileRef {
-                id: file.id.0,
-                size: file.size,
-                sources: tree.sources(file).collect::<Vec<_>>().into(),
-            }));
+            files.extend(films(tree));
         }
         files
     }
 }
 
-/// Tells of new films until the library's sender is gone.
+/// Tells of new films until the library's sender is gone; of those in `unfilled`, of which an earlier run of the program was told in vain, as soon as the
+/// library is complete.
 pub async fn follow_newcomers(
     mut library: watch::Receiver<Arc<Library>>,
+    unfilled: BTreeSet<u64>,
     tell: impl Fn(Vec<FileRef>),
 ) {
-    let mut newcomers = Newcomers::default();
+    let mut newcomers = Newcomers {
+        known: None,
+        unfilled,
+    };
     loop {
         let newest = library.borrow_and_update().clone();
         let files = newcomers.of(&newest);
@@ -114,5 +135,25 @@ mod tests {
         assert_eq!(new(vec![old(), other(), season()]), 0);
         let small = torrent(4, "Sample", Some(&["/Sample.mkv"]));
         assert_eq!(new(vec![old(), other(), season(), small]), 0);
+    }
+
+    #[test]
+    fn what_an_earlier_run_did_not_come_to_is_told_again_once() {
+        let mut shelf = Shelf::new();
+        let season = || big(3, "New", Some(&["/E01.mkv", "/E02.mkv"]));
+        let mut first = Newcomers::default();
+        assert_eq!(first.of(&shelf.of(vec![])).len(), 0);
+        let files = first.of(&shelf.of(vec![season()]));
+        assert_eq!(files.len(), 2);
+        let mut second = Newcomers {
+            unfilled: [files[1].id, 7].into(),
+            ..Newcomers::default()
+        };
+        let mut again = |torrents| second.of(&shelf.of(torrents));
+        // Until the library is complete nothing is known of it.
+        assert_eq!(again(vec![season(), big(1, "Late", None)]), []);
+        let late = || big(1, "Late", Some(&["/Late.mkv"]));
+        assert_eq!(again(vec![season(), late()]), [files[1].clone()]);
+        assert_eq!(again(vec![season(), late()]), []);
     }
 }

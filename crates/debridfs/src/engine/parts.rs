@@ -42,6 +42,7 @@ impl Parts {
             .doing(|| "library".into())?;
         let mut reading = config.content.clone();
         reading.event_log = Some(config.state_dir.join("events.jsonl"));
+        reading.fill_log = Some(config.state_dir.join("unfilled.json"));
         let content = Content::with_cache(
             reading,
             providers.clone(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::Day;
-use crate::KeyId;
+use crate::{KeyId, replace_file};
 
 /// How long a change may wait.
 const DELAY: Duration = Duration::from_secs(1);
@@ -109,12 +109,9 @@ impl Shared {
             }
             serde_json::to_vec(&state.days)
         };
-        let written = text.map_err(io::Error::from).and_then(|text| {
-            let mut fresh = self.path.clone().into_os_string();
-            fresh.push(".new");
-            std::fs::write(&fresh, text)?;
-            std::fs::rename(&fresh, &self.path)
-        });
+        let written = text
+            .map_err(io::Error::from)
+            .and_then(|text| replace_file(&self.path, &text));
         if let Err(error) = written
             && !std::mem::replace(&mut self.lock().told, true)
         {

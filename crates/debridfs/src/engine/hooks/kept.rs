@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use debridfs_catalogue::Outline;
+use debridfs_provider::replace_file;
 use debridfs_services::ChangeKind;
 use serde::{Deserialize, Serialize};
 
@@ -52,15 +53,11 @@ impl Kept {
         }
     }
 
-    /// Writes the file: the old one or the new one is there after a crash. A power cut may bring the old one back, and changes are told once more.
+    /// Writes the file: the old one or the new one is there after a crash.
     ///
     /// # Errors
     /// Of the file system.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let fresh = path.with_extension("json.new");
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        fs::rename(&fresh, path)
+        replace_file(path, &serde_json::to_vec(self)?)
     }
 }

@@ -1,0 +1,106 @@
+//! Which new files are not filled yet, over a restart.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use debridfs_provider::replace_file;
+use tokio::runtime::Handle;
+
+/// The files, by id; in a file of its own that is written anew with each change.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    /// Where; nothing outlives a restart without.
+    path: Option<PathBuf>,
+    files: Mutex<Files>,
+    /// Held while the file is written, so that the newest stays.
+    writing: Mutex<()>,
+    runtime: Handle,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    /// Those of an earlier run, until it is known which of them are still there.
+    before: BTreeSet<u64>,
+    now: BTreeSet<u64>,
+    told: bool,
+}
+
+impl Owed {
+    /// Reads what an earlier run left at `path`.
+    pub(crate) fn open(path: Option<&Path>, runtime: Handle) -> Arc<Self> {
+        let before = path.map_or_else(BTreeSet::new, load);
+        Arc::new(Self {
+            path: path.map(Path::to_owned),
+            files: Mutex::new(Files {
+                before,
+                ..Files::default()
+            }),
+            writing: Mutex::default(),
+            runtime,
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of an earlier run.
+    pub(crate) fn before(&self) -> BTreeSet<u64> {
+        self.lock().before.clone()
+    }
+
+    /// Adds `files`; of those of an earlier run the first call names all that are still there.
+    pub(crate) fn add(self: &Arc<Self>, files: impl IntoIterator<Item = u64>) {
+        {
+            let mut all = self.lock();
+            all.before.clear();
+            all.now.extend(files);
+        }
+        self.write();
+    }
+
+    /// `file` is filled, or left to whoever reads it.
+    pub(crate) fn done(self: &Arc<Self>, file: u64) {
+        if self.lock().now.remove(&file) {
+            self.write();
+        }
+    }
+
+    /// Writes the file soon; nobody waits for the disk.
+    fn write(self: &Arc<Self>) {
+        let Some(path) = self.path.clone() else {
+            return;
+        };
+        let owed = self.clone();
+        // Nobody asks how it ended: the next change writes all anew.
+        drop(self.runtime.spawn_blocking(move || {
+            let _turn = owed.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            let text = {
+                let files = owed.lock();
+                serde_json::to_vec(&files.before.union(&files.now).collect::<Vec<_>>())
+            };
+            let written = text
+                .map_err(io::Error::from)
+                .and_then(|text| replace_file(&path, &text));
+            if let Err(error) = written
+                && !std::mem::replace(&mut owed.lock().told, true)
+            {
+                tracing::warn!(path = %path.display(), %error, "a restart will forget which new files have no head and tail in the cache yet");
+            }
+        }));
+    }
+}
+
+fn load(path: &Path) -> BTreeSet<u64> {
+    let text = match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return BTreeSet::new(),
+        text => text,
+    };
+    let ids = text.and_then(|text| Ok(serde_json::from_slice(&text)?));
+    ids.unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "which new files have no head and tail in the cache yet is forgotten");
+        BTreeSet::new()
+    })
+}
