@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
@@ -144,12 +145,13 @@ pub(crate) fn few_descriptors() {
     rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
 }
 
-/// Open descriptors of this process that are of a kind nobody else in these tests opens.
-pub(crate) fn open_journals() -> usize {
-    let links = std::fs::read_dir("/proc/self/fd").unwrap();
-    links
-        .filter_map(|link| std::fs::read_link(link.ok()?.path()).ok())
-        .filter(|target| target.to_string_lossy().contains("debridfs-journal"))
+/// Open descriptors of this process that are of this journal; other tests have theirs meanwhile.
+fn copies_of(journal: BorrowedFd<'_>) -> usize {
+    let journal = rustix::fs::fstat(journal).unwrap();
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    descriptors
+        .filter_map(|one| std::fs::metadata(one.ok()?.path()).ok())
+        .filter(|one| (one.dev(), one.ino()) == (journal.st_dev, journal.st_ino))
         .count()
 }
 
@@ -179,7 +181,7 @@ fn fuzz_no_bytes_harm_the_engine() {
 #[test]
 fn a_packet_with_too_many_descriptors_leaves_none_open() {
     let kinds = Kinds::new();
-    let before = open_journals();
+    let before = copies_of(kinds.journal.as_fd());
     let (keeper, engine) = sockets();
     let link = EngineLink { socket: engine };
     let packet = Packet {
@@ -192,5 +194,5 @@ fn a_packet_with_too_many_descriptors_leaves_none_open() {
     };
     packet.send(&keeper, from_keeper, &kinds);
     assert!(link.lease().is_err());
-    assert_eq!(open_journals(), before);
+    assert_eq!(copies_of(kinds.journal.as_fd()), before);
 }
