@@ -1,5 +1,5 @@
 # The image of keeper and engine, and those to work on debridfs. Stages: builder, runtime (what is built when none is named), development,
-# tester, benchmark. `docker build .`, `podman build --target development .`, `buildah bud --target runtime .`
+# tester, benchmark. `docker build .`, `docker build --platform linux/arm64 .`, `podman build --target development .`, `buildah bud --target runtime .`
 #
 # The bases are arguments. BUILDER is a Debian with Rust (rustup in /usr/local) or without further ado the image of that name; RUNTIME may be
 # anything, as the program is static: with `debian:bookworm-slim` or `alpine` there is a shell for `library.on_library_update`.
@@ -7,25 +7,43 @@ ARG BUILDER=docker.io/library/rust:1.95-bookworm
 ARG DEBIAN=docker.io/library/debian:bookworm-slim
 ARG RUNTIME=scratch
 
-FROM ${BUILDER} AS base
-# musl: a program without libraries runs on whatever a node has. git, because cargo asks for it in a work tree.
-RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates gcc libc6-dev make musl-tools \
+# Runs on the machine that builds, whatever it builds for (`--platform linux/arm64`): nothing has to be emulated.
+FROM --platform=$BUILDPLATFORM ${BUILDER} AS compiler
+ARG TARGETARCH
+# musl: a program without libraries runs on whatever a node has. For another processor it is Debian's cross compiler with the headers of that
+# processor's musl; the rest of musl comes with Rust.
+RUN here="$(dpkg --print-architecture)" there="${TARGETARCH:-$(dpkg --print-architecture)}" \
+    && case "$there" in \
+        amd64) machine=x86_64 package=gcc-x86-64-linux-gnu ;; \
+        arm64) machine=aarch64 package=gcc-aarch64-linux-gnu ;; \
+        *) echo "debridfs is built for amd64 and arm64, not for $there" >&2; exit 1 ;; \
+    esac \
+    && if [ "$here" = "$there" ]; then \
+        set -- gcc libc6-dev musl-tools; \
+        compiler=musl-gcc flags=; \
+    else \
+        dpkg --add-architecture "$there"; \
+        set -- gcc libc6-dev "$package" "libc6-dev-$there-cross" "musl-dev:$there"; \
+        compiler="$machine-linux-gnu-gcc" flags="-isystem /usr/include/$machine-linux-musl"; \
+    fi \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates make "$@" \
     && rm -rf /var/lib/apt/lists/* \
-    && rustup target add "$(uname -m)-unknown-linux-musl"
-ENV CC_x86_64_unknown_linux_musl=musl-gcc \
-    CC_aarch64_unknown_linux_musl=musl-gcc
+    && target="$machine-unknown-linux-musl" \
+    && rustup target add "$target" \
+    && printf '[build]\ntarget = "%s"\n[target.%s]\nlinker = "%s"\n[env]\nCC_%s = "%s"\nCFLAGS_%s = "%s"\n' \
+        "$target" "$target" "$machine-linux-gnu-gcc" "$target" "$compiler" "$target" "$flags" >> "${CARGO_HOME:-/usr/local/cargo}/config.toml" \
+    && printf 'target=%s\nstrip=%s\n' "$target" "$machine-linux-gnu-strip" > /target.sh
 WORKDIR /src
 
-FROM base AS builder
+FROM compiler AS builder
 COPY . .
 # What cargo fetched and compiled stays for the next build; only what is copied out of it gets into the image.
 RUN --mount=type=cache,id=debridfs-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=debridfs-target,target=/target \
-    target="$(uname -m)-unknown-linux-musl" \
-    && CARGO_TARGET_DIR=/target cargo build --release --locked --target "$target" --package debridfs \
-    && install -D -s "/target/$target/release/debridfs" /image/usr/local/bin/debridfs \
+    . /target.sh \
+    && CARGO_TARGET_DIR=/target cargo build --release --locked --package debridfs \
+    && install -D -s --strip-program="$strip" "/target/$target/release/debridfs" /image/usr/local/bin/debridfs \
     && install -D -m 644 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt \
     && install -d -m 1777 /image/tmp
 
@@ -40,8 +58,8 @@ CMD ["serve"]
 FROM builder AS bench-builder
 RUN --mount=type=cache,id=debridfs-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=debridfs-target,target=/target \
-    target="$(uname -m)-unknown-linux-musl" \
-    && CARGO_TARGET_DIR=/target cargo build --release --locked --target "$target" --package debridfs-bench \
+    . /target.sh \
+    && CARGO_TARGET_DIR=/target cargo build --release --locked --package debridfs-bench \
     && install -D "/target/$target/release/debridfs-bench" /image/usr/local/bin/debridfs-bench
 
 FROM ${DEBIAN} AS benchmark
@@ -56,11 +74,12 @@ WORKDIR /
 ENTRYPOINT ["debridfs-bench", "--debridfs", "/usr/local/bin/debridfs"]
 
 # Everything that the tests and the demo want from Debian. Mounts: run it with `--device /dev/fuse --cap-add SYS_ADMIN`, the tests `--privileged`.
-FROM base AS development
+FROM ${BUILDER} AS development
+WORKDIR /src
 RUN --mount=type=bind,source=scripts,target=/scripts \
     DEBIAN_FRONTEND=noninteractive /scripts/setup.sh packages \
     && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends git \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates git musl-tools \
     && rm -rf /var/lib/apt/lists/* \
     && rustup component add clippy rustfmt
 CMD ["bash"]
@@ -69,7 +88,7 @@ CMD ["bash"]
 FROM development AS tester
 # Go only builds kustomize; Debian's own is too old for it.
 RUN . /etc/os-release \
-    && mirror="$(grep -rhoE 'https?://[^ ]+' /etc/apt/sources.list* | head -n 1)" \
+    && mirror="$(grep -rhv '^#' /etc/apt/sources.list* | grep -oE 'https?://[^ ]+' | head -n 1)" \
     && echo "deb $mirror $VERSION_CODENAME-backports main" > /etc/apt/sources.list.d/backports.list \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -t "$VERSION_CODENAME-backports" golang-go \
