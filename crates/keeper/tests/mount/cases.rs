@@ -1,20 +1,23 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use debridfs_keeper::handover::{EngineState, KeeperStatus};
 use debridfs_keeper::mountinfo;
 use debridfs_keeper::probe::{ProbeError, Prober};
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 
+use crate::lost::{
+    a_dead_mount_is_cleaned_at_start, a_hung_mount_is_ended_and_stacked, a_shared_mount_is_stacked,
+    abort, detach, foreign_and_living_mounts_are_refused, mount_lost,
+};
 use crate::stopping::{
     a_clean_stop_leaves_nothing, a_keeper_that_lingers_leaves_the_mount_to_its_engine,
     a_keeper_that_lingers_unmounts_when_the_engine_ends,
     a_stop_does_not_wait_for_an_engine_that_let_go,
 };
-use crate::world::{World, ends_within, fusectl, open_device_for_users, program, signal};
+use crate::world::{World, ends_within, open_device_for_users, program, signal};
 
 type Case = (&'static str, fn());
 
@@ -98,10 +101,10 @@ pub const ALL: &[Case] = &[
 ];
 
 /// What a busy machine may take; less than the 30 s after which what waits in the keeper is given up.
-const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(20);
 
 #[track_caller]
-fn ends_well(child: &mut std::process::Child, world: &World) {
+pub fn ends_well(child: &mut std::process::Child, world: &World) {
     match ends_within(child, SOON) {
         Some(Ok(_)) => {}
         Some(Err(text)) => panic!("failed: {text}\n{:?}\n{}", world.status(), world.log()),
@@ -272,91 +275,6 @@ fn a_request_that_kills_two_engines() {
     reads(&world, "data");
 }
 
-fn detach(world: &World, flags: UnmountFlags) {
-    unmount(world.mount(), flags).unwrap();
-}
-
-fn abort(world: &World) {
-    let minor = mountinfo::find(&world.mount()).unwrap().unwrap().device.1;
-    std::fs::write(fusectl().join(minor.to_string()).join("abort"), "1").unwrap();
-}
-
-fn mount_lost(lose: impl FnOnce(&World)) {
-    let world = World::start(&[]);
-    reads(&world, "data");
-    let before = world.engine();
-    lose(&world);
-    let started = Instant::now();
-    while !std::fs::read(world.file("data")).is_ok_and(|bytes| bytes.len() == 1 << 20) {
-        assert!(started.elapsed() < SOON, "not back\n{}", world.log());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    world.until_served_by_another(before);
-    let status = world.status().unwrap();
-    assert_eq!((status.remounts, status.mounted), (1, true));
-    let layers = mountinfo::layers(mountinfo::read().unwrap(), &world.mount());
-    assert_eq!(layers.len(), 1, "a private mount keeps no dead layers");
-    assert!(!world.log().contains("ERROR"), "{}", world.log());
-}
-
-/// Consumers that bound the mount point see the new mount only when it is on top of the old one.
-fn a_shared_mount_is_stacked() {
-    let mut world = World::shared();
-    world.keep(&[]);
-    world.until_served();
-    let layers =
-        |world: &World| mountinfo::layers(mountinfo::read().unwrap(), &world.mount()).len();
-    let mut most = 0;
-    for lost in 1..=7 {
-        let engine = world.engine();
-        abort(&world);
-        world.until("mounted again", |world| {
-            world.status().unwrap().remounts == lost
-        });
-        world.until_served_by_another(engine);
-        reads(&world, "data");
-        most = most.max(layers(&world));
-    }
-    assert_eq!(most, 5, "four dead ones below the living");
-    assert!(world.end_keeper(Signal::TERM));
-    assert_eq!(layers(&world), 0);
-}
-
-/// The keeper is lost and its engine stopped, so that nobody answers and nothing is dead: a
-/// consumer that bound the mount point itself sees the next mount all the same.
-fn a_hung_mount_is_ended_and_stacked() {
-    let mut world = World::shared();
-    world.keep(&["attached"]);
-    world.until("kept", |world| world.status().is_some());
-    let engine = world.attach();
-    world.until_served();
-    let bound = world.root().join("bound");
-    std::fs::create_dir(&bound).unwrap();
-    rustix::mount::mount_bind_recursive(world.mount(), &bound).unwrap();
-    mount_change(&bound, MountPropagationFlags::DOWNSTREAM).unwrap();
-    let mut waiting = {
-        world.set("hold");
-        let reader = world.reader(&["read", &world.file("slow")]);
-        world.until("waiting", |world| world.in_flight() > 0);
-        reader
-    };
-    signal(engine, Signal::STOP);
-    world.end_keeper(Signal::KILL);
-    world.keep(&["attached"]);
-    world.until("mounted again", |world| {
-        world.status().is_some_and(|status| status.mounted)
-    });
-    let freed = ends_within(&mut waiting, SOON);
-    assert!(matches!(freed, Some(Err(_))), "{freed:?}\n{}", world.log());
-    signal(engine, Signal::KILL);
-    world.unset("hold");
-    world.attach();
-    world.until_served();
-    let file = bound.join("data");
-    ends_well(&mut world.reader(&["read", file.to_str().unwrap()]), &world);
-    while unmount(&bound, UnmountFlags::DETACH).is_ok() {}
-}
-
 fn crash_loop_backs_off() {
     let world = World::start(&[]);
     world.set("crash");
@@ -508,61 +426,6 @@ fn engine_runs_as_its_owner() {
     signal(engine, Signal::KILL);
     world.until_served_by_another(engine);
     reads(&world, "data");
-}
-
-fn a_dead_mount_is_cleaned_at_start() {
-    let mut world = World::start(&[]);
-    let engine = world.engine();
-    world.end_keeper(Signal::KILL);
-    let gone = |_: &World| !std::path::Path::new(&format!("/proc/{engine}/exe")).exists();
-    world.until("without its engine", gone);
-    let error = std::fs::metadata(world.mount()).unwrap_err();
-    let errno = error.raw_os_error().unwrap();
-    assert!(
-        [libc::ENOTCONN, libc::ECONNABORTED].contains(&errno),
-        "{error}"
-    );
-    world.keep(&[]);
-    world.until_served();
-    reads(&world, "data");
-    let layers = mountinfo::layers(mountinfo::read().unwrap(), &world.mount());
-    assert_eq!(layers.len(), 1);
-}
-
-fn foreign_and_living_mounts_are_refused() {
-    let world = World::start(&[]);
-    let other = world.root().join("other-socket");
-    let fails = |mount: &std::path::Path| {
-        let mut command = program();
-        command
-            .arg("as-keeper")
-            .arg(mount)
-            .arg(&other)
-            .arg(world.control());
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        matches!(ends_within(&mut child, SOON), Some(Err(_)))
-    };
-    assert!(fails(&world.mount()));
-    reads(&world, "data");
-    let full = world.root().join("full");
-    std::fs::create_dir_all(full.join("something")).unwrap();
-    assert!(fails(&full));
-    // An unfinished FUSE mount of another kind.
-    let foreign = world.root().join("foreign");
-    std::fs::create_dir(&foreign).unwrap();
-    let device = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/fuse")
-        .unwrap();
-    let number = std::os::fd::AsRawFd::as_raw_fd(&device);
-    let data = format!("fd={number},rootmode=40000,user_id=0,group_id=0");
-    let data = std::ffi::CString::new(data).unwrap();
-    let flags = rustix::mount::MountFlags::empty();
-    rustix::mount::mount("other", &foreign, "fuse.other", flags, data.as_c_str()).unwrap();
-    let refused = fails(&foreign);
-    unmount(&foreign, UnmountFlags::DETACH | UnmountFlags::FORCE).unwrap();
-    assert!(refused);
 }
 
 fn probe_is_not_caught() {

@@ -11,6 +11,7 @@
 mod cases;
 mod engine;
 mod keeper;
+mod lost;
 mod reader;
 mod stopping;
 mod world;
