@@ -28,15 +28,31 @@ pub(crate) fn mount_of(dir: &Path) -> io::Result<Mount> {
 
 /// What to say and do about a directory whose mount gives nothing to others.
 pub(crate) fn not_shared(dir: &Path, mount: &Mount) -> String {
-    let (dir, at) = (dir.display(), mount.mount_point.display());
     format!(
-        "{dir} lies on the mount {at} ({}), which is {}; to mend it: mount --rbind {dir} {dir} && mount --make-rshared {dir}",
+        "{} lies on the mount {} ({}), which is {}; to mend it: {}",
+        dir.display(),
+        mount.mount_point.display(),
         mount.fstype.to_string_lossy(),
         match mount.master {
             Some(master) => format!("a slave of peer group {master} and gives nothing back"),
             None => "private".into(),
-        }
+        },
+        sharing_commands(dir, mount)
     )
+}
+
+/// The commands that make `dir`, which lies on `mount`, a shared mount.
+///
+/// One that is a mount already is not bound over itself: of two mounts at one place containerd looks at the lower one, which would still
+/// be private.
+pub fn sharing_commands(dir: &Path, mount: &Mount) -> String {
+    let dir_name = dir.display();
+    let share = format!("mount --make-rshared {dir_name}");
+    if mount.mount_point == dir {
+        share
+    } else {
+        format!("mount --rbind {dir_name} {dir_name} && {share}")
+    }
 }
 
 /// The empty mount point: closed to users, and immutable where the file system can do that, so

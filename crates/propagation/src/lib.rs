@@ -33,6 +33,7 @@ mod watch;
 
 pub use code::{Advice, Code};
 pub use helper::{enter_mounts_of, helper_main};
+pub use host::sharing_commands;
 pub use marker::{MARKER_NAME, Marker};
 pub use report::{Outcome, Phase, Recorder, Report, Step};
 pub use roles::{

@@ -75,8 +75,8 @@ fn shared(dir: &Path, mount: &Mount, asked: bool) -> Check {
         None => (
             format!("{on}, which is private: containers will see an empty directory"),
             format!(
-                "mount --rbind {0} {0} && mount --make-rshared {0}; {1}",
-                dir.display(),
+                "{}; {}",
+                debridfs_propagation::sharing_commands(dir, mount),
                 at_boot()
             ),
         ),
@@ -156,9 +156,17 @@ mod tests {
         let private = check("", false);
         assert_eq!(private.outcome, Outcome::Warning);
         assert_eq!(private.repair, Some(Repair::Share("/mnt".into())));
-        assert!(private.fix.unwrap().contains("--make-rshared /mnt"));
+        let fix = private.fix.unwrap();
+        assert!(fix.starts_with("mount --rbind /mnt /mnt && mount --make-rshared /mnt; "));
         let slave = check("master:3 ", true);
         assert_eq!((slave.outcome, slave.repair), (Outcome::Failed, None));
+    }
+
+    #[test]
+    fn what_is_a_mount_already_is_not_bound_over_itself() {
+        let mounts = mountinfo::parse(b"1 0 8:1 / /mnt rw - ext4 a rw");
+        let fix = shared(Path::new("/mnt"), &mounts[0], true).fix.unwrap();
+        assert!(fix.starts_with("mount --make-rshared /mnt; "), "{fix}");
     }
 
     #[test]
