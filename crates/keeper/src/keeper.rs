@@ -502,7 +502,12 @@ impl Drop for Keeper {
         }
         self.connection = None;
         self.manager.forget();
-        if self.made_directory {
+        // Made by this one, or by one before it that was killed or replaced.
+        let earlier = || {
+            let mounted = self.connection_number > 0 && self.options.immutable;
+            mounted && target::made_by_keeper(&self.path)
+        };
+        if self.made_directory || earlier() {
             if self.options.immutable {
                 let _ = target::set_immutable(&self.path, false);
             }

@@ -326,7 +326,7 @@ impl Node {
             let own = ["sh", "cat", "containerd"];
             names.lines().all(|name| own.contains(&name))
         });
-        // A keeper that made the mount point takes it along; after another one it stays, empty.
+        // A keeper takes it along, unless the runtime made it, for a container that binds it.
         let point = self.media().join("dfs");
         if point.exists() {
             run(Command::new("chattr").arg("-i").arg(&point));

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -136,6 +136,19 @@ fn make_directory(path: &Path) -> Result<Place, KeeperError> {
             "the directory isn't empty; choose an empty one".into(),
         )),
     }
+}
+
+/// True when a keeper of root's has made the directory: nobody else makes one that is closed to everybody and immutable
+/// (`make_directory`, `set_immutable`). Where the file system has no such flag it cannot be told.
+pub(super) fn made_by_keeper(path: &Path) -> bool {
+    let closed =
+        |found: fs::Metadata| found.is_dir() && found.uid() == 0 && found.mode() & 0o7777 == 0;
+    let immutable = || {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = open(path, flags, Mode::empty())?;
+        Ok::<_, io::Error>(ioctl_getflags(&directory)?.contains(IFlags::IMMUTABLE))
+    };
+    is_root() && fs::symlink_metadata(path).is_ok_and(closed) && immutable().unwrap_or(false)
 }
 
 /// Takes away every layer of ours at the path.
