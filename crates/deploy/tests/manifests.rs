@@ -165,6 +165,68 @@ fn the_streaming_instance() {
     );
 }
 
+/// A keeper's pod is replaced by hand only, so it has to start again when everything that belonged to an earlier state of the cluster
+/// has been pruned: nothing of it may have a name with a hash. Found on a node that was restarted after the configuration had changed.
+#[test]
+fn the_keepers_pod_refers_to_nothing_that_is_pruned() {
+    let objects = build(&root().join("deploy/kustomize/streaming/base"));
+    let keeper = pod(object(&objects, "DaemonSet", "debridfs-keeper"));
+    for volume in keeper["volumes"].as_array().expect("volumes") {
+        let kinds = volume.as_object().expect("a volume").keys();
+        let kinds: Vec<&String> = kinds.filter(|key| *key != "name").collect();
+        assert!(kinds == ["hostPath"] || kinds == ["emptyDir"], "{volume}");
+    }
+    let container = &keeper["containers"][0];
+    assert_eq!(container["envFrom"], Value::Null);
+    let environment = container["env"].as_array().expect("variables");
+    let value = |name: &str| {
+        let found = environment.iter().find(|one| one["name"] == name);
+        let found = found.unwrap_or_else(|| panic!("no {name}"));
+        found["value"].as_str().expect("a plain text").to_owned()
+    };
+    // What both have to know is the same for both.
+    let config = objects.iter().find(|one| one["kind"] == "ConfigMap");
+    let config = config.expect("a ConfigMap")["data"]["config.toml"].clone();
+    let config = config.as_str().expect("text");
+    for (variable, key) in [
+        ("DEBRIDFS__STATE_DIR", "state_dir"),
+        ("DEBRIDFS__CACHE_DIR", "cache_dir"),
+        ("DEBRIDFS__RUNTIME_DIR", "runtime_dir"),
+        ("DEBRIDFS__MOUNT__PATH", "[mount]\npath"),
+    ] {
+        let line = format!("{key} = \"{}\"\n", value(variable));
+        assert!(config.contains(&line), "{line}: {config}");
+    }
+    let engine = pod(object(&objects, "Deployment", "debridfs"));
+    for (variable, key) in [("PUID", "runAsUser"), ("PGID", "runAsGroup")] {
+        assert_eq!(engine["securityContext"][key].to_string(), value(variable));
+    }
+}
+
+/// When everything is deleted, the keeper has to see the engine's end, also of one that hangs and has to be killed: it would leave it the
+/// mount otherwise, and the mount would die with it.
+#[test]
+fn a_keeper_outlives_an_engine_that_is_deleted_with_it() {
+    let objects = build(&root().join("deploy/kustomize/streaming/base"));
+    let keeper = pod(object(&objects, "DaemonSet", "debridfs-keeper"));
+    let engine = pod(object(&objects, "Deployment", "debridfs"));
+    assert_eq!(keeper["hostPID"], true, "it cannot kill what it cannot see");
+    let grace = |pod: &Value| {
+        pod["terminationGracePeriodSeconds"]
+            .as_u64()
+            .expect("seconds")
+    };
+    let environment = keeper["containers"][0]["env"]
+        .as_array()
+        .expect("variables");
+    let linger = environment
+        .iter()
+        .find(|one| one["name"] == "DEBRIDFS__KEEPER__LINGER");
+    let linger = linger.and_then(|one| one["value"].as_str()?.strip_suffix('s'));
+    let linger: u64 = linger.expect("a time").parse().expect("seconds");
+    assert!(grace(engine) + 5 <= linger && linger + 5 <= grace(keeper));
+}
+
 #[test]
 fn the_propagation_test_stays_on_one_node_and_in_its_namespace() {
     let objects = build(&root().join("deploy/kustomize/propagation-test"));

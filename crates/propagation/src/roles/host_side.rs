@@ -45,7 +45,7 @@ pub async fn look_on_host(settings: RoleSettings, record: Recorder) -> Report {
     role.conclude("")
 }
 
-/// Sets up, waits for `stop`, gives the producer time to unmount, and removes what is left.
+/// Sets up, waits for `stop`, gives the producer time to unmount, and removes what is left, the directory itself included when it is empty.
 pub async fn stay_on_host(
     settings: RoleSettings,
     record: Recorder,
@@ -67,6 +67,8 @@ pub async fn stay_on_host(
         sleep(PAUSE).await;
     }
     role.clean();
+    // Made by the kubelet for the volume (DirectoryOrCreate), which leaves it. One that holds anything else stays, and so does a mount.
+    let _ = fs::remove_dir(&role.dir);
     role.conclude("SUCCESS: nothing is left")
 }
 
