@@ -11,6 +11,7 @@ use crate::memory_files::InMemory;
 use crate::process::Running;
 use crate::reader::{Job, Seen, read};
 use crate::report::{Goal, Report, Row};
+use crate::sequential::ON_ONE_CORE;
 use crate::simulator::{MID, PLAIN, Shape};
 use crate::{Options, Result, pin};
 
@@ -106,6 +107,7 @@ fn together(
     let name = format!("{READERS} readers, {}", shape.name);
     bed.simulator.shape(shape)?;
     let mut ceiling = f64::INFINITY;
+    let mut in_turn = 0.0;
     let mut beside = |baseline: &'static str, seen: Result<Seen>| {
         let rows = seen.map(|seen| {
             let row = |what: &str, value, unit| {
@@ -113,6 +115,7 @@ fn together(
             };
             let rate = seen.rate();
             ceiling = ceiling.min(rate);
+            in_turn += 1.0 / rate;
             vec![
                 row("rate of all", rate, "MB/s"),
                 row("fairness", seen.fairness(), ""),
@@ -137,7 +140,7 @@ fn together(
                 Row::new(format!("{name}, {what}"), subject.name(), value, unit)
             };
             let all = row("rate of all", crowd.seen.rate(), "MB/s");
-            vec![
+            let mut rows = vec![
                 if shape == PLAIN {
                     all.beside("the smaller of curls and memory", ceiling)
                         .goal_if(subject.is_ours_without_disk(), Goal::RatioAtLeast(0.7))
@@ -148,7 +151,12 @@ fn together(
                 row("amplification", crowd.amplification, "x").goal_if(ours, Goal::AtMost(1.05)),
                 row("peak memory", crowd.peak, "MiB").goal_if(ours, Goal::AtMost(256.0)),
                 row("errors", crowd.seen.errors.len() as f64, "").goal_if(ours, Goal::AtMost(0.0)),
-            ]
+            ];
+            if shape == PLAIN {
+                let rate = row("rate", crowd.seen.rate(), "MB/s");
+                rows.push(rate.beside(ON_ONE_CORE, 1.0 / in_turn));
+            }
+            rows
         });
         report.measured(&name, subject.name(), rows)?;
     }

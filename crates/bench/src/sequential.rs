@@ -131,7 +131,7 @@ fn measure_one(options: &Options, bed: &Bed, plan: &Plan, report: &mut Report) -
         .map(|_| plan.curls(bed, connections))
         .collect::<Result<Vec<_>>>()?;
     let curls = median(curls);
-    let (baseline, ceiling) = if plain {
+    let (baseline, ceiling, both) = if plain {
         report.add(Row::new(&name, "direct curl", curls, "MB/s"));
         let memory = in_memory(options, plan.bytes, plan.rounds)?;
         report.add(Row::new(
@@ -140,9 +140,14 @@ fn measure_one(options: &Options, bed: &Bed, plan: &Plan, report: &mut Report) -
             memory,
             "MB/s",
         ));
-        ("the smaller of curl and memory", curls.min(memory))
+        let both = 1.0 / (1.0 / curls + 1.0 / memory);
+        (
+            "the smaller of curl and memory",
+            curls.min(memory),
+            Some(both),
+        )
     } else {
-        ("4 curls at once", curls)
+        ("4 curls at once", curls, None)
     };
     for subject in options.with_and_without_disk(5) {
         let ours = subject.is_ours();
@@ -160,7 +165,7 @@ fn measure_one(options: &Options, bed: &Bed, plan: &Plan, report: &mut Report) -
             let row = |what: &str, value, unit| {
                 Row::new(format!("{name}{what}"), subject.name(), value, unit)
             };
-            vec![
+            let mut rows = vec![
                 row("", measured.rate, "MB/s")
                     .beside(baseline, ceiling)
                     .goal_if(at_full_speed, Goal::RatioAtLeast(share)),
@@ -169,12 +174,19 @@ fn measure_one(options: &Options, bed: &Bed, plan: &Plan, report: &mut Report) -
                 row(", peak memory", measured.peak, "MiB").goal_if(ours, Goal::AtMost(150.0)),
                 row(", CPU per GiB", measured.cpu_per_gib, "s")
                     .goal_if(at_full_speed && plain, Goal::AtMost(0.8)),
-            ]
+            ];
+            rows.extend(
+                both.map(|both| row(", rate", measured.rate, "MB/s").beside(ON_ONE_CORE, both)),
+            );
+            rows
         });
         report.measured(&name, subject.name(), rows)?;
     }
     Ok(())
 }
+
+/// The rate of one core that does all of curl's work and then all of the mount's for each byte: what a reader comes to that adds nothing.
+pub(crate) const ON_ONE_CORE: &str = "curl's work and the mount's on one core";
 
 /// MB/s of a file in memory behind the same keeper and backend.
 pub(crate) fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f64> {
