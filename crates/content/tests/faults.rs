@@ -144,6 +144,29 @@ async fn a_link_that_expires_in_mid_read_costs_one_new_link() {
     assert_eq!(bench.provider.calls(), 2);
 }
 
+/// The refusal, the new link, the answer: the body that broke is followed by nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_expires_in_mid_body_is_three_round_trips_away() {
+    let bench = Bench::patient(SIZE).await;
+    bench
+        .cdn
+        .script(|request| match (request.path.as_str(), request.number) {
+            ("/f/1/0", 0) => Answer::Short(700_000),
+            ("/f/1/0", _) => Answer::Status(404, "X-Error: link_expired\r\n"),
+            _ => Answer::Right,
+        });
+    for offset in (0..4 * MIB).step_by(128 << 10) {
+        bench.read(1, 5, offset, 128 << 10, LONG).await.unwrap();
+    }
+    let log = bench.cdn.log();
+    let asked: Vec<_> = (log.iter().take(3))
+        .map(|request| (request.path.as_str(), request.range.start))
+        .collect();
+    let expected = [("/f/1/0", 0), ("/f/1/0", 700_000), ("/f/1/1", 700_000)];
+    assert_eq!(asked, expected, "{log:?}");
+    assert_eq!(bench.provider.calls(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_refused_for_ever_asks_for_few_new_ones() {
     let bench = Bench::new(SIZE).await;
