@@ -46,10 +46,8 @@ impl Order {
     fn pop_copy(&mut self, share: usize, heat: &mut impl FnMut(Key) -> Heat) -> Option<Key> {
         while self.copies.len() > share {
             let key = self.copies.pop_front()?;
-            match heat(key) {
-                Heat::Gone => {}
-                Heat::Pinned | Heat::Hot => self.clock.push_back(key),
-                Heat::Cold => return Some(key),
+            if self.may_go(key, heat) {
+                return Some(key);
             }
         }
         None
@@ -59,13 +57,23 @@ impl Order {
         // Every segment comes round until it has cooled; with nothing but pinned ones there is an end, too.
         for _ in 0..self.clock.len() * 5 {
             let key = self.clock.pop_front()?;
-            match heat(key) {
-                Heat::Gone => {}
-                Heat::Pinned | Heat::Hot => self.clock.push_back(key),
-                Heat::Cold => return Some(key),
+            if self.may_go(key, heat) {
+                return Some(key);
             }
         }
         None
+    }
+
+    /// Whether `key`, which was taken out, is evicted. One that is used or pinned comes to the end of the clock, be it a copy.
+    fn may_go(&mut self, key: Key, heat: &mut impl FnMut(Key) -> Heat) -> bool {
+        match heat(key) {
+            Heat::Gone => false,
+            Heat::Pinned | Heat::Hot => {
+                self.clock.push_back(key);
+                false
+            }
+            Heat::Cold => true,
+        }
     }
 }
 
