@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use debridfs_content::{ByteSize, Cache, CacheConfig, Class, Content, FileRef, ReadRequest};
-use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, patient, source};
-use tokio::runtime::Handle;
+use support::{Answer, Cdn, LONG, MIB, caching, checked, patient, source};
 
 const SIZE: u64 = 24 * MIB + 4321;
 
@@ -79,13 +78,7 @@ async fn reader(cdn: &Cdn, dir: &Path) -> (Arc<Content>, Arc<Cache>) {
         assert!(started.elapsed() < LONG);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let content = Content::with_cache(
-        patient(),
-        vec![Arc::new(TestProvider::new("rd", cdn.address))],
-        Arc::new(MemoryLinks::default()),
-        Handle::current(),
-        Some(cache.clone()),
-    );
+    let content = caching(cdn, &cache, patient());
     (content, cache)
 }
 
@@ -267,13 +260,7 @@ async fn random_work_stays_within_its_limits() {
         ..config()
     };
     let cache = Cache::open(dir.path().to_path_buf(), config).unwrap();
-    let content = Content::with_cache(
-        patient(),
-        vec![Arc::new(TestProvider::new("rd", cdn.address))],
-        Arc::new(MemoryLinks::default()),
-        Handle::current(),
-        Some(cache.clone()),
-    );
+    let content = caching(&cdn, &cache, patient());
     let end = Instant::now() + Duration::from_secs(seconds);
     let readers: Vec<_> = (0..6u64)
         .map(|reader| {

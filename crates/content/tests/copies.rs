@@ -11,8 +11,7 @@ use bytes::Bytes;
 use debridfs_content::{
     ByteSize, Cache, CacheConfig, Class, Content, ContentConfig, FileRef, ReadRequest, ReaderClass,
 };
-use support::{Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, content, patient, source};
-use tokio::runtime::Handle;
+use support::{Cdn, LONG, MIB, caching, checked, content, patient, source};
 
 const FILM: u64 = 1;
 const FILM_SIZE: u64 = 24 * MIB;
@@ -60,13 +59,7 @@ impl Home {
             read_ahead: ByteSize(4 * MIB),
             ..patient()
         };
-        let content = Content::with_cache(
-            config,
-            vec![Arc::new(TestProvider::new("rd", cdn.address))],
-            Arc::new(MemoryLinks::default()),
-            Handle::current(),
-            Some(cache.clone()),
-        );
+        let content = caching(&cdn, &cache, config);
         let home = Self {
             cdn,
             content,

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use debridfs_content::{ByteSize, Cache, CacheConfig, Content, ContentConfig, FileRef};
 use futures_util::future::join_all;
-use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, patient, quick, source};
+use support::{
+    Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, caching, checked, patient, quick, source,
+};
 use tokio::runtime::Handle;
 
 const KIB: u64 = 1 << 10;
@@ -43,13 +45,7 @@ async fn reader(cdn: &Cdn, dir: &Path, config: ContentConfig) -> (Arc<Content>, 
     };
     let cache = Cache::open(dir.to_path_buf(), kept).unwrap();
     until("the cache", || cache.is_usable()).await;
-    let content = Content::with_cache(
-        config,
-        vec![Arc::new(TestProvider::new("rd", cdn.address))],
-        Arc::new(MemoryLinks::default()),
-        Handle::current(),
-        Some(cache.clone()),
-    );
+    let content = caching(cdn, &cache, config);
     (content, cache)
 }
 

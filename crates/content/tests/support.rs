@@ -14,7 +14,7 @@ pub mod provider;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_content::{Content, ContentConfig, ContentError, FileRef, ReadRequest};
+use debridfs_content::{Cache, Content, ContentConfig, ContentError, FileRef, ReadRequest};
 use debridfs_provider::{HosterLink, Source, TorrentId};
 use tokio::runtime::Handle;
 
@@ -138,6 +138,17 @@ impl Bench {
         )
         .await
     }
+}
+
+/// A reader of `cdn` with `cache` before it, and links that nobody kept.
+pub fn caching(cdn: &Cdn, cache: &Arc<Cache>, config: ContentConfig) -> Arc<Content> {
+    Content::with_cache(
+        config,
+        vec![Arc::new(TestProvider::new("rd", cdn.address))],
+        Arc::new(MemoryLinks::default()),
+        Handle::current(),
+        Some(cache.clone()),
+    )
 }
 
 /// Reads and checks.
