@@ -126,7 +126,8 @@ impl Catalogue {
             clock: config.clock,
         };
         let state = State::load(stored.torrents, stored.sync, &names);
-        let links = Arc::new(StoredLinks::new(store.clone(), stored.links));
+        let runtime = tokio::runtime::Handle::current();
+        let links = Arc::new(StoredLinks::new(store.clone(), stored.links, runtime));
         let lines = providers.into_iter().map(Line::new).collect();
         let shared = Shared::new(
             settings,

@@ -2,7 +2,6 @@
 
 mod entries;
 mod gate;
-mod written;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +17,6 @@ use tokio::time::{Instant, timeout};
 
 use self::entries::Entries;
 use self::gate::{Asked, Gate};
-use self::written::Written;
 use crate::error::Cause;
 use crate::stats::{Counters, add};
 
@@ -39,7 +37,6 @@ const LINK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Links {
     providers: HashMap<String, Account>,
     store: Arc<dyn LinkStore>,
-    written: Written,
     runtime: Handle,
     counters: Arc<Counters>,
     entries: Entries<(String, HosterLink), Entry>,
@@ -117,7 +114,6 @@ impl Links {
             .collect();
         Arc::new(Self {
             providers,
-            written: Written::new(store.clone(), &runtime),
             store,
             runtime,
             counters,
@@ -218,7 +214,7 @@ impl Links {
         provider.room_for(priority).map_err(Cause::of)?;
         let asked = provider.unrestrict(priority, &source.link).await;
         let link = Arc::new(asked.map_err(Cause::of)?);
-        self.written.made(source, link.clone());
+        self.store.save(&source.provider, &source.link, &link);
         let entry = self
             .entries
             .get(&(source.provider.clone(), source.link.clone()));
@@ -299,7 +295,7 @@ impl Links {
         let name = source.provider.as_str();
         let refused = entry.lock().refused.take();
         if let Some(key) = refused {
-            self.written.refused(source, key);
+            self.store.forget(name, &source.link, &key);
         }
         add(&self.counters.link_resolutions, 1);
         let asked = timeout(
@@ -310,7 +306,7 @@ impl Links {
             Ok(Ok(link)) => {
                 gate.open();
                 let link = Arc::new(link);
-                self.written.made(source, link.clone());
+                self.store.save(&source.provider, &source.link, &link);
                 entry.landed(link, Some(Instant::now()));
                 return;
             }

@@ -1,20 +1,18 @@
 //! The reader with the real provider on the simulated one, over TLS: every fault of its CDN, expiry, outage, traffic, counters.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+mod support;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
 use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
-use debridfs_provider::{
-    ByteSize, DirectLink, HosterLink, KeyId, LinkStore, LinkStoreError, Priority, Provider, Source,
-    TorrentId, WallClock,
-};
+use debridfs_provider::{ByteSize, HosterLink, Priority, Provider, Source, TorrentId, WallClock};
 use debridfs_sim::{
     CdnFault, CdnFaultKind, FileSpec, LibrarySpec, Outage, OutageMode, ReleaseSpec, ServeOptions,
     Served, Sim, serve,
 };
+use support::MemoryLinks;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -22,45 +20,6 @@ const MIB: u64 = 1 << 20;
 const LONG: Duration = Duration::from_secs(60);
 const AT: u64 = 40 * MIB + 12_345;
 const READ: u32 = 128 << 10;
-
-#[derive(Default)]
-struct Links(Mutex<HashMap<HosterLink, Vec<DirectLink>>>);
-
-#[async_trait]
-impl LinkStore for Links {
-    async fn load(&self, _: &str, hoster: &HosterLink) -> Result<Vec<DirectLink>, LinkStoreError> {
-        Ok(self
-            .0
-            .lock()
-            .unwrap()
-            .get(hoster)
-            .cloned()
-            .unwrap_or_default())
-    }
-    async fn save(
-        &self,
-        _: &str,
-        hoster: &HosterLink,
-        link: &DirectLink,
-    ) -> Result<(), LinkStoreError> {
-        let mut links = self.0.lock().unwrap();
-        let known = links.entry(hoster.clone()).or_default();
-        known.retain(|known| known.key != link.key);
-        known.push(link.clone());
-        Ok(())
-    }
-    async fn forget(
-        &self,
-        _: &str,
-        hoster: &HosterLink,
-        key: &KeyId,
-    ) -> Result<(), LinkStoreError> {
-        if let Some(known) = self.0.lock().unwrap().get_mut(hoster) {
-            known.retain(|known| known.key != *key);
-        }
-        Ok(())
-    }
-}
 
 struct Bench {
     served: Served,
@@ -137,7 +96,7 @@ impl Bench {
         let calendar = Arc::new(SimCalendar(sim.clone()));
         let provider = Arc::new(RealDebrid::with_clock(config, calendar).unwrap());
         let torrent = sim.torrents(0).unwrap().remove(0);
-        let links = Arc::new(Links::default());
+        let links = Arc::new(MemoryLinks::default());
         Self {
             content: Content::new(reading, vec![provider.clone()], links, Handle::current()),
             provider,

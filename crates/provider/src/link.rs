@@ -59,33 +59,28 @@ pub struct Part {
     pub container: u64,
 }
 
-/// Why the link store failed; reads go on without it.
+/// Why the link store could not be asked; reads go on without it.
 #[derive(Debug, thiserror::Error)]
 #[error("link store: {0}")]
 pub struct LinkStoreError(pub String);
 
-/// Keeps direct links over a restart, so that it costs no call. Whoever saves or forgets one waits for a while only: what was begun goes on when the
-/// future is dropped, and changes are made in their order.
+/// Keeps direct links over a restart, so that it costs no call.
+///
+/// A change is only begun by whoever asks for it, who never waits and is told nothing: changes are kept in the order in which they were asked for, and one
+/// that cannot be kept now is tried again, and logged, by the store.
 #[async_trait]
 pub trait LinkStore: Send + Sync + 'static {
     /// The stored direct links of `hoster` at `provider`: at most one of each key.
+    ///
+    /// # Errors
+    /// [`LinkStoreError`] when the store does not tell.
     async fn load(
         &self,
         provider: &str,
         hoster: &HosterLink,
     ) -> Result<Vec<DirectLink>, LinkStoreError>;
-    /// Stores `link`, in place of an older one of its key.
-    async fn save(
-        &self,
-        provider: &str,
-        hoster: &HosterLink,
-        link: &DirectLink,
-    ) -> Result<(), LinkStoreError>;
-    /// Forgets the link of `key`: it was refused or has expired.
-    async fn forget(
-        &self,
-        provider: &str,
-        hoster: &HosterLink,
-        key: &KeyId,
-    ) -> Result<(), LinkStoreError>;
+    /// Begins to store `link`, in place of an older one of its key.
+    fn save(&self, provider: &str, hoster: &HosterLink, link: &DirectLink);
+    /// Begins to forget the link of `key`: it was refused or has expired.
+    fn forget(&self, provider: &str, hoster: &HosterLink, key: &KeyId);
 }

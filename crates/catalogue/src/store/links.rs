@@ -1,12 +1,12 @@
-//! Direct links over a restart: held in memory, written through.
+//! Direct links over a restart: held in memory, written behind.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use debridfs_provider::{DirectLink, HosterLink, KeyId, LinkStore, LinkStoreError};
+use tokio::runtime::Handle;
 
 use super::Store;
 use crate::Error;
@@ -21,89 +21,91 @@ type Links = HashMap<String, HashMap<HosterLink, Vec<DirectLink>>>;
 /// By provider, hoster link and key: a link, or that there is none any more.
 pub(super) type LinkChanges = HashMap<(String, HosterLink, KeyId), Option<DirectLink>>;
 
-/// The [`LinkStore`] of the catalogue. Looking a link up never waits for the disk; a link that cannot be written is kept in memory, and written once
-/// that is possible. Nothing is given up because nobody waits for it any more.
+/// The [`LinkStore`] of the catalogue. Neither looking a link up nor changing one waits for the disk; a link that cannot be written is kept in memory, and
+/// written once that is possible.
 pub(crate) struct StoredLinks {
-    kept: Arc<Kept>,
+    links: RwLock<Links>,
+    file: Arc<File>,
+    runtime: Handle,
 }
 
-struct Kept {
-    links: RwLock<Links>,
-    /// What the file lacks.
-    behind: Mutex<LinkChanges>,
-    /// Held while it is written: changes get there in their order.
-    writing: tokio::sync::Mutex<()>,
-    retrying: AtomicBool,
+/// What is on the disk, and what has yet to get there.
+struct File {
+    behind: Mutex<Behind>,
     store: Arc<Store>,
 }
 
+#[derive(Default)]
+struct Behind {
+    /// What the file lacks.
+    changes: LinkChanges,
+    /// There is a task that ends when the file lacks nothing: by one task alone changes get there in their order.
+    writing: bool,
+}
+
 impl StoredLinks {
-    /// Begins with the stored links.
-    pub(crate) fn new(store: Arc<Store>, rows: Vec<(String, HosterLink, DirectLink)>) -> Self {
+    /// Begins with the stored links, and writes changes on `runtime`.
+    pub(crate) fn new(
+        store: Arc<Store>,
+        rows: Vec<(String, HosterLink, DirectLink)>,
+        runtime: Handle,
+    ) -> Self {
         let mut links = Links::new();
         for (provider, hoster, link) in rows {
             let of_provider = links.entry(provider).or_default();
             of_provider.entry(hoster).or_default().push(link);
         }
+        let behind = Mutex::default();
         Self {
-            kept: Arc::new(Kept {
-                links: RwLock::new(links),
-                behind: Mutex::default(),
-                writing: tokio::sync::Mutex::default(),
-                retrying: AtomicBool::new(false),
-                store,
-            }),
+            links: RwLock::new(links),
+            file: Arc::new(File { behind, store }),
+            runtime,
         }
     }
 
-    /// Brings the file up to date, by a task of its own that ends when it has.
-    async fn write(
-        &self,
-        key: (String, HosterLink, KeyId),
-        change: Option<DirectLink>,
-    ) -> Result<(), LinkStoreError> {
-        lock(&self.kept.behind).insert(key, change);
-        let kept = self.kept.clone();
-        let written = tokio::spawn(async move {
-            let outcome = kept.catch_up().await;
-            if outcome.is_err() && !kept.retrying.swap(true, Ordering::Relaxed) {
-                tokio::spawn(retry(Arc::downgrade(&kept)));
-            }
-            outcome
-        });
-        let outcome = written.await.map_err(|error| error.to_string());
-        outcome
-            .and_then(|outcome| outcome.map_err(|error| error.to_string()))
-            .map_err(LinkStoreError)
-    }
-}
-
-impl Kept {
-    async fn catch_up(&self) -> Result<(), Error> {
-        let _turn = self.writing.lock().await;
-        let changes = lock(&self.behind).clone();
-        if changes.is_empty() {
-            // Whoever wrote before took ours along.
-            return Ok(());
+    /// Begins to bring the file up to date.
+    fn write(&self, key: (String, HosterLink, KeyId), change: Option<DirectLink>) {
+        let mut behind = lock(&self.file.behind);
+        behind.changes.insert(key, change);
+        if !std::mem::replace(&mut behind.writing, true) {
+            self.runtime.spawn(catch_up(self.file.clone()));
         }
-        self.store.change_links(changes.clone()).await?;
-        // What changed meanwhile has yet to be written.
-        lock(&self.behind).retain(|key, change| changes.get(key) != Some(change));
-        Ok(())
     }
 }
 
-/// Tries again until all is written.
-async fn retry(kept: Weak<Kept>) {
+/// Writes until the file lacks nothing, or until nobody uses the catalogue any more and it cannot be written.
+async fn catch_up(mut file: Arc<File>) {
+    let mut failed = false;
     loop {
-        tokio::time::sleep(RETRY).await;
-        let Some(kept) = kept.upgrade() else {
-            return;
-        };
-        if kept.catch_up().await.is_ok() {
-            kept.retrying.store(false, Ordering::Relaxed);
-            return;
+        match file.write().await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut failed, true) {
+                    tracing::warn!(%error, "links could not be stored; trying again");
+                }
+                let left = Arc::downgrade(&file);
+                drop(file);
+                tokio::time::sleep(RETRY).await;
+                match left.upgrade() {
+                    Some(still_used) => file = still_used,
+                    None => return,
+                }
+            }
         }
+    }
+}
+
+impl File {
+    /// Writes what it lacks; whether that was all, which ends the writing.
+    async fn write(&self) -> Result<bool, Error> {
+        let changes = lock(&self.behind).changes.clone();
+        self.store.change_links(changes.clone()).await?;
+        let mut behind = lock(&self.behind);
+        // What changed meanwhile has yet to be written.
+        (behind.changes).retain(|key, change| changes.get(key) != Some(change));
+        behind.writing = !behind.changes.is_empty();
+        Ok(!behind.writing)
     }
 }
 
@@ -114,8 +116,7 @@ impl LinkStore for StoredLinks {
         provider: &str,
         hoster: &HosterLink,
     ) -> Result<Vec<DirectLink>, LinkStoreError> {
-        let links = &self.kept.links;
-        let links = links.read().unwrap_or_else(PoisonError::into_inner);
+        let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
         Ok(links
             .get(provider)
             .and_then(|links| links.get(hoster))
@@ -123,36 +124,20 @@ impl LinkStore for StoredLinks {
             .unwrap_or_default())
     }
 
-    async fn save(
-        &self,
-        provider: &str,
-        hoster: &HosterLink,
-        link: &DirectLink,
-    ) -> Result<(), LinkStoreError> {
-        {
-            let links = &self.kept.links;
-            let mut links = links.write().unwrap_or_else(PoisonError::into_inner);
-            let of_provider = links.entry(provider.to_owned()).or_default();
-            let known = of_provider.entry(hoster.clone()).or_default();
-            known.retain(|known| known.key != link.key);
-            known.push(link.clone());
-        }
+    fn save(&self, provider: &str, hoster: &HosterLink, link: &DirectLink) {
+        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        let of_provider = links.entry(provider.to_owned()).or_default();
+        let known = of_provider.entry(hoster.clone()).or_default();
+        known.retain(|known| known.key != link.key);
+        known.push(link.clone());
+        // While the links are locked, so that memory and file see changes in one order.
         let key = (provider.to_owned(), hoster.clone(), link.key.clone());
-        self.write(key, Some(link.clone())).await
+        self.write(key, Some(link.clone()));
     }
 
-    async fn forget(
-        &self,
-        provider: &str,
-        hoster: &HosterLink,
-        key: &KeyId,
-    ) -> Result<(), LinkStoreError> {
-        if let Some(links) = self
-            .kept
-            .links
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_mut(provider)
+    fn forget(&self, provider: &str, hoster: &HosterLink, key: &KeyId) {
+        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(links) = links.get_mut(provider)
             && let Some(known) = links.get_mut(hoster)
         {
             known.retain(|known| known.key != *key);
@@ -160,7 +145,8 @@ impl LinkStore for StoredLinks {
                 links.remove(hoster);
             }
         }
+        // While the links are locked, as above.
         let key = (provider.to_owned(), hoster.clone(), key.clone());
-        self.write(key, None).await
+        self.write(key, None);
     }
 }

@@ -143,17 +143,25 @@ impl Provider for TestProvider {
 /// A store that outlives the reader.
 #[derive(Default)]
 pub struct MemoryLinks {
-    pub links: Mutex<HashMap<(String, HosterLink), DirectLink>>,
+    /// By provider and hoster link, one of each key.
+    pub links: Mutex<HashMap<(String, HosterLink), Vec<DirectLink>>>,
+    /// Neither tells nor keeps anything.
     pub broken: bool,
-    /// How long writing takes.
+    /// How long looking a link up takes.
     pub slow: Duration,
 }
 
 impl MemoryLinks {
-    fn check(&self) -> Result<(), LinkStoreError> {
-        match self.broken {
-            true => Err(LinkStoreError("disk full".to_owned())),
-            false => Ok(()),
+    /// Changes the links of `hoster`, before anybody else does.
+    fn change(
+        &self,
+        provider: &str,
+        hoster: &HosterLink,
+        change: impl FnOnce(&mut Vec<DirectLink>),
+    ) {
+        if !self.broken {
+            let key = (provider.to_owned(), hoster.clone());
+            change(self.links.lock().unwrap().entry(key).or_default());
         }
     }
 }
@@ -165,7 +173,10 @@ impl LinkStore for MemoryLinks {
         provider: &str,
         hoster: &HosterLink,
     ) -> Result<Vec<DirectLink>, LinkStoreError> {
-        self.check()?;
+        tokio::time::sleep(self.slow).await;
+        if self.broken {
+            return Err(LinkStoreError("disk broken".to_owned()));
+        }
         let key = (provider.to_owned(), hoster.clone());
         Ok(self
             .links
@@ -173,30 +184,17 @@ impl LinkStore for MemoryLinks {
             .unwrap()
             .get(&key)
             .cloned()
-            .into_iter()
-            .collect())
+            .unwrap_or_default())
     }
-    async fn save(
-        &self,
-        provider: &str,
-        hoster: &HosterLink,
-        link: &DirectLink,
-    ) -> Result<(), LinkStoreError> {
-        self.check()?;
-        tokio::time::sleep(self.slow).await;
-        let key = (provider.to_owned(), hoster.clone());
-        self.links.lock().unwrap().insert(key, link.clone());
-        Ok(())
+    fn save(&self, provider: &str, hoster: &HosterLink, link: &DirectLink) {
+        self.change(provider, hoster, |known| {
+            known.retain(|known| known.key != link.key);
+            known.push(link.clone());
+        });
     }
-    async fn forget(
-        &self,
-        provider: &str,
-        hoster: &HosterLink,
-        _: &KeyId,
-    ) -> Result<(), LinkStoreError> {
-        self.check()?;
-        let key = (provider.to_owned(), hoster.clone());
-        self.links.lock().unwrap().remove(&key);
-        Ok(())
+    fn forget(&self, provider: &str, hoster: &HosterLink, key: &KeyId) {
+        self.change(provider, hoster, |known| {
+            known.retain(|known| known.key != *key)
+        });
     }
 }

@@ -152,9 +152,7 @@ impl Archives {
         let found = self.providers.iter().find(|one| one.name() == provider);
         let account = found.ok_or_else(|| Trouble::NoProvider(provider.clone()))?;
         let direct = account.unrestrict(Priority::Probe, link).await?;
-        if let Err(error) = links.save(provider, link, &direct).await {
-            tracing::debug!(%error, "the link of an archive is not kept");
-        }
+        links.save(provider, link, &direct);
         direct.bytes.ok_or(Trouble::NoSize)
     }
 
