@@ -32,10 +32,6 @@ pub fn record(args: &RecordArgs, file: Option<&Path>) -> Result<(), Failure> {
 }
 
 async fn record_from(instance: &Instance, args: &RecordArgs) -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
-    let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
-    let output = || args.output.display().to_string();
-    let mut out = BufWriter::new(File::create(&args.output).doing(output)?);
     let path = args.path.as_ref().map(|path| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("path", &path.to_string_lossy());
@@ -47,14 +43,35 @@ async fn record_from(instance: &Instance, args: &RecordArgs) -> Result<(), Failu
         .as_u64()
         .ok_or_else(|| Failure::new("the engine's answer has no number", None))?;
     let recording = format!("/traces/{number}");
+    let written = write_to(&args.output, instance, &recording, args.seconds).await;
+    if written.is_err() {
+        // There is one recording at a time: the next one need not wait until this one is given up. It may have ended, too.
+        let _ = instance.ask(Method::DELETE, &recording).await;
+    }
+    eprintln!("{} reads", written?);
+    Ok(())
+}
+
+/// Writes what the recording brings until it is over; how many reads that were. The file is made only here, where the engine has agreed: a
+/// command that is refused leaves an earlier trace alone.
+async fn write_to(
+    path: &Path,
+    instance: &Instance,
+    recording: &str,
+    seconds: Option<u64>,
+) -> Result<usize, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
+    let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
+    let output = || path.display().to_string();
+    let mut out = BufWriter::new(File::create(path).doing(output)?);
     let first = TraceLine::Trace {
         version: TRACE_VERSION,
         program: concat!("debridfs ", env!("CARGO_PKG_VERSION")).into(),
     };
     let first = serde_json::to_string(&first).doing(output)?;
     writeln!(out, "{first}").doing(output)?;
-    eprintln!("recording to {}; Ctrl-C ends it", args.output.display());
-    let end = Instant::now() + args.seconds.map_or(FOR_EVER, Duration::from_secs);
+    eprintln!("recording to {}; Ctrl-C ends it", path.display());
+    let end = Instant::now() + seconds.map_or(FOR_EVER, Duration::from_secs);
     let mut reads = 0;
     let mut ended = false;
     while !ended {
@@ -65,7 +82,7 @@ async fn record_from(instance: &Instance, args: &RecordArgs) -> Result<(), Failu
             _ = terminate.recv() => ended = true,
         }
         let method = if ended { Method::DELETE } else { Method::GET };
-        let taken = instance.ask(method, &recording).await;
+        let taken = instance.ask(method, recording).await;
         let lines = match &taken {
             Ok(lines) => lines.as_array().map_or(&[][..], Vec::as_slice),
             Err(_) => &[],
@@ -77,8 +94,7 @@ async fn record_from(instance: &Instance, args: &RecordArgs) -> Result<(), Failu
         out.flush().doing(output)?;
         taken?;
     }
-    eprintln!("{reads} reads");
-    Ok(())
+    Ok(reads)
 }
 
 /// Prints what a trace holds.

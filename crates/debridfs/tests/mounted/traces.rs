@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -73,4 +74,40 @@ fn reads_through_the_mount_are_recorded() {
     );
     let shown = run(PROGRAM, &["trace", "show", output.to_str().expect("plain")]);
     assert!(shown.contains("1 files, 1 handles"), "{shown}");
+}
+
+/// What `debridfs trace record` said, for two seconds at most, when it went wrong.
+fn refused(instance: &Instance, path: &str, output: &Path) -> String {
+    let done = Command::new(PROGRAM)
+        .args(["trace", "record", "--seconds", "2", "--path", path, "-o"])
+        .arg(output)
+        .arg("--socket")
+        .arg(instance.runtime().join("control.sock"))
+        .output()
+        .expect("debridfs trace record runs");
+    assert!(!done.status.success(), "{done:?}");
+    String::from_utf8_lossy(&done.stderr).into_owned()
+}
+
+#[test]
+fn a_recording_that_is_refused_leaves_an_earlier_one_alone() {
+    let simulator = Simulator::start(vec![film("Film.2024", 1 << 20)]);
+    let instance = Instance::start(&simulator, Settings::default());
+    instance.wait_synced();
+    let dir = instance.runtime();
+    let output = dir.join("trace.jsonl");
+    std::fs::write(&output, "an hour of work").expect("written");
+    let words = refused(&instance, "__all__/Fulm.2024", &output);
+    assert!(words.contains("there is no __all__/Fulm.2024"), "{words}");
+    let kept = std::fs::read_to_string(&output).expect("still there");
+    assert_eq!(kept, "an hour of work");
+    // A place that cannot be written does not keep the engine busy for those who come next.
+    for _ in 0..2 {
+        let words = refused(
+            &instance,
+            "__all__/Film.2024",
+            &dir.join("none/trace.jsonl"),
+        );
+        assert!(words.contains("No such file or directory"), "{words}");
+    }
 }
