@@ -199,7 +199,11 @@ impl Content {
                 }
             }
             let reader = readers.open(&context, watch, &file, handle);
-            reader.read(file, range, deadline).await
+            let read = reader.read(file, range, deadline).await;
+            if read.is_err() {
+                add(&context.counters.reads_failed, 1);
+            }
+            read
         })
     }
 

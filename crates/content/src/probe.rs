@@ -145,6 +145,7 @@ pub(crate) async fn fill(
             continue;
         }
         pace.turn(per_hour).await;
+        let mut filled = true;
         for part in absent {
             // Not held over the pauses: they are long.
             while let Some(context) = context.upgrade()
@@ -169,12 +170,18 @@ pub(crate) async fn fill(
                 }
                 Err(error) => {
                     tracing::debug!(file = file.id, %error, "head and tail were not fetched");
+                    filled = false;
                     break;
                 }
             }
         }
         if let Some(context) = context.upgrade() {
-            add(&context.counters.files_filled, 1);
+            let counters = &context.counters;
+            let counter = match filled {
+                true => &counters.files_filled,
+                false => &counters.files_unfilled,
+            };
+            add(counter, 1);
         }
         owed.done(file.id);
     }

@@ -178,7 +178,6 @@ impl Reader {
         match timeout_at(deadline, bytes).await {
             Ok(Ok(out)) => Ok(out),
             Ok(Err(_)) | Err(_) => {
-                add(&self.context.counters.reads_failed, 1);
                 let error = ContentError::at_deadline(wait.trouble());
                 let words = error.to_string();
                 self.context

@@ -31,10 +31,12 @@ pub struct ContentStats {
     pub links_loaded: u64,
     /// Direct links dropped because they were refused.
     pub links_refused: u64,
-    /// Reads that failed.
+    /// Reads of [`Content::read`](crate::Content::read) that failed.
     pub reads_failed: u64,
     /// New files whose head and tail were fetched before anybody read them.
     pub files_filled: u64,
+    /// New files of which head or tail could not be fetched: they are left to whoever reads them.
+    pub files_unfilled: u64,
     /// Readers known now, and what each class read and had fetched; in the order of [`Class::ALL`].
     pub classes: [ClassStats; Class::ALL.len()],
     /// Readers that hold memory or may.
@@ -87,6 +89,7 @@ pub(crate) struct Counters {
     pub(crate) links_refused: AtomicU64,
     pub(crate) reads_failed: AtomicU64,
     pub(crate) files_filled: AtomicU64,
+    pub(crate) files_unfilled: AtomicU64,
     pub(crate) open_connections: AtomicUsize,
     pub(crate) waiting_for_connection: AtomicUsize,
 }
@@ -150,6 +153,7 @@ impl Counters {
             links_refused: load(&self.links_refused),
             reads_failed: load(&self.reads_failed),
             files_filled: load(&self.files_filled),
+            files_unfilled: load(&self.files_unfilled),
             open_connections: self.open_connections.load(Ordering::Relaxed),
             waiting_for_connection: self.waiting_for_connection.load(Ordering::Relaxed),
             ..ContentStats::default()

@@ -138,6 +138,34 @@ async fn heads_and_tails_of_new_files_are_there_before_a_scan() {
     assert_eq!(readers, 2);
 }
 
+/// What cannot be fetched ahead is no failed read, and not counted as fetched either.
+#[tokio::test]
+async fn a_new_file_that_cannot_be_had_fails_no_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let cdn = Cdn::start((1..=2).map(|id| (id, SIZE))).await;
+    cdn.script(|request| match request.path.starts_with("/f/1/") {
+        true => Answer::Status(404, ""),
+        false => Answer::Right,
+    });
+    let (content, _cache) = reader(&cdn, dir.path(), patient()).await;
+    let counts = || {
+        let stats = content.stats();
+        (stats.files_unfilled, stats.files_filled, stats.reads_failed)
+    };
+    // It is tried for a minute.
+    tokio::time::pause();
+    content.newcomers([file(1)]);
+    until("the first is given up", || counts() != (0, 0, 0)).await;
+    tokio::time::resume();
+    assert_eq!(counts(), (1, 0, 0));
+    content.newcomers([file(2)]);
+    until("the second is filled", || counts() == (1, 1, 0)).await;
+    let soon = Duration::from_millis(100);
+    let read = checked(&content, &file(1), 1, 0, 4096, soon).await;
+    read.unwrap_err();
+    assert_eq!(counts(), (1, 1, 1));
+}
+
 /// Killed while new files wait for their turn: the next run goes on with those that are left, and asks for nothing that is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn new_files_that_wait_are_known_after_a_kill() {

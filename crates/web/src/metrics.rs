@@ -186,6 +186,11 @@ pub const METRICS: &[MetricInfo] = &[
         "New files whose head and tail were fetched before anybody read them",
     ),
     metric(
+        "debridfs_probe_unfilled_files_total",
+        &[],
+        "New files of which head or tail could not be fetched; they are left to whoever reads them",
+    ),
+    metric(
         "debridfs_readers",
         &["class"],
         "Readers by what they are taken for",
@@ -330,7 +335,7 @@ pub const METRICS: &[MetricInfo] = &[
     metric(
         "debridfs_content_read_errors_total",
         &[],
-        "Reads that ended with an error",
+        "Reads that ended with an error; heads and tails that were fetched ahead are not among them",
     ),
 ];
 
@@ -494,6 +499,10 @@ pub fn encode(status: &Status) -> String {
         page.one(
             "debridfs_probe_filled_files_total",
             content.files_filled as f64,
+        );
+        page.one(
+            "debridfs_probe_unfilled_files_total",
+            content.files_unfilled as f64,
         );
         if let Some(cache) = &content.cache {
             put_cache(&mut page, cache);

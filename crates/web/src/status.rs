@@ -239,11 +239,14 @@ pub struct ContentStatus {
     pub connections: u64,
     /// Direct links asked of providers since the engine's start.
     pub links_resolved: u64,
-    /// Reads that ended with an error since the engine's start.
+    /// Reads that ended with an error since the engine's start; what the engine looks at ahead of any reader is not among them.
     pub read_errors: u64,
     /// New files whose head and tail were fetched before anybody read them, since the engine's start.
     #[serde(default)]
     pub files_filled: u64,
+    /// New files of which head or tail could not be fetched, since the engine's start: they are left to whoever reads them.
+    #[serde(default)]
+    pub files_unfilled: u64,
     /// Readers by what they are taken for; none while no engine is there to tell.
     #[serde(default)]
     pub readers: Vec<ReaderStatus>,

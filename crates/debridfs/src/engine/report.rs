@@ -198,6 +198,7 @@ impl Report {
             links_resolved: stats.link_resolutions,
             read_errors: stats.reads_failed,
             files_filled: stats.files_filled,
+            files_unfilled: stats.files_unfilled,
             cache: stats.cache.map(|cache| CacheStatus {
                 usable: cache.usable,
                 files: cache.files,
