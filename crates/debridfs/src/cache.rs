@@ -7,14 +7,17 @@ use debridfs_web::{CachedLine, Purged, Warmth};
 use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 
 use crate::cli::{CacheCommand, CachePathArgs, PurgeArgs};
 use crate::control::Instance;
 use crate::failure::{Doing, Failure};
 use crate::status::bytes;
 
-/// A warming that came no further for so long has failed.
+/// A warming that came no further for so long has failed; so has a call that was not answered. The files of releases may have to be asked for first.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause after a call to warm that brought nothing.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Carries the command out.
 pub fn run(command: &CacheCommand, file: Option<&Path>) -> Result<(), Failure> {
@@ -37,14 +40,26 @@ pub fn run(command: &CacheCommand, file: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-/// The call `name` about `path`.
-fn about(name: &str, path: &Path, reader: Option<u64>) -> String {
+/// The call `name` about `path`, with `numbers`.
+fn about(name: &str, path: &Path, numbers: &[(&str, u64)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("path", &lexical(path).to_string_lossy());
-    if let Some(reader) = reader {
-        query.append_pair("reader", &reader.to_string());
+    for (key, number) in numbers {
+        query.append_pair(key, &number.to_string());
     }
     format!("/cache/{name}?{}", query.finish())
+}
+
+/// Makes the call `path`.
+async fn post<T: DeserializeOwned>(instance: &Instance, path: &str) -> Result<T, Failure> {
+    let said = instance.ask_within(Method::POST, path, PATIENCE).await?;
+    serde_json::from_value(said).doing(|| "the engine's answer".into())
+}
+
+/// A bar of this style. Without a terminal nothing is drawn.
+fn progress(style: &str) -> Result<ProgressBar, Failure> {
+    let style = ProgressStyle::with_template(style).doing(|| "progress bar".into())?;
+    Ok(ProgressBar::new(0).with_style(style))
 }
 
 /// `path` without `.` and `..`, as the engine wants it. The file system is not asked: it may be our own mount.
@@ -101,36 +116,58 @@ fn for_people(lines: &[CachedLine]) -> String {
 }
 
 async fn purge(instance: &Instance, args: &PurgeArgs) -> Result<(), Failure> {
-    let call = match &args.path {
-        Some(path) => about("purge", path, None),
-        None => "/cache/purge".into(),
-    };
-    let said = instance.ask(Method::POST, &call).await?;
-    let purged: Purged = serde_json::from_value(said).doing(|| "the engine's answer".into())?;
+    let purged = purge_all(instance, args.path.as_deref()).await?;
     println!("{} files, {} freed", purged.files, bytes(purged.bytes));
     Ok(())
 }
 
+/// Calls until nothing is left; what was removed.
+async fn purge_all(instance: &Instance, path: Option<&Path>) -> Result<Purged, Failure> {
+    let call = match path {
+        Some(path) => about("purge", path, &[]),
+        None => "/cache/purge".into(),
+    };
+    let bar = progress("{pos:>12} of {len} files  [{wide_bar}] {eta} left")?;
+    let mut all = Purged::default();
+    loop {
+        let some: Purged = post(instance, &call).await?;
+        all.files += some.files;
+        all.bytes += some.bytes;
+        if some.left == 0 {
+            bar.finish_and_clear();
+            return Ok(all);
+        }
+        bar.set_length(all.files + some.left);
+        bar.set_position(all.files);
+    }
+}
+
 async fn pin(instance: &Instance, args: &CachePathArgs, what: &str) -> Result<(), Failure> {
-    let said = instance
-        .ask(Method::POST, &about(what, &args.path, None))
-        .await?;
+    let said: serde_json::Value = post(instance, &about(what, &args.path, &[])).await?;
     println!("{} files {what}ned", said["files"]);
     Ok(())
 }
 
 async fn warm(instance: &Instance, args: &CachePathArgs) -> Result<(), Failure> {
-    let style = "{bytes:>12} of {total_bytes}  [{wide_bar}] {binary_bytes_per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(style).doing(|| "progress bar".into())?;
-    // Without a terminal nothing is drawn.
-    let bar = ProgressBar::new(0).with_style(style);
+    let bar =
+        progress("{bytes:>12} of {total_bytes}  [{wide_bar}] {binary_bytes_per_sec}, {eta} left")?;
     let reader = u64::from(std::process::id());
-    let mut best = (0, Instant::now());
+    let mut later = 0;
+    let (mut most, mut since) = (0, Instant::now());
     loop {
-        let said = instance
-            .ask(Method::POST, &about("warm", &args.path, Some(reader)))
-            .await?;
-        let warmth: Warmth = serde_json::from_value(said).doing(|| "the engine's answer".into())?;
+        let numbers = [("reader", reader), ("later", later)];
+        let call = about("warm", &args.path, &numbers);
+        let warmth: Warmth = match post(instance, &call).await {
+            Ok(warmth) => warmth,
+            // The keeper will have another engine; what the last one had cached is still there.
+            Err(failure)
+                if failure.is_nobody() && since.elapsed() < PATIENCE && instance.has_keeper() =>
+            {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         bar.set_length(warmth.total);
         bar.set_position(warmth.cached);
         if warmth.cached == warmth.total {
@@ -142,28 +179,46 @@ async fn warm(instance: &Instance, args: &CachePathArgs) -> Result<(), Failure> 
             );
             return Ok(());
         }
-        if warmth.cached > best.0 {
-            best = (warmth.cached, Instant::now());
-        } else if best.1.elapsed() > PATIENCE {
+        let further = warmth.cached > most;
+        if further {
+            (most, since) = (warmth.cached, Instant::now());
+        }
+        if warmth.hopeless || (!further && since.elapsed() > PATIENCE) {
             bar.abandon();
-            let why = warmth
-                .trouble
-                .unwrap_or_else(|| "the disk takes nothing".into());
-            let message = format!(
-                "{} of {} are in the cache, and it comes no further: {why}",
-                bytes(warmth.cached),
-                bytes(warmth.total)
-            );
-            return Err(Failure::new(
-                message,
-                Some("`debridfs status` shows how the provider and the disk do"),
-            ));
+            return Err(stuck(&warmth));
+        }
+        // Others first.
+        later += u64::from(warmth.trouble.is_some());
+        if !further {
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
+/// Why a warming ends before its end.
+fn stuck(warmth: &Warmth) -> Failure {
+    let (cached, total) = (bytes(warmth.cached), bytes(warmth.total));
+    let why = warmth.trouble.as_deref();
+    let why = why.unwrap_or("the disk takes nothing");
+    if warmth.hopeless {
+        let message =
+            format!("{cached} of {total} are in the cache, and the rest cannot be read: {why}");
+        return Failure::new(
+            message,
+            Some("`debridfs why` tells what to do about a file"),
+        );
+    }
+    let message = format!("{cached} of {total} are in the cache, and it comes no further: {why}");
+    let help = "`debridfs status` shows how the provider and the disk do";
+    Failure::new(message, Some(help))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use debridfs_web::{CacheAnswer, CacheDesk, CacheRefused, cache_router};
+
     use super::*;
 
     #[test]
@@ -174,7 +229,7 @@ mod tests {
         ] {
             assert_eq!(lexical(Path::new(path)), Path::new(clean));
         }
-        let call = about("warm", Path::new("__all__/A & B"), Some(7));
+        let call = about("warm", Path::new("__all__/A & B"), &[("reader", 7)]);
         assert_eq!(call, "/cache/warm?path=__all__%2FA+%26+B&reader=7");
     }
 
@@ -203,5 +258,46 @@ mod tests {
         );
         assert!(text.contains("(not shown) 0000000000000007"), "{text}");
         assert!(text.ends_with("2.0 MiB  of 2 files\n"), "{text}");
+    }
+
+    /// Has ten files and removes four at each call.
+    struct Slow(std::sync::atomic::AtomicU64);
+
+    impl CacheDesk for Slow {
+        fn list(&self) -> Result<Vec<CachedLine>, CacheRefused> {
+            unreachable!("not asked")
+        }
+        fn purge(&self, path: Option<PathBuf>) -> CacheAnswer<Purged> {
+            assert_eq!(path.as_deref(), Some(Path::new("__all__/A & B")));
+            let left = self.0.load(Relaxed);
+            let files = left.min(4);
+            self.0.store(left - files, Relaxed);
+            let purged = Purged {
+                files,
+                bytes: files * 100,
+                left: left - files,
+            };
+            Box::pin(async move { Ok(purged) })
+        }
+        fn pin(&self, _: PathBuf, _: bool) -> CacheAnswer<u64> {
+            unreachable!("not asked")
+        }
+        fn warm(&self, _: PathBuf, _: u64, _: u64) -> CacheAnswer<Warmth> {
+            unreachable!("not asked")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_purge_goes_on_until_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let instance = Instance::in_dir(dir.path());
+        let socket = crate::config::control_socket_in(dir.path());
+        let listener = tokio::net::UnixListener::bind(socket).unwrap();
+        let desk = std::sync::Arc::new(Slow(10.into()));
+        let server = tokio::spawn(axum::serve(listener, cache_router(desk)).into_future());
+        let path = Path::new("__all__/A & B");
+        let purged = purge_all(&instance, Some(path)).await.unwrap();
+        assert_eq!((purged.files, purged.bytes), (10, 1000));
+        server.abort();
     }
 }

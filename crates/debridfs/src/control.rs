@@ -62,6 +62,11 @@ impl Instance {
         &self.keeper
     }
 
+    /// Whether its keeper answers: then there is an instance, if no engine at the moment.
+    pub fn has_keeper(&self) -> bool {
+        handover::status(&self.keeper, LIMIT).is_ok()
+    }
+
     /// One call to the engine.
     pub async fn call(
         &self,

@@ -43,6 +43,11 @@ impl Failure {
         self
     }
 
+    /// Whether it is that nobody answered.
+    pub fn is_nobody(&self) -> bool {
+        self.code == NOBODY
+    }
+
     /// Prints it.
     pub fn exit(self) -> ExitCode {
         for report in self.reports {

@@ -22,12 +22,13 @@ pub trait CacheDesk: Send + Sync + 'static {
     /// # Errors
     /// There is no cache.
     fn list(&self) -> Result<Vec<CachedLine>, CacheRefused>;
-    /// Removes the files at and below `path`, or all.
+    /// Removes files at and below `path`, or all, for about a second; to be called until none is left.
     fn purge(&self, path: Option<PathBuf>) -> CacheAnswer<Purged>;
     /// Keeps the files at and below `path` whatever comes, or no longer; how many there are.
     fn pin(&self, path: PathBuf, pinned: bool) -> CacheAnswer<u64>;
-    /// Fetches more of the files at and below `path`, for a few seconds, as the reader number `reader`; to be called until all is there.
-    fn warm(&self, path: PathBuf, reader: u64) -> CacheAnswer<Warmth>;
+    /// Fetches more of the files at and below `path`, for a few seconds, as the reader number `reader`; to be called until all is there, or
+    /// nothing more can be had. So many files, the first by path, come `later` than all others: those that made trouble hold up none.
+    fn warm(&self, path: PathBuf, reader: u64, later: u64) -> CacheAnswer<Warmth>;
 }
 
 /// One file in the cache.
@@ -50,12 +51,15 @@ pub struct CachedLine {
 }
 
 /// What was removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purged {
     /// Files.
     pub files: u64,
     /// Bytes they took on disk.
     pub bytes: u64,
+    /// Files that are still to be removed.
+    #[serde(default)]
+    pub left: u64,
 }
 
 /// How far the warming of a path is.
@@ -67,8 +71,11 @@ pub struct Warmth {
     pub cached: u64,
     /// All their bytes.
     pub total: u64,
-    /// Why the last read failed, if it did.
+    /// Why a read failed, if one did.
     pub trouble: Option<String>,
+    /// Whether all that is absent is of files that cannot be read as they are, so that it is of no use to call again.
+    #[serde(default)]
+    pub hopeless: bool,
 }
 
 /// Why a command to the cache was refused; told to people.
@@ -99,6 +106,8 @@ struct One {
     path: PathBuf,
     #[serde(default)]
     reader: u64,
+    #[serde(default)]
+    later: u64,
 }
 
 async fn list(State(desk): Desk) -> Response {
@@ -126,7 +135,7 @@ async fn unpin(State(desk): Desk, Query(what): Query<One>) -> Response {
 }
 
 async fn warm(State(desk): Desk, Query(what): Query<One>) -> Response {
-    answer(desk.warm(what.path, what.reader).await)
+    answer(desk.warm(what.path, what.reader, what.later).await)
 }
 
 fn answer<T: Serialize>(said: Result<T, CacheRefused>) -> Response {

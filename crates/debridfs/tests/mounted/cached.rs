@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use debridfs_sim::{FileSpec, LinkMode, ReleaseSpec};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -32,14 +33,30 @@ fn read(path: &Path) -> Vec<u8> {
     bytes
 }
 
-fn cache(instance: &Instance, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_debridfs"))
+fn command(instance: &Instance, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_debridfs"));
+    command
         .arg("cache")
         .args(arguments)
         .arg("--socket")
-        .arg(instance.runtime().join("control.sock"))
-        .output()
-        .expect("debridfs cache")
+        .arg(instance.runtime().join("control.sock"));
+    command
+}
+
+fn cache(instance: &Instance, arguments: &[&str]) -> Output {
+    let mut command = command(instance, arguments);
+    command.output().expect("debridfs cache")
+}
+
+/// A command that is still under way; ended also when the test fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An error: it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn done(instance: &Instance, arguments: &[&str]) -> String {
@@ -156,4 +173,87 @@ fn a_release_is_warmed_pinned_and_purged() {
         !refused.status.success() && why.contains("there is no __all__/Nothing"),
         "{why}"
     );
+}
+
+#[test]
+fn what_cannot_be_warmed_is_told_and_holds_up_nothing_else() {
+    let dead = film("A.Dead", SIZE);
+    let mut broken = ReleaseSpec::new(
+        "Broken",
+        vec![
+            FileSpec::generated("/one.mkv", 1 << 20),
+            FileSpec::generated("/two.mkv", 1 << 20),
+            FileSpec::generated("/three.mkv", 1 << 20),
+        ],
+    );
+    broken.links = LinkMode::Missing(1);
+    let simulator = Simulator::start(vec![dead, film("Film", SIZE), broken]);
+    simulator.break_links("A.Dead", 19);
+    let settings = Settings {
+        cache: true,
+        ..Settings::default()
+    };
+    let instance = Instance::start(&simulator, settings);
+    instance.wait_synced();
+    // Nobody needs to be asked for what the library says cannot be read.
+    let refused = cache(&instance, &["warm", "__bad__/Broken"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{why}");
+    assert!(
+        why.contains("the rest cannot be read") && why.contains("missing-links"),
+        "{why}"
+    );
+    // One that may be read one day comes first and fails; the other one is fetched all the same.
+    let mut warming = command(&instance, &["warm", "__all__"]);
+    let warming = warming.stderr(Stdio::null()).spawn();
+    let _warming = Running(warming.expect("debridfs cache warm"));
+    wait_cached(&instance);
+}
+
+#[test]
+fn what_several_views_show_is_warmed_once() {
+    let simulator = Simulator::start(vec![film("Film", SIZE)]);
+    let settings = Settings {
+        cache: true,
+        env: vec![("DEBRIDFS__CONTENT__CACHE__SIZE".into(), "30 MiB".into())],
+        ..Settings::default()
+    };
+    let instance = Instance::start(&simulator, settings);
+    instance.wait_synced();
+    // It is in `__all__` and in the provider's view; `version.txt` is no matter of the cache.
+    let mount = instance.mount();
+    let said = done(&instance, &["warm", mount.to_str().expect("text")]);
+    assert!(said.contains("1 files, 20.0 MiB in the cache"), "{said}");
+    let larger = film("Larger", 40 << 20);
+    simulator.add(larger);
+    until("the larger one shows", PATIENCE, || {
+        mount.join("__all__/Larger").exists()
+    });
+    let refused = cache(&instance, &["warm", "__all__/Larger"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("40.0 MiB do not fit"), "{why}");
+}
+
+#[test]
+fn warming_goes_on_with_the_next_engine() {
+    let simulator = Simulator::start(vec![film("Film", SIZE)]);
+    let settings = Settings {
+        cache: true,
+        ..Settings::default()
+    };
+    let instance = Instance::start(&simulator, settings);
+    instance.wait_synced();
+    // Some seconds, in however many connections.
+    simulator.shape(0, 4 << 20);
+    let warming = command(&instance, &["warm", "__all__/Film"]).spawn();
+    let mut warming = Running(warming.expect("debridfs cache warm"));
+    until("a part is in the cache", PATIENCE, || {
+        listed(&instance)
+            .iter()
+            .any(|line| line["cached"].as_u64() > Some(0))
+    });
+    assert!(instance.signal_engine(Signal::KILL));
+    let ended = warming.0.wait().expect("a child of ours");
+    assert!(ended.success(), "{ended}");
+    assert_eq!(listed(&instance)[0]["cached"], SIZE);
 }

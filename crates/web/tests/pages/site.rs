@@ -167,7 +167,7 @@ impl CacheDesk for Fake {
     fn pin(&self, _: PathBuf, _: bool) -> CacheAnswer<u64> {
         unreachable!("not a matter of the pages")
     }
-    fn warm(&self, _: PathBuf, _: u64) -> CacheAnswer<Warmth> {
+    fn warm(&self, _: PathBuf, _: u64, _: u64) -> CacheAnswer<Warmth> {
         unreachable!("not a matter of the pages")
     }
 }
