@@ -18,6 +18,9 @@ use crate::sim::Sim;
 use crate::tls::TestCa;
 use connection::Counted;
 
+/// Congestion control of what is sent.
+const UNPACED: &str = "reno";
+
 /// Where and how to serve.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -205,8 +208,18 @@ pub async fn serve(sim: Sim, options: ServeOptions) -> Result<Served, ServeError
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     let failed = |error| ServeError::Bind(address, error);
     let listener = TcpListener::bind(address).await.map_err(failed)?;
+    send_unpaced(&listener);
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+/// Lets accepted connections send without TCP's own pacing, whatever this machine is set to. Over the loopback device BBR's timers run on the
+/// core of whoever reads, where a CDN's never do, and they are a second shaping beside the one that was asked for. Reno is part of every
+/// kernel (tcp(7), `TCP_CONGESTION`).
+fn send_unpaced(listener: &TcpListener) {
+    if let Err(error) = rustix::net::sockopt::set_tcp_congestion(listener, UNPACED) {
+        tracing::warn!(%error, "cannot choose TCP's congestion control: this machine's own shapes what is sent");
+    }
 }
 
 /// The address as a client on this machine would write it.
@@ -259,5 +272,19 @@ async fn serve_connection(
             Ok(stream) => router::serve_http(stream, connection, listener, service).await,
             Err(error) => tracing::debug!(%error, "no TLS session"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_is_sent_without_pacing() {
+        let (listener, address) = bind(ServeOptions::default().listen).await.unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (stream, _) = accepted.unwrap();
+        let control = rustix::net::sockopt::tcp_congestion(&stream).unwrap();
+        assert_eq!(control, UNPACED);
     }
 }
