@@ -113,6 +113,25 @@ impl Seen {
         self.total() as f64 / 1e6 / self.seconds
     }
 
+    /// The longest read, in seconds; 0 when none took longer than [`PAUSE`].
+    pub(crate) fn longest_pause(&self) -> f64 {
+        let seconds = self.pauses.iter().map(|pause| pause.seconds);
+        seconds.fold(0.0, f64::max)
+    }
+
+    /// Takes note of a read that began then, if it took long or failed.
+    fn note(&mut self, began: Instant, offset: u64, error: Option<String>) {
+        let seconds = began.elapsed().as_secs_f64();
+        if seconds > PAUSE || error.is_some() {
+            self.pauses.push(Pause {
+                until: now(),
+                seconds,
+                offset,
+                error,
+            });
+        }
+    }
+
     /// The least of the files' bytes by the most.
     pub(crate) fn fairness(&self) -> f64 {
         let least = self.bytes.iter().min().copied().unwrap_or(0);
@@ -223,14 +242,18 @@ struct Behind {
 impl Behind {
     /// So much is read before what lies behind is given back.
     const STEP: u64 = 32 << 20;
+    /// The newest pages stay: the kernel has them in its lists of each processor, and to give such a page back it has all processors empty
+    /// theirs, for which a reader waited seconds on a busy core.
+    const NEWEST: u64 = 4 << 20;
 
     fn read_to(&mut self, file: &File, offset: u64) {
-        if let Some(length) = NonZero::new(offset - self.forgotten)
+        let until = offset.saturating_sub(Self::NEWEST);
+        if let Some(length) = NonZero::new(until.saturating_sub(self.forgotten))
             && length.get() >= Self::STEP
         {
             // Where it cannot be done the figures are those of this machine's memory.
             let _ = fadvise(file, self.forgotten, Some(length), Advice::DontNeed);
-            self.forgotten = offset;
+            self.forgotten = until;
         }
     }
 }
@@ -250,16 +273,8 @@ fn stream(path: &Path, bytes: u64, retry_ms: u64, seconds: f64) -> Result<Seen> 
         let want = BLOCK.min((end - offset) as usize);
         let began = Instant::now();
         let result = file.read_at(&mut buffer[..want], offset);
-        let seconds = began.elapsed().as_secs_f64();
         let error = result.as_ref().err().map(ToString::to_string);
-        if seconds > PAUSE || error.is_some() {
-            seen.pauses.push(Pause {
-                until: now(),
-                seconds,
-                offset,
-                error,
-            });
-        }
+        seen.note(began, offset, error);
         match result {
             Ok(0) => return Err(format!("the file ended at {offset}").into()),
             Ok(length) => {
@@ -317,7 +332,11 @@ fn in_places(places: &[Place]) -> Result<Seen> {
 
 fn crowd(paths: &[PathBuf], seconds: f64) -> Result<Seen> {
     let ready = Barrier::new(paths.len());
-    let one = |path: &Path| -> (u64, Option<String>) {
+    let one = |path: &Path| {
+        let mut mine = Seen {
+            bytes: vec![0],
+            ..Seen::default()
+        };
         let mut buffer = vec![0; BLOCK];
         let first = File::open(path).and_then(|mut file| {
             file.read_exact(&mut buffer[..1])?;
@@ -325,31 +344,35 @@ fn crowd(paths: &[PathBuf], seconds: f64) -> Result<Seen> {
         });
         // Everybody comes here, also who failed: the others wait for all.
         ready.wait();
-        let mut file = match first {
-            Ok(file) => file,
-            Err(error) => return (0, Some(error.to_string())),
-        };
-        let (started, mut bytes) = (Instant::now(), 0);
-        let mut behind = Behind::default();
-        while started.elapsed().as_secs_f64() < seconds {
-            match file.read(&mut buffer) {
-                Ok(0) => return (bytes, Some("the file is too short".into())),
-                Ok(length) => {
-                    bytes += length as u64;
-                    behind.read_to(&file, bytes);
+        let read = first.and_then(|mut file| {
+            let mut behind = Behind::default();
+            let started = Instant::now();
+            while started.elapsed().as_secs_f64() < seconds {
+                let (offset, began) = (mine.bytes[0], Instant::now());
+                let length = file.read(&mut buffer)?;
+                if length == 0 {
+                    return Err(std::io::Error::other("the file is too short"));
                 }
-                Err(error) => return (bytes, Some(error.to_string())),
+                mine.note(began, offset, None);
+                mine.bytes[0] += length as u64;
+                behind.read_to(&file, mine.bytes[0]);
             }
-        }
-        (bytes, None)
+            Ok(())
+        });
+        mine.errors
+            .extend(read.err().map(|error| error.to_string()));
+        mine
     };
-    let results = at_once(paths, one);
-    Ok(Seen {
+    let mut all = Seen {
         seconds,
-        bytes: results.iter().map(|(bytes, _)| *bytes).collect(),
-        errors: results.into_iter().filter_map(|(_, error)| error).collect(),
         ..Seen::default()
-    })
+    };
+    for seen in at_once(paths, one) {
+        all.bytes.extend(seen.bytes);
+        all.pauses.extend(seen.pauses);
+        all.errors.extend(seen.errors);
+    }
+    Ok(all)
 }
 
 fn players(paths: &[PathBuf], rate: f64, seconds: f64, buffer: f64, begin: f64) -> Result<Seen> {
