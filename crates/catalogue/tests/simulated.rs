@@ -5,43 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use axum::body::Body;
-use bytes::Bytes;
 use debridfs_catalogue::{Catalogue, CatalogueConfig, Contents, FolderNaming, Library, ViewRules};
-use debridfs_provider::real_debrid::{
-    RealDebrid, RealDebridConfig, Secret, Transport, TransportError,
-};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
 use debridfs_provider::{Provider, TokioClock};
-use debridfs_sim::{Generated, LibrarySpec, Sim};
-use http_body_util::{BodyExt, Limited};
+use debridfs_sim::{Generated, InProcess, LibrarySpec, Sim};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 const RELEASES: u32 = 3000;
-
-/// Into the simulator's router, without a socket.
-struct InProcess(Sim);
-
-#[async_trait]
-impl Transport for InProcess {
-    async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        max_body: usize,
-    ) -> Result<http::Response<Bytes>, TransportError> {
-        sleep(Duration::from_millis(80)).await;
-        let answer = self.0.router().oneshot(request.map(Body::from)).await;
-        let (head, body) = answer.unwrap().into_parts();
-        let body = Limited::new(body, max_body)
-            .collect()
-            .await
-            .map_err(|error| TransportError::Broken(error.to_string()))?;
-        Ok(http::Response::from_parts(head, body.to_bytes()))
-    }
-}
 
 fn start() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -65,8 +37,8 @@ impl Place {
             ..RealDebridConfig::default()
         };
         let clock = Arc::new(TokioClock::starting_at(now()));
-        let transport = Arc::new(InProcess(self.sim.clone()));
-        let provider = RealDebrid::with_transport(config, transport, clock).unwrap();
+        let transport = InProcess::new(self.sim.router()).with_delay(Duration::from_millis(40));
+        let provider = RealDebrid::with_transport(config, Arc::new(transport), clock).unwrap();
         let mut config = CatalogueConfig::new(store(self.dir.path()), rules());
         config.clock = Arc::new(now);
         Catalogue::open(config, vec![Arc::new(provider) as Arc<dyn Provider>])

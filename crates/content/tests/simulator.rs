@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
 use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
-use debridfs_provider::{ByteSize, HosterLink, Priority, Provider, Source, TorrentId, WallClock};
+use debridfs_provider::{ByteSize, HosterLink, Priority, Provider, Source, TorrentId};
 use debridfs_sim::{
     CdnFault, CdnFaultKind, FileSpec, LibrarySpec, Outage, OutageMode, ReleaseSpec, ServeOptions,
     Served, Sim, serve,
@@ -28,15 +28,6 @@ struct Bench {
     file: FileRef,
     key: u64,
     _ca: tempfile::NamedTempFile,
-}
-
-/// The simulator's calendar, so that its midnight is the provider's.
-struct SimCalendar(Sim);
-
-impl WallClock for SimCalendar {
-    fn now(&self) -> jiff::Timestamp {
-        self.0.clock().now()
-    }
 }
 
 impl Bench {
@@ -93,8 +84,8 @@ impl Bench {
             ..RealDebridConfig::default()
         };
         change(&mut config);
-        let calendar = Arc::new(SimCalendar(sim.clone()));
-        let provider = Arc::new(RealDebrid::with_clock(config, calendar).unwrap());
+        let provider = RealDebrid::with_clock(config, Arc::new(sim.clone()));
+        let provider = Arc::new(provider.unwrap());
         let torrent = sim.torrents(0).unwrap().remove(0);
         let links = Arc::new(MemoryLinks::default());
         Self {

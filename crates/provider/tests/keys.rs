@@ -2,46 +2,15 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::body::Body;
-use bytes::Bytes;
-use debridfs_provider::real_debrid::{
-    RealDebrid, RealDebridConfig, Secret, Transport, TransportError,
-};
-use debridfs_provider::{ByteSize, DirectLink, HosterLink, Priority, Provider, Verdict, WallClock};
-use debridfs_sim::{AccountState, FileSpec, LibrarySpec, ReleaseSpec, Sim};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
+use debridfs_provider::{ByteSize, DirectLink, HosterLink, Priority, Provider, Verdict};
+use debridfs_sim::{AccountState, FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim};
 use http_body_util::BodyExt;
-use jiff::Timestamp;
 use std::time::Duration;
 use tower::ServiceExt;
 
 const MIB: u64 = 1 << 20;
-
-/// Into the simulator's router, without a socket.
-struct InProcess(Sim);
-
-#[async_trait]
-impl Transport for InProcess {
-    async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        _: usize,
-    ) -> Result<http::Response<Bytes>, TransportError> {
-        let answer = self.0.router().oneshot(request.map(Body::from)).await;
-        let (head, body) = answer.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Ok(http::Response::from_parts(head, body))
-    }
-}
-
-/// The simulator's calendar, so that its midnight is ours.
-struct SimCalendar(Sim);
-
-impl WallClock for SimCalendar {
-    fn now(&self) -> Timestamp {
-        self.0.clock().now()
-    }
-}
 
 /// An account with one film, and two more accounts with nothing.
 fn simulation() -> (Sim, HosterLink) {
@@ -68,8 +37,8 @@ fn account(sim: &Sim, change: impl FnOnce(&mut RealDebridConfig)) -> RealDebrid 
         ..RealDebridConfig::default()
     };
     change(&mut config);
-    let clock = Arc::new(SimCalendar(sim.clone()));
-    RealDebrid::with_transport(config, Arc::new(InProcess(sim.clone())), clock).unwrap()
+    let transport = InProcess::new(sim.router());
+    RealDebrid::with_transport(config, Arc::new(transport), Arc::new(sim.clone())).unwrap()
 }
 
 /// Fetches from the simulated CDN and counts as a reader would.

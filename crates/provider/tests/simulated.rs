@@ -3,52 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use axum::body::Body;
-use bytes::Bytes;
-use debridfs_provider::real_debrid::{
-    RealDebrid, RealDebridConfig, Secret, Transport, TransportError,
-};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
 use debridfs_provider::{Priority, Provider, TokioClock, TorrentStatus, Verdict};
 use debridfs_sim::{
-    AccountState, ApiFault, Generated, LibrarySpec, Outage, OutageMode, Page, ServeOptions, Sim,
-    content, serve,
+    AccountState, ApiFault, Generated, InProcess, LibrarySpec, Outage, OutageMode, Page,
+    ServeOptions, Sim, content, serve,
 };
-use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep, timeout};
-use tower::ServiceExt;
-
-/// Into the simulator's router, without a socket, with the time limits of the network's transport.
-struct InProcess {
-    sim: Sim,
-    delay: Duration,
-}
-
-#[async_trait]
-impl Transport for InProcess {
-    async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        max_body: usize,
-    ) -> Result<http::Response<Bytes>, TransportError> {
-        let limit = Duration::from_secs(15);
-        let call = async {
-            sleep(self.delay).await;
-            let answer = self.sim.router().oneshot(request.map(Body::from)).await;
-            let (head, body) = answer.unwrap().into_parts();
-            let body = Limited::new(body, max_body)
-                .collect()
-                .await
-                .map_err(|error| TransportError::Broken(error.to_string()))?;
-            sleep(self.delay).await;
-            Ok(http::Response::from_parts(head, body.to_bytes()))
-        };
-        timeout(limit, call)
-            .await
-            .unwrap_or(Err(TransportError::NoAnswer(limit)))
-    }
-}
+use tokio::time::{Instant, sleep};
 
 fn start() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -70,10 +32,7 @@ fn account_of(sim: &Sim, change: impl FnOnce(&mut RealDebridConfig)) -> RealDebr
         ..RealDebridConfig::default()
     };
     change(&mut config);
-    let transport = InProcess {
-        sim: sim.clone(),
-        delay: Duration::from_millis(40),
-    };
+    let transport = InProcess::new(sim.router()).with_delay(Duration::from_millis(40));
     let clock = Arc::new(TokioClock::starting_at(start()));
     RealDebrid::with_transport(config, Arc::new(transport), clock).unwrap()
 }

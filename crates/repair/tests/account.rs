@@ -5,11 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::body::Body;
-use bytes::Bytes;
-use debridfs_provider::real_debrid::{
-    RealDebrid, RealDebridConfig, Secret, Transport, TransportError,
-};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
 use debridfs_provider::{
     HosterLink, InfoHash, Priority, Provider, TokioClock, TorrentId, Verdict, WallClock,
 };
@@ -17,31 +13,12 @@ use debridfs_repair::{
     Again, Checked, Finding, ProviderState, Repair, Rules, Stage, Treated, Ward,
 };
 use debridfs_sim::{
-    ApiFault, FileSpec, LibrarySpec, Outage, OutageMode, Outcome, ReleaseSpec, Sim, TorrentView,
+    ApiFault, FileSpec, InProcess, LibrarySpec, Outage, OutageMode, Outcome, ReleaseSpec, Sim,
+    TorrentView,
 };
-use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
-
-/// Into the simulator's router, without a socket.
-struct InProcess(Sim);
-
-#[async_trait]
-impl Transport for InProcess {
-    async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        max_body: usize,
-    ) -> Result<http::Response<Bytes>, TransportError> {
-        let answer = self.0.router().oneshot(request.map(Body::from)).await;
-        let (head, body) = answer.unwrap().into_parts();
-        let body = Limited::new(body, max_body).collect().await;
-        let body = body.map_err(|error| TransportError::Broken(error.to_string()))?;
-        Ok(http::Response::from_parts(head, body.to_bytes()))
-    }
-}
 
 /// A library that shows what the account holds, and readers that report whatever cannot be had.
 struct SimWard {
@@ -168,7 +145,7 @@ impl World {
             token: Some(Secret::new(sim.token())),
             ..RealDebridConfig::default()
         };
-        let transport = Arc::new(InProcess(sim.clone()));
+        let transport = Arc::new(InProcess::new(sim.router()));
         let calendar = Arc::new(TokioClock::starting_at(start()));
         let real = RealDebrid::with_transport(config, transport, calendar);
         let ward = Arc::new(SimWard {

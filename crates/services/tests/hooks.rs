@@ -5,35 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use axum::Router;
-use axum::body::Body;
-use bytes::Bytes;
-use debridfs_provider::real_debrid::{Secret, Transport, TransportError};
+use debridfs_provider::real_debrid::Secret;
 use debridfs_services::{ChangeKind, Hook, HookKind};
+use debridfs_sim::InProcess;
 use debridfs_sim::media_server::{Listener, MediaServer};
-use http_body_util::BodyExt;
 use serde_json::Value;
-use tower::ServiceExt;
-
-struct InProcess(Router);
-
-#[async_trait]
-impl Transport for InProcess {
-    async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        _: usize,
-    ) -> Result<http::Response<Bytes>, TransportError> {
-        let (mut head, body) = request.into_parts();
-        head.uri = head.uri.path_and_query().unwrap().as_str().parse().unwrap();
-        let request = http::Request::from_parts(head, Body::from(body));
-        let answer = self.0.clone().oneshot(request).await.unwrap();
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Ok(http::Response::from_parts(head, body))
-    }
-}
 
 const TOKEN: &str = "the-token";
 
@@ -46,7 +22,7 @@ struct Bed {
 impl Bed {
     fn new(kind: HookKind, listener: Listener) -> Self {
         let server = MediaServer::new(listener, TOKEN);
-        let transport = Arc::new(InProcess(server.router()));
+        let transport = Arc::new(InProcess::new(server.router()));
         let token = (kind != HookKind::Discord).then(|| Secret::new(TOKEN));
         let url = Secret::new("http://server:32400/");
         let hook = Arc::new(Hook::new("home", kind, &url, token, transport));

@@ -1,7 +1,7 @@
 //! A stand-in of Real-Debrid: the REST API (`/rest/1.0/…`) and the CDN (`/d/ID/NAME`), held to the vendor's behaviour.
 //!
 //! * [`Sim`] is the state: accounts with torrents, links and limits, faults, settings, counters and a clock.
-//!   [`Sim::router`] is a `tower` service, so that tests need no socket and can pause tokio's time.
+//!   [`Sim::router`] is a `tower` service, so that tests need no socket and can pause tokio's time; [`InProcess`] takes our clients there.
 //! * [`serve`] puts it on TCP, with or without TLS, and with a second listener for the CDN if wanted.
 //! * Content is a function of (file key, offset), see [`content`]; small real clips can be placed too, see [`Clip`].
 //! * [`LibrarySpec`] describes what an account holds: the demo library, generated ones, or a file.
@@ -20,6 +20,7 @@ pub mod content;
 pub mod control;
 mod counters;
 mod fault;
+mod in_process;
 mod library;
 pub mod media_server;
 mod pause;
@@ -36,6 +37,7 @@ pub use clip::Clip;
 pub use clock::SimClock;
 pub use counters::{CdnCounters, Counters, Gauge, LinkCounters};
 pub use fault::{ApiFault, CdnFault, CdnFaultKind, FaultId, FaultStatus, Outage, OutageMode, Page};
+pub use in_process::InProcess;
 pub use library::{
     FileSpec, Generated, LibraryError, LibrarySpec, LinkMode, Outcome, PackFlaw, ReleaseSpec,
 };

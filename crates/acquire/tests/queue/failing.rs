@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::body::Body;
 use axum::extract::connect_info::MockConnectInfo;
 use bytes::Bytes;
 use debridfs_acquire::qbittorrent::{Credentials, router};
@@ -15,9 +14,7 @@ use debridfs_provider::real_debrid::{Secret, Transport, TransportError};
 use debridfs_services::Arr;
 use debridfs_sim::arr::Arr as Caller;
 use debridfs_sim::arr_program::{ArrProgram, Offer, Program};
-use debridfs_sim::{Outcome, ReleaseSpec};
-use http_body_util::BodyExt;
-use tower::ServiceExt;
+use debridfs_sim::{InProcess, Outcome, ReleaseSpec};
 
 use crate::support::{HASH, World, cached, hash, in_category, magnet};
 
@@ -42,19 +39,13 @@ impl Transport for Line {
     async fn send(
         &self,
         request: http::Request<Bytes>,
-        _: usize,
+        max_body: usize,
     ) -> Result<http::Response<Bytes>, TransportError> {
         if self.1.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(TransportError::Connect("refused".into()));
         }
-        let (mut head, body) = request.into_parts();
-        // As a server sees it: without the authority.
-        head.uri = head.uri.path_and_query().unwrap().as_str().parse().unwrap();
-        let request = http::Request::from_parts(head, Body::from(body));
-        let answer = self.0.get().unwrap().router().oneshot(request).await;
-        let (head, body) = answer.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Ok(http::Response::from_parts(head, body))
+        let arr = InProcess::new(self.0.get().unwrap().router());
+        arr.send(request, max_body).await
     }
 }
 

@@ -16,12 +16,10 @@ use debridfs_acquire::{
     Acquire, AcquireConfig, AddOptions, Job, Known, Library, ProbeError, Release, Shown, ShownFile,
     Step, WholeFile,
 };
-use debridfs_provider::real_debrid::{
-    RealDebrid, RealDebridConfig, Secret, Transport, TransportError,
-};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
 use debridfs_provider::{InfoHash, Provider, TokioClock, TorrentId, TorrentStatus, WallClock};
-use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, Sim, content};
-use http_body_util::{BodyExt, Limited};
+use debridfs_sim::{FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim, content};
+use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -104,24 +102,6 @@ pub fn assert_whole(world: &World, hash: &str, name: &str) {
         let mut right = vec![0; usize::try_from(bytes).unwrap()];
         content::fill(content::key(hash, &format!("/{path}")), 0, &mut right);
         assert!(found == right, "{path}: {} bytes", found.len());
-    }
-}
-
-/// Into the simulator's router, without a socket.
-struct InProcess(Sim);
-
-#[async_trait]
-impl Transport for InProcess {
-    async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        max_body: usize,
-    ) -> Result<http::Response<Bytes>, TransportError> {
-        let answer = self.0.router().oneshot(request.map(Body::from)).await;
-        let (head, body) = answer.unwrap().into_parts();
-        let body = Limited::new(body, max_body).collect().await;
-        let body = body.map_err(|error| TransportError::Broken(error.to_string()))?;
-        Ok(http::Response::from_parts(head, body.to_bytes()))
     }
 }
 
@@ -288,7 +268,7 @@ impl World {
             ..RealDebridConfig::default()
         };
         let clock: Arc<dyn WallClock> = Arc::new(TokioClock::starting_at(start()));
-        let transport = Arc::new(InProcess(sim.clone()));
+        let transport = Arc::new(InProcess::new(sim.router()));
         let calendar = Arc::new(TokioClock::starting_at(start()));
         let real = RealDebrid::with_transport(config, transport, calendar);
         let provider: Arc<dyn Provider> = Arc::new(real.unwrap());
