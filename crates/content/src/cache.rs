@@ -134,6 +134,7 @@ pub(crate) struct Shared {
     config: CacheConfig,
     stores: [Store; 2],
     intake: Intake<Command>,
+    pool: Arc<Pool>,
     readers: Arc<Readers>,
     counters: Arc<Counters>,
     readiness: Mutex<Readiness>,
@@ -274,6 +275,7 @@ impl Cache {
             config,
             stores: Class::ALL.map(|_| Store::new(pool.clone(), counters.clone())),
             intake: Intake::new(),
+            pool,
             readers: Readers::start()?,
             counters,
             readiness: Mutex::new(Readiness::Waiting),
@@ -487,6 +489,8 @@ impl Cache {
             limit: shared.limit.load(Ordering::Relaxed),
             probe_bytes: taken(Class::Probe),
             probe_limit: shared.config.probe_size.0,
+            waiting_bytes: shared.intake.waiting(),
+            spare_bytes: shared.pool.spare_bytes(),
             ..shared.counters.snapshot()
         }
     }

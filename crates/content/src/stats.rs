@@ -8,6 +8,9 @@ use serde::Serialize;
 use crate::cache::CacheStats;
 use crate::pattern::Class;
 
+/// hyper reads so far ahead of us on a connection at most (the default of its `max_buf_size`: 8 KiB and 100 pages; reqwest has no setting for it).
+const CLIENT_BUFFER: u64 = (8 << 10) + 100 * (4 << 10);
+
 /// What the reader did since the start, and holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ContentStats {
@@ -47,6 +50,8 @@ pub struct ContentStats {
     pub bytes_reserved: u64,
     /// Limit of `bytes_reserved`.
     pub bytes_limit: u64,
+    /// Bytes that the HTTP client may have read ahead, besides `bytes_reserved`, on connections with a body under way: 408 KiB each.
+    pub client_bytes: u64,
     /// Connections with a body under way now.
     pub open_connections: usize,
     /// Fetches that wait for leave to connect now.
@@ -135,6 +140,7 @@ impl Counters {
     /// The counters' part of the statistics.
     pub(crate) fn snapshot(&self) -> ContentStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let open_connections = self.open_connections.load(Ordering::Relaxed);
         ContentStats {
             classes: Class::ALL.map(|class| ClassStats {
                 readers: 0,
@@ -154,7 +160,8 @@ impl Counters {
             reads_failed: load(&self.reads_failed),
             files_filled: load(&self.files_filled),
             files_unfilled: load(&self.files_unfilled),
-            open_connections: self.open_connections.load(Ordering::Relaxed),
+            open_connections,
+            client_bytes: open_connections as u64 * CLIENT_BUFFER,
             waiting_for_connection: self.waiting_for_connection.load(Ordering::Relaxed),
             ..ContentStats::default()
         }

@@ -293,6 +293,8 @@ async fn a_paused_reader_is_not_a_stall() {
     let stats = bench.content.stats();
     assert_eq!(stats.stalls, stalls, "{stats:?}");
     assert!(stats.open_connections > 0, "{stats:?}");
+    let ahead = stats.open_connections as u64 * (408 << 10);
+    assert_eq!(stats.client_bytes, ahead, "{stats:?}");
     assert!(stats.bytes_fetched <= at + 3 * MIB, "{stats:?}");
     bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
 }

@@ -189,6 +189,7 @@ pub fn keeper_part(status: &handover::KeeperStatus) -> (KeeperStatus, EngineStat
             state,
             started: None,
             listen: None,
+            resident: None,
         },
         MountStatus {
             path: status.mount.clone(),

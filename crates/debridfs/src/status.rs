@@ -74,7 +74,11 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
         EngineState::Starting => "starting",
         EngineState::Serving => "serving",
     };
-    writeln!(out, "engine    {}, {state}", pid(status.engine.pid))?;
+    write!(out, "engine    {}, {state}", pid(status.engine.pid))?;
+    if let Some(resident) = status.engine.resident {
+        write!(out, ", {} of memory", bytes(resident))?;
+    }
+    writeln!(out)?;
     if let Some(library) = &status.library {
         writeln!(
             out,

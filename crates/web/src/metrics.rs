@@ -1,5 +1,7 @@
 //! Prometheus text. All names are listed in [`METRICS`]; a test holds the two together.
 
+mod list;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text;
@@ -10,334 +12,7 @@ use prometheus_client::registry::Registry;
 
 use crate::{EngineState, Status};
 
-/// A metric, for the documentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MetricInfo {
-    /// Its name as scraped.
-    pub name: &'static str,
-    /// Its labels.
-    pub labels: &'static [&'static str],
-    /// What it counts or measures.
-    pub help: &'static str,
-}
-
-const fn metric(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> MetricInfo {
-    MetricInfo { name, labels, help }
-}
-
-/// Every metric. A name that ends in `_total` is a counter, any other a gauge.
-pub const METRICS: &[MetricInfo] = &[
-    metric(
-        "debridfs_build_info",
-        &["version", "backend"],
-        "Always 1; says which build runs",
-    ),
-    metric(
-        "debridfs_healthy",
-        &[],
-        "1 when `status` finds nothing wrong",
-    ),
-    metric(
-        "debridfs_engine_start_time_seconds",
-        &[],
-        "When the engine started, in Unix time",
-    ),
-    metric(
-        "debridfs_engine_serving",
-        &[],
-        "1 when the engine answers the kernel",
-    ),
-    metric(
-        "debridfs_engine_restarts_total",
-        &[],
-        "Engines the keeper took after the first one",
-    ),
-    metric(
-        "debridfs_library_listed",
-        &[],
-        "1 once a complete list has been stored",
-    ),
-    metric("debridfs_library_releases", &[], "Releases in __all__"),
-    metric("debridfs_library_bad_releases", &[], "Releases in __bad__"),
-    metric(
-        "debridfs_library_unknown_releases",
-        &[],
-        "Releases whose files are not known yet",
-    ),
-    metric(
-        "debridfs_library_held_releases",
-        &["provider"],
-        "Releases that vanished and are kept until confirmed",
-    ),
-    metric("debridfs_library_files", &[], "Files in __all__"),
-    metric(
-        "debridfs_library_bytes",
-        &[],
-        "Bytes of the files in __all__",
-    ),
-    metric(
-        "debridfs_library_updated_timestamp_seconds",
-        &[],
-        "When the account was last asked successfully",
-    ),
-    metric(
-        "debridfs_library_full_list_timestamp_seconds",
-        &[],
-        "When a complete list was last compared",
-    ),
-    metric(
-        "debridfs_provider_up",
-        &["provider", "kind"],
-        "1 when the last call that could tell was answered",
-    ),
-    metric("debridfs_provider_calls_total", &["provider"], "Calls made"),
-    metric(
-        "debridfs_provider_failures_total",
-        &["provider"],
-        "Calls that failed",
-    ),
-    metric(
-        "debridfs_provider_waiting",
-        &["provider"],
-        "Calls waiting for their turn",
-    ),
-    metric(
-        "debridfs_provider_budget_left",
-        &["provider"],
-        "Calls that may be made at once",
-    ),
-    metric(
-        "debridfs_provider_budget_per_minute",
-        &["provider"],
-        "Calls allowed a minute",
-    ),
-    metric(
-        "debridfs_provider_cooldown_seconds",
-        &["provider"],
-        "Rest of a cool-down shared by all callers",
-    ),
-    metric(
-        "debridfs_key_traffic_bytes",
-        &["provider", "key"],
-        "Bytes fetched with a download key since the provider's midnight",
-    ),
-    metric(
-        "debridfs_key_traffic_limit_bytes",
-        &["provider", "key"],
-        "The configured daily_traffic; absent without one",
-    ),
-    metric(
-        "debridfs_key_playback_only",
-        &["provider", "key"],
-        "1 when what is left of daily_traffic is kept for playback",
-    ),
-    metric(
-        "debridfs_key_used_up",
-        &["provider", "key"],
-        "1 when nothing may be fetched with the key before the provider's midnight",
-    ),
-    metric(
-        "debridfs_key_refused",
-        &["provider", "key"],
-        "1 when the provider refused the key lately",
-    ),
-    metric(
-        "debridfs_key_calls_total",
-        &["provider", "key"],
-        "Calls made with the key",
-    ),
-    metric(
-        "debridfs_downloads",
-        &["step"],
-        "Downloads for arrs by how far they are",
-    ),
-    metric(
-        "debridfs_downloads_held_up",
-        &[],
-        "Unfinished downloads with something in their way",
-    ),
-    metric(
-        "debridfs_repair_releases",
-        &["stage"],
-        "Releases that cannot be read, or are said so, by how far repair is with them",
-    ),
-    metric(
-        "debridfs_repair_healed_total",
-        &[],
-        "Releases that were healed",
-    ),
-    metric(
-        "debridfs_content_memory_bytes",
-        &[],
-        "Bytes held in buffers",
-    ),
-    metric(
-        "debridfs_content_memory_limit_bytes",
-        &[],
-        "Bytes that may be held in buffers",
-    ),
-    metric(
-        "debridfs_probe_filled_files_total",
-        &[],
-        "New files whose head and tail were fetched before anybody read them",
-    ),
-    metric(
-        "debridfs_probe_unfilled_files_total",
-        &[],
-        "New files of which head or tail could not be fetched; they are left to whoever reads them",
-    ),
-    metric(
-        "debridfs_readers",
-        &["class"],
-        "Readers by what they are taken for",
-    ),
-    metric(
-        "debridfs_reader_read_bytes_total",
-        &["class"],
-        "Bytes that readers asked for, by what they were taken for then",
-    ),
-    metric(
-        "debridfs_reader_fetched_bytes_total",
-        &["class"],
-        "Bytes fetched from CDNs for readers, by what they were taken for then",
-    ),
-    metric(
-        "debridfs_content_fetched_bytes_total",
-        &[],
-        "Bytes fetched from CDNs",
-    ),
-    metric(
-        "debridfs_content_served_bytes_total",
-        &[],
-        "Bytes handed to readers",
-    ),
-    metric(
-        "debridfs_content_requests_total",
-        &[],
-        "Ranged requests to CDNs",
-    ),
-    metric(
-        "debridfs_content_hedges_total",
-        &[],
-        "Second requests to CDNs, sent because the first was late or slow",
-    ),
-    metric(
-        "debridfs_content_connections",
-        &[],
-        "Connections to CDNs with a body under way",
-    ),
-    metric(
-        "debridfs_content_links_resolved_total",
-        &[],
-        "Direct links asked of providers",
-    ),
-    metric(
-        "debridfs_cache_usable",
-        &[],
-        "1 when the cache on disk can be used now",
-    ),
-    metric("debridfs_cache_files", &[], "Files in the cache"),
-    metric(
-        "debridfs_cache_bytes",
-        &[],
-        "Bytes the cache takes on disk, of what was played or copied",
-    ),
-    metric(
-        "debridfs_cache_limit_bytes",
-        &[],
-        "Bytes it may take now: its size, or less when the disk is short of room",
-    ),
-    metric(
-        "debridfs_cache_probe_bytes",
-        &[],
-        "Bytes the cache takes on disk, of heads and tails",
-    ),
-    metric(
-        "debridfs_cache_probe_limit_bytes",
-        &[],
-        "Bytes heads and tails may take",
-    ),
-    metric(
-        "debridfs_cache_hits_total",
-        &[],
-        "Reads answered from the cache",
-    ),
-    metric(
-        "debridfs_cache_misses_total",
-        &[],
-        "Reads the cache could not answer",
-    ),
-    metric(
-        "debridfs_cache_hit_bytes_total",
-        &[],
-        "Bytes of the reads answered from the cache",
-    ),
-    metric(
-        "debridfs_cache_written_bytes_total",
-        &[],
-        "Bytes written into the cache",
-    ),
-    metric(
-        "debridfs_cache_evicted_bytes_total",
-        &[],
-        "Bytes evicted from the cache",
-    ),
-    metric(
-        "debridfs_cache_skipped_bytes_total",
-        &[],
-        "Bytes offered to the cache and not taken, as its disk was slow, full or unusable",
-    ),
-    metric(
-        "debridfs_cache_bypasses_total",
-        &[],
-        "Reads that passed the cache by, as it could not be used",
-    ),
-    metric(
-        "debridfs_cache_errors_total",
-        &[],
-        "Errors of the disk of the cache",
-    ),
-    metric(
-        "debridfs_cache_damaged_total",
-        &[],
-        "Damaged granules (128 KiB) found in the cache, and fetched again",
-    ),
-    metric(
-        "debridfs_fuse_requests_total",
-        &["operation"],
-        "Requests of the kernel",
-    ),
-    metric(
-        "debridfs_fuse_errors_total",
-        &["operation"],
-        "Requests answered with an errno; a missing name counts",
-    ),
-    metric(
-        "debridfs_fuse_seconds_total",
-        &["operation"],
-        "Sum of the times from arrival to reply",
-    ),
-    metric("debridfs_fuse_pending", &[], "Requests that wait now"),
-    metric(
-        "debridfs_fuse_replayed_total",
-        &[],
-        "Requests taken over from an earlier engine or the keeper",
-    ),
-    metric(
-        "debridfs_fuse_interrupted_total",
-        &[],
-        "Requests whose caller was interrupted",
-    ),
-    metric(
-        "debridfs_content_read_errors_total",
-        &[],
-        "Reads that ended with an error; heads and tails that were fetched ahead are not among them",
-    ),
-];
+pub use list::{METRICS, MetricInfo};
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -408,6 +83,9 @@ pub fn encode(status: &Status) -> String {
         "debridfs_engine_serving",
         flag(status.engine.state == EngineState::Serving),
     );
+    if let Some(bytes) = status.engine.resident {
+        page.one("debridfs_engine_resident_bytes", bytes as f64);
+    }
     page.one(
         "debridfs_engine_restarts_total",
         status.keeper.restarts as f64,
@@ -442,10 +120,9 @@ pub fn encode(status: &Status) -> String {
     }
     let held = |provider: &str| -> f64 {
         let losses = status.library.iter().flat_map(|library| &library.held);
-        losses
-            .filter(|held| held.provider == provider)
-            .map(|held| held.releases as f64)
-            .sum()
+        let losses = losses.filter(|held| held.provider == provider);
+        // A sum of no floats is -0, which pages show as it is.
+        losses.map(|held| held.releases).sum::<u64>() as f64
     };
     let mut per_provider = |name: &str, value: &dyn Fn(&crate::ProviderStatus) -> f64| {
         let values = status.providers.iter().map(|provider| {
@@ -517,27 +194,7 @@ pub fn encode(status: &Status) -> String {
         per_class("debridfs_readers", &|r| r.readers as f64);
         per_class("debridfs_reader_read_bytes_total", &|r| r.read as f64);
         per_class("debridfs_reader_fetched_bytes_total", &|r| r.fetched as f64);
-        page.one("debridfs_content_memory_bytes", content.memory_used as f64);
-        page.one(
-            "debridfs_content_memory_limit_bytes",
-            content.memory_limit as f64,
-        );
-        page.one(
-            "debridfs_content_fetched_bytes_total",
-            content.fetched as f64,
-        );
-        page.one("debridfs_content_served_bytes_total", content.served as f64);
-        page.one("debridfs_content_requests_total", content.requests as f64);
-        page.one("debridfs_content_hedges_total", content.hedges as f64);
-        page.one("debridfs_content_connections", content.connections as f64);
-        page.one(
-            "debridfs_content_links_resolved_total",
-            content.links_resolved as f64,
-        );
-        page.one(
-            "debridfs_content_read_errors_total",
-            content.read_errors as f64,
-        );
+        put_content(&mut page, content);
     }
     if let Some(fuse) = &status.fuse {
         let mut per_operation = |name: &str, value: &dyn Fn(&crate::OperationStatus) -> f64| {
@@ -560,6 +217,43 @@ pub fn encode(status: &Status) -> String {
     text
 }
 
+fn put_content(page: &mut Page, content: &crate::ContentStatus) {
+    for (name, value) in [
+        ("debridfs_content_memory_bytes", content.memory_used),
+        ("debridfs_content_memory_limit_bytes", content.memory_limit),
+        (
+            "debridfs_content_client_memory_bytes",
+            content.client_memory,
+        ),
+        ("debridfs_content_fetched_bytes_total", content.fetched),
+        ("debridfs_content_served_bytes_total", content.served),
+        ("debridfs_content_requests_total", content.requests),
+        ("debridfs_content_hedges_total", content.hedges),
+        ("debridfs_content_retries_total", content.retries),
+        ("debridfs_content_stalls_total", content.stalls),
+        (
+            "debridfs_content_wrong_answers_total",
+            content.wrong_answers,
+        ),
+        ("debridfs_content_connections", content.connections),
+        (
+            "debridfs_content_connections_waiting",
+            content.connections_waiting,
+        ),
+        (
+            "debridfs_content_links_resolved_total",
+            content.links_resolved,
+        ),
+        (
+            "debridfs_content_links_refused_total",
+            content.links_refused,
+        ),
+        ("debridfs_content_read_errors_total", content.read_errors),
+    ] {
+        page.one(name, value as f64);
+    }
+}
+
 fn put_cache(page: &mut Page, cache: &crate::CacheStatus) {
     for (name, value) in [
         ("debridfs_cache_usable", u64::from(cache.usable)),
@@ -568,6 +262,8 @@ fn put_cache(page: &mut Page, cache: &crate::CacheStatus) {
         ("debridfs_cache_limit_bytes", cache.limit),
         ("debridfs_cache_probe_bytes", cache.probe_bytes),
         ("debridfs_cache_probe_limit_bytes", cache.probe_limit),
+        ("debridfs_cache_waiting_bytes", cache.waiting),
+        ("debridfs_cache_spare_bytes", cache.spare),
         ("debridfs_cache_hits_total", cache.hits),
         ("debridfs_cache_misses_total", cache.misses),
         ("debridfs_cache_hit_bytes_total", cache.hit_bytes),
@@ -620,6 +316,7 @@ mod tests {
             text.contains("debridfs_provider_calls_total{provider=\"rd\"} 5.0"),
             "{text}"
         );
+        assert!(!text.contains(" -"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
 }

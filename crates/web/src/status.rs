@@ -103,6 +103,9 @@ pub struct EngineStatus {
     /// Address of health and metrics, once it listens.
     #[serde(default)]
     pub listen: Option<SocketAddr>,
+    /// Bytes of memory its process has; absent where that cannot be told.
+    #[serde(default)]
+    pub resident: Option<u64>,
 }
 
 /// What an engine does.
@@ -226,6 +229,9 @@ pub struct ContentStatus {
     pub memory_used: u64,
     /// Bytes that may be.
     pub memory_limit: u64,
+    /// Bytes that the HTTP client may have read ahead besides, at most.
+    #[serde(default)]
+    pub client_memory: u64,
     /// Bytes fetched from CDNs since the engine's start.
     pub fetched: u64,
     /// Bytes handed to readers since the engine's start.
@@ -235,10 +241,25 @@ pub struct ContentStatus {
     /// Second requests among them, sent because the first was late or slow.
     #[serde(default)]
     pub hedges: u64,
+    /// Requests that failed and were, or may have been, made again, since the engine's start.
+    #[serde(default)]
+    pub retries: u64,
+    /// Connections given up because nothing came, since the engine's start.
+    #[serde(default)]
+    pub stalls: u64,
+    /// Answers that were not what had been asked, since the engine's start; none was handed out.
+    #[serde(default)]
+    pub wrong_answers: u64,
     /// Connections with a body under way now.
     pub connections: u64,
+    /// Fetches that wait for leave to connect now.
+    #[serde(default)]
+    pub connections_waiting: u64,
     /// Direct links asked of providers since the engine's start.
     pub links_resolved: u64,
+    /// Direct links that a CDN refused since the engine's start.
+    #[serde(default)]
+    pub links_refused: u64,
     /// Reads that ended with an error since the engine's start; what the engine looks at ahead of any reader is not among them.
     pub read_errors: u64,
     /// New files whose head and tail were fetched before anybody read them, since the engine's start.
@@ -270,6 +291,12 @@ pub struct CacheStatus {
     pub probe_bytes: u64,
     /// Bytes that may be.
     pub probe_limit: u64,
+    /// Bytes in memory that wait for its disk.
+    #[serde(default)]
+    pub waiting: u64,
+    /// Bytes of spare buffers for what is read from it.
+    #[serde(default)]
+    pub spare: u64,
     /// Reads answered from it since the engine's start.
     pub hits: u64,
     /// Reads it could not answer since the engine's start.
@@ -415,6 +442,7 @@ pub(crate) fn sample() -> Status {
             state: EngineState::Serving,
             started: Some(at),
             listen: None,
+            resident: Some(60 << 20),
         },
         mount: MountStatus {
             path: "/mnt/dfs".into(),

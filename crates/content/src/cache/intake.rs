@@ -105,6 +105,11 @@ impl<C> Intake<C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.lock().bytes as u64
+    }
+
     /// Takes `bytes` of `file` in, some, and within its size. Returns whether there was room.
     pub(crate) fn put(
         &self,

@@ -45,6 +45,17 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Bytes of the spare buffers.
+    pub(crate) fn spare_bytes(&self) -> u64 {
+        let kept = self.spare.iter().zip(SIZES).map(|(spare, size)| {
+            let spare = spare.lock().unwrap_or_else(PoisonError::into_inner);
+            (spare.len() * size) as u64
+        });
+        kept.sum()
+    }
+}
+
 impl Buffer {
     pub(crate) fn as_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[..self.len]
@@ -94,6 +105,7 @@ mod tests {
         let many: Vec<_> = (0..100).map(|_| pool.take(SIZES[1])).collect();
         drop(many);
         assert_eq!(pool.spare[1].lock().unwrap().len(), SPARE[1]);
+        assert_eq!(pool.spare_bytes(), (128 << 10) + (16 << 20));
         assert_eq!(pool.take((1 << 20) + 1).freeze().len(), (1 << 20) + 1);
     }
 }

@@ -40,6 +40,10 @@ pub struct CacheStats {
     pub probe_bytes: u64,
     /// Limit of `probe_bytes`.
     pub probe_limit: u64,
+    /// Bytes in memory that wait for the disk: 16 MiB at most.
+    pub waiting_bytes: u64,
+    /// Bytes of spare buffers for what is read: 20 MiB at most.
+    pub spare_bytes: u64,
 }
 
 /// The counters behind [`CacheStats`].

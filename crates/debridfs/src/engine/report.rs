@@ -190,12 +190,18 @@ impl Report {
         ContentStatus {
             memory_used: stats.bytes_reserved,
             memory_limit: stats.bytes_limit,
+            client_memory: stats.client_bytes,
             fetched: stats.bytes_fetched,
             served: stats.bytes_served,
             requests: stats.requests,
             hedges: stats.hedges,
+            retries: stats.retries,
+            stalls: stats.stalls,
+            wrong_answers: stats.wrong_answers,
             connections: stats.open_connections as u64,
+            connections_waiting: stats.waiting_for_connection as u64,
             links_resolved: stats.link_resolutions,
+            links_refused: stats.links_refused,
             read_errors: stats.reads_failed,
             files_filled: stats.files_filled,
             files_unfilled: stats.files_unfilled,
@@ -206,6 +212,8 @@ impl Report {
                 limit: cache.limit,
                 probe_bytes: cache.probe_bytes,
                 probe_limit: cache.probe_limit,
+                waiting: cache.waiting_bytes,
+                spare: cache.spare_bytes,
                 hits: cache.hits,
                 misses: cache.misses,
                 hit_bytes: cache.hit_bytes,
@@ -317,6 +325,16 @@ fn repair(repair: &Repair) -> RepairStatus {
     }
 }
 
+/// Bytes of memory that this process has.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
 /// How far repair is with a release, in words.
 fn words_of(patient: &Patient) -> String {
     let checks = match patient.confirmations {
@@ -346,6 +364,7 @@ impl Instance for Report {
                 state: EngineState::Serving,
                 started: Some(self.birth.started),
                 listen: self.listen.get().copied(),
+                resident: resident(),
             },
             mount: MountStatus {
                 path: self.birth.mount.clone(),
@@ -388,5 +407,21 @@ impl Instance for Report {
                 releases => Ok(releases as u64),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resident;
+
+    #[test]
+    fn memory_that_is_used_is_seen() {
+        const BYTES: usize = 256 << 20;
+        let before = resident().unwrap();
+        let held = std::hint::black_box(vec![1_u8; BYTES]);
+        let with = resident().unwrap();
+        // Other tests of this program come and go beside.
+        assert!(with > before + BYTES as u64 / 2, "{before} {with}");
+        drop(held);
     }
 }

@@ -112,6 +112,12 @@ fn what_was_read_outlives_the_engine() {
     assert_eq!(listed(&instance)[0]["path"], shown.as_str());
     let requests = simulator.cdn_requests();
     assert!(read(&path) == bytes);
+    let status = instance.status();
+    assert!(
+        status["content"]["cache"]["spare"].as_u64() > Some(0)
+            && status["engine"]["resident"].as_u64() > Some(1 << 20),
+        "{status}"
+    );
     // Killed: what is on disk is there.
     until("all is on disk", PATIENCE, || is_on_disk(&instance));
     assert!(instance.signal_engine(Signal::KILL));

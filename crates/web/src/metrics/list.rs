@@ -1,0 +1,375 @@
+//! The names of all metrics.
+
+/// A metric, for the documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricInfo {
+    /// Its name as scraped.
+    pub name: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts or measures.
+    pub help: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> MetricInfo {
+    MetricInfo { name, labels, help }
+}
+
+/// Every metric. A name that ends in `_total` is a counter, any other a gauge.
+pub const METRICS: &[MetricInfo] = &[
+    metric(
+        "debridfs_build_info",
+        &["version", "backend"],
+        "Always 1; says which build runs",
+    ),
+    metric(
+        "debridfs_healthy",
+        &[],
+        "1 when `status` finds nothing wrong",
+    ),
+    metric(
+        "debridfs_engine_start_time_seconds",
+        &[],
+        "When the engine started, in Unix time",
+    ),
+    metric(
+        "debridfs_engine_serving",
+        &[],
+        "1 when the engine answers the kernel",
+    ),
+    metric(
+        "debridfs_engine_resident_bytes",
+        &[],
+        "Memory of the engine's process, all in all",
+    ),
+    metric(
+        "debridfs_engine_restarts_total",
+        &[],
+        "Engines the keeper took after the first one",
+    ),
+    metric(
+        "debridfs_library_listed",
+        &[],
+        "1 once a complete list has been stored",
+    ),
+    metric("debridfs_library_releases", &[], "Releases in __all__"),
+    metric("debridfs_library_bad_releases", &[], "Releases in __bad__"),
+    metric(
+        "debridfs_library_unknown_releases",
+        &[],
+        "Releases whose files are not known yet",
+    ),
+    metric(
+        "debridfs_library_held_releases",
+        &["provider"],
+        "Releases that vanished and are kept until confirmed",
+    ),
+    metric("debridfs_library_files", &[], "Files in __all__"),
+    metric(
+        "debridfs_library_bytes",
+        &[],
+        "Bytes of the files in __all__",
+    ),
+    metric(
+        "debridfs_library_updated_timestamp_seconds",
+        &[],
+        "When the account was last asked successfully",
+    ),
+    metric(
+        "debridfs_library_full_list_timestamp_seconds",
+        &[],
+        "When a complete list was last compared",
+    ),
+    metric(
+        "debridfs_provider_up",
+        &["provider", "kind"],
+        "1 when the last call that could tell was answered",
+    ),
+    metric("debridfs_provider_calls_total", &["provider"], "Calls made"),
+    metric(
+        "debridfs_provider_failures_total",
+        &["provider"],
+        "Calls that failed",
+    ),
+    metric(
+        "debridfs_provider_waiting",
+        &["provider"],
+        "Calls waiting for their turn",
+    ),
+    metric(
+        "debridfs_provider_budget_left",
+        &["provider"],
+        "Calls that may be made at once",
+    ),
+    metric(
+        "debridfs_provider_budget_per_minute",
+        &["provider"],
+        "Calls allowed a minute",
+    ),
+    metric(
+        "debridfs_provider_cooldown_seconds",
+        &["provider"],
+        "Rest of a cool-down shared by all callers",
+    ),
+    metric(
+        "debridfs_key_traffic_bytes",
+        &["provider", "key"],
+        "Bytes fetched with a download key since the provider's midnight",
+    ),
+    metric(
+        "debridfs_key_traffic_limit_bytes",
+        &["provider", "key"],
+        "The configured daily_traffic; absent without one",
+    ),
+    metric(
+        "debridfs_key_playback_only",
+        &["provider", "key"],
+        "1 when what is left of daily_traffic is kept for playback",
+    ),
+    metric(
+        "debridfs_key_used_up",
+        &["provider", "key"],
+        "1 when nothing may be fetched with the key before the provider's midnight",
+    ),
+    metric(
+        "debridfs_key_refused",
+        &["provider", "key"],
+        "1 when the provider refused the key lately",
+    ),
+    metric(
+        "debridfs_key_calls_total",
+        &["provider", "key"],
+        "Calls made with the key",
+    ),
+    metric(
+        "debridfs_downloads",
+        &["step"],
+        "Downloads for arrs by how far they are",
+    ),
+    metric(
+        "debridfs_downloads_held_up",
+        &[],
+        "Unfinished downloads with something in their way",
+    ),
+    metric(
+        "debridfs_repair_releases",
+        &["stage"],
+        "Releases that cannot be read, or are said so, by how far repair is with them",
+    ),
+    metric(
+        "debridfs_repair_healed_total",
+        &[],
+        "Releases that were healed",
+    ),
+    metric(
+        "debridfs_content_memory_bytes",
+        &[],
+        "Bytes held in buffers",
+    ),
+    metric(
+        "debridfs_content_memory_limit_bytes",
+        &[],
+        "Bytes that may be held in buffers",
+    ),
+    metric(
+        "debridfs_content_client_memory_bytes",
+        &[],
+        "Bytes that the HTTP client may have read ahead besides, at most: 408 KiB for each connection with a body under way",
+    ),
+    metric(
+        "debridfs_probe_filled_files_total",
+        &[],
+        "New files whose head and tail were fetched before anybody read them",
+    ),
+    metric(
+        "debridfs_probe_unfilled_files_total",
+        &[],
+        "New files of which head or tail could not be fetched; they are left to whoever reads them",
+    ),
+    metric(
+        "debridfs_readers",
+        &["class"],
+        "Readers by what they are taken for",
+    ),
+    metric(
+        "debridfs_reader_read_bytes_total",
+        &["class"],
+        "Bytes that readers asked for, by what they were taken for then",
+    ),
+    metric(
+        "debridfs_reader_fetched_bytes_total",
+        &["class"],
+        "Bytes fetched from CDNs for readers, by what they were taken for then",
+    ),
+    metric(
+        "debridfs_content_fetched_bytes_total",
+        &[],
+        "Bytes fetched from CDNs",
+    ),
+    metric(
+        "debridfs_content_served_bytes_total",
+        &[],
+        "Bytes handed to readers",
+    ),
+    metric(
+        "debridfs_content_requests_total",
+        &[],
+        "Ranged requests to CDNs",
+    ),
+    metric(
+        "debridfs_content_hedges_total",
+        &[],
+        "Second requests to CDNs, sent because the first was late or slow",
+    ),
+    metric(
+        "debridfs_content_retries_total",
+        &[],
+        "Requests to CDNs that failed and were, or may have been, made again",
+    ),
+    metric(
+        "debridfs_content_stalls_total",
+        &[],
+        "Connections to CDNs given up because nothing came",
+    ),
+    metric(
+        "debridfs_content_wrong_answers_total",
+        &[],
+        "Answers of CDNs that were not what had been asked, none of which was handed out",
+    ),
+    metric(
+        "debridfs_content_links_refused_total",
+        &[],
+        "Direct links that a CDN refused, and that were made anew",
+    ),
+    metric(
+        "debridfs_content_connections",
+        &[],
+        "Connections to CDNs with a body under way",
+    ),
+    metric(
+        "debridfs_content_connections_waiting",
+        &[],
+        "Fetches that wait for leave to connect",
+    ),
+    metric(
+        "debridfs_content_links_resolved_total",
+        &[],
+        "Direct links asked of providers",
+    ),
+    metric(
+        "debridfs_cache_usable",
+        &[],
+        "1 when the cache on disk can be used now",
+    ),
+    metric("debridfs_cache_files", &[], "Files in the cache"),
+    metric(
+        "debridfs_cache_bytes",
+        &[],
+        "Bytes the cache takes on disk, of what was played or copied",
+    ),
+    metric(
+        "debridfs_cache_limit_bytes",
+        &[],
+        "Bytes it may take now: its size, or less when the disk is short of room",
+    ),
+    metric(
+        "debridfs_cache_probe_bytes",
+        &[],
+        "Bytes the cache takes on disk, of heads and tails",
+    ),
+    metric(
+        "debridfs_cache_probe_limit_bytes",
+        &[],
+        "Bytes heads and tails may take",
+    ),
+    metric(
+        "debridfs_cache_waiting_bytes",
+        &[],
+        "Bytes in memory that wait for the disk of the cache; 16 MiB at most",
+    ),
+    metric(
+        "debridfs_cache_spare_bytes",
+        &[],
+        "Bytes of spare buffers for what is read from the cache; 20 MiB at most",
+    ),
+    metric(
+        "debridfs_cache_hits_total",
+        &[],
+        "Reads answered from the cache",
+    ),
+    metric(
+        "debridfs_cache_misses_total",
+        &[],
+        "Reads the cache could not answer",
+    ),
+    metric(
+        "debridfs_cache_hit_bytes_total",
+        &[],
+        "Bytes of the reads answered from the cache",
+    ),
+    metric(
+        "debridfs_cache_written_bytes_total",
+        &[],
+        "Bytes written into the cache",
+    ),
+    metric(
+        "debridfs_cache_evicted_bytes_total",
+        &[],
+        "Bytes evicted from the cache",
+    ),
+    metric(
+        "debridfs_cache_skipped_bytes_total",
+        &[],
+        "Bytes offered to the cache and not taken, as its disk was slow, full or unusable",
+    ),
+    metric(
+        "debridfs_cache_bypasses_total",
+        &[],
+        "Reads that passed the cache by, as it could not be used",
+    ),
+    metric(
+        "debridfs_cache_errors_total",
+        &[],
+        "Errors of the disk of the cache",
+    ),
+    metric(
+        "debridfs_cache_damaged_total",
+        &[],
+        "Damaged granules (128 KiB) found in the cache, and fetched again",
+    ),
+    metric(
+        "debridfs_fuse_requests_total",
+        &["operation"],
+        "Requests of the kernel",
+    ),
+    metric(
+        "debridfs_fuse_errors_total",
+        &["operation"],
+        "Requests answered with an errno; a missing name counts",
+    ),
+    metric(
+        "debridfs_fuse_seconds_total",
+        &["operation"],
+        "Sum of the times from arrival to reply",
+    ),
+    metric("debridfs_fuse_pending", &[], "Requests that wait now"),
+    metric(
+        "debridfs_fuse_replayed_total",
+        &[],
+        "Requests taken over from an earlier engine or the keeper",
+    ),
+    metric(
+        "debridfs_fuse_interrupted_total",
+        &[],
+        "Requests whose caller was interrupted",
+    ),
+    metric(
+        "debridfs_content_read_errors_total",
+        &[],
+        "Reads that ended with an error; heads and tails that were fetched ahead are not among them",
+    ),
+];
