@@ -111,7 +111,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::entry::tests::{entry, sums};
+    use crate::cache::entry::testing::{entry, sums};
     use crate::cache::map::{BLOCK, GRANULE, SEGMENT};
 
     const SIZE: u64 = 4 * SEGMENT;
