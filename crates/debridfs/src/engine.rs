@@ -29,6 +29,7 @@ use debridfs_confine::Filter;
 use debridfs_content::Cache;
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
+use debridfs_keeper::with_causes;
 use debridfs_provider::Provider;
 use debridfs_vfs::{Change, Vfs, follow_newcomers};
 use debridfs_web::{MountProbe, Pages, cache_router, control_router, trace_router};
@@ -42,7 +43,7 @@ use crate::config::{self, Config, Environment};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
 use crate::places;
-use crate::serve::{self, require_providers, with_causes};
+use crate::serve::{self, require_providers};
 
 use archives::Archives;
 use cache_desk::Desk;

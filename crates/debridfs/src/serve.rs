@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
+use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner, with_causes};
 
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, Environment, KeeperMode, Loaded, ProviderSection};
@@ -101,17 +101,6 @@ pub fn require_providers(config: &Config) -> Result<(), Failure> {
 pub fn die_with_parent() -> Result<(), Failure> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
         .doing(|| "parent death signal".into())
-}
-
-/// An error with what caused it, in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The same program as the engine: by its open file, so that it still is when the file has been replaced.

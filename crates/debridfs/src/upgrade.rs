@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use debridfs_keeper::handover::{self, HandoverError, Upgrade};
+use debridfs_keeper::with_causes;
 
 use crate::cli::InstanceArgs;
 use crate::control::Instance;
 use crate::failure::{Doing, Failure, NOBODY};
-use crate::serve::with_causes;
 
 /// For one answer of the keeper.
 const LIMIT: Duration = Duration::from_secs(5);

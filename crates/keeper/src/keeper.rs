@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
-use crate::KeeperError;
 use crate::connection::{self, Connection, Queue};
 use crate::handover::{EngineState, FromKeeper, KeeperStatus, Recovery};
 use crate::options::{KeeperOptions, Level, Mode, Owner};
+use crate::{KeeperError, with_causes};
 
 use child::Child;
 use clients::{Client, Listener, Waiting};
@@ -311,7 +311,7 @@ impl Keeper {
             Ok(()) => self.mount_trouble.clear(),
             Err(error) => {
                 self.next_mount = now + MOUNT_RETRY;
-                let text = describe(&error);
+                let text = with_causes(&error);
                 if text != self.mount_trouble {
                     self.log(Level::Error, &format!("cannot mount again: {text}"));
                     self.mount_trouble = text;
@@ -498,7 +498,7 @@ impl Drop for Keeper {
         if self.connection_number > 0
             && let Err(error) = target::clear(&self.path)
         {
-            self.log(Level::Error, &describe(&error));
+            self.log(Level::Error, &with_causes(&error));
         }
         self.connection = None;
         self.manager.forget();
@@ -515,15 +515,4 @@ impl Drop for Keeper {
         }
         self.log(Level::Info, "stopped");
     }
-}
-
-/// An error and its causes on one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

@@ -32,6 +32,6 @@ mod wire;
 
 pub use clock::boottime_ns;
 pub use descriptors::keep_from_children;
-pub use error::KeeperError;
+pub use error::{KeeperError, with_causes};
 pub use keeper::run;
 pub use options::{KeeperOptions, Level, Limits, LogSink, Mode, Owner};

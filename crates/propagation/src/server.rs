@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use debridfs_fuse::ServeOptions;
 use debridfs_keeper::handover::{EngineLink, HandoverError};
-use debridfs_keeper::{KeeperOptions, Mode, Owner};
+use debridfs_keeper::{KeeperOptions, Mode, Owner, with_causes};
 use serde::{Deserialize, Serialize};
 
 use crate::level::USER;
@@ -38,15 +38,7 @@ pub(crate) fn keep(keep: Keep, ready: impl FnOnce() + 'static) -> io::Result<()>
     options.threads = Some(2);
     options.log = Box::new(|_, line| eprintln!("{line}"));
     options.ready = Some(Box::new(ready));
-    debridfs_keeper::run(options).map_err(|error| {
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            text += &format!(": {error}");
-            cause = error.source();
-        }
-        io::Error::other(text)
-    })
+    debridfs_keeper::run(options).map_err(|error| io::Error::other(with_causes(&error)))
 }
 
 /// Serves the marker until the connection ends.

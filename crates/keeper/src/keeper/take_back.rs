@@ -9,12 +9,12 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::clients::Client;
 use super::engine::{Peer, bury};
 use super::service_manager::{Kept, LastEngine};
-use super::{Keeper, describe, target, undying};
-use crate::KeeperError;
+use super::{Keeper, target, undying};
 use crate::connection::Connection;
 use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery};
 use crate::journal::End;
 use crate::options::{Level, Mode};
+use crate::{KeeperError, with_causes};
 
 /// How long the engine of a mount that is alive may take to come: it tries every 200 ms.
 const RETURN_LIMIT: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ impl Keeper {
             self.end_for_good(engine)?;
         }
         let connection = Connection::taken_back(&self.path, terms, fds)
-            .map_err(|error: KeeperError| describe(&error))?;
+            .map_err(|error: KeeperError| with_causes(&error))?;
         self.connection_number = terms.connection;
         self.generation = terms.generation;
         self.leases = u64::from(terms.generation > 0);
@@ -223,6 +223,6 @@ impl Keeper {
             ));
         }
         Connection::taken_back(&self.path, terms, fds)
-            .map_err(|error: KeeperError| describe(&error))
+            .map_err(|error: KeeperError| with_causes(&error))
     }
 }
