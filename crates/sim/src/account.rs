@@ -206,23 +206,8 @@ impl Account {
         });
         torrent.id = id;
         torrent.number = number;
-        let place = (torrent.added_ms, number);
-        let at = self.order.partition_point(|other| *other < place);
-        self.order.insert(at, place);
         self.ids.insert(id, number);
-        self.unfinished.remove(&number);
-        if !torrent.status.is_final() {
-            self.unfinished.insert(number);
-        }
-        for (position, link) in (0u32..).zip(torrent.all_links()) {
-            self.links.insert(
-                link,
-                LinkTarget {
-                    torrent: number,
-                    position,
-                },
-            );
-        }
+        self.index(&torrent);
         self.torrents.insert(number, torrent);
         id
     }
@@ -234,38 +219,43 @@ impl Account {
         change: impl FnOnce(&mut Torrent) -> T,
     ) -> Option<T> {
         let number = *self.ids.get(&id)?;
-        let torrent = self.torrents.get_mut(&number)?;
-        let old_place = (torrent.added_ms, number);
-        for link in torrent.all_links() {
-            self.links.remove(&link);
-        }
-        let result = change(torrent);
-        for (position, link) in (0u32..).zip(torrent.all_links()) {
-            self.links.insert(
-                link,
-                LinkTarget {
-                    torrent: number,
-                    position,
-                },
-            );
-        }
-        let place = (torrent.added_ms, number);
-        if torrent.status.is_final() {
-            self.unfinished.remove(&number);
-        } else {
-            self.unfinished.insert(number);
-        }
-        if place != old_place {
-            self.order.retain(|other| *other != old_place);
-            let at = self.order.partition_point(|other| *other < place);
-            self.order.insert(at, place);
-        }
+        // Out of the account meanwhile, so that what is indexed is what there is.
+        let mut torrent = self.torrents.remove(&number)?;
+        self.unindex(&torrent);
+        let result = change(&mut torrent);
+        self.index(&torrent);
+        self.torrents.insert(number, torrent);
         Some(result)
     }
 
     pub(crate) fn remove(&mut self, id: Id13) -> Option<Torrent> {
         let number = self.ids.remove(&id)?;
         let torrent = self.torrents.remove(&number)?;
+        self.unindex(&torrent);
+        Some(torrent)
+    }
+
+    /// Notes a torrent in all indexes but that of the ids.
+    fn index(&mut self, torrent: &Torrent) {
+        let number = torrent.number;
+        let place = (torrent.added_ms, number);
+        let at = self.order.partition_point(|other| *other < place);
+        self.order.insert(at, place);
+        if !torrent.status.is_final() {
+            self.unfinished.insert(number);
+        }
+        for (position, link) in (0u32..).zip(torrent.all_links()) {
+            let target = LinkTarget {
+                torrent: number,
+                position,
+            };
+            self.links.insert(link, target);
+        }
+    }
+
+    /// The opposite of [`Self::index`].
+    fn unindex(&mut self, torrent: &Torrent) {
+        let number = torrent.number;
         if let Ok(at) = self.order.binary_search(&(torrent.added_ms, number)) {
             self.order.remove(at);
         }
@@ -273,7 +263,6 @@ impl Account {
         for link in torrent.all_links() {
             self.links.remove(&link);
         }
-        Some(torrent)
     }
 
     pub(crate) fn torrent(&self, id: Id13) -> Option<&Torrent> {

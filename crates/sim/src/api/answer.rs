@@ -117,9 +117,14 @@ impl Answer {
         answer
     }
 
-    pub(super) fn total_count(mut self, total: usize) -> Self {
-        self.headers.insert("x-total-count", total.into());
-        self
+    /// A page of a list of `total`; one without items has no body.
+    pub(super) fn list<T: Serialize>(items: &[T], total: usize) -> Self {
+        let mut answer = match items {
+            [] => Self::empty(204),
+            items => Self::json(200, &items),
+        };
+        answer.headers.insert("x-total-count", total.into());
+        answer
     }
 
     /// Names the content, and answers 304 to whoever has it (`If-None-Match`).

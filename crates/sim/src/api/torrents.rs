@@ -115,12 +115,7 @@ pub(super) fn list(call: &Call) -> Result<Answer, VendorError> {
             (items, account.len())
         }
     })?;
-    let answer = if items.is_empty() {
-        Answer::empty(204)
-    } else {
-        Answer::json(200, &items)
-    };
-    Ok(answer.total_count(total))
+    Ok(Answer::list(&items, total))
 }
 
 fn argument_id(call: &Call) -> Result<Id13, VendorError> {

@@ -187,12 +187,7 @@ pub(super) fn downloads(call: &Call) -> Result<Answer, VendorError> {
             .collect();
         (items, account.downloads.len())
     })?;
-    let answer = if items.is_empty() {
-        Answer::empty(204)
-    } else {
-        Answer::json(200, &items)
-    };
-    Ok(answer.total_count(total))
+    Ok(Answer::list(&items, total))
 }
 
 pub(super) fn delete_download(call: &Call) -> Result<Answer, VendorError> {
