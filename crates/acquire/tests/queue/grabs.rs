@@ -67,11 +67,7 @@ async fn what_the_account_holds_is_not_added_again_nor_ever_deleted() {
     there.copies = 1;
     let world = World::with(vec![there], |config| config.delete = DeletePolicy::Provider).await;
     let before = world.torrents(HASH);
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     world.complete(hash(HASH)).await;
     assert_eq!(world.torrents(HASH), before);
     world.acquire.remove(Selection::All, true).await.unwrap();
@@ -90,11 +86,7 @@ async fn a_lost_answer_to_an_add_makes_no_second_torrent() {
         cut_body: Some(3),
         ..ApiFault::default()
     });
-    world
-        .acquire
-        .add(magnet(HASH, "Film.2024"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "Film.2024").await;
     world.complete(hash(HASH)).await;
     assert_eq!(world.torrents(HASH).len(), 1);
 }
@@ -199,11 +191,7 @@ async fn what_cannot_be_fails_with_its_reason() {
             ..uncached("Dead.2024")
         };
         let world = World::new(vec![release]).await;
-        world
-            .acquire
-            .add(magnet(HASH, "x"), in_category("tv"))
-            .await
-            .unwrap();
+        world.grab(HASH, "x").await;
         let job = world.settled(hash(HASH)).await;
         assert_eq!(job.step, Step::Failed);
         let reason = job.reason.clone().unwrap();
@@ -214,11 +202,7 @@ async fn what_cannot_be_fails_with_its_reason() {
         ..cached(HASH, "Text")
     };
     let world = World::new(vec![only_text]).await;
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     let job = world.settled(hash(HASH)).await;
     assert_eq!(job.reason.as_deref(), Some("none of its 1 files is wanted"));
 }
@@ -233,11 +217,7 @@ async fn an_archive_inside_the_torrent_is_refused_in_plain_words() {
         ..cached(HASH, "Packed")
     };
     let world = World::new(vec![packed]).await;
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     let job = world.settled(hash(HASH)).await;
     let reason = job.reason.clone().unwrap();
     assert!(reason.contains("film.rar and 1 more"), "{reason}");
@@ -248,11 +228,7 @@ async fn an_archive_inside_the_torrent_is_refused_in_plain_words() {
 async fn a_release_whose_archive_was_not_looked_into_yet_is_waited_for() {
     let world = World::new(vec![cached(HASH, "Film.2024")]).await;
     *world.library.unsettled.lock().unwrap() = Some("its RAR was not looked into yet".into());
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
     let job = world.acquire.job(hash(HASH)).unwrap();
     assert_eq!(job.step, Step::Ready, "{:?}", job.reason);
@@ -276,11 +252,7 @@ async fn a_pack_of_seasons_keeps_its_folders() {
         ..cached(HASH, "Show.S00-S02")
     };
     let world = World::new(vec![pack]).await;
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     world.complete(hash(HASH)).await;
     let links = tree(&world.downloads());
     assert_eq!(links.len(), 3, "{links:?}");
@@ -296,11 +268,7 @@ async fn an_outage_fails_nothing() {
         api: OutageMode::Unavailable,
         cdn: OutageMode::Unavailable,
     });
-    world
-        .acquire
-        .add(magnet(HASH, "Film.2024"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "Film.2024").await;
     let job = world
         .until(hash(HASH), |job| job.live.trouble.is_some())
         .await;
@@ -320,11 +288,7 @@ async fn an_unreadable_file_holds_the_job_and_a_refused_one_fails_it() {
         probes.extend(error.map(|error| ("Film.2024.mkv".to_owned(), error)));
     };
     set(Some(ProbeError::NoAnswer("stalled".into())));
-    world
-        .acquire
-        .add(magnet(HASH, "Film.2024"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "Film.2024").await;
     world
         .until(hash(HASH), |job| job.live.trouble.is_some())
         .await;
@@ -348,11 +312,7 @@ async fn an_unreadable_file_holds_the_job_and_a_refused_one_fails_it() {
     );
     // Handed in again, it is tried again.
     set(None);
-    world
-        .acquire
-        .add(magnet(HASH, "Film.2024"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "Film.2024").await;
     world.complete(hash(HASH)).await;
 }
 
@@ -400,18 +360,10 @@ async fn what_is_in_the_trash_is_taken_out_when_it_is_asked_for_again() {
         config.delete = DeletePolicy::Trash;
     })
     .await;
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     world.complete(hash(HASH)).await;
     world.acquire.remove(Selection::All, true).await.unwrap();
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     world.complete(hash(HASH)).await;
     tokio::time::sleep(Duration::from_secs(30 * 24 * 3600)).await;
     assert_eq!(world.torrents(HASH).len(), 1);
@@ -424,11 +376,7 @@ async fn without_files_only_the_job_goes() {
         config.delete = DeletePolicy::Provider;
     })
     .await;
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     world.complete(hash(HASH)).await;
     world
         .acquire
@@ -446,11 +394,7 @@ async fn the_action_none_points_at_the_mount() {
         config.action = Action::None;
     })
     .await;
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     let job = world.complete(hash(HASH)).await;
     assert_eq!(
         job.content_path().to_str(),
@@ -462,11 +406,7 @@ async fn the_action_none_points_at_the_mount() {
 #[tokio::test(start_paused = true)]
 async fn links_that_are_gone_come_back_with_a_restart_and_a_recheck() {
     let mut world = World::new(vec![cached(HASH, "Film.2024")]).await;
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     world.complete(hash(HASH)).await;
     let links = tree(&world.downloads());
     std::fs::remove_dir_all(world.downloads()).unwrap();

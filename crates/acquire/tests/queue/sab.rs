@@ -83,11 +83,7 @@ async fn the_test_of_an_arr_passes() {
 async fn a_key_is_needed_and_nothing_changes_without() {
     let world = World::new(vec![cached(HASH, "Film.2024")]).await;
     let sab = world.sab();
-    world
-        .acquire
-        .add(magnet(HASH, "x"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "x").await;
     world.complete(hash(HASH)).await;
     for (query, error) in [
         ("mode=queue", "API Key Required"),
@@ -148,11 +144,7 @@ async fn a_grab_shows_in_the_queue_and_then_in_the_history() {
         settings.downloading_ms = 100_000;
     });
     let sab = world.sab();
-    world
-        .acquire
-        .add(magnet(HASH, "Film.2024"), in_category("tv"))
-        .await
-        .unwrap();
+    world.grab(HASH, "Film.2024").await;
     world
         .until(hash(HASH), |job| {
             job.live.progress > 0.3 && job.step == Step::Waiting
@@ -202,11 +194,7 @@ async fn what_failed_is_failed_with_its_reason_and_can_be_retried() {
     let world = World::new(vec![dead(), cached(OTHER, "Film.2024")]).await;
     let sab = world.sab();
     for id in [HASH, OTHER] {
-        world
-            .acquire
-            .add(magnet(id, "x"), in_category("tv"))
-            .await
-            .unwrap();
+        world.grab(id, "x").await;
         world.settled(hash(id)).await;
     }
     let failed = slots(&sab, "history", "&failed_only=1&category=tv").await;
@@ -253,11 +241,7 @@ async fn each_list_deletes_what_it_shows() {
         .insert("Other.2024.mkv".into(), ProbeError::NoAnswer("x".into()));
     let sab = world.sab();
     for id in [HASH, OTHER] {
-        world
-            .acquire
-            .add(magnet(id, "x"), in_category("tv"))
-            .await
-            .unwrap();
+        world.grab(id, "x").await;
     }
     world.complete(hash(HASH)).await;
     world

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use debridfs_acquire::qbittorrent::{Credentials, router};
 use debridfs_acquire::sabnzbd;
 use debridfs_acquire::{
-    Acquire, AcquireConfig, AddOptions, Job, Known, Library, ProbeError, Release, Shown, ShownFile,
-    Step, WholeFile,
+    Acquire, AcquireConfig, AddOptions, Added, Job, Known, Library, ProbeError, Release, Shown,
+    ShownFile, Step, WholeFile,
 };
 use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
 use debridfs_provider::{InfoHash, Provider, TokioClock, TorrentId, TorrentStatus, WallClock};
@@ -359,6 +359,12 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("not within a minute: {:?}", self.acquire.job(hash));
+    }
+
+    /// What an arr does: adds the magnet of `hash` to the category `tv`.
+    pub async fn grab(&self, hash: &str, name: &str) -> Added {
+        let added = (self.acquire).add(magnet(hash, name), in_category("tv"));
+        added.await.unwrap()
     }
 
     pub async fn complete(&self, hash: InfoHash) -> Arc<Job> {
