@@ -102,6 +102,7 @@ fn for_people(lines: &[CachedLine]) -> String {
         let used = used.map_or_else(String::new, |used| used.to_string());
         let path = match &line.path {
             Some(path) => path.clone(),
+            None if line.archive => format!("(archive of a packed release) {:016x}", line.id),
             None => format!("(not shown) {:016x}", line.id),
         };
         let pinned = if line.pinned { "  [pinned]" } else { "" };
@@ -238,6 +239,7 @@ mod tests {
         let line = CachedLine {
             path: Some("__all__/Film/film.mkv".into()),
             id: 7,
+            archive: false,
             size: 4 << 20,
             cached: 1 << 20,
             class: "playback".into(),
@@ -249,7 +251,11 @@ mod tests {
             pinned: false,
             ..line.clone()
         };
-        let text = for_people(&[line, gone]);
+        let archive = CachedLine {
+            archive: true,
+            ..gone.clone()
+        };
+        let text = for_people(&[line, gone, archive]);
         assert!(
             text.contains(
                 "1.0 MiB   25%  playback  2027-01-15T08:00:00Z  __all__/Film/film.mkv  [pinned]"
@@ -257,7 +263,11 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("(not shown) 0000000000000007"), "{text}");
-        assert!(text.ends_with("2.0 MiB  of 2 files\n"), "{text}");
+        assert!(
+            text.contains("(archive of a packed release) 0000000000000007"),
+            "{text}"
+        );
+        assert!(text.ends_with("3.0 MiB  of 3 files\n"), "{text}");
     }
 
     /// Has ten files and removes four at each call.

@@ -38,6 +38,9 @@ pub struct CachedLine {
     pub path: Option<String>,
     /// Its inode number.
     pub id: u64,
+    /// Whether it is the archive of a packed release, which is never shown itself: the headers in it were read.
+    #[serde(default)]
+    pub archive: bool,
     /// Its size in bytes.
     pub size: u64,
     /// Bytes of it in the cache.

@@ -26,6 +26,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
 /// Set in identities that are no file's: numbers of files are smaller.
 const NO_FILE: u64 = 1 << 63;
 
+/// Whether bytes in the cache are those of an archive, not of a file that is shown.
+pub fn is_archive(id: u64) -> bool {
+    id & NO_FILE != 0
+}
+
 /// Looks into what the catalogue has not been told of.
 pub struct Archives {
     catalogue: Arc<Catalogue>,

@@ -11,6 +11,7 @@ use debridfs_vfs::{Answer, NodeId, ReadRequest, Tree, Vfs, files_below};
 use debridfs_web::{CacheAnswer, CacheDesk, CacheRefused, CachedLine, Purged, Warmth, human_bytes};
 use tokio::time::Instant;
 
+use super::archives::is_archive;
 use super::parts::Parts;
 
 /// Files that one command may be about.
@@ -102,6 +103,7 @@ impl CacheDesk for Desk {
             lines.push(CachedLine {
                 path: self.tree.path(NodeId(file.id)),
                 id: file.id,
+                archive: is_archive(file.id),
                 size: file.size,
                 cached: file.bytes,
                 class: file.class.as_str().into(),

@@ -1,6 +1,6 @@
 //! Why a file cannot be read: what the tree and the history of the file say, judged.
 
-use debridfs_catalogue::BadReason;
+use debridfs_catalogue::{BadReason, VERSION_FILE};
 use debridfs_content::{Content, Event, EventKind};
 use debridfs_vfs::{Found, FoundFile};
 use debridfs_web::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};
@@ -14,9 +14,13 @@ pub fn report(found: Found, content: &Content) -> WhyReport {
         omitted,
     } = found;
     let Some(release) = release else {
+        let summary = match path.as_str() {
+            VERSION_FILE => "the program's own file; it is always there",
+            _ => "a directory of releases; name a release or a file",
+        };
         return WhyReport {
             path,
-            summary: "a directory of releases; name a release or a file".into(),
+            summary: summary.into(),
             ..WhyReport::default()
         };
     };

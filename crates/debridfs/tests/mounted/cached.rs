@@ -263,3 +263,32 @@ fn warming_goes_on_with_the_next_engine() {
     assert!(ended.success(), "{ended}");
     assert_eq!(listed(&instance)[0]["cached"], SIZE);
 }
+
+#[test]
+fn the_headers_of_an_archive_are_told_from_files_that_are_gone() {
+    let mut packed = ReleaseSpec::new(
+        "Packed",
+        vec![
+            FileSpec::generated("/one.mkv", 1 << 20),
+            FileSpec::generated("/two.mkv", 1 << 20),
+        ],
+    );
+    packed.links = LinkMode::Packed;
+    let simulator = Simulator::start(vec![packed]);
+    let settings = Settings {
+        cache: true,
+        ..Settings::default()
+    };
+    let instance = Instance::start(&simulator, settings);
+    until("the archive's headers are kept", PATIENCE, || {
+        let lines = listed(&instance);
+        lines
+            .iter()
+            .any(|line| line["archive"] == true && line["path"].is_null())
+    });
+    let table = done(&instance, &["ls"]);
+    assert!(
+        table.contains("(archive of a packed release)") && !table.contains("(not shown)"),
+        "{table}"
+    );
+}

@@ -143,6 +143,14 @@ fn a_file_in_trouble_and_well_again() {
         "{report}"
     );
     assert_eq!(report["release"]["reason"], "missing-links");
+    for (path, summary) in [
+        ("version.txt", "the program's own file"),
+        ("__all__", "a directory of releases"),
+    ] {
+        let (code, report, _) = why(&instance, path);
+        let said = report["summary"].as_str().unwrap_or_default();
+        assert!(code == 0 && said.starts_with(summary), "{path}: {report}");
+    }
     let (code, _, words) = why(&instance, "__all__/Nothing.Of.That.Name");
     assert_eq!(code, 1);
     assert!(words.contains("is not in the library"), "{words}");

@@ -35,6 +35,7 @@ async fn names_cannot_break_out() {
         let cached = CachedLine {
             path: Some(text.into()),
             id: 7,
+            archive: false,
             size: 2,
             cached: 1,
             class: text.into(),
