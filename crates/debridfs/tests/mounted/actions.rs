@@ -7,26 +7,12 @@ use std::time::Duration;
 use debridfs_sim::arr::{Dialect, Grab, Grabs, ItemStatus};
 use debridfs_sim::{Clip, FileSpec, content};
 
-use crate::support::{Household, Settings, Simulator, film, run, until};
+use crate::support::{Household, Settings, Simulator, film, run, streams, until};
 
 const HASH: &str = "00112233445566778899aabbccddeeff00112244";
 
 fn magnet(hash: &str, name: &str) -> String {
     format!("magnet:?xt=urn:btih:{hash}&dn={name}")
-}
-
-/// Streams of a film, as ffprobe finds them.
-fn streams(of: &str) -> String {
-    let arguments = [
-        "-v",
-        "error",
-        "-show_entries",
-        "stream=codec_type",
-        "-of",
-        "csv=p=0",
-        of,
-    ];
-    run("ffprobe", &arguments)
 }
 
 fn command(household: &Household, arguments: &[&str]) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use debridfs_sim::arr::Arr;
 use debridfs_sim::{Clip, FileSpec};
 
-use crate::support::{Household, Simulator, film, run, until};
+use crate::support::{Household, Simulator, film, run, streams, until};
 
 const HASH: &str = "00112233445566778899aabbccddeeff00112233";
 
@@ -41,18 +41,7 @@ fn a_magnet_is_grabbed_imported_through_the_mount_and_removed() {
         .expect("import");
     assert_eq!(imported.len(), 3);
     for film in &imported {
-        let shown = run(
-            "ffprobe",
-            &[
-                "-v",
-                "error",
-                "-show_entries",
-                "stream=codec_type",
-                "-of",
-                "csv=p=0",
-                film.to_str().expect("text"),
-            ],
-        );
+        let shown = streams(film.to_str().expect("text"));
         assert!(
             shown.contains("video") && shown.contains("audio"),
             "{shown}"

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use debridfs_sim::{CdnFault, CdnFaultKind, Clip, FileSpec, LinkMode, PackFlaw, ReleaseSpec};
 
-use crate::support::{Instance, Reader, Settings, Simulator, film, find, run, until};
+use crate::support::{Instance, Reader, Settings, Simulator, film, find, run, streams, until};
 
 /// What may take as long as the provider's limits and a busy machine make it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -89,19 +89,7 @@ fn a_packed_release_shows_the_files_inside_and_is_looked_into_once() {
     let clip = top.join("Extras/Été.mkv");
     assert!(fs::read(&clip).expect("read") == Clip::Episode.bytes());
     assert!(fs::read(top.join("readme.srt")).expect("read") == Clip::Subtitles.bytes());
-    let clip = clip.to_str().expect("text");
-    let streams = run(
-        "ffprobe",
-        &[
-            "-v",
-            "error",
-            "-show_entries",
-            "stream=codec_type",
-            "-of",
-            "csv=p=0",
-            clip,
-        ],
-    );
+    let streams = streams(clip.to_str().expect("text"));
     assert!(streams.contains("video"), "{streams}");
     assert_eq!(simulator.unrestricted(), 1, "reading takes the same link");
 

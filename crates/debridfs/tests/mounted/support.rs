@@ -51,6 +51,12 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// The kinds of the streams of a film (a path or an address), as ffprobe finds them.
+pub fn streams(film: &str) -> String {
+    let shown = ["-show_entries", "stream=codec_type", "-of", "csv=p=0"];
+    run("ffprobe", &[&["-v", "error"], &shown[..], &[film]].concat())
+}
+
 /// `find` over `root` with `-printf format`, sorted.
 pub fn find(root: &Path, format: &str) -> Vec<String> {
     let text = run("find", &[root.to_str().expect("text"), "-printf", format]);
