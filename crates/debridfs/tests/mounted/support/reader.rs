@@ -113,19 +113,16 @@ impl Drop for Reader {
 
 /// One read of a page in a process of its own, which may not even come as far as to open the file.
 pub fn spawn_once(path: &Path, offset: u64) -> Child {
-    Command::new(program())
-        .arg("once")
-        .arg(path)
-        .args([offset.to_string(), "4096".to_owned()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("verified_reader starts")
+    once_by(Command::new(program()), path, offset)
 }
 
 /// As `spawn_once`, of a consumer as in [`Reader::start_after`].
 pub fn spawn_once_after(script: &str, path: &Path, offset: u64) -> Child {
-    apart(script)
+    once_by(apart(script), path, offset)
+}
+
+fn once_by(mut reader: Command, path: &Path, offset: u64) -> Child {
+    reader
         .arg("once")
         .arg(path)
         .args([offset.to_string(), "4096".to_owned()])
