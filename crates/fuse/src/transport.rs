@@ -7,6 +7,7 @@ mod device;
 mod interrupts;
 mod pending;
 mod threads;
+mod turns;
 
 use std::collections::HashSet;
 use std::os::fd::BorrowedFd;
@@ -30,6 +31,7 @@ use crate::stats::Stats;
 use crate::wire::{InHeader, Opcode, Reply};
 use device::Sent;
 use pending::{Pending, Waiting};
+use turns::{Turn, Turns};
 
 pub(crate) use threads::run;
 
@@ -46,6 +48,7 @@ pub(crate) struct Connection {
     limit: Duration,
     crash: Option<CrashHook>,
     pending: Pending,
+    turns: Turns,
     /// By slot: the request that was interrupted while its thread had it in hand.
     interrupted: Vec<AtomicU64>,
     /// Requests that were interrupted while they waited for their replay.
@@ -96,6 +99,7 @@ impl Connection {
             limit,
             crash,
             pending: Pending::default(),
+            turns: Turns::of_this_process(),
             interrupted: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             early: Mutex::default(),
             answered: AtomicBool::new(false),
@@ -153,7 +157,13 @@ impl Connection {
     }
 
     /// Answers the request in a transport thread's slot.
-    fn handle(self: &Arc<Self>, slot: Slot<'_>, request: &[u8], reply: &mut Reply) {
+    fn handle(
+        self: &Arc<Self>,
+        slot: Slot<'_>,
+        request: &[u8],
+        reply: &mut Reply,
+        turn: &mut Turn<'_>,
+    ) {
         let Ok(header) = InHeader::decode(request) else {
             slot.clear();
             return;
@@ -171,7 +181,7 @@ impl Connection {
                 self.send(hand.origin, &header, reply);
                 slot.clear();
             }
-            Some(Outcome::Later(future)) => self.move_out(slot, hand, future, reply),
+            Some(Outcome::Later(future)) => self.move_out(slot, hand, future, reply, turn),
         }
     }
 
@@ -233,11 +243,14 @@ impl Connection {
         hand: InHand<'_>,
         future: BoxFuture<'static, Reply>,
         reply: &mut Reply,
+        turn: &mut Turn<'_>,
     ) {
         let unique = hand.header.unique;
         let id = loop {
             let stored = match self.region.store(hand.request, hand.origin) {
                 Err(StoreError::Full) => {
+                    // Somebody has to read what frees an entry: interrupts.
+                    turn.give();
                     slot.set_waiting(true);
                     let stored = self
                         .region

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use debridfs_keeper::journal::{SLOT_SIZE, Slot};
 
 use super::Connection;
+use super::turns::Turn;
 use crate::wire::Reply;
 
 /// Reads and answers requests on fd `index + 1` until the connection is gone.
@@ -18,9 +19,10 @@ pub(crate) fn run(connection: &Arc<Connection>, index: u32) {
     // The request is copied out of the shared memory before it is looked at: what is checked is what is used.
     let mut buffer = [0; SLOT_SIZE];
     let mut reply = Reply::new();
+    let mut turn = Turn::none(&connection.turns);
     loop {
         if !slot.in_use()
-            && let Err(error) = receive(slot, fd)
+            && let Err(error) = receive(slot, fd, &mut turn)
         {
             if error.raw_os_error() != Some(libc::ENODEV) {
                 tracing::error!(%error, thread = index, "requests cannot be read");
@@ -28,14 +30,15 @@ pub(crate) fn run(connection: &Arc<Connection>, index: u32) {
             return;
         }
         match slot.request(&mut buffer) {
-            Some(request) => connection.handle(slot, request, &mut reply),
+            Some(request) => connection.handle(slot, request, &mut reply, &mut turn),
             None => slot.clear(),
         }
     }
 }
 
-/// Waits for a request; it is in the slot then.
-fn receive(slot: Slot<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+/// Waits for the thread's turn and for a request; it is in the slot then.
+fn receive(slot: Slot<'_>, fd: BorrowedFd<'_>, turn: &mut Turn<'_>) -> io::Result<()> {
+    turn.take();
     loop {
         match slot.receive(fd) {
             Ok(_) => return Ok(()),

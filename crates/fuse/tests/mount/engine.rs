@@ -19,7 +19,21 @@ use super::library::{GONE, Library};
 /// Where to write the first request of each kind.
 pub const RECORD: &str = "DEBRIDFS_FUSE_TEST_RECORD";
 
+/// The engine may use one processor.
+pub const ONE_PROCESSOR: &str = "DEBRIDFS_FUSE_TEST_ONE_PROCESSOR";
+
+fn pin_to_one() {
+    let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+    let first = (0..rustix::thread::CpuSet::MAX_CPU).find(|processor| allowed.is_set(*processor));
+    let mut one = rustix::thread::CpuSet::new();
+    one.set(first.unwrap());
+    rustix::thread::sched_setaffinity(None, &one).unwrap();
+}
+
 pub fn run(socket: &Path) {
+    if std::env::var_os(ONE_PROCESSOR).is_some() {
+        pin_to_one();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -47,6 +47,10 @@ const TESTS: &[(&str, fn())] = &[
     ),
     ("a_full_table_makes_wait", waiting::a_full_table_makes_wait),
     (
+        "a_full_table_makes_wait_on_one_processor",
+        waiting::a_full_table_makes_wait_on_one_processor,
+    ),
+    (
         "an_interrupt_survives_a_kill",
         waiting::an_interrupt_survives_a_kill,
     ),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use debridfs_keeper::journal::Layout;
 
+use super::engine;
 use super::library::content;
 use super::small_keeper::{Shape, SmallKeeper};
 use super::until;
@@ -102,11 +103,21 @@ pub fn a_deadline_runs_through_replays() {
 }
 
 pub fn a_full_table_makes_wait() {
+    full_table(Vec::new());
+}
+
+/// There one thread reads at a time, until it has to wait.
+pub fn a_full_table_makes_wait_on_one_processor() {
+    full_table(vec![(engine::ONE_PROCESSOR, "yes".into())]);
+}
+
+fn full_table(env: Vec<(&'static str, String)>) {
     let mut layout = Layout::for_slots(2);
     (layout.small, layout.small_stand_in) = (6, 2);
     (layout.large, layout.large_stand_in) = (3, 1);
     let mut keeper = SmallKeeper::serve(Shape {
         layout,
+        env,
         ..Shape::default()
     });
     let gated = keeper.point().join("gated.bin");
