@@ -186,32 +186,40 @@ async fn warm(instance: &Instance, args: &CachePathArgs) -> Result<(), Failure> 
         }
         if warmth.hopeless || (!further && since.elapsed() > PATIENCE) {
             bar.abandon();
-            return Err(stuck(&warmth));
+            let (message, help) = stuck(&warmth);
+            return Err(Failure::new(message, Some(help)));
         }
         // Others first.
         later += u64::from(warmth.trouble.is_some());
-        if !further {
+        // Against others who fill the cache only haste helps.
+        if !further && warmth.fetched == 0 {
             tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-/// Why a warming ends before its end.
-fn stuck(warmth: &Warmth) -> Failure {
+/// Why a warming ends before its end, and what to do about it.
+fn stuck(warmth: &Warmth) -> (String, &'static str) {
+    let (how, why, help) = match &warmth.trouble {
+        trouble if warmth.hopeless => (
+            "the rest cannot be read",
+            trouble.as_deref().unwrap_or("nobody says why"),
+            "`debridfs why` tells what to do about a file",
+        ),
+        None if warmth.fetched > 0 => (
+            "it comes no further",
+            "what is fetched is displaced by what others read meanwhile",
+            "`debridfs cache pin` keeps it; or make the cache larger (content.cache.size)",
+        ),
+        trouble => (
+            "it comes no further",
+            trouble.as_deref().unwrap_or("the disk takes nothing"),
+            "`debridfs status` shows how the provider and the disk do",
+        ),
+    };
     let (cached, total) = (bytes(warmth.cached), bytes(warmth.total));
-    let why = warmth.trouble.as_deref();
-    let why = why.unwrap_or("the disk takes nothing");
-    if warmth.hopeless {
-        let message =
-            format!("{cached} of {total} are in the cache, and the rest cannot be read: {why}");
-        return Failure::new(
-            message,
-            Some("`debridfs why` tells what to do about a file"),
-        );
-    }
-    let message = format!("{cached} of {total} are in the cache, and it comes no further: {why}");
-    let help = "`debridfs status` shows how the provider and the disk do";
-    Failure::new(message, Some(help))
+    let message = format!("{cached} of {total} are in the cache, and {how}: {why}");
+    (message, help)
 }
 
 #[cfg(test)]
@@ -268,6 +276,30 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("3.0 MiB  of 3 files\n"), "{text}");
+    }
+
+    #[test]
+    fn a_warming_that_ends_early_says_who_is_in_its_way() {
+        let warmth = |fetched, trouble: Option<&str>, hopeless| Warmth {
+            files: 1,
+            cached: 17 << 20,
+            total: 60 << 20,
+            fetched,
+            trouble: trouble.map(Into::into),
+            hopeless,
+        };
+        for (warmth, says) in [
+            (warmth(1 << 20, None, false), "displaced"),
+            (warmth(0, None, false), "the disk takes nothing"),
+            (warmth(1 << 20, Some("no answer"), false), "no answer"),
+            (warmth(0, Some("no link"), true), "cannot be read: no link"),
+        ] {
+            let (said, _) = stuck(&warmth);
+            assert!(
+                said.contains("17.0 MiB of 60.0 MiB") && said.contains(says),
+                "{said}"
+            );
+        }
     }
 
     /// Has ten files and removes four at each call.

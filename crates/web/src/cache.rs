@@ -74,6 +74,9 @@ pub struct Warmth {
     pub cached: u64,
     /// All their bytes.
     pub total: u64,
+    /// Bytes that this call read; what others read may displace them from the cache again.
+    #[serde(default)]
+    pub fetched: u64,
     /// Why a read failed, if one did.
     pub trouble: Option<String>,
     /// Whether all that is absent is of files that cannot be read as they are, so that it is of no use to call again.

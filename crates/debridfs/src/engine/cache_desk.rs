@@ -174,6 +174,7 @@ impl CacheDesk for Desk {
                 files: files.len() as u64,
                 cached: total - missing,
                 total,
+                fetched: warming.fetched,
                 trouble: warming.trouble,
                 hopeless: hopeless && missing > 0,
             })
@@ -222,6 +223,8 @@ fn absent(cache: &Cache, file: &FileRef) -> u64 {
 /// What came of warming for a while.
 #[derive(Default)]
 struct Warming {
+    /// Bytes that were read.
+    fetched: u64,
     /// Why the first read that failed did.
     trouble: Option<String>,
     /// Files that the library itself refuses to read, so that nobody was asked for their bytes.
@@ -260,6 +263,7 @@ async fn warm(cache: &Cache, tree: &Tree, files: &[FileRef], handle: u64) -> War
             }
             at = part.start + size;
             waiting += size;
+            warming.fetched += size;
             if Instant::now() >= end {
                 break;
             }

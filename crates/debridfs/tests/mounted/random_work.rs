@@ -139,21 +139,23 @@ impl Work<'_> {
         }
     }
 
-    /// A release comes, is looked at and fetched, and an earlier one goes.
+    /// A release goes, another one comes, is looked at and fetched. It is pinned meanwhile: the others displace all of the cache in seconds.
     fn newcomer(&mut self) {
+        if self.newcomers.len() == NEWCOMERS {
+            let (name, id) = self.newcomers.remove(0);
+            self.cache(&["unpin", &format!("__all__/{name}")]);
+            self.simulator.remove(&id);
+        }
         self.came += 1;
         let name = format!("Newcomer.{}", self.came);
         let id = self.simulator.add(film(&name, NEWCOMER));
         let title = title(self.instance, self.simulator, &name, NEWCOMER);
         until("the newcomer shows", PATIENCE, || title.path.exists());
         note(&mut self.known, &title);
-        self.cache(&["warm", &format!("__all__/{name}")]);
-        self.newcomers.push((name, id));
-        if self.newcomers.len() > NEWCOMERS {
-            let (name, id) = self.newcomers.remove(0);
-            self.cache(&["unpin", &format!("__all__/{name}")]);
-            self.simulator.remove(&id);
+        for what in ["pin", "warm", "unpin"] {
+            self.cache(&[what, &format!("__all__/{name}")]);
         }
+        self.newcomers.push((name, id));
     }
 
     fn kill(&mut self) {
