@@ -107,7 +107,9 @@ async fn the_page_cache_answers_without_a_thread() {
     keep(&cache, Class::Playback, &film, 0..film.size).await;
     for at in (0..film.size).step_by(128 << 10) {
         let range = at..at + 128 * KIB;
-        let out = cache.try_read(&film, &range).expect("written a moment ago");
+        // It never waits, and so misses now and then beside what works on the file.
+        let out = (0..1000).find_map(|_| cache.try_read(&film, &range));
+        let out = out.expect("written a moment ago");
         assert!(out.concat() == content(1, range));
     }
     // After a restart each granule is checked before it is believed.
