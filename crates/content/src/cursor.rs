@@ -574,3 +574,28 @@ impl Drop for Cursor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::hosts::Hosts;
+
+    #[tokio::test]
+    async fn a_way_forward_is_waited_for_as_long_as_a_new_answer_would_take() {
+        let grant = Budget::new(1 << 30).grant();
+        let start = 64 << 20;
+        let mut cursor = Cursor::new(1, &(start..start + 1), 1 << 30, grant);
+        cursor.lanes.add(1, start..start + (64 << 20));
+        let far = |bytes: u64| start + bytes..start + bytes + 1;
+        assert_eq!(cursor.distance(&far(FIRST_FETCH)), Some(FIRST_FETCH));
+        assert_eq!(cursor.distance(&far(FIRST_FETCH + 1)), None);
+        // 300 ms to the first byte, and 20 MB/s from there on.
+        let host = Hosts::default().get("cdn", 443);
+        host.pace.answered(Duration::from_millis(300));
+        host.pace.moved(20_000_000, Duration::from_secs(1));
+        cursor.opened(1, &host, 0);
+        assert_eq!(cursor.distance(&far(6_000_000)), Some(6_000_000));
+        assert_eq!(cursor.distance(&far(6_000_001)), None);
+    }
+}

@@ -43,9 +43,7 @@ impl Pool {
             home: Some((self.clone(), class)),
         }
     }
-}
 
-impl Pool {
     /// Bytes of the spare buffers.
     pub(crate) fn spare_bytes(&self) -> u64 {
         let kept = self.spare.iter().zip(SIZES).map(|(spare, size)| {
