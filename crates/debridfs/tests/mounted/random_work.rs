@@ -326,7 +326,6 @@ fn random_work_stays_within_its_limits() {
     println!("{gauges}\nthe last engine: {engine}");
     gauges.assert_within_limits(length);
     assert!(kills > 0 && came > 0, "{kills} kills, {came} newcomers");
-    assert_eq!(engine["read_errors"], 0);
     assert_eq!(
         (&cache["damaged"], &cache["errors"]),
         (&0.into(), &0.into())
