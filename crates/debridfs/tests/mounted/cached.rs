@@ -9,7 +9,7 @@ use debridfs_sim::{FileSpec, LinkMode, ReleaseSpec};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Instance, Settings, Simulator, film, until};
+use crate::support::{Instance, Settings, Simulator, broken, film, until};
 
 const SIZE: u64 = (20 << 20) + 12_345;
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -64,6 +64,14 @@ fn done(instance: &Instance, arguments: &[&str]) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {error}");
     String::from_utf8(output.stdout).expect("text")
+}
+
+/// What it says when it is refused.
+fn refused(instance: &Instance, arguments: &[&str]) -> String {
+    let output = cache(instance, arguments);
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{arguments:?}: {why}");
+    why
 }
 
 fn listed(instance: &Instance) -> Vec<Value> {
@@ -173,27 +181,14 @@ fn a_release_is_warmed_pinned_and_purged() {
     done(&instance, &["warm", "__all__/Other"]);
     done(&instance, &["purge", "--all"]);
     assert!(listed(&instance).is_empty());
-    let refused = cache(&instance, &["warm", "__all__/Nothing"]);
-    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        !refused.status.success() && why.contains("there is no __all__/Nothing"),
-        "{why}"
-    );
+    let why = refused(&instance, &["warm", "__all__/Nothing"]);
+    assert!(why.contains("there is no __all__/Nothing"), "{why}");
 }
 
 #[test]
 fn what_cannot_be_warmed_is_told_and_holds_up_nothing_else() {
     let dead = film("A.Dead", SIZE);
-    let mut broken = ReleaseSpec::new(
-        "Broken",
-        vec![
-            FileSpec::generated("/one.mkv", 1 << 20),
-            FileSpec::generated("/two.mkv", 1 << 20),
-            FileSpec::generated("/three.mkv", 1 << 20),
-        ],
-    );
-    broken.links = LinkMode::Missing(1);
-    let simulator = Simulator::start(vec![dead, film("Film", SIZE), broken]);
+    let simulator = Simulator::start(vec![dead, film("Film", SIZE), broken("Broken")]);
     simulator.break_links("A.Dead", 19);
     let settings = Settings {
         cache: true,
@@ -202,9 +197,7 @@ fn what_cannot_be_warmed_is_told_and_holds_up_nothing_else() {
     let instance = Instance::start(&simulator, settings);
     instance.wait_synced();
     // Nobody needs to be asked for what the library says cannot be read.
-    let refused = cache(&instance, &["warm", "__bad__/Broken"]);
-    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success(), "{why}");
+    let why = refused(&instance, &["warm", "__bad__/Broken"]);
     assert!(
         why.contains("the rest cannot be read") && why.contains("missing-links"),
         "{why}"
@@ -235,8 +228,7 @@ fn what_several_views_show_is_warmed_once() {
     until("the larger one shows", PATIENCE, || {
         mount.join("__all__/Larger").exists()
     });
-    let refused = cache(&instance, &["warm", "__all__/Larger"]);
-    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let why = refused(&instance, &["warm", "__all__/Larger"]);
     assert!(why.contains("40.0 MiB do not fit"), "{why}");
 }
 

@@ -15,7 +15,7 @@ pub use network::Network;
 pub use reader::{Outcome, Reader, once, spawn_once, spawn_once_after};
 pub use server::Server;
 pub use service_manager::ServiceManager;
-pub use simulator::{Simulator, film};
+pub use simulator::{Simulator, broken, film};
 
 use std::path::Path;
 use std::process::Command;

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use debridfs_sim::{CdnFault, CdnFaultKind, FileSpec, LinkMode, ReleaseSpec, content};
+use debridfs_sim::{CdnFault, CdnFaultKind, content};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Instance, Settings, Simulator, film, until};
+use crate::support::{Instance, Settings, Simulator, broken, film, until};
 
 /// `debridfs why --json`: its exit code, report and words on standard error.
 fn why(instance: &Instance, path: &str) -> (i32, Value, String) {
@@ -54,16 +54,7 @@ fn kinds(file: &Value) -> Vec<&str> {
 
 #[test]
 fn a_file_in_trouble_and_well_again() {
-    let mut broken = ReleaseSpec::new(
-        "Broken",
-        vec![
-            FileSpec::generated("/one.mkv", 1 << 20),
-            FileSpec::generated("/two.mkv", 1 << 20),
-            FileSpec::generated("/three.mkv", 1 << 20),
-        ],
-    );
-    broken.links = LinkMode::Missing(1);
-    let simulator = Simulator::start(vec![film("Film.2024", 1 << 30), broken]);
+    let simulator = Simulator::start(vec![film("Film.2024", 1 << 30), broken("Broken")]);
     let settings = Settings {
         mount: "read_deadline = \"2s\"".into(),
         ..Settings::default()

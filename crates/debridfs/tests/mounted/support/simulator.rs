@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use debridfs_sim::{
-    AccountState, ApiFault, CdnFault, CdnFaultKind, FileSpec, Generated, LibrarySpec, Outage,
-    OutageMode, Outcome, ReleaseSpec, ServeOptions, Served, Sim, TorrentView, serve,
+    AccountState, ApiFault, CdnFault, CdnFaultKind, FileSpec, Generated, LibrarySpec, LinkMode,
+    Outage, OutageMode, Outcome, ReleaseSpec, ServeOptions, Served, Sim, TorrentView, serve,
 };
 use tokio::runtime::Runtime;
 
@@ -15,6 +15,15 @@ pub fn film(name: &str, bytes: u64) -> ReleaseSpec {
         name,
         vec![FileSpec::generated(format!("/{name}.mkv"), bytes)],
     )
+}
+
+/// A release `name` of three files, one of which has no link.
+pub fn broken(name: &str) -> ReleaseSpec {
+    let files = ["/one.mkv", "/two.mkv", "/three.mkv"];
+    let files = files.map(|path| FileSpec::generated(path, 1 << 20));
+    let mut release = ReleaseSpec::new(name, files.into());
+    release.links = LinkMode::Missing(1);
+    release
 }
 
 /// A simulated account that is being served.
