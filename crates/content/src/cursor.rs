@@ -15,7 +15,7 @@ use crate::error::Cause;
 use crate::file::ReadOut;
 use crate::hosts::{Host, Sequential};
 use crate::lanes::Lanes;
-use crate::pattern::{Class, TAIL};
+use crate::pattern::{COPY_RATE, Class, TAIL};
 use crate::window::Window;
 
 /// The first fetch at a file's start: a read of 1 MiB and the 128 KiB that Linux reads ahead of it, so that it needs no second
@@ -28,8 +28,8 @@ const NEAR_START: u64 = 128 << 10;
 const OUT_OF_ORDER: u64 = 512 << 10;
 /// The least read-ahead of a sequential reader, however many share the budget.
 const LEAST_AHEAD: u64 = 256 << 10;
-/// A reader that takes all it gets is fetched ahead of by so many ranges of each connection, and by no less than this: more of them come no
-/// sooner, and are fetched in vain where it stops.
+/// A reader that takes all it gets, or more than anybody watches, is fetched ahead of by so many ranges of each connection, and by no
+/// less than this: more of them come no sooner, take memory, and are fetched in vain where it stops.
 const GREEDY_RANGES: u64 = 4;
 const LEAST_GREEDY: u64 = 4 << 20;
 /// The least read-ahead of a reader whose bit rate is known.
@@ -275,8 +275,10 @@ impl Cursor {
             allowed = allowed.saturating_mul(2);
         }
         let useful = match self.rate.known {
-            Some(rate) => ((rate * config.read_ahead_seconds as f64) as u64).max(LEAST_TIMED),
-            None => (GREEDY_RANGES * self.crew.allowed() as u64 * self.segment()).max(LEAST_GREEDY),
+            Some(rate) if rate < COPY_RATE as f64 => {
+                ((rate * config.read_ahead_seconds as f64) as u64).max(LEAST_TIMED)
+            }
+            _ => (GREEDY_RANGES * self.crew.allowed() as u64 * self.segment()).max(LEAST_GREEDY),
         };
         reach = reach.min(useful);
         reach
@@ -597,5 +599,42 @@ mod tests {
         cursor.opened(1, &host, 0);
         assert_eq!(cursor.distance(&far(6_000_000)), Some(6_000_000));
         assert_eq!(cursor.distance(&far(6_000_001)), None);
+    }
+
+    /// How far is fetched ahead of somebody who had to wait for long, and now reads `rate` bytes a second without.
+    async fn ahead_of(rate: u64) -> u64 {
+        const READ: u64 = 128 << 10;
+        let config = ContentConfig::default();
+        let grant = Budget::new(config.memory.0).grant();
+        let mut cursor = Cursor::new(1, &(0..READ), 8 << 30, grant);
+        let mut at = 0;
+        let mut read = |starved| {
+            cursor.read(&(at..at + READ), starved, Class::Playback, &config);
+            let bytes = Bytes::from_static(&[0; READ as usize]);
+            cursor.window.push(at, bytes);
+            at += READ;
+            cursor.target - at
+        };
+        let mut ahead = 0;
+        for _ in 0..2 * config.read_ahead.0 / READ {
+            ahead = read(true);
+        }
+        assert_eq!(ahead, LEAST_GREEDY);
+        tokio::time::advance(RATE_WITHIN).await;
+        read(false);
+        let begun = Instant::now();
+        while begun.elapsed() < RATE_OVER * 2 {
+            tokio::time::advance(Duration::from_secs(READ) / rate as u32).await;
+            ahead = read(false);
+        }
+        ahead
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn seconds_of_its_rate_are_only_for_who_may_be_watching() {
+        assert_eq!(ahead_of(4_000_000).await >> 20, 30);
+        for nobody_watches_so_fast in [COPY_RATE + COPY_RATE / 10, 200_000_000] {
+            assert_eq!(ahead_of(nobody_watches_so_fast).await, LEAST_GREEDY);
+        }
     }
 }

@@ -31,8 +31,8 @@ const GAP: u64 = 512 << 10;
 const STREAMS: usize = 8;
 /// A rate is measured for at least so long, so that a player that fills its buffer is not taken for a copy for long.
 const MEASURE: Duration = Duration::from_secs(4);
-/// Above the 128 Mbit/s that a UHD Blu-ray may peak at, and nobody plays faster.
-const COPY_RATE: u64 = 20_000_000;
+/// Bytes a second. Above the 128 Mbit/s that a UHD Blu-ray may peak at, and nobody plays faster.
+pub(crate) const COPY_RATE: u64 = 20_000_000;
 /// Who would be through the file in less time than this is not watching it.
 const SHORTEST_FILM: Duration = Duration::from_secs(300);
 /// Slower than this nobody is called a copy, however small the file.
