@@ -34,7 +34,7 @@ pub(crate) enum Job {
     },
     /// Places one after another; a file stays open until another one is named.
     Places { places: Vec<Place> },
-    /// All files at once, one thread each, for `seconds` after each of them has its first byte.
+    /// All files at once, one thread each, for `seconds` after each of them has its first block.
     Crowd { paths: Vec<PathBuf>, seconds: f64 },
     /// All files at once as players do: read up to `buffer` seconds ahead of what is shown, showing begins after `begin` seconds are
     /// there.
@@ -338,8 +338,9 @@ fn crowd(paths: &[PathBuf], seconds: f64) -> Result<Seen> {
             ..Seen::default()
         };
         let mut buffer = vec![0; BLOCK];
+        // A whole block, and none of it again: of a page that is read twice the kernel takes note in a list of the processor, too.
         let first = File::open(path).and_then(|mut file| {
-            file.read_exact(&mut buffer[..1])?;
+            file.read_exact(&mut buffer)?;
             Ok(file)
         });
         // Everybody comes here, also who failed: the others wait for all.
@@ -355,7 +356,7 @@ fn crowd(paths: &[PathBuf], seconds: f64) -> Result<Seen> {
                 }
                 mine.note(began, offset, None);
                 mine.bytes[0] += length as u64;
-                behind.read_to(&file, mine.bytes[0]);
+                behind.read_to(&file, BLOCK as u64 + mine.bytes[0]);
             }
             Ok(())
         });
