@@ -14,7 +14,7 @@ case "${1:-}" in
   demo) packages+=(ffmpeg) ;;
   test | packages | image) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2 python3-venv
                   containerd runc busybox-static systemd) ;;
-  bench) packages+=(ffmpeg curl procps util-linux) ;;
+  bench) packages+=(ffmpeg curl procps util-linux iproute2) ;;
   *) fail "usage: scripts/setup.sh demo|test|bench|packages|image" ;;
 esac
 

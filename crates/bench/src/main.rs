@@ -16,6 +16,7 @@ mod index;
 mod large;
 mod library;
 mod memory_files;
+mod network;
 mod pin;
 mod process;
 mod reader;
@@ -136,7 +137,7 @@ fn run(cli: &Cli) -> Result<()> {
         Some(Part::BareLoop { mount }) => return bare_loop::serve(mount),
         Some(Part::MemoryEngine { socket, size }) => return memory_files::serve(socket, *size),
         Some(Part::Reader { job }) => return reader::run(job),
-        None => {}
+        None => network::enter()?,
     }
     let options = Options {
         program: match &cli.debridfs {
