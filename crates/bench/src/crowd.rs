@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::bed::{Bed, Mounted, Spec, numbered};
 use crate::memory_files::InMemory;
 use crate::process::Running;
-use crate::reader::{Job, Seen, read};
+use crate::reader::{BLOCK, Job, Seen, read};
 use crate::report::{Goal, Report, Row};
 use crate::sequential::ON_ONE_CORE;
 use crate::simulator::{MID, PLAIN, Shape};
@@ -37,7 +37,7 @@ fn crowd(bed: &Bed, mounted: &Mounted, stem: &str, seconds: f64) -> Result<Crowd
     let peak = mounted.usage().peak;
     let fetched = (bed.simulator.settled()? - sent) as f64;
     Ok(Crowd {
-        amplification: fetched / seen.total().max(1) as f64,
+        amplification: fetched / (seen.total() + READERS * BLOCK as u64) as f64,
         peak,
         seen,
     })

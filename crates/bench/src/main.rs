@@ -2,7 +2,7 @@
 //!
 //! Every row names its baseline, measured in the same run on the same cores: a bare FUSE loop for round trips, `curl` and a file in memory
 //! on the same backend for sequential reads, `rclone mount` for both reads and large libraries. Absolute times of a shared machine mean
-//! little; the ratios are the result. Needs root, `/dev/fuse`, `curl`, and for its rows `rclone`.
+//! little; the ratios are the result. Needs root, `/dev/fuse`, `curl`, `ip`, `unshare`, and for its rows `rclone`.
 #![forbid(unsafe_code)]
 
 mod bare_loop;

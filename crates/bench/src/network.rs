@@ -40,9 +40,9 @@ pub(crate) fn enter() -> Result<()> {
 
 /// Hands the packets of loopback to the server's core. The machine's `/sys` shows the interfaces of another namespace.
 fn steer() -> Result<()> {
+    let cores = format!("{:x}", 1u64 << pin::SERVER.parse::<u32>()?);
     let sysfs = library::temporary_dir()?;
     mount("sysfs", sysfs.path(), "sysfs", MountFlags::empty(), None)?;
-    let cores = format!("{:x}", 1u64 << pin::SERVER.parse::<u32>()?);
     let steered = std::fs::write(
         sysfs.path().join("class/net/lo/queues/rx-0/rps_cpus"),
         cores,

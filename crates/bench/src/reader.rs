@@ -18,7 +18,7 @@ use crate::process::{Running, wait};
 use crate::{Result, pin};
 
 /// What `dd bs=1M`, a copy and most players' demuxers do at the most.
-const BLOCK: usize = 1 << 20;
+pub(crate) const BLOCK: usize = 1 << 20;
 
 /// Work for a reader.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub(crate) enum Job {
     },
     /// Places one after another; a file stays open until another one is named.
     Places { places: Vec<Place> },
-    /// All files at once, one thread each, for `seconds` after each of them has its first block.
+    /// All files at once, one thread each, for `seconds` after each of them has its first block, which does not count.
     Crowd { paths: Vec<PathBuf>, seconds: f64 },
     /// All files at once as players do: read up to `buffer` seconds ahead of what is shown, showing begins after `begin` seconds are
     /// there.

@@ -1,5 +1,4 @@
 //! How far ahead of a reader is fetched: as many seconds as the configuration says of the rate at which it plays.
-#![allow(missing_docs)]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! What is counted in the one budget is what the process holds, however a server cuts its bodies into pieces. The only test of its program, as it looks
 //! at all its memory.
-#![allow(missing_docs)]
 
 mod support;
 
