@@ -1,6 +1,5 @@
 //! One reader, one whole file, nothing cached: the rate, and what it costs the provider and this machine.
 
-use std::fs::File;
 use std::time::Instant;
 
 use crate::bed::{Bed, Mounted, Spec, Subject, numbered};
@@ -189,18 +188,10 @@ fn measure_one(options: &Options, bed: &Bed, plan: &Plan, report: &mut Report) -
 pub(crate) const ON_ONE_CORE: &str = "curl's work and the mount's on one core";
 
 /// MB/s of a file in memory behind the same keeper and backend.
-pub(crate) fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f64> {
+fn in_memory(options: &Options, bytes: u64, rounds: u64) -> Result<f64> {
     let memory = InMemory::start(options, bytes)?;
-    let path = memory.file(0);
-    let rates = (0..rounds)
-        .map(|_| {
-            let file = File::open(&path)?;
-            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
-            let seen = read(&Job::whole(path.clone()), 120)?;
-            Ok(bytes as f64 / 1e6 / seen.seconds)
-        })
-        .collect::<Result<Vec<_>>>();
-    rates.map(median)
+    let rates = (0..rounds).map(|_| memory.rate());
+    rates.collect::<Result<Vec<_>>>().map(median)
 }
 
 /// The subjects a section compares.

@@ -152,14 +152,14 @@ impl Entry {
     pub(crate) fn run(&self, at: u64, end: u64) -> (bool, u64) {
         let state = self.lock();
         let present = state.has_block(at);
-        let mut to = (at / BLOCK + 1) * BLOCK;
+        let mut to = at / BLOCK * BLOCK;
         while to < end {
-            let granule = state.granule(to / GRANULE);
-            if to.is_multiple_of(GRANULE) && (granule.mask == if present { u32::MAX } else { 0 }) {
-                to += GRANULE;
-            } else if state.has_block(to) == present {
-                to += BLOCK;
-            } else {
+            let mask = state.granule(to / GRANULE).mask;
+            let others = if present { !mask } else { mask };
+            let first = (to % GRANULE / BLOCK) as u32;
+            let same = (others >> first).trailing_zeros().min(u32::BITS - first);
+            to += u64::from(same) * BLOCK;
+            if first + same < u32::BITS {
                 break;
             }
         }
@@ -434,5 +434,40 @@ mod testing {
         blocks
             .map(|number| (number, crate::cache::map::block_sum(1, number, zeros)))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SIZE: u64 = 2 * SEGMENT;
+
+    fn runs() -> impl Strategy<Value = Vec<Range<u64>>> {
+        // Lengths of up to three granules: whole ones, parts of them and what lies across their borders.
+        let run = (0..SIZE / BLOCK, 1..96u64);
+        let run = run.prop_map(|(from, blocks)| from..(from + blocks).min(SIZE / BLOCK));
+        proptest::collection::vec(run, 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_ends_at_the_first_block_that_differs(
+            present in runs(),
+            at in 0..SIZE,
+            length in 1..SEGMENT,
+        ) {
+            let entry = Entry::new(&Header { id: 1, size: SIZE, used: 0, pinned: false });
+            let blocks: Vec<_> = present.into_iter().flatten().map(|block| (block, 0)).collect();
+            entry.publish(&blocks);
+            let end = (at + length).min(SIZE);
+            let first = entry.covers(&(at..at + 1));
+            let naive = (at / BLOCK + 1..end.div_ceil(BLOCK))
+                .find(|block| entry.covers(&(block * BLOCK..block * BLOCK + 1)) != first)
+                .map_or(end, |block| block * BLOCK);
+            prop_assert_eq!(entry.run(at, end), (first, naive));
+        }
     }
 }
