@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use debridfs_content::{Content, ContentConfig, ErrorKind, FileRef};
@@ -71,6 +71,39 @@ async fn a_passing_fault_is_not_seen() {
     });
     for one in each.collect::<Vec<_>>() {
         one.await.unwrap();
+    }
+}
+
+/// What went wrong is told by its kind.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_fault_is_counted_as_what_it_is() {
+    // Retries, stalls, wrong answers and refused links.
+    let kinds = [
+        (Answer::Right, [0, 0, 0, 0]),
+        (Answer::Status(503, ""), [1, 0, 0, 0]),
+        (Answer::Short(10_000), [1, 0, 0, 0]),
+        (Answer::Stall(10_000), [1, 1, 0, 0]),
+        (Answer::Whole, [1, 0, 1, 0]),
+        (Answer::Status(404, ""), [1, 0, 0, 1]),
+    ];
+    for (fault, expected) in kinds {
+        let bench = Bench::new(SIZE).await;
+        let first = fault.clone();
+        bench.cdn.script(move |request| match request.number {
+            0 => first.clone(),
+            _ => Answer::Right,
+        });
+        let read = bench.read(1, 5, AT, 128 << 10, LONG).await;
+        assert_eq!(read.ok(), Some(128 << 10), "{fault:?}");
+        let stats = bench.content.stats();
+        let counted = [
+            // A link that never worked is made anew after a pause, which counts once more.
+            stats.retries.min(1),
+            stats.stalls,
+            stats.wrong_answers,
+            stats.links_refused,
+        ];
+        assert_eq!(counted, expected, "{fault:?}: {:?}", bench.cdn.log());
     }
 }
 
@@ -379,17 +412,28 @@ async fn a_server_that_allows_four_transfers_serves_eight_readers() {
         }
     });
     let begun = Instant::now();
+    let waited = AtomicUsize::new(0);
     let readers = (1..=8).map(|id| {
-        let bench = &bench;
+        let (bench, waited) = (&bench, &waited);
         async move {
             let mut at = 0;
             while at < size {
                 at += bench.read(id, id, at, 256 << 10, LONG).await.unwrap();
+                let waiting = bench.content.stats().waiting_for_connection;
+                waited.fetch_max(waiting, Ordering::Relaxed);
             }
             begun.elapsed()
         }
     });
     let times = futures_util::future::join_all(readers).await;
+    // Those who are refused wait, and are told of as long as they do.
+    assert!(waited.into_inner() > 0);
+    let nobody_waits = async {
+        while bench.content.stats().waiting_for_connection > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LONG, nobody_waits).await.unwrap();
     let last = times.iter().max().copied().unwrap();
     // At 4 MB/s each and four at once, nobody is done before 3 s, and all have been served by turns of 8 MiB.
     assert!(last > Duration::from_secs(5), "{last:?}");

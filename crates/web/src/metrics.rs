@@ -319,4 +319,48 @@ mod tests {
         assert!(!text.contains(" -"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
+    #[test]
+    fn each_figure_of_the_reader_stands_under_its_own_name() {
+        let mut status = crate::status::sample();
+        status.content = Some(crate::ContentStatus {
+            memory_used: 1,
+            memory_limit: 2,
+            client_memory: 3,
+            fetched: 4,
+            served: 5,
+            requests: 6,
+            hedges: 7,
+            retries: 8,
+            stalls: 9,
+            wrong_answers: 10,
+            connections: 11,
+            connections_waiting: 12,
+            links_resolved: 13,
+            links_refused: 14,
+            read_errors: 15,
+            ..Default::default()
+        });
+        let text = encode(&status.judged());
+        let expected = [
+            ("memory_bytes", 1),
+            ("memory_limit_bytes", 2),
+            ("client_memory_bytes", 3),
+            ("fetched_bytes_total", 4),
+            ("served_bytes_total", 5),
+            ("requests_total", 6),
+            ("hedges_total", 7),
+            ("retries_total", 8),
+            ("stalls_total", 9),
+            ("wrong_answers_total", 10),
+            ("connections", 11),
+            ("connections_waiting", 12),
+            ("links_resolved_total", 13),
+            ("links_refused_total", 14),
+            ("read_errors_total", 15),
+        ];
+        for (name, value) in expected {
+            let line = format!("\ndebridfs_content_{name} {value}.0\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+    }
 }
