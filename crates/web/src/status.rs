@@ -260,7 +260,7 @@ pub struct ContentStatus {
     /// Direct links that a CDN refused since the engine's start.
     #[serde(default)]
     pub links_refused: u64,
-    /// Reads that ended with an error since the engine's start; what the engine looks at ahead of any reader is not among them.
+    /// Reads that ended with an error since the engine's start; heads and tails that were fetched ahead are not among them.
     pub read_errors: u64,
     /// New files whose head and tail were fetched before anybody read them, since the engine's start.
     #[serde(default)]
