@@ -141,7 +141,7 @@ pub(crate) struct Shared {
     changed: Condvar,
     usable: std::sync::atomic::AtomicBool,
     /// Held during a round of syncs, so that who waits for one waits for one that has begun as well.
-    round: Mutex<()>,
+    round: Mutex<syncer::Round>,
     limit: AtomicU64,
     failures: AtomicU32,
     sick_until: Mutex<Option<Instant>>,
@@ -281,7 +281,7 @@ impl Cache {
             readiness: Mutex::new(Readiness::Waiting),
             changed: Condvar::new(),
             usable: std::sync::atomic::AtomicBool::new(false),
-            round: Mutex::new(()),
+            round: Mutex::default(),
             failures: AtomicU32::new(0),
             sick_until: Mutex::new(None),
         });

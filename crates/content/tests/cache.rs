@@ -12,5 +12,7 @@ mod killed;
 mod limits;
 #[path = "cache/model.rs"]
 mod model;
+#[path = "cache/pages.rs"]
+mod pages;
 #[path = "cache/volume.rs"]
 mod volume;

@@ -1,15 +1,58 @@
-//! The thread that makes what was written outlive a crash: data to the disk first, then the side file, in batches.
+//! The thread that makes what was written outlive a crash: data to the disk first, then the side file, in batches. Pages of what is played go when
+//! they are on disk: nobody reads them from memory, and others want the memory.
 
+use std::num::NonZero;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{Advice, fadvise, fdatasync};
+
+use super::entry::Files;
 use super::{Class, Shared};
+use crate::pattern::COPY_RATE;
 
 /// How often: what a kill costs at most.
 const EVERY: Duration = Duration::from_secs(1);
 /// Every so many rounds all files are looked at: reading changes when they were used last, and nobody tells.
 const ALL_EVERY: u32 = 60;
+
+/// A round of syncs.
+pub(crate) struct Round {
+    begun: Instant,
+    /// What it synced of files that are played.
+    played: Vec<(Arc<Files>, Range<u64>)>,
+}
+
+impl Default for Round {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            played: Vec::new(),
+        }
+    }
+}
+
+impl Round {
+    /// Begins the next one. Returns how long ago this one began.
+    fn next(&mut self) -> Duration {
+        let ago = self.begun.elapsed();
+        self.begun = Instant::now();
+        // Not sooner: pages that just came are on lists of the processors, each of which would be waited for.
+        for (files, range) in self.played.drain(..) {
+            // Where it cannot be done the kernel takes them when it needs them.
+            let length = NonZero::new(range.end - range.start);
+            let _ = fadvise(&files.data, range.start, length, Advice::DontNeed);
+        }
+        ago
+    }
+}
+
+/// Whether so many bytes of a file in so long a time are being watched: whoever copies them is faster, and may soon read them again as fast.
+fn is_played(bytes: u64, time: Duration) -> bool {
+    bytes > 0 && (bytes as f64) < COPY_RATE as f64 * time.as_secs_f64()
+}
 
 /// Body of the thread.
 pub(crate) fn run(shared: &Arc<Shared>) {
@@ -23,7 +66,8 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 
 /// Syncs what is unsynced; `all`: also what was merely used.
 pub(crate) fn sync(shared: &Shared, all: bool) {
-    let _round = shared.round.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut round = shared.round.lock().unwrap_or_else(PoisonError::into_inner);
+    let time = round.next();
     for class in Class::ALL {
         let store = shared.store(class);
         let mut ids = store.take_unsynced();
@@ -37,11 +81,18 @@ pub(crate) fn sync(shared: &Shared, all: bool) {
             let Some(unsynced) = entry.unsynced() else {
                 continue;
             };
-            let synced = rustix::fs::fdatasync(&unsynced.files.data)
+            let synced = fdatasync(&unsynced.files.data)
                 .map_err(Into::into)
                 .and_then(|()| entry.synced(&unsynced));
             match synced {
-                Ok(()) => store.add_allocated(entry.measure(&unsynced.files)),
+                Ok(()) => {
+                    store.add_allocated(entry.measure(&unsynced.files));
+                    // Heads and tails stay: a scan comes back.
+                    if class == Class::Playback && is_played(unsynced.bytes(), time) {
+                        let range = unsynced.range();
+                        round.played.push((unsynced.files, range));
+                    }
+                }
                 Err(error) => {
                     entry.not_synced(&unsynced);
                     store.mark_unsynced(id);
@@ -51,5 +102,21 @@ pub(crate) fn sync(shared: &Shared, all: bool) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_film_is_played_and_a_copy_is_not() {
+        let second = Duration::from_secs(1);
+        assert!(is_played(128 << 10, second));
+        assert!(is_played(12_500_000, second));
+        assert!(!is_played(60_000_000, second));
+        assert!(is_played(60_000_000, 4 * second));
+        assert!(!is_played(128 << 10, Duration::ZERO));
+        assert!(!is_played(0, second));
     }
 }

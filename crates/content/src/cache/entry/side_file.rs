@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError};
 
 use super::{Entry, Files, State};
 use crate::cache::map::{
-    EMPTY_SEGMENT, GRANULES, Granule, PAGE, Page, SEGMENTS_PER_PAGE, encode_page,
+    EMPTY_SEGMENT, GRANULE, GRANULES, Granule, PAGE, Page, SEGMENT, SEGMENTS_PER_PAGE, encode_page,
 };
 
 /// What is to be synced and then told to the side file.
@@ -17,6 +18,21 @@ pub(in crate::cache) struct Unsynced {
     epoch: u64,
     segments: Vec<(u32, u64, [Granule; GRANULES])>,
     header: bool,
+}
+
+impl Unsynced {
+    /// Bytes of the granules that changed.
+    pub(in crate::cache) fn bytes(&self) -> u64 {
+        let granules = self.segments.iter().map(|(_, dirty, _)| dirty.count_ones());
+        u64::from(granules.sum::<u32>()) * GRANULE
+    }
+
+    /// From the first segment that changed to the last.
+    pub(in crate::cache) fn range(&self) -> Range<u64> {
+        let first = self.segments.first().map_or(0, |(number, ..)| *number);
+        let end = self.segments.last().map_or(0, |(number, ..)| number + 1);
+        u64::from(first) * SEGMENT..u64::from(end) * SEGMENT
+    }
 }
 
 impl Entry {
@@ -112,7 +128,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::cache::entry::testing::{entry, sums};
-    use crate::cache::map::{BLOCK, GRANULE, SEGMENT};
+    use crate::cache::map::BLOCK;
 
     const SIZE: u64 = 4 * SEGMENT;
 
