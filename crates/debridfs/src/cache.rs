@@ -1,6 +1,6 @@
 //! `debridfs cache …`.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use debridfs_web::{CachedLine, Purged, Warmth};
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::cli::{CacheCommand, CachePathArgs, PurgeArgs};
 use crate::control::Instance;
 use crate::failure::{Doing, Failure};
+use crate::meant;
 use crate::status::bytes;
 
 /// A warming that came no further for so long has failed; so has a call that was not answered. The files of releases may have to be asked for first.
@@ -43,7 +44,7 @@ pub fn run(command: &CacheCommand, file: Option<&Path>) -> Result<(), Failure> {
 /// The call `name` about `path`, with `numbers`.
 fn about(name: &str, path: &Path, numbers: &[(&str, u64)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("path", &lexical(path).to_string_lossy());
+    query.append_pair("path", &path.to_string_lossy());
     for (key, number) in numbers {
         query.append_pair(key, &number.to_string());
     }
@@ -60,20 +61,6 @@ async fn post<T: DeserializeOwned>(instance: &Instance, path: &str) -> Result<T,
 fn progress(style: &str) -> Result<ProgressBar, Failure> {
     let style = ProgressStyle::with_template(style).doing(|| "progress bar".into())?;
     Ok(ProgressBar::new(0).with_style(style))
-}
-
-/// `path` without `.` and `..`, as the engine wants it. The file system is not asked: it may be our own mount.
-fn lexical(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut out, part| {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            _ => out.push(part),
-        }
-        out
-    })
 }
 
 async fn list(instance: &Instance, json: bool) -> Result<(), Failure> {
@@ -117,7 +104,11 @@ fn for_people(lines: &[CachedLine]) -> String {
 }
 
 async fn purge(instance: &Instance, args: &PurgeArgs) -> Result<(), Failure> {
-    let purged = purge_all(instance, args.path.as_deref()).await?;
+    let place = match &args.path {
+        Some(path) => Some(meant::place(instance, path).await?),
+        None => None,
+    };
+    let purged = purge_all(instance, place.as_deref()).await?;
     println!("{} files, {} freed", purged.files, bytes(purged.bytes));
     Ok(())
 }
@@ -144,7 +135,8 @@ async fn purge_all(instance: &Instance, path: Option<&Path>) -> Result<Purged, F
 }
 
 async fn pin(instance: &Instance, args: &CachePathArgs, what: &str) -> Result<(), Failure> {
-    let said: serde_json::Value = post(instance, &about(what, &args.path, &[])).await?;
+    let place = meant::place(instance, &args.path).await?;
+    let said: serde_json::Value = post(instance, &about(what, &place, &[])).await?;
     println!("{} files {what}ned", said["files"]);
     Ok(())
 }
@@ -152,12 +144,13 @@ async fn pin(instance: &Instance, args: &CachePathArgs, what: &str) -> Result<()
 async fn warm(instance: &Instance, args: &CachePathArgs) -> Result<(), Failure> {
     let bar =
         progress("{bytes:>12} of {total_bytes}  [{wide_bar}] {binary_bytes_per_sec}, {eta} left")?;
+    let place = meant::place(instance, &args.path).await?;
     let reader = u64::from(std::process::id());
     let mut later = 0;
     let (mut most, mut since) = (0, Instant::now());
     loop {
         let numbers = [("reader", reader), ("later", later)];
-        let call = about("warm", &args.path, &numbers);
+        let call = about("warm", &place, &numbers);
         let warmth: Warmth = match post(instance, &call).await {
             Ok(warmth) => warmth,
             // The keeper will have another engine; what the last one had cached is still there.
@@ -224,23 +217,12 @@ fn stuck(warmth: &Warmth) -> (String, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::atomic::Ordering::Relaxed;
 
     use debridfs_web::{CacheAnswer, CacheDesk, CacheRefused, cache_router};
 
     use super::*;
-
-    #[test]
-    fn paths_are_cleaned_without_asking_the_file_system() {
-        for (path, clean) in [
-            ("/mnt/dfs/./__all__/x/../Film A", "/mnt/dfs/__all__/Film A"),
-            ("__all__/Film", "__all__/Film"),
-        ] {
-            assert_eq!(lexical(Path::new(path)), Path::new(clean));
-        }
-        let call = about("warm", Path::new("__all__/A & B"), &[("reader", 7)]);
-        assert_eq!(call, "/cache/warm?path=__all__%2FA+%26+B&reader=7");
-    }
 
     #[test]
     fn the_list_names_what_is_not_shown_any_more() {

@@ -13,6 +13,7 @@ mod failure;
 mod hash_password;
 mod import;
 mod logging;
+mod meant;
 mod mount_probe;
 mod mount_table;
 mod places;

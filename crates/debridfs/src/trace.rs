@@ -13,8 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cli::{RecordArgs, ShowArgs};
-use crate::control::Instance;
+use crate::control::{Instance, with_arguments};
 use crate::failure::{Doing, Failure};
+use crate::meant;
 
 /// How often lines are taken; an engine holds those of tens of thousands of reads.
 const TAKE_EVERY: Duration = Duration::from_millis(500);
@@ -32,12 +33,13 @@ pub fn record(args: &RecordArgs, file: Option<&Path>) -> Result<(), Failure> {
 }
 
 async fn record_from(instance: &Instance, args: &RecordArgs) -> Result<(), Failure> {
-    let path = args.path.as_ref().map(|path| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("path", &path.to_string_lossy());
-        format!("?{}", query.finish())
-    });
-    let begun = format!("/traces{}", path.unwrap_or_default());
+    let begun = match &args.path {
+        Some(path) => {
+            let place = meant::place(instance, path).await?;
+            with_arguments("/traces", &[("path", &place.to_string_lossy())])
+        }
+        None => "/traces".into(),
+    };
     let begun = instance.ask(Method::POST, &begun).await?;
     let number = begun["recording"]
         .as_u64()

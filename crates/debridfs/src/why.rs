@@ -1,19 +1,20 @@
 //! `debridfs why`.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use debridfs_web::{WhyEvent, WhyReport, WhyState};
 
 use crate::cli::WhyArgs;
 use crate::control::Instance;
 use crate::failure::{Doing, Failure};
+use crate::meant;
 use crate::status::{bytes, runtime};
 
 /// Prints what is known of a path. Ends with 1 when it cannot be read.
 pub fn run(args: &WhyArgs, file: Option<&Path>) -> Result<(), Failure> {
     let instance = Instance::find(&args.instance, file)?;
-    let report = runtime()?.block_on(ask(&instance, &args.path))?;
+    let report = runtime()?.block_on(meant::explain(&instance, &args.path))?;
     if args.json {
         let text = serde_json::to_string_pretty(&report).doing(|| "report".into())?;
         println!("{text}");
@@ -24,30 +25,6 @@ pub fn run(args: &WhyArgs, file: Option<&Path>) -> Result<(), Failure> {
         WhyState::Quiet | WhyState::Fine => Ok(()),
         WhyState::NotKnownYet | WhyState::Trouble | WhyState::Bad => Err(Failure::silent(1)),
     }
-}
-
-/// Asks about the path as it was given; then about what it may have meant here. The mount is never touched: what the engine does not know
-/// is not on it.
-async fn ask(instance: &Instance, path: &Path) -> Result<WhyReport, Failure> {
-    let refused = match instance.why(path).await? {
-        Ok(report) => return Ok(report),
-        Err(refused) => refused,
-    };
-    let mut others: Vec<PathBuf> = Vec::new();
-    if path.is_relative()
-        && let Ok(here) = std::env::current_dir()
-    {
-        others.push(here.join(path));
-    }
-    // A symbolic link of a library that leads into the mount.
-    others.extend(std::fs::read_link(path));
-    for other in others {
-        if let Ok(report) = instance.why(&other).await? {
-            return Ok(report);
-        }
-    }
-    let help = "name a path below the mount, or relative to its root, such as __all__/RELEASE";
-    Err(Failure::new(refused, Some(help)))
 }
 
 fn for_people(report: &WhyReport) -> String {

@@ -182,7 +182,55 @@ fn a_release_is_warmed_pinned_and_purged() {
     done(&instance, &["purge", "--all"]);
     assert!(listed(&instance).is_empty());
     let why = refused(&instance, &["warm", "__all__/Nothing"]);
-    assert!(why.contains("there is no __all__/Nothing"), "{why}");
+    assert!(
+        why.contains("__all__/Nothing is not in the library"),
+        "{why}"
+    );
+}
+
+#[test]
+fn paths_are_taken_as_people_write_them() {
+    let simulator = Simulator::start(vec![film("Film", SIZE), film("Other", SIZE)]);
+    let settings = Settings {
+        cache: true,
+        ..Settings::default()
+    };
+    let instance = Instance::start(&simulator, settings);
+    instance.wait_synced();
+    let films = tempfile::tempdir().expect("a directory");
+    let (name, _) = simulator.file("Film.mkv");
+    let inside = instance.mount().join("__all__/Film");
+    let link = films.path().join("film.mkv");
+    std::os::unix::fs::symlink(inside.join(&name), &link).expect("a link");
+    let run = |dir: &Path, arguments: &[&str]| {
+        let mut command = command(&instance, arguments);
+        let output = command.current_dir(dir).output().expect("debridfs cache");
+        let said = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.success(),
+            said(&output.stdout) + &said(&output.stderr),
+        )
+    };
+    let files = || listed(&instance).len();
+    // A link of a library, the name of a release, a file where one stands.
+    for (dir, path) in [
+        (films.path(), "film.mkv"),
+        (films.path(), "Film"),
+        (&inside, name.as_str()),
+        (&inside, "."),
+    ] {
+        let (done, said) = run(dir, &["warm", path]);
+        assert!(done && said.starts_with("1 files, "), "{path}: {said}");
+        assert_eq!(files(), 1, "{path}");
+        let (done, said) = run(dir, &["purge", path]);
+        assert!(done && said.starts_with("1 files, "), "{path}: {said}");
+        assert_eq!(files(), 0, "{path}");
+    }
+    // Where somebody stands elsewhere `.` is not all of the mount.
+    assert!(run(&inside, &["warm", "."]).0);
+    let (done, said) = run(films.path(), &["purge", "."]);
+    assert!(!done && said.contains("is not in the library"), "{said}");
+    assert_eq!(files(), 1);
 }
 
 #[test]
