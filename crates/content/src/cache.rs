@@ -373,6 +373,11 @@ impl Cache {
         }
     }
 
+    /// Says that a body of `file` ended before `end`: what was put of it is written without waiting for more.
+    pub(crate) fn ended(&self, file: &FileRef, end: u64) {
+        self.shared.intake.ended(file.id, end);
+    }
+
     /// Where the next bytes of `range`, which must not be empty, are.
     pub fn supply(&self, file: &FileRef, range: &Range<u64>) -> Supply {
         if !self.shared.is_usable() {

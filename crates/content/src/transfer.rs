@@ -88,13 +88,28 @@ impl Transfer<'_> {
     /// What the body ended with before its range was complete.
     pub(crate) async fn run(
         &self,
+        body: Body,
+        wake: &Notify,
+        trouble: &mut Trouble,
+    ) -> Result<(), Cause> {
+        let mut at = self.order.range.start;
+        let ended = self.follow(body, &mut at, wake, trouble).await;
+        if let Some(cache) = &self.reader.context().cache {
+            cache.ended(&self.order.file, at);
+        }
+        ended
+    }
+
+    /// Moves bodies into the window from `at` on, which goes with them.
+    async fn follow(
+        &self,
         mut body: Body,
+        at: &mut u64,
         wake: &Notify,
         trouble: &mut Trouble,
     ) -> Result<(), Cause> {
         let context = self.reader.context();
         let stall = context.config.stall_timeout();
-        let mut at = self.order.range.start;
         let mut watch = Watch::begin();
         // A second body for the same bytes, under way, and where it will begin.
         let mut second: Option<(u64, Second<'_>)> = None;
@@ -113,14 +128,14 @@ impl Transfer<'_> {
                 () = host.crowd.arrival(), if flow == Flow::Gone => break,
                 () = wake.notified() => {
                     flow = self.reader.flow(self.place);
-                    if flow == Flow::Gone && !watch.is_soon(self.left(at), &host) {
+                    if flow == Flow::Gone && !watch.is_soon(self.left(*at), &host) {
                         break;
                     }
                     continue;
                 }
                 other = opened(&mut second) => {
                     if let (Some((from, _)), Some(other)) = (second.take(), other) {
-                        (body, at, watch) = (other, from, Watch::begin());
+                        (body, *at, watch) = (other, from, Watch::begin());
                     }
                     continue;
                 }
@@ -128,7 +143,7 @@ impl Transfer<'_> {
                     let (moved, time) = (watch.moved - watch.moved_then, watch.looked.elapsed());
                     watch.look_again();
                     if host.pace.is_slow(moved, time) && self.reader.needs(self.place) {
-                        second = Some((at, self.second(at, host.clone())));
+                        second = Some((*at, self.second(*at, host.clone())));
                     }
                     continue;
                 }
@@ -144,10 +159,10 @@ impl Transfer<'_> {
                 *trouble = Trouble::at(trouble.source);
             }
             if let Some(cache) = &context.cache {
-                probe::keep(cache, &self.order.file, at, &bytes);
+                probe::keep(cache, &self.order.file, *at, &bytes);
             }
-            flow = self.reader.push(self.place, at, bytes);
-            at += length;
+            flow = self.reader.push(self.place, *at, bytes);
+            *at += length;
             while flow == Flow::Full && !body.is_complete() {
                 watch.held_up = true;
                 tokio::select! {
@@ -159,7 +174,7 @@ impl Transfer<'_> {
                 watch.progress = Instant::now();
                 watch.look_again();
             }
-            let left = self.left(at);
+            let left = self.left(*at);
             match flow {
                 Flow::Done if !body.is_complete() => break,
                 Flow::Gone if !watch.is_soon(left, &host) => break,

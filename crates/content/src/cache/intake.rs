@@ -166,13 +166,20 @@ impl<C> Intake<C> {
         true
     }
 
+    /// No more comes of a body of the file `id` behind `end`: what ends there need not wait to be joined.
+    pub(crate) fn ended(&self, id: u64, end: u64) {
+        let mut state = self.lock();
+        state.settle(|piece, _| piece.id == id && piece.end() == end);
+        self.wake.notify_one();
+    }
+
     /// Adds a command behind all that came before it, which is written as it is; dropped when no more is taken.
     pub(crate) fn command(&self, command: C) {
         let mut state = self.lock();
         if state.over {
             return;
         }
-        state.settle(|_| true);
+        state.settle(|_, _| true);
         state.queue.push_back(Work::Command(command));
         self.wake.notify_one();
     }
@@ -189,7 +196,7 @@ impl<C> Intake<C> {
     /// Ends it: what waits is still written.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
-        state.settle(|_| true);
+        state.settle(|_, _| true);
         state.over = true;
         self.wake.notify_all();
     }
@@ -200,7 +207,7 @@ impl<C> Intake<C> {
         let until = Instant::now() + patience;
         loop {
             let now = Instant::now();
-            state.settle(|fed| now.duration_since(fed) >= IDLE);
+            state.settle(|_, fed| now.duration_since(fed) >= IDLE);
             if let Some(work) = state.queue.pop_front() {
                 if let Work::Write(piece) = &work {
                     state.bytes -= piece.len();
@@ -274,11 +281,11 @@ impl<C> State<C> {
         }
     }
 
-    /// Queues the whole blocks of the places fed last when `which` says; what is left waits a while for more.
-    fn settle(&mut self, which: impl Fn(Instant) -> bool) {
+    /// Queues the whole blocks of the pieces, fed last then, that `which` says; what is left waits a while for more.
+    fn settle(&mut self, which: impl Fn(&Piece, Instant) -> bool) {
         let (settled, open) = std::mem::take(&mut self.open)
             .into_iter()
-            .partition(|(_, fed)| which(*fed));
+            .partition(|(piece, fed)| which(piece, *fed));
         self.open = open;
         for (piece, fed) in settled {
             if piece.len() < BLOCK as usize && fed.elapsed() > IDLE * 20 {
@@ -347,6 +354,27 @@ mod tests {
         // An end amid a block, and the file's own.
         put(1_000_000, 48_576);
         assert_eq!(taken(&intake), [(1_003_520, 45_056)]);
+    }
+
+    #[test]
+    fn what_a_body_ended_with_waits_for_nothing() {
+        let intake = Intake::<()>::new();
+        let put = |offset, len| put(&intake, offset, len);
+        // Two looks; half a granule each.
+        put(0, 65_536);
+        put(4 * GRANULE, 65_536);
+        assert_eq!(taken(&intake), []);
+        intake.ended(2, 65_536);
+        intake.ended(1, 65_535);
+        assert_eq!(taken(&intake), []);
+        intake.ended(1, 65_536);
+        assert_eq!(taken(&intake), [(0, 65_536)]);
+        // The next body goes on within a block.
+        put(65_536, 5_000);
+        intake.ended(1, 70_536);
+        assert_eq!(taken(&intake), [(65_536, 4_096)]);
+        put(70_536, 60_536);
+        assert_eq!(taken(&intake), [(69_632, 61_440)]);
     }
 
     #[test]

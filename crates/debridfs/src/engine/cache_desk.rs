@@ -24,7 +24,7 @@ const PURGED_AT_ONCE: usize = 16;
 const USABLE_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes read at once when warming, and before the disk is waited for: half of what may wait for it.
 const STEP: u64 = 1 << 20;
-const BEFORE_DISK: u64 = 16 << 20;
+const BEFORE_DISK: u64 = 8 << 20;
 /// Readers that warm have numbers that no open file has.
 const WARMING: u64 = 1 << 63;
 
