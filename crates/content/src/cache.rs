@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::file::{FileRef, ReadOut};
 use crate::stats::add;
@@ -371,6 +372,12 @@ impl Cache {
         if !usable || !shared.intake.put(class, file, offset, bytes) {
             add(&shared.counters.skipped_bytes, len);
         }
+    }
+
+    /// Waits, `limit` at most, until the byte at `offset` of `file` can be read, if it is only on its way to the disk. Returns whether it waited.
+    pub(crate) async fn arrival(&self, file: &FileRef, offset: u64, limit: Duration) -> bool {
+        let comes = self.shared.is_usable() && self.shared.intake.holds(file, offset);
+        comes && matches!(timeout(limit, self.settle()).await, Ok(Ok(())))
     }
 
     /// Says that a body of `file` ended before `end`: what was put of it is written without waiting for more.

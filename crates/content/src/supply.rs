@@ -12,6 +12,8 @@ use crate::reader::{Place, Reader};
 const STEP: u64 = 1 << 20;
 /// Less than this amid what has to be fetched is fetched as well: another request costs more.
 const WORTH_A_REQUEST: u64 = 1 << 20;
+/// What is on its way to the disk is waited for so long before it is fetched once more: about as long as a CDN takes to begin.
+const SOON: Duration = Duration::from_millis(200);
 /// The disk has so long for a step; the cache has its own limit below that.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -22,7 +24,16 @@ pub(crate) async fn from_cache(reader: &Arc<Reader>, place: Place, order: Order)
     };
     let Order { file, mut range } = order;
     let mut supplied = false;
-    while let Supply::Cached(part) = cache.supply(&file, &range) {
+    let mut arrived = false;
+    loop {
+        let part = match cache.supply(&file, &range) {
+            Supply::Cached(part) => part,
+            Supply::Absent(_) if !arrived && cache.arrival(&file, range.start, SOON).await => {
+                arrived = true;
+                continue;
+            }
+            Supply::Absent(_) => break,
+        };
         let part = part.start..part.end.min(part.start + STEP);
         let Some(pieces) = cache.read(&file, &part, LIMIT).await else {
             break;

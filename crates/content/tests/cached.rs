@@ -108,6 +108,25 @@ async fn what_was_played_is_played_again_without_the_network() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_its_way_to_the_disk_is_not_fetched_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cached = Cached::new(dir.path()).await;
+    let mut again = 0;
+    // Too little to be joined to what is written at once.
+    for (handle, at) in (1..).zip((0..SIZE - MIB).step_by(MIB as usize)) {
+        cached.read(1, 2 * handle, at, 64 << 10).await;
+        cached.content.release(2 * handle);
+        let requests = cached.cdn.requests();
+        // The next program looks at the same place.
+        cached.read(1, 2 * handle + 1, at, 64 << 10).await;
+        cached.content.release(2 * handle + 1);
+        again += cached.cdn.requests() - requests;
+    }
+    // A disk that is slow for a moment is not waited for.
+    assert!(again <= 3, "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_read_to_be_kept_is_there_for_the_next_one_however_busy_the_disk_is() {
     let dir = tempfile::tempdir().unwrap();
     let cached = Cached::new(dir.path()).await;

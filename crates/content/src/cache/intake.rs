@@ -1,6 +1,7 @@
 //! What waits to be written: pieces of bodies joined to granules, in a queue with a limit. What finds no room is not cached; nobody ever waits.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,8 @@ struct State<C> {
     queue: VecDeque<Work<C>>,
     /// Of `open` and `queue`.
     bytes: usize,
+    /// What was taken last, until the next is asked for: file and bytes.
+    taken: Option<(u64, Range<u64>)>,
     over: bool,
 }
 
@@ -95,6 +98,7 @@ impl<C> Intake<C> {
                 open: Vec::new(),
                 queue: VecDeque::new(),
                 bytes: 0,
+                taken: None,
                 over: false,
             }),
             wake: Condvar::new(),
@@ -108,6 +112,20 @@ impl<C> Intake<C> {
     /// Bytes that wait.
     pub(crate) fn waiting(&self) -> u64 {
         self.lock().bytes as u64
+    }
+
+    /// Whether the byte at `offset` of `file` is on its way to the disk.
+    pub(crate) fn holds(&self, file: &FileRef, offset: u64) -> bool {
+        let state = self.lock();
+        let of = |piece: &Piece| {
+            piece.id == file.id
+                && piece.size == file.size
+                && (piece.start..piece.end()).contains(&offset)
+        };
+        let taken = state.taken.as_ref();
+        taken.is_some_and(|(id, range)| *id == file.id && range.contains(&offset))
+            || state.open.iter().any(|(piece, _)| of(piece))
+            || (state.queue.iter()).any(|work| matches!(work, Work::Write(piece) if of(piece)))
     }
 
     /// Takes `bytes` of `file` in, some, and within its size. Returns whether there was room.
@@ -204,13 +222,16 @@ impl<C> Intake<C> {
     /// The next work; waits for it up to `patience`.
     pub(crate) fn next(&self, patience: Duration) -> Work<C> {
         let mut state = self.lock();
+        state.taken = None;
         let until = Instant::now() + patience;
         loop {
             let now = Instant::now();
             state.settle(|_, fed| now.duration_since(fed) >= IDLE);
             if let Some(work) = state.queue.pop_front() {
                 if let Work::Write(piece) = &work {
+                    let taken = (piece.id, piece.start..piece.end());
                     state.bytes -= piece.len();
+                    state.taken = Some(taken);
                 }
                 return work;
             }
@@ -368,7 +389,17 @@ mod tests {
         intake.ended(1, 65_535);
         assert_eq!(taken(&intake), []);
         intake.ended(1, 65_536);
-        assert_eq!(taken(&intake), [(0, 65_536)]);
+        assert!(matches!(intake.next(Duration::ZERO), Work::Write(piece) if piece.end() == 65_536));
+        let film = FileRef {
+            id: 1,
+            size: 1 << 20,
+            sources: Arc::from([]),
+        };
+        // While it is written it is not there yet, either.
+        assert!(intake.holds(&film, 65_535) && !intake.holds(&film, 65_536));
+        assert!(intake.holds(&film, 4 * GRANULE));
+        assert_eq!(taken(&intake), []);
+        assert!(!intake.holds(&film, 0));
         // The next body goes on within a block.
         put(65_536, 5_000);
         intake.ended(1, 70_536);

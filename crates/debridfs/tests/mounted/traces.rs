@@ -98,7 +98,10 @@ fn a_recording_that_is_refused_leaves_an_earlier_one_alone() {
     let output = dir.join("trace.jsonl");
     std::fs::write(&output, "an hour of work").expect("written");
     let words = refused(&instance, "__all__/Fulm.2024", &output);
-    assert!(words.contains("there is no __all__/Fulm.2024"), "{words}");
+    assert!(
+        words.contains("__all__/Fulm.2024 is not in the library"),
+        "{words}"
+    );
     let kept = std::fs::read_to_string(&output).expect("still there");
     assert_eq!(kept, "an hour of work");
     // A place that cannot be written does not keep the engine busy for those who come next.
