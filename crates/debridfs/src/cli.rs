@@ -236,6 +236,9 @@ Example:
         /// Numbers of user and group.
         #[arg(long, value_name = "UID:GID")]
         owner: Option<String>,
+        /// Process that it ends with.
+        #[arg(long, value_name = "PID")]
+        parent: i32,
     },
     /// Look through the mount once.
     #[command(hide = true)]

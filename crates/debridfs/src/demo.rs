@@ -47,8 +47,8 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
 async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     // From here on a signal ends the demo in order, however often it comes.
     let mut signals = Signals::new()?;
+    let mut children = Children::adopt()?;
     let place = Place::make(args.mount.as_deref())?;
-    let mut children = Children::default();
     let outcome = tokio::select! {
         ended = play(args, &place, &mut children) => ended,
         () = signals.any() => Ok(()),

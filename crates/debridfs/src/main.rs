@@ -48,8 +48,12 @@ fn main() -> ExitCode {
     let file = cli.config.as_deref();
     let ended = match &cli.command {
         Command::MountProbe { path } => return mount_probe::run(path),
-        Command::OwnDirectories { paths, owner } => {
-            return places::helper_main(paths, owner.as_deref());
+        Command::OwnDirectories {
+            paths,
+            owner,
+            parent,
+        } => {
+            return places::helper_main(paths, owner.as_deref(), *parent);
         }
         Command::PropagationHelper { description } => {
             return debridfs_propagation::helper_main(description);

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use debridfs_keeper::Owner;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, set_parent_process_death_signal,
+};
 
 use crate::config::Config;
 use crate::failure::{Doing, Failure};
@@ -50,6 +52,7 @@ impl Helper {
     fn start(dirs: &[PathBuf], owner: Option<Owner>) -> io::Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         command.arg("own-directories").args(dirs);
+        command.arg(format!("--parent={}", getpid()));
         if let Some(Owner { uid, gid }) = owner {
             command.arg(format!("--owner={uid}:{gid}"));
         }
@@ -83,8 +86,13 @@ impl Helper {
     }
 }
 
-/// What such a process does: says on stdout what is wrong, and ends with 1; or ends with 0.
-pub fn helper_main(dirs: &[PathBuf], owner: Option<&str>) -> ExitCode {
+/// What such a process does: says on stdout what is wrong, and ends with 1; or ends with 0. Without its `parent` it does nothing: whoever ended that may be
+/// about to remove the directories.
+pub fn helper_main(dirs: &[PathBuf], owner: Option<&str>, parent: i32) -> ExitCode {
+    let bound = set_parent_process_death_signal(Some(Signal::KILL));
+    if bound.is_err() || getppid().is_none_or(|pid| pid.as_raw_pid() != parent) {
+        return ExitCode::FAILURE;
+    }
     let owner = owner.and_then(|ids| {
         let (uid, gid) = ids.split_once(':')?;
         Some(Owner {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -16,6 +16,9 @@ use super::{Place, program};
 
 /// The service has 5 s for its engine and has to unmount; more is not waited for.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// What a killed service has left is on its way out; a disk may hold it up.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
+const ORPHAN_TICK: Duration = Duration::from_millis(10);
 /// A simulator with a very large library takes a while to make it.
 const SIMULATOR_LIMIT: Duration = Duration::from_secs(120);
 /// Lines of a dead child's log that are shown.
@@ -40,6 +43,13 @@ pub struct Children {
 }
 
 impl Children {
+    /// Makes this process the one that is left with what its children leave: a service that is ended while it starts may have a helper under way that
+    /// makes directories.
+    pub fn adopt() -> Result<Self, Failure> {
+        set_child_subreaper(Some(getpid())).doing(|| "subreaper".into())?;
+        Ok(Self::default())
+    }
+
     /// Starts the simulator and waits until it says where it is.
     pub async fn start_simulator(
         &mut self,
@@ -96,12 +106,21 @@ impl Children {
         }
     }
 
-    /// Ends them, the service first; returns when none is left.
+    /// Ends them, the service first; returns when none is left, nor what they had started.
     pub async fn stop(&mut self) {
         let children = [self.service.take(), self.simulator.take()];
         for child in children.into_iter().flatten() {
             stop(child).await;
         }
+        // An error: none is left.
+        let orphans = async {
+            while let Ok(ended) = wait(WaitOptions::NOHANG) {
+                if ended.is_none() {
+                    tokio::time::sleep(ORPHAN_TICK).await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(ORPHAN_LIMIT, orphans).await;
     }
 }
 
