@@ -136,10 +136,16 @@ impl CacheDesk for Desk {
     fn pin(&self, path: PathBuf, pinned: bool) -> CacheAnswer<u64> {
         let (cache, tree, mount) = (self.cache(), self.tree.clone(), self.mount.clone());
         Box::pin(async move {
-            let files = files(&tree, &mount, &path).await?;
+            let cache = cache?;
+            let mut files = files(&tree, &mount, &path).await?;
+            if !pinned {
+                let kept = cache.list().into_iter().filter(|file| file.pinned);
+                let kept: HashSet<_> = kept.map(|file| file.id).collect();
+                files.retain(|file| kept.contains(&file.id));
+            }
             let count = files.len() as u64;
             let files = files.into_iter().map(|file| (file.id, file.size)).collect();
-            cache?.pin(files, pinned).await.map_err(refused_by_cache)?;
+            cache.pin(files, pinned).await.map_err(refused_by_cache)?;
             Ok(count)
         })
     }

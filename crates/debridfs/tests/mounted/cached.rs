@@ -168,7 +168,10 @@ fn a_release_is_warmed_pinned_and_purged() {
         table.contains("100%") && table.contains("[pinned]"),
         "{table}"
     );
-    done(&instance, &["unpin", mounted]);
+    for files in [1, 0] {
+        let said = done(&instance, &["unpin", mounted]);
+        assert_eq!(said, format!("{files} files unpinned\n"));
+    }
     done(&instance, &["warm", mounted]);
     assert_eq!(
         simulator.cdn_requests(),
