@@ -239,7 +239,9 @@ async fn reads_of_one_handle_out_of_order_share_the_window() {
         first += 8 * step;
     }
     let sent = bench.cdn.sent();
-    assert!(sent <= size + 2 * MIB, "{sent} bytes for {size}");
+    // Where the first reads come backwards there are two windows, which fetch the same until one is ahead: a few MiB on a busy machine. Without a shared
+    // window nearly everything would come twice.
+    assert!(sent <= size + size / 4, "{sent} bytes for {size}");
     // Its ranges are short until it has proved to read on; the least of them has a MiB then, also where it reads over several connections.
     let most = size / MIB + 16;
     assert!(bench.cdn.requests() <= most, "{}", bench.cdn.requests());

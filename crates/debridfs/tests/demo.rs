@@ -316,6 +316,25 @@ fn ended_while_it_starts_it_leaves_nothing() {
 }
 
 #[test]
+fn the_helper_of_a_service_that_ended_makes_nothing() {
+    let dir = tempfile::tempdir().expect("directory");
+    let wanted = dir.path().join("state");
+    let make = |parent: u32| {
+        let helper = Command::new(env!("CARGO_BIN_EXE_debridfs"))
+            .arg("own-directories")
+            .arg(&wanted)
+            .arg(format!("--parent={parent}"))
+            .output();
+        helper.expect("a helper").status.success()
+    };
+    // Whoever is its parent now had another number.
+    assert!(!make(std::process::id() + 1));
+    assert!(!wanted.exists());
+    assert!(make(std::process::id()));
+    assert!(wanted.is_dir());
+}
+
+#[test]
 fn a_dead_keeper_ends_the_demo_with_an_error_and_leaves_nothing() {
     let mut demo = Demo::start(&[]);
     demo.ready();
