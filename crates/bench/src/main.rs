@@ -16,7 +16,7 @@ mod index;
 mod large;
 mod library;
 mod memory_files;
-mod network;
+mod namespaces;
 mod pin;
 mod process;
 mod reader;
@@ -137,7 +137,7 @@ fn run(cli: &Cli) -> Result<()> {
         Some(Part::BareLoop { mount }) => return bare_loop::serve(mount),
         Some(Part::MemoryEngine { socket, size }) => return memory_files::serve(socket, *size),
         Some(Part::Reader { job }) => return reader::run(job),
-        None => network::enter()?,
+        None => namespaces::enter()?,
     }
     let options = Options {
         program: match &cli.debridfs {

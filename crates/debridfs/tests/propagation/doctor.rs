@@ -125,7 +125,8 @@ fn dead_and_hung_mounts_and_who_holds_them() {
     };
     all(Signal::STOP);
     let report = doctor(&host, &[], &[]);
-    let found = about(&host, &report, "stale mounts").expect("noticed");
+    let found = about(&host, &report, "stale mounts");
+    let found = found.unwrap_or_else(|| panic!("{report:#}"));
     assert!(text(&found, "seen").contains("does not answer"), "{found}");
     assert!(text(&found, "fix").contains("/abort"), "{found}");
 
@@ -141,7 +142,8 @@ fn dead_and_hung_mounts_and_who_holds_them() {
         about(&host, &report, "stale mounts").is_none(),
         "{report:#}"
     );
-    let found = about(&host, &report, "containers").expect("noticed");
+    let found = about(&host, &report, "containers");
+    let found = found.unwrap_or_else(|| panic!("{report:#}"));
     assert!(
         text(&found, "seen").contains("hold a dead library"),
         "{found}"

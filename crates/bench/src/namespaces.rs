@@ -1,4 +1,5 @@
-//! A network of the benchmark's own: a loopback interface that is set for measuring without touching the machine's.
+//! What the benchmark has of its own: a network, whose loopback interface is set for measuring without touching the machine's, and mounts,
+//! which go with its processes however they end.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -7,10 +8,10 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::{Result, library, pin};
 
-/// Set for the program that is in its own network namespace.
-const INSIDE: &str = "DEBRIDFS_BENCH_OWN_NETWORK";
+/// Set for the program that is in its own namespaces.
+const INSIDE: &str = "DEBRIDFS_BENCH_OWN_NAMESPACES";
 
-/// Goes on in a network namespace of its own, by replacing this process, whose loopback interface hands each packet to the server's core
+/// Goes on in a network and a mount namespace of its own, by replacing this process, whose loopback interface hands each packet to the server's core
 /// (Receive Packet Steering; `Documentation/networking/scaling.rst` of Linux).
 ///
 /// Otherwise the kernel would do much of the server's sending on the reader's core: over loopback each acknowledgement is taken in where the
@@ -21,7 +22,7 @@ const INSIDE: &str = "DEBRIDFS_BENCH_OWN_NETWORK";
 pub(crate) fn enter() -> Result<()> {
     if std::env::var_os(INSIDE).is_none() {
         let failed = Command::new("unshare")
-            .args(["--net", "--"])
+            .args(["--net", "--mount", "--"])
             .arg(std::env::current_exe()?)
             .args(std::env::args_os().skip(1))
             .env(INSIDE, "1")
