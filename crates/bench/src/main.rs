@@ -11,6 +11,7 @@ mod cached;
 mod crowd;
 mod faults;
 mod frame;
+mod fresh_memory;
 mod html;
 mod index;
 mod large;
@@ -160,6 +161,7 @@ fn run(cli: &Cli) -> Result<()> {
          available\" from the Go module proxy",
     );
     let started = Instant::now();
+    fresh_memory::measure(&mut report)?;
     for section in Section::value_variants() {
         if !cli.sections.is_empty() && !cli.sections.contains(section) {
             continue;
