@@ -7,16 +7,18 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::Result;
+use crate::process::mebibytes_in;
 use crate::report::{Report, Row};
 
 const PAGE: usize = 4096;
-const PIECE: usize = 256 << 20;
-/// Taken at most, and no more than one part in four of what is available.
-const MOST: u64 = 4 << 30;
+/// MiB that are taken at a time.
+const PIECE: usize = 256;
+/// MiB that are taken at most, and no more than one part in four of what is available.
+const MOST: usize = 4096;
 
 /// Takes a piece and writes to each page of it.
 fn taken() -> Vec<u8> {
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; PIECE << 20];
     for page in piece.chunks_mut(PAGE) {
         page[0] = 1;
     }
@@ -27,26 +29,17 @@ fn taken() -> Vec<u8> {
 fn seconds_a_gib(pieces: usize) -> f64 {
     let started = Instant::now();
     let held: Vec<Vec<u8>> = (0..pieces).map(|_| taken()).collect();
-    started.elapsed().as_secs_f64() * (1 << 30) as f64 / (held.len() * PIECE) as f64
-}
-
-fn available() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.split_whitespace().next());
-    let kib: u64 = kib
-        .ok_or("/proc/meminfo does not say what is available")?
-        .parse()?;
-    Ok(kib << 10)
+    started.elapsed().as_secs_f64() * 1024.0 / (held.len() * PIECE) as f64
 }
 
 /// Adds a row of the machine's, without a goal.
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
-    let pieces = (MOST.min(available()? / 4) / PIECE as u64).max(1);
+    let available = mebibytes_in("/proc/meminfo", "MemAvailable:");
+    let available = available.ok_or("/proc/meminfo does not say what is available")?;
+    let pieces = MOST.min(available as usize / 4) / PIECE;
     report.section("this machine");
-    let fresh = seconds_a_gib(usize::try_from(pieces)?);
+    let fresh = seconds_a_gib(pieces.max(1));
+    // The host may have begun to take the pieces back; it has not seen this one yet.
     drop(taken());
     let used = seconds_a_gib(1);
     report.add(

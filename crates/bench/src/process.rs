@@ -138,13 +138,15 @@ pub(crate) fn forget_peaks(pid: u32) {
 
 /// A process that ended meanwhile counts as nothing.
 fn mebibytes(pid: u32, field: &str) -> f64 {
-    std::fs::read_to_string(format!("/proc/{pid}/status"))
-        .ok()
-        .and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with(field))?;
-            line.split_whitespace().nth(1)?.parse::<f64>().ok()
-        })
-        .map_or(0.0, |kibibytes| kibibytes / 1024.0)
+    mebibytes_in(&format!("/proc/{pid}/status"), field).unwrap_or_default()
+}
+
+/// A field of a file of `/proc` that gives it in kB; `None` when one of them is not there.
+pub(crate) fn mebibytes_in(path: &str, field: &str) -> Option<f64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.starts_with(field))?;
+    let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes / 1024.0)
 }
 
 fn cpu_seconds(pid: u32) -> f64 {

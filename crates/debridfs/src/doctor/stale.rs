@@ -82,9 +82,9 @@ pub fn holders() -> Vec<Check> {
         let who = format!("process {pid} ({}) and its container", program.trim());
         let fix = "restart that container; to need it never again, bind the parent directory of the mount point with HostToContainer (Docker `:rslave`)";
         let ours: Vec<&Mount> = mounts.iter().filter(|mount| mount.is_ours()).collect();
-        let stale = stale(&ours, &live);
-        if !stale.is_empty() {
-            let seen = format!("{who} hold a dead library at {}", stale.join(" and "));
+        let dead = dead_places(&ours, &live);
+        if !dead.is_empty() {
+            let seen = format!("{who} hold a dead library at {}", dead.join(" and "));
             checks.push(Check::warning(name, seen, fix));
         } else if let Some(private) = ours
             .iter()
@@ -105,7 +105,7 @@ pub fn holders() -> Vec<Check> {
 
 /// The places whose topmost layer is of a connection that is not mounted here. All of them: one that
 /// a container has since it was made must not hide the one that its programs read.
-fn stale(ours: &[&Mount], live: &BTreeSet<(u32, u32)>) -> Vec<String> {
+fn dead_places(ours: &[&Mount], live: &BTreeSet<(u32, u32)>) -> Vec<String> {
     let covered = |mount: &Mount| ours.iter().any(|other| other.parent == mount.id);
     ours.iter()
         .filter(|mount| !live.contains(&mount.device) && !covered(mount))
@@ -191,14 +191,14 @@ mod tests {
         );
         let ours: Vec<&Mount> = mounts.iter().collect();
         let live = BTreeSet::from([(0, 51)]);
-        assert_eq!(stale(&ours, &live), [""; 0]);
-        assert_eq!(stale(&ours[..1], &live), ["/volume"]);
+        assert_eq!(dead_places(&ours, &live), [""; 0]);
+        assert_eq!(dead_places(&ours[..1], &live), ["/volume"]);
         let two = table(
             "5 1 0:50 / /old ro - fuse.debridfs d ro\n6 1 0:51 / /live ro - fuse.debridfs d ro\n\
              7 1 0:52 / /volume ro - fuse.debridfs d ro",
         );
         let ours: Vec<&Mount> = two.iter().collect();
-        assert_eq!(stale(&ours, &live), ["/old", "/volume"]);
+        assert_eq!(dead_places(&ours, &live), ["/old", "/volume"]);
     }
 
     #[test]

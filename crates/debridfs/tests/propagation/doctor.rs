@@ -28,6 +28,11 @@ fn about(host: &Host, report: &Value, name: &str) -> Option<Value> {
     found.find(|check| text(check, "seen").contains(host.dir()))
 }
 
+/// That check, which has to be there.
+fn noticed(host: &Host, report: &Value, name: &str) -> Value {
+    about(host, report, name).unwrap_or_else(|| panic!("nothing of {name} in {report:#}"))
+}
+
 #[test]
 fn a_private_directory_is_shared_when_asked_to() {
     let host = Host::private();
@@ -35,7 +40,7 @@ fn a_private_directory_is_shared_when_asked_to() {
     host.shell(&format!(
         "mkdir {dir}/sub && mount -t tmpfs none {dir}/sub && touch {dir}/sub/there"
     ));
-    let propagation = |report: &Value| about(&host, report, "propagation").expect("checked");
+    let propagation = |report: &Value| noticed(&host, report, "propagation");
     let report = doctor(&host, &[], &[]);
     let found = propagation(&report);
     assert_eq!(
@@ -98,7 +103,7 @@ fn an_empty_dir_is_a_trap() {
         .debridfs(&["doctor", "--json", "--path", &path])
         .end()
         .json();
-    let found = about(&host, &report, "emptyDir").expect("noticed");
+    let found = noticed(&host, &report, "emptyDir");
     assert_eq!(text(&found, "outcome"), "failed");
     assert!(about(&host, &doctor(&host, &[], &[]), "emptyDir").is_none());
 }
@@ -125,16 +130,14 @@ fn dead_and_hung_mounts_and_who_holds_them() {
     };
     all(Signal::STOP);
     let report = doctor(&host, &[], &[]);
-    let found = about(&host, &report, "stale mounts");
-    let found = found.unwrap_or_else(|| panic!("{report:#}"));
+    let found = noticed(&host, &report, "stale mounts");
     assert!(text(&found, "seen").contains("does not answer"), "{found}");
     assert!(text(&found, "fix").contains("/abort"), "{found}");
 
     all(Signal::KILL);
     running.end();
     let report = doctor(&host, &[], &[]);
-    let found = about(&host, &report, "stale mounts");
-    let found = found.unwrap_or_else(|| panic!("{report:#}"));
+    let found = noticed(&host, &report, "stale mounts");
     assert!(text(&found, "seen").contains("is dead"), "{found}");
     host.shell(&format!("umount -l {}/dfs", host.dir()));
     let report = doctor(&host, &[], &[]);
@@ -142,8 +145,7 @@ fn dead_and_hung_mounts_and_who_holds_them() {
         about(&host, &report, "stale mounts").is_none(),
         "{report:#}"
     );
-    let found = about(&host, &report, "containers");
-    let found = found.unwrap_or_else(|| panic!("{report:#}"));
+    let found = noticed(&host, &report, "containers");
     assert!(
         text(&found, "seen").contains("hold a dead library"),
         "{found}"
@@ -166,11 +168,11 @@ fn a_runtime_that_loses_propagation_is_named() {
     ));
     let path = format!("PATH={dir}/bin:/usr/bin:/bin");
     let report = doctor(&host, &["env", &path], &["--node"]);
-    let runc = about(&host, &report, "runc").expect("asked");
+    let runc = noticed(&host, &report, "runc");
     assert_eq!(text(&runc, "outcome"), "warning");
     assert!(text(&runc, "seen").contains("issue 5390"), "{runc}");
     // One that hangs is not waited for.
-    let crun = about(&host, &report, "crun").expect("asked");
+    let crun = noticed(&host, &report, "crun");
     assert!(text(&crun, "seen").contains("tells no version"), "{crun}");
     for name in ["kernel", "user_allow_other", "nfs-common", "open-iscsi"] {
         assert_eq!(checks(&report, name).len(), 1, "{name} in {report:#}");
