@@ -14,10 +14,11 @@ use debridfs_acquire::{
     Acquire, AcquireConfig, AddOptions, Known, Library, ProbeError, Release, Shown, WholeFile,
     qbittorrent, sabnzbd,
 };
-use debridfs_provider::real_debrid::{
-    RealDebrid, RealDebridConfig, Secret, Transport, TransportError,
-};
-use debridfs_provider::{InfoHash, TokioClock};
+use debridfs_base::Secret;
+use debridfs_base::TokioClock;
+use debridfs_base::http::{Transport, TransportError};
+use debridfs_provider::InfoHash;
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tower::ServiceExt;

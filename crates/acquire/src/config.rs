@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_provider::{SystemClock, WallClock};
+use debridfs_base::{SystemClock, WallClock};
 use debridfs_services::Arr;
 use serde::{Deserialize, Serialize};
 

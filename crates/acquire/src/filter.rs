@@ -1,21 +1,9 @@
 //! Which files of a release are wanted.
 
-/// Extensions of films, in lower case.
-const VIDEO: &[&str] = &[
-    "3gp", "asf", "avi", "divx", "flv", "iso", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg",
-    "mts", "ogm", "ogv", "rm", "rmvb", "ts", "vob", "webm", "wmv", "wtv", "xvid",
-];
-/// Extensions of music and audio books.
-const AUDIO: &[&str] = &[
-    "aac", "ac3", "aiff", "alac", "ape", "cue", "dsf", "dts", "flac", "m4a", "m4b", "mka", "mp2",
-    "mp3", "oga", "ogg", "opus", "wav", "wma", "wv",
-];
-/// Extensions of subtitles.
-const SUBTITLES: &[&str] = &[
-    "ass", "idx", "pgs", "smi", "srt", "ssa", "sub", "sup", "ttml", "vtt",
-];
-/// Extensions of books and comics.
-const BOOKS: &[&str] = &["azw3", "cb7", "cbr", "cbz", "epub", "mobi", "pdf"];
+use debridfs_base::media::{AUDIO, BOOKS, SUBTITLES, VIDEO, is_video};
+
+/// Wanted beside music: how a whole disc is cut into songs.
+const CUE: &[&str] = &["cue"];
 
 /// A sample is at most one so many-th of the largest film beside it.
 const SAMPLE_SHARE: u64 = 5;
@@ -36,7 +24,7 @@ pub struct FileFilter {
 impl Default for FileFilter {
     fn default() -> Self {
         Self {
-            extensions: [VIDEO, AUDIO, SUBTITLES, BOOKS]
+            extensions: [VIDEO, AUDIO, CUE, SUBTITLES, BOOKS]
                 .iter()
                 .flat_map(|kind| kind.iter().map(ToString::to_string))
                 .collect(),
@@ -110,11 +98,6 @@ fn extension(path: &str) -> String {
     name.rsplit_once('.')
         .map(|(_, extension)| extension.to_ascii_lowercase())
         .unwrap_or_default()
-}
-
-/// Whether a file of this path is a film.
-pub(crate) fn is_video(path: &str) -> bool {
-    VIDEO.contains(&extension(path).as_str())
 }
 
 /// Whether a directory or the file is called a sample: the word alone, so that "Samples.of.Life" and "Special" are none.

@@ -20,8 +20,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
+use debridfs_base::Secret;
 use debridfs_callers::{mark_answer, same};
-use debridfs_provider::real_debrid::Secret;
 use serde_json::{Value, json};
 
 use crate::params::Params;

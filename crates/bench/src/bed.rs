@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -70,7 +71,7 @@ impl Bed {
 
     /// The direct link of a file.
     pub(crate) fn link(&self, name: &str) -> Result<String> {
-        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let links = self.links.lock();
         let link = links.get(name).cloned();
         Ok(link.ok_or_else(|| format!("no file {name}"))?)
     }
@@ -78,7 +79,7 @@ impl Bed {
     /// Asks for new direct links, and gives them to peers that cannot ask for them themselves.
     pub(crate) fn renew_links(&self) -> Result<()> {
         let new = self.simulator.direct_links()?;
-        *self.links.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        *self.links.lock() = new;
         Ok(())
     }
 

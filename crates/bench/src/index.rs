@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::Result;
 
@@ -16,7 +18,6 @@ pub(crate) fn serve(files: Links) -> Result<SocketAddr> {
     let address = listener.local_addr()?;
     let links: String = files
         .lock()
-        .unwrap_or_else(PoisonError::into_inner)
         .keys()
         .map(|name| format!("<a href=\"{name}\">{name}</a>\n"))
         .collect();
@@ -41,11 +42,7 @@ fn answer(mut stream: &TcpStream, page: &str, targets: &Links) -> Result<()> {
         while !lines.next().ok_or("no end of the head")??.is_empty() {}
         let path = request.split(' ').nth(1).unwrap_or_default();
         let name = path.trim_start_matches('/');
-        let target = targets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned();
+        let target = targets.lock().get(name).cloned();
         let answer = match target {
             None if name.is_empty() => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: ";

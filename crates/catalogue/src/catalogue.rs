@@ -19,7 +19,8 @@ use crate::store::{Batch, HistoryEntry, Store, StoredLinks};
 use crate::sync::state::State;
 use crate::sync::{Line, Settings, Shared, lock, publish};
 use crate::views::{ViewBuilder, ViewRules};
-use crate::{Contents, Error, Findings, Library, NodeId, Result, TorrentRecord, Unexamined};
+use crate::{Contents, Error, Findings, Library, Result, TorrentRecord, Unexamined};
+use debridfs_base::NodeId;
 
 /// Tells wall time; tests put their own here.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

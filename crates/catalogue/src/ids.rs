@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use debridfs_provider::InfoHash;
 use sha2::{Digest, Sha256};
 
-use crate::NodeId;
+use debridfs_base::NodeId;
 
 /// The smallest number given to anything that is not fixed.
 pub const FIRST: u64 = 1 << 16;

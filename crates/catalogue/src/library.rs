@@ -2,21 +2,12 @@
 
 use std::sync::Arc;
 
+use debridfs_base::NodeId;
 use debridfs_provider::{InfoHash, Part, Source};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::TorrentRecord;
-
-/// An inode number that never changes; never 0, 1 or `u64::MAX`, except [`NodeId::ROOT`]. `ids.rs` makes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct NodeId(pub u64);
-
-impl NodeId {
-    /// The root directory (`FUSE_ROOT_ID`).
-    pub const ROOT: Self = Self(1);
-}
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,6 @@
 //! `folder_naming`: what a release's directory is called.
 
+use debridfs_base::media::{AUDIO, VIDEO, WRAPPERS, has_extension};
 use serde::{Deserialize, Serialize};
 
 use crate::TorrentRecord;
@@ -20,31 +21,6 @@ pub enum FolderNaming {
     OriginalNoExt,
     /// The info-hash, 40 digits.
     Infohash,
-}
-
-/// Extensions of films, in lower case.
-const VIDEO: &[&str] = &[
-    "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "img", "iso", "m2ts", "m2v", "m4v", "mk3d",
-    "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "nrg", "nsv", "ogm", "ogv", "rm", "rmvb", "ts",
-    "vob", "webm", "wmv", "wtv", "xvid",
-];
-
-/// Extensions that are cut besides those of films, in lower case. Others may be part of a title (`Vol.1`, `x264-GROUP.2024`).
-const EXTENSIONS: &[&str] = &[
-    // Audio.
-    "aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "dts", "flac", "m4a", "m4b", "m4p", "mka",
-    "mp2", "mp3", "oga", "ogg", "opus", "wav", "wma",
-    "wv", // Archives and what wraps a release.
-    "7z", "gz", "nzb", "rar", "tar", "tgz", "torrent", "zip",
-];
-
-/// Whether a file is a film by its name.
-pub fn is_video(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, extension)| {
-        VIDEO
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(extension))
-    })
 }
 
 impl FolderNaming {
@@ -76,17 +52,16 @@ impl FolderNaming {
 fn without_extension(name: &str) -> &str {
     let name = name.trim();
     match name.rsplit_once('.') {
-        Some((stem, extension))
-            if !stem.trim().is_empty()
-                && VIDEO
-                    .iter()
-                    .chain(EXTENSIONS)
-                    .any(|known| extension.eq_ignore_ascii_case(known)) =>
-        {
-            stem
-        }
+        Some((stem, _)) if !stem.trim().is_empty() && is_cut(name) => stem,
         _ => name,
     }
+}
+
+/// Whether `name` has an extension of films, music or archives. Others may be part of a title (`Vol.1`, `x264-GROUP.2024`).
+fn is_cut(name: &str) -> bool {
+    [VIDEO, AUDIO, WRAPPERS]
+        .iter()
+        .any(|list| has_extension(name, list))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod open;
 mod rows;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 
 use debridfs_provider::{DirectLink, HosterLink, TorrentId};
 use futures_util::future::BoxFuture;
@@ -18,7 +18,8 @@ use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
-use crate::{Error, IdOverride, Memory, NodeId, Result, ShownRelease, TorrentRecord, ViewChange};
+use crate::{Error, IdOverride, Memory, Result, ShownRelease, TorrentRecord, ViewChange};
+use debridfs_base::NodeId;
 
 pub(crate) use links::StoredLinks;
 
@@ -132,7 +133,7 @@ type Job<T> =
 pub(crate) struct Store {
     path: PathBuf,
     connection: Arc<Mutex<SqliteConnection>>,
-    trouble: StdMutex<Option<StoreTrouble>>,
+    trouble: parking_lot::Mutex<Option<StoreTrouble>>,
     /// Opened in memory: writing succeeds and keeps nothing.
     volatile: bool,
 }
@@ -145,7 +146,7 @@ impl Store {
         let store = Self {
             path: path.to_owned(),
             connection: Arc::new(Mutex::new(opened.connection)),
-            trouble: StdMutex::new(opened.trouble.map(|message| StoreTrouble {
+            trouble: parking_lot::Mutex::new(opened.trouble.map(|message| StoreTrouble {
                 message,
                 since: now,
                 in_memory: volatile,
@@ -262,8 +263,8 @@ impl Store {
         }
     }
 
-    fn lock_trouble(&self) -> std::sync::MutexGuard<'_, Option<StoreTrouble>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_trouble(&self) -> parking_lot::MutexGuard<'_, Option<StoreTrouble>> {
+        self.trouble.lock()
     }
 
     /// Runs `job` on the blocking pool: turning rows into text by the ten thousand would hold up the runtime's own threads.

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::Secret;
+use debridfs_base::TokioClock;
 use debridfs_catalogue::{Catalogue, CatalogueConfig, Contents, FolderNaming, Library, ViewRules};
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
-use debridfs_provider::{Provider, TokioClock};
+use debridfs_provider::Provider;
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
 use debridfs_sim::{Generated, InProcess, LibrarySpec, Sim};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};

@@ -21,11 +21,12 @@ use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -154,10 +155,7 @@ impl Shared {
     }
 
     fn set_readiness(&self, readiness: Readiness) {
-        *self
-            .readiness
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = readiness;
+        *self.readiness.lock() = readiness;
         self.usable
             .store(readiness == Readiness::Ready, Ordering::Release);
         self.changed.notify_all();
@@ -165,14 +163,10 @@ impl Shared {
 
     /// Waits until the writer has ended, up to `limit`. Returns whether it has.
     fn wait_closed(&self, limit: Duration) -> bool {
-        let readiness = self
-            .readiness
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .changed
-            .wait_timeout_while(readiness, limit, |now| *now != Readiness::Closed);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 == Readiness::Closed
+        let mut readiness = self.readiness.lock();
+        self.changed
+            .wait_while_for(&mut readiness, |now| *now != Readiness::Closed, limit);
+        *readiness == Readiness::Closed
     }
 
     fn is_usable(&self) -> bool {
@@ -183,10 +177,7 @@ impl Shared {
         if self.failures.load(Ordering::Relaxed) < FAILURES {
             return false;
         }
-        let mut until = self
-            .sick_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut until = self.sick_until.lock();
         match *until {
             Some(end) if Instant::now() >= end => {
                 // One more failure makes it sick again.
@@ -202,10 +193,7 @@ impl Shared {
     fn note_failure(&self, error: &io::Error) {
         add(&self.counters.errors, 1);
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
-            let mut until = self
-                .sick_until
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut until = self.sick_until.lock();
             if until.is_none() {
                 tracing::warn!(%error, "the cache cannot be read; it is passed by for {SICK_FOR:?}");
                 *until = Some(Instant::now() + SICK_FOR);

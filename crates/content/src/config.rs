@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use debridfs_provider::ByteSize;
+use debridfs_base::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::CacheConfig;

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use debridfs_provider::{LinkStore, Provider, Source};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
@@ -318,12 +319,12 @@ impl Drop for Content {
 }
 
 impl Readers {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<(u64, u64), Arc<Reader>>> {
-        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> parking_lot::RwLockReadGuard<'_, BTreeMap<(u64, u64), Arc<Reader>>> {
+        self.map.read()
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<(u64, u64), Arc<Reader>>> {
-        self.map.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> parking_lot::RwLockWriteGuard<'_, BTreeMap<(u64, u64), Arc<Reader>>> {
+        self.map.write()
     }
 
     fn get(&self, file: &FileRef, handle: u64) -> Option<Arc<Reader>> {

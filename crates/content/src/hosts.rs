@@ -1,11 +1,12 @@
 //! When a CDN host may be asked: a back-off that all readers share, and the number of transfers it was seen to allow.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use debridfs_provider::{OLDEST_EVERY, Priority};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -122,13 +123,13 @@ pub(crate) struct Waiting {
 
 impl Hosts {
     pub(crate) fn get(&self, name: &str, port: u16) -> Arc<Host> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.hosts.lock();
         hosts.entry((name.to_owned(), port)).or_default().clone()
     }
 
     /// Bytes came from `host`.
     pub(crate) fn served(&self, host: &Arc<Host>) {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = self.latest.lock();
         if !latest
             .as_ref()
             .is_some_and(|known| Arc::ptr_eq(known, host))
@@ -139,14 +140,14 @@ impl Hosts {
 
     /// The host that served last: the one to expect before a link is known.
     pub(crate) fn latest(&self) -> Option<Arc<Host>> {
-        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = self.latest.lock();
         latest.clone()
     }
 }
 
 impl Host {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// The refusal that keeps everybody from this host now, if it asked for a long pause.
@@ -232,12 +233,12 @@ impl Crowd {
 
     /// Whether somebody waits, or did of late.
     fn was_waiting(&self) -> bool {
-        let latest = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = *self.latest.lock();
         self.is_waiting() || latest.is_some_and(|latest| latest.elapsed() < OF_LATE)
     }
 
     fn note(&self) {
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.latest.lock() = Some(Instant::now());
     }
 
     /// Resolves when somebody waits, for one of those who ask.
@@ -564,7 +565,7 @@ mod tests {
             all.push(tokio::spawn(async move {
                 let mut pass = host.enter(priority).await;
                 pass.succeeded();
-                order.lock().unwrap().push(priority);
+                order.lock().push(priority);
             }));
             tokio::task::yield_now().await;
         }
@@ -572,7 +573,7 @@ mod tests {
         for one in all {
             one.await.unwrap();
         }
-        let order = order.lock().unwrap();
+        let order = order.lock();
         order.clone()
     }
 

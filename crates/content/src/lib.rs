@@ -40,7 +40,7 @@ pub use cache::{Cache, CacheConfig, CacheError, CacheStats, CachedFile, Class, S
 pub use check::Checkup;
 pub use config::ContentConfig;
 pub use content::Content;
-pub use debridfs_provider::{ByteSize, InvalidByteSize};
+pub use debridfs_base::{ByteSize, InvalidByteSize};
 pub use error::{Cause, ContentError, ErrorKind};
 pub use events::{Event, EventKind};
 pub use file::{FileRef, MAX_READ, ReadOut, ReadRequest};

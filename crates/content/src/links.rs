@@ -4,13 +4,14 @@ mod entries;
 mod gate;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_provider::{
     DirectLink, Error, HosterLink, KeyId, KeyTraffic, LinkStore, Priority, Provider, Shortage,
     Source, Verdict,
 };
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -373,8 +374,8 @@ impl State {
 }
 
 impl Entry {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     fn landed(&self, link: Arc<DirectLink>, made: Option<Instant>) {

@@ -2,8 +2,9 @@
 //! request, and when an answer is late.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// Weight of the newest measurement in the averages.
 const NEWEST: f64 = 0.25;
@@ -72,7 +73,7 @@ fn average(known: Option<f64>, newest: f64) -> Option<f64> {
 
 impl Pace {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// An answer began so long after its request.

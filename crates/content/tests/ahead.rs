@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use debridfs_content::{ByteSize, ContentConfig};
+use debridfs_base::ByteSize;
+use debridfs_content::ContentConfig;
 use support::{Answer, Bench, LONG, MIB, patient};
 
 const READ: u64 = 128 << 10;

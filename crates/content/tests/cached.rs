@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use debridfs_content::{ByteSize, Cache, CacheConfig, Class, Content, FileRef, ReadRequest};
+use debridfs_base::ByteSize;
+use debridfs_content::{Cache, CacheConfig, Class, Content, FileRef, ReadRequest};
 use support::{Answer, Cdn, LONG, MIB, caching, checked, patient, source};
 
 const SIZE: u64 = 24 * MIB + 4321;

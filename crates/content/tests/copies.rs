@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use debridfs_base::ByteSize;
 use debridfs_content::{
-    ByteSize, Cache, CacheConfig, Class, Content, ContentConfig, FileRef, ReadRequest, ReaderClass,
+    Cache, CacheConfig, Class, Content, ContentConfig, FileRef, ReadRequest, ReaderClass,
 };
 use support::{Cdn, LONG, MIB, caching, checked, content, patient, source};
 

@@ -3,7 +3,8 @@
 
 mod support;
 
-use debridfs_content::{ByteSize, ContentConfig};
+use debridfs_base::ByteSize;
+use debridfs_content::ContentConfig;
 use support::{Answer, Bench, LONG, MIB, patient};
 
 const READERS: u64 = 24;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use debridfs_content::{ByteSize, ContentConfig, ErrorKind, FileRef, ReadRequest};
+use debridfs_base::ByteSize;
+use debridfs_content::{ContentConfig, ErrorKind, FileRef, ReadRequest};
 use debridfs_provider::{Part, Source};
 use futures_util::future::join_all;
 use proptest::prelude::*;

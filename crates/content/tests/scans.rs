@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use debridfs_content::{ByteSize, Cache, CacheConfig, Content, ContentConfig, FileRef};
+use debridfs_base::ByteSize;
+use debridfs_content::{Cache, CacheConfig, Content, ContentConfig, FileRef};
 use futures_util::future::join_all;
 use support::{
     Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, caching, checked, patient, quick, source,

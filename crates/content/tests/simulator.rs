@@ -5,9 +5,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::ByteSize;
+use debridfs_base::Secret;
 use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
-use debridfs_provider::{ByteSize, HosterLink, Priority, Provider, Source, TorrentId};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
+use debridfs_provider::{HosterLink, Priority, Provider, Source, TorrentId};
 use debridfs_sim::{
     CdnFault, CdnFaultKind, FileSpec, LibrarySpec, Outage, OutageMode, ReleaseSpec, ServeOptions,
     Served, Sim, serve,

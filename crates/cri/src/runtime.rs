@@ -1,5 +1,6 @@
 //! The calls.
 
+use debridfs_base::with_causes;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -452,15 +453,4 @@ fn profile(seccomp: Seccomp) -> wire::ProfileType {
         Seccomp::Unconfined => wire::ProfileType::Unconfined,
         Seccomp::RuntimeDefault => wire::ProfileType::RuntimeDefault,
     }
-}
-
-/// An error with what caused it: the outermost one says only that there is one.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jiff::Timestamp;
+use parking_lot::{RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -97,7 +97,7 @@ impl Tokens {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read()
     }
 
     /// All of them, oldest first.
@@ -131,7 +131,7 @@ impl Tokens {
         }
         let text = self.create(OWN, now)?;
         write(&self.dir, OWN_FILE, &text)?;
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         state.own = Some(text);
         Ok(())
     }
@@ -148,7 +148,7 @@ impl Tokens {
         let mut random = [0; RANDOM];
         getrandom::fill(&mut random).map_err(|_| TokenError::NoRandom)?;
         let text = BASE64URL_NOPAD.encode(&random);
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         if state.tokens.iter().any(|token| token.name == name) {
             return Err(TokenError::Exists(name.to_owned()));
         }
@@ -168,7 +168,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenError::Unknown`], [`TokenError::File`].
     pub fn revoke(&self, name: &str) -> Result<(), TokenError> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         let mut tokens = state.tokens.clone();
         tokens.retain(|token| token.name != name);
         if tokens.len() == state.tokens.len() {

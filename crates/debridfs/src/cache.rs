@@ -13,7 +13,7 @@ use crate::cli::{CacheCommand, CachePathArgs, PurgeArgs};
 use crate::control::Instance;
 use crate::failure::{Doing, Failure};
 use crate::meant;
-use crate::status::bytes;
+use debridfs_base::ByteSize;
 
 /// A warming that came no further for so long has failed; so has a call that was not answered. The files of releases may have to be asked for first.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -93,14 +93,14 @@ fn for_people(lines: &[CachedLine]) -> String {
             None => format!("(not shown) {:016x}", line.id),
         };
         let pinned = if line.pinned { "  [pinned]" } else { "" };
-        let cached = bytes(line.cached);
+        let cached = ByteSize(line.cached);
         out += &format!(
             "{cached:>10}  {share:>3}%  {:<8}  {used:<20}  {path}{pinned}\n",
             line.class
         );
     }
     let all: u64 = lines.iter().map(|line| line.cached).sum();
-    out + &format!("{:>10}  of {} files\n", bytes(all), lines.len())
+    out + &format!("{:>10}  of {} files\n", ByteSize(all), lines.len())
 }
 
 async fn purge(instance: &Instance, args: &PurgeArgs) -> Result<(), Failure> {
@@ -109,7 +109,7 @@ async fn purge(instance: &Instance, args: &PurgeArgs) -> Result<(), Failure> {
         None => None,
     };
     let purged = purge_all(instance, place.as_deref()).await?;
-    println!("{} files, {} freed", purged.files, bytes(purged.bytes));
+    println!("{} files, {} freed", purged.files, ByteSize(purged.bytes));
     Ok(())
 }
 
@@ -169,7 +169,7 @@ async fn warm(instance: &Instance, args: &CachePathArgs) -> Result<(), Failure> 
             println!(
                 "{} files, {} in the cache",
                 warmth.files,
-                bytes(warmth.total)
+                ByteSize(warmth.total)
             );
             return Ok(());
         }
@@ -210,7 +210,7 @@ fn stuck(warmth: &Warmth) -> (String, &'static str) {
             "`debridfs status` shows how the provider and the disk do",
         ),
     };
-    let (cached, total) = (bytes(warmth.cached), bytes(warmth.total));
+    let (cached, total) = (ByteSize(warmth.cached), ByteSize(warmth.total));
     let message = format!("{cached} of {total} are in the cache, and {how}: {why}");
     (message, help)
 }

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use debridfs_base::HumanDuration;
 use debridfs_catalogue::{FolderConfig, FolderNaming};
 use debridfs_content::ContentConfig;
 use debridfs_keeper::handover::Recovery;
@@ -28,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use acquire::{AcquireSection, ArrSection, QbittorrentSection, SabnzbdSection};
 pub use environment::Environment;
 pub use hook::{HookSection, ViewHook};
-pub use human::{CommandLine, HumanDuration, Umask};
+pub use human::{CommandLine, Umask};
 pub use load::{Loaded, load};
 pub use problem::{ConfigError, Problem};
 pub use repair::RepairSection;

@@ -25,11 +25,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::with_causes;
 use debridfs_confine::Filter;
 use debridfs_content::Cache;
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
-use debridfs_keeper::with_causes;
 use debridfs_provider::Provider;
 use debridfs_vfs::{Change, Vfs, follow_newcomers};
 use debridfs_web::{MountProbe, Pages, cache_router, control_router, trace_router};

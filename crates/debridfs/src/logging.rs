@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -47,7 +47,7 @@ pub fn start(config: &LogConfig) -> Result<(), Failure> {
 
 /// The last lines, the oldest first.
 pub fn tail() -> Vec<String> {
-    let tail = TAIL.lock().unwrap_or_else(PoisonError::into_inner);
+    let tail = TAIL.lock();
     tail.iter().cloned().collect()
 }
 
@@ -57,10 +57,7 @@ struct Tail;
 impl io::Write for Tail {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        keep(
-            &mut TAIL.lock().unwrap_or_else(PoisonError::into_inner),
-            text.trim_end(),
-        );
+        keep(&mut TAIL.lock(), text.trim_end());
         Ok(bytes.len())
     }
 

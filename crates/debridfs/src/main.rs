@@ -15,7 +15,6 @@ mod import;
 mod logging;
 mod meant;
 mod mount_probe;
-mod mount_table;
 mod places;
 mod propagation;
 mod queue;

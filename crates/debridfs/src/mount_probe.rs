@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, statx};
 
-use crate::mount_table;
+use debridfs_base::mountinfo;
 
 /// Says on stdout what is wrong, and ends with 1; or ends with 0.
 pub fn run(path: &Path) -> ExitCode {
@@ -24,8 +24,8 @@ pub fn run(path: &Path) -> ExitCode {
 }
 
 fn look(path: &Path) -> Result<(), String> {
-    match mount_table::type_at(&mount_table::resolved(path)) {
-        Ok(Some(kind)) if kind == mount_table::OUR_TYPE => {}
+    match mountinfo::type_at(path) {
+        Ok(Some(kind)) if kind == mountinfo::FSTYPE => {}
         Ok(Some(kind)) => return Err(format!("{kind} is mounted over the library")),
         Ok(None) => return Err("the library is not mounted".into()),
         Err(error) => return Err(format!("/proc/self/mountinfo: {error}")),

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use debridfs_keeper::mountinfo;
+use debridfs_base::mountinfo;
 use debridfs_propagation::{
     self as test, Recorder, Report, RoleSettings, RuntimeSettings, Settings, Until,
 };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use debridfs_base::ByteSize;
 use hyper::Method;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use tokio::time::sleep;
 use crate::cli::QueueCommand;
 use crate::control::{Instance, with_arguments};
 use crate::failure::{Doing, Failure};
-use crate::status::{bytes, runtime};
+use crate::status::runtime;
 
 /// How often `--watch` asks.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -119,7 +120,7 @@ fn line(job: &Value) -> String {
         Some(true) => "stopped",
         _ => text(job, "step"),
     };
-    let size = bytes(job["bytes"].as_u64().unwrap_or(0));
+    let size = ByteSize(job["bytes"].as_u64().unwrap_or(0));
     let mut line = format!(
         "{} {step:<8} {percent:>3.0} % {size:>10}  {:<10} {}",
         text(job, "hash"),

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner, with_causes};
+use debridfs_base::with_causes;
+use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
 
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, Environment, KeeperMode, Loaded, ProviderSection};

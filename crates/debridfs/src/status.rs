@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-pub use debridfs_web::human_bytes as bytes;
+use debridfs_base::ByteSize;
 use debridfs_web::{EngineState, KeyStatus, ProviderStatus, Status};
 
 use crate::cli::{InstanceArgs, StatusArgs};
@@ -76,7 +76,7 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
     };
     write!(out, "engine    {}, {state}", pid(status.engine.pid))?;
     if let Some(resident) = status.engine.resident {
-        write!(out, ", {} of memory", bytes(resident))?;
+        write!(out, ", {} of memory", ByteSize(resident))?;
     }
     writeln!(out)?;
     if let Some(library) = &status.library {
@@ -86,7 +86,7 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
             library.releases,
             library.bad,
             library.files,
-            bytes(library.bytes)
+            ByteSize(library.bytes)
         )?;
         if library.unknown > 0 {
             writeln!(
@@ -115,9 +115,9 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
         writeln!(
             out,
             "content   {} of {} buffers, {} fetched",
-            bytes(content.memory_used),
-            bytes(content.memory_limit),
-            bytes(content.fetched)
+            ByteSize(content.memory_used),
+            ByteSize(content.memory_limit),
+            ByteSize(content.fetched)
         )?;
         for readers in content.readers.iter().filter(|known| known.readers > 0) {
             writeln!(
@@ -125,8 +125,8 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
                 "          {} {}: {} read, {} fetched",
                 readers.readers,
                 readers.class,
-                bytes(readers.read),
-                bytes(readers.fetched)
+                ByteSize(readers.read),
+                ByteSize(readers.fetched)
             )?;
         }
     }
@@ -139,10 +139,10 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
         writeln!(
             out,
             "cache     {} of {}, {} of {} for probes, {} hits, {} misses{unusable}",
-            bytes(cache.bytes),
-            bytes(cache.limit),
-            bytes(cache.probe_bytes),
-            bytes(cache.probe_limit),
+            ByteSize(cache.bytes),
+            ByteSize(cache.limit),
+            ByteSize(cache.probe_bytes),
+            ByteSize(cache.probe_limit),
             cache.hits,
             cache.misses
         )?;
@@ -211,10 +211,10 @@ fn write_key(out: &mut String, key: &KeyStatus) -> std::fmt::Result {
         out,
         "  key {}   {} fetched today",
         key.number,
-        bytes(key.traffic_used)
+        ByteSize(key.traffic_used)
     )?;
     if let Some(limit) = key.traffic_limit {
-        write!(out, " of {}", bytes(limit))?;
+        write!(out, " of {}", ByteSize(limit))?;
     }
     let resets = |out: &mut String| match key.traffic_resets {
         Some(at) => write!(out, " until {at}"),

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use debridfs_base::with_causes;
 use debridfs_keeper::handover::{self, HandoverError, Upgrade};
-use debridfs_keeper::with_causes;
 
 use crate::cli::InstanceArgs;
 use crate::control::Instance;

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use debridfs_base::ByteSize;
 use debridfs_web::{WhyEvent, WhyReport, WhyState};
 
 use crate::cli::WhyArgs;
 use crate::control::Instance;
 use crate::failure::{Doing, Failure};
 use crate::meant;
-use crate::status::{bytes, runtime};
+use crate::status::runtime;
 
 /// Prints what is known of a path. Ends with 1 when it cannot be read.
 pub fn run(args: &WhyArgs, file: Option<&Path>) -> Result<(), Failure> {
@@ -55,7 +56,7 @@ fn write(out: &mut String, report: &WhyReport) -> std::fmt::Result {
             out,
             "{}   {}, {} source{}: {}",
             file.path,
-            bytes(file.size),
+            ByteSize(file.size),
             file.sources,
             if file.sources == 1 { "" } else { "s" },
             state(file.state)

@@ -1,10 +1,11 @@
 //! The talk with the keeper, which outlives the keeper: whoever listens next at its socket gets the connection back.
 
 use std::os::fd::AsFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_keeper::handover::{Custody, EngineLink, FromKeeper, HandoverError};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::serving::{Ended, Outlives};
 
@@ -37,7 +38,7 @@ impl KeeperLink {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Does what the keeper says until it says stop, or is gone for good, or [`KeeperLink::close`].
@@ -81,11 +82,10 @@ impl KeeperLink {
                 }
                 Err(_) => {}
             }
-            let state = self.lock();
-            let waited = self
-                .closed
-                .wait_timeout_while(state, RETRY, |state| !state.closed);
-            if waited.unwrap_or_else(PoisonError::into_inner).0.closed {
+            let mut state = self.lock();
+            self.closed
+                .wait_while_for(&mut state, |state| !state.closed, RETRY);
+            if state.closed {
                 return false;
             }
         }

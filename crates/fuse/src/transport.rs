@@ -12,8 +12,8 @@ mod turns;
 use std::collections::HashSet;
 use std::os::fd::BorrowedFd;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use debridfs_keeper::boottime_ns;
@@ -22,6 +22,7 @@ use debridfs_keeper::journal::{
     Held, InHand as AtWork, Journal, Origin, Place, Region, Slot, StoreError,
 };
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::backend::{Backend, Call, Outcome};

@@ -19,8 +19,9 @@ pub(crate) use init::can_resend;
 
 use crate::handover::InitResult;
 use crate::journal::{Journal, Layout, SLOT_SIZE};
-use crate::mountinfo::Mount;
-use crate::{KeeperError, mountinfo, wire};
+use crate::{KeeperError, wire};
+use debridfs_base::mountinfo;
+use debridfs_base::mountinfo::Mount;
 
 /// `FUSE_DEV_IOC_CLONE`: `_IOR(229, 0, uint32_t)`, although the number is read by the kernel.
 const FUSE_DEV_IOC_CLONE: Opcode = opcode::read::<u32>(229, 0);

@@ -23,10 +23,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use crate::KeeperError;
 use crate::connection::{self, Connection, Queue};
 use crate::handover::{EngineState, FromKeeper, KeeperStatus, Recovery};
 use crate::options::{KeeperOptions, Level, Mode, Owner};
-use crate::{KeeperError, with_causes};
+use debridfs_base::with_causes;
 
 use child::Child;
 use clients::{Client, Listener, Waiting};

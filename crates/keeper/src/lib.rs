@@ -11,14 +11,12 @@
 //! | [`handover`] | how an engine gets the connection: messages and descriptors on a unix socket |
 //! | `connection` | mounting as root and as a user, INIT, clones |
 //! | `keeper` | the loop: supervision, stand-in answers, a mount that was lost, the clean stop |
-//! | [`mountinfo`] | what is mounted where, without touching it |
 //! | [`namespace`] | a mount namespace for one process |
 //! | [`probe`] | looking through the mount without being caught in it |
 
 pub mod handover;
 pub mod journal;
 
-pub mod mountinfo;
 pub mod namespace;
 pub mod probe;
 
@@ -32,6 +30,6 @@ mod wire;
 
 pub use clock::boottime_ns;
 pub use descriptors::keep_from_children;
-pub use error::{KeeperError, with_causes};
+pub use error::KeeperError;
 pub use keeper::run;
 pub use options::{KeeperOptions, Level, Limits, LogSink, Mode, Owner};

@@ -9,14 +9,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 
-use crate::mountinfo;
+use debridfs_base::mountinfo;
 
 /// Why a mount can't be looked through.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ impl Prober {
     /// # Errors
     /// See [`ProbeError`].
     pub fn check(&self, mount: &Path, limit: Duration) -> Result<Duration, ProbeError> {
-        let Ok(mut running) = self.running.try_lock() else {
+        let Some(mut running) = self.running.try_lock() else {
             return Err(ProbeError::Stuck);
         };
         if let Some(child) = running.as_mut() {
@@ -95,7 +95,7 @@ impl Prober {
 
     /// True while a check hangs that was given up.
     pub fn is_stuck(&self) -> bool {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         matches!(running.as_mut().map(Child::try_wait), Some(Ok(None)))
     }
 }

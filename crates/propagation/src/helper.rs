@@ -322,7 +322,7 @@ fn try_mount(dir: &Path) -> Attempt {
         return refused(Code::ProducerFailed, "options", Errno::INVAL);
     };
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RDONLY;
-    let kind = debridfs_keeper::mountinfo::FSTYPE;
+    let kind = debridfs_base::mountinfo::FSTYPE;
     match rustix::mount::mount("debridfs-test", dir, kind, flags, options.as_c_str()) {
         Ok(()) => {
             if !alone {

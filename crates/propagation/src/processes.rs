@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -210,7 +211,7 @@ impl Said {
             let Some(stream) = stream else { return };
             let mut stream = BufReader::new(stream).lines();
             while let Ok(Some(line)) = stream.next_line().await {
-                let mut lines = taken.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut lines = taken.lock();
                 lines.push(line);
             }
         });
@@ -221,7 +222,7 @@ impl Said {
     async fn or(self, reason: String) -> String {
         // What it said last may still be on its way.
         let _ = timeout(Duration::from_millis(500), self.reading).await;
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines.lock();
         if lines.is_empty() {
             reason
         } else {

@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use debridfs_base::with_causes;
 use debridfs_fuse::ServeOptions;
 use debridfs_keeper::handover::{EngineLink, HandoverError};
-use debridfs_keeper::{KeeperOptions, Mode, Owner, with_causes};
+use debridfs_keeper::{KeeperOptions, Mode, Owner};
 use serde::{Deserialize, Serialize};
 
 use crate::level::USER;

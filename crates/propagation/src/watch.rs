@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use debridfs_keeper::mountinfo::{self, Mount};
+use debridfs_base::mountinfo::{self, Mount};
 use tokio::time::{Instant, sleep};
 
 use crate::code::Code;

@@ -1,8 +1,9 @@
 //! How many connections to a CDN may be open: per host and in all, the most urgent first.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::{CdnPermit, Priority};
@@ -97,7 +98,7 @@ impl CdnConnections {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code that holds the lock can panic half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn enqueue(&self, host: &str, priority: Priority) -> ((Priority, u64), Arc<Notify>) {

@@ -16,29 +16,28 @@ mod health;
 mod json;
 mod keys;
 mod network;
-mod secret;
-mod transport;
 pub mod verdicts;
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use debridfs_base::http::{Network, Transport};
+use debridfs_base::{SystemClock, WallClock};
 use http::Method;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use parking_lot::RwLock;
 
 use self::call::{Call, Caller};
-pub use self::config::{API_URL, CALLS_PER_MINUTE, ConfigError, IpChoice, RealDebridConfig};
+pub use self::config::{API_URL, CALLS_PER_MINUTE, ConfigError, RealDebridConfig};
 use self::decode::{ActiveCount, DownloadPage, TrafficDay};
 use self::health::Health;
 use self::keys::Key;
-pub use self::secret::{ProxyUrl, Secret};
-pub use self::transport::{Network, Transport, TransportError};
 use crate::{
     Account, CallCount, CdnConnections, CdnPermit, DirectLink, HosterLink, KeyId, KeyStatus,
-    KeyTraffic, Priority, Provider, ProviderHealth, Result, Scheduler, SystemClock, TorrentId,
-    TorrentInfo, TorrentPage, TrafficLedger, TrafficLimits, Verdict, WallClock,
+    KeyTraffic, Priority, Provider, ProviderHealth, Result, Scheduler, TorrentId, TorrentInfo,
+    TorrentPage, TrafficLedger, TrafficLimits, Verdict,
 };
 
 /// The word for this provider in configuration and `status`.

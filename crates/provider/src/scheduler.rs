@@ -17,9 +17,10 @@ mod window;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -27,7 +28,8 @@ use tokio::time::Instant;
 use self::backoff::BackOff;
 use self::call_log::CallLog;
 use self::window::{CHARGE, MINUTE, Ready, Window};
-use crate::{Priority, WallClock};
+use crate::Priority;
+use debridfs_base::WallClock;
 
 /// The share of the limit that background calls can use.
 pub const BACKGROUND_SHARE: f64 = 0.85;
@@ -224,7 +226,7 @@ enum Attempt {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code that holds the lock can panic half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn enqueue(&self, priority: Priority) -> ((Priority, u64), Arc<Notify>) {

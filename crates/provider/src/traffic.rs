@@ -5,15 +5,17 @@
 
 mod ledger;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 pub use self::ledger::TrafficLedger;
-use crate::{KeyId, Priority, WallClock};
+use crate::{KeyId, Priority};
+use debridfs_base::WallClock;
 
 /// A key that was called out of traffic may be tried at once by who has no other: the word came from a CDN server perhaps, and the
 /// API knows better. Called so again, it is left alone for this long, as its reset may come at another time than expected…
@@ -185,7 +187,7 @@ impl KeyTraffic {
         let shared = &self.shared;
         let now = shared.clock.now();
         // No code that holds the lock can panic half-way through a change.
-        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = shared.state.lock();
         if now >= state.ends {
             let (today, ends) = day_of(now, &shared.zone);
             state.day = Day::new(today);

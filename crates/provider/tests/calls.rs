@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_provider::real_debrid::TransportError;
+use debridfs_base::http::TransportError;
 use debridfs_provider::{HosterLink, Priority, Provider, TorrentId, TorrentStatus, Verdict};
 use scripted::{Reply, Scripted, account, account_with, config, reply, reply_with};
 use tokio::time::Instant;

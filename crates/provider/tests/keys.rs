@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
-use debridfs_provider::{ByteSize, DirectLink, HosterLink, Priority, Provider, Verdict};
+use debridfs_base::ByteSize;
+use debridfs_base::Secret;
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
+use debridfs_provider::{DirectLink, HosterLink, Priority, Provider, Verdict};
 use debridfs_sim::{AccountState, FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim};
 use http_body_util::BodyExt;
 use std::time::Duration;

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_provider::real_debrid::{IpChoice, ProxyUrl, RealDebrid, RealDebridConfig, Secret};
+use debridfs_base::http::IpChoice;
+use debridfs_base::{ProxyUrl, Secret};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
 use debridfs_provider::{Priority, Provider, Verdict};
 use origin::Server;
 use tokio_rustls::TlsAcceptor;

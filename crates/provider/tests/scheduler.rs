@@ -8,7 +8,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use debridfs_provider::{Outcome, Priority, Scheduler, TokioClock, WallClock};
+use debridfs_base::{TokioClock, WallClock};
+use debridfs_provider::{Outcome, Priority, Scheduler};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use server::Server;

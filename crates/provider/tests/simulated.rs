@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
-use debridfs_provider::{Priority, Provider, TokioClock, TorrentStatus, Verdict};
+use debridfs_base::Secret;
+use debridfs_base::TokioClock;
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
+use debridfs_provider::{Priority, Provider, TorrentStatus, Verdict};
 use debridfs_sim::{
     AccountState, ApiFault, Generated, InProcess, LibrarySpec, Outage, OutageMode, Page,
     ServeOptions, Sim, content, serve,

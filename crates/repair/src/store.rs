@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use debridfs_provider::replace_file;
+use debridfs_base::replace_file;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

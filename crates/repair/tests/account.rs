@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
-use debridfs_provider::{
-    HosterLink, InfoHash, Priority, Provider, TokioClock, TorrentId, Verdict, WallClock,
-};
+use debridfs_base::Secret;
+use debridfs_base::{TokioClock, WallClock};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
+use debridfs_provider::{HosterLink, InfoHash, Priority, Provider, TorrentId, Verdict};
 use debridfs_repair::{
     Again, Checked, Finding, ProviderState, Repair, Rules, Stage, Treated, Ward,
 };

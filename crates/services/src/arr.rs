@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use debridfs_base::Secret;
+use debridfs_base::http::Transport;
 use debridfs_provider::InfoHash;
-use debridfs_provider::real_debrid::{Secret, Transport};
 use http::{HeaderName, Method};
 use jiff::Timestamp;
 use serde::Deserialize;

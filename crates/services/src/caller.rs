@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_provider::real_debrid::{Network, Secret, Transport, TransportError};
-use debridfs_provider::tls_config;
+use debridfs_base::Secret;
+use debridfs_base::http::{ClientOptions, IpChoice, Network, Transport, TransportError};
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
@@ -65,14 +65,16 @@ impl CallError {
 /// # Errors
 /// A text for people: `ca_file` cannot be used.
 pub fn network(ca_file: Option<&Path>) -> Result<Arc<dyn Transport>, String> {
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls_config(ca_file)?)
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .connect_timeout(CONNECT)
-        .build()
-        .map_err(|error| error.without_url().to_string())?;
+    let options = ClientOptions {
+        // Each request has a header of its own.
+        user_agent: "",
+        ca_file,
+        proxy: None,
+        ip: IpChoice::Any,
+        connect_timeout: CONNECT,
+        idle_per_host: None,
+    };
+    let client = options.build().map_err(|error| error.to_string())?;
     Ok(Arc::new(Network::new(client, FIRST_BYTE, WHOLE)))
 }
 

@@ -6,11 +6,13 @@ mod plex;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_provider::real_debrid::{Secret, Transport};
+use debridfs_base::Secret;
+use debridfs_base::http::Transport;
 use http::{HeaderName, Method};
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -118,7 +120,7 @@ impl Hook {
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changes.lock()
     }
 
     /// All that was not told yet, to be handed to [`Self::changed`] of the next process: told twice is harmless, not told is not.

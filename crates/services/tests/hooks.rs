@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use debridfs_provider::real_debrid::Secret;
+use debridfs_base::Secret;
 use debridfs_services::{ChangeKind, Hook, HookKind};
 use debridfs_sim::InProcess;
 use debridfs_sim::media_server::{Listener, MediaServer};

@@ -12,10 +12,10 @@ mod sab;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{StatusCode, header};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use self::request::Client;
@@ -323,11 +323,7 @@ impl Arr {
             };
         }
         for attempt in 0..2 {
-            let cookie = self
-                .cookie
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
+            let cookie = self.cookie.lock().clone();
             let (status, text) = self.send(method, call, cookie, body.clone()).await?;
             if status == StatusCode::FORBIDDEN && attempt == 0 {
                 self.login().await?;
@@ -362,7 +358,7 @@ impl Arr {
         if !head.status.is_success() || !(body.is_empty() || body == "Ok.") {
             return Err(error("failed to authenticate"));
         }
-        *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = cookie;
+        *self.cookie.lock() = cookie;
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path as Segment, Query, Request, State};
@@ -15,6 +15,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{delete, get, post};
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use crate::arr::{Arr, ArrError, Item, ItemStatus};
@@ -201,7 +202,7 @@ impl ArrProgram {
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         let memory = self.inner.memory.lock();
-        memory.unwrap_or_else(PoisonError::into_inner)
+        memory
     }
 
     /// Wants something of which the indexer offers these, the best first; its number.

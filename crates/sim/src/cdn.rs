@@ -4,8 +4,8 @@ mod body;
 mod range;
 mod shaper;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -184,11 +184,7 @@ fn decide(
     link: &Arc<LinkRegister>,
     head: bool,
 ) -> Decision {
-    let _gate = sim
-        .inner
-        .transfer_gate
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let _gate = sim.inner.transfer_gate.lock();
     let names = [download.id.as_str(), download.link.as_str()];
     let open = [
         link.transfers.open(),

@@ -1,8 +1,8 @@
 //! Faults: what the API and the CDN can be told to do wrong.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -266,8 +266,8 @@ impl Default for Faults {
 }
 
 impl Faults {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Inner> {
+        self.inner.lock()
     }
 
     pub(crate) fn add(&self, api: Option<ApiFault>, cdn: Option<CdnFault>) -> FaultId {

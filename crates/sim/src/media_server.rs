@@ -1,11 +1,12 @@
 //! Stand-ins of Plex, Jellyfin, Emby, a webhook and Discord, as those who are told of changes: they check each call as their documents describe it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 /// Which program.
@@ -54,7 +55,7 @@ impl MediaServer {
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock()
     }
 
     /// Gives Plex a library with a folder.

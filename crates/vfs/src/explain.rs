@@ -2,7 +2,8 @@
 
 use std::path::{Component, Path};
 
-use debridfs_catalogue::{ALL, BadReason, NodeId};
+use debridfs_base::NodeId;
+use debridfs_catalogue::{ALL, BadReason};
 
 use crate::snapshot::{Missing, Node, Snapshot};
 use crate::{Error, ErrorKind, Result};

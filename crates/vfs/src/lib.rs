@@ -16,7 +16,7 @@ mod testing;
 mod tree;
 mod xattrs;
 
-pub use debridfs_catalogue::NodeId;
+pub use debridfs_base::NodeId;
 pub use explain::{Found, FoundFile, FoundRelease};
 pub use newcomers::follow_newcomers;
 pub use operations::{

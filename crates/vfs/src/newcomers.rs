@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use debridfs_catalogue::{Contents, Library, ReleaseTree, is_video};
+use debridfs_base::media::is_video;
+use debridfs_catalogue::{Contents, Library, ReleaseTree};
 use debridfs_content::FileRef;
 use debridfs_provider::InfoHash;
 use tokio::sync::watch;

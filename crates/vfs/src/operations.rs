@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_catalogue::NodeId;
+use debridfs_base::NodeId;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 

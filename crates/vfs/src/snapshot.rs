@@ -13,8 +13,9 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use debridfs_base::NodeId;
 use debridfs_catalogue::{
-    ALL, Contents, Entry, File, Library, NodeId, Release, ReleaseTree, VERSION_FILE, View,
+    ALL, Contents, Entry, File, Library, Release, ReleaseTree, VERSION_FILE, View,
 };
 use jiff::Timestamp;
 

@@ -1,6 +1,6 @@
 //! How nodes look: owner, modes, times, layout.
 
-use debridfs_catalogue::NodeId;
+use debridfs_base::NodeId;
 use jiff::Timestamp;
 
 use crate::{Attr, Kind};

@@ -1,8 +1,8 @@
 //! Libraries for tests, built by the catalogue out of torrents, and stand-ins for those whom the tree asks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use debridfs_content::{ContentError, FileRef, ReadRequest};
 use debridfs_provider::{HosterLink, InfoHash, Source, TorrentFile, TorrentId, TorrentStatus};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 use crate::{Demand, FileReader, Layout, TreeConfig};
 
@@ -149,13 +150,13 @@ impl FileReader for Disk {
         request: &ReadRequest,
     ) -> BoxFuture<'static, Result<Vec<Bytes>, ContentError>> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        self.deadlines.lock().unwrap().push(request.deadline);
+        self.deadlines.lock().push(request.deadline);
         let bytes = Self::bytes(file, request);
         Box::pin(async move { Ok(bytes) })
     }
 
     fn release(&self, handle: u64) {
-        self.released.lock().unwrap().push(handle);
+        self.released.lock().push(handle);
     }
 
     fn link_age(&self, source: &Source) -> Option<Duration> {

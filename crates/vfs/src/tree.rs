@@ -1,17 +1,20 @@
 //! The [`Vfs`] of a published library.
 
+use parking_lot::Mutex;
+
 #[cfg(test)]
 mod tests;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use debridfs_catalogue::{BadReason, File, Library, NodeId};
+use debridfs_base::NodeId;
+use debridfs_catalogue::{BadReason, File, Library};
 use debridfs_content::FileRef;
 use tokio::sync::{mpsc, watch};
 
@@ -120,10 +123,8 @@ impl Tree {
 }
 
 impl Shared {
-    fn listeners(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::UnboundedSender<Vec<Change>>>> {
-        self.listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn listeners(&self) -> parking_lot::MutexGuard<'_, Vec<mpsc::UnboundedSender<Vec<Change>>>> {
+        self.listeners.lock()
     }
 
     /// Puts a new library in place and tells what changed.

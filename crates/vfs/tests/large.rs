@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use debridfs_base::NodeId;
 use debridfs_catalogue::{
-    FolderConfig, FolderNaming, Library, Memory, NodeId, TorrentDetail, TorrentRecord, ViewBuilder,
+    FolderConfig, FolderNaming, Library, Memory, TorrentDetail, TorrentRecord, ViewBuilder,
     ViewRules,
 };
 use debridfs_content::{ContentError, FileRef, ReadRequest};

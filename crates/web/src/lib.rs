@@ -7,7 +7,6 @@
 mod cache;
 mod client;
 mod control;
-mod human;
 mod instance;
 mod metrics;
 mod pages;
@@ -20,7 +19,6 @@ mod why;
 pub use cache::{CacheAnswer, CacheDesk, CacheRefused, CachedLine, Purged, Warmth, cache_router};
 pub use client::{CallError, call};
 pub use control::control_router;
-pub use human::human_bytes;
 pub use instance::{AcceptError, Accepting, Instance};
 pub use metrics::{METRICS, MetricInfo, encode};
 pub use pages::{

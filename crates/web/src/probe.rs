@@ -5,9 +5,10 @@
 
 use std::ffi::OsString;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -58,7 +59,7 @@ impl MountProbe {
     }
 
     fn join_or_start(&self) -> Result<watch::Receiver<Outcome>, ProbeError> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         if let Some(outcome) = &*running {
             return Ok(outcome.clone());
         }
@@ -97,7 +98,7 @@ async fn follow(
     // Killed when stuck; in the kernel's hands it may still take its time to go.
     let _ = child.start_kill();
     let _ = child.wait().await;
-    *running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    *running.lock() = None;
 }
 
 async fn finish(child: &mut tokio::process::Child) -> Result<(), ProbeError> {

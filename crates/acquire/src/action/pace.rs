@@ -1,8 +1,8 @@
 //! How fast downloads may be, all of them together.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// A limit of bytes a second.
@@ -29,7 +29,7 @@ impl Pace {
         }
         let time = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
         let start = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut next = self.next.lock();
             let now = Instant::now();
             let start = next.map_or(now, |next| next.max(now));
             *next = Some(start + time);

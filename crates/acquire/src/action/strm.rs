@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::filter::is_video;
+use debridfs_base::media::is_video;
 
 /// For each of `paths` what its `.strm` is called; nothing for what is no film, as no player would know what to do with that.
 pub(crate) fn names<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> Vec<Option<String>> {

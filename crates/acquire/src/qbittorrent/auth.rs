@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use debridfs_base::Secret;
 use debridfs_callers::{Digest32, digest, same};
-use debridfs_provider::real_debrid::Secret;
+use parking_lot::{Mutex, MutexGuard};
 use subtle::Choice;
 use tokio::time::Instant;
 
@@ -231,7 +231,7 @@ impl Auth {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

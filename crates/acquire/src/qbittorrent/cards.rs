@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use debridfs_provider::InfoHash;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::view::{TorrentInfo, seeding_time, time_active};
 use crate::Job;
@@ -22,7 +23,7 @@ pub(super) struct Cards(Mutex<HashMap<InfoHash, Card>>);
 
 impl Cards {
     fn made(&self) -> MutexGuard<'_, HashMap<InfoHash, Card>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn fields(&self, job: &Job) -> Arc<str> {

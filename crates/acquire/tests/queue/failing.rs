@@ -10,7 +10,8 @@ use debridfs_acquire::qbittorrent::{Credentials, router};
 use debridfs_acquire::{
     AcquireConfig, CategoryRule, Evidence, ProbeError, Selection, Step, Uncached,
 };
-use debridfs_provider::real_debrid::{Secret, Transport, TransportError};
+use debridfs_base::Secret;
+use debridfs_base::http::{Transport, TransportError};
 use debridfs_services::Arr;
 use debridfs_sim::arr::Arr as Caller;
 use debridfs_sim::arr_program::{ArrProgram, Offer, Program};

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use debridfs_acquire::{Action, DeletePolicy, FETCH_POINTS, POINTS, Selection, Step};
-use debridfs_provider::SystemClock;
+use debridfs_base::SystemClock;
 use debridfs_sim::ReleaseSpec;
 
 use crate::support::{World, assert_whole, cached, hash, in_category, magnet, small, tree};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use debridfs_acquire::qbittorrent::{ArrLogin, Credentials};
-use debridfs_provider::real_debrid::Secret;
+use debridfs_base::Secret;
 
 use crate::support::{Client, World};
 

@@ -16,8 +16,10 @@ use debridfs_acquire::{
     Acquire, AcquireConfig, AddOptions, Added, Job, Known, Library, ProbeError, Release, Shown,
     ShownFile, Step, WholeFile,
 };
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig, Secret};
-use debridfs_provider::{InfoHash, Provider, TokioClock, TorrentId, TorrentStatus, WallClock};
+use debridfs_base::Secret;
+use debridfs_base::{TokioClock, WallClock};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
+use debridfs_provider::{InfoHash, Provider, TorrentId, TorrentStatus};
 use debridfs_sim::{FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim, content};
 use http_body_util::BodyExt;
 use jiff::Timestamp;

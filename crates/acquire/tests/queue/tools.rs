@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use debridfs_acquire::qbittorrent::{Credentials, router};
-use debridfs_provider::real_debrid::Secret;
+use debridfs_base::Secret;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 

@@ -1,5 +1,6 @@
 //! Filters made ready, and what they say of a release.
 
+use debridfs_base::media;
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
@@ -108,17 +109,6 @@ static EPISODE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)(?:^|[^a-z0-9])(?:s\d{1,4}[ ._-]?e\d{1,4}|\d{1,2}x\d{2,3})(?:[^0-9]|$)")
         .expect("a constant")
 });
-static AUDIO: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\.(aac|ac3|aiff?|alac|ape|dts|flac|m4a|m4b|mp2|mp3|oga|ogg|opus|wav|wma|wv)$")
-        .expect("a constant")
-});
-static VIDEO: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?i)\.(3gp|asf|avi|divx|flv|iso|m2ts|m4v|mk3d|mkv|mov|mp4|mpe?g|mts|ogm|ogv|rmvb|ts|vob|webm|wmv)$",
-    )
-    .expect("a constant")
-});
-
 impl Filter {
     pub(crate) fn new(filters: &Filters) -> Result<Self, FilterError> {
         match filters {
@@ -371,8 +361,8 @@ impl Filter {
             Self::Episodes if EPISODE.is_match(subject.name) => Verdict::Yes,
             Self::Episodes => known(&|files| files.iter().any(|file| EPISODE.is_match(file.name))),
             Self::Music => known(&|files| {
-                files.iter().any(|file| AUDIO.is_match(file.name))
-                    && !files.iter().any(|file| VIDEO.is_match(file.name))
+                files.iter().any(|file| media::is_audio(file.name))
+                    && !files.iter().any(|file| media::is_video(file.name))
             }),
         };
         (verdict, None)

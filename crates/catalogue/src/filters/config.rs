@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use debridfs_provider::ByteSize;
+use debridfs_base::ByteSize;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};

@@ -1,11 +1,12 @@
 //! Direct links over a restart: held in memory, written behind.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use debridfs_provider::{DirectLink, HosterLink, KeyId, LinkStore, LinkStoreError};
+use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
 use super::Store;
@@ -116,7 +117,7 @@ impl LinkStore for StoredLinks {
         provider: &str,
         hoster: &HosterLink,
     ) -> Result<Vec<DirectLink>, LinkStoreError> {
-        let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
+        let links = self.links.read();
         Ok(links
             .get(provider)
             .and_then(|links| links.get(hoster))
@@ -125,7 +126,7 @@ impl LinkStore for StoredLinks {
     }
 
     fn save(&self, provider: &str, hoster: &HosterLink, link: &DirectLink) {
-        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.links.write();
         let of_provider = links.entry(provider.to_owned()).or_default();
         let known = of_provider.entry(hoster.clone()).or_default();
         known.retain(|known| known.key != link.key);
@@ -136,7 +137,7 @@ impl LinkStore for StoredLinks {
     }
 
     fn forget(&self, provider: &str, hoster: &HosterLink, key: &KeyId) {
-        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.links.write();
         if let Some(links) = links.get_mut(provider)
             && let Some(known) = links.get_mut(hoster)
         {

@@ -12,8 +12,9 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{Batch, HeldRow, HistoryEntry, Mark, RetiredRow, Stored, SyncRow, TorrentRow};
 use crate::{
-    IdOverride, Memory, NodeId, ShownRelease, ShownView, TorrentDetail, TorrentRecord, ViewChange,
+    IdOverride, Memory, ShownRelease, ShownView, TorrentDetail, TorrentRecord, ViewChange,
 };
+use debridfs_base::NodeId;
 
 const GENERATION: &str = "generation";
 

@@ -1,12 +1,13 @@
 //! What the tasks of the sync share.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use debridfs_provider::{InfoHash, Provider};
 use jiff::Timestamp;
+use parking_lot::MutexGuard;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -47,7 +48,7 @@ pub(crate) struct Line {
     /// The next poll is a full list.
     pub(crate) full_wanted: AtomicBool,
     /// For `status`.
-    pub(crate) report: StdMutex<ProviderSync>,
+    pub(crate) report: parking_lot::Mutex<ProviderSync>,
 }
 
 impl Line {
@@ -67,7 +68,7 @@ impl Line {
             queue: InfoQueue::default(),
             poll_now: Notify::new(),
             full_wanted: AtomicBool::new(false),
-            report: StdMutex::new(report),
+            report: parking_lot::Mutex::new(report),
         }
     }
 
@@ -124,20 +125,20 @@ pub(crate) struct Shared {
     pub(crate) lines: Vec<Line>,
     pub(crate) store: Arc<Store>,
     pub(crate) state: Arc<Mutex<State>>,
-    pub(crate) builder: Arc<StdMutex<ViewBuilder>>,
+    pub(crate) builder: Arc<parking_lot::Mutex<ViewBuilder>>,
     pub(crate) library: watch::Sender<Arc<Library>>,
     /// There is something to publish.
     pub(crate) changed: Notify,
     /// Somebody waits for it.
     pub(crate) urgent: Notify,
-    pub(crate) counts: StdMutex<Counts>,
-    pub(crate) held: StdMutex<HashMap<String, HeldLoss>>,
-    pub(crate) retired: StdMutex<Vec<RetiredRow>>,
+    pub(crate) counts: parking_lot::Mutex<Counts>,
+    pub(crate) held: parking_lot::Mutex<HashMap<String, HeldLoss>>,
+    pub(crate) retired: parking_lot::Mutex<Vec<RetiredRow>>,
     /// The catalogue was begun empty and is not complete yet.
     pub(crate) first_sync: AtomicBool,
-    waiters: StdMutex<Waiters>,
+    waiters: parking_lot::Mutex<Waiters>,
     stopped: AtomicBool,
-    hook: StdMutex<Option<(UpdateHook, mpsc::UnboundedReceiver<Vec<String>>)>>,
+    hook: parking_lot::Mutex<Option<(UpdateHook, mpsc::UnboundedReceiver<Vec<String>>)>>,
     hook_paths: Option<mpsc::UnboundedSender<Vec<String>>>,
     behind: Mutex<Behind>,
 }
@@ -177,17 +178,17 @@ impl Shared {
             lines,
             store,
             state: Arc::new(Mutex::new(state)),
-            builder: Arc::new(StdMutex::new(builder)),
+            builder: Arc::new(parking_lot::Mutex::new(builder)),
             library: watch::Sender::new(Arc::new(library)),
             changed: Notify::new(),
             urgent: Notify::new(),
-            counts: StdMutex::default(),
-            held: StdMutex::default(),
-            retired: StdMutex::new(retired),
+            counts: parking_lot::Mutex::default(),
+            held: parking_lot::Mutex::default(),
+            retired: parking_lot::Mutex::new(retired),
             first_sync: AtomicBool::new(first_sync),
-            waiters: StdMutex::default(),
+            waiters: parking_lot::Mutex::default(),
             stopped: AtomicBool::new(false),
-            hook: StdMutex::new(hook),
+            hook: parking_lot::Mutex::new(hook),
             hook_paths,
             behind: Mutex::default(),
         }
@@ -369,8 +370,8 @@ impl Behind {
 }
 
 /// A panic elsewhere does not make the data wrong: every change under these locks is complete by itself.
-pub(crate) fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn lock<T>(mutex: &parking_lot::Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock()
 }
 
 /// The error for waiters, as the provider's one is told to several.

@@ -12,7 +12,8 @@ use super::rules::ViewRules;
 use crate::contents::{Assembled, Before, assemble, biggest_only};
 use crate::filters::{Subject, SubjectFile, Verdict};
 use crate::ids::{IdOverride, IdTable};
-use crate::{Contents, Entry, NodeId, Release, TorrentRecord, View};
+use crate::{Contents, Entry, Release, TorrentRecord, View};
+use debridfs_base::NodeId;
 
 /// Index of the first provider's view; 0 is `__all__`, 1 is `__bad__`.
 const FIRST_PROVIDER: usize = 2;

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use super::{ALL, BAD, Built, Memory, ShownView, ViewBuilder, ViewRules};
 use crate::testing::{at, hash, known, now, record};
-use crate::{BadReason, Contents, FolderConfig, FolderNaming, NodeId, TorrentRecord};
+use crate::{BadReason, Contents, FolderConfig, FolderNaming, TorrentRecord};
+use debridfs_base::NodeId;
 
 fn rules(naming: FolderNaming, folders: &str) -> ViewRules {
     let folders: BTreeMap<String, FolderConfig> = toml::from_str(folders).unwrap();

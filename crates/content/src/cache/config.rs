@@ -1,6 +1,6 @@
 //! What users may set about the cache.
 
-use debridfs_provider::ByteSize;
+use debridfs_base::ByteSize;
 use serde::{Deserialize, Serialize};
 
 /// `[content.cache]`.

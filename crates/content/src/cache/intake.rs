@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Class;
 use super::map::{BLOCK, GRANULE};
@@ -106,7 +106,7 @@ impl<C> Intake<C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<C>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Bytes that wait.
@@ -242,8 +242,7 @@ impl<C> Intake<C> {
                 return Work::Idle;
             }
             let wait = (until - now).min(IDLE);
-            let woken = self.wake.wait_timeout(state, wait);
-            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            self.wake.wait_for(&mut state, wait);
         }
     }
 }

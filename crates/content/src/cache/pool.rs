@@ -1,8 +1,9 @@
 //! Buffers that are used again: fresh ones cost more than the copy into them, as the kernel clears their pages one fault at a time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 /// The two sizes: what the kernel reads ahead by default, and the most it asks for.
 const SIZES: [usize; 2] = [128 << 10, 1 << 20];
@@ -33,10 +34,7 @@ impl Pool {
                 home: None,
             };
         };
-        let spare = self.spare[class]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let spare = self.spare[class].lock().pop();
         Buffer {
             bytes: spare.unwrap_or_else(|| vec![0; SIZES[class]]),
             len,
@@ -47,7 +45,7 @@ impl Pool {
     /// Bytes of the spare buffers.
     pub(crate) fn spare_bytes(&self) -> u64 {
         let kept = self.spare.iter().zip(SIZES).map(|(spare, size)| {
-            let spare = spare.lock().unwrap_or_else(PoisonError::into_inner);
+            let spare = spare.lock();
             (spare.len() * size) as u64
         });
         kept.sum()
@@ -74,9 +72,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some((pool, class)) = self.home.take() {
-            let mut spare = pool.spare[class]
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut spare = pool.spare[class].lock();
             if spare.len() < SPARE[class] {
                 spare.push(std::mem::take(&mut self.bytes));
             }
@@ -96,13 +92,13 @@ mod tests {
         let bytes = buffer.freeze();
         let part = bytes.slice(1..3);
         drop(bytes);
-        assert_eq!(pool.spare[0].lock().unwrap().len(), 0);
+        assert_eq!(pool.spare[0].lock().len(), 0);
         assert_eq!(&part[..], b"el");
         drop(part);
-        assert_eq!(pool.spare[0].lock().unwrap().len(), 1);
+        assert_eq!(pool.spare[0].lock().len(), 1);
         let many: Vec<_> = (0..100).map(|_| pool.take(SIZES[1])).collect();
         drop(many);
-        assert_eq!(pool.spare[1].lock().unwrap().len(), SPARE[1]);
+        assert_eq!(pool.spare[1].lock().len(), SPARE[1]);
         assert_eq!(pool.spare_bytes(), (128 << 10) + (16 << 20));
         assert_eq!(pool.take((1 << 20) + 1).freeze().len(), (1 << 20) + 1);
     }

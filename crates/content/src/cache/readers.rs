@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 const THREADS: usize = 4;
@@ -44,7 +45,7 @@ impl Readers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Job>>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     fn work(&self) {
@@ -56,10 +57,7 @@ impl Readers {
                 job();
                 queue = self.lock();
             } else {
-                queue = self
-                    .wake
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
+                self.wake.wait(&mut queue);
             }
         }
     }

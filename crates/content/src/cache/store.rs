@@ -5,9 +5,10 @@ use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::disk::Dir;
@@ -66,27 +67,27 @@ impl Store {
     }
 
     pub(crate) fn by_id(&self, id: u64) -> Option<Arc<Entry>> {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let index = self.index.read();
         index.get(&id).cloned()
     }
 
     pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let index = self.index.read();
         index.values().cloned().collect()
     }
 
     pub(crate) fn len(&self) -> usize {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let index = self.index.read();
         index.len()
     }
 
     pub(crate) fn insert(&self, entry: Arc<Entry>) {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index.write();
         index.insert(entry.id, entry);
     }
 
     pub(crate) fn forget(&self, id: u64) {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index.write();
         index.remove(&id);
     }
 
@@ -98,12 +99,12 @@ impl Store {
 
     /// Notes that `id` has something to be synced.
     pub(crate) fn mark_unsynced(&self, id: u64) {
-        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsynced = self.unsynced.lock();
         unsynced.insert(id);
     }
 
     pub(crate) fn take_unsynced(&self) -> BTreeSet<u64> {
-        std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.unsynced.lock())
     }
 
     /// The open files of `entry`, made if they are missing and that is asked. The file opened longest ago gives its descriptors back when there are many.
@@ -115,7 +116,7 @@ impl Store {
         let files = entry
             .set_files(dir.open_files(&entry.header(), make)?)
             .ok_or(io::ErrorKind::NotFound)?;
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.opened.lock();
         opened.push_back(Arc::downgrade(entry));
         // One round at most: those with unsynced data stay.
         for _ in 0..opened.len().saturating_sub(OPEN_FILES) {

@@ -3,8 +3,8 @@
 
 use std::num::NonZero;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, fadvise, fdatasync};
@@ -66,7 +66,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 
 /// Syncs what is unsynced; `all`: also what was merely used.
 pub(crate) fn sync(shared: &Shared, all: bool) {
-    let mut round = shared.round.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut round = shared.round.lock();
     let time = round.next();
     for class in Class::ALL {
         let store = shared.store(class);

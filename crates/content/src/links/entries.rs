@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// At most about `most` values, and those somebody holds.
 pub(super) struct Entries<K, V> {
@@ -31,7 +33,7 @@ impl<K: Eq + Hash + Clone, V: Default> Entries<K, V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K, V>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// The value of `key`, made if it is not there.

@@ -1,9 +1,9 @@
 //! Who may ask a provider that is not well: one at a time, about once a second, whatever it says about how long it will take. So its
 //! recovery is noticed within a second, and a thousand readers are no storm.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -42,7 +42,7 @@ pub(super) enum Asked {
 
 impl Gate {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Asks for leave.

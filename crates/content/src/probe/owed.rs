@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use debridfs_provider::replace_file;
+use debridfs_base::replace_file;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 /// The files, by id; in a file of its own that is written anew with each change.
@@ -42,8 +43,8 @@ impl Owed {
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Files> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Files> {
+        self.files.lock()
     }
 
     /// Those of an earlier run.
@@ -76,7 +77,7 @@ impl Owed {
         let owed = self.clone();
         // Nobody asks how it ended: the next change writes all anew.
         drop(self.runtime.spawn_blocking(move || {
-            let _turn = owed.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            let _turn = owed.writing.lock();
             let text = {
                 let files = owed.lock();
                 serde_json::to_vec(&files.before.union(&files.now).collect::<Vec<_>>())

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use debridfs_content::{ByteSize, CacheConfig, Class};
+use debridfs_base::ByteSize;
+use debridfs_content::{CacheConfig, Class};
 
 use super::support::*;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use debridfs_content::{ByteSize, Cache, CacheConfig, CacheError, Class};
+use debridfs_base::ByteSize;
+use debridfs_content::{Cache, CacheConfig, CacheError, Class};
 
 use super::support::*;
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use debridfs_content::{ByteSize, Cache, CacheConfig, Class, FileRef};
+use debridfs_base::ByteSize;
+use debridfs_content::{Cache, CacheConfig, Class, FileRef};
 
 pub const KIB: u64 = 1 << 10;
 pub const MIB: u64 = 1 << 20;

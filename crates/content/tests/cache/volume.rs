@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use debridfs_content::{ByteSize, CacheConfig, Class};
+use debridfs_base::ByteSize;
+use debridfs_content::{CacheConfig, Class};
 
 use super::support::*;
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 use debridfs_acquire::qbittorrent::{ArrLogin, Credentials};
 use debridfs_acquire::sabnzbd;
 use debridfs_acquire::{AcquireConfig, Action, CategoryRule, DeletePolicy, FileFilter, Uncached};
-use debridfs_provider::ByteSize;
-use debridfs_provider::real_debrid::Secret;
+use debridfs_base::ByteSize;
+use debridfs_base::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::HumanDuration;
+use debridfs_base::HumanDuration;
 
 /// `[acquire]`.
 #[derive(Debug, Clone, Deserialize, Serialize)]

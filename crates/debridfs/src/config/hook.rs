@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use debridfs_provider::real_debrid::Secret;
+use debridfs_base::Secret;
 use debridfs_services::{Hook, HookKind, network};
 use serde::{Deserialize, Serialize};
 

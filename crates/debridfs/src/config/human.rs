@@ -1,44 +1,9 @@
-//! Values as people write them: `"10s"`, `"0022"`.
+//! Values as people write them: `"0022"`, `["curl", "-X", "POST"]`.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-/// A length of time: `"30s"`, `"1h 30m"`, `"250ms"`, or a number of seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HumanDuration(pub Duration);
-
-impl HumanDuration {
-    /// `seconds` seconds.
-    pub const fn from_secs(seconds: u64) -> Self {
-        Self(Duration::from_secs(seconds))
-    }
-}
-
-impl FromStr for HumanDuration {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("not a duration: {text:?}; write it like 10s, 250ms or 1h 30m");
-        if let Ok(seconds) = text.trim().parse() {
-            return Ok(Self::from_secs(seconds));
-        }
-        let parsed: SignedDuration = text.trim().parse().map_err(|_| wanted())?;
-        Duration::try_from(parsed).map(Self).map_err(|_| wanted())
-    }
-}
-
-impl fmt::Display for HumanDuration {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match SignedDuration::try_from(self.0) {
-            Ok(signed) => write!(out, "{signed:#}"),
-            Err(_) => write!(out, "{}s", self.0.as_secs()),
-        }
-    }
-}
 
 /// Permission bits taken away, written as octal digits in a string: `"0022"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,50 +83,12 @@ impl<'de> Deserialize<'de> for CommandLine {
     }
 }
 
-/// Text and numbers; a number is read as its text.
-struct TextOrNumber<T>(std::marker::PhantomData<T>, &'static str);
-
-impl<T: FromStr<Err = String>> de::Visitor<'_> for TextOrNumber<T> {
-    type Value = T;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.1)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(E::custom)
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
-    }
-}
-
-impl<'de> Deserialize<'de> for HumanDuration {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(TextOrNumber(
-            std::marker::PhantomData,
-            "a duration such as \"10s\"",
-        ))
-    }
-}
-
 impl<'de> Deserialize<'de> for Umask {
     /// Text only: a number such as 22 would leave open whether its digits were meant as octal ones.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?
             .parse()
             .map_err(de::Error::custom)
-    }
-}
-
-impl Serialize for HumanDuration {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
     }
 }
 
@@ -175,24 +102,6 @@ impl Serialize for Umask {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn durations_as_people_write_them() {
-        for (text, millis) in [
-            ("30s", 30_000),
-            ("250ms", 250),
-            ("1h 30m", 5_400_000),
-            ("6h", 21_600_000),
-            ("10", 10_000),
-            ("0s", 0),
-        ] {
-            let parsed: HumanDuration = text.parse().unwrap();
-            assert_eq!(parsed.0, Duration::from_millis(millis), "{text}");
-        }
-        for text in ["", "-1s", "soon", "10 parsecs"] {
-            assert!(text.parse::<HumanDuration>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn command_lines_are_words_or_a_program() {
@@ -213,14 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back(millis in 0u64..1 << 50) {
-            let time = HumanDuration(Duration::from_millis(millis));
-            prop_assert_eq!(time.to_string().parse::<HumanDuration>(), Ok(time));
-        }
-
-        #[test]
         fn no_text_panics(text: String) {
-            let _ = text.parse::<HumanDuration>();
             let _ = text.parse::<Umask>();
         }
     }

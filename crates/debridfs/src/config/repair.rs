@@ -5,7 +5,7 @@ use std::time::Duration;
 use debridfs_repair::Rules;
 use serde::{Deserialize, Serialize};
 
-use super::HumanDuration;
+use debridfs_base::HumanDuration;
 
 /// Whoever checks more often learns nothing new.
 const SHORTEST_APART: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use debridfs_provider::real_debrid::Secret;
+use debridfs_base::Secret;
 use debridfs_web::{HashedPassword, Login};
 use serde::{Deserialize, Serialize};
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::failure::{Doing, Failure};
-use crate::mount_table::{self, OUR_TYPE};
 use crate::serve::ENGINE_USER;
+use debridfs_base::mountinfo::{self, FSTYPE};
 
 use super::children::Account;
 
@@ -57,8 +57,8 @@ impl Place {
             let mount = std::path::absolute(mount).doing(|| mount.display().to_string())?;
             self.make_all(&mount)
                 .doing(|| format!("cannot make {}", mount.display()))?;
-            self.mount = mount_table::resolved(&mount);
-            let mounted = mount_table::type_at(&self.mount).doing(|| "mount table".into())?;
+            self.mount = mountinfo::resolved(&mount);
+            let mounted = mountinfo::type_at(&self.mount).doing(|| "mount table".into())?;
             if let Some(kind) = mounted {
                 // What others mounted is not taken away at the end.
                 let message = format!("{kind} is mounted at {} already", mount.display());
@@ -74,7 +74,7 @@ impl Place {
 
     /// As `create_dir_all`, remembering what was missing. Does not touch `dir` itself when something is mounted there.
     fn make_all(&mut self, dir: &Path) -> io::Result<()> {
-        if mount_table::type_at(&mount_table::resolved(dir))?.is_some() || dir.is_dir() {
+        if mountinfo::type_at(dir)?.is_some() || dir.is_dir() {
             return Ok(());
         }
         if let Some(parent) = dir.parent() {
@@ -174,10 +174,10 @@ impl Place {
     }
 
     fn unmount(&self) -> Result<(), Failure> {
-        let mounted = || mount_table::type_at(&self.mount).doing(|| "mount table".into());
+        let mounted = || mountinfo::type_at(&self.mount).doing(|| "mount table".into());
         // A lost mount may have been stacked over.
         for _ in 0..8 {
-            if mounted()?.as_deref() != Some(OUR_TYPE) {
+            if mounted()?.as_deref() != Some(FSTYPE) {
                 return Ok(());
             }
             if unmount(&self.mount, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_err() {
@@ -218,7 +218,7 @@ mod tests {
         let refused = Place::make(Some(Path::new("/proc")));
         assert!(refused.is_err());
         assert_eq!(
-            mount_table::type_at(Path::new("/proc")).unwrap().as_deref(),
+            mountinfo::type_at(Path::new("/proc")).unwrap().as_deref(),
             Some("proc")
         );
     }

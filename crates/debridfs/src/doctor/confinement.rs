@@ -5,7 +5,7 @@ mod selinux;
 
 use std::path::Path;
 
-use debridfs_keeper::mountinfo;
+use debridfs_base::mountinfo;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 use rustix::thread::CapabilitySet;

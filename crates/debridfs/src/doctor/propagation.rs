@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use debridfs_keeper::mountinfo::{self, Mount};
+use debridfs_base::mountinfo::{self, Mount};
 
 use super::repair::Repair;
 use super::{Check, Outcome};
@@ -50,7 +50,7 @@ pub(super) fn existing(mounts: &[Mount], dir: &Path) -> PathBuf {
         .ancestors()
         .find(|dir| std::fs::symlink_metadata(dir).is_ok())
         .unwrap_or(Path::new("/"));
-    crate::mount_table::resolved(there)
+    debridfs_base::mountinfo::resolved(there)
 }
 
 fn shared(dir: &Path, mount: &Mount, asked: bool) -> Check {

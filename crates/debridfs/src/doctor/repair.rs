@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use debridfs_keeper::mountinfo;
+use debridfs_base::mountinfo;
 use rustix::mount::{MountPropagationFlags, mount_bind_recursive, mount_change};
 
 /// A safe fix.

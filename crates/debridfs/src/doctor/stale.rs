@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use debridfs_keeper::mountinfo::{self, Mount};
+use debridfs_base::mountinfo::{self, Mount};
 use debridfs_keeper::probe::{self, State};
 
 use super::Check;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use debridfs_web::{MountProbe, ProbeError};
 use rustix::fs::{Access, access, statvfs};
 
-use crate::mount_table::{self, OUR_TYPE};
-use crate::status::bytes;
+use debridfs_base::ByteSize;
+use debridfs_base::mountinfo::{self, FSTYPE};
 
 use super::Check;
 
@@ -24,13 +24,13 @@ const LONGEST_SOCKET_PATH: usize = 107;
 pub async fn mount_point(path: &Path) -> Check {
     let name = "mount point";
     let shown = path.display();
-    match mount_table::type_at(&mount_table::resolved(path)) {
+    match mountinfo::type_at(path) {
         Err(error) => Check::failed(
             name,
             format!("/proc/self/mountinfo: {error}"),
             "mount /proc",
         ),
-        Ok(Some(kind)) if kind == OUR_TYPE => ours(path).await,
+        Ok(Some(kind)) if kind == FSTYPE => ours(path).await,
         Ok(Some(kind)) => Check::failed(
             name,
             format!("something else ({kind}) is mounted at {shown}"),
@@ -130,11 +130,14 @@ pub fn state_dir(path: &Path) -> Check {
             if free < LEAST_SPACE {
                 Check::failed(
                     name,
-                    format!("only {} free at {shown}", bytes(free)),
+                    format!("only {} free at {shown}", ByteSize(free)),
                     "free some space, or set another `state_dir`",
                 )
             } else {
-                Check::ok(name, format!("{shown} is writable, {} free", bytes(free)))
+                Check::ok(
+                    name,
+                    format!("{shown} is writable, {} free", ByteSize(free)),
+                )
             }
         }
     }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::ByteSize;
 use debridfs_catalogue::is_file;
 use debridfs_content::{Cache, CacheError, Content, FileRef};
 use debridfs_vfs::{Answer, NodeId, ReadRequest, Tree, Vfs, files_below};
-use debridfs_web::{CacheAnswer, CacheDesk, CacheRefused, CachedLine, Purged, Warmth, human_bytes};
+use debridfs_web::{CacheAnswer, CacheDesk, CacheRefused, CachedLine, Purged, Warmth};
 use tokio::time::Instant;
 
 use super::archives::is_archive;
@@ -60,8 +61,8 @@ fn refused_by_cache(error: CacheError) -> CacheRefused {
     match error {
         CacheError::DoesNotFit { needed, limit } => CacheRefused(format!(
             "{} would be pinned, and {} may be (nine tenths of the cache's size)",
-            human_bytes(needed),
-            human_bytes(limit)
+            ByteSize(needed),
+            ByteSize(limit)
         )),
         other => refused(other),
     }
@@ -163,8 +164,8 @@ impl CacheDesk for Desk {
             if total > limit {
                 return Err(CacheRefused(format!(
                     "{} do not fit into the cache, whose limit is {} now",
-                    human_bytes(total),
-                    human_bytes(limit)
+                    ByteSize(total),
+                    ByteSize(limit)
                 )));
             }
             let later = usize::try_from(later).unwrap_or(0) % files.len().max(1);

@@ -7,12 +7,13 @@ mod kept;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_catalogue::{Catalogue, ChangedPath, Library, Outline, changed_paths};
 use debridfs_provider::Provider;
 use debridfs_services::ChangeKind;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -75,7 +76,7 @@ struct Watch {
 
 impl Watch {
     fn told(&self) -> MutexGuard<'_, Option<Arc<Library>>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        self.told.lock()
     }
 
     async fn follow(self: Arc<Self>, catalogue: Arc<Catalogue>, before: Option<Kept>) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use debridfs_acquire::Acquire;
@@ -21,6 +21,7 @@ use debridfs_web::{
     WhyReport,
 };
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::parts::Parts;
 use super::why;
@@ -105,7 +106,7 @@ impl Report {
                 tokio::task::spawn_blocking(move || handover::status(&socket, KEEPER_EVERY)).await;
             if let Ok(Ok(said)) = asked {
                 let (keeper, ..) = crate::control::keeper_part(&said);
-                *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = keeper;
+                *self.keeper.lock() = keeper;
             }
             tokio::time::sleep(KEEPER_EVERY).await;
         }
@@ -349,11 +350,7 @@ impl Instance for Report {
     fn status(&self) -> Status {
         let mut problems = Vec::new();
         let (library, errors) = self.library(&mut problems);
-        let keeper = self
-            .keeper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let keeper = self.keeper.lock().clone();
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             healthy: false,

@@ -171,7 +171,7 @@ async fn carry_out(queue: &Acquire, change: QueueChange) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use debridfs_catalogue::NodeId;
+    use debridfs_base::NodeId;
     use jiff::Timestamp;
 
     use super::*;

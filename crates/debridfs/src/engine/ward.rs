@@ -1,17 +1,19 @@
 //! Repair, as this program lets it see the library, its accounts, and the arrs.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use debridfs_acquire::{Acquire, DeletePolicy, Selection};
+use debridfs_base::SystemClock;
 use debridfs_catalogue::{ALL, BadReason, Catalogue, Contents, Library, Release, ReleaseTree};
 use debridfs_content::{Checkup, Content, EventKind, FileRef};
-use debridfs_provider::{InfoHash, Priority, Provider, SystemClock};
+use debridfs_provider::{InfoHash, Priority, Provider};
 use debridfs_repair::{Again, Checked, Finding, ProviderState, Repair, Treated, Ward};
 use debridfs_services::{Arr, Replaced, Replacement};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::parts::Parts;
 use crate::config::Config;
@@ -218,7 +220,7 @@ impl Ward for Household {
 
     async fn findings(&self) -> Vec<Finding> {
         let since = {
-            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut heard = self.heard.lock();
             std::mem::replace(&mut *heard, Timestamp::now())
         };
         let mut refused: HashMap<u64, EventKind> = HashMap::new();

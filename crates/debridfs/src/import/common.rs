@@ -137,7 +137,7 @@ pub fn folder(plan: &mut Plan, name: &str, table: Map<String, Value>, theirs: &s
 
 /// Sets `key` from a size of theirs; 0 and nothing say that there is no limit.
 pub fn size(plan: &mut Plan, key: &[&str], text: &str, theirs: &str) {
-    match text.parse::<debridfs_provider::ByteSize>() {
+    match text.parse::<debridfs_base::ByteSize>() {
         Ok(size) if size.0 == 0 => plan.leave_out(theirs, "no limit, as by default"),
         Ok(_) => plan.set(key, text, theirs),
         Err(error) => plan.leave_out(theirs, &error.to_string()),

@@ -11,7 +11,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use debridfs_content::{ByteSize, Cache, CacheConfig, FileRef, Supply};
+use debridfs_base::ByteSize;
+use debridfs_content::{Cache, CacheConfig, FileRef, Supply};
 use debridfs_sim::{CdnFault, content};
 use rustix::process::Signal;
 

@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use debridfs_vfs::{NodeId, ReadRequest};
+use parking_lot::{Mutex, MutexGuard};
 
 /// The second try comes as soon as the caller runs again; anything later is somebody's new read.
 const SOON: Duration = Duration::from_millis(100);
@@ -53,7 +53,7 @@ impl SecondTries {
     }
 
     fn recent(&self) -> MutexGuard<'_, VecDeque<Failed>> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent.lock();
         while recent
             .front()
             .is_some_and(|failed| failed.at.elapsed() > SOON)

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{MutexGuard, PoisonError};
 
 use debridfs_keeper::journal::{Place, SLOT_SIZE};
+use parking_lot::MutexGuard;
 
 use super::Connection;
 use crate::errno;
@@ -51,7 +51,7 @@ impl Connection {
 
     fn early_interrupts(&self) -> MutexGuard<'_, HashSet<u64>> {
         // Whatever panicked left the set whole.
-        self.early.lock().unwrap_or_else(PoisonError::into_inner)
+        self.early.lock()
     }
 
     /// Ends a request that waits; `false` when it does not.

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use debridfs_keeper::journal::{EntryId, Journal, Origin, Place};
 use futures_util::future::BoxFuture;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 
 use crate::wire::{InHeader, Reply};
@@ -53,7 +54,7 @@ impl Pending {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
         // Whatever panicked left the map whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

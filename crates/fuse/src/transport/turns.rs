@@ -1,6 +1,6 @@
 //! Whose turn it is to read requests.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Lets as many transport threads read as there are processors. Of two that wait on one processor the kernel wakes the one that slept longer, so
 /// that each question costs a change of threads more (1.26 instead of 1.09 times a bare loop). The others are there for when one cannot go on.
@@ -26,7 +26,7 @@ impl Turns {
     }
 
     fn free(&self) -> MutexGuard<'_, usize> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free.lock()
     }
 }
 
@@ -48,9 +48,9 @@ impl<'a> Turn<'a> {
         if self.held {
             return;
         }
-        let free = self.turns.free();
-        let free = self.turns.given.wait_while(free, |free| *free == 0);
-        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
+        let mut free = self.turns.free();
+        self.turns.given.wait_while(&mut free, |free| *free == 0);
+        *free -= 1;
         self.held = true;
     }
 

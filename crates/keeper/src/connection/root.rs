@@ -7,7 +7,8 @@ use std::path::Path;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::open_device;
-use crate::{KeeperError, mountinfo};
+use crate::KeeperError;
+use debridfs_base::mountinfo;
 
 pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, KeeperError> {
     let device = open_device(true)?;

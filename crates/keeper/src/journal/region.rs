@@ -1,5 +1,8 @@
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::layout::{LARGE_REQUEST, REQUEST_HEADER, SLOT_SIZE, SMALL_REQUEST};
 use super::{EntryId, Held, Journal, Origin, Place};
@@ -148,11 +151,11 @@ impl Region {
     ) -> Result<EntryId, StoreError> {
         check_size(request)?;
         let mut stored = None;
-        let wait = self.room.wait_timeout_while(self.lock(), limit, |free| {
+        let full = |free: &mut Free| {
             stored = self.store_in(free, request, origin);
             stored.is_none()
-        });
-        drop(wait.unwrap_or_else(PoisonError::into_inner));
+        };
+        self.room.wait_while_for(&mut self.lock(), full, limit);
         stored.ok_or(StoreError::Full)
     }
 
@@ -198,7 +201,7 @@ impl Region {
 
     fn lock(&self) -> MutexGuard<'_, Free> {
         // A panic while it is held leaves whole vectors.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free.lock()
     }
 }
 

@@ -303,7 +303,7 @@ mod tests {
         symlink(&real, dir.path().join("link")).unwrap();
         for path in ["link/keeper.sock", "link/deeper/keeper.sock"] {
             let error = Listener::bind(&dir.path().join(path), None).unwrap_err();
-            let text = crate::with_causes(&error);
+            let text = debridfs_base::with_causes(&error);
             assert!(
                 text.contains("link: not a directory, or a symbolic link"),
                 "{text}"
@@ -328,7 +328,7 @@ mod tests {
         let dir = place();
         let path = dir.path().join("keeper.sock");
         fs::write(&path, "precious").unwrap();
-        let text = crate::with_causes(&Listener::bind(&path, None).unwrap_err());
+        let text = debridfs_base::with_causes(&Listener::bind(&path, None).unwrap_err());
         assert!(text.contains("is there and is no socket"), "{text}");
         assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
@@ -345,7 +345,7 @@ mod tests {
             fs::set_permissions(&inner, fs::Permissions::from_mode(mode)).unwrap();
             std::os::unix::fs::chown(&inner, Some(uid), None).unwrap();
             let error = Listener::bind(&inner.join("keeper.sock"), Some(OWNER)).unwrap_err();
-            let text = crate::with_causes(&error);
+            let text = debridfs_base::with_causes(&error);
             assert!(text.contains(why), "{text}");
         }
     }

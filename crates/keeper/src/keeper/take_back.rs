@@ -10,11 +10,12 @@ use super::clients::Client;
 use super::engine::{Peer, bury};
 use super::service_manager::{Kept, LastEngine};
 use super::{Keeper, target, undying};
+use crate::KeeperError;
 use crate::connection::Connection;
 use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery};
 use crate::journal::End;
 use crate::options::{Level, Mode};
-use crate::{KeeperError, with_causes};
+use debridfs_base::with_causes;
 
 /// How long the engine of a mount that is alive may take to come: it tries every 200 ms.
 const RETURN_LIMIT: Duration = Duration::from_secs(5);

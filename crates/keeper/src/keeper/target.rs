@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::fs::{IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, open};
 
 use crate::connection::{abort, is_root, unmount_at};
-use crate::mountinfo::{self, Mount};
 use crate::{KeeperError, probe};
+use debridfs_base::mountinfo::{self, Mount};
 
 /// How long a mount may take to answer before it counts as hung.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);

@@ -2,8 +2,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
+use debridfs_base::mountinfo;
 use debridfs_keeper::handover::{EngineState, KeeperStatus};
-use debridfs_keeper::mountinfo;
 use debridfs_keeper::probe::{ProbeError, Prober};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;

@@ -1,6 +1,6 @@
 //! A keeper that is told to stop.
 
-use debridfs_keeper::mountinfo;
+use debridfs_base::mountinfo;
 use rustix::process::Signal;
 
 use crate::cases::reads;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use debridfs_base::mountinfo;
 use debridfs_keeper::handover::{self, EngineState, KeeperStatus};
-use debridfs_keeper::mountinfo;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;

@@ -1,6 +1,6 @@
 //! A consumer's part.
 
-use debridfs_keeper::mountinfo;
+use debridfs_base::mountinfo;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::code::Code;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use debridfs_keeper::mountinfo;
+use debridfs_base::mountinfo;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::code::Code;

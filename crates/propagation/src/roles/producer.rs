@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use debridfs_keeper::mountinfo;
+use debridfs_base::mountinfo;
 
 use crate::code::Code;
 use crate::helper::Attempt;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use debridfs_keeper::mountinfo::{self, Mount};
+use debridfs_base::mountinfo::{self, Mount};
 
 use crate::code::Code;
 use crate::container::{Container, Propagation, VOLUME};

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use debridfs_base::mountinfo;
 use debridfs_cri::{Container as Asked, Pod, Runtime, State, Volume};
-use debridfs_keeper::mountinfo;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};

@@ -1,20 +1,22 @@
 //! One call: its turn, the request, what the answer means, and whether to ask again.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use parking_lot::RwLock;
 
 use super::config::RealDebridConfig;
 use super::decode::DecodeError;
 use super::health::{Health, is_token_refusal};
-use super::secret::Secret;
-use super::transport::{Transport, TransportError};
 use super::verdicts;
-use crate::{Error, Outcome, Priority, Result, Scheduler, Verdict, WallClock};
+use crate::{Error, Outcome, Priority, Result, Scheduler, Verdict};
+use debridfs_base::Secret;
+use debridfs_base::WallClock;
+use debridfs_base::http::{Transport, TransportError};
 
 /// A call that only reads is made this often at most; one that changes something, once.
 const MOST_ATTEMPTS: u32 = 3;
@@ -145,7 +147,7 @@ impl Caller {
     }
 
     fn request(&self, call: &Call) -> Result<http::Request<Bytes>> {
-        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
+        let token = self.token.read();
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()))
             .map_err(|_| self.error(call, Verdict::AccountRefused, "the token is not usable"))?;
         bearer.set_sensitive(true);
@@ -264,7 +266,7 @@ impl Caller {
         let Ok(fresh) = self.config.load_token() else {
             return false;
         };
-        let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
+        let mut token = self.token.write();
         if *token == fresh {
             return false;
         }

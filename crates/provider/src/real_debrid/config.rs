@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use debridfs_base::http::IpChoice;
+use debridfs_base::{ByteSize, ProxyUrl, Secret, human_duration};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use super::secret::{ProxyUrl, Secret};
-use crate::{ByteSize, KeyId};
+use crate::KeyId;
 
 /// The vendor's address.
 pub const API_URL: &str = "https://api.real-debrid.com/rest/1.0";
@@ -17,19 +18,6 @@ pub const CALLS_PER_MINUTE: u32 = 250;
 const MOST_CONNECTIONS_PER_HOST: usize = 32;
 /// A token file is a line; anything beyond this is a mistake.
 const LONGEST_TOKEN: usize = 4096;
-
-/// Which IP version is used for connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IpChoice {
-    /// Both, whichever answers first.
-    #[default]
-    Any,
-    /// IPv4 only.
-    V4,
-    /// IPv6 only.
-    V6,
-}
 
 /// Settings of one Real-Debrid account. Serialised, it hides its secrets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -75,13 +63,13 @@ pub struct RealDebridConfig {
     /// The `User-Agent` header.
     pub user_agent: String,
     /// How long a connection, TLS included, may take. Text such as `5s`, or seconds.
-    #[serde(with = "duration")]
+    #[serde(with = "human_duration")]
     pub connect_timeout: Duration,
     /// How long the API may take from the request to the head of its answer, a new connection included.
-    #[serde(with = "duration")]
+    #[serde(with = "human_duration")]
     pub first_byte_timeout: Duration,
     /// How long a call may take in all, once it has its turn.
-    #[serde(with = "duration")]
+    #[serde(with = "human_duration")]
     pub total_timeout: Duration,
     /// Where calls are noted so that a restart keeps to the limit ([`crate::Scheduler::with_call_log`]); set by the program.
     #[serde(skip)]
@@ -319,41 +307,6 @@ mod list {
             }
         }
         from.deserialize_any(List(PhantomData))
-    }
-}
-
-/// Durations as text (`1m 30s`, `250ms`) or as a number of seconds.
-mod duration {
-    use std::time::Duration;
-
-    use jiff::SignedDuration;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Given {
-        Seconds(f64),
-        Text(String),
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let duration = match Given::deserialize(from)? {
-            Given::Seconds(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-            Given::Text(text) => text
-                .parse::<SignedDuration>()
-                .ok()
-                .and_then(|signed| Duration::try_from(signed).ok()),
-        };
-        duration.ok_or_else(|| {
-            de::Error::custom("not a duration: write \"5s\", \"250ms\" or a number of seconds")
-        })
-    }
-
-    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        match SignedDuration::try_from(*value) {
-            Ok(signed) => to.serialize_str(&format!("{signed:#}")),
-            Err(_) => to.serialize_f64(value.as_secs_f64()),
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The keys of one account set: which one makes the next link, and what a refusal of one means for the others.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::call::{Call, Caller};
@@ -83,12 +83,12 @@ impl Key {
     }
 
     fn refusal(&self) -> Option<Refusal> {
-        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = self.refusal.lock();
         refusal.clone()
     }
 
     fn set_refusal(&self, words: Option<&str>) {
-        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refusal = self.refusal.lock();
         *refusal = words.map(|words| {
             let in_a_row = refusal.as_ref().map_or(0, |before| before.in_a_row);
             let pause = FIRST_PAUSE.saturating_mul(1 << in_a_row.min(8));

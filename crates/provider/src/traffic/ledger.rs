@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 
 use super::Day;
-use crate::{KeyId, replace_file};
+use crate::KeyId;
+use debridfs_base::replace_file;
 
 /// How long a change may wait.
 const DELAY: Duration = Duration::from_secs(1);
@@ -96,11 +98,11 @@ impl TrafficLedger {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn write(&self) {
-        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.writing.lock();
         let text = {
             let mut state = self.lock();
             state.scheduled = false;

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use debridfs_provider::TokioClock;
-use debridfs_provider::real_debrid::{
-    RealDebrid, RealDebridConfig, Secret, Transport, TransportError,
-};
+use debridfs_base::Secret;
+use debridfs_base::TokioClock;
+use debridfs_base::http::{Transport, TransportError};
+use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
 use jiff::Timestamp;
 use tokio::time::Instant;
 

@@ -1,7 +1,8 @@
 //! Bytes an account has fetched, by the vendor's days.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// Bytes by day (`YYYY-MM-DD` in the vendor's zone).
 #[derive(Debug, Default)]
@@ -9,7 +10,7 @@ pub(crate) struct Traffic(Mutex<BTreeMap<String, u64>>);
 
 impl Traffic {
     pub(crate) fn add(&self, day: &str, bytes: u64) {
-        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut days = self.0.lock();
         match days.get_mut(day) {
             Some(sum) => *sum += bytes,
             None => {
@@ -19,14 +20,11 @@ impl Traffic {
     }
 
     pub(crate) fn on(&self, day: &str) -> u64 {
-        let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let days = self.0.lock();
         days.get(day).copied().unwrap_or(0)
     }
 
     pub(crate) fn days(&self) -> BTreeMap<String, u64> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().clone()
     }
 }

@@ -1,11 +1,12 @@
 //! The body of a CDN answer, with its end that may be a bad one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::shaper::Shaper;
@@ -76,7 +77,7 @@ pub(crate) struct Endings {
 
 impl Endings {
     pub(crate) fn order(&self, how: TransferEnd) {
-        let mut last = self.how.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.how.lock();
         *last = Some(how);
         self.number.fetch_add(1, Relaxed);
     }
@@ -86,7 +87,7 @@ impl Endings {
     }
 
     fn last(&self) -> Option<End> {
-        let last = *self.how.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.how.lock();
         last.map(|how| match how {
             TransferEnd::Close => End::Close,
             TransferEnd::Reset => End::Reset,

@@ -1,9 +1,9 @@
 //! Bandwidth: a rate that many transfers share.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// How much of the time that went by unused is made good: what a timer fires late, and the scheduler of a busy machine adds, so that the
@@ -48,7 +48,7 @@ impl Shaper {
         if rate == 0 {
             return None;
         }
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.free.lock();
         let now = Instant::now();
         let earliest = now.checked_sub(MADE_GOOD).unwrap_or(now);
         let start = free.map_or(now, |free| free.max(earliest));

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use debridfs_catalogue::{Contents, NodeId};
+use debridfs_base::NodeId;
+use debridfs_catalogue::Contents;
 
 use super::{Dir, Node, Snapshot, ViewIndex};
 use crate::Change;

@@ -3,7 +3,7 @@
 //! A cookie is made of what the line is, never of its place: `.` is 1, `..` is 2, `version.txt` is 3, everything else has its id. Lines come in the order of their
 //! cookies, so a listing goes on behind any cookie, however much came or went in between: what stayed is neither skipped nor told twice.
 
-use debridfs_catalogue::NodeId;
+use debridfs_base::NodeId;
 
 use super::{Dir, Missing, Node, Snapshot, VERSION_ID};
 use crate::style::Layout;

@@ -1,6 +1,6 @@
 //! Names to nodes.
 
-use debridfs_catalogue::NodeId;
+use debridfs_base::NodeId;
 use debridfs_provider::InfoHash;
 
 use super::release::BaseName;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use debridfs_catalogue::{Contents, Library, NodeId, TorrentRecord};
+use debridfs_base::NodeId;
+use debridfs_catalogue::{Contents, Library, TorrentRecord};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use debridfs_catalogue::{Library, NodeId};
+use debridfs_base::NodeId;
+use debridfs_catalogue::Library;
 use debridfs_provider::TorrentStatus;
 use tokio::sync::watch;
 
@@ -188,7 +189,7 @@ async fn reads() {
     );
     assert_ne!(one, two);
     Vfs::release(&*tree, one);
-    assert_eq!(*disk.released.lock().unwrap(), [one]);
+    assert_eq!(*disk.released.lock(), [one]);
 
     let version = at_path(&tree, "/version.txt").unwrap();
     assert_eq!(

@@ -12,7 +12,9 @@ use serde::Deserialize;
 
 use super::gate::By;
 use super::{Home, House, JobLine, ReleaseList, ReleaseQuery, ViewLine, Visitor};
-use crate::{CachedLine, KeyStatus, Status, WhyReport, WhyState, human_bytes};
+use debridfs_base::ByteSize;
+
+use crate::{CachedLine, KeyStatus, Status, WhyReport, WhyState};
 
 /// Releases on one page.
 const PAGE: usize = 100;
@@ -73,7 +75,7 @@ fn moment(at: &Timestamp) -> String {
 }
 
 fn size(bytes: &u64) -> String {
-    human_bytes(*bytes)
+    ByteSize(*bytes).to_string()
 }
 
 /// `part` of `whole` in percent.

@@ -10,7 +10,8 @@ use super::{pair, placed};
 use crate::archive::{Archive, Findings, Member};
 use crate::ids::IdTable;
 use crate::testing::{known, now};
-use crate::{BadReason, Contents, NodeId, Release, TorrentRecord};
+use crate::{BadReason, Contents, Release, TorrentRecord};
+use debridfs_base::NodeId;
 
 const SIZE: u64 = 1 << 40;
 

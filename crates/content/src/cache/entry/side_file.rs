@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::{Entry, Files, State};
 use crate::cache::map::{
@@ -96,7 +96,7 @@ impl Entry {
         pages: impl IntoIterator<Item = u64>,
         header: bool,
     ) -> io::Result<()> {
-        let _io = self.map_io.lock().unwrap_or_else(PoisonError::into_inner);
+        let _io = self.map_io.lock();
         let Some(files) = self.lock().files.clone() else {
             return Ok(());
         };

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use debridfs_base::replace_file;
 use debridfs_catalogue::Outline;
-use debridfs_provider::replace_file;
 use debridfs_services::ChangeKind;
 use serde::{Deserialize, Serialize};
 

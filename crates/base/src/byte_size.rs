@@ -1,4 +1,4 @@
-//! Sizes as people write them. Lives here because this is the lowest crate that has settings.
+//! Sizes as people write and read them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +15,23 @@ pub struct ByteSize(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a size such as \"512 MiB\" or \"1.5GB\"")]
 pub struct InvalidByteSize(pub String);
+
+impl fmt::Display for ByteSize {
+    /// In units of 1024 with one digit behind the point: `1.5 KiB`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+        let mut value = self.0 as f64;
+        let mut unit = 0;
+        while value >= 1024.0 && unit + 1 < units.len() {
+            value /= 1024.0;
+            unit += 1;
+        }
+        match unit {
+            0 => out.pad(&format!("{} B", self.0)),
+            _ => out.pad(&format!("{value:.1} {}", units[unit])),
+        }
+    }
+}
 
 impl FromStr for ByteSize {
     type Err = InvalidByteSize;
@@ -104,6 +121,15 @@ mod tests {
         ] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_are_shown_in_units_of_1024() {
+        assert_eq!(ByteSize(0).to_string(), "0 B");
+        assert_eq!(ByteSize(1023).to_string(), "1023 B");
+        assert_eq!(ByteSize(1536).to_string(), "1.5 KiB");
+        assert_eq!(format!("{:>9}", ByteSize(1536)), "  1.5 KiB");
+        assert_eq!(ByteSize(u64::MAX).to_string(), "16384.0 PiB");
     }
 
     proptest! {

@@ -114,6 +114,25 @@ pub fn find(path: &Path) -> io::Result<Option<Mount>> {
     Ok(top(&layers(read()?, path)))
 }
 
+/// File system type of the topmost mount at a path whose parent may be a symlink; the path itself is not touched.
+///
+/// # Errors
+/// When `/proc` can't be read.
+pub fn type_at(path: &Path) -> io::Result<Option<String>> {
+    let mount = find(&resolved(path))?;
+    Ok(mount.map(|mount| mount.fstype.to_string_lossy().into_owned()))
+}
+
+/// `path` as the mount table writes it: its parent resolved, the last part left alone, so that
+/// the mount itself is not touched.
+pub fn resolved(path: &Path) -> PathBuf {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if !name.is_empty() => std::fs::canonicalize(parent)
+            .map_or_else(|_| path.to_path_buf(), |parent| parent.join(name)),
+        _ => path.to_path_buf(),
+    }
+}
+
 /// All mounts at exactly this path.
 pub fn layers(mounts: Vec<Mount>, path: &Path) -> Vec<Mount> {
     mounts

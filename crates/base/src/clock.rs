@@ -1,6 +1,7 @@
 //! The calendar: where a time has to outlive the process. Everything else waits on `tokio::time`.
 
 use jiff::Timestamp;
+#[cfg(feature = "tokio")]
 use tokio::time::Instant;
 
 /// Tells the time of day.
@@ -20,12 +21,14 @@ impl WallClock for SystemClock {
 }
 
 /// A calendar that moves with tokio's clock, so that it follows a paused one in tests.
+#[cfg(feature = "tokio")]
 #[derive(Debug, Clone, Copy)]
 pub struct TokioClock {
     base: Timestamp,
     base_instant: Instant,
 }
 
+#[cfg(feature = "tokio")]
 impl TokioClock {
     /// A clock that says `base` now.
     pub fn starting_at(base: Timestamp) -> Self {
@@ -36,6 +39,7 @@ impl TokioClock {
     }
 }
 
+#[cfg(feature = "tokio")]
 impl WallClock for TokioClock {
     fn now(&self) -> Timestamp {
         self.base

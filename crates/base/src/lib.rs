@@ -1,0 +1,38 @@
+//! What every part shares. It knows nothing of the others.
+//!
+//! | question | where |
+//! |---|---|
+//! | how is a number of bytes read and shown | `byte_size.rs` |
+//! | how is a length of time read and shown | `duration.rs` |
+//! | how long is the wait after the n-th failure | `backoff.rs` |
+//! | how is a small file replaced as a whole | `replace_file.rs` |
+//! | what becomes of a state file that cannot be read | `state_file.rs` |
+//! | which names are films, music, subtitles | `media.rs` |
+//! | what is mounted where | `mountinfo.rs` |
+//! | how is an HTTP client built, how is one request sent | `http/` (feature `http`) |
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod byte_size;
+mod causes;
+mod clock;
+mod duration;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod media;
+pub mod mountinfo;
+mod node_id;
+mod replace_file;
+mod secret;
+pub mod state_file;
+
+pub use backoff::Backoff;
+pub use byte_size::{ByteSize, InvalidByteSize};
+pub use causes::with_causes;
+#[cfg(feature = "tokio")]
+pub use clock::TokioClock;
+pub use clock::{SystemClock, WallClock};
+pub use duration::{HumanDuration, human_duration};
+pub use node_id::NodeId;
+pub use replace_file::replace_file;
+pub use secret::{ProxyUrl, Secret};
