@@ -23,7 +23,7 @@ use debridfs_catalogue::{FolderConfig, FolderNaming};
 use debridfs_content::ContentConfig;
 use debridfs_keeper::handover::Recovery;
 use debridfs_provider::real_debrid::RealDebridConfig;
-use debridfs_vfs::Layout;
+use debridfs_tree::Layout;
 use serde::{Deserialize, Serialize};
 
 pub use acquire::{AcquireSection, ArrSection, QbittorrentSection, SabnzbdSection};

@@ -1,29 +1,16 @@
-//! The tree that every front shows: an immutable snapshot behind an atomic pointer, attributes, directory cookies, and the [`Vfs`] trait.
+//! The interface between the fronts and the library: a file system without any protocol.
 //!
-//! Nothing here blocks: an operation is answered at once ([`Answer::Now`]) or handed back as a future ([`Answer::Later`]).
+//! An operation never blocks: it is answered at once ([`Answer::Now`]) or handed back as a future ([`Answer::Later`]).
+//!
+//! | question | where |
+//! |---|---|
+//! | what can a front ask, and what does it get | `operations.rs` |
+//! | why can an operation fail | `error.rs` |
 #![forbid(unsafe_code)]
 
-mod errors;
-mod explain;
-mod newcomers;
+mod error;
 mod operations;
-mod paths;
-mod snapshot;
-mod sources;
-mod style;
-#[cfg(test)]
-mod testing;
-mod tree;
-mod xattrs;
 
 pub use debridfs_base::NodeId;
-pub use explain::{Found, FoundFile, FoundRelease};
-pub use newcomers::follow_newcomers;
-pub use operations::{
-    Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
-    Vfs,
-};
-pub use paths::files_below;
-pub use sources::{Demand, FileReader};
-pub use style::{Layout, TreeConfig};
-pub use tree::{CONTENTS_DEADLINE, Tree};
+pub use error::{Error, ErrorKind, Result};
+pub use operations::{Answer, Attr, Change, DirEntry, Kind, ReadOut, ReadRequest, StatFs, Vfs};

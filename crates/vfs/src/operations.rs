@@ -7,47 +7,7 @@ use debridfs_base::NodeId;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-/// A result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
-
-/// A failed operation.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct Error {
-    /// What a front maps to its own codes, in one place.
-    pub kind: ErrorKind,
-    /// For people.
-    pub message: String,
-}
-
-/// Kinds of failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// No such name.
-    NotFound,
-    /// The id is unknown: it never was shown, or is gone.
-    Stale,
-    /// A directory was needed.
-    NotDirectory,
-    /// A file was needed.
-    IsDirectory,
-    /// Nothing can be written here.
-    ReadOnly,
-    /// No such extended attribute.
-    NoAttribute,
-    /// A name of over 255 bytes.
-    NameTooLong,
-    /// The library is not known yet, the release is bad, or the bytes could not be had.
-    Unavailable,
-    /// The deadline passed.
-    TimedOut,
-    /// The caller gave up.
-    Interrupted,
-    /// Not offered.
-    Unsupported,
-    /// An argument makes no sense.
-    Invalid,
-}
+use crate::Result;
 
 /// An answer, now or later. Dropping the future gives the operation up.
 pub enum Answer<T> {

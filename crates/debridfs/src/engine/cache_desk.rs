@@ -8,7 +8,8 @@ use std::time::Duration;
 use debridfs_base::ByteSize;
 use debridfs_catalogue::is_file;
 use debridfs_content::{Cache, CacheError, Content, FileRef};
-use debridfs_vfs::{Answer, NodeId, ReadRequest, Tree, Vfs, files_below};
+use debridfs_tree::{Tree, files_below};
+use debridfs_vfs::{Answer, NodeId, ReadRequest, Vfs};
 use debridfs_web::{CacheAnswer, CacheDesk, CacheRefused, CachedLine, Purged, Warmth};
 use tokio::time::Instant;
 

@@ -22,7 +22,7 @@ use debridfs_catalogue::{ALL, BAD, BadReason, Catalogue, Contents};
 use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_provider::InfoHash;
-use debridfs_vfs::Layout;
+use debridfs_tree::Layout;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, UpdateHook, Vie
 use debridfs_content::{Cache, Content};
 use debridfs_provider::real_debrid::RealDebrid;
 use debridfs_provider::{InfoHash, Provider};
-use debridfs_vfs::{Demand, Tree, TreeConfig};
+use debridfs_tree::{Demand, Tree, TreeConfig};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 

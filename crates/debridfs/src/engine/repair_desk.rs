@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use debridfs_catalogue::{Catalogue, Contents};
 use debridfs_provider::InfoHash;
 use debridfs_repair::{Checked, Finding, Repair};
-use debridfs_vfs::{FoundFile, Tree};
+use debridfs_tree::{FoundFile, Tree};
 use serde::Deserialize;
 use serde_json::json;
 

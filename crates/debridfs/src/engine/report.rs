@@ -13,7 +13,8 @@ use debridfs_fuse::Serving;
 use debridfs_keeper::handover;
 use debridfs_provider::Provider;
 use debridfs_repair::{Patient, Repair};
-use debridfs_vfs::{Tree, Vfs};
+use debridfs_tree::Tree;
+use debridfs_vfs::Vfs;
 use debridfs_web::{
     AcceptError, Accepting, CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus,
     HeldLoss, Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus,

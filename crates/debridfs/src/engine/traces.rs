@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use debridfs_content::{Content, RecordError};
-use debridfs_vfs::{Tree, files_below};
+use debridfs_tree::{Tree, files_below};
 use debridfs_web::{Beginning, TraceRefused, Traces};
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use debridfs_catalogue::{BadReason, VERSION_FILE};
 use debridfs_content::{Content, Event, EventKind};
-use debridfs_vfs::{Found, FoundFile};
+use debridfs_tree::{Found, FoundFile};
 use debridfs_web::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};
 
 /// The report about `found`.

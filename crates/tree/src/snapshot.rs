@@ -20,7 +20,7 @@ use debridfs_catalogue::{
 use jiff::Timestamp;
 
 use crate::style::{Layout, Style};
-use crate::{Attr, Kind, StatFs};
+use debridfs_vfs::{Attr, Kind, StatFs};
 use release::ReleaseIndex;
 pub(crate) use resolve::Missing;
 

@@ -6,7 +6,7 @@ use debridfs_base::NodeId;
 use debridfs_catalogue::{ALL, BadReason};
 
 use crate::snapshot::{Missing, Node, Snapshot};
-use crate::{Error, ErrorKind, Result};
+use debridfs_vfs::{Error, ErrorKind, Result};
 
 /// No answer about a directory names more files.
 const MOST_FILES: usize = 200;

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::{Attr, Error, ErrorKind, Kind, Result, Vfs};
+use debridfs_vfs::{Attr, Error, ErrorKind, Kind, Result, Vfs};
 
 /// Lines of a directory asked for at once.
 const PAGE: usize = 1000;

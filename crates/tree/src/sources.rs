@@ -7,7 +7,7 @@ use debridfs_content::{Content, ContentError, FileRef, ReadRequest};
 use debridfs_provider::{InfoHash, Source};
 use futures_util::future::BoxFuture;
 
-use crate::{Error, ErrorKind};
+use debridfs_vfs::{Error, ErrorKind};
 
 /// Gets the files of a release known.
 pub trait Demand: Send + Sync + 'static {
@@ -59,14 +59,13 @@ impl FileReader for Content {
     }
 }
 
-impl From<ContentError> for Error {
-    fn from(error: ContentError) -> Self {
-        use debridfs_content::ErrorKind as Kind;
-        let kind = match error.kind() {
-            Kind::TimedOut => ErrorKind::TimedOut,
-            Kind::Unavailable => ErrorKind::Unavailable,
-            Kind::TooLarge => ErrorKind::Invalid,
-        };
-        Self::new(kind, error.to_string())
-    }
+/// A failed read as fronts see it.
+pub(crate) fn failed_read(error: &ContentError) -> Error {
+    use debridfs_content::ErrorKind as Kind;
+    let kind = match error.kind() {
+        Kind::TimedOut => ErrorKind::TimedOut,
+        Kind::Unavailable => ErrorKind::Unavailable,
+        Kind::TooLarge => ErrorKind::Invalid,
+    };
+    Error::new(kind, error.to_string())
 }

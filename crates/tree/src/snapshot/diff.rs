@@ -9,7 +9,7 @@ use debridfs_base::NodeId;
 use debridfs_catalogue::Contents;
 
 use super::{Dir, Node, Snapshot, ViewIndex};
-use crate::Change;
+use debridfs_vfs::Change;
 
 impl Snapshot {
     /// What changed from `self` to `new`: names that are gone or stand for another node, and nodes whose listing or attributes differ. In a fixed order,

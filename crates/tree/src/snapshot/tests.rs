@@ -9,8 +9,9 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::{Missing, Snapshot, VERSION_ID};
+use crate::Layout;
 use crate::testing::{Shelf, config, torrent};
-use crate::{Attr, Change, DirEntry, ErrorKind, Kind, Layout};
+use debridfs_vfs::{Attr, Change, DirEntry, ErrorKind, Kind};
 
 fn snapshot(library: Arc<Library>, layout: Layout, before: Option<&Snapshot>) -> Snapshot {
     Snapshot::new(library, Arc::new(config(layout).into()), before)

@@ -6,7 +6,7 @@ use debridfs_provider::InfoHash;
 use super::release::BaseName;
 use super::{Dir, Node, Snapshot, is_version_file};
 use crate::style::Layout;
-use crate::{Error, ErrorKind};
+use debridfs_vfs::{Error, ErrorKind};
 
 /// Why there is no answer in this snapshot.
 #[derive(Debug)]

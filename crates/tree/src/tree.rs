@@ -20,9 +20,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::explain::Found;
 use crate::snapshot::{Dir, Missing, Node, Snapshot, kind};
-use crate::sources::{Demand, FileReader};
+use crate::sources::{Demand, FileReader, failed_read};
 use crate::style::{Layout, TreeConfig};
-use crate::{
+use debridfs_vfs::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
     Vfs,
 };
@@ -258,7 +258,9 @@ impl Shared {
             return Answer::Now(Ok(bytes));
         }
         let reading = self.reader.read(&file, &wanted);
-        Answer::Later(Box::pin(async move { reading.await.map_err(Error::from) }))
+        Answer::Later(Box::pin(async move {
+            reading.await.map_err(|error| failed_read(&error))
+        }))
     }
 }
 

@@ -3,7 +3,7 @@
 use debridfs_base::NodeId;
 use jiff::Timestamp;
 
-use crate::{Attr, Kind};
+use debridfs_vfs::{Attr, Kind};
 
 /// How a release with sub-directories is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

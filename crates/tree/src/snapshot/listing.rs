@@ -7,7 +7,7 @@ use debridfs_base::NodeId;
 
 use super::{Dir, Missing, Node, Snapshot, VERSION_ID};
 use crate::style::Layout;
-use crate::{DirEntry, ErrorKind};
+use debridfs_vfs::{DirEntry, ErrorKind};
 
 const DOT: u64 = 1;
 const DOT_DOT: u64 = 2;

@@ -12,7 +12,8 @@ use debridfs_catalogue::{
 };
 use debridfs_content::{ContentError, FileRef, ReadRequest};
 use debridfs_provider::{HosterLink, InfoHash, Source, TorrentFile, TorrentId, TorrentStatus};
-use debridfs_vfs::{Answer, Change, Demand, FileReader, Kind, Layout, Tree, TreeConfig, Vfs};
+use debridfs_tree::{Demand, FileReader, Layout, Tree, TreeConfig};
+use debridfs_vfs::{Answer, Change, Kind, Vfs};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;

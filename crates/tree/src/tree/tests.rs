@@ -10,8 +10,9 @@ use debridfs_provider::TorrentStatus;
 use tokio::sync::watch;
 
 use super::Tree;
+use crate::Layout;
 use crate::testing::{Asked, Disk, Shelf, at, byte, config, nobody, torrent};
-use crate::{Answer, Attr, Change, Error, ErrorKind, Layout, ReadOut, ReadRequest, Result, Vfs};
+use debridfs_vfs::{Answer, Attr, Change, Error, ErrorKind, ReadOut, ReadRequest, Result, Vfs};
 
 fn now<T>(answer: Answer<T>) -> Result<T> {
     match answer {
