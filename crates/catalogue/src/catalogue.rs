@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::{NodeId, SystemClock, WallClock};
 use debridfs_provider::{InfoHash, LinkStore, Provider};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -15,15 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::guard::GuardRules;
 use crate::hook::UpdateHook;
 use crate::status::{LibraryStatus, Progress, ViewCount};
-use crate::store::{Batch, HistoryEntry, Store, StoredLinks};
+use crate::store::{Batch, HistoryEntry, Store, StoredLinks, stored_time};
 use crate::sync::state::State;
-use crate::sync::{Line, Settings, Shared, lock, publish};
+use crate::sync::{Line, Settings, Shared, publish};
 use crate::views::{ViewBuilder, ViewRules};
 use crate::{Contents, Error, Findings, Library, Result, TorrentRecord, Unexamined};
-use debridfs_base::NodeId;
-
-/// Tells wall time; tests put their own here.
-pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How the catalogue is kept.
 pub struct CatalogueConfig {
@@ -46,7 +43,7 @@ pub struct CatalogueConfig {
     /// Program to run with changed paths.
     pub on_library_update: Option<UpdateHook>,
     /// Wall time.
-    pub clock: WallClock,
+    pub clock: Arc<dyn WallClock>,
 }
 
 impl CatalogueConfig {
@@ -62,15 +59,9 @@ impl CatalogueConfig {
             publish_every: Duration::from_millis(500),
             guard: GuardRules::default(),
             on_library_update: None,
-            clock: Arc::new(now),
+            clock: Arc::new(SystemClock),
         }
     }
-}
-
-/// The wall time in whole microseconds, as the store keeps it: what is shown before a restart is shown after it.
-fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 impl fmt::Debug for CatalogueConfig {
@@ -108,7 +99,7 @@ impl Catalogue {
         config: CatalogueConfig,
         providers: Vec<Arc<dyn Provider>>,
     ) -> Result<Arc<Self>> {
-        let now = (config.clock)();
+        let now = stored_time(config.clock.now());
         let (store, stored) = Store::open(&config.path, now).await?;
         let store = Arc::new(store);
         let names: Vec<String> = providers
@@ -239,7 +230,7 @@ impl Catalogue {
         let shared = &self.shared;
         // While it is held nothing is built.
         let mut state = shared.state.lock().await;
-        if lock(&shared.builder).quarantine(releases) {
+        if shared.builder.lock().quarantine(releases) {
             state.dirty = true;
             drop(state);
             shared.changed.notify_one();
@@ -255,7 +246,7 @@ impl Catalogue {
     pub fn status(&self) -> LibraryStatus {
         let shared = &self.shared;
         let library = shared.library.borrow().clone();
-        let counts = lock(&shared.counts).clone();
+        let counts = shared.counts.lock().clone();
         let now = shared.now();
         let providers: Vec<_> = shared
             .lines
@@ -276,7 +267,7 @@ impl Catalogue {
                 .filter(|_| library.listed),
         });
         let age = |at: Timestamp| u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0);
-        let mut held: Vec<_> = lock(&shared.held).values().cloned().collect();
+        let mut held: Vec<_> = shared.held.lock().values().cloned().collect();
         held.sort_by(|a, b| a.provider.cmp(&b.provider));
         LibraryStatus {
             generation: library.generation,
@@ -329,7 +320,9 @@ impl Catalogue {
     /// Names that left their directory at or after `since` (up to 90 days back), each with its directory: what a kernel may
     /// still remember of a run before this one.
     pub fn retired_since(&self, since: Timestamp) -> Vec<(NodeId, String)> {
-        lock(&self.shared.retired)
+        self.shared
+            .retired
+            .lock()
             .iter()
             .filter(|row| row.at >= since)
             .map(|row| (row.parent, row.name.clone()))

@@ -23,7 +23,7 @@ mod testing;
 mod views;
 
 pub use archive::{Archive, Findings, Member, Unexamined};
-pub use catalogue::{Catalogue, CatalogueConfig, WallClock};
+pub use catalogue::{Catalogue, CatalogueConfig};
 pub use contents::{LATE_LINKS, REMOVED_SHOWN};
 pub use error::{Error, Result};
 pub use filters::{Age, Conditions, FilterError, Filters, FolderConfig, InvalidAge, Verdict};

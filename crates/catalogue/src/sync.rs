@@ -16,7 +16,7 @@ pub(crate) mod state;
 pub use changes::{ChangedPath, changed_paths};
 pub use outline::Outline;
 pub(crate) use publish::publish;
-pub(crate) use shared::{Line, Settings, Shared, lock};
+pub(crate) use shared::{Line, Settings, Shared};
 
 use std::sync::Arc;
 

@@ -30,19 +30,19 @@ struct Place {
 impl Place {
     /// A new process over the same store, call log and account.
     async fn open(&self) -> Arc<Catalogue> {
-        let began = self.began;
-        let now = move || start() + SignedDuration::try_from(began.elapsed()).unwrap();
+        let now = start() + SignedDuration::try_from(self.began.elapsed()).unwrap();
         let config = RealDebridConfig {
             name: "rd".to_owned(),
             token: Some(Secret::new(self.sim.token())),
             call_log: Some(self.dir.path().join("calls")),
             ..RealDebridConfig::default()
         };
-        let clock = Arc::new(TokioClock::starting_at(now()));
+        let clock = Arc::new(TokioClock::starting_at(now));
         let transport = InProcess::new(self.sim.router()).with_delay(Duration::from_millis(40));
-        let provider = RealDebrid::with_transport(config, Arc::new(transport), clock).unwrap();
+        let provider =
+            RealDebrid::with_transport(config, Arc::new(transport), clock.clone()).unwrap();
         let mut config = CatalogueConfig::new(store(self.dir.path()), rules());
-        config.clock = Arc::new(now);
+        config.clock = clock;
         Catalogue::open(config, vec![Arc::new(provider) as Arc<dyn Provider>])
             .await
             .unwrap()

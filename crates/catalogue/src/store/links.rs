@@ -11,7 +11,6 @@ use tokio::runtime::Handle;
 
 use super::Store;
 use crate::Error;
-use crate::sync::lock;
 
 /// How soon it is tried again to write what could not be written.
 const RETRY: Duration = Duration::from_secs(10);
@@ -66,7 +65,7 @@ impl StoredLinks {
 
     /// Begins to bring the file up to date.
     fn write(&self, key: (String, HosterLink, KeyId), change: Option<DirectLink>) {
-        let mut behind = lock(&self.file.behind);
+        let mut behind = self.file.behind.lock();
         behind.changes.insert(key, change);
         if !std::mem::replace(&mut behind.writing, true) {
             self.runtime.spawn(catch_up(self.file.clone()));
@@ -100,9 +99,9 @@ async fn catch_up(mut file: Arc<File>) {
 impl File {
     /// Writes what it lacks; whether that was all, which ends the writing.
     async fn write(&self) -> Result<bool, Error> {
-        let changes = lock(&self.behind).changes.clone();
+        let changes = self.behind.lock().changes.clone();
         self.store.change_links(changes.clone()).await?;
-        let mut behind = lock(&self.behind);
+        let mut behind = self.behind.lock();
         // What changed meanwhile has yet to be written.
         (behind.changes).retain(|key, change| changes.get(key) != Some(change));
         behind.writing = !behind.changes.is_empty();

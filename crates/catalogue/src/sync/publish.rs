@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::changes::changed_paths;
-use super::shared::{Counts, Shared, lock};
+use super::shared::{Counts, Shared};
 use crate::store::{Batch, RetiredRow};
 use crate::views::{ALL, BAD};
 use crate::{Contents, Library};
@@ -81,7 +81,7 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     let builder = shared.builder.clone();
     // Tens of thousands of files take longer than a runtime thread may be kept.
     let built = tokio::task::spawn_blocking(move || {
-        let built = lock(&builder).build(&state.records, now);
+        let built = builder.lock().build(&state.records, now);
         (state, built)
     })
     .await;
@@ -105,7 +105,7 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
             name,
         })
         .collect();
-    lock(&shared.retired).extend(retired.iter().cloned());
+    shared.retired.lock().extend(retired.iter().cloned());
     let batch = Batch {
         shown: built.newly_shown,
         ids: built.new_ids,
@@ -123,7 +123,7 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     }
     drop(state);
     let complete = library.listed && counts.done == counts.total;
-    *lock(&shared.counts) = counts;
+    *shared.counts.lock() = counts;
     shared.library.send_replace(library.clone());
     tracing::debug!(generation, "published");
     let changed = changed_paths(&before, &library);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use debridfs_provider::{Priority, TorrentId};
 use jiff::Timestamp;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -65,7 +65,7 @@ pub(crate) struct Job {
 impl InfoQueue {
     /// Owes a call; no change if it is owed already.
     pub(crate) fn push(&self, id: &TorrentId, added: Timestamp) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         if inner.items.contains_key(id) {
             return;
         }
@@ -83,7 +83,7 @@ impl InfoQueue {
 
     /// Somebody waits for this one: it is next, whatever failed before.
     pub(crate) fn demand(&self, id: &TorrentId, added: Timestamp) {
-        let mut guard = self.lock();
+        let mut guard = self.inner.lock();
         let inner = &mut *guard;
         let item = inner.items.entry(id.clone()).or_insert(Item {
             added,
@@ -116,7 +116,7 @@ impl InfoQueue {
 
     /// The next call; with `only_demanded` one that somebody waits for.
     pub(crate) fn next(&self, now: Instant, only_demanded: bool) -> Option<Job> {
-        let mut guard = self.lock();
+        let mut guard = self.inner.lock();
         let inner = &mut *guard;
         while let Some((at, id)) = inner.later.first().cloned() {
             if at > now {
@@ -151,12 +151,12 @@ impl InfoQueue {
 
     /// When something waiting becomes due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.lock().later.first().map(|(at, _)| *at)
+        self.inner.lock().later.first().map(|(at, _)| *at)
     }
 
     /// The call was answered, or nobody wants it any more.
     pub(crate) fn done(&self, id: &TorrentId) {
-        let mut guard = self.lock();
+        let mut guard = self.inner.lock();
         let inner = &mut *guard;
         if let Some(item) = inner.items.remove(id) {
             match item.place {
@@ -174,7 +174,7 @@ impl InfoQueue {
 
     /// The call was given up for a more urgent one, or ended without an answer: it is owed again at once.
     pub(crate) fn again(&self, id: &TorrentId) {
-        let mut guard = self.lock();
+        let mut guard = self.inner.lock();
         let inner = &mut *guard;
         if let Some(item) = inner.items.get_mut(id) {
             if item.wanted {
@@ -191,7 +191,7 @@ impl InfoQueue {
 
     /// The call is to be made again after `wait`.
     pub(crate) fn postpone(&self, id: &TorrentId, wait: Duration, now: Instant) {
-        let mut guard = self.lock();
+        let mut guard = self.inner.lock();
         let inner = &mut *guard;
         if let Some(item) = inner.items.get_mut(id) {
             let at = now + wait;
@@ -204,7 +204,7 @@ impl InfoQueue {
     /// The call failed; each failure doubles the wait.
     pub(crate) fn failed(&self, id: &TorrentId, now: Instant) {
         let wait = {
-            let mut inner = self.lock();
+            let mut inner = self.inner.lock();
             let Some(item) = inner.items.get_mut(id) else {
                 return;
             };
@@ -215,10 +215,6 @@ impl InfoQueue {
             wait
         };
         self.postpone(id, wait, now);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock()
     }
 }
 
@@ -267,7 +263,7 @@ mod tests {
             assert!(queue.next(now, false).is_none());
             tokio::time::advance(Duration::from_secs(expected)).await;
         }
-        assert_eq!(queue.lock().items.len(), 1);
+        assert_eq!(queue.inner.lock().items.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

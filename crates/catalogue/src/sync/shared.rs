@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use debridfs_base::WallClock;
 use debridfs_provider::{InfoHash, Provider};
 use jiff::Timestamp;
 use parking_lot::MutexGuard;
@@ -13,11 +14,10 @@ use tokio::time::Instant;
 
 use super::queue::InfoQueue;
 use super::state::State;
-use crate::catalogue::WallClock;
 use crate::guard::GuardRules;
 use crate::hook::UpdateHook;
 use crate::status::{HeldLoss, ProviderSync, SyncTrouble};
-use crate::store::{Batch, RetiredRow, Store};
+use crate::store::{Batch, RetiredRow, Store, stored_time};
 use crate::views::ViewBuilder;
 use crate::{Error, Library, Result};
 
@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     pub(crate) publish_every: Duration,
     pub(crate) guard: GuardRules,
     pub(crate) on_library_update: Option<UpdateHook>,
-    pub(crate) clock: WallClock,
+    pub(crate) clock: Arc<dyn WallClock>,
 }
 
 /// One provider's part.
@@ -77,7 +77,7 @@ impl Line {
     }
 
     pub(crate) fn report(&self) -> MutexGuard<'_, ProviderSync> {
-        lock(&self.report)
+        self.report.lock()
     }
 
     /// Notes that something is wrong now.
@@ -196,7 +196,7 @@ impl Shared {
 
     /// Wall time.
     pub(crate) fn now(&self) -> Timestamp {
-        (self.config.clock)()
+        stored_time(self.config.clock.now())
     }
 
     pub(crate) fn line(&self, provider: &str) -> Option<&Line> {
@@ -282,7 +282,7 @@ impl Shared {
                     .unwrap_or(0),
                 next_check: held.next_check(&self.config.guard),
             });
-        let mut all = lock(&self.held);
+        let mut all = self.held.lock();
         match loss {
             Some(loss) => all.insert(name.to_owned(), loss),
             None => all.remove(name),
@@ -302,7 +302,7 @@ impl Shared {
         if self.stopped.load(Ordering::Acquire) {
             return receiver;
         }
-        let mut waiters = lock(&self.waiters);
+        let mut waiters = self.waiters.lock();
         let list = waiters.entry(hash).or_default();
         list.retain(|waiter| !waiter.is_closed());
         list.push(sender);
@@ -311,7 +311,7 @@ impl Shared {
 
     /// Hashes that somebody waits for.
     pub(crate) fn awaited(&self) -> Vec<InfoHash> {
-        let mut waiters = lock(&self.waiters);
+        let mut waiters = self.waiters.lock();
         waiters.retain(|_, list| {
             list.retain(|waiter| !waiter.is_closed());
             !list.is_empty()
@@ -321,7 +321,7 @@ impl Shared {
 
     /// Tells those who wait for `hash`.
     pub(crate) fn answer(&self, hash: InfoHash, answer: impl Fn() -> Result<()>) {
-        let list = lock(&self.waiters).remove(&hash);
+        let list = self.waiters.lock().remove(&hash);
         for waiter in list.into_iter().flatten() {
             // Who does not wait any more needs no answer.
             waiter.send(answer()).unwrap_or_default();
@@ -329,7 +329,7 @@ impl Shared {
     }
 
     pub(crate) fn take_hook(&self) -> Option<(UpdateHook, mpsc::UnboundedReceiver<Vec<String>>)> {
-        lock(&self.hook).take()
+        self.hook.lock().take()
     }
 
     /// Hands changed paths to `on_library_update`.
@@ -351,7 +351,7 @@ impl Shared {
     /// Ends all waiting and writes the log back into the file.
     pub(super) async fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        lock(&self.waiters).clear();
+        self.waiters.lock().clear();
         if let Err(error) = self.store.checkpoint().await {
             tracing::debug!(%error, "checkpoint");
         }
@@ -367,11 +367,6 @@ impl Behind {
         self.batch.purged.extend(batch.purged);
         self.batch.generation = batch.generation.or(self.batch.generation);
     }
-}
-
-/// A panic elsewhere does not make the data wrong: every change under these locks is complete by itself.
-pub(crate) fn lock<T>(mutex: &parking_lot::Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
 }
 
 /// The error for waiters, as the provider's one is told to several.

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_catalogue::{
-    Catalogue, CatalogueConfig, Contents, FolderNaming, Library, ViewRules, WallClock,
-};
+use debridfs_base::WallClock;
+use debridfs_catalogue::{Catalogue, CatalogueConfig, Contents, FolderNaming, Library, ViewRules};
 use debridfs_provider::{InfoHash, Provider};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -18,7 +17,7 @@ use crate::fake::{Fake, clock};
 /// The store's place and the clock, over any number of runs.
 pub struct Bench {
     pub dir: TempDir,
-    pub clock: WallClock,
+    pub clock: Arc<dyn WallClock>,
     pub fake: Arc<Fake>,
 }
 

@@ -5,25 +5,23 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use debridfs_catalogue::WallClock;
+use debridfs_base::{TokioClock, WallClock};
 use debridfs_provider::{
     Account, CdnPermit, DirectLink, Error, HosterLink, InfoHash, Priority, Provider,
     ProviderHealth, Result, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary, Verdict,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 /// When the tests' time begins.
 pub const START: i64 = 1_800_000_000;
 
 /// Wall time that goes with tokio's.
-pub fn clock() -> WallClock {
-    let began = Instant::now();
-    Arc::new(move || {
-        let passed = SignedDuration::try_from(began.elapsed()).unwrap();
-        Timestamp::from_second(START).unwrap() + passed
-    })
+pub fn clock() -> Arc<dyn WallClock> {
+    Arc::new(TokioClock::starting_at(
+        Timestamp::from_second(START).unwrap(),
+    ))
 }
 
 /// How lists go wrong.

@@ -17,7 +17,7 @@ async fn nothing_goes_during(fault: Fault) {
     bench.fake.remove(40);
     bench.fake.add(torrent(100, 1));
     bench.fake.inside().fault = Some(fault);
-    let since = (bench.clock)();
+    let since = bench.clock.now();
     let calls = {
         let inside = bench.fake.inside();
         inside.lists as usize + inside.infos.len()

@@ -191,7 +191,7 @@ async fn what_somebody_looks_into_comes_first() {
 async fn demands_end_when_the_catalogue_does() {
     let bench = Bench::new(Fake::with(3));
     let mut fresh = torrent(3, 2);
-    fresh.summary.ended = Some((bench.clock)());
+    fresh.summary.ended = Some(bench.clock.now());
     bench.fake.add(fresh);
     bench.fake.inside().few_links.insert(id(3), 0);
     let run = bench.start().await;
@@ -232,7 +232,7 @@ async fn late_links_are_asked_for_again_before_they_count_as_missing() {
     run.until_complete().await;
     for (number, links) in [(10, 1), (11, 0)] {
         let mut fresh = torrent(number, 3);
-        let now = (bench.clock)();
+        let now = bench.clock.now();
         fresh.summary.added = now;
         fresh.summary.ended = Some(now);
         bench.fake.add(fresh);
@@ -289,7 +289,7 @@ async fn names_that_went_are_told_to_who_comes_later() {
     let bench = Bench::new(Fake::with(3));
     let run = bench.start().await;
     run.until_complete().await;
-    let before = (bench.clock)();
+    let before = bench.clock.now();
     pass(1).await;
     bench.fake.remove(1);
     run.until("gone", |library| !all(library).contains(&name(1)))
@@ -306,5 +306,5 @@ async fn names_that_went_are_told_to_who_comes_later() {
         .id;
     let retired = catalogue.retired_since(before);
     assert!(retired.contains(&(everything, name(1))), "{retired:?}");
-    assert!(catalogue.retired_since((bench.clock)()).is_empty());
+    assert!(catalogue.retired_since(bench.clock.now()).is_empty());
 }

@@ -164,7 +164,7 @@ fn direct(bench: &Bench, number: u32) -> DirectLink {
         url: format!("https://1.download.real-debrid.com/d/X/{number}.mkv"),
         filename: format!("{number}.mkv"),
         bytes: None,
-        resolved_at: (bench.clock)(),
+        resolved_at: bench.clock.now(),
         key: KeyId::default(),
     }
 }
