@@ -1,29 +1,27 @@
 //! The command line.
 
-mod cache;
-mod propagation;
-mod queue;
-mod repair;
-mod token;
-mod trace;
-
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use clap_complete::Shell;
 
-pub use self::cache::{CacheCommand, CachePathArgs, PurgeArgs};
-pub use self::propagation::{
-    HostStep, PropagationArgs, PropagationCommand, PropagationRoleArgs, PropagationRunArgs,
-    UntilArg,
-};
-pub use self::queue::QueueCommand;
-pub use self::repair::RepairCommand;
-pub use self::token::TokenCommand;
-pub use self::trace::{RecordArgs, ShowArgs, TraceCommand};
-
+use crate::command::cache::CacheCommand;
+use crate::command::completions::CompletionsArgs;
+use crate::command::config::ConfigCommand;
+use crate::command::demo::DemoArgs;
+use crate::command::engine::EngineArgs;
+use crate::command::library::LibraryCommand;
+use crate::command::mount_probe::MountProbeArgs;
+use crate::command::own_directories::OwnDirectoriesArgs;
+use crate::command::propagation_test::PropagationCommand;
+use crate::command::queue::QueueCommand;
+use crate::command::repair::RepairCommand;
+use crate::command::serve::ServeArgs;
+use crate::command::sim::SimArgs;
+use crate::command::token::TokenCommand;
+use crate::command::trace::TraceCommand;
+use crate::command::why::WhyArgs;
 use crate::import::ImportCommand;
+use crate::instance::{InstanceArgs, ReportArgs};
 
 /// Your debrid account as a file system that never goes away.
 #[derive(Debug, Parser)]
@@ -121,7 +119,7 @@ Examples:
   debridfs status
   debridfs status --json | jq .engine.pid
   DEBRIDFS_CONTROL=/run/debridfs/control.sock debridfs status")]
-    Status(StatusArgs),
+    Status(ReportArgs),
     /// Tell why a file or release cannot be read.
     #[command(
         long_about = "\
@@ -215,10 +213,7 @@ and media servers go on. Shows what is carried over and what is not, and why; wr
     #[command(after_long_help = "\
 Example:
   debridfs completions bash > /etc/bash_completion.d/debridfs")]
-    Completions {
-        /// Which shell.
-        shell: Shell,
-    },
+    Completions(CompletionsArgs),
     /// Do one thing of a propagation test.
     #[command(hide = true)]
     PropagationHelper {
@@ -230,127 +225,10 @@ Example:
     NotifyHelper,
     /// Make directories, and make them somebody's own.
     #[command(hide = true)]
-    OwnDirectories {
-        /// The directories.
-        paths: Vec<PathBuf>,
-        /// Numbers of user and group.
-        #[arg(long, value_name = "UID:GID")]
-        owner: Option<String>,
-        /// Process that it ends with.
-        #[arg(long, value_name = "PID")]
-        parent: i32,
-    },
+    OwnDirectories(OwnDirectoriesArgs),
     /// Look through the mount once.
     #[command(hide = true)]
-    MountProbe {
-        /// The mount point.
-        path: PathBuf,
-    },
-}
-
-/// Arguments of the services.
-#[derive(Debug, Args)]
-pub struct ServeArgs {
-    /// End when the process that started this one does.
-    #[arg(long, hide = true)]
-    pub die_with_parent: bool,
-}
-
-/// Arguments of `engine`.
-#[derive(Debug, Args)]
-pub struct EngineArgs {
-    /// Started by a keeper, which starts another one when this one ends.
-    #[arg(long, hide = true)]
-    pub child: bool,
-    /// That keeper is root's: without settings the directories are a service's, not those of the user that this engine is.
-    #[arg(long, hide = true, requires = "child")]
-    pub by_root: bool,
-    /// Take over from the engine that serves now, as soon as this one has loaded everything; that one ends.
-    #[arg(long)]
-    pub replace: bool,
-    /// Print the profile of the system calls that an engine uses, for container runtimes, and end.
-    #[arg(long)]
-    pub print_seccomp_profile: bool,
-}
-
-/// Arguments of `demo`.
-#[derive(Debug, Args)]
-pub struct DemoArgs {
-    /// Where to mount; a directory of its own when absent. Made, and removed again, if it is missing.
-    #[arg(long, value_name = "DIR")]
-    pub mount: Option<PathBuf>,
-    /// Address of health, metrics and pages.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    pub listen: SocketAddr,
-    /// About how many files the simulated account holds.
-    #[arg(long, value_name = "N")]
-    pub files: Option<u64>,
-    /// Another seed makes another library.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-}
-
-/// Arguments of `sim`.
-#[derive(Debug, Args)]
-pub struct SimArgs {
-    /// Where to listen.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    pub listen: SocketAddr,
-    /// Serve HTTPS with a certificate of an own CA.
-    #[arg(long)]
-    pub tls: bool,
-    /// What the account holds: `demo`, a number of torrents, or a JSON file.
-    #[arg(long, value_name = "FILE|demo|N", default_value = "demo")]
-    pub library: String,
-    /// Another seed makes another library.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// About how many files the account holds; in place of `--library`.
-    #[arg(long, hide = true, conflicts_with = "library")]
-    pub files: Option<u64>,
-    /// Without a limit of calls a minute.
-    #[arg(long, hide = true)]
-    pub unlimited: bool,
-    /// End when the process that started this one does.
-    #[arg(long, hide = true)]
-    pub die_with_parent: bool,
-}
-
-/// Arguments of `status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// As JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// The instance's socket.
-    #[command(flatten)]
-    pub instance: InstanceArgs,
-}
-
-/// Arguments of `why`.
-#[derive(Debug, Args)]
-pub struct WhyArgs {
-    /// A file, a directory of a release, or a release.
-    pub path: PathBuf,
-    /// As JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// The instance's socket.
-    #[command(flatten)]
-    pub instance: InstanceArgs,
-}
-
-/// Which instance is meant.
-#[derive(Debug, Args)]
-pub struct InstanceArgs {
-    /// The control socket of the instance; `control.sock` in the configured runtime_dir when absent.
-    #[arg(
-        long,
-        value_name = "PATH",
-        env = "DEBRIDFS_CONTROL",
-        hide_env_values = true
-    )]
-    pub socket: Option<PathBuf>,
+    MountProbe(MountProbeArgs),
 }
 
 /// Arguments of `doctor`.
@@ -372,26 +250,4 @@ pub struct DoctorArgs {
     /// Do it without asking.
     #[arg(long, requires = "fix")]
     pub yes: bool,
-}
-
-/// `config …`.
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Find mistakes without starting anything.
-    Check,
-    /// Print what is in force, defaults included; secrets are hidden.
-    Show,
-    /// Ask for a password and print its hash, for `web.password_hash`.
-    #[command(after_long_help = "\
-Examples:
-  debridfs config hash-password
-  printf %s \"$PASSWORD\" | debridfs config hash-password > /run/secrets/web")]
-    HashPassword,
-}
-
-/// `library …`.
-#[derive(Debug, Subcommand)]
-pub enum LibraryCommand {
-    /// Let go of the releases that vanished from the account and are being kept.
-    Accept(InstanceArgs),
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::cli::DoctorArgs;
+use crate::command;
 use crate::config::{self, Config, ConfigError, Environment, Loaded};
 use crate::failure::{Doing, Failure};
 
@@ -84,10 +85,7 @@ impl Check {
 /// Checks everything, mends what it may, and prints what is left. Ends with 1 when something is in
 /// the way.
 pub fn run(args: &DoctorArgs, file: Option<&Path>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .doing(|| "runtime".into())?;
+    let runtime = command::runtime()?;
     let mut checks = runtime.block_on(all(args, file));
     let mut repairs = Vec::new();
     if args.fix {

@@ -1,4 +1,4 @@
-//! `debridfs engine`: everything but the mount itself. It may end at any time; another one goes on where it was.
+//! Everything but the mount itself, wired together. An engine may end at any time; another one goes on where it was.
 //!
 //! Order of the start: the stored library is loaded, then the connection is taken and served, then come sync, control socket
 //! and web server. So a restart is over before anything slow begins.
@@ -19,14 +19,10 @@ mod why;
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::with_causes;
-use debridfs_confine::Filter;
 use debridfs_content::Cache;
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
@@ -39,12 +35,9 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::EngineArgs;
-use crate::config::{self, Config, Environment};
+use crate::command::engine::EngineArgs;
+use crate::config::Config;
 use crate::failure::{Doing, Failure, USAGE};
-use crate::logging;
-use crate::places;
-use crate::serve::{self, require_providers};
 
 use archives::Archives;
 use cache_desk::Desk;
@@ -65,88 +58,16 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 /// A look through the mount by `/readyz` has to be over by then.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
-/// Serves until told to end.
-pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
-    if args.print_seccomp_profile {
-        println!("{:#}", debridfs_confine::profile());
-        return Ok(());
-    }
-    let environment = Environment {
-        started_by_root: args.by_root,
-        ..Environment::of_process()
-    };
-    let loaded = config::load(file, &environment)?;
-    let config = loaded.config;
-    logging::start(&config.log)?;
-    if !args.child {
-        for note in &loaded.notes {
-            tracing::info!("{note}");
-        }
-    }
-    require_providers(&config)?;
-    // A dump would keep a dead engine alive for as long as it is written, and it would hold the token.
-    let none = rustix::process::Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    rustix::process::setrlimit(rustix::process::Resource::Core, none)
-        .doing(|| "core dump limit".into())?;
-    confine(&config)?;
-    // It may have been started by way of a descriptor, whose number is no name.
-    rustix::thread::set_name(c"debridfs-engine").doing(|| "process name".into())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("engine")
-        .enable_all()
-        .build()
-        .doing(|| "runtime".into())?;
-    let ended = runtime.block_on(serve(&config, args));
-    // Dropping it would drop the futures of waiting reads, and so take them from the journal's next reader.
-    std::mem::forget(runtime);
-    match ended? {
-        End::Signal => Ok(()),
-        End::Connection(end) => {
-            tracing::info!(?end, "the connection ended");
-            if args.child || end == Ended::Replaced {
-                Ok(())
-            } else {
-                Err(attach_again())
-            }
-        }
-    }
-}
-
-/// Gives up what an engine does not need: being root, every capability, most system calls. Before any thread is started.
-fn confine(config: &Config) -> Result<(), Failure> {
-    if let Some(owner) = serve::owner(config) {
-        // A keeper starts its engine as that user; this one was started by somebody else.
-        if owner.uid == 0 {
-            tracing::warn!(
-                "the engine runs as root, as it was told to: set PUID to a user of its own"
-            );
-        } else {
-            places::prepare(config, Some(owner))?;
-            debridfs_confine::become_user(owner.uid, owner.gid).map_err(|error| {
-                Failure::new(with_causes(&error), Some("start it as that user"))
-            })?;
-        }
-    }
-    match debridfs_confine::confine() {
-        Ok(Filter::On) => Ok(()),
-        Ok(Filter::Off(reason)) => {
-            tracing::warn!("system calls are not filtered: {reason}");
-            Ok(())
-        }
-        Err(error) => Err(Failure::new(with_causes(&error), None)),
-    }
-}
-
 /// Why the engine ends.
-enum End {
+pub enum End {
+    /// It was told to.
     Signal,
+    /// The connection did.
     Connection(Ended),
 }
 
-async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
+/// Serves until the connection ends, or SIGTERM or SIGINT comes.
+pub async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
     let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
     let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
     let shutdown = CancellationToken::new();
@@ -340,16 +261,4 @@ async fn ask_for_lease(config: &Config, replace: bool) -> Result<(EngineLink, Le
             Err(error) => return Err(Failure::new(with_causes(&error), None)),
         }
     }
-}
-
-/// Begins anew in this same process: without a keeper as parent nobody else would. Returns only if that fails.
-fn attach_again() -> Failure {
-    let mut arguments = std::env::args_os();
-    let name = arguments.next().unwrap_or_else(|| "debridfs".into());
-    // Who is engine now was not there when this one was to take over.
-    let error = Command::new("/proc/self/exe")
-        .arg0(name)
-        .args(arguments.filter(|argument| argument != "--replace"))
-        .exec();
-    Failure::new(format!("cannot start again: {error}"), None)
 }

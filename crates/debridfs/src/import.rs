@@ -16,11 +16,10 @@ use clap::{Args, Subcommand};
 use debridfs_keeper::Owner;
 use serde_json::{Map, Value};
 
-use crate::cli::InstanceArgs;
+use crate::command::serve;
 use crate::config::{self, Config, Environment};
-use crate::control::Instance;
 use crate::failure::{Doing, Failure, USAGE};
-use crate::serve;
+use crate::instance::{Instance, InstanceArgs};
 
 use plan::{Outcome, Plan};
 

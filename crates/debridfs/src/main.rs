@@ -1,38 +1,23 @@
 //! The program: command line, configuration, wiring, `demo` and `doctor`.
 #![forbid(unsafe_code)]
 
-mod cache;
 mod cli;
+mod command;
 mod config;
-mod config_command;
-mod control;
-mod demo;
 mod doctor;
 mod engine;
 mod failure;
-mod hash_password;
 mod import;
+mod instance;
+mod library_path;
 mod logging;
-mod meant;
-mod mount_probe;
-mod places;
-mod propagation;
-mod queue;
-mod repair;
-mod serve;
-mod simulate;
-mod status;
-mod token;
-mod trace;
-mod upgrade;
-mod why;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
-use cli::{Cli, Command, ConfigCommand, LibraryCommand, TraceCommand};
+use cli::{Cli, Command};
 use failure::{Doing, Failure};
 
 /// musl's own allocator gives every buffer of a transfer back to the kernel, which has to clear its pages anew: half the rate of a read.
@@ -46,44 +31,31 @@ fn main() -> ExitCode {
     install_report_style();
     let file = cli.config.as_deref();
     let ended = match &cli.command {
-        Command::MountProbe { path } => return mount_probe::run(path),
-        Command::OwnDirectories {
-            paths,
-            owner,
-            parent,
-        } => {
-            return places::helper_main(paths, owner.as_deref(), *parent);
-        }
+        Command::MountProbe(args) => return command::mount_probe::run(args),
+        Command::OwnDirectories(args) => return command::own_directories::run(args),
         Command::PropagationHelper { description } => {
             return debridfs_propagation::helper_main(description);
         }
-        Command::PropagationTest(command) => propagation::run(command, file),
         Command::NotifyHelper => debridfs_fuse::notify_helper_main().doing(|| "notify".into()),
-        Command::Serve(args) => serve::run(args, file),
-        Command::Keeper(args) => serve::run_attached(args, file),
-        Command::Engine(args) => engine::run(args, file),
-        Command::Demo(args) => demo::run(args),
-        Command::Sim(args) => simulate::run(args),
-        Command::Status(args) => status::run(args, file),
-        Command::Why(args) => why::run(args, file),
-        Command::Upgrade(args) => upgrade::run(args, file),
+        Command::PropagationTest(args) => command::propagation_test::run(args, file),
+        Command::Serve(args) => command::serve::run(args, file),
+        Command::Keeper(args) => command::serve::run_attached(args, file),
+        Command::Engine(args) => command::engine::run(args, file),
+        Command::Demo(args) => command::demo::run(args),
+        Command::Sim(args) => command::sim::run(args),
+        Command::Status(args) => command::status::run(args, file),
+        Command::Why(args) => command::why::run(args, file),
+        Command::Upgrade(args) => command::upgrade::run(args, file),
         Command::Doctor(args) => doctor::run(args, file),
-        Command::Config(ConfigCommand::Check) => config_command::check(file),
-        Command::Config(ConfigCommand::Show) => config_command::show(file),
-        Command::Config(ConfigCommand::HashPassword) => hash_password::run(),
-        Command::Import(command) => import::run(command, file),
-        Command::Library(LibraryCommand::Accept(args)) => status::accept(args, file),
-        Command::Cache(command) => cache::run(command, file),
-        Command::Queue(command) => queue::run(command, file),
-        Command::Token(command) => token::run(command, file),
-        Command::Repair(command) => repair::run(command, file),
-        Command::Trace(TraceCommand::Record(args)) => trace::record(args, file),
-        Command::Trace(TraceCommand::Show(args)) => trace::show(args),
-        Command::Completions { shell } => {
-            let mut out = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "debridfs", &mut out);
-            std::io::Write::write_all(&mut std::io::stdout(), &out).doing(|| "output".into())
-        }
+        Command::Config(args) => command::config::run(args, file),
+        Command::Import(args) => import::run(args, file),
+        Command::Library(args) => command::library::run(args, file),
+        Command::Cache(args) => command::cache::run(args, file),
+        Command::Queue(args) => command::queue::run(args, file),
+        Command::Token(args) => command::token::run(args, file),
+        Command::Repair(args) => command::repair::run(args, file),
+        Command::Trace(args) => command::trace::run(args, file),
+        Command::Completions(args) => command::completions::run(args),
     };
     ended.map_or_else(Failure::exit, |()| ExitCode::SUCCESS)
 }

@@ -106,7 +106,7 @@ impl Report {
             let asked =
                 tokio::task::spawn_blocking(move || handover::status(&socket, KEEPER_EVERY)).await;
             if let Ok(Ok(said)) = asked {
-                let (keeper, ..) = crate::control::keeper_part(&said);
+                let (keeper, ..) = crate::instance::keeper_part(&said);
                 *self.keeper.lock() = keeper;
             }
             tokio::time::sleep(KEEPER_EVERY).await;

@@ -9,8 +9,8 @@ use std::path::{Component, Path, PathBuf};
 use debridfs_web::{WhyReport, WhyState};
 use serde::Serialize;
 
-use crate::control::Instance;
 use crate::failure::{Doing, Failure};
+use crate::instance::Instance;
 
 /// What became of the links of a farm.
 #[derive(Debug, Default, Serialize)]

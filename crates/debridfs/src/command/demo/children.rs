@@ -9,10 +9,8 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::cli::DemoArgs;
+use super::{DemoArgs, Place, program};
 use crate::failure::{Doing, Failure};
-
-use super::{Place, program};
 
 /// The service has 5 s for its engine and has to unmount; more is not waited for.
 const STOP_LIMIT: Duration = Duration::from_secs(15);

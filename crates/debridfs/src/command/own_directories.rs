@@ -1,4 +1,4 @@
-//! The directories that an engine writes to: made, and made its own, before it starts.
+//! `debridfs own-directories`, the helper that makes the directories that an engine writes to, and makes them its own before it starts.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use clap::Args;
 use debridfs_keeper::Owner;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
@@ -15,6 +16,19 @@ use rustix::process::{
 
 use crate::config::Config;
 use crate::failure::{Doing, Failure};
+
+/// Arguments of `own-directories`.
+#[derive(Debug, Args)]
+pub struct OwnDirectoriesArgs {
+    /// The directories.
+    pub paths: Vec<PathBuf>,
+    /// Numbers of user and group.
+    #[arg(long, value_name = "UID:GID")]
+    pub owner: Option<String>,
+    /// Process that it ends with.
+    #[arg(long, value_name = "PID")]
+    pub parent: i32,
+}
 
 /// A disk that has to spin up takes longer, and is waited for by nobody but the engine.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -86,21 +100,21 @@ impl Helper {
     }
 }
 
-/// What such a process does: says on stdout what is wrong, and ends with 1; or ends with 0. Without its `parent` it does nothing: whoever ended that may be
+/// What such a process does: says on stdout what is wrong, and ends with 1; or ends with 0. Without its parent it does nothing: whoever ended that may be
 /// about to remove the directories.
-pub fn helper_main(dirs: &[PathBuf], owner: Option<&str>, parent: i32) -> ExitCode {
+pub fn run(args: &OwnDirectoriesArgs) -> ExitCode {
     let bound = set_parent_process_death_signal(Some(Signal::KILL));
-    if bound.is_err() || getppid().is_none_or(|pid| pid.as_raw_pid() != parent) {
+    if bound.is_err() || getppid().is_none_or(|pid| pid.as_raw_pid() != args.parent) {
         return ExitCode::FAILURE;
     }
-    let owner = owner.and_then(|ids| {
+    let owner = args.owner.as_deref().and_then(|ids| {
         let (uid, gid) = ids.split_once(':')?;
         Some(Owner {
             uid: uid.parse().ok()?,
             gid: gid.parse().ok()?,
         })
     });
-    match dirs.iter().try_for_each(|dir| own(dir, owner)) {
+    match args.paths.iter().try_for_each(|dir| own(dir, owner)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print!("{error}");

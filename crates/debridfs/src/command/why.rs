@@ -1,21 +1,34 @@
 //! `debridfs why`.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use debridfs_base::ByteSize;
 use debridfs_web::{WhyEvent, WhyReport, WhyState};
 
-use crate::cli::WhyArgs;
-use crate::control::Instance;
+use super::runtime;
 use crate::failure::{Doing, Failure};
-use crate::meant;
-use crate::status::runtime;
+use crate::instance::{Instance, InstanceArgs};
+use crate::library_path;
+
+/// Arguments of `why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// A file, a directory of a release, or a release.
+    pub path: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
 
 /// Prints what is known of a path. Ends with 1 when it cannot be read.
 pub fn run(args: &WhyArgs, file: Option<&Path>) -> Result<(), Failure> {
     let instance = Instance::find(&args.instance, file)?;
-    let report = runtime()?.block_on(meant::explain(&instance, &args.path))?;
+    let report = runtime()?.block_on(library_path::explain(&instance, &args.path))?;
     if args.json {
         let text = serde_json::to_string_pretty(&report).doing(|| "report".into())?;
         println!("{text}");

@@ -6,15 +6,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use debridfs_base::with_causes;
 use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
 
-use crate::cli::ServeArgs;
+use super::own_directories;
 use crate::config::{self, Config, Environment, KeeperMode, Loaded, ProviderSection};
 use crate::doctor::{self, Outcome};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
-use crate::places;
+
+/// Arguments of `serve` and `keeper`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// End when the process that started this one does.
+    #[arg(long, hide = true)]
+    pub die_with_parent: bool,
+}
 
 /// Mounts and serves, with an engine as a child unless the configuration says otherwise.
 pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<(), Failure> {
@@ -54,7 +62,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     }
     let owner = owner(config);
     debridfs_keeper::keep_from_children().doing(|| "/proc/self/fd".into())?;
-    places::prepare(config, owner)?;
+    own_directories::prepare(config, owner)?;
     if let (Some(owner), Some(file)) = (owner, &loaded.file) {
         warn_unless_readable(file, owner);
     }

@@ -1,19 +1,73 @@
 //! `debridfs cache …`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::{Args, Subcommand};
+use debridfs_base::ByteSize;
 use debridfs_web::{CachedLine, Purged, Warmth};
 use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-use crate::cli::{CacheCommand, CachePathArgs, PurgeArgs};
-use crate::control::Instance;
+use super::runtime;
 use crate::failure::{Doing, Failure};
-use crate::meant;
-use debridfs_base::ByteSize;
+use crate::instance::{Instance, InstanceArgs};
+use crate::library_path;
+
+/// `cache …`.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// List what is in it.
+    Ls {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// The instance's socket.
+        #[command(flatten)]
+        instance: InstanceArgs,
+    },
+    /// Remove files from it; the library is not touched.
+    #[command(after_long_help = "\
+Examples:
+  debridfs cache purge __all__/Film
+  debridfs cache purge --all")]
+    Purge(PurgeArgs),
+    /// Fetch all of a release or file into it. SIGINT stops; what is there stays.
+    #[command(after_long_help = "\
+Example:
+  debridfs cache pin __all__/Film && debridfs cache warm __all__/Film    # and keep it")]
+    Warm(CachePathArgs),
+    /// Keep what is cached of a release or file, now and later, whatever else needs the room.
+    Pin(CachePathArgs),
+    /// Let it be evicted again.
+    Unpin(CachePathArgs),
+}
+
+/// Arguments of `cache warm`, `pin` and `unpin`.
+#[derive(Debug, Args)]
+pub struct CachePathArgs {
+    /// A file or directory in the mount, or relative to its root.
+    pub path: PathBuf,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Arguments of `cache purge`.
+#[derive(Debug, Args)]
+pub struct PurgeArgs {
+    /// A file or directory in the mount, or relative to its root.
+    #[arg(required_unless_present = "all")]
+    pub path: Option<PathBuf>,
+    /// Everything.
+    #[arg(long, conflicts_with = "path")]
+    pub all: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
 
 /// A warming that came no further for so long has failed; so has a call that was not answered. The files of releases may have to be asked for first.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,10 +76,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Carries the command out.
 pub fn run(command: &CacheCommand, file: Option<&Path>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .doing(|| "runtime".into())?;
+    let runtime = runtime()?;
     let instance = |args| Instance::find(args, file);
     match command {
         CacheCommand::Ls {
@@ -105,7 +156,7 @@ fn for_people(lines: &[CachedLine]) -> String {
 
 async fn purge(instance: &Instance, args: &PurgeArgs) -> Result<(), Failure> {
     let place = match &args.path {
-        Some(path) => Some(meant::place(instance, path).await?),
+        Some(path) => Some(library_path::resolve(instance, path).await?),
         None => None,
     };
     let purged = purge_all(instance, place.as_deref()).await?;
@@ -135,7 +186,7 @@ async fn purge_all(instance: &Instance, path: Option<&Path>) -> Result<Purged, F
 }
 
 async fn pin(instance: &Instance, args: &CachePathArgs, what: &str) -> Result<(), Failure> {
-    let place = meant::place(instance, &args.path).await?;
+    let place = library_path::resolve(instance, &args.path).await?;
     let said: serde_json::Value = post(instance, &about(what, &place, &[])).await?;
     println!("{} files {what}ned", said["files"]);
     Ok(())
@@ -144,7 +195,7 @@ async fn pin(instance: &Instance, args: &CachePathArgs, what: &str) -> Result<()
 async fn warm(instance: &Instance, args: &CachePathArgs) -> Result<(), Failure> {
     let bar =
         progress("{bytes:>12} of {total_bytes}  [{wide_bar}] {binary_bytes_per_sec}, {eta} left")?;
-    let place = meant::place(instance, &args.path).await?;
+    let place = library_path::resolve(instance, &args.path).await?;
     let reader = u64::from(std::process::id());
     let mut later = 0;
     let (mut most, mut since) = (0, Instant::now());
@@ -217,7 +268,6 @@ fn stuck(warmth: &Warmth) -> (String, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::sync::atomic::Ordering::Relaxed;
 
     use debridfs_web::{CacheAnswer, CacheDesk, CacheRefused, cache_router};

@@ -1,4 +1,4 @@
-//! `debridfs status` and `debridfs library accept`.
+//! `debridfs status`.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use debridfs_base::ByteSize;
 use debridfs_web::{EngineState, KeyStatus, ProviderStatus, Status};
 
-use crate::cli::{InstanceArgs, StatusArgs};
-use crate::control::Instance;
+use super::runtime;
 use crate::failure::{Doing, Failure};
+use crate::instance::{Instance, ReportArgs};
 
 /// Prints how the instance does. Ends with 1 when something is wrong.
-pub fn run(args: &StatusArgs, file: Option<&Path>) -> Result<(), Failure> {
+pub fn run(args: &ReportArgs, file: Option<&Path>) -> Result<(), Failure> {
     let instance = Instance::find(&args.instance, file)?;
     let status = runtime()?.block_on(instance.status())?;
     if args.json {
@@ -25,22 +25,6 @@ pub fn run(args: &StatusArgs, file: Option<&Path>) -> Result<(), Failure> {
     } else {
         Err(Failure::silent(1))
     }
-}
-
-/// Accepts a held loss.
-pub fn accept(args: &InstanceArgs, file: Option<&Path>) -> Result<(), Failure> {
-    let instance = Instance::find(args, file)?;
-    let said = runtime()?.block_on(instance.accept())?;
-    println!("accepted: {} releases let go", said["accepted"]);
-    Ok(())
-}
-
-/// A runtime for a command that asks something.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .doing(|| "runtime".into())
 }
 
 fn for_people(status: &Status) -> String {

@@ -8,21 +8,40 @@ mod place;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use debridfs_web::{EngineState, MountProbe, Status};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::DemoArgs;
+use super::runtime;
 use crate::config::{Environment, LogConfig};
-use crate::control::Instance;
 use crate::doctor::{self, Outcome};
 use crate::failure::{Doing, Failure};
+use crate::instance::Instance;
 use crate::logging;
 
 use children::Children;
 use place::Place;
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where to mount; a directory of its own when absent. Made, and removed again, if it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub mount: Option<PathBuf>,
+    /// Address of health, metrics and pages.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// About how many files the simulated account holds.
+    #[arg(long, value_name = "N")]
+    pub files: Option<u64>,
+    /// Another seed makes another library.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
 
 /// How often the instance is asked how it does.
 const TICK: Duration = Duration::from_millis(250);
@@ -37,11 +56,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         let message = format!("{}: {}", device.name, device.seen);
         return Err(Failure::new(message, device.fix.as_deref()));
     }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .doing(|| "runtime".into())?
-        .block_on(demo(args))
+    runtime()?.block_on(demo(args))
 }
 
 async fn demo(args: &DemoArgs) -> Result<(), Failure> {

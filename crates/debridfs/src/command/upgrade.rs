@@ -6,9 +6,9 @@ use std::time::Duration;
 use debridfs_base::with_causes;
 use debridfs_keeper::handover::{self, HandoverError, Upgrade};
 
-use crate::cli::InstanceArgs;
-use crate::control::Instance;
-use crate::failure::{Doing, Failure, NOBODY};
+use super::runtime;
+use crate::failure::{Failure, NOBODY};
+use crate::instance::{Instance, InstanceArgs};
 
 /// For one answer of the keeper.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -28,10 +28,7 @@ pub fn run(args: &InstanceArgs, file: Option<&Path>) -> Result<(), Failure> {
     })?;
     let old = before.engine_version.unwrap_or_else(|| "none".into());
     println!("the new engine loads; {old} serves meanwhile");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .doing(|| "runtime".into())?;
+    let runtime = runtime()?;
     loop {
         // The keeper itself gives a new engine up that does not get ready.
         let status = handover::status(socket, LIMIT)

@@ -4,38 +4,86 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::{Args, Subcommand};
 use debridfs_content::{ReaderClass, TRACE_VERSION, TraceLine, parse_trace};
 use hyper::Method;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::cli::{RecordArgs, ShowArgs};
-use crate::control::{Instance, with_arguments};
+use super::runtime;
 use crate::failure::{Doing, Failure};
-use crate::meant;
+use crate::instance::{Instance, InstanceArgs, with_arguments};
+use crate::library_path;
+
+/// `trace …`.
+#[derive(Debug, Subcommand)]
+pub enum TraceCommand {
+    /// Record the reads of a running instance.
+    #[command(
+        long_about = "\
+Record the reads of a running instance until the time is over or SIGINT comes: offsets, lengths, \
+times, and what each reader was taken for. The file holds no names and no contents, so it can be \
+sent to others as it is.",
+        after_long_help = "\
+Examples:
+  debridfs trace record -o scan.jsonl            # while Plex or Jellyfin scans
+  debridfs trace record --path /mnt/dfs/__all__/Film --seconds 60 -o film.jsonl"
+    )]
+    Record(RecordArgs),
+    /// Summarise a trace.
+    Show(ShowArgs),
+}
+
+/// Arguments of `trace record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Only files at and below this path in the mount, or relative to its root.
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// End after so many seconds.
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<u64>,
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Arguments of `trace show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A file that `trace record` wrote.
+    pub file: PathBuf,
+}
 
 /// How often lines are taken; an engine holds those of tens of thousands of reads.
 const TAKE_EVERY: Duration = Duration::from_millis(500);
 /// Without `--seconds`, which is as good as for ever.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Runs one of them.
+pub fn run(command: &TraceCommand, file: Option<&Path>) -> Result<(), Failure> {
+    match command {
+        TraceCommand::Record(args) => record(args, file),
+        TraceCommand::Show(args) => show(args),
+    }
+}
+
 /// Records until the time is over or a signal comes.
-pub fn record(args: &RecordArgs, file: Option<&Path>) -> Result<(), Failure> {
+fn record(args: &RecordArgs, file: Option<&Path>) -> Result<(), Failure> {
     let instance = Instance::find(&args.instance, file)?;
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .doing(|| "runtime".into())?
-        .block_on(record_from(&instance, args))
+    runtime()?.block_on(record_from(&instance, args))
 }
 
 async fn record_from(instance: &Instance, args: &RecordArgs) -> Result<(), Failure> {
     let begun = match &args.path {
         Some(path) => {
-            let place = meant::place(instance, path).await?;
+            let place = library_path::resolve(instance, path).await?;
             with_arguments("/traces", &[("path", &place.to_string_lossy())])
         }
         None => "/traces".into(),
@@ -100,7 +148,7 @@ async fn write_to(
 }
 
 /// Prints what a trace holds.
-pub fn show(args: &ShowArgs) -> Result<(), Failure> {
+fn show(args: &ShowArgs) -> Result<(), Failure> {
     let name = || args.file.display().to_string();
     let text = std::fs::read_to_string(&args.file).doing(name)?;
     let lines = parse_trace(&text).doing(name)?;

@@ -4,16 +4,70 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::{Args, Subcommand};
 use debridfs_base::ByteSize;
 use hyper::Method;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::cli::QueueCommand;
-use crate::control::{Instance, with_arguments};
+use super::runtime;
 use crate::failure::{Doing, Failure};
-use crate::status::runtime;
+use crate::instance::{Instance, InstanceArgs, with_arguments};
+
+/// `queue …`.
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// List downloads, with what is in the way of those that wait.
+    Ls(QueueLsArgs),
+    /// Add a magnet link or an info-hash.
+    #[command(after_long_help = "\
+Example:
+  debridfs queue add --category tv 'magnet:?xt=urn:btih:…'")]
+    Add(QueueAddArgs),
+    /// Remove a download. With `--files` what was put in place goes as well, and `acquire.delete` says what becomes of the torrent.
+    Rm(QueueRmArgs),
+}
+
+/// Arguments of `queue ls`.
+#[derive(Debug, Args)]
+pub struct QueueLsArgs {
+    /// As JSON.
+    #[arg(long, conflicts_with = "watch")]
+    pub json: bool,
+    /// Follow those that are under way until none is left; each that is over is a line.
+    #[arg(long)]
+    pub watch: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Arguments of `queue add`.
+#[derive(Debug, Args)]
+pub struct QueueAddArgs {
+    /// The magnet link, or an info-hash.
+    pub link: String,
+    /// Its category.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub category: String,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Arguments of `queue rm`.
+#[derive(Debug, Args)]
+pub struct QueueRmArgs {
+    /// The info-hash.
+    pub hash: String,
+    /// Remove what was put in place as well.
+    #[arg(long)]
+    pub files: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
 
 /// How often `--watch` asks.
 const WATCH_EVERY: Duration = Duration::from_secs(1);

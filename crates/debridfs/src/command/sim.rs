@@ -1,15 +1,42 @@
 //! `debridfs sim`: the simulated provider alone.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
+use clap::Args;
 use debridfs_sim::{Generated, LibrarySpec, ServeOptions, Sim, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::SimArgs;
+use super::serve::die_with_parent;
 use crate::config::LogConfig;
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
-use crate::serve::die_with_parent;
+
+/// Arguments of `sim`.
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Serve HTTPS with a certificate of an own CA.
+    #[arg(long)]
+    pub tls: bool,
+    /// What the account holds: `demo`, a number of torrents, or a JSON file.
+    #[arg(long, value_name = "FILE|demo|N", default_value = "demo")]
+    pub library: String,
+    /// Another seed makes another library.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// About how many files the account holds; in place of `--library`.
+    #[arg(long, hide = true, conflicts_with = "library")]
+    pub files: Option<u64>,
+    /// Without a limit of calls a minute.
+    #[arg(long, hide = true)]
+    pub unlimited: bool,
+    /// End when the process that started this one does.
+    #[arg(long, hide = true)]
+    pub die_with_parent: bool,
+}
 
 /// A library given by its number of files has at most so many releases, so that its first sync stays bearable.
 const MOST_RELEASES: u64 = 1000;

@@ -1,20 +1,27 @@
-//! The helper behind `/readyz`: one look through the mount. It may hang; the engine must not.
+//! `debridfs mount-probe`, the helper behind `/readyz`: one look through the mount. It may hang; the engine must not.
 
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Args;
+use debridfs_base::mountinfo;
 use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, statx};
 
-use debridfs_base::mountinfo;
+/// Arguments of `mount-probe`.
+#[derive(Debug, Args)]
+pub struct MountProbeArgs {
+    /// The mount point.
+    pub path: PathBuf,
+}
 
 /// Says on stdout what is wrong, and ends with 1; or ends with 0.
-pub fn run(path: &Path) -> ExitCode {
+pub fn run(args: &MountProbeArgs) -> ExitCode {
     // Left behind by a dead engine it would be of no use.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    match look(path) {
+    match look(&args.path) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             println!("{reason}");

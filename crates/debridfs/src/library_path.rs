@@ -4,8 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use debridfs_web::WhyReport;
 
-use crate::control::Instance;
 use crate::failure::Failure;
+use crate::instance::Instance;
 
 /// What the engine knows of `path`, as it was given or else as it may have been meant here.
 pub async fn explain(instance: &Instance, path: &Path) -> Result<WhyReport, Failure> {
@@ -25,7 +25,7 @@ pub async fn explain(instance: &Instance, path: &Path) -> Result<WhyReport, Fail
 }
 
 /// The path relative to the root of the mount. While no engine answers it is taken as it was given.
-pub async fn place(instance: &Instance, path: &Path) -> Result<PathBuf, Failure> {
+pub async fn resolve(instance: &Instance, path: &Path) -> Result<PathBuf, Failure> {
     match explain(instance, path).await {
         Ok(report) => Ok(report.path.into()),
         Err(failure) if failure.is_nobody() => Ok(lexical(path)),

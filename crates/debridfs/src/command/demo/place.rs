@@ -6,13 +6,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
+use debridfs_base::mountinfo::{self, FSTYPE};
 use rustix::mount::{UnmountFlags, unmount};
 
-use crate::failure::{Doing, Failure};
-use crate::serve::ENGINE_USER;
-use debridfs_base::mountinfo::{self, FSTYPE};
-
 use super::children::Account;
+use crate::command::serve::ENGINE_USER;
+use crate::failure::{Doing, Failure};
 
 /// Everything the demo puts into the file system.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Args;
 use debridfs_keeper::handover;
 use debridfs_web::{
     CallError, EngineState, EngineStatus, KeeperStatus, MountStatus, Status, WhyReport,
@@ -10,9 +11,32 @@ use debridfs_web::{
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 
-use crate::cli::InstanceArgs;
 use crate::config::{self, Environment};
 use crate::failure::{Doing, Failure, NOBODY};
+
+/// Which instance is meant.
+#[derive(Debug, Args)]
+pub struct InstanceArgs {
+    /// The control socket of the instance; `control.sock` in the configured runtime_dir when absent.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "DEBRIDFS_CONTROL",
+        hide_env_values = true
+    )]
+    pub socket: Option<PathBuf>,
+}
+
+/// Arguments of commands that only report something.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
 
 /// A healthy engine answers at once; a busy machine may take its time.
 const LIMIT: Duration = Duration::from_secs(5);

@@ -1,0 +1,30 @@
+//! One file for each command: its arguments, and what it does.
+
+pub mod cache;
+pub mod completions;
+pub mod config;
+pub mod demo;
+pub mod engine;
+pub mod library;
+pub mod mount_probe;
+pub mod own_directories;
+pub mod propagation_test;
+pub mod queue;
+pub mod repair;
+pub mod serve;
+pub mod sim;
+pub mod status;
+pub mod token;
+pub mod trace;
+pub mod upgrade;
+pub mod why;
+
+use crate::failure::{Doing, Failure};
+
+/// One thread is enough for a command that asks, waits or starts others.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .doing(|| "runtime".into())
+}

@@ -1,0 +1,111 @@
+//! `debridfs config …`.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+
+use clap::Subcommand;
+use debridfs_web::HashedPassword;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+use crate::config::{self, Environment, ProviderSection};
+use crate::failure::{Doing, Failure, USAGE};
+
+/// `config …`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Find mistakes without starting anything.
+    Check,
+    /// Print what is in force, defaults included; secrets are hidden.
+    Show,
+    /// Ask for a password and print its hash, for `web.password_hash`.
+    #[command(after_long_help = "\
+Examples:
+  debridfs config hash-password
+  printf %s \"$PASSWORD\" | debridfs config hash-password > /run/secrets/web")]
+    HashPassword,
+}
+
+/// Runs one of them.
+pub fn run(command: &ConfigCommand, file: Option<&Path>) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Check => check(file),
+        ConfigCommand::Show => show(file),
+        ConfigCommand::HashPassword => hash_password(),
+    }
+}
+
+/// Says whether the configuration can be used.
+fn check(file: Option<&Path>) -> Result<(), Failure> {
+    let loaded = config::load(file, &Environment::of_process())?;
+    for note in &loaded.notes {
+        println!("note: {note}");
+    }
+    for provider in loaded.config.provider.values() {
+        let ProviderSection::RealDebrid(keys) = provider;
+        keys.validate()
+            .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
+    }
+    let from = match &loaded.file {
+        Some(file) => file.display().to_string(),
+        None => "environment and defaults".into(),
+    };
+    let providers = loaded.config.provider.len();
+    println!("valid: {from}, {providers} provider(s)");
+    Ok(())
+}
+
+/// Prints what is in force, as a configuration file.
+fn show(file: Option<&Path>) -> Result<(), Failure> {
+    let loaded = config::load(file, &Environment::of_process())?;
+    let mut table = toml::Table::try_from(&loaded.config).doing(|| "configuration".into())?;
+    if let Some(folders) = loaded.folders {
+        let folders = toml::Value::try_from(folders).doing(|| "folders".into())?;
+        table.insert("folders".into(), folders);
+    }
+    let text = toml::to_string(&table).doing(|| "configuration".into())?;
+    print!("{text}");
+    Ok(())
+}
+
+/// Asks for a password, twice and unseen on a terminal, and prints its hash. From a pipe it takes the first line.
+fn hash_password() -> Result<(), Failure> {
+    let password = if io::stdin().is_terminal() {
+        let first = ask("Password: ")?;
+        if ask("Again: ")? != first {
+            return Err(Failure::new("these are two passwords", None).with_code(USAGE));
+        }
+        first
+    } else {
+        line()?
+    };
+    let hash = HashedPassword::of(&password)
+        .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
+    println!("{}", hash.reveal());
+    Ok(())
+}
+
+/// One line of a terminal that does not show it.
+fn ask(prompt: &str) -> Result<String, Failure> {
+    let doing = || "terminal".into();
+    let stdin = io::stdin();
+    eprint!("{prompt}");
+    io::stderr().flush().doing(doing)?;
+    let before = tcgetattr(&stdin).doing(doing)?;
+    let mut unseen = before.clone();
+    unseen.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&stdin, OptionalActions::Flush, &unseen).doing(doing)?;
+    let read = line();
+    // Whatever became of it, the terminal shows again what is typed.
+    tcsetattr(&stdin, OptionalActions::Now, &before).doing(doing)?;
+    eprintln!();
+    read
+}
+
+fn line() -> Result<String, Failure> {
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .doing(|| "password".into())?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,121 @@
+//! `debridfs engine`: what an engine gives up and prepares before it serves.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use clap::Args;
+use debridfs_base::with_causes;
+use debridfs_confine::Filter;
+use debridfs_fuse::Ended;
+
+use super::own_directories;
+use super::serve::{owner, require_providers};
+use crate::config::{self, Config, Environment};
+use crate::engine::{self, End};
+use crate::failure::{Doing, Failure};
+use crate::logging;
+
+/// Arguments of `engine`.
+#[derive(Debug, Args)]
+pub struct EngineArgs {
+    /// Started by a keeper, which starts another one when this one ends.
+    #[arg(long, hide = true)]
+    pub child: bool,
+    /// That keeper is root's: without settings the directories are a service's, not those of the user that this engine is.
+    #[arg(long, hide = true, requires = "child")]
+    pub by_root: bool,
+    /// Take over from the engine that serves now, as soon as this one has loaded everything; that one ends.
+    #[arg(long)]
+    pub replace: bool,
+    /// Print the profile of the system calls that an engine uses, for container runtimes, and end.
+    #[arg(long)]
+    pub print_seccomp_profile: bool,
+}
+
+/// Serves until told to end.
+pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
+    if args.print_seccomp_profile {
+        println!("{:#}", debridfs_confine::profile());
+        return Ok(());
+    }
+    let environment = Environment {
+        started_by_root: args.by_root,
+        ..Environment::of_process()
+    };
+    let loaded = config::load(file, &environment)?;
+    let config = loaded.config;
+    logging::start(&config.log)?;
+    if !args.child {
+        for note in &loaded.notes {
+            tracing::info!("{note}");
+        }
+    }
+    require_providers(&config)?;
+    // A dump would keep a dead engine alive for as long as it is written, and it would hold the token.
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Core, none)
+        .doing(|| "core dump limit".into())?;
+    confine(&config)?;
+    // It may have been started by way of a descriptor, whose number is no name.
+    rustix::thread::set_name(c"debridfs-engine").doing(|| "process name".into())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("engine")
+        .enable_all()
+        .build()
+        .doing(|| "runtime".into())?;
+    let ended = runtime.block_on(engine::serve(&config, args));
+    // Dropping it would drop the futures of waiting reads, and so take them from the journal's next reader.
+    std::mem::forget(runtime);
+    match ended? {
+        End::Signal => Ok(()),
+        End::Connection(end) => {
+            tracing::info!(?end, "the connection ended");
+            if args.child || end == Ended::Replaced {
+                Ok(())
+            } else {
+                Err(attach_again())
+            }
+        }
+    }
+}
+
+/// Gives up what an engine does not need: being root, every capability, most system calls. Before any thread is started.
+fn confine(config: &Config) -> Result<(), Failure> {
+    if let Some(owner) = owner(config) {
+        // A keeper starts its engine as that user; this one was started by somebody else.
+        if owner.uid == 0 {
+            tracing::warn!(
+                "the engine runs as root, as it was told to: set PUID to a user of its own"
+            );
+        } else {
+            own_directories::prepare(config, Some(owner))?;
+            debridfs_confine::become_user(owner.uid, owner.gid).map_err(|error| {
+                Failure::new(with_causes(&error), Some("start it as that user"))
+            })?;
+        }
+    }
+    match debridfs_confine::confine() {
+        Ok(Filter::On) => Ok(()),
+        Ok(Filter::Off(reason)) => {
+            tracing::warn!("system calls are not filtered: {reason}");
+            Ok(())
+        }
+        Err(error) => Err(Failure::new(with_causes(&error), None)),
+    }
+}
+
+/// Begins anew in this same process: without a keeper as parent nobody else would. Returns only if that fails.
+fn attach_again() -> Failure {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| "debridfs".into());
+    // Who is engine now was not there when this one was to take over.
+    let error = Command::new("/proc/self/exe")
+        .arg0(name)
+        .args(arguments.filter(|argument| argument != "--replace"))
+        .exec();
+    Failure::new(format!("cannot start again: {error}"), None)
+}

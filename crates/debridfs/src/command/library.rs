@@ -1,0 +1,25 @@
+//! `debridfs library …`.
+
+use std::path::Path;
+
+use clap::Subcommand;
+
+use super::runtime;
+use crate::failure::Failure;
+use crate::instance::{Instance, InstanceArgs};
+
+/// `library …`.
+#[derive(Debug, Subcommand)]
+pub enum LibraryCommand {
+    /// Let go of the releases that vanished from the account and are being kept.
+    Accept(InstanceArgs),
+}
+
+/// Runs one of them.
+pub fn run(command: &LibraryCommand, file: Option<&Path>) -> Result<(), Failure> {
+    let LibraryCommand::Accept(args) = command;
+    let instance = Instance::find(args, file)?;
+    let said = runtime()?.block_on(instance.accept())?;
+    println!("accepted: {} releases let go", said["accepted"]);
+    Ok(())
+}
