@@ -20,7 +20,7 @@ use crate::store::{Batch, HistoryEntry, Store, StoredLinks, stored_time};
 use crate::sync::state::State;
 use crate::sync::{Line, Settings, Shared, publish};
 use crate::views::{ViewBuilder, ViewRules};
-use crate::{Contents, Error, Findings, Library, Result, TorrentRecord, Unexamined};
+use crate::{Error, Findings, Library, Result, TorrentRecord, Unexamined};
 
 /// How the catalogue is kept.
 pub struct CatalogueConfig {
@@ -155,18 +155,11 @@ impl Catalogue {
     pub fn demand(&self, hash: InfoHash) -> BoxFuture<'static, Result<()>> {
         let shared = self.shared.clone();
         Box::pin(async move {
-            let published = {
-                let library = shared.library.borrow();
-                library
-                    .views
-                    .iter()
-                    .flat_map(|view| view.entries.iter())
-                    .any(|entry| {
-                        entry.release.hash == hash
-                            && matches!(entry.release.contents, Contents::Known(_))
-                    })
-            };
-            if published {
+            let library = shared.library.borrow().clone();
+            if library
+                .release(hash)
+                .is_some_and(|entry| entry.release.tree().is_some())
+            {
                 return Ok(());
             }
             let waiter = {

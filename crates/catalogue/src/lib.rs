@@ -30,7 +30,9 @@ pub use filters::{Age, Conditions, FilterError, Filters, FolderConfig, InvalidAg
 pub use guard::GuardRules;
 pub use hook::{PATHS_PER_RUN, UpdateHook};
 pub use ids::{FIRST as FIRST_ID, IdOverride, IdTable, is_file};
-pub use library::{BadReason, Contents, Entry, File, Library, Place, Release, ReleaseTree, View};
+pub use library::{
+    BadReason, Contents, Entry, File, Layout, Library, Place, Release, ReleaseTree, View,
+};
 pub use names::{LONGEST as LONGEST_NAME, legal as legal_name};
 pub use naming::FolderNaming;
 pub use record::{TorrentDetail, TorrentRecord};

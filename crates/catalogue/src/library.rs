@@ -1,6 +1,7 @@
 //! The published library: immutable, shared by `Arc`, replaced as a whole.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use debridfs_base::NodeId;
 use debridfs_provider::{InfoHash, Part, Source};
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::TorrentRecord;
+use crate::views::{ALL, BAD};
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +20,61 @@ pub struct Library {
     pub listed: bool,
     /// The views in the order of the root directory: `__all__`, `__bad__`, one per provider, custom ones.
     pub views: Vec<View>,
+    index: OnceLock<Index>,
+}
+
+/// Where `__all__`, or else `__bad__`, has a release: numbers of the view and of the entry.
+type Index = HashMap<InfoHash, (usize, usize)>;
+
+impl Library {
+    /// A library that shows `views`.
+    pub fn new(generation: u64, listed: bool, views: Vec<View>) -> Self {
+        Self {
+            generation,
+            listed,
+            views,
+            index: OnceLock::new(),
+        }
+    }
+
+    /// The view of that name.
+    pub fn view(&self, name: &str) -> Option<&View> {
+        self.views.iter().find(|view| view.name == name)
+    }
+
+    /// What `__all__` shows, by name.
+    pub fn all(&self) -> &[Entry] {
+        self.view(ALL).map_or(&[], |view| &view.entries)
+    }
+
+    /// The release as `__all__` shows it, or else `__bad__`: every release that is shown at all is in one of them.
+    pub fn release(&self, hash: InfoHash) -> Option<&Entry> {
+        let (view, entry) = *self.index().get(&hash)?;
+        Some(&self.views[view].entries[entry])
+    }
+
+    /// The release as `__all__` shows it.
+    pub fn release_in_all(&self, hash: InfoHash) -> Option<&Entry> {
+        let (view, entry) = *self.index().get(&hash)?;
+        let view = &self.views[view];
+        (view.name == ALL).then(|| &view.entries[entry])
+    }
+
+    /// Made when somebody asks for the first time: most libraries are followed by the next one before that.
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let mut index = Index::new();
+            for name in [ALL, BAD] {
+                let Some(view) = self.views.iter().position(|view| view.name == name) else {
+                    continue;
+                };
+                for (number, entry) in self.views[view].entries.iter().enumerate() {
+                    index.entry(entry.release.hash).or_insert((view, number));
+                }
+            }
+            index
+        })
+    }
 }
 
 /// A directory made by rule.
@@ -61,6 +118,27 @@ pub struct Release {
     pub contents: Contents,
 }
 
+impl Release {
+    /// Its files, once they are known.
+    pub fn tree(&self) -> Option<&Arc<ReleaseTree>> {
+        match &self.contents {
+            Contents::Known(tree) => Some(tree),
+            Contents::Unknown => None,
+        }
+    }
+}
+
+/// How a release with sub-directories is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// With its sub-directories.
+    #[default]
+    Tree,
+    /// All files in one directory.
+    Flat,
+}
+
 /// Whether the files of a release are known.
 #[derive(Debug, Clone)]
 pub enum Contents {
@@ -84,6 +162,15 @@ pub struct ReleaseTree {
 }
 
 impl ReleaseTree {
+    /// The path of `file` in its release as `layout` shows it.
+    pub fn path_of(&self, layout: Layout, file: &File) -> String {
+        match (layout, &*self.dirs[file.dir as usize]) {
+            (Layout::Flat, _) => file.flat().to_owned(),
+            (Layout::Tree, "") => file.name.to_string(),
+            (Layout::Tree, dir) => format!("{dir}/{}", file.name),
+        }
+    }
+
     /// Where the bytes of `file` are, the preferred source first; empty when there is no link for it.
     pub fn sources(&self, file: &File) -> impl ExactSizeIterator<Item = Source> + '_ {
         self.places_of(file).iter().map(|place| {
@@ -186,5 +273,58 @@ impl BadReason {
             Self::Failed => "failed",
             Self::Unreadable => "unreadable",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use debridfs_provider::TorrentStatus;
+
+    use super::*;
+    use crate::testing::{hash, known, now, record};
+    use crate::{FolderNaming, Memory, ViewBuilder, ViewRules};
+
+    fn library(records: Vec<TorrentRecord>) -> Library {
+        let providers = vec!["rd".to_owned()];
+        let rules = ViewRules::new(FolderNaming::default(), providers, &BTreeMap::new());
+        let mut builder = ViewBuilder::new(rules.unwrap(), Memory::default());
+        let records: Vec<_> = records.into_iter().map(Arc::new).collect();
+        Library::new(1, true, builder.build(&records, now()).views)
+    }
+
+    #[test]
+    fn a_release_is_found_by_its_hash_in_all_before_bad() {
+        let mut dead = record(2, "Dead");
+        dead.status = TorrentStatus::Dead;
+        let library = library(vec![known(1, "Film", &["/Film.mkv"]), dead, record(3, "B")]);
+        let name = |entry: Option<&Entry>| entry.map(|entry| entry.name.clone());
+        for (n, found, in_all) in [
+            (1, Some("Film"), true),
+            (2, Some("Dead"), false),
+            (3, Some("B"), true),
+            (4, None, false),
+        ] {
+            assert_eq!(name(library.release(hash(n))).as_deref(), found, "{n}");
+            assert_eq!(library.release_in_all(hash(n)).is_some(), in_all, "{n}");
+        }
+        assert_eq!(library.all().len(), 2);
+        assert!(Library::default().release(hash(1)).is_none());
+    }
+
+    #[test]
+    fn table_of_paths() {
+        let paths = ["/a.mkv", "/Subs/en.srt", "/Subs/more/en.srt", "/en.srt"];
+        let library = library(vec![known(1, "Film", &paths)]);
+        let tree = library.release(hash(1)).unwrap().release.tree().unwrap();
+        let shown = |layout| {
+            let paths = tree.files.iter().map(|file| tree.path_of(layout, file));
+            paths.collect::<Vec<_>>()
+        };
+        let tree_paths = ["a.mkv", "en.srt", "Subs/en.srt", "Subs/more/en.srt"];
+        assert_eq!(shown(Layout::Tree), tree_paths);
+        let flat_paths = ["a.mkv", "en [3].srt", "en.srt", "en [2].srt"];
+        assert_eq!(shown(Layout::Flat), flat_paths);
     }
 }

@@ -19,11 +19,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use debridfs_base::HumanDuration;
-use debridfs_catalogue::{FolderConfig, FolderNaming};
+use debridfs_catalogue::{FolderConfig, FolderNaming, Layout};
 use debridfs_content::ContentConfig;
 use debridfs_keeper::handover::Recovery;
 use debridfs_provider::real_debrid::RealDebridConfig;
-use debridfs_tree::Layout;
 use serde::{Deserialize, Serialize};
 
 pub use acquire::{AcquireSection, ArrSection, QbittorrentSection, SabnzbdSection};

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use debridfs_base::NodeId;
-use debridfs_catalogue::{ALL, BadReason};
+use debridfs_catalogue::{ALL, BadReason, Layout};
 
 use crate::snapshot::{Missing, Node, Snapshot};
 use debridfs_vfs::{Error, ErrorKind, Result};
@@ -130,9 +130,8 @@ impl Snapshot {
                     _ => Path::new(place).starts_with(below),
                 };
                 if wanted {
-                    let path = Path::new(place).join(&*file.name);
                     files.push(FoundFile {
-                        path: path.to_string_lossy().into_owned(),
+                        path: tree.path_of(Layout::Tree, file),
                         id: file.id,
                         size: file.size,
                         sources: tree.places_of(file).len(),
@@ -165,8 +164,8 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::Tree;
     use crate::testing::{Disk, Shelf, config, nobody, torrent};
-    use crate::{Layout, Tree};
 
     #[tokio::test]
     async fn paths_are_found_as_people_write_them() {

@@ -29,6 +29,6 @@ mod xattrs;
 pub use explain::{Found, FoundFile, FoundRelease};
 pub use newcomers::follow_newcomers;
 pub use paths::files_below;
-pub use sources::{Demand, FileReader};
-pub use style::{Layout, TreeConfig};
+pub use sources::{Demand, FileReader, file_ref};
+pub use style::TreeConfig;
 pub use tree::{CONTENTS_DEADLINE, Tree};

@@ -9,6 +9,8 @@ use debridfs_content::FileRef;
 use debridfs_provider::InfoHash;
 use tokio::sync::watch;
 
+use crate::sources::file_ref;
+
 /// Samples and clips are read at once as they are.
 const LEAST_SIZE: u64 = 50 << 20;
 
@@ -27,11 +29,7 @@ fn films(tree: &ReleaseTree) -> impl Iterator<Item = FileRef> + '_ {
         .files
         .iter()
         .filter(|file| file.size >= LEAST_SIZE && is_video(&file.name));
-    films.map(|file| FileRef {
-        id: file.id.0,
-        size: file.size,
-        sources: tree.sources(file).collect::<Vec<_>>().into(),
-    })
+    films.map(|file| file_ref(tree, file))
 }
 
 impl Newcomers {

@@ -69,11 +69,12 @@ pub async fn files_below(
 mod tests {
     use std::sync::Arc;
 
+    use debridfs_catalogue::Layout;
     use tokio::sync::watch;
 
     use super::*;
+    use crate::Tree;
     use crate::testing::{Disk, Shelf, config, nobody, torrent};
-    use crate::{Layout, Tree};
 
     #[tokio::test]
     async fn what_people_type_is_found() {

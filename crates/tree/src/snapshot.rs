@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use debridfs_base::NodeId;
 use debridfs_catalogue::{
-    ALL, Contents, Entry, File, Library, Release, ReleaseTree, VERSION_FILE, View,
+    ALL, Contents, Entry, File, Layout, Library, Release, ReleaseTree, VERSION_FILE, View,
 };
 use jiff::Timestamp;
 
-use crate::style::{Layout, Style};
+use crate::style::Style;
 use debridfs_vfs::{Attr, Kind, StatFs};
 use release::ReleaseIndex;
 pub(crate) use resolve::Missing;
@@ -93,12 +93,6 @@ impl<'a> Dir<'a> {
 
     pub(crate) fn tree(&self) -> Option<&'a ReleaseTree> {
         self.index.map(|index| &*index.tree)
-    }
-
-    /// Its path in the release, `""` for the release itself.
-    pub(crate) fn path(&self) -> &'a str {
-        self.tree()
-            .map_or("", |tree| &tree.dirs[self.number as usize])
     }
 
     fn id(&self) -> NodeId {

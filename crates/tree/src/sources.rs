@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use debridfs_catalogue::{File, ReleaseTree};
 use debridfs_content::{Content, ContentError, FileRef, ReadRequest};
 use debridfs_provider::{InfoHash, Source};
 use futures_util::future::BoxFuture;
@@ -56,6 +57,15 @@ impl FileReader for Content {
 
     fn link_age(&self, source: &Source) -> Option<Duration> {
         Self::link_age(self, source)
+    }
+}
+
+/// The file as the reader has to know it; without sources when no account has a link for it.
+pub fn file_ref(tree: &ReleaseTree, file: &File) -> FileRef {
+    FileRef {
+        id: file.id.0,
+        size: file.size,
+        sources: tree.sources(file).collect(),
     }
 }
 

@@ -1,20 +1,10 @@
 //! How nodes look: owner, modes, times, layout.
 
 use debridfs_base::NodeId;
+use debridfs_catalogue::Layout;
 use jiff::Timestamp;
 
 use debridfs_vfs::{Attr, Kind};
-
-/// How a release with sub-directories is shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// With its sub-directories.
-    #[default]
-    Tree,
-    /// All files in one directory.
-    Flat,
-}
 
 /// What the tree looks like.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use debridfs_catalogue::{
-    FolderConfig, FolderNaming, Library, Memory, TorrentDetail, TorrentRecord, ViewBuilder,
+    FolderConfig, FolderNaming, Layout, Library, Memory, TorrentDetail, TorrentRecord, ViewBuilder,
     ViewRules,
 };
 use debridfs_content::{ContentError, FileRef, ReadRequest};
@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use crate::{Demand, FileReader, Layout, TreeConfig};
+use crate::{Demand, FileReader, TreeConfig};
 
 pub(crate) fn config(layout: Layout) -> TreeConfig {
     TreeConfig {
@@ -100,11 +100,7 @@ impl Shelf {
         self.generation += 1;
         self.now += 60;
         let views = self.builder.build(torrents, at(self.now)).views;
-        Arc::new(Library {
-            generation: self.generation,
-            listed: true,
-            views,
-        })
+        Arc::new(Library::new(self.generation, true, views))
     }
 
     /// A library of these torrents alone.

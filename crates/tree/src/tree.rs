@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::explain::Found;
 use crate::snapshot::{Dir, Missing, Node, Snapshot, kind};
-use crate::sources::{Demand, FileReader, failed_read};
-use crate::style::{Layout, TreeConfig};
+use crate::sources::{Demand, FileReader, failed_read, file_ref};
+use crate::style::TreeConfig;
 use debridfs_vfs::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
     Vfs,
@@ -95,12 +95,8 @@ impl Tree {
         let Node::File { dir, file } = snapshot.find(id)? else {
             return None;
         };
-        let release = format!("{}/{}", dir.view.name(), dir.entry.name);
-        Some(match (snapshot.style.layout, dir.path()) {
-            (Layout::Flat, _) => format!("{release}/{}", file.flat()),
-            (Layout::Tree, "") => format!("{release}/{}", file.name),
-            (Layout::Tree, inside) => format!("{release}/{inside}/{}", file.name),
-        })
+        let inside = dir.tree()?.path_of(snapshot.style.layout, file);
+        Some(format!("{}/{}/{inside}", dir.view.name(), dir.entry.name))
     }
 
     /// What changes from now on, for the kernel's caches: one message for each published library that changed anything.
@@ -238,7 +234,7 @@ impl Shared {
                     vec![bytes]
                 }))
             }
-            Node::File { dir, file } => readable(snapshot, dir, file).map(Plan::File),
+            Node::File { dir, file } => readable(dir, file).map(Plan::File),
             Node::Root | Node::View(_) | Node::Dir(_) => Err(ErrorKind::IsDirectory.into()),
         }
     }
@@ -265,11 +261,7 @@ impl Shared {
 }
 
 /// The file as the reader has to know it, if it can be read.
-fn readable(
-    snapshot: &Snapshot,
-    dir: Dir<'_>,
-    file: &File,
-) -> std::result::Result<FileRef, Missing> {
+fn readable(dir: Dir<'_>, file: &File) -> std::result::Result<FileRef, Missing> {
     let release = dir.release();
     let refused = |why: &str| {
         let message = format!("release {}: {why}", release.hash);
@@ -280,15 +272,10 @@ fn readable(
         None | Some(BadReason::Removed | BadReason::Unreadable) => {}
         Some(reason) => return Err(refused(reason.as_str())),
     }
-    let sources = snapshot.sources(Node::File { dir, file });
-    if sources.is_empty() {
-        return Err(refused("the file has no link"));
+    match dir.tree().map(|tree| file_ref(tree, file)) {
+        Some(file) if !file.sources.is_empty() => Ok(file),
+        _ => Err(refused("the file has no link")),
     }
-    Ok(FileRef {
-        id: file.id.0,
-        size: file.size,
-        sources: sources.into(),
-    })
 }
 
 impl Vfs for Tree {
@@ -317,7 +304,7 @@ impl Vfs for Tree {
                     Kind::File => {
                         // What cannot be read says so when it is.
                         if let Node::File { dir, file } = node
-                            && let Ok(file) = readable(snapshot, dir, file)
+                            && let Ok(file) = readable(dir, file)
                         {
                             shared.reader.opened(&file);
                         }

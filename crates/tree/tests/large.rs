@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use debridfs_base::NodeId;
 use debridfs_catalogue::{
-    FolderConfig, FolderNaming, Library, Memory, TorrentDetail, TorrentRecord, ViewBuilder,
+    FolderConfig, FolderNaming, Layout, Library, Memory, TorrentDetail, TorrentRecord, ViewBuilder,
     ViewRules,
 };
 use debridfs_content::{ContentError, FileRef, ReadRequest};
 use debridfs_provider::{HosterLink, InfoHash, Source, TorrentFile, TorrentId, TorrentStatus};
-use debridfs_tree::{Demand, FileReader, Layout, Tree, TreeConfig};
+use debridfs_tree::{Demand, FileReader, Tree, TreeConfig};
 use debridfs_vfs::{Answer, Change, Kind, Vfs};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -106,13 +106,7 @@ async fn a_hundred_thousand_files() {
 
     let empty = resident();
     let since = Instant::now();
-    let library = |views, generation| {
-        Arc::new(Library {
-            generation,
-            listed: true,
-            views,
-        })
-    };
+    let library = |views, generation| Arc::new(Library::new(generation, true, views));
     let first = library(builder.build(&records, time).views, 1);
     println!("first build of views: {:?}", since.elapsed());
     let catalogue = resident();

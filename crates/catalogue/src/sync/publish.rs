@@ -1,6 +1,5 @@
 //! Building the views and handing them out: at once when it is quiet, less often the more is going on.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::changes::changed_paths;
 use super::shared::{Counts, Shared};
 use crate::store::{Batch, RetiredRow};
-use crate::views::{ALL, BAD};
-use crate::{Contents, Library};
+use crate::views::BAD;
+use crate::{Entry, Library};
 
 /// At most this share of the time goes into building: one part in five.
 const REST_PER_BUILD: u32 = 4;
@@ -91,11 +90,8 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     };
     let before = shared.library.borrow().clone();
     let generation = before.generation + 1;
-    let library = Arc::new(Library {
-        generation,
-        listed: state.providers.values().any(|provider| provider.listed),
-        views: built.views,
-    });
+    let listed = state.providers.values().any(|provider| provider.listed);
+    let library = Arc::new(Library::new(generation, listed, built.views));
     let retired: Vec<RetiredRow> = built
         .retired
         .into_iter()
@@ -137,45 +133,22 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
 
 /// Tells those who wait for releases whose files are shown now.
 fn answer(shared: &Shared, library: &Library, awaited: Vec<InfoHash>) {
-    if awaited.is_empty() {
-        return;
-    }
-    let known = known_releases(library);
     for hash in awaited {
-        if known.contains(&hash) {
+        if library
+            .release(hash)
+            .is_some_and(|entry| entry.release.tree().is_some())
+        {
             shared.answer(hash, || Ok(()));
         }
     }
 }
 
-fn known_releases(library: &Library) -> HashSet<InfoHash> {
-    library
-        .views
-        .iter()
-        .filter(|view| view.name == ALL || view.name == BAD)
-        .flat_map(|view| view.entries.iter())
-        .filter(|entry| matches!(entry.release.contents, Contents::Known(_)))
-        .map(|entry| entry.release.hash)
-        .collect()
-}
-
 fn count(library: &Library, (done, total): (usize, usize)) -> Counts {
-    let entries = |name: &'static str| {
-        library
-            .views
-            .iter()
-            .filter(move |view| view.name == name)
-            .flat_map(|view| view.entries.iter())
-    };
+    let files = |entry: &Entry| entry.release.tree().map_or(0, |tree| tree.files.len());
     Counts {
-        releases: entries(ALL).count(),
-        files: entries(ALL)
-            .map(|entry| match &entry.release.contents {
-                Contents::Known(tree) => tree.files.len(),
-                Contents::Unknown => 0,
-            })
-            .sum(),
-        bad: entries(BAD).count(),
+        releases: library.all().len(),
+        files: library.all().iter().map(files).sum(),
+        bad: library.view(BAD).map_or(0, |view| view.entries.len()),
         done,
         total,
     }

@@ -169,10 +169,7 @@ impl Shared {
             }
             None => (None, None),
         };
-        let library = Library {
-            generation,
-            ..Library::default()
-        };
+        let library = Library::new(generation, false, Vec::new());
         Self {
             config,
             lines,

@@ -18,11 +18,11 @@ use debridfs_acquire::{
     Acquire, AddOptions, Checkpoint, Known, Library, ProbeError, Release, Selection, Shown,
     ShownFile, WholeFile, qbittorrent, sabnzbd,
 };
-use debridfs_catalogue::{ALL, BAD, BadReason, Catalogue, Contents};
+use debridfs_catalogue::{ALL, BadReason, Catalogue, Layout};
 use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_provider::InfoHash;
-use debridfs_tree::Layout;
+use debridfs_tree::file_ref;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -171,24 +171,18 @@ fn probe_error(error: &ContentError) -> ProbeError {
 
 impl Shelves {
     /// The release as the library shows it now.
-    fn find(&self, hash: InfoHash) -> Option<(Shown, Arc<debridfs_catalogue::Release>)> {
+    fn find(&self, hash: InfoHash) -> Option<Shown> {
         let library = self.catalogue.library().borrow().clone();
-        let entry_in = |view: &str| {
-            let view = library.views.iter().find(|one| one.name == view)?;
-            view.entries.iter().find(|entry| entry.release.hash == hash)
-        };
-        let entry = entry_in(ALL).or_else(|| entry_in(BAD))?;
-        let Contents::Known(tree) = &entry.release.contents else {
-            return None;
-        };
+        let entry = library.release(hash)?;
+        let tree = entry.release.tree()?;
         let files = tree.files.iter().map(|file| ShownFile {
-            path: self.path_of(tree, file),
+            path: tree.path_of(self.layout, file),
             bytes: file.size,
         });
         let bad = entry.release.bad;
         // Soon it shows what is inside, or is bad for another reason.
         let packed = bad == Some(BadReason::PackedRar);
-        let shown = Shown {
+        Some(Shown {
             name: entry.name.clone(),
             path: self.all.join(&entry.name),
             files: files.collect(),
@@ -196,37 +190,15 @@ impl Shelves {
                 .filter(|_| !packed)
                 .map(|reason| reason.as_str().to_owned()),
             unsettled: packed.then(|| "its RAR was not looked into yet".to_owned()),
-        };
-        Some((shown, entry.release.clone()))
-    }
-
-    fn path_of(
-        &self,
-        tree: &debridfs_catalogue::ReleaseTree,
-        file: &debridfs_catalogue::File,
-    ) -> String {
-        let dir = &tree.dirs[file.dir as usize];
-        match self.layout {
-            Layout::Flat => file.flat().to_owned(),
-            Layout::Tree if dir.is_empty() => file.name.to_string(),
-            Layout::Tree => format!("{dir}/{}", file.name),
-        }
+        })
     }
 
     fn file(&self, hash: InfoHash, path: &str) -> Option<FileRef> {
-        let (_, release) = self.find(hash)?;
-        let Contents::Known(tree) = &release.contents else {
-            return None;
-        };
-        let file = tree
-            .files
-            .iter()
-            .find(|file| self.path_of(tree, file) == path)?;
-        Some(FileRef {
-            id: file.id.0,
-            size: file.size,
-            sources: tree.sources(file).collect(),
-        })
+        let library = self.catalogue.library().borrow().clone();
+        let tree = library.release(hash)?.release.tree()?;
+        let mut files = tree.files.iter();
+        let file = files.find(|file| tree.path_of(self.layout, file) == path)?;
+        Some(file_ref(tree, file))
     }
 }
 
@@ -243,12 +215,12 @@ impl Library for Shelves {
     }
 
     async fn shown(&self, hash: InfoHash) -> Option<Shown> {
-        if let Some((shown, _)) = self.find(hash) {
+        if let Some(shown) = self.find(hash) {
             return Some(shown);
         }
         // Not known to the library yet is no failure; it is asked again.
         self.catalogue.demand(hash).await.ok()?;
-        self.find(hash).map(|(shown, _)| shown)
+        self.find(hash)
     }
 
     fn look_now(&self) {

@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use debridfs_catalogue::{Catalogue, Contents};
+use debridfs_catalogue::Catalogue;
 use debridfs_provider::InfoHash;
 use debridfs_repair::{Checked, Finding, Repair};
 use debridfs_tree::{FoundFile, Tree};
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::parts::Parts;
-use super::ward::path_of;
+use super::ward::PATHS;
 
 /// Answers for repair.
 pub struct RepairDesk {
@@ -72,13 +72,9 @@ impl RepairDesk {
 
     fn path_in(&self, hash: InfoHash, found: &FoundFile) -> Option<String> {
         let library = self.catalogue.library().borrow().clone();
-        let mut entries = library.views.iter().flat_map(|view| view.entries.iter());
-        let entry = entries.find(|entry| entry.release.hash == hash)?;
-        let Contents::Known(tree) = &entry.release.contents else {
-            return None;
-        };
+        let tree = library.release(hash)?.release.tree()?;
         let file = tree.files.iter().find(|file| file.id == found.id)?;
-        Some(path_of(tree, file))
+        Some(tree.path_of(PATHS, file))
     }
 }
 

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use debridfs_acquire::{Acquire, DeletePolicy, Selection};
 use debridfs_base::SystemClock;
-use debridfs_catalogue::{ALL, BadReason, Catalogue, Contents, Library, Release, ReleaseTree};
-use debridfs_content::{Checkup, Content, EventKind, FileRef};
+use debridfs_catalogue::{BadReason, Catalogue, Layout, Library, Release};
+use debridfs_content::{Checkup, Content, EventKind};
 use debridfs_provider::{InfoHash, Priority, Provider};
 use debridfs_repair::{Again, Checked, Finding, ProviderState, Repair, Treated, Ward};
 use debridfs_services::{Arr, Replaced, Replacement};
+use debridfs_tree::file_ref;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -61,21 +62,8 @@ struct Household {
     turn: AtomicUsize,
 }
 
-/// The path of a file in its release, whatever the layout shows.
-pub fn path_of(tree: &ReleaseTree, file: &debridfs_catalogue::File) -> String {
-    match &*tree.dirs[file.dir as usize] {
-        "" => file.name.to_string(),
-        dir => format!("{dir}/{}", file.name),
-    }
-}
-
-fn reference(tree: &ReleaseTree, file: &debridfs_catalogue::File) -> FileRef {
-    FileRef {
-        id: file.id.0,
-        size: file.size,
-        sources: tree.sources(file).collect(),
-    }
-}
+/// Repair names files by their path in the release, whatever the layout shows.
+pub const PATHS: Layout = Layout::Tree;
 
 /// Reasons for `__bad__` that adding the torrent again may remove.
 fn is_treatable(reason: BadReason) -> bool {
@@ -114,11 +102,7 @@ impl Household {
     }
 
     fn release(&self, hash: InfoHash) -> Option<Arc<Release>> {
-        let library = self.library();
-        let all = library.views.iter().find(|view| view.name == ALL)?;
-        let mut entries = all.entries.iter();
-        let entry = entries.find(|entry| entry.release.hash == hash)?;
-        Some(entry.release.clone())
+        Some(self.library().release_in_all(hash)?.release.clone())
     }
 
     async fn check_files(&self, release: &Release, files: &BTreeSet<String>) -> Checked {
@@ -129,23 +113,23 @@ impl Household {
                 false => Checked::Unclear(words),
             };
         }
-        let Contents::Known(tree) = &release.contents else {
+        let Some(tree) = release.tree() else {
             return Checked::Unclear("its files are not known yet".to_owned());
         };
         let mut meant: Vec<_> = tree
             .files
             .iter()
-            .filter(|file| files.contains(&path_of(tree, file)))
+            .filter(|file| files.contains(&tree.path_of(PATHS, file)))
             .collect();
         if files.is_empty() {
             meant.extend(tree.files.iter().max_by_key(|file| file.size));
         }
         let mut unclear = None;
         for file in meant {
-            match self.content.check(&reference(tree, file)).await {
+            match self.content.check(&file_ref(tree, file)).await {
                 Checkup::Well => {}
                 Checkup::Bad(words) => {
-                    return Checked::Bad(format!("{}: {words}", path_of(tree, file)));
+                    return Checked::Bad(format!("{}: {words}", tree.path_of(PATHS, file)));
                 }
                 Checkup::Unclear(words) => unclear = Some(words),
             }
@@ -157,12 +141,11 @@ impl Household {
     /// read. With nothing to compare it stands.
     async fn others_are_well(&self, release: &Release) -> Result<(), String> {
         let library = self.library();
-        let all = library.views.iter().find(|view| view.name == ALL);
-        let entries = all.map_or(&[][..], |view| &view.entries[..]);
+        let entries = library.all();
         let same = |other: &Release| {
             other.hash != release.hash
                 && other.bad.is_none()
-                && matches!(other.contents, Contents::Known(_))
+                && other.tree().is_some()
                 && release
                     .providers
                     .iter()
@@ -228,9 +211,8 @@ impl Ward for Household {
             refused.insert(file, event.kind);
         }
         let library = self.library();
-        let all = library.views.iter().find(|view| view.name == ALL);
         let mut found = Vec::new();
-        for entry in all.map_or(&[][..], |view| &view.entries[..]) {
+        for entry in library.all() {
             let release = &entry.release;
             let finding = |file: Option<String>, words: String| Finding {
                 hash: release.hash,
@@ -246,7 +228,7 @@ impl Ward for Household {
                 }
                 continue;
             }
-            let Contents::Known(tree) = &release.contents else {
+            let Some(tree) = release.tree() else {
                 continue;
             };
             if refused.is_empty() {
@@ -254,7 +236,7 @@ impl Ward for Household {
             }
             for file in &tree.files {
                 if let Some(kind) = refused.get(&file.id.0) {
-                    let path = path_of(tree, file);
+                    let path = tree.path_of(PATHS, file);
                     let words = format!("a reader: {} {path}", words(*kind));
                     found.push(finding(Some(path), words));
                 }

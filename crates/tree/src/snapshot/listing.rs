@@ -4,9 +4,9 @@
 //! cookies, so a listing goes on behind any cookie, however much came or went in between: what stayed is neither skipped nor told twice.
 
 use debridfs_base::NodeId;
+use debridfs_catalogue::Layout;
 
 use super::{Dir, Missing, Node, Snapshot, VERSION_ID};
-use crate::style::Layout;
 use debridfs_vfs::{DirEntry, ErrorKind};
 
 const DOT: u64 = 1;

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use debridfs_catalogue::ReleaseTree;
-
-use crate::style::Layout;
+use debridfs_catalogue::{Layout, ReleaseTree};
 
 /// A release's tree with the orders that lookups and listings need. Numbers are indices in the tree's `dirs` and `files`.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 //! Names to nodes.
 
 use debridfs_base::NodeId;
+use debridfs_catalogue::Layout;
 use debridfs_provider::InfoHash;
 
 use super::release::BaseName;
 use super::{Dir, Node, Snapshot, is_version_file};
-use crate::style::Layout;
 use debridfs_vfs::{Error, ErrorKind};
 
 /// Why there is no answer in this snapshot.

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use debridfs_base::NodeId;
-use debridfs_catalogue::{Contents, Library, TorrentRecord};
+use debridfs_catalogue::{Contents, Layout, Library, TorrentRecord};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::{Missing, Snapshot, VERSION_ID};
-use crate::Layout;
 use crate::testing::{Shelf, config, torrent};
 use debridfs_vfs::{Attr, Change, DirEntry, ErrorKind, Kind};
 
@@ -179,10 +178,7 @@ fn refusals() {
 #[test]
 fn before_the_first_complete_list_a_view_is_unavailable_and_never_empty() {
     let library = Shelf::new().of(Vec::new());
-    let library = Arc::new(Library {
-        listed: false,
-        ..(*library).clone()
-    });
+    let library = Arc::new(Library::new(1, false, library.views.clone()));
     let tree = snapshot(library, Layout::Tree, None);
     assert_eq!(tree.names("/"), ["__all__", "__bad__", "rd", "version.txt"]);
     let all = tree.at("/__all__").unwrap().id;

@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use debridfs_base::NodeId;
-use debridfs_catalogue::Library;
+use debridfs_catalogue::{Layout, Library};
 use debridfs_provider::TorrentStatus;
 use tokio::sync::watch;
 
 use super::Tree;
-use crate::Layout;
 use crate::testing::{Asked, Disk, Shelf, at, byte, config, nobody, torrent};
 use debridfs_vfs::{Answer, Attr, Change, Error, ErrorKind, ReadOut, ReadRequest, Result, Vfs};
 
