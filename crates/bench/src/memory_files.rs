@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use debridfs_fuse::ServeOptions;
-use debridfs_keeper::handover::EngineLink;
+use debridfs_handover::EngineLink;
 use debridfs_vfs::{
     Answer, Attr, DirEntry, Error, ErrorKind, Kind, NodeId, ReadOut, ReadRequest, StatFs, Vfs,
 };

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use debridfs_base::HumanDuration;
 use debridfs_catalogue::{FolderConfig, FolderNaming, Layout};
 use debridfs_content::ContentConfig;
-use debridfs_keeper::handover::Recovery;
+use debridfs_handover::Recovery;
 use debridfs_provider::real_debrid::RealDebridConfig;
 use serde::{Deserialize, Serialize};
 

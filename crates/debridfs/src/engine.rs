@@ -25,7 +25,7 @@ use std::time::Duration;
 use debridfs_base::with_causes;
 use debridfs_content::Cache;
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
-use debridfs_keeper::handover::{EngineLink, HandoverError, Lease};
+use debridfs_handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;
 use debridfs_tree::follow_newcomers;
 use debridfs_vfs::{Change, Vfs};

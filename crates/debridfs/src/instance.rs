@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use debridfs_keeper::handover;
+use debridfs_handover as handover;
 use debridfs_web::{
     CallError, EngineState, EngineStatus, KeeperStatus, MountStatus, Status, WhyReport,
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_keeper::journal::Held;
+use debridfs_handover::journal::Held;
 use tokio::runtime::Handle;
 
 use crate::transport::{Connection, Handled};
@@ -25,7 +25,7 @@ pub(crate) fn by_blame(mut held: Vec<Held>) -> (Vec<Held>, Vec<Held>) {
 }
 
 fn is_interrupt(held: &Held) -> bool {
-    InHeader::decode(&held.request).is_ok_and(|header| header.opcode == Opcode::Interrupt as u32)
+    InHeader::decode(&held.request).is_some_and(|header| header.opcode == Opcode::Interrupt as u32)
 }
 
 /// Replays the requests that were being worked on when the last engine died. Called on a thread of its own, not on the runtime.

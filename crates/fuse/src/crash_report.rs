@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use debridfs_keeper::journal::{Journal, note_crash};
+use debridfs_handover::journal::{Journal, note_crash};
 use libc::{c_int, c_void, siginfo_t};
 
 /// Signals that end a process for what one of its threads did.

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_keeper::handover::{Custody, EngineLink, FromKeeper, HandoverError};
+use debridfs_handover::{Custody, EngineLink, FromKeeper, HandoverError};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::serving::{Ended, Outlives};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_keeper::journal::Journal;
+use debridfs_handover::journal::Journal;
 use debridfs_vfs::{Attr, StatFs, Vfs};
 
 use crate::wire::{attr_out, statfs_out};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use debridfs_keeper::handover::{Custody, EngineLink, Lease};
+use debridfs_handover::{Custody, EngineLink, Lease};
 use debridfs_vfs::{Change, Vfs};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc::UnboundedReceiver, watch};

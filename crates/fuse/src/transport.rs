@@ -16,11 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use debridfs_keeper::boottime_ns;
-use debridfs_keeper::handover::Lease;
-use debridfs_keeper::journal::{
+use debridfs_handover::journal::{
     Held, InHand as AtWork, Journal, Origin, Place, Region, Slot, StoreError,
 };
+use debridfs_handover::{Lease, boottime_ns, interrupt_target};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -124,7 +123,7 @@ impl Connection {
             // A slot that found no free entry: its own thread answers it before it reads again.
             return Handled::Done;
         };
-        let Ok(header) = InHeader::decode(&held.request) else {
+        let Some(header) = InHeader::decode(&held.request) else {
             self.region.release(held.place);
             return Handled::Done;
         };
@@ -165,7 +164,7 @@ impl Connection {
         reply: &mut Reply,
         turn: &mut Turn<'_>,
     ) {
-        let Ok(header) = InHeader::decode(request) else {
+        let Some(header) = InHeader::decode(request) else {
             slot.clear();
             return;
         };
@@ -196,7 +195,7 @@ impl Connection {
             // Nothing is remembered of nodes that the kernel knows, so nothing is to be forgotten.
             Some(Opcode::Forget | Opcode::BatchForget | Opcode::NotifyReply) => return None,
             Some(Opcode::Interrupt) => {
-                if let Some(unique) = interrupts::target(hand.request) {
+                if let Some(unique) = interrupt_target(hand.request) {
                     self.interrupt(unique, hand.place);
                 }
                 return None;
@@ -286,7 +285,7 @@ impl Connection {
     fn wait(
         self: &Arc<Self>,
         hand: &InHand<'_>,
-        id: debridfs_keeper::journal::EntryId,
+        id: debridfs_handover::journal::EntryId,
         future: BoxFuture<'static, Reply>,
     ) -> Handled {
         let header = hand.header;

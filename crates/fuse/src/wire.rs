@@ -4,15 +4,14 @@
 
 mod arguments;
 mod directory;
-mod header;
 mod notification;
 mod opcode;
 mod operation;
 mod reply;
 mod request;
 
+pub use debridfs_handover::{InHeader, out_header};
 pub use directory::{DirectoryFormat, DirectoryWriter};
-pub use header::{InHeader, OUT_HEADER_LEN, out_header};
 pub use notification::{invalidate_entry, invalidate_inode, notification_len};
 pub use opcode::Opcode;
 pub use operation::{ForgetOne, Operation, SetAttr};

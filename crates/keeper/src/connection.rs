@@ -17,11 +17,11 @@ use rustix::ioctl::{Opcode, Setter, ioctl, opcode};
 
 pub(crate) use init::can_resend;
 
-use crate::handover::InitResult;
-use crate::journal::{Journal, Layout, SLOT_SIZE};
 use crate::{KeeperError, wire};
 use debridfs_base::mountinfo;
 use debridfs_base::mountinfo::Mount;
+use debridfs_handover::InitResult;
+use debridfs_handover::journal::{Journal, Layout, SLOT_SIZE};
 
 /// `FUSE_DEV_IOC_CLONE`: `_IOR(229, 0, uint32_t)`, although the number is read by the kernel.
 const FUSE_DEV_IOC_CLONE: Opcode = opcode::read::<u32>(229, 0);

@@ -56,7 +56,7 @@ pub enum KeeperError {
     Returned(&'static str),
     /// The journal can't be made.
     #[error(transparent)]
-    Journal(#[from] crate::journal::JournalError),
+    Journal(#[from] debridfs_handover::journal::JournalError),
     /// A system call failed.
     #[error("{doing}")]
     Os {

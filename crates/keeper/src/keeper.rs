@@ -25,9 +25,9 @@ use rustix::process::Signal;
 
 use crate::KeeperError;
 use crate::connection::{self, Connection, Queue};
-use crate::handover::{EngineState, FromKeeper, KeeperStatus, Recovery};
 use crate::options::{KeeperOptions, Level, Mode, Owner};
 use debridfs_base::with_causes;
+use debridfs_handover::{EngineState, FromKeeper, KeeperStatus, Recovery};
 
 use child::Child;
 use clients::{Client, Listener, Waiting};

@@ -3,7 +3,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::handover::Recovery;
+use debridfs_handover::Recovery;
 
 /// What a keeper is told; see [`crate::run`].
 pub struct KeeperOptions {
@@ -20,7 +20,7 @@ pub struct KeeperOptions {
     /// Whether other users may look into the mount. Without root it takes `user_allow_other` in
     /// `/etc/fuse.conf`, too.
     pub allow_other: bool,
-    /// Transport threads of an engine; 1 to [`crate::journal::MAX_SLOTS`]. `None`: one a
+    /// Transport threads of an engine; 1 to [`debridfs_handover::journal::MAX_SLOTS`]. `None`: one a
     /// processor, 2 to 8.
     pub threads: Option<u32>,
     /// Whether the mount point, an empty directory, is made immutable (`chattr +i`), so that nobody

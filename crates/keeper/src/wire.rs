@@ -1,7 +1,8 @@
-//! As much of the FUSE protocol as a keeper needs: headers, and the bodies of INIT, GETATTR,
-//! STATFS and INTERRUPT. Numbers and layouts are those of `include/uapi/linux/fuse.h`.
+//! As much of the FUSE protocol as a keeper needs beside headers: the bodies of INIT, GETATTR and
+//! STATFS. Numbers and layouts are those of `include/uapi/linux/fuse.h`.
 
-use crate::journal::{REQUEST_HEADER, ROOT_ATTR_LEN, STATFS_LEN};
+use debridfs_handover::journal::{ROOT_ATTR_LEN, STATFS_LEN};
+use debridfs_handover::{InHeader, OUT_HEADER_LEN, out_header};
 
 pub(crate) const FORGET: u32 = 2;
 pub(crate) const GETATTR: u32 = 3;
@@ -17,14 +18,6 @@ pub(crate) const ROOT_ID: u64 = 1;
 /// `FUSE_NOTIFY_RESEND`, sent as the error of a reply with `unique` 0.
 pub(crate) const NOTIFY_RESEND: i32 = 7;
 
-/// `struct fuse_in_header`, the fields a keeper looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub opcode: u32,
-    pub unique: u64,
-    pub node: u64,
-}
-
 /// Little helper for fixed layouts; zero beyond the end, as an older kernel's shorter structure.
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
@@ -37,43 +30,22 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// The header of a raw request. `None` when it is cut short or tells another length.
-pub(crate) fn header(request: &[u8]) -> Option<Header> {
-    let whole = request.len() >= REQUEST_HEADER && u32_at(request, 0) as usize == request.len();
-    whole.then(|| Header {
-        opcode: u32_at(request, 4),
-        unique: u64_at(request, 8),
-        node: u64_at(request, 16),
-    })
+pub(crate) fn header(request: &[u8]) -> Option<InHeader> {
+    InHeader::decode(request).filter(|header| header.len as usize == request.len())
 }
 
-/// `fuse_in_header.unique` of a request of which at least the header is there.
-pub(crate) fn unique(request: &[u8]) -> Option<u64> {
-    (request.len() >= REQUEST_HEADER).then(|| u64_at(request, 8))
-}
-
-/// `fuse_interrupt_in.unique`.
-pub(crate) fn interrupted(request: &[u8]) -> u64 {
-    u64_at(request, REQUEST_HEADER)
-}
-
-/// `struct fuse_out_header` and a body; `error` is a positive errno or 0.
+/// A reply with this body; `error` is a positive errno or 0.
 pub(crate) fn reply(unique: u64, error: i32, body: &[u8]) -> Vec<u8> {
-    out(unique, -error, body)
-}
-
-/// A notification without a body.
-pub(crate) fn notification(code: i32) -> Vec<u8> {
-    out(0, code, &[])
-}
-
-fn out(unique: u64, code: i32, body: &[u8]) -> Vec<u8> {
-    let length = 16 + body.len();
+    let length = OUT_HEADER_LEN + body.len();
     let mut bytes = Vec::with_capacity(length);
-    bytes.extend((length as u32).to_ne_bytes());
-    bytes.extend(code.to_ne_bytes());
-    bytes.extend(unique.to_ne_bytes());
+    bytes.extend(out_header(length as u32, error, unique));
     bytes.extend(body);
     bytes
+}
+
+/// A notification without a body: the code stands in the place of the error, not negated.
+pub(crate) fn notification(code: i32) -> Vec<u8> {
+    reply(0, -code, &[])
 }
 
 const S_IFMT: u32 = 0o170_000;
@@ -119,6 +91,8 @@ pub(crate) fn default_statfs() -> [u8; STATFS_LEN] {
 
 #[cfg(test)]
 mod tests {
+    use debridfs_handover::interrupt_target;
+
     use super::*;
 
     #[test]
@@ -133,10 +107,10 @@ mod tests {
     fn fuzz_any_request_is_a_header_or_nothing() {
         bolero::check!().for_each(|bytes: &[u8]| {
             if let Some(header) = header(bytes) {
-                assert!(bytes.len() >= REQUEST_HEADER);
+                assert!(bytes.len() >= InHeader::LEN);
                 assert_eq!(reply(header.unique, 5, &[]).len(), 16);
             }
-            let _ = interrupted(bytes);
+            let _ = interrupt_target(bytes);
         });
     }
 }

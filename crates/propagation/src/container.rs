@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use debridfs_keeper::namespace::own_mount_namespace;
+use nix::sched::{CloneFlags, unshare};
 use rustix::fs::CWD;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
@@ -79,7 +79,8 @@ pub(crate) fn make(container: &Container) -> io::Result<()> {
     let doing = |what: &'static str| {
         move |error: rustix::io::Errno| io::Error::other(format!("container: {what}: {error}"))
     };
-    own_mount_namespace().map_err(|error| io::Error::other(format!("namespace: {error}")))?;
+    unshare(CloneFlags::CLONE_NEWNS)
+        .map_err(|error| io::Error::other(format!("namespace: {error}")))?;
     // Before everything is made a slave: clones stay peers of the host's mounts.
     let volume = clone(&container.volume, container.recursive).map_err(doing("volume"))?;
     let proc = clone(Path::new("/proc"), true).map_err(doing("/proc"))?;

@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
@@ -305,7 +306,7 @@ fn try_mount(dir: &Path) -> Attempt {
         }
     };
     // Without the right to a namespace the mount is refused as well, and that is to be seen.
-    let alone = debridfs_keeper::namespace::own_mount_namespace().is_ok();
+    let alone = unshare(CloneFlags::CLONE_NEWNS).is_ok();
     if alone {
         let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
         if let Err(errno) = rustix::mount::mount_change("/", slave) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use debridfs_base::with_causes;
 use debridfs_fuse::ServeOptions;
-use debridfs_keeper::handover::{EngineLink, HandoverError};
+use debridfs_handover::{EngineLink, HandoverError};
 use debridfs_keeper::{KeeperOptions, Mode, Owner};
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use debridfs_base::with_causes;
-use debridfs_keeper::handover::{self, HandoverError, Upgrade};
+use debridfs_handover::{self as handover, HandoverError, Upgrade};
 
 use super::runtime;
 use crate::failure::{Failure, NOBODY};

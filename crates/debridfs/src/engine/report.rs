@@ -10,7 +10,7 @@ use debridfs_acquire::Acquire;
 use debridfs_catalogue::Catalogue;
 use debridfs_content::{Content, ReaderClass};
 use debridfs_fuse::Serving;
-use debridfs_keeper::handover;
+use debridfs_handover as handover;
 use debridfs_provider::Provider;
 use debridfs_repair::{Patient, Repair};
 use debridfs_tree::Tree;

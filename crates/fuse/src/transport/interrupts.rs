@@ -3,18 +3,12 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::SeqCst;
 
-use debridfs_keeper::journal::{Place, SLOT_SIZE};
+use debridfs_handover::journal::{Place, SLOT_SIZE};
 use parking_lot::MutexGuard;
 
 use super::Connection;
 use crate::errno;
 use crate::wire::{InHeader, Reply};
-
-/// `struct fuse_interrupt_in`: the request that is interrupted.
-pub(super) fn target(request: &[u8]) -> Option<u64> {
-    let bytes = request.get(InHeader::LEN..)?.first_chunk()?;
-    Some(u64::from_ne_bytes(*bytes))
-}
 
 impl Connection {
     /// Ends a request with EINTR, wherever it is. One that is unknown was answered already.
@@ -30,7 +24,7 @@ impl Connection {
             Place::Slot(slot.index()) != own
                 && slot
                     .request(&mut buffer)
-                    .and_then(|request| InHeader::decode(request).ok())
+                    .and_then(InHeader::decode)
                     .is_some_and(|header| header.unique == unique)
         });
         if let Some(slot) = elsewhere

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use debridfs_keeper::journal::{EntryId, Journal, Origin, Place};
+use debridfs_handover::journal::{EntryId, Journal, Origin, Place};
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;

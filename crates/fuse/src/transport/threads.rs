@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use debridfs_keeper::journal::{SLOT_SIZE, Slot};
+use debridfs_handover::journal::{SLOT_SIZE, Slot};
 
 use super::Connection;
 use super::turns::Turn;

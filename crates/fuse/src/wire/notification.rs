@@ -1,6 +1,6 @@
 //! What is told to the kernel without being asked: `enum fuse_notify_code`.
 
-use super::header::{OUT_HEADER_LEN, out_header};
+use debridfs_handover::{OUT_HEADER_LEN, out_header};
 
 /// `FUSE_NOTIFY_INVAL_INODE`
 const INVAL_INODE: i32 = 2;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use debridfs_vfs::{Attr, Kind, StatFs};
 
-use super::header::{OUT_HEADER_LEN, out_header};
+use debridfs_handover::{OUT_HEADER_LEN, out_header};
 
 /// How long the kernel may keep names and attributes without asking: it is told when they change.
 pub const ENTRY_TTL: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,9 +1,9 @@
 //! Requests: every kind of the kernel, its arguments borrowed from the request's bytes.
 
 use super::arguments::Arguments;
-use super::header::InHeader;
 use super::opcode::Opcode;
 use super::operation::{Operation, SetAttr};
+use debridfs_handover::InHeader;
 
 /// Why bytes are not a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +50,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// See [`DecodeError`].
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let header = InHeader::decode(bytes)?;
+        let header = InHeader::decode(bytes).ok_or(DecodeError::TooShort)?;
         if header.len as usize != bytes.len() {
             return Err(DecodeError::Length {
                 named: header.len,

@@ -10,7 +10,7 @@ use debridfs_fuse::{
     Backend, Call, CrashHook, Native, NotifyHelper, Outcome, ServeOptions, Serving, serve_with,
     wire::{InHeader, Opcode, Reply},
 };
-use debridfs_keeper::handover::EngineLink;
+use debridfs_handover::EngineLink;
 use debridfs_vfs::{Change, NodeId, Vfs};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use debridfs_keeper::handover::FromKeeper;
+use debridfs_handover::FromKeeper;
 
 use super::browsing::Handle;
 use super::library::{LARGE, MANY, content};

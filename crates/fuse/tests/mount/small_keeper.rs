@@ -10,8 +10,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use debridfs_keeper::handover::{FromKeeper, InitResult, LeaseTerms, Recovery, ToKeeper};
-use debridfs_keeper::journal::{Aftermath, End, Journal, Layout};
+use debridfs_handover::journal::{Aftermath, End, Journal, Layout};
+use debridfs_handover::{FromKeeper, InitResult, LeaseTerms, Recovery, ToKeeper};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::mount::UnmountFlags;
 use rustix::net::{
@@ -234,9 +234,9 @@ impl SmallKeeper {
         let mut count = 0;
         rustix::io::ioctl_fionbio(&self.fds[0], true).unwrap();
         while let Ok(length) = rustix::io::read(&self.fds[0], &mut buffer) {
-            let origin = debridfs_keeper::journal::Origin {
+            let origin = debridfs_handover::journal::Origin {
                 fd: 0,
-                arrival: debridfs_keeper::boottime_ns(),
+                arrival: debridfs_handover::boottime_ns(),
                 suspicion: 0,
             };
             self.journal

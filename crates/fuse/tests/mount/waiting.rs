@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use debridfs_keeper::journal::Layout;
+use debridfs_handover::journal::Layout;
 
 use super::engine;
 use super::library::content;

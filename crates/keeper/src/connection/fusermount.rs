@@ -1,7 +1,7 @@
 //! Mounts and unmounts as a user, by the set-uid program `fusermount3`.
 
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use crate::KeeperError;
-use crate::handover::receive_passed_fd;
+use debridfs_handover::packet::{self, Packet};
 
 const PROGRAM: &str = "fusermount3";
 
@@ -59,6 +59,14 @@ pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, Keeper
     match fd {
         Ok(Some(fd)) if status.success() => Ok(fd),
         _ => Err(failed(format!("{status}: {}", said.trim()))),
+    }
+}
+
+/// `fusermount3` sends one byte on the stream socket, and the descriptor with it.
+fn receive_passed_fd(socket: BorrowedFd<'_>) -> std::io::Result<Option<OwnedFd>> {
+    match packet::receive(socket)? {
+        Packet::End => Ok(None),
+        Packet::Message { fds, .. } => Ok(fds.into_iter().next()),
     }
 }
 

@@ -2,9 +2,8 @@
 //! engine or backend serves it later.
 
 use crate::KeeperError;
-use crate::handover::InitResult;
-use crate::journal::REQUEST_HEADER;
 use crate::wire::{self, u32_at};
+use debridfs_handover::{InHeader, InitResult};
 
 const MAJOR: u32 = 7;
 /// The newest minor version whose structures engine and keeper know.
@@ -58,7 +57,7 @@ pub(super) fn answer(request: &[u8]) -> Result<(InitResult, Vec<u8>), KeeperErro
     if header.opcode != wire::INIT {
         return Err(KeeperError::Init("another request came first"));
     }
-    let body = &request[REQUEST_HEADER..];
+    let body = &request[InHeader::LEN..];
     let (major, minor) = (u32_at(body, 0), u32_at(body, 4));
     if major != MAJOR || minor < OLDEST_MINOR {
         return Err(KeeperError::Version { major, minor });

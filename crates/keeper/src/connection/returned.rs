@@ -7,8 +7,8 @@ use rustix::fs::{FileType, fstat, major, minor};
 
 use super::{Connection, Queue, mounted_at};
 use crate::KeeperError;
-use crate::handover::LeaseTerms;
-use crate::journal::Journal;
+use debridfs_handover::LeaseTerms;
+use debridfs_handover::journal::Journal;
 
 /// Device number of `/dev/fuse`: `MISC_MAJOR` and `FUSE_MINOR` of the kernel's headers.
 const FUSE_DEVICE: (u32, u32) = (10, 229);
@@ -76,8 +76,8 @@ fn connection_of(fd: BorrowedFd<'_>) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handover::hostile::terms;
-    use crate::journal::Layout;
+    use debridfs_handover::hostile::terms;
+    use debridfs_handover::journal::Layout;
 
     fn null() -> OwnedFd {
         std::fs::File::open("/dev/null").unwrap().into()

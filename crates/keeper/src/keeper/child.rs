@@ -12,9 +12,9 @@ use rustix::process::{
 };
 
 use crate::connection::is_root;
-use crate::journal::End;
 use crate::options::Owner;
-use crate::probe::wait_readable;
+use crate::wait::wait_readable;
+use debridfs_handover::journal::End;
 
 #[derive(Debug)]
 pub(super) struct Child {

@@ -10,11 +10,10 @@ use rustix::net::{SocketFlags, accept_with, bind, listen};
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
 use crate::KeeperError;
-use crate::handover::{
-    FromKeeper, LeaseTerms, Packet, ToKeeper, peer_credentials, receive_packet, send_packet,
-    seqpacket,
-};
 use crate::options::Owner;
+use crate::wait::wait_readable;
+use debridfs_handover::packet::{self, Packet, peer_credentials, seqpacket};
+use debridfs_handover::{FromKeeper, LeaseTerms, ToKeeper};
 
 use super::socket_place::{FileOwner, SocketPlace};
 
@@ -145,7 +144,7 @@ impl Client {
     }
 
     pub fn receive(&self) -> Said {
-        match receive_packet(self.socket()) {
+        match packet::receive(self.socket()) {
             Ok(Packet::Message { bytes, fds }) => match serde_json::from_slice(&bytes) {
                 Ok(ToKeeper::Return {
                     protocol,
@@ -169,7 +168,7 @@ impl Client {
     /// Never blocks: fails when the client doesn't read.
     pub fn send(&self, message: &FromKeeper, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let bytes = serde_json::to_vec(message).map_err(io::Error::other)?;
-        send_packet(self.socket(), &bytes, fds)
+        packet::send(self.socket(), &bytes, fds)
     }
 
     /// Ends its process, where it can be seen from here.
@@ -200,7 +199,7 @@ impl Client {
     /// Whether its process ended; `None` when that can't be seen.
     pub fn is_dead(&self) -> Option<bool> {
         let fd = self.pidfd.as_ref()?;
-        crate::probe::wait_readable(fd, Duration::ZERO).ok()
+        wait_readable(fd, Duration::ZERO).ok()
     }
 }
 
@@ -288,7 +287,7 @@ mod tests {
         let stranger = connect_as(12_345, &path).unwrap();
         assert!(listener.accept().is_none());
         assert!(matches!(
-            receive_packet(stranger.as_fd()),
+            packet::receive(stranger.as_fd()),
             Ok(Packet::End) | Err(_)
         ));
         let _root = connect_as(0, &path).unwrap();

@@ -9,9 +9,9 @@ use super::clients::{Client, Said, Waiting};
 use super::stand_in;
 use super::undying::{self, is_half_dead};
 use crate::connection::Connection;
-use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
-use crate::journal::{Aftermath, End, Journal};
 use crate::options::{Level, Mode};
+use debridfs_handover::journal::{Aftermath, End, Journal};
+use debridfs_handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
 
 /// An engine that lost its mount, or closed its socket, has so long to end by itself: it may die
 /// at any time without loss.

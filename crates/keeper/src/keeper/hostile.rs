@@ -8,9 +8,9 @@ use std::time::Instant;
 use rustix::net::{SocketAddrUnix, connect};
 
 use super::{Keeper, MAX_CLIENTS};
-use crate::handover::hostile::{Kinds, Packet, few_descriptors, to_keeper};
-use crate::handover::{Packet as Received, receive_packet, send_packet, seqpacket};
 use crate::options::{KeeperOptions, Mode};
+use debridfs_handover::hostile::{Kinds, Packet, few_descriptors, to_keeper};
+use debridfs_handover::packet::{self, Packet as Received, seqpacket};
 
 fn keeper(dir: &Path) -> Keeper {
     let socket = dir.join("keeper.sock");
@@ -39,7 +39,7 @@ fn fuzz_no_client_harms_the_keeper() {
     let dir = tempfile::tempdir().unwrap();
     // A panic ends the test, so nobody sees what it left.
     let mut keeper = AssertUnwindSafe(keeper(dir.path()));
-    let kinds = Kinds::new();
+    let kinds = Kinds::open();
     bolero::check!()
         .with_type::<Vec<Vec<Packet>>>()
         .for_each(|clients| {
@@ -78,9 +78,9 @@ fn a_crowd_of_silent_clients_shuts_nobody_out() {
     }
     assert!(keeper.clients.len() <= MAX_CLIENTS);
     let last = client(dir.path());
-    send_packet(last.as_fd(), &to_keeper(4).unwrap(), &[]).unwrap();
+    packet::send(last.as_fd(), &to_keeper(4).unwrap(), &[]).unwrap();
     keeper.hear(Instant::now());
-    match receive_packet(last.as_fd()).unwrap() {
+    match packet::receive(last.as_fd()).unwrap() {
         Received::Message { bytes, .. } => assert!(bytes.starts_with(b"{\"type\":\"status\"")),
         Received::End => panic!("shut out"),
     }

@@ -15,8 +15,8 @@ use sd_notify::NotifyState;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Connection;
-use crate::handover::LeaseTerms;
-use crate::probe::wait_readable;
+use crate::wait::wait_readable;
+use debridfs_handover::LeaseTerms;
 
 /// Length of the note: a page, so that one write of it is whole or not there at all, even when the keeper is killed in it.
 const NOTE_SIZE: usize = 4096;
@@ -317,7 +317,7 @@ mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::handover::hostile::terms;
+    use debridfs_handover::hostile::terms;
 
     const SLOTS: u32 = 2;
 

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::boottime_ns;
 use crate::connection::Connection;
-use crate::journal::{
+use crate::options::Owner;
+use crate::wire;
+use debridfs_handover::journal::{
     Held, Journal, Origin, Place, ROOT_ATTR_LEN, SLOT_SIZE, STATFS_LEN, StoreError,
 };
-use crate::options::Owner;
-use crate::wire::{self, Header};
+use debridfs_handover::{InHeader, boottime_ns, interrupt_target};
 
 /// Requests taken from the queue before the keeper looks after everything else again.
 const BATCH: usize = 1024;
@@ -139,7 +139,7 @@ impl StandIn {
     pub fn recover(&mut self, connection: &Connection, engine_lives: bool) {
         let mut noted = Noted::default();
         for request in connection.journal.left_in_inboxes() {
-            let Some(unique) = wire::unique(&request) else {
+            let Some(InHeader { unique, .. }) = InHeader::decode(&request) else {
                 continue;
             };
             // It may have been noted in the last moment.
@@ -215,7 +215,8 @@ impl StandIn {
             // Ends with EINTR, wherever it is noted. One that isn't noted was answered already, or
             // its own thread is about to see it.
             wire::INTERRUPT => {
-                if let Some(held) = noted.find(&connection.journal, wire::interrupted(request)) {
+                let target = interrupt_target(request);
+                if let Some(held) = target.and_then(|it| noted.find(&connection.journal, it)) {
                     end(connection, &held, libc::EINTR, engine_lives);
                 }
             }
@@ -244,7 +245,7 @@ impl StandIn {
     }
 }
 
-fn answer(connection: &Connection, fd: u32, header: Header, error: i32, body: &[u8]) {
+fn answer(connection: &Connection, fd: u32, header: InHeader, error: i32, body: &[u8]) {
     // A reply that fails is for a request that is gone: the connection ended.
     let _ = connection.reply(fd, header.unique, error, body);
 }

@@ -12,10 +12,10 @@ use super::service_manager::{Kept, LastEngine};
 use super::{Keeper, target, undying};
 use crate::KeeperError;
 use crate::connection::Connection;
-use crate::handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery};
-use crate::journal::End;
 use crate::options::{Level, Mode};
 use debridfs_base::with_causes;
+use debridfs_handover::journal::End;
+use debridfs_handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery};
 
 /// How long the engine of a mount that is alive may take to come: it tries every 200 ms.
 const RETURN_LIMIT: Duration = Duration::from_secs(5);

@@ -12,9 +12,9 @@ use rustix::process::{Pid, Signal};
 
 use super::Keeper;
 use super::child::Child;
-use crate::handover::{FromKeeper, Upgrade};
-use crate::journal::End;
 use crate::options::{Level, Mode};
+use debridfs_handover::journal::End;
+use debridfs_handover::{FromKeeper, Upgrade};
 
 /// A new engine that served for so long is not taken back for a crash.
 const PROVEN: Duration = Duration::from_secs(10);

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use debridfs_keeper::handover::{EngineLink, FromKeeper, Lease};
-use debridfs_keeper::journal::{Held, Journal, Place, Region, SLOT_SIZE};
+use debridfs_handover::journal::{Held, Journal, Place, Region, SLOT_SIZE};
+use debridfs_handover::{EngineLink, FromKeeper, Lease};
 
 pub const FILE_SIZE: u64 = 1 << 20;
 pub const NAMES: [&str; 3] = ["data", "slow", "poison"];

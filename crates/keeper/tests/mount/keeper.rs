@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use debridfs_keeper::handover::Recovery;
+use debridfs_handover::Recovery;
 use debridfs_keeper::{KeeperOptions, Level, Mode, Owner};
 
 /// `MOUNT SOCKET CONTROL [attached] [resend|none] [uid=N] [heartbeat=MS] [deadline=MS] [stop=MS] [linger=MS]`

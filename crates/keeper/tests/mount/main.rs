@@ -12,6 +12,7 @@ mod cases;
 mod engine;
 mod keeper;
 mod lost;
+mod prober;
 mod reader;
 mod stopping;
 mod world;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         Some("as-keeper") => return keeper::main(rest),
         Some("as-engine") => return engine::main(rest),
         Some("as-reader") => return reader::main(rest),
-        Some("as-probe") => return reader::probe(rest),
+        Some("as-probe") => return prober::main(rest),
         Some("as-sleeper") => loop {
             std::thread::sleep(std::time::Duration::from_secs(60));
         },

@@ -3,7 +3,6 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -24,17 +23,6 @@ pub fn main(arguments: &[String]) -> ExitCode {
         Err(text) => {
             // Nobody may read it any more.
             let _ = writeln!(std::io::stdout(), "{text}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// `PATH`
-pub fn probe(arguments: &[String]) -> ExitCode {
-    match debridfs_keeper::probe::look(Path::new(&arguments[0])) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            println!("{text}");
             ExitCode::FAILURE
         }
     }

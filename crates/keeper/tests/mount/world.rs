@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use debridfs_base::mountinfo;
-use debridfs_keeper::handover::{self, EngineState, KeeperStatus};
+use debridfs_handover::{EngineState, KeeperStatus};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -140,7 +140,7 @@ impl World {
     }
 
     pub fn status(&self) -> Option<KeeperStatus> {
-        handover::status(&self.socket(), Duration::from_secs(10)).ok()
+        debridfs_handover::status(&self.socket(), Duration::from_secs(10)).ok()
     }
 
     pub fn engine(&self) -> u32 {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::layout::{LARGE_REQUEST, REQUEST_HEADER, SLOT_SIZE, SMALL_REQUEST};
+use super::layout::{LARGE_REQUEST, SLOT_SIZE, SMALL_REQUEST};
 use super::{EntryId, Held, Journal, Origin, Place};
+use crate::InHeader;
 
 /// Why a request was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -206,6 +207,6 @@ impl Region {
 }
 
 fn check_size(request: &[u8]) -> Result<(), StoreError> {
-    let fits = (REQUEST_HEADER..=LARGE_REQUEST).contains(&request.len());
+    let fits = (InHeader::LEN..=LARGE_REQUEST).contains(&request.len());
     if fits { Ok(()) } else { Err(StoreError::Size) }
 }

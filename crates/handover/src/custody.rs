@@ -2,8 +2,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use super::packet;
-use super::{EngineLink, FromKeeper, HandoverError, Lease, LeaseTerms, PROTOCOL, ToKeeper};
+use crate::packet;
+use crate::{EngineLink, FromKeeper, HandoverError, Lease, LeaseTerms, PROTOCOL, ToKeeper};
 
 /// What an engine keeps of its lease, to give it back to a keeper that knows nothing of it.
 #[derive(Debug)]

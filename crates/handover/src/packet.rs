@@ -12,7 +12,7 @@ use rustix::net::{
     recvmsg, sendmsg, socket_with, sockopt,
 };
 
-use super::HandoverError;
+use crate::HandoverError;
 use crate::journal::MAX_SLOTS;
 
 /// Longest message in bytes; a longer one is an error.
@@ -25,7 +25,7 @@ const FD_SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
 
 /// What was received.
 #[derive(Debug)]
-pub(crate) enum Packet {
+pub enum Packet {
     /// The other side closed.
     End,
     /// One message.
@@ -38,11 +38,7 @@ pub(crate) enum Packet {
 }
 
 /// Sends one message; never raises SIGPIPE.
-pub(crate) fn send_packet(
-    socket: BorrowedFd<'_>,
-    bytes: &[u8],
-    fds: &[BorrowedFd<'_>],
-) -> io::Result<()> {
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     if bytes.is_empty() || bytes.len() > MAX_MESSAGE || fds.len() > MAX_FDS {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
@@ -57,7 +53,7 @@ pub(crate) fn send_packet(
 }
 
 /// Receives one message.
-pub(crate) fn receive_packet(socket: BorrowedFd<'_>) -> io::Result<Packet> {
+pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Packet> {
     let mut bytes = vec![0; MAX_MESSAGE];
     let mut space = [MaybeUninit::uninit(); FD_SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -85,7 +81,7 @@ pub(crate) fn receive_packet(socket: BorrowedFd<'_>) -> io::Result<Packet> {
 }
 
 /// Connects to the keeper's socket. Somebody who is neither root nor this user is no keeper of ours.
-pub(super) fn connect(path: &Path) -> Result<OwnedFd, HandoverError> {
+pub(crate) fn connect(path: &Path) -> Result<OwnedFd, HandoverError> {
     let failed = |errno: rustix::io::Errno| HandoverError::Connect {
         path: path.display().to_string(),
         source: errno.into(),
@@ -106,7 +102,7 @@ pub(super) fn connect(path: &Path) -> Result<OwnedFd, HandoverError> {
 }
 
 /// Who is at the other end.
-pub(crate) struct Credentials {
+pub struct Credentials {
     /// 0 when it is in a pid namespace that can't be seen from here.
     pub pid: i32,
     /// Its user.
@@ -114,7 +110,7 @@ pub(crate) struct Credentials {
 }
 
 /// `SO_PEERCRED`: noted by the kernel when the other side connected, or listened.
-pub(crate) fn peer_credentials(socket: &OwnedFd) -> Option<Credentials> {
+pub fn peer_credentials(socket: &OwnedFd) -> Option<Credentials> {
     let mut ucred = libc::ucred {
         pid: 0,
         uid: u32::MAX,
@@ -138,7 +134,7 @@ pub(crate) fn peer_credentials(socket: &OwnedFd) -> Option<Credentials> {
 }
 
 /// A new socket of the kind both sides use.
-pub(crate) fn seqpacket() -> rustix::io::Result<OwnedFd> {
+pub fn seqpacket() -> rustix::io::Result<OwnedFd> {
     socket_with(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -148,16 +144,8 @@ pub(crate) fn seqpacket() -> rustix::io::Result<OwnedFd> {
 }
 
 /// Makes a receive fail after so long.
-pub(super) fn set_receive_limit(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<()> {
+pub(crate) fn set_receive_limit(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<()> {
     let limit = limit.max(Duration::from_millis(1));
     sockopt::set_socket_timeout(socket.as_fd(), sockopt::Timeout::Recv, Some(limit))?;
     Ok(())
-}
-
-/// Receives a descriptor from `fusermount3`: one byte of data on a stream socket, and the fd.
-pub(crate) fn receive_passed_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    match receive_packet(socket)? {
-        Packet::End => Ok(None),
-        Packet::Message { fds, .. } => Ok(fds.into_iter().next()),
-    }
 }

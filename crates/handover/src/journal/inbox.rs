@@ -5,16 +5,20 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use super::entry::RECEIVING;
 use super::layout::{LARGE_REQUEST, SLOT_SIZE, entry_field};
 use super::{Entry, EntryId, Journal};
+use crate::InHeader;
 
 /// Where the stand-in reads requests: an entry of its region, set aside for that, so that there is no moment in
 /// which a request is held by the keeper's own memory alone. As in a slot, it holds one when the first word
 /// (`fuse_in_header.len`) is not zero. Dropped, it is free again.
 #[derive(Debug)]
-pub(crate) struct Inbox<'a>(Entry<'a>);
+pub struct Inbox<'a>(Entry<'a>);
 
 impl Inbox<'_> {
-    /// Reads one request; its bytes are in `buffer`, too. A request longer than an entry is there alone, but for its
-    /// beginning.
+    /// Reads one request and returns its length in bytes, which are in `buffer`, too. A request
+    /// longer than an entry is there alone, but for its beginning.
+    ///
+    /// # Errors
+    /// Those of `read(2)`.
     pub fn receive(&self, fd: BorrowedFd<'_>, buffer: &mut [u8; SLOT_SIZE]) -> io::Result<usize> {
         let shared = self.start();
         let (head, tail) = buffer.split_at_mut(LARGE_REQUEST);
@@ -56,7 +60,7 @@ impl Drop for Inbox<'_> {
 
 impl Journal {
     /// Keeper: a place to read into. `None` when every entry that would do holds a request.
-    pub(crate) fn inbox(&self) -> Option<Inbox<'_>> {
+    pub fn inbox(&self) -> Option<Inbox<'_>> {
         let inbox = Inbox(self.find_free(self.layout.stand_in_large())?);
         inbox.clear();
         inbox.0.set_state(RECEIVING);
@@ -65,7 +69,7 @@ impl Journal {
 
     /// Keeper, when it takes over from one that was lost: what that one had read and not come to note. At least a
     /// header each; of one that was too long for an entry, the beginning.
-    pub(crate) fn left_in_inboxes(&self) -> Vec<Vec<u8>> {
+    pub fn left_in_inboxes(&self) -> Vec<Vec<u8>> {
         let ids = self.layout.stand_in_large();
         let entries = ids.filter_map(|id| self.entry(EntryId(id)));
         let left = entries.filter(|entry| entry.state() == RECEIVING);
@@ -75,7 +79,7 @@ impl Journal {
             if length == 0 {
                 return None;
             }
-            let mut request = vec![0; length.clamp(super::REQUEST_HEADER, LARGE_REQUEST)];
+            let mut request = vec![0; length.clamp(InHeader::LEN, LARGE_REQUEST)];
             self.memory.load(inbox.start(), &mut request);
             Some(request)
         })

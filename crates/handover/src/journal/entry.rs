@@ -2,7 +2,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::Journal;
-use super::layout::{REQUEST_HEADER, entry_field};
+use super::layout::entry_field;
+use crate::InHeader;
 
 pub(super) const FREE: u32 = 0;
 pub(super) const VALID: u32 = 1;
@@ -56,10 +57,7 @@ impl Held {
 
 /// `fuse_in_header.unique` of a raw request; `None` when it is shorter than a header.
 pub(super) fn unique_of(request: &[u8]) -> Option<u64> {
-    if request.len() < REQUEST_HEADER {
-        return None;
-    }
-    request.get(8..16)?.try_into().ok().map(u64::from_ne_bytes)
+    Some(InHeader::decode(request)?.unique)
 }
 
 /// What names a request in the field `ANSWERED`; never 0. Numbers are even and count up, so two
@@ -131,7 +129,7 @@ impl Entry<'_> {
         }
         let (start, room) = self.journal.layout.entry(self.id.0);
         let length = self.u32(entry_field::LENGTH).load(Relaxed) as usize;
-        if !(REQUEST_HEADER..=room).contains(&length) {
+        if !(InHeader::LEN..=room).contains(&length) {
             return None;
         }
         let mut request = vec![0; length];

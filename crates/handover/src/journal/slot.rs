@@ -3,9 +3,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use super::layout::{REQUEST_HEADER, SLOT_SIZE, slot_field};
+use super::layout::{SLOT_SIZE, slot_field};
 use super::{EntryId, InHand, Journal, Origin, Place};
-use crate::clock::boottime_ns;
+use crate::{InHeader, boottime_ns};
 
 /// The place into which one transport thread reads requests.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ impl Slot<'_> {
     /// than a header, longer than a slot).
     pub fn request<'b>(&self, buffer: &'b mut [u8; SLOT_SIZE]) -> Option<&'b [u8]> {
         let length = self.length().load(Acquire) as usize;
-        if !(REQUEST_HEADER..=SLOT_SIZE).contains(&length) {
+        if !(InHeader::LEN..=SLOT_SIZE).contains(&length) {
             return None;
         }
         let into = &mut buffer[..length];

@@ -13,9 +13,6 @@ pub const VERSION: u32 = 2;
 /// `max_write` 4096, so no request is longer.
 pub const SLOT_SIZE: usize = 8192;
 
-/// `sizeof(struct fuse_in_header)`.
-pub const REQUEST_HEADER: usize = 40;
-
 /// Slots a journal may have.
 pub const MAX_SLOTS: u32 = 64;
 

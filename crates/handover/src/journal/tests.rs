@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::InHeader;
 
 /// A request of `length` bytes as the kernel would give it.
 fn request(unique: u64, length: usize) -> Vec<u8> {
@@ -60,8 +61,8 @@ fn every_place_is_inside_and_apart_from_the_others() {
         assert_eq!(layout.slot(slots), layout.total());
         assert!(layout.total() < 8 << 20, "fits the usual RLIMIT_MEMLOCK");
     }
-    const { assert!(LARGE_REQUEST >= REQUEST_HEADER + 8 + 256) };
-    const { assert!(SMALL_REQUEST >= REQUEST_HEADER + 48) };
+    const { assert!(LARGE_REQUEST >= InHeader::LEN + 8 + 256) };
+    const { assert!(SMALL_REQUEST >= InHeader::LEN + 48) };
 }
 
 #[test]
@@ -349,13 +350,13 @@ fn fuzz_no_bytes_harm_the_keeper() {
                 keeper.settle(held, false);
             }
             for held in keeper.held() {
-                assert!(held.request.len() >= REQUEST_HEADER);
+                assert!(held.request.len() >= InHeader::LEN);
             }
             let _ = keeper.find(*unique);
             let _ = (keeper.published_root(), keeper.published_statfs());
             let _ = keeper.store_stand_in(&request(*unique, 80), ORIGIN, true);
             for left in keeper.left_in_inboxes() {
-                assert!((REQUEST_HEADER..=LARGE_REQUEST).contains(&left.len()));
+                assert!((InHeader::LEN..=LARGE_REQUEST).contains(&left.len()));
             }
             drop(keeper.inbox());
             let (region, held) = Region::adopt(Arc::clone(&keeper));

@@ -19,9 +19,9 @@
 //!   is made before a byte is looked at.
 
 mod blame;
-mod custody;
 mod entry;
 mod inbox;
+mod keeper;
 mod layout;
 mod memory;
 mod published;
@@ -36,11 +36,10 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 pub use blame::{CONDEMNED_AT, End, InHand, note_crash};
-pub use custody::Aftermath;
 pub use entry::{Entry, EntryId, Held, Origin, Place};
-pub use layout::{
-    LARGE_REQUEST, Layout, MAX_SLOTS, REQUEST_HEADER, SLOT_SIZE, SMALL_REQUEST, VERSION,
-};
+pub use inbox::Inbox;
+pub use keeper::Aftermath;
+pub use layout::{LARGE_REQUEST, Layout, MAX_SLOTS, SLOT_SIZE, SMALL_REQUEST, VERSION};
 pub use published::{ROOT_ATTR_LEN, STATFS_LEN};
 pub use region::{Region, StoreError};
 pub use slot::{ActiveGuard, Slot};
