@@ -7,7 +7,7 @@
 //! | how long is the wait after the n-th failure | `backoff.rs` |
 //! | how is a small file replaced as a whole | `replace_file.rs` |
 //! | what becomes of a state file that cannot be read | `state_file.rs` |
-//! | which names are films, music, subtitles | `media.rs` |
+//! | which names are films, music, subtitles; what is read of a film | `media.rs` |
 //! | what is mounted where | `mountinfo.rs` |
 //! | how is an HTTP client built, how is one request sent | `http/` (feature `http`) |
 #![forbid(unsafe_code)]

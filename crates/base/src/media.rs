@@ -1,4 +1,13 @@
-//! Which files are films, music, subtitles, books or archives, by the extension of their name.
+//! Which files are films, music, subtitles, books or archives, by the extension of their name; and what
+//! programs read of films.
+
+/// Bytes at the start of a file that a program looks at to tell what it is.
+pub const HEAD: u64 = 4 << 20;
+/// Bytes at the end of a file that such a program looks at: indexes, tags.
+pub const TAIL: u64 = 1 << 20;
+/// Bytes a second. Above the 128 Mbit/s that a UHD Blu-ray may peak at: faster than this is a copy,
+/// not playback.
+pub const COPY_RATE: u64 = 20_000_000;
 
 /// Extensions of films and of disc images that hold them, in lower case.
 pub const VIDEO: &[&str] = &[

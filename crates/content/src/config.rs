@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use debridfs_base::ByteSize;
+use debridfs_cache::CacheConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::cache::CacheConfig;
 use crate::probe::ProbeConfig;
 
 /// A shorter time-out would give up every connection.

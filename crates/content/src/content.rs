@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use debridfs_cache::Cache;
 use debridfs_provider::{LinkStore, Provider, Source};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -14,7 +15,6 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::budget::Budget;
-use crate::cache::Cache;
 use crate::check::{self, Checkup};
 use crate::config::ContentConfig;
 use crate::cursor::FIRST_FETCH;
@@ -125,7 +125,7 @@ impl Content {
         // While the start is read from the cache there is time enough for a link, if one is needed at all.
         let start = 0..file.size.min(FIRST_FETCH);
         let cached = self.context.cache.as_ref();
-        if !cached.is_some_and(|cache| cache.covers(file, &start)) {
+        if !cached.is_some_and(|cache| cache.covers(file.file_id(), &start)) {
             self.opening.opened(&self.context, file);
         }
     }
@@ -145,7 +145,11 @@ impl Content {
         let out = reader
             .and_then(|reader| reader.try_read(&range))
             .or_else(|| {
-                let out = self.context.cache.as_ref()?.try_read(file, &range)?;
+                let out = self
+                    .context
+                    .cache
+                    .as_ref()?
+                    .try_read(file.file_id(), &range)?;
                 add(&self.context.counters.bytes_served, range.end - range.start);
                 Some(out)
             })?;
@@ -194,7 +198,7 @@ impl Content {
         Box::pin(async move {
             if let Some(cache) = &context.cache {
                 let limit = deadline.saturating_duration_since(Instant::now()) / DISK_SHARE;
-                if let Some(out) = cache.read(&file, &range, limit).await {
+                if let Some(out) = cache.read(file.file_id(), &range, limit).await {
                     add(&context.counters.bytes_served, range.end - range.start);
                     return Ok(out);
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use debridfs_base::media::{COPY_RATE, TAIL};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::error::Cause;
 use crate::file::ReadOut;
 use crate::hosts::{Host, Sequential};
 use crate::lanes::Lanes;
-use crate::pattern::{COPY_RATE, Class, TAIL};
+use crate::pattern::Class;
 use crate::window::Window;
 
 /// The first fetch at a file's start: a read of 1 MiB and the 128 KiB that Linux reads ahead of it, so that it needs no second

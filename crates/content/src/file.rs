@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use debridfs_cache::FileId;
 use debridfs_provider::Source;
 
 /// The largest read that is served in one piece; fronts ask for 1 MiB at most.
@@ -38,6 +39,14 @@ pub struct ReadRequest {
 pub type ReadOut = Vec<Bytes>;
 
 impl FileRef {
+    /// Its name in the cache.
+    pub fn file_id(&self) -> FileId {
+        FileId {
+            id: self.id,
+            size: self.size,
+        }
+    }
+
     /// The part of the file that `request` means; empty at and behind the end.
     pub(crate) fn range(&self, request: &ReadRequest) -> Range<u64> {
         let start = request.offset.min(self.size);

@@ -8,7 +8,6 @@
 
 mod answer;
 mod budget;
-mod cache;
 mod check;
 mod config;
 mod content;
@@ -36,7 +35,6 @@ mod trouble;
 mod watch;
 mod window;
 
-pub use cache::{Cache, CacheConfig, CacheError, CacheStats, CachedFile, Class, Supply};
 pub use check::Checkup;
 pub use config::ContentConfig;
 pub use content::Content;
@@ -44,7 +42,7 @@ pub use debridfs_base::{ByteSize, InvalidByteSize};
 pub use error::{Cause, ContentError, ErrorKind};
 pub use events::{Event, EventKind};
 pub use file::{FileRef, MAX_READ, ReadOut, ReadRequest};
-pub use pattern::{Class as ReaderClass, HEAD, Pattern, TAIL};
+pub use pattern::{Class as ReaderClass, Pattern};
 pub use probe::ProbeConfig;
 pub use rar::{RarMember, RarProgress, RarReader, RarRefusal};
 pub use stats::ContentStats;

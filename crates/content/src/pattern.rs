@@ -8,12 +8,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use debridfs_base::media::{COPY_RATE, HEAD, TAIL};
 use serde::{Deserialize, Serialize};
 
-/// The start of a file that a program looks at to tell what it is.
-pub const HEAD: u64 = 4 << 20;
-/// The end of a file that such a program looks at: indexes, tags.
-pub const TAIL: u64 = 1 << 20;
 /// So much in sequence is more than a look: with the kernel's read-ahead, ffprobe reads 6 MB of a file without an index, mediainfo
 /// 13 MB of a Matroska, `file` 15 MB of anything.
 const PROVEN: u64 = 16 << 20;
@@ -31,8 +28,6 @@ const GAP: u64 = 512 << 10;
 const STREAMS: usize = 8;
 /// A rate is measured for at least so long, so that a player that fills its buffer is not taken for a copy for long.
 const MEASURE: Duration = Duration::from_secs(4);
-/// Bytes a second. Above the 128 Mbit/s that a UHD Blu-ray may peak at, and nobody plays faster.
-pub(crate) const COPY_RATE: u64 = 20_000_000;
 /// Who would be through the file in less time than this is not watching it.
 const SHORTEST_FILM: Duration = Duration::from_secs(300);
 /// Slower than this nobody is called a copy, however small the file.

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use debridfs_base::ByteSize;
+use debridfs_base::media::{HEAD, TAIL};
+use debridfs_cache::{Cache, CacheClass};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::cache::{Cache, Class};
 use crate::file::{FileRef, MAX_READ, ReadOut};
-use crate::pattern::{HEAD, TAIL};
 use crate::reader::{Context, Reader};
 use crate::stats::add;
 use crate::watch::Watch;
@@ -66,15 +66,15 @@ pub(crate) fn keep(cache: &Cache, file: &FileRef, at: u64, bytes: &Bytes) {
     let end = at + bytes.len() as u64;
     let tail = tail_of(file, TAIL).max(HEAD);
     for (zone, class) in [
-        (0..HEAD, Class::Probe),
-        (HEAD..tail, Class::Playback),
-        (tail..u64::MAX, Class::Probe),
+        (0..HEAD, CacheClass::Probe),
+        (HEAD..tail, CacheClass::Playback),
+        (tail..u64::MAX, CacheClass::Probe),
     ] {
         let (from, to) = (zone.start.max(at), zone.end.min(end));
         if from < to {
             // Both lie within `bytes`, whose length is a usize.
             let part = bytes.slice((from - at) as usize..(to - at) as usize);
-            cache.put(class, file, from, &part);
+            cache.put(class, file.file_id(), from, &part);
         }
     }
 }
@@ -90,7 +90,7 @@ pub(crate) async fn keep_all(cache: &Cache, file: &FileRef, at: u64, read: &Read
         end / PAGE * PAGE
     };
     let range = at.next_multiple_of(PAGE)..last;
-    let is_missing = || cache.is_usable() && !cache.covers(file, &range);
+    let is_missing = || cache.is_usable() && !cache.covers(file.file_id(), &range);
     let kept = async {
         while is_missing() {
             // They may only wait to be written.
@@ -134,7 +134,7 @@ pub(crate) async fn fill(
             let config = &context.config.probe;
             let mut absent = parts(&file, config).to_vec();
             let cache = context.cache.as_ref();
-            absent.retain(|part| cache.is_some_and(|cache| !cache.covers(&file, part)));
+            absent.retain(|part| cache.is_some_and(|cache| !cache.covers(file.file_id(), part)));
             absent.retain(|part| !part.is_empty());
             (absent, config.fill_per_hour)
         }) else {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use debridfs_cache::Cache;
 use debridfs_provider::Priority;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
@@ -11,7 +12,6 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::Budget;
-use crate::cache::Cache;
 use crate::config::ContentConfig;
 use crate::cursor::{Cursor, Flow};
 use crate::error::{Cause, ContentError};

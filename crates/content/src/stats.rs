@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use debridfs_cache::CacheStats;
 use serde::Serialize;
 
-use crate::cache::CacheStats;
 use crate::pattern::Class;
 
 /// hyper reads so far ahead of us on a connection at most (the default of its `max_buf_size`: 8 KiB and 100 pages; reqwest has no setting for it).

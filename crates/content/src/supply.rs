@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::Supply;
+use debridfs_cache::Supply;
+
 use crate::cursor::Flow;
 use crate::pump::Order;
 use crate::reader::{Place, Reader};
@@ -26,16 +27,18 @@ pub(crate) async fn from_cache(reader: &Arc<Reader>, place: Place, order: Order)
     let mut supplied = false;
     let mut arrived = false;
     loop {
-        let part = match cache.supply(&file, &range) {
+        let part = match cache.supply(file.file_id(), &range) {
             Supply::Cached(part) => part,
-            Supply::Absent(_) if !arrived && cache.arrival(&file, range.start, SOON).await => {
+            Supply::Absent(_)
+                if !arrived && cache.arrival(file.file_id(), range.start, SOON).await =>
+            {
                 arrived = true;
                 continue;
             }
             Supply::Absent(_) => break,
         };
         let part = part.start..part.end.min(part.start + STEP);
-        let Some(pieces) = cache.read(&file, &part, LIMIT).await else {
+        let Some(pieces) = cache.read(file.file_id(), &part, LIMIT).await else {
             break;
         };
         supplied = true;
@@ -56,7 +59,7 @@ pub(crate) async fn from_cache(reader: &Arc<Reader>, place: Place, order: Order)
     }
     let mut at = range.start;
     while at < range.end {
-        match cache.supply(&file, &(at..range.end)) {
+        match cache.supply(file.file_id(), &(at..range.end)) {
             Supply::Cached(part)
                 if at > range.start && part.end - part.start >= WORTH_A_REQUEST =>
             {

@@ -95,7 +95,7 @@ impl Transfer<'_> {
         let mut at = self.order.range.start;
         let ended = self.follow(body, &mut at, wake, trouble).await;
         if let Some(cache) = &self.reader.context().cache {
-            cache.ended(&self.order.file, at);
+            cache.ended(self.order.file.file_id(), at);
         }
         ended
     }

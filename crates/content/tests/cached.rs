@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use debridfs_base::ByteSize;
-use debridfs_content::{Cache, CacheConfig, Class, Content, FileRef, ReadRequest};
+use debridfs_cache::{Cache, CacheClass, CacheConfig};
+use debridfs_content::{Content, FileRef, ReadRequest};
 use support::{Answer, Cdn, LONG, MIB, caching, checked, patient, source};
 
 const SIZE: u64 = 24 * MIB + 4321;
@@ -91,7 +92,7 @@ async fn what_was_played_is_played_again_without_the_network() {
     let (sent, requests) = (cached.cdn.sent(), cached.cdn.requests());
     assert!(sent >= SIZE);
     cached.restart(dir.path()).await;
-    assert_eq!(cached.cache.absent(&file(1), &(0..SIZE)), None);
+    assert_eq!(cached.cache.absent(file(1).file_id(), &(0..SIZE)), None);
     cached.cdn.script(|_| Answer::Status(503, ""));
     for handle in 2..4 {
         cached.content.open(&file(1));
@@ -137,7 +138,11 @@ async fn what_is_read_to_be_kept_is_there_for_the_next_one_however_busy_the_disk
     };
     let chunk = Bytes::from(vec![0; 1 << 20]);
     // More than waits for the disk at once: what comes now finds no room.
-    let offer = |at: u64| cached.cache.put(Class::Playback, &other, at * MIB, &chunk);
+    let offer = |at: u64| {
+        cached
+            .cache
+            .put(CacheClass::Playback, other.file_id(), at * MIB, &chunk)
+    };
     (0..64).for_each(offer);
     for (offset, size) in [(0, 2 * MIB), (SIZE - MIB, MIB), (5 * MIB, 100_000)] {
         let request = ReadRequest {
@@ -154,7 +159,7 @@ async fn what_is_read_to_be_kept_is_there_for_the_next_one_however_busy_the_disk
         } else {
             pages.end / 4096 * 4096
         };
-        assert_eq!(cached.cache.absent(&file(1), &pages), None);
+        assert_eq!(cached.cache.absent(file(1).file_id(), &pages), None);
         (64..128).for_each(offer);
     }
     cached.content.release(1);
@@ -176,7 +181,7 @@ async fn only_what_is_absent_is_fetched() {
     cached.restart(dir.path()).await;
     // Reading ahead brought more than was read.
     let (mut missing, mut at) = (0, 0);
-    while let Some(absent) = cached.cache.absent(&file(1), &(at..SIZE)) {
+    while let Some(absent) = cached.cache.absent(file(1).file_id(), &(at..SIZE)) {
         missing += absent.end - absent.start;
         at = absent.end;
     }

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use debridfs_base::ByteSize;
-use debridfs_content::{
-    Cache, CacheConfig, Class, Content, ContentConfig, FileRef, ReadRequest, ReaderClass,
-};
+use debridfs_cache::{Cache, CacheClass, CacheConfig};
+use debridfs_content::{Content, ContentConfig, FileRef, ReadRequest, ReaderClass};
 use support::{Cdn, LONG, MIB, caching, checked, content, patient, source};
 
 const FILM: u64 = 1;
@@ -68,7 +67,8 @@ impl Home {
         };
         for at in (0..FILM_SIZE).step_by(1 << 20) {
             let bytes = Bytes::from(content_of(at));
-            home.cache.put(Class::Playback, &file(FILM), at, &bytes);
+            home.cache
+                .put(CacheClass::Playback, file(FILM).file_id(), at, &bytes);
             home.cache.settle().await.unwrap();
         }
         assert!(home.keeps_the_film());
@@ -76,7 +76,7 @@ impl Home {
     }
 
     fn keeps_the_film(&self) -> bool {
-        self.cache.covers(&file(FILM), &(0..FILM_SIZE))
+        self.cache.covers(file(FILM).file_id(), &(0..FILM_SIZE))
     }
 
     async fn read(&self, id: u64, range: std::ops::Range<u64>) {
@@ -116,7 +116,7 @@ async fn a_copy_of_a_library_leaves_what_was_played() {
     );
     // The last one is there, as far as an eighth of the cache goes.
     let copied = home.cache.list().into_iter();
-    let kept = copied.filter(|file| file.class == Class::Playback && file.id == *COPIES.end());
+    let kept = copied.filter(|file| file.class == CacheClass::Playback && file.id == *COPIES.end());
     assert!(kept.map(|file| file.bytes).sum::<u64>() >= CACHE / 8);
 }
 
@@ -167,5 +167,5 @@ async fn what_is_warmed_is_no_copy() {
     for id in COPIES.skip(1) {
         home.copy(id).await;
     }
-    assert!(home.cache.covers(&file(2), &(0..COPY_SIZE)));
+    assert!(home.cache.covers(file(2).file_id(), &(0..COPY_SIZE)));
 }

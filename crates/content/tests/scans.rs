@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use debridfs_base::ByteSize;
-use debridfs_content::{Cache, CacheConfig, Content, ContentConfig, FileRef};
+use debridfs_cache::{Cache, CacheConfig};
+use debridfs_content::{Content, ContentConfig, FileRef};
 use futures_util::future::join_all;
 use support::{
     Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, caching, checked, patient, quick, source,
@@ -106,7 +107,7 @@ async fn a_second_scan_fetches_nothing_also_after_a_restart() {
     cache.flush().await.unwrap();
     for id in 1..=FILES {
         for part in &heads {
-            assert!(cache.covers(&file(id), part), "{id} {part:?}");
+            assert!(cache.covers(file(id).file_id(), part), "{id} {part:?}");
         }
     }
 }
@@ -133,7 +134,7 @@ async fn heads_and_tails_of_new_files_are_there_before_a_scan() {
     }
     assert_eq!(cdn.sent(), filled);
     // The third has to wait for the next hour.
-    assert!(!cache.covers(&file(3), &(0..KIB)));
+    assert!(!cache.covers(file(3).file_id(), &(0..KIB)));
     // Ours are no readers.
     let readers: usize = content.stats().classes.iter().map(|of| of.readers).sum();
     assert_eq!(readers, 2);

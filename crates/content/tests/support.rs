@@ -14,7 +14,8 @@ pub mod provider;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_content::{Cache, Content, ContentConfig, ContentError, FileRef, ReadRequest};
+use debridfs_cache::Cache;
+use debridfs_content::{Content, ContentConfig, ContentError, FileRef, ReadRequest};
 use debridfs_provider::{HosterLink, Source, TorrentId};
 use tokio::runtime::Handle;
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::with_causes;
-use debridfs_content::Cache;
+use debridfs_cache::Cache;
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::ByteSize;
+use debridfs_cache::{Cache, CacheError, FileId};
 use debridfs_catalogue::is_file;
-use debridfs_content::{Cache, CacheError, Content, FileRef};
+use debridfs_content::Content;
 use debridfs_tree::{Tree, files_below};
 use debridfs_vfs::{Answer, NodeId, ReadRequest, Vfs};
 use debridfs_web::{CacheAnswer, CacheDesk, CacheRefused, CachedLine, Purged, Warmth};
@@ -70,7 +71,7 @@ fn refused_by_cache(error: CacheError) -> CacheRefused {
 }
 
 /// The files of releases at and below `path`, each once, in however many views it is shown.
-async fn files(tree: &Tree, mount: &Path, path: &Path) -> Result<Vec<FileRef>, CacheRefused> {
+async fn files(tree: &Tree, mount: &Path, path: &Path) -> Result<Vec<FileId>, CacheRefused> {
     let found = files_below(tree, mount, path, MOST_FILES)
         .await
         .map_err(refused)?;
@@ -78,11 +79,9 @@ async fn files(tree: &Tree, mount: &Path, path: &Path) -> Result<Vec<FileRef>, C
     let mut files = Vec::new();
     for (_, attr) in found {
         if is_file(attr.id) && attr.size > 0 && known.insert(attr.id) {
-            files.push(FileRef {
+            files.push(FileId {
                 id: attr.id.0,
                 size: attr.size,
-                // The cache asks nobody.
-                sources: Arc::from([]),
             });
         }
     }
@@ -146,7 +145,6 @@ impl CacheDesk for Desk {
                 files.retain(|file| kept.contains(&file.id));
             }
             let count = files.len() as u64;
-            let files = files.into_iter().map(|file| (file.id, file.size)).collect();
             cache.pin(files, pinned).await.map_err(refused_by_cache)?;
             Ok(count)
         })
@@ -174,7 +172,7 @@ impl CacheDesk for Desk {
             let warming = warm(&cache, &tree, &files, reader | WARMING).await;
             let (mut missing, mut hopeless) = (0, true);
             for file in &files {
-                let bytes = absent(&cache, file);
+                let bytes = absent(&cache, *file);
                 missing += bytes;
                 hopeless &= bytes == 0 || warming.unreadable.contains(&file.id);
             }
@@ -219,7 +217,7 @@ async fn purge(cache: &Cache, ids: &[u64], end: Instant) -> Result<Purged, Cache
 }
 
 /// Bytes of `file` that are not in the cache.
-fn absent(cache: &Cache, file: &FileRef) -> u64 {
+fn absent(cache: &Cache, file: FileId) -> u64 {
     let (mut at, mut bytes) = (0, 0);
     while let Some(part) = cache.absent(file, &(at..file.size)) {
         bytes += part.end - part.start;
@@ -240,13 +238,13 @@ struct Warming {
 }
 
 /// Reads what is absent, for a while. A file that makes trouble is left for the next call.
-async fn warm(cache: &Cache, tree: &Tree, files: &[FileRef], handle: u64) -> Warming {
+async fn warm(cache: &Cache, tree: &Tree, files: &[FileId], handle: u64) -> Warming {
     let end = Instant::now() + STEP_FOR;
     let mut warming = Warming::default();
     let mut waiting = 0;
     for file in files {
         let mut at = 0;
-        while let Some(part) = cache.absent(file, &(at..file.size)) {
+        while let Some(part) = cache.absent(*file, &(at..file.size)) {
             let size = (part.end - part.start).min(STEP);
             let request = ReadRequest {
                 id: NodeId(file.id),
@@ -297,7 +295,7 @@ async fn warm(cache: &Cache, tree: &Tree, files: &[FileRef], handle: u64) -> War
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use debridfs_content::{CacheConfig, Class};
+    use debridfs_cache::{CacheClass, CacheConfig};
 
     use super::*;
 
@@ -308,12 +306,11 @@ mod tests {
         while !becomes_usable(&cache).await {}
         let ids: Vec<u64> = (1..=PURGED_AT_ONCE as u64 + 3).collect();
         for id in &ids {
-            let file = FileRef {
+            let file = FileId {
                 id: *id,
                 size: 4096,
-                sources: Arc::from([]),
             };
-            cache.put(Class::Playback, &file, 0, &Bytes::from(vec![7; 4096]));
+            cache.put(CacheClass::Playback, file, 0, &Bytes::from(vec![7; 4096]));
         }
         cache.flush().await.unwrap();
         // Time is over from the start.

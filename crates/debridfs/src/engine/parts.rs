@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use debridfs_cache::Cache;
 use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, UpdateHook, ViewRules};
-use debridfs_content::{Cache, Content};
+use debridfs_content::Content;
 use debridfs_provider::real_debrid::RealDebrid;
 use debridfs_provider::{InfoHash, Provider};
 use debridfs_tree::{Demand, Tree, TreeConfig};

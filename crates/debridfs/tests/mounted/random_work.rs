@@ -8,11 +8,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use debridfs_base::ByteSize;
-use debridfs_content::{Cache, CacheConfig, FileRef, Supply};
+use debridfs_cache::{Cache, CacheConfig, FileId, Supply};
 use debridfs_sim::{CdnFault, content};
 use rustix::process::Signal;
 
@@ -195,17 +194,13 @@ fn verify(directory: &Path, known: &Known) -> u64 {
     let ids: Vec<u64> = cache.list().iter().map(|file| file.id).collect();
     for id in ids {
         let &(key, size) = known.get(&id).expect("nothing else was read");
-        let file = FileRef {
-            id,
-            size,
-            sources: Arc::from([]),
-        };
+        let file = FileId { id, size };
         let mut at = 0;
         while at < size {
-            at = match cache.supply(&file, &(at..size.min(at + MIB))) {
+            at = match cache.supply(file, &(at..size.min(at + MIB))) {
                 Supply::Absent(part) => part.end,
                 Supply::Cached(part) => {
-                    let read = runtime.block_on(cache.read(&file, &part, PATIENCE));
+                    let read = runtime.block_on(cache.read(file, &part, PATIENCE));
                     let bytes = read.expect("it is said to be there").concat();
                     let mut expected = vec![0; bytes.len()];
                     content::fill(key, part.start, &mut expected);

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use debridfs_base::media::COPY_RATE;
 use rustix::fs::{Advice, fadvise, fdatasync};
 
-use super::entry::Files;
-use super::{Class, Shared};
-use crate::pattern::COPY_RATE;
+use crate::entry::Files;
+use crate::file::CacheClass;
+use crate::shared::Shared;
 
 /// How often: what a kill costs at most.
 const EVERY: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 pub(crate) fn sync(shared: &Shared, all: bool) {
     let mut round = shared.round.lock();
     let time = round.next();
-    for class in Class::ALL {
+    for class in CacheClass::ALL {
         let store = shared.store(class);
         let mut ids = store.take_unsynced();
         if all {
@@ -88,7 +89,7 @@ pub(crate) fn sync(shared: &Shared, all: bool) {
                 Ok(()) => {
                     store.add_allocated(entry.measure(&unsynced.files));
                     // Heads and tails stay: a scan comes back.
-                    if class == Class::Playback && is_played(unsynced.bytes(), time) {
+                    if class == CacheClass::Playback && is_played(unsynced.bytes(), time) {
                         let range = unsynced.range();
                         round.played.push((unsynced.files, range));
                     }

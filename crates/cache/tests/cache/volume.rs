@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use debridfs_base::ByteSize;
-use debridfs_content::{CacheConfig, Class};
+use debridfs_cache::{CacheClass, CacheConfig};
 
 use super::support::*;
 
@@ -103,11 +103,11 @@ async fn the_reserve_of_the_volume_is_kept() {
     let cache = open(&volume.cache(), config);
     let film = file(1, 200 * MIB);
     for at in (0..film.size).step_by(4 << 20) {
-        keep(&cache, Class::Playback, &film, at..at + 4 * MIB).await;
+        keep(&cache, CacheClass::Playback, film, at..at + 4 * MIB).await;
         assert!(free(volume.dir.path()) >= 32 * MIB);
     }
     assert!(
-        verified(&cache, &film).await > 30 * MIB,
+        verified(&cache, film).await > 30 * MIB,
         "what is free is made use of"
     );
     // Others need the room: the cache gives it back by itself.
@@ -115,10 +115,10 @@ async fn the_reserve_of_the_volume_is_kept() {
     eventually("the reserve is free again", || {
         free(volume.dir.path()) >= 32 * MIB
     });
-    verified(&cache, &film).await;
+    verified(&cache, film).await;
     // Heads and tails get room at the cost of what was played.
-    keep(&cache, Class::Probe, &file(2, 100 * MIB), 0..4 * MIB).await;
-    assert_eq!(verified(&cache, &file(2, 100 * MIB)).await, 4 * MIB);
+    keep(&cache, CacheClass::Probe, file(2, 100 * MIB), 0..4 * MIB).await;
+    assert_eq!(verified(&cache, file(2, 100 * MIB)).await, 4 * MIB);
     assert!(free(volume.dir.path()) >= 32 * MIB);
 }
 
@@ -128,7 +128,7 @@ async fn a_full_disk_makes_it_step_back() {
     // Nothing is reserved, and more is allowed than there is.
     let cache = open(&volume.cache(), small());
     let film = file(1, 16 * MIB);
-    keep(&cache, Class::Playback, &film, 0..film.size).await;
+    keep(&cache, CacheClass::Playback, film, 0..film.size).await;
     let other = volume.dir.path().join("other");
     assert!(
         std::fs::write(&other, vec![1; 64 << 20]).is_err(),
@@ -136,8 +136,8 @@ async fn a_full_disk_makes_it_step_back() {
     );
     for id in 2..8 {
         let next = file(id, 8 * MIB);
-        keep(&cache, Class::Playback, &next, 0..next.size).await;
-        verified(&cache, &next).await;
+        keep(&cache, CacheClass::Playback, next, 0..next.size).await;
+        verified(&cache, next).await;
         // What the cache gave back is taken by others, down to nothing.
         assert!(std::fs::write(&other, vec![1; 64 << 20]).is_err());
     }
@@ -153,7 +153,7 @@ async fn a_disk_that_refuses_to_write_is_left_alone_for_a_while() {
     let volume = Volume::tmpfs(64 * MIB, 12);
     let cache = open(&volume.cache(), small());
     for id in 2..8 {
-        keep(&cache, Class::Playback, &file(id, 4 * MIB), 0..4 * MIB).await;
+        keep(&cache, CacheClass::Playback, file(id, 4 * MIB), 0..4 * MIB).await;
     }
     assert!(
         cache.stats().skipped_bytes >= 4 * MIB,
@@ -161,19 +161,19 @@ async fn a_disk_that_refuses_to_write_is_left_alone_for_a_while() {
         cache.stats()
     );
     for id in 2..8 {
-        verified(&cache, &file(id, 4 * MIB)).await;
+        verified(&cache, file(id, 4 * MIB)).await;
     }
     cache.purge(None).await.unwrap();
     comes_back(&cache).await;
 }
 
 /// It caches again, by itself.
-async fn comes_back(cache: &debridfs_content::Cache) {
+async fn comes_back(cache: &debridfs_cache::Cache) {
     let late = file(9, 4 * MIB);
     let start = Instant::now();
-    while verified(cache, &late).await < late.size {
+    while verified(cache, late).await < late.size {
         assert!(start.elapsed() < LONG, "it never comes back");
-        keep(cache, Class::Playback, &late, 0..late.size).await;
+        keep(cache, CacheClass::Playback, late, 0..late.size).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -183,17 +183,22 @@ async fn a_frozen_volume_holds_nobody_up() {
     let mut volume = Volume::ext4(128 * MIB);
     let cache = open(&volume.cache(), small());
     let film = file(1, 16 * MIB);
-    keep(&cache, Class::Playback, &film, 0..film.size).await;
+    keep(&cache, CacheClass::Playback, film, 0..film.size).await;
     volume.freeze();
     let start = Instant::now();
     // More than the queue holds: the writing thread hangs, and nobody notices.
     for id in 2..8 {
-        put(&cache, Class::Playback, &file(id, 40 * MIB), 0..40 * MIB);
+        put(
+            &cache,
+            CacheClass::Playback,
+            file(id, 40 * MIB),
+            0..40 * MIB,
+        );
     }
     for at in (0..film.size).step_by(1 << 20) {
         // Present or not, it is over soon and never wrong.
-        read(&cache, &film, at..at + 4096).await;
-        read(&cache, &file(2, 40 * MIB), at..at + 4096).await;
+        read(&cache, film, at..at + 4096).await;
+        read(&cache, file(2, 40 * MIB), at..at + 4096).await;
     }
     assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
     let stats = cache.stats();
@@ -207,7 +212,7 @@ async fn a_frozen_volume_holds_nobody_up() {
     let waiting = cache.stats().waiting_bytes;
     assert!(waiting < MIB, "{waiting}");
     eventually("it can be used again", || cache.is_usable());
-    assert_eq!(verified(&cache, &film).await, film.size);
+    assert_eq!(verified(&cache, film).await, film.size);
     assert!(cache.close(LONG));
 }
 
@@ -217,12 +222,12 @@ async fn a_place_that_cannot_be_used_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cache");
     std::fs::write(&path, "in the way").unwrap();
-    let cache = debridfs_content::Cache::open(path.clone(), small()).unwrap();
+    let cache = debridfs_cache::Cache::open(path.clone(), small()).unwrap();
     let film = file(1, MIB);
-    put(&cache, Class::Playback, &film, 0..MIB);
+    put(&cache, CacheClass::Playback, film, 0..MIB);
     assert!(cache.flush().await.is_err());
-    assert_eq!(cache.read(&film, &(0..1), LONG).await, None);
-    assert_eq!(cache.try_read(&film, &(0..1)), None);
+    assert_eq!(cache.read(film, &(0..1), LONG).await, None);
+    assert_eq!(cache.try_read(film, &(0..1)), None);
     assert!(!cache.is_usable() && cache.list().is_empty());
     assert!(cache.close(LONG));
     assert_eq!(std::fs::read(path).unwrap(), b"in the way");

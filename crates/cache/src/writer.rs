@@ -1,6 +1,6 @@
 //! The thread that writes: it alone adds to the cache and takes from it, so that nothing is written into a hole while it is punched.
 //!
-//! Order of a write: the bytes, then memory knows them, then [`super::syncer`] syncs them and tells the side file. Order of an eviction: memory forgets,
+//! Order of a write: the bytes, then memory knows them, then [`crate::syncer`] syncs them and tells the side file. Order of an eviction: memory forgets,
 //! the side file forgets, then the hole is punched.
 
 use std::collections::HashSet;
@@ -10,18 +10,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use debridfs_base::media::{HEAD, TAIL};
 use rustix::io::{Errno, pwritev};
 use tokio::sync::oneshot;
 
-use super::disk::{Dir, Lock, punch};
-use super::entry::{Entry, unix_now};
-use super::intake::{Piece, Work};
-use super::map::{BLOCK, Header, SEGMENT, SEGMENTS_PER_PAGE, block_sum};
-use super::order::Order;
-use super::store::Store;
-use super::{CacheError, Class, Readiness, Shared, syncer};
-use crate::pattern::{HEAD, TAIL};
+use crate::disk::{Dir, Lock, punch};
+use crate::entry::{Entry, unix_now};
+use crate::error::CacheError;
+use crate::file::{CacheClass, FileId};
+use crate::intake::{Piece, Work};
+use crate::map::{BLOCK, Header, SEGMENT, SEGMENTS_PER_PAGE, block_sum};
+use crate::order::Order;
+use crate::shared::{Readiness, Shared};
 use crate::stats::add;
+use crate::store::Store;
+use crate::syncer;
 
 /// How soon a lock that another process has, and a disk that cannot be used, are tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(100);
@@ -46,12 +49,8 @@ pub(crate) enum Command {
         Option<HashSet<u64>>,
         oneshot::Sender<Result<(u64, u64), CacheError>>,
     ),
-    /// These files, with their sizes, are to be kept whatever comes, or no longer.
-    Pin(
-        Vec<(u64, u64)>,
-        bool,
-        oneshot::Sender<Result<(), CacheError>>,
-    ),
+    /// These files are to be kept whatever comes, or no longer.
+    Pin(Vec<FileId>, bool, oneshot::Sender<Result<(), CacheError>>),
     /// What came of this file since then was copied, not played.
     Copied(u64, Instant),
 }
@@ -133,7 +132,7 @@ impl Writer {
             orders: [Order::default(), Order::default()],
             rest_until: None,
         };
-        for class in Class::ALL {
+        for class in CacheClass::ALL {
             writer.load(class)?;
         }
         writer.heal_pins()?;
@@ -142,17 +141,17 @@ impl Writer {
 
     /// A kill may have come between the two parts of a pin.
     fn heal_pins(&self) -> io::Result<()> {
-        let pinned = self.store(Class::Playback).entries().into_iter();
+        let pinned = self.store(CacheClass::Playback).entries().into_iter();
         for entry in pinned.filter(|entry| entry.header().pinned) {
-            let known = self.known(Class::Probe, entry.id, entry.size);
+            let known = self.known(CacheClass::Probe, entry.id, entry.size);
             if !known.is_some_and(|known| known.header().pinned) {
-                self.pin_in(Class::Probe, entry.id, entry.size, true)?;
+                self.pin_in(CacheClass::Probe, entry.id, entry.size, true)?;
             }
         }
         Ok(())
     }
 
-    fn load(&mut self, class: Class) -> io::Result<()> {
+    fn load(&mut self, class: CacheClass) -> io::Result<()> {
         let store = self.shared.store(class);
         let dir = Dir::open(&self.shared.root, class.as_str())?;
         let mut found = Vec::new();
@@ -190,7 +189,7 @@ impl Writer {
         Ok(())
     }
 
-    fn store(&self, class: Class) -> &Store {
+    fn store(&self, class: CacheClass) -> &Store {
         self.shared.store(class)
     }
 
@@ -199,7 +198,7 @@ impl Writer {
         match self.shared.intake.next(Duration::from_secs(1)) {
             Work::Over => return false,
             // Others may have filled the disk.
-            Work::Idle => drop(self.make_room(Class::Playback, 0)),
+            Work::Idle => drop(self.make_room(CacheClass::Playback, 0)),
             Work::Write(piece) => {
                 let len = piece.len() as u64;
                 if self.rest_until.is_some_and(|until| Instant::now() < until) {
@@ -215,7 +214,7 @@ impl Writer {
     }
 
     /// After an error nothing is written for a while; on a full disk the oldest is given up.
-    fn step_back(&mut self, class: Class, error: &io::Error) {
+    fn step_back(&mut self, class: CacheClass, error: &io::Error) {
         self.rest_until = Some(Instant::now() + STEP_BACK);
         let full = [Errno::NOSPC, Errno::DQUOT]
             .iter()
@@ -271,7 +270,7 @@ impl Writer {
         Ok(self.new_entry(piece.class, piece.id, piece.size))
     }
 
-    fn new_entry(&self, class: Class, id: u64, size: u64) -> Arc<Entry> {
+    fn new_entry(&self, class: CacheClass, id: u64, size: u64) -> Arc<Entry> {
         let entry = Arc::new(Entry::new(&Header {
             id,
             size,
@@ -284,7 +283,7 @@ impl Writer {
 
     fn write_part(
         &mut self,
-        class: Class,
+        class: CacheClass,
         entry: &Arc<Entry>,
         piece: &Piece,
         part: &Range<u64>,
@@ -307,7 +306,7 @@ impl Writer {
     }
 
     /// Evicts until `bytes` more fit into the limits of `class` and of the volume. Returns whether they do.
-    fn make_room(&mut self, class: Class, bytes: u64) -> bool {
+    fn make_room(&mut self, class: CacheClass, bytes: u64) -> bool {
         for _ in 0..=EVICTIONS {
             let Ok(volume) = self.lock.volume() else {
                 return false;
@@ -319,16 +318,18 @@ impl Writer {
             let limit = config
                 .size
                 .0
-                .min((taken(Class::Playback) + spare).saturating_sub(short));
+                .min((taken(CacheClass::Playback) + spare).saturating_sub(short));
             self.shared.limit.store(limit, Ordering::Relaxed);
             let wanted = if bytes == 0 { 0 } else { bytes + MARGIN };
             let victim = match class {
-                Class::Playback if taken(class) + wanted <= limit => return true,
-                Class::Playback => Class::Playback,
-                Class::Probe if taken(class) + wanted > config.probe_size.0 => Class::Probe,
-                Class::Probe if wanted <= spare => return true,
+                CacheClass::Playback if taken(class) + wanted <= limit => return true,
+                CacheClass::Playback => CacheClass::Playback,
+                CacheClass::Probe if taken(class) + wanted > config.probe_size.0 => {
+                    CacheClass::Probe
+                }
+                CacheClass::Probe if wanted <= spare => return true,
                 // What was played makes room for heads and tails, never the other way round.
-                Class::Probe => Class::Playback,
+                CacheClass::Probe => CacheClass::Playback,
             };
             if !self.evict(victim) {
                 return false;
@@ -338,12 +339,12 @@ impl Writer {
     }
 
     /// Evicts one segment of `class`. Returns whether there was one.
-    fn evict(&mut self, class: Class) -> bool {
+    fn evict(&mut self, class: CacheClass) -> bool {
         let shared = self.shared.clone();
         let store = shared.store(class);
         let heat = |(id, segment): (u64, u32)| {
             let entry = store.by_id(id);
-            entry.map_or(super::entry::Heat::Gone, |entry| entry.heat(segment))
+            entry.map_or(crate::entry::Heat::Gone, |entry| entry.heat(segment))
         };
         let share = shared.limit.load(Ordering::Relaxed) / COPY_SHARE / SEGMENT;
         let order = &mut self.orders[class as usize];
@@ -379,7 +380,7 @@ impl Writer {
         true
     }
 
-    fn remove(&self, class: Class, entry: &Entry) -> io::Result<()> {
+    fn remove(&self, class: CacheClass, entry: &Entry) -> io::Result<()> {
         let store = self.store(class);
         store.forget(entry.id);
         store.add_allocated(-(entry.end() as i64));
@@ -404,10 +405,10 @@ impl Writer {
             }
             Command::Copied(id, begun) => {
                 // Heads and tails are kept for who looks at the copies.
-                if let Some(entry) = self.store(Class::Playback).by_id(id) {
+                if let Some(entry) = self.store(CacheClass::Playback).by_id(id) {
                     let fresh = entry.fresh_since(begun).into_iter();
                     let keys = fresh.map(|segment| (id, segment)).collect();
-                    self.orders[Class::Playback as usize].copied(&keys);
+                    self.orders[CacheClass::Playback as usize].copied(&keys);
                 }
             }
         }
@@ -415,7 +416,7 @@ impl Writer {
 
     fn purge(&mut self, ids: Option<&HashSet<u64>>) -> Result<(u64, u64), CacheError> {
         let (mut files, mut bytes) = (HashSet::new(), 0);
-        for class in Class::ALL {
+        for class in CacheClass::ALL {
             for entry in self.store(class).entries() {
                 if ids.is_none_or(|ids| ids.contains(&entry.id)) {
                     bytes += entry.allocated();
@@ -429,22 +430,22 @@ impl Writer {
     }
 
     /// Pins `files` in both parts of the cache, or neither any more.
-    fn pin(&mut self, files: &[(u64, u64)], pinned: bool) -> Result<(), CacheError> {
+    fn pin(&mut self, files: &[FileId], pinned: bool) -> Result<(), CacheError> {
         if pinned {
             let config = &self.shared.config;
-            self.fits(Class::Playback, files, config.size.0, |size| size)?;
-            self.fits(Class::Probe, files, config.probe_size.0, |size| {
+            self.fits(CacheClass::Playback, files, config.size.0, |size| size)?;
+            self.fits(CacheClass::Probe, files, config.probe_size.0, |size| {
                 size.min(HEAD + TAIL)
             })?;
         }
         // What was played is pinned first and unpinned last, see `heal_pins`.
-        let mut order = Class::ALL;
+        let mut order = CacheClass::ALL;
         if !pinned {
             order.reverse();
         }
-        for (id, size) in files {
+        for file in files {
             for class in order {
-                self.pin_in(class, *id, *size, pinned)
+                self.pin_in(class, file.id, file.size, pinned)
                     .map_err(|error| CacheError::Disk(Arc::new(error)))?;
             }
         }
@@ -454,16 +455,16 @@ impl Writer {
     /// Whether `files` may be pinned besides what is, when a file of so many bytes takes `part` of it in this class.
     fn fits(
         &self,
-        class: Class,
-        files: &[(u64, u64)],
+        class: CacheClass,
+        files: &[FileId],
         whole: u64,
         part: fn(u64) -> u64,
     ) -> Result<(), CacheError> {
-        let ids: HashSet<u64> = files.iter().map(|(id, _)| *id).collect();
+        let ids: HashSet<u64> = files.iter().map(|file| file.id).collect();
         let others = self.store(class).entries().into_iter();
         let others = others.filter(|entry| entry.header().pinned && !ids.contains(&entry.id));
         let needed: u64 = others.map(|entry| part(entry.size)).sum::<u64>()
-            + files.iter().map(|(_, size)| part(*size)).sum::<u64>();
+            + files.iter().map(|file| part(file.size)).sum::<u64>();
         // Something has to stay for what is not pinned.
         let limit = whole / 10 * 9;
         if needed > limit {
@@ -472,13 +473,13 @@ impl Writer {
         Ok(())
     }
 
-    fn known(&self, class: Class, id: u64, size: u64) -> Option<Arc<Entry>> {
+    fn known(&self, class: CacheClass, id: u64, size: u64) -> Option<Arc<Entry>> {
         self.store(class)
             .by_id(id)
             .filter(|entry| entry.size == size)
     }
 
-    fn pin_in(&self, class: Class, id: u64, size: u64, pinned: bool) -> io::Result<()> {
+    fn pin_in(&self, class: CacheClass, id: u64, size: u64, pinned: bool) -> io::Result<()> {
         let entry = match self.known(class, id, size) {
             Some(entry) => entry,
             None if pinned => self.new_entry(class, id, size),

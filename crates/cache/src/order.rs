@@ -6,7 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::entry::Heat;
+use crate::entry::Heat;
 
 /// A segment: file and number.
 pub(crate) type Key = (u64, u32);

@@ -7,13 +7,13 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::{Entry, Files, State};
-use crate::cache::map::{
+use crate::map::{
     EMPTY_SEGMENT, GRANULE, GRANULES, Granule, PAGE, Page, SEGMENT, SEGMENTS_PER_PAGE, encode_page,
 };
 
 /// What is to be synced and then told to the side file.
 #[derive(Debug)]
-pub(in crate::cache) struct Unsynced {
+pub(crate) struct Unsynced {
     pub(crate) files: Arc<Files>,
     epoch: u64,
     segments: Vec<(u32, u64, [Granule; GRANULES])>,
@@ -22,13 +22,13 @@ pub(in crate::cache) struct Unsynced {
 
 impl Unsynced {
     /// Bytes of the granules that changed.
-    pub(in crate::cache) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         let granules = self.segments.iter().map(|(_, dirty, _)| dirty.count_ones());
         u64::from(granules.sum::<u32>()) * GRANULE
     }
 
     /// From the first segment that changed to the last.
-    pub(in crate::cache) fn range(&self) -> Range<u64> {
+    pub(crate) fn range(&self) -> Range<u64> {
         let first = self.segments.first().map_or(0, |(number, ..)| *number);
         let end = self.segments.last().map_or(0, |(number, ..)| number + 1);
         u64::from(first) * SEGMENT..u64::from(end) * SEGMENT
@@ -127,8 +127,8 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::entry::testing::{entry, sums};
-    use crate::cache::map::BLOCK;
+    use crate::entry::testing::{entry, sums};
+    use crate::map::BLOCK;
 
     const SIZE: u64 = 4 * SEGMENT;
 
@@ -144,7 +144,7 @@ mod tests {
                 .map
                 .read_exact_at(&mut page, PAGE as u64)
                 .ok()?;
-            let page = crate::cache::map::decode_page(1, SIZE, 0, &page)?;
+            let page = crate::map::decode_page(1, SIZE, 0, &page)?;
             Some([0, 1, 2].map(|at| page[0][at].mask))
         };
         let unsynced = entry.unsynced().unwrap();

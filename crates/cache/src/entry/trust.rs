@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use super::{Entry, Files, State};
-use crate::cache::map::{Granule, granules, place};
+use crate::map::{Granule, granules, place};
 
 /// By this a change of the data file that was not ours is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl State {
 mod tests {
     use super::super::testing::{entry, sums};
     use super::*;
-    use crate::cache::map::{BLOCK, GRANULE};
+    use crate::map::{BLOCK, GRANULE};
 
     #[test]
     fn bytes_read_while_they_were_evicted_are_not_used() {

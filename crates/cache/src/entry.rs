@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::map::{
+use crate::map::{
     BLOCK, EMPTY_SEGMENT, GRANULE, GRANULES, Granule, Header, Page, SEGMENT, SEGMENTS_PER_PAGE,
     granules, mask_of, place,
 };
@@ -213,7 +213,7 @@ impl Entry {
         (data + map) as i64 - before as i64
     }
 
-    /// Tells that these blocks are on disk: number and [`super::map::block_sum`] of each. Returns segments that are new.
+    /// Tells that these blocks are on disk: number and [`crate::map::block_sum`] of each. Returns segments that are new.
     pub(crate) fn publish(&self, blocks: &[(u64, u32)]) -> Vec<u32> {
         let mut state = self.lock();
         let mut fresh = Vec::new();
@@ -434,7 +434,7 @@ mod testing {
     pub(super) fn sums(blocks: Range<u64>) -> Vec<(u64, u32)> {
         let zeros = crc32fast::hash(&[0; BLOCK as usize]);
         blocks
-            .map(|number| (number, crate::cache::map::block_sum(1, number, zeros)))
+            .map(|number| (number, crate::map::block_sum(1, number, zeros)))
             .collect()
     }
 }

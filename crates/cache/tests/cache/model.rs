@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use debridfs_content::{Class, FileRef};
+use debridfs_cache::{CacheClass, FileId};
 use proptest::prelude::*;
 
 use super::support::*;
@@ -40,7 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The whole blocks of a range; the last one of the file counts as whole.
-fn blocks(file: &FileRef, start: u64, end: u64) -> std::ops::Range<u64> {
+fn blocks(file: FileId, start: u64, end: u64) -> std::ops::Range<u64> {
     let last = if end == file.size {
         end.div_ceil(BLOCK)
     } else {
@@ -61,7 +61,7 @@ struct Model {
 }
 
 impl Model {
-    fn put(&mut self, file: &FileRef, start: u64, end: u64, probe: bool) {
+    fn put(&mut self, file: FileId, start: u64, end: u64, probe: bool) {
         let whole = blocks(file, start, end);
         self.certain.extend(whole.clone());
         self.possible.extend(whole.clone());
@@ -90,7 +90,7 @@ impl Model {
 }
 
 /// Bytes of so many blocks of a file.
-fn bytes(file: &FileRef, there: &BTreeSet<u64>) -> u64 {
+fn bytes(file: FileId, there: &BTreeSet<u64>) -> u64 {
     let last = file.size.div_ceil(BLOCK) - 1;
     let missing = if there.contains(&last) {
         (last + 1) * BLOCK - file.size
@@ -116,9 +116,9 @@ proptest! {
                     let one = &files[file];
                     let start = start.min(one.size);
                     let end = (start + len).min(one.size);
-                    let class = if probe { Class::Probe } else { Class::Playback };
-                    runtime.block_on(keep(&cache, class, one, start..end));
-                    models[file].put(one, start, end, probe);
+                    let class = if probe { CacheClass::Probe } else { CacheClass::Playback };
+                    runtime.block_on(keep(&cache, class, *one, start..end));
+                    models[file].put(*one, start, end, probe);
                 }
                 Step::Read { file, start, len } => {
                     let one = &files[file];
@@ -129,10 +129,10 @@ proptest! {
                         all.all(|block| there.contains(&block))
                     };
                     let model = &models[file];
-                    let covers = cache.covers(one, &range);
+                    let covers = cache.covers(*one, &range);
                     prop_assert!(covers || !all_in(&model.certain));
                     prop_assert!(!covers || all_in(&model.possible));
-                    let read = runtime.block_on(read(&cache, one, range.clone()));
+                    let read = runtime.block_on(read(&cache, *one, range.clone()));
                     // Many small parts of both classes are left to the network.
                     prop_assert!(covers || read.is_none());
                 }
@@ -144,9 +144,9 @@ proptest! {
                 Step::Restart => cache = reopen(cache, dir.path(), small()),
             }
             for (one, model) in files.iter().zip(&models) {
-                let verified = runtime.block_on(verified(&cache, one));
-                prop_assert!(verified >= bytes(one, &model.certain));
-                prop_assert!(verified <= bytes(one, &model.possible));
+                let verified = runtime.block_on(verified(&cache, *one));
+                prop_assert!(verified >= bytes(*one, &model.certain));
+                prop_assert!(verified <= bytes(*one, &model.possible));
             }
         }
         prop_assert_eq!(cache.stats().damaged, 0);
@@ -159,21 +159,21 @@ async fn the_page_cache_answers_without_a_thread() {
     let dir = tempfile::tempdir().unwrap();
     let film = file(1, 10 * MIB);
     let cache = open(dir.path(), small());
-    keep(&cache, Class::Playback, &film, 0..film.size).await;
+    keep(&cache, CacheClass::Playback, film, 0..film.size).await;
     for at in (0..film.size).step_by(128 << 10) {
         let range = at..at + 128 * KIB;
         // It never waits, and so misses now and then beside what works on the file.
         eventually("the page cache has what was read", || {
-            let out = cache.try_read(&film, &range);
+            let out = cache.try_read(film, &range);
             out.is_some_and(|out| out.concat() == content(1, range.clone()))
         });
     }
     // After a restart each granule is checked before it is believed.
     let cache = reopen(cache, dir.path(), small());
-    assert_eq!(cache.try_read(&film, &(0..4096)), None);
-    assert_eq!(read(&cache, &film, 0..4096).await, Some(4096));
-    assert!(cache.try_read(&film, &(8192..128 * KIB)).is_some());
-    assert_eq!(cache.try_read(&film, &(128 * KIB..129 * KIB)), None);
+    assert_eq!(cache.try_read(film, &(0..4096)), None);
+    assert_eq!(read(&cache, film, 0..4096).await, Some(4096));
+    assert!(cache.try_read(film, &(8192..128 * KIB)).is_some());
+    assert_eq!(cache.try_read(film, &(128 * KIB..129 * KIB)), None);
 }
 
 #[tokio::test]
@@ -181,25 +181,25 @@ async fn what_is_skipped_or_foreign_is_absent() {
     let dir = tempfile::tempdir().unwrap();
     let cache = open(dir.path(), small());
     let film = file(1, 10 * MIB);
-    keep(&cache, Class::Playback, &film, 0..MIB).await;
+    keep(&cache, CacheClass::Playback, film, 0..MIB).await;
     let longer = file(1, 11 * MIB);
     assert!(
-        !cache.covers(&longer, &(0..1)),
+        !cache.covers(longer, &(0..1)),
         "another size is another content"
     );
-    assert_eq!(read(&cache, &longer, 0..1).await, None);
-    keep(&cache, Class::Playback, &longer, 0..4096).await;
-    assert!(!cache.covers(&film, &(0..1)));
+    assert_eq!(read(&cache, longer, 0..1).await, None);
+    keep(&cache, CacheClass::Playback, longer, 0..4096).await;
+    assert!(!cache.covers(film, &(0..1)));
     // Beyond the end, and nothing at all.
     cache.put(
-        Class::Playback,
-        &film,
+        CacheClass::Playback,
+        film,
         10 * MIB,
         &bytes::Bytes::from_static(b"too far"),
     );
-    cache.put(Class::Playback, &film, 0, &bytes::Bytes::new());
+    cache.put(CacheClass::Playback, film, 0, &bytes::Bytes::new());
     cache.flush().await.unwrap();
-    assert_eq!(verified(&cache, &longer).await, 4096);
+    assert_eq!(verified(&cache, longer).await, 4096);
 }
 
 #[tokio::test]
@@ -207,14 +207,14 @@ async fn a_second_engine_waits_for_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let film = file(1, MIB);
     let first = open(dir.path(), small());
-    keep(&first, Class::Playback, &film, 0..MIB).await;
-    let second = debridfs_content::Cache::open(dir.path().to_path_buf(), small()).unwrap();
+    keep(&first, CacheClass::Playback, film, 0..MIB).await;
+    let second = debridfs_cache::Cache::open(dir.path().to_path_buf(), small()).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(!second.is_usable());
-    assert_eq!(second.read(&film, &(0..1), LONG).await, None);
-    put(&second, Class::Playback, &film, 0..MIB);
+    assert_eq!(second.read(film, &(0..1), LONG).await, None);
+    put(&second, CacheClass::Playback, film, 0..MIB);
     assert!(second.flush().await.is_err());
     drop(first);
     eventually("the second takes over", || second.is_usable());
-    assert_eq!(verified(&second, &film).await, MIB);
+    assert_eq!(verified(&second, film).await, MIB);
 }

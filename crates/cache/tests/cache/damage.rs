@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use debridfs_content::Class;
+use debridfs_cache::CacheClass;
 
 use super::support::*;
 
@@ -30,21 +30,21 @@ fn flip(path: &Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
 }
 
-async fn filled(dir: &Path) -> std::sync::Arc<debridfs_content::Cache> {
+async fn filled(dir: &Path) -> std::sync::Arc<debridfs_cache::Cache> {
     let cache = open(dir, small());
     let film = file(7, SIZE);
-    keep(&cache, Class::Playback, &film, 0..SIZE).await;
-    assert_eq!(verified(&cache, &film).await, SIZE);
+    keep(&cache, CacheClass::Playback, film, 0..SIZE).await;
+    assert_eq!(verified(&cache, film).await, SIZE);
     cache
 }
 
 /// Reads everything that can be read, in steps of a granule; the bytes of each are checked.
-async fn readable(cache: &debridfs_content::Cache) -> u64 {
+async fn readable(cache: &debridfs_cache::Cache) -> u64 {
     let film = file(7, SIZE);
     let mut bytes = 0;
     for at in (0..SIZE).step_by(128 << 10) {
         let range = at..SIZE.min(at + 128 * KIB);
-        bytes += read(cache, &film, range).await.unwrap_or(0);
+        bytes += read(cache, film, range).await.unwrap_or(0);
     }
     bytes
 }
@@ -61,10 +61,16 @@ async fn a_flipped_bit_costs_one_granule() {
     // It is fetched and kept again.
     let film = file(7, SIZE);
     assert_eq!(
-        cache.absent(&film, &(0..SIZE)),
+        cache.absent(film, &(0..SIZE)),
         Some(5 * MIB..5 * MIB + 128 * KIB)
     );
-    keep(&cache, Class::Playback, &film, 5 * MIB..5 * MIB + 128 * KIB).await;
+    keep(
+        &cache,
+        CacheClass::Playback,
+        film,
+        5 * MIB..5 * MIB + 128 * KIB,
+    )
+    .await;
     let cache = reopen(cache, dir.path(), small());
     assert_eq!(readable(&cache).await, SIZE);
 }
@@ -96,7 +102,7 @@ async fn a_truncated_file_keeps_its_start() {
     cut.set_len(3 * MIB + 5000).unwrap();
     let cache = open(dir.path(), small());
     assert_eq!(readable(&cache).await, 3 * MIB);
-    assert_eq!(verified(&cache, &file(7, SIZE)).await, 3 * MIB);
+    assert_eq!(verified(&cache, file(7, SIZE)).await, 3 * MIB);
 }
 
 #[tokio::test]
@@ -124,7 +130,7 @@ async fn the_files_of_another_are_not_believed() {
     let dir = tempfile::tempdir().unwrap();
     let cache = filled(dir.path()).await;
     let other = file(8, SIZE);
-    keep(&cache, Class::Playback, &other, 0..SIZE).await;
+    keep(&cache, CacheClass::Playback, other, 0..SIZE).await;
     assert!(cache.close(LONG));
     // The bytes of 8 under the name of 7: sums are of a file and a place.
     fs::copy(
@@ -144,7 +150,7 @@ async fn the_files_of_another_are_not_believed() {
     fs::write(dir.path().join("playback/notes.txt"), "not ours").unwrap();
     let cache = open(dir.path(), small());
     assert_eq!(readable(&cache).await, 0);
-    assert_eq!(verified(&cache, &other).await, SIZE);
+    assert_eq!(verified(&cache, other).await, SIZE);
     assert!(dir.path().join("playback/notes.txt").exists());
 }
 
@@ -155,8 +161,8 @@ async fn a_copy_elsewhere_is_as_good() {
     let cache = filled(dir.path()).await;
     let zeros = file(9, 4 * MIB);
     cache.put(
-        Class::Probe,
-        &zeros,
+        CacheClass::Probe,
+        zeros,
         0,
         &bytes::Bytes::from(vec![0; 4 << 20]),
     );
@@ -172,10 +178,10 @@ async fn a_copy_elsewhere_is_as_good() {
     assert!(copied.success());
     drop(cache);
     let cache = open(&elsewhere.path().join("moved"), small());
-    assert_eq!(verified(&cache, &film).await, SIZE);
+    assert_eq!(verified(&cache, film).await, SIZE);
     assert!(
         cache
-            .read(&zeros, &(0..4 * MIB), LONG)
+            .read(zeros, &(0..4 * MIB), LONG)
             .await
             .unwrap()
             .concat()

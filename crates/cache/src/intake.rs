@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::Class;
-use super::map::{BLOCK, GRANULE};
-use crate::file::FileRef;
+use crate::file::{CacheClass, FileId};
+use crate::map::{BLOCK, GRANULE};
 
 /// Bytes that may wait.
 const LIMIT: usize = 16 << 20;
@@ -21,7 +20,7 @@ const IDLE: Duration = Duration::from_millis(500);
 /// Bytes of one file to be written.
 #[derive(Debug)]
 pub(crate) struct Piece {
-    pub(crate) class: Class,
+    pub(crate) class: CacheClass,
     pub(crate) id: u64,
     pub(crate) size: u64,
     pub(crate) start: u64,
@@ -115,7 +114,7 @@ impl<C> Intake<C> {
     }
 
     /// Whether the byte at `offset` of `file` is on its way to the disk.
-    pub(crate) fn holds(&self, file: &FileRef, offset: u64) -> bool {
+    pub(crate) fn holds(&self, file: FileId, offset: u64) -> bool {
         let state = self.lock();
         let of = |piece: &Piece| {
             piece.id == file.id
@@ -131,8 +130,8 @@ impl<C> Intake<C> {
     /// Takes `bytes` of `file` in, some, and within its size. Returns whether there was room.
     pub(crate) fn put(
         &self,
-        class: Class,
-        file: &FileRef,
+        class: CacheClass,
+        file: FileId,
         mut offset: u64,
         mut bytes: Bytes,
     ) -> bool {
@@ -319,18 +318,20 @@ impl<C> State<C> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     /// A part of a body that was fetched to be played.
     fn put(intake: &Intake<()>, offset: u64, len: usize) {
-        let film = FileRef {
+        let film = FileId {
             id: 1,
             size: 1 << 20,
-            sources: Arc::from([]),
         };
-        assert!(intake.put(Class::Playback, &film, offset, Bytes::from(vec![0; len])));
+        assert!(intake.put(
+            CacheClass::Playback,
+            film,
+            offset,
+            Bytes::from(vec![0; len])
+        ));
     }
 
     fn taken(intake: &Intake<()>) -> Vec<(u64, usize)> {
@@ -389,16 +390,15 @@ mod tests {
         assert_eq!(taken(&intake), []);
         intake.ended(1, 65_536);
         assert!(matches!(intake.next(Duration::ZERO), Work::Write(piece) if piece.end() == 65_536));
-        let film = FileRef {
+        let film = FileId {
             id: 1,
             size: 1 << 20,
-            sources: Arc::from([]),
         };
         // While it is written it is not there yet, either.
-        assert!(intake.holds(&film, 65_535) && !intake.holds(&film, 65_536));
-        assert!(intake.holds(&film, 4 * GRANULE));
+        assert!(intake.holds(film, 65_535) && !intake.holds(film, 65_536));
+        assert!(intake.holds(film, 4 * GRANULE));
         assert_eq!(taken(&intake), []);
-        assert!(!intake.holds(&film, 0));
+        assert!(!intake.holds(film, 0));
         // The next body goes on within a block.
         put(65_536, 5_000);
         intake.ended(1, 70_536);
@@ -410,17 +410,16 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_refused() {
         let intake = Intake::<()>::new();
-        let film = FileRef {
+        let film = FileId {
             id: 1,
             size: 1 << 30,
-            sources: Arc::from([]),
         };
         let step = Bytes::from(vec![0; 1 << 20]);
         let taken = (0..64u64)
-            .filter(|at| intake.put(Class::Playback, &film, at << 20, step.clone()))
+            .filter(|at| intake.put(CacheClass::Playback, film, at << 20, step.clone()))
             .count();
         assert_eq!(taken << 20, LIMIT);
         intake.end();
-        assert!(!intake.put(Class::Playback, &film, 0, step));
+        assert!(!intake.put(CacheClass::Playback, film, 0, step));
     }
 }

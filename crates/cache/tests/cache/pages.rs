@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use debridfs_content::Class;
+use debridfs_cache::CacheClass;
 
 use super::support::*;
 
@@ -24,8 +24,8 @@ async fn what_is_played_leaves_the_page_cache_and_heads_stay() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let cache = open(dir.path(), small());
     let film = file(7, 20 * MIB);
-    put(&cache, Class::Playback, &film, 8 * MIB..9 * MIB);
-    put(&cache, Class::Probe, &film, 0..MIB);
+    put(&cache, CacheClass::Playback, film, 8 * MIB..9 * MIB);
+    put(&cache, CacheClass::Probe, film, 0..MIB);
     let path = |class: &str| dir.path().join(class).join("0000000000000007.data");
     eventually("it has been written", || {
         cache.stats().written_bytes == 2 * MIB
@@ -35,5 +35,5 @@ async fn what_is_played_leaves_the_page_cache_and_heads_stay() {
     });
     // The kernel may take some of it, and has no reason to take all.
     assert!(in_memory(&path("probe")) > 0);
-    assert_eq!(read(&cache, &film, 8 * MIB..9 * MIB).await, Some(MIB));
+    assert_eq!(read(&cache, film, 8 * MIB..9 * MIB).await, Some(MIB));
 }

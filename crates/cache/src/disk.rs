@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, fstatvfs};
 use rustix::io::Errno;
 
-use super::entry::Files;
-use super::map::{self, BLOCK, Header, PAGE, Page, SEGMENT};
+use crate::entry::Files;
+use crate::map::{self, BLOCK, Header, PAGE, Page, SEGMENT};
 
 const DATA: &str = "data";
 const MAP: &str = "map";

@@ -7,19 +7,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use debridfs_base::ByteSize;
-use debridfs_content::{Cache, CacheConfig, Class, FileRef};
+use debridfs_cache::{Cache, CacheClass, CacheConfig, FileId};
 
 pub const KIB: u64 = 1 << 10;
 pub const MIB: u64 = 1 << 20;
 /// Long enough that no slow machine meets it.
 pub const LONG: Duration = Duration::from_secs(60);
 
-pub fn file(id: u64, size: u64) -> FileRef {
-    FileRef {
-        id,
-        size,
-        sources: Arc::from([]),
-    }
+pub fn file(id: u64, size: u64) -> FileId {
+    FileId { id, size }
 }
 
 /// Every 8-byte word tells its file and place.
@@ -68,7 +64,7 @@ pub fn reopen(cache: Arc<Cache>, dir: &Path, config: CacheConfig) -> Arc<Cache> 
 }
 
 /// Puts `range` in pieces like those of a body.
-pub fn put(cache: &Cache, class: Class, file: &FileRef, range: Range<u64>) {
+pub fn put(cache: &Cache, class: CacheClass, file: FileId, range: Range<u64>) {
     let mut at = range.start;
     let steps = [16 * KIB, 1, 100, 64 * KIB, 4096, 8 * KIB - 3];
     for step in steps.iter().cycle() {
@@ -82,7 +78,7 @@ pub fn put(cache: &Cache, class: Class, file: &FileRef, range: Range<u64>) {
 }
 
 /// As [`put`], and waits until it is all on disk. What finds no room in the queue is put again.
-pub async fn keep(cache: &Cache, class: Class, file: &FileRef, range: Range<u64>) {
+pub async fn keep(cache: &Cache, class: CacheClass, file: FileId, range: Range<u64>) {
     let mut at = range.start;
     while at < range.end {
         // Half of what the queue holds.
@@ -94,7 +90,7 @@ pub async fn keep(cache: &Cache, class: Class, file: &FileRef, range: Range<u64>
 }
 
 /// The bytes of `range` from the cache, checked; by memory first, as a transport thread would.
-pub async fn read(cache: &Cache, file: &FileRef, range: Range<u64>) -> Option<u64> {
+pub async fn read(cache: &Cache, file: FileId, range: Range<u64>) -> Option<u64> {
     let out = match cache.try_read(file, &range) {
         Some(out) => out,
         None => cache.read(file, &range, LONG).await?,
@@ -108,13 +104,13 @@ pub async fn read(cache: &Cache, file: &FileRef, range: Range<u64>) -> Option<u6
 }
 
 /// Bytes of `file` that are present, every one of them read and checked.
-pub async fn verified(cache: &Cache, file: &FileRef) -> u64 {
+pub async fn verified(cache: &Cache, file: FileId) -> u64 {
     let mut at = 0;
     let mut bytes = 0;
     while at < file.size {
         let rest = at..file.size.min(at + MIB);
         match cache.supply(file, &rest) {
-            debridfs_content::Supply::Cached(part) => {
+            debridfs_cache::Supply::Cached(part) => {
                 let claimed = part.end - part.start;
                 assert_eq!(
                     read(cache, file, part.clone()).await,
@@ -125,7 +121,7 @@ pub async fn verified(cache: &Cache, file: &FileRef) -> u64 {
                 bytes += claimed;
                 at = part.end;
             }
-            debridfs_content::Supply::Absent(part) => at = part.end,
+            debridfs_cache::Supply::Absent(part) => at = part.end,
         }
     }
     bytes

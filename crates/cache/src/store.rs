@@ -11,13 +11,12 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::disk::Dir;
-use super::entry::{Entry, Files, Judgement, Look, Stamp};
-use super::map::{GRANULE, granule_sum};
-use super::pool::Pool;
-use super::stats::Counters;
-use crate::file::FileRef;
-use crate::stats::add;
+use crate::disk::Dir;
+use crate::entry::{Entry, Files, Judgement, Look, Stamp};
+use crate::file::FileId;
+use crate::map::{GRANULE, granule_sum};
+use crate::pool::Pool;
+use crate::stats::{Counters, add};
 
 /// Files whose descriptors are kept; two each.
 const OPEN_FILES: usize = 128;
@@ -61,7 +60,7 @@ impl Store {
     }
 
     /// The entry of `file`, if it is of the same content.
-    pub(crate) fn entry(&self, file: &FileRef) -> Option<Arc<Entry>> {
+    pub(crate) fn entry(&self, file: FileId) -> Option<Arc<Entry>> {
         let entry = self.by_id(file.id)?;
         (entry.size == file.size).then_some(entry)
     }
@@ -131,7 +130,7 @@ impl Store {
     }
 
     /// The bytes of `range` if they are in the page cache and were checked. Never waits for the disk.
-    pub(crate) fn try_read(&self, file: &FileRef, range: &Range<u64>) -> Option<Bytes> {
+    pub(crate) fn try_read(&self, file: FileId, range: &Range<u64>) -> Option<Bytes> {
         if self.must_wait.load(Ordering::Relaxed) {
             return None;
         }
@@ -159,7 +158,7 @@ impl Store {
     }
 
     /// The bytes of `range` from disk. All granules of it are read whole and checked, as nobody knows what the disk made of them.
-    pub(crate) fn read(&self, file: &FileRef, range: &Range<u64>) -> Answer {
+    pub(crate) fn read(&self, file: FileId, range: &Range<u64>) -> Answer {
         let Some(entry) = self.entry(file) else {
             return Answer::Absent;
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use debridfs_base::ByteSize;
-use debridfs_content::{Cache, CacheConfig, CacheError, Class};
+use debridfs_cache::{Cache, CacheClass, CacheConfig, CacheError};
 
 use super::support::*;
 
@@ -36,11 +36,11 @@ async fn the_limit_counts_files_that_are_open() {
             tokio::spawn(async move {
                 let film = file(id, 40 * MIB);
                 for at in (0..film.size).step_by(1 << 20) {
-                    put(&cache, Class::Playback, &film, at..at + MIB);
+                    put(&cache, CacheClass::Playback, film, at..at + MIB);
                     // Reading keeps it open.
                     for back in [0, 3, 7] {
                         let back = at.saturating_sub(back * MIB);
-                        read(&cache, &film, back..back + 64 * KIB).await;
+                        read(&cache, film, back..back + 64 * KIB).await;
                     }
                     cache.flush().await.unwrap();
                 }
@@ -64,7 +64,7 @@ async fn the_limit_counts_files_that_are_open() {
         "what it believes to take"
     );
     for id in 0..12 {
-        verified(&cache, &file(id, 40 * MIB)).await;
+        verified(&cache, file(id, 40 * MIB)).await;
     }
     // A smaller limit after a restart is met at once.
     let smaller = CacheConfig {
@@ -88,19 +88,19 @@ async fn playback_never_displaces_probes() {
     };
     let cache = open(dir.path(), config);
     let probed = file(1, 500 * MIB);
-    keep(&cache, Class::Probe, &probed, 0..4 * MIB).await;
-    keep(&cache, Class::Probe, &probed, 499 * MIB..500 * MIB).await;
+    keep(&cache, CacheClass::Probe, probed, 0..4 * MIB).await;
+    keep(&cache, CacheClass::Probe, probed, 499 * MIB..500 * MIB).await;
     let film = file(2, 200 * MIB);
-    keep(&cache, Class::Playback, &film, 0..film.size).await;
-    assert_eq!(verified(&cache, &probed).await, 5 * MIB);
-    assert!(verified(&cache, &film).await <= 32 * MIB);
+    keep(&cache, CacheClass::Playback, film, 0..film.size).await;
+    assert_eq!(verified(&cache, probed).await, 5 * MIB);
+    assert!(verified(&cache, film).await <= 32 * MIB);
     // Probes displace each other.
     for id in 10..20 {
-        keep(&cache, Class::Probe, &file(id, 500 * MIB), 0..4 * MIB).await;
+        keep(&cache, CacheClass::Probe, file(id, 500 * MIB), 0..4 * MIB).await;
     }
     assert!(taken(&dir.path().join("probe")) <= 16 * MIB);
     assert!(
-        cache.covers(&file(19, 500 * MIB), &(0..4 * MIB)),
+        cache.covers(file(19, 500 * MIB), &(0..4 * MIB)),
         "the newest is there"
     );
 }
@@ -114,23 +114,41 @@ async fn pinned_files_stay_and_more_than_fits_is_refused() {
     };
     let cache = open(dir.path(), config.clone());
     let film = file(1, 16 * MIB);
-    cache.pin(vec![(1, film.size)], true).await.unwrap();
-    keep(&cache, Class::Playback, &film, 0..film.size).await;
-    let refused = cache.pin(vec![(2, 30 * MIB)], true).await;
+    cache.pin(vec![film], true).await.unwrap();
+    keep(&cache, CacheClass::Playback, film, 0..film.size).await;
+    let refused = cache.pin(vec![file(2, 30 * MIB)], true).await;
     assert!(
         matches!(refused, Err(CacheError::DoesNotFit { needed, limit })
         if needed == 46 * MIB && limit == 36 * MIB)
     );
     let kept: Vec<u64> = cache.list().iter().map(|file| file.id).collect();
     assert_eq!(kept, [1, 1], "nothing of the other is kept");
-    keep(&cache, Class::Playback, &file(3, 100 * MIB), 0..100 * MIB).await;
-    assert_eq!(verified(&cache, &film).await, film.size);
+    keep(
+        &cache,
+        CacheClass::Playback,
+        file(3, 100 * MIB),
+        0..100 * MIB,
+    )
+    .await;
+    assert_eq!(verified(&cache, film).await, film.size);
     let cache = reopen(cache, dir.path(), config);
-    keep(&cache, Class::Playback, &file(4, 100 * MIB), 0..100 * MIB).await;
-    assert_eq!(verified(&cache, &film).await, film.size);
-    cache.pin(vec![(1, film.size)], false).await.unwrap();
-    keep(&cache, Class::Playback, &file(5, 100 * MIB), 0..100 * MIB).await;
-    assert!(verified(&cache, &film).await < film.size);
+    keep(
+        &cache,
+        CacheClass::Playback,
+        file(4, 100 * MIB),
+        0..100 * MIB,
+    )
+    .await;
+    assert_eq!(verified(&cache, film).await, film.size);
+    cache.pin(vec![film], false).await.unwrap();
+    keep(
+        &cache,
+        CacheClass::Playback,
+        file(5, 100 * MIB),
+        0..100 * MIB,
+    )
+    .await;
+    assert!(verified(&cache, film).await < film.size);
     let (files, bytes) = cache.purge(None).await.unwrap();
     assert!(files > 0 && bytes > 30 * MIB);
     assert_eq!(taken(&dir.path().join("playback")), 0);
@@ -146,32 +164,32 @@ async fn a_pinned_file_keeps_its_head_and_tail() {
     };
     let cache = open(dir.path(), config.clone());
     let film = file(1, 40 * MIB);
-    cache.pin(vec![(1, film.size)], true).await.unwrap();
+    cache.pin(vec![film], true).await.unwrap();
     let parts = [0..4 * MIB, 39 * MIB..40 * MIB];
     let flood = async |cache: &Cache, from: u64| {
         for id in from..from + 12 {
-            keep(cache, Class::Probe, &file(id, 500 * MIB), 0..4 * MIB).await;
+            keep(cache, CacheClass::Probe, file(id, 500 * MIB), 0..4 * MIB).await;
         }
     };
     for part in &parts {
-        keep(&cache, Class::Probe, &film, part.clone()).await;
+        keep(&cache, CacheClass::Probe, film, part.clone()).await;
     }
     flood(&cache, 10).await;
-    let there = |cache: &Cache| parts.iter().all(|part| cache.covers(&film, part));
+    let there = |cache: &Cache| parts.iter().all(|part| cache.covers(film, part));
     assert!(there(&cache));
     let cache = reopen(cache, dir.path(), config.clone());
     flood(&cache, 30).await;
     assert!(there(&cache));
-    let many = (100..106).map(|id| (id, 30 * MIB)).collect();
+    let many = (100..106).map(|id| file(id, 30 * MIB)).collect();
     let refused = cache.pin(many, true).await;
     assert!(matches!(refused, Err(CacheError::DoesNotFit { needed, .. }) if needed == 7 * 5 * MIB));
-    cache.pin(vec![(1, film.size)], false).await.unwrap();
+    cache.pin(vec![film], false).await.unwrap();
     flood(&cache, 50).await;
     assert!(!there(&cache));
     // A cache of an earlier version, or a kill in the middle: pinned in one part only.
-    cache.pin(vec![(1, film.size)], true).await.unwrap();
+    cache.pin(vec![film], true).await.unwrap();
     for part in &parts {
-        keep(&cache, Class::Probe, &film, part.clone()).await;
+        keep(&cache, CacheClass::Probe, film, part.clone()).await;
     }
     assert!(cache.close(LONG));
     drop(cache);
@@ -181,7 +199,7 @@ async fn a_pinned_file_keeps_its_head_and_tail() {
     std::fs::write(&header, vec![0; whole.len()]).unwrap();
     let cache = open(dir.path(), config);
     for part in &parts {
-        keep(&cache, Class::Probe, &film, part.clone()).await;
+        keep(&cache, CacheClass::Probe, film, part.clone()).await;
     }
     flood(&cache, 70).await;
     assert!(there(&cache));

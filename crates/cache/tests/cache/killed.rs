@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use debridfs_base::ByteSize;
-use debridfs_content::{CacheConfig, Class};
+use debridfs_cache::{CacheClass, CacheConfig};
 
 use super::support::*;
 
@@ -35,7 +35,12 @@ fn child_that_writes() {
     for step in 0u64.. {
         let film = file(1 + (round + step / 24) % FILES, SIZE);
         let at = (round * 37 + step * 13) % 24 * MIB + step % 5 * 1000;
-        put(&cache, Class::Playback, &film, at..SIZE.min(at + 600 * KIB));
+        put(
+            &cache,
+            CacheClass::Playback,
+            film,
+            at..SIZE.min(at + 600 * KIB),
+        );
         std::thread::sleep(Duration::from_micros(500));
     }
 }
@@ -61,7 +66,7 @@ async fn every_byte_claimed_after_a_kill_is_right() {
         let cache = open(dir.path(), config());
         let mut now = 0;
         for id in 1..=FILES {
-            now += verified(&cache, &file(id, SIZE)).await;
+            now += verified(&cache, file(id, SIZE)).await;
         }
         found += now;
         most = most.max(now);

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::stats::add;
-
 /// What the cache did since the start, and holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CacheStats {
@@ -58,6 +56,11 @@ pub(crate) struct Counters {
     pub(crate) bypasses: AtomicU64,
     pub(crate) errors: AtomicU64,
     pub(crate) damaged: AtomicU64,
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &AtomicU64, amount: u64) {
+    counter.fetch_add(amount, Ordering::Relaxed);
 }
 
 impl Counters {
