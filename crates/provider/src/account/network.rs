@@ -7,13 +7,13 @@ use reqwest::Client;
 use super::config::{ConfigError, RealDebridConfig};
 
 /// The client for the API.
-pub(super) fn api_client(config: &RealDebridConfig) -> Result<Client, ConfigError> {
+pub(crate) fn api_client(config: &RealDebridConfig) -> Result<Client, ConfigError> {
     client(config, "proxy", config.proxy.as_ref(), config.api_ip, None)
 }
 
 /// The client for the CDN. No time limit but the connection's: readers have deadlines of their own. Who reads follows redirects within the limits of
 /// the host that it is sent to.
-pub(super) fn cdn_client(config: &RealDebridConfig) -> Result<Client, ConfigError> {
+pub(crate) fn cdn_client(config: &RealDebridConfig) -> Result<Client, ConfigError> {
     let (key, proxy) = match &config.cdn_proxy {
         Some(none) if none.expose().eq_ignore_ascii_case("none") => ("cdn_proxy", None),
         Some(own) => ("cdn_proxy", Some(own)),

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::call::{Call, Caller};
-use super::decode;
+use crate::vendors::real_debrid::decode;
 use crate::{DirectLink, Error, KeyId, KeyStatus, KeyTraffic, Priority, Result, Verdict};
 
 /// A key that was refused is left alone for this long while there is another…
@@ -15,9 +15,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// One token with its calls and its traffic.
-pub(super) struct Key {
-    pub(super) caller: Caller,
-    pub(super) traffic: KeyTraffic,
+pub(crate) struct Key {
+    pub(crate) caller: Caller,
+    pub(crate) traffic: KeyTraffic,
     refusal: Mutex<Option<Refusal>>,
 }
 
@@ -70,7 +70,7 @@ impl Meaning {
 }
 
 impl Key {
-    pub(super) fn new(caller: Caller, traffic: KeyTraffic) -> Self {
+    pub(crate) fn new(caller: Caller, traffic: KeyTraffic) -> Self {
         Self {
             caller,
             traffic,
@@ -78,7 +78,7 @@ impl Key {
         }
     }
 
-    pub(super) fn id(&self) -> &KeyId {
+    pub(crate) fn id(&self) -> &KeyId {
         self.traffic.key()
     }
 
@@ -113,7 +113,7 @@ impl Key {
         }
     }
 
-    pub(super) fn status(&self, number: usize) -> KeyStatus {
+    pub(crate) fn status(&self, number: usize) -> KeyStatus {
         KeyStatus {
             id: self.id().clone(),
             number,
@@ -126,7 +126,7 @@ impl Key {
 }
 
 /// Makes a link by `call` with the fittest key, and with the next one when the key itself is refused.
-pub(super) async fn make_link(keys: &[Key], priority: Priority, call: &Call) -> Result<DirectLink> {
+pub(crate) async fn make_link(keys: &[Key], priority: Priority, call: &Call) -> Result<DirectLink> {
     let mut order: Vec<_> = keys
         .iter()
         .map(|key| (key.fitness(priority), key))
@@ -176,7 +176,7 @@ pub(super) async fn make_link(keys: &[Key], priority: Priority, call: &Call) -> 
 }
 
 /// The error when no key has traffic for a caller of `priority`, said without asking the provider.
-pub(super) fn nothing_left(keys: &[Key], priority: Priority) -> Error {
+pub(crate) fn nothing_left(keys: &[Key], priority: Priority) -> Error {
     let words: Vec<_> = keys
         .iter()
         .filter_map(|key| key.traffic.check(priority).err())

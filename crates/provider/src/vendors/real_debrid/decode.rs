@@ -9,7 +9,7 @@ use reqwest::Url;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::json;
+use crate::account::json;
 use crate::{
     Account, DirectLink, HosterLink, InfoHash, KeyId, TorrentFile, TorrentId, TorrentInfo,
     TorrentPage, TorrentStatus, TorrentSummary,

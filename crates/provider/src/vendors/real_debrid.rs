@@ -4,18 +4,8 @@
 //! |---|---|
 //! | what an HTTP status or error code means | [`verdicts`] |
 //! | how an answer is read | [`decode`] |
-//! | whether a call is repeated | `call` |
-//! | proxy, TLS, IP version | `network` |
-//! | when a call may go | [`crate::Scheduler`] |
-//! | which key makes a link | `keys` |
 
-mod call;
-mod config;
 pub mod decode;
-mod health;
-mod json;
-mod keys;
-mod network;
 pub mod verdicts;
 
 use std::sync::Arc;
@@ -29,11 +19,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parking_lot::RwLock;
 
-use self::call::{Call, Caller};
-pub use self::config::{API_URL, CALLS_PER_MINUTE, ConfigError, RealDebridConfig};
 use self::decode::{ActiveCount, DownloadPage, TrafficDay};
-use self::health::Health;
-use self::keys::Key;
+use crate::account::call::{Call, Caller};
+pub use crate::account::config::{API_URL, CALLS_PER_MINUTE, ConfigError, RealDebridConfig};
+use crate::account::health::Health;
+use crate::account::keys::{self, Key};
+use crate::account::network;
 use crate::{
     Account, CallCount, CdnConnections, CdnPermit, DirectLink, HosterLink, KeyId, KeyStatus,
     KeyTraffic, Priority, Provider, ProviderHealth, Result, Scheduler, TorrentId, TorrentInfo,
@@ -345,14 +336,11 @@ impl Provider for RealDebrid {
     }
 
     async fn unrestrict(&self, priority: Priority, link: &HosterLink) -> Result<DirectLink> {
-        let call = Call {
-            // Another direct link of the same file does no harm.
-            ..form(
-                "making a direct link",
-                "/unrestrict/link",
-                &[("link", &link.0)],
-            )
-        };
+        let call = form(
+            "making a direct link",
+            "/unrestrict/link",
+            &[("link", &link.0)],
+        );
         keys::make_link(&self.keys, priority, &call).await
     }
 

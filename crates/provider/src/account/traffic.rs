@@ -346,7 +346,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::real_debrid;
+    use crate::vendors::real_debrid;
 
     #[derive(Default)]
     struct Hand(AtomicI64);

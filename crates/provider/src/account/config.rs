@@ -183,7 +183,7 @@ impl RealDebridConfig {
     }
 
     /// The settings of each key, the one that lists the library first: they differ in the token.
-    pub(super) fn of_each_key(&self) -> impl Iterator<Item = Self> + '_ {
+    pub(crate) fn of_each_key(&self) -> impl Iterator<Item = Self> + '_ {
         let single = |token, token_file| Self {
             token,
             token_file,
@@ -199,7 +199,7 @@ impl RealDebridConfig {
     }
 
     /// Where the calls of a key are noted: the first key's where they always were.
-    pub(super) fn call_log_of(&self, first: bool, key: &KeyId) -> Option<PathBuf> {
+    pub(crate) fn call_log_of(&self, first: bool, key: &KeyId) -> Option<PathBuf> {
         let path = self.call_log.clone()?;
         if first {
             return Some(path);
@@ -248,7 +248,7 @@ impl RealDebridConfig {
     }
 
     /// The API's base, without a slash at its end.
-    pub(super) fn base_url(&self) -> Result<String, ConfigError> {
+    pub(crate) fn base_url(&self) -> Result<String, ConfigError> {
         let url = Url::parse(&self.api_url)
             .map_err(|error| self.error("api_url", format!("not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -260,7 +260,7 @@ impl RealDebridConfig {
         Ok(url.as_str().trim_end_matches('/').to_owned())
     }
 
-    pub(super) fn error(&self, key: &'static str, message: impl Into<String>) -> ConfigError {
+    pub(crate) fn error(&self, key: &'static str, message: impl Into<String>) -> ConfigError {
         ConfigError {
             name: self.name.clone(),
             key,
@@ -278,7 +278,7 @@ mod list {
     use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
     use serde_json::Value;
 
-    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
     where
         T: DeserializeOwned,
         D: Deserializer<'de>,

@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use parking_lot::RwLock;
 
 use super::config::RealDebridConfig;
-use super::decode::DecodeError;
 use super::health::{Health, is_token_refusal};
-use super::verdicts;
+use crate::vendors::real_debrid::decode::DecodeError;
+use crate::vendors::real_debrid::verdicts;
 use crate::{Error, Outcome, Priority, Result, Scheduler, Verdict};
 use debridfs_base::Secret;
 use debridfs_base::WallClock;
@@ -28,28 +28,28 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const QUIET_PERIOD: Duration = Duration::from_secs(30);
 
 /// A request to the API.
-pub(super) struct Call {
+pub(crate) struct Call {
     /// For messages: what is being done.
-    pub(super) what: &'static str,
-    pub(super) method: Method,
+    pub(crate) what: &'static str,
+    pub(crate) method: Method,
     /// Path and query below the base.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Body with its type.
-    pub(super) body: Option<(&'static str, Bytes)>,
+    pub(crate) body: Option<(&'static str, Bytes)>,
     /// Bytes of the largest sound answer.
-    pub(super) max_body: usize,
+    pub(crate) max_body: usize,
 }
 
 /// An answer that is a success.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
     /// The body of a list: "no content" is how an empty one is told. An empty body with another status is none.
-    pub(super) fn list(&self) -> &[u8] {
+    pub(crate) fn list(&self) -> &[u8] {
         match self.status {
             StatusCode::NO_CONTENT => b"[]",
             _ => &self.body,
@@ -57,27 +57,27 @@ impl Answer {
     }
 
     /// `X-Total-Count`.
-    pub(super) fn total(&self) -> Option<u64> {
+    pub(crate) fn total(&self) -> Option<u64> {
         let header = self.headers.get("x-total-count")?;
         header.to_str().ok()?.trim().parse().ok()
     }
 }
 
 /// Makes calls.
-pub(super) struct Caller {
-    pub(super) config: RealDebridConfig,
-    pub(super) base: String,
-    pub(super) token: RwLock<Secret>,
-    pub(super) transport: Arc<dyn Transport>,
-    pub(super) scheduler: Scheduler,
-    pub(super) health: Health,
-    pub(super) clock: Arc<dyn WallClock>,
+pub(crate) struct Caller {
+    pub(crate) config: RealDebridConfig,
+    pub(crate) base: String,
+    pub(crate) token: RwLock<Secret>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) health: Health,
+    pub(crate) clock: Arc<dyn WallClock>,
 }
 
 impl Caller {
     /// Makes `call` when its turn has come, and reads the answer with `decode`. Repeats it a few times, each with a turn of its own,
     /// if it only reads and the failure is a hiccup.
-    pub(super) async fn call<T>(
+    pub(crate) async fn call<T>(
         &self,
         priority: Priority,
         call: &Call,
@@ -276,7 +276,7 @@ impl Caller {
         true
     }
 
-    pub(super) fn error(
+    pub(crate) fn error(
         &self,
         call: &Call,
         verdict: Verdict,

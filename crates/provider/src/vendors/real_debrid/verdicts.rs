@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 
-use super::json;
 use crate::Verdict;
+use crate::account::json;
 
 /// The vendor's error codes (<https://api.real-debrid.com>, "List of numeric error codes"), what they mean for us, and what `status` says.
 pub const CODES: &[(i64, Verdict, &str)] = &[

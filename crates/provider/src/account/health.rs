@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const ANSWERED: &str = "answered";
 
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(crate) struct Health {
     state: Mutex<State>,
 }
 
@@ -37,13 +37,13 @@ struct Pause {
     error: Error,
 }
 
-/// What [`super::RealDebrid`] tells of its calls.
+/// What [`crate::vendors::real_debrid::RealDebrid`] tells of its calls.
 #[derive(Debug, Clone)]
-pub(super) struct Report {
-    pub(super) healthy: bool,
-    pub(super) calls: u64,
-    pub(super) failures: u64,
-    pub(super) last_error: Option<(Timestamp, String)>,
+pub(crate) struct Report {
+    pub(crate) healthy: bool,
+    pub(crate) calls: u64,
+    pub(crate) failures: u64,
+    pub(crate) last_error: Option<(Timestamp, String)>,
 }
 
 impl Default for State {
@@ -65,7 +65,7 @@ impl Health {
         self.state.lock()
     }
 
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         let mut state = self.lock();
         *state.counts.entry(ANSWERED).or_default() += 1;
         state.healthy = true;
@@ -73,7 +73,7 @@ impl Health {
         state.pause = None;
     }
 
-    pub(super) fn failed(&self, error: &Error, at: Timestamp) {
+    pub(crate) fn failed(&self, error: &Error, at: Timestamp) {
         let mut state = self.lock();
         *state.counts.entry(error.verdict.label()).or_default() += 1;
         state.last_error = Some((at, error.message.clone()));
@@ -105,7 +105,7 @@ impl Health {
     }
 
     /// The refusal that stands, while nobody should ask again.
-    pub(super) fn standing_refusal(&self) -> Option<Error> {
+    pub(crate) fn standing_refusal(&self) -> Option<Error> {
         let state = self.lock();
         let pause = state.pause.as_ref()?;
         let rest = pause.until.checked_duration_since(Instant::now())?;
@@ -116,11 +116,11 @@ impl Health {
     }
 
     /// There is a new token: ask at once.
-    pub(super) fn end_pause(&self) {
+    pub(crate) fn end_pause(&self) {
         self.lock().pause = None;
     }
 
-    pub(super) fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let state = self.lock();
         let calls = state.counts.values().sum();
         let answered = state.counts.get(ANSWERED).copied().unwrap_or(0);
@@ -132,7 +132,7 @@ impl Health {
         }
     }
 
-    pub(super) fn counts(&self) -> Vec<CallCount> {
+    pub(crate) fn counts(&self) -> Vec<CallCount> {
         let state = self.lock();
         let labels = std::iter::once(ANSWERED).chain(Verdict::ALL.map(Verdict::label));
         labels
@@ -145,7 +145,7 @@ impl Health {
 }
 
 /// Whether the token itself was refused, as opposed to one action.
-pub(super) fn is_token_refusal(error: &Error) -> bool {
+pub(crate) fn is_token_refusal(error: &Error) -> bool {
     error.verdict == Verdict::AccountRefused
         && (error.http_status == Some(401) || matches!(error.code, Some(8 | 12 | 13)))
 }

@@ -11,13 +11,13 @@ const LONGEST_QUOTE: usize = 80;
 
 /// The API's form of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ApiError {
-    pub(super) text: String,
-    pub(super) code: Option<i64>,
+pub(crate) struct ApiError {
+    pub(crate) text: String,
+    pub(crate) code: Option<i64>,
 }
 
 /// The error in `body`, if it is in the API's form: an object with `error_code`, or with a text in `error`.
-pub(super) fn error_of(body: &[u8]) -> Option<ApiError> {
+pub(crate) fn error_of(body: &[u8]) -> Option<ApiError> {
     // Errors are short; a long body is looked at by its decoder alone.
     if body.len() > 64 * 1024 || body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{')
     {
@@ -35,7 +35,7 @@ pub(super) fn error_of(body: &[u8]) -> Option<ApiError> {
 }
 
 /// Somebody else's text for a message: short, on one line, without URLs.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     text.split_whitespace()
         .map(|word| match word.contains("://") {
             true => "<url>",
@@ -50,13 +50,13 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// The whole body as a value.
-pub(super) fn parse(body: &[u8]) -> Result<Value, String> {
+pub(crate) fn parse(body: &[u8]) -> Result<Value, String> {
     let text = repair(body);
     serde_json::from_str(&text).map_err(|error| explain(&text, &error))
 }
 
 /// The elements of a list, each apart, so that one bad one does not spoil the others.
-pub(super) fn parse_list(body: &[u8]) -> Result<Vec<Result<Value, String>>, String> {
+pub(crate) fn parse_list(body: &[u8]) -> Result<Vec<Result<Value, String>>, String> {
     let text = repair(body);
     if text.trim_start().starts_with('{') {
         return Err("an object where a list was promised".to_owned());
@@ -156,7 +156,7 @@ fn escape(rest: &str) -> (&str, usize) {
 }
 
 /// An object's fields; the API writes an empty object as `[]`.
-pub(super) fn object(value: Value) -> Result<Map<String, Value>, String> {
+pub(crate) fn object(value: Value) -> Result<Map<String, Value>, String> {
     match value {
         Value::Object(fields) => Ok(fields),
         Value::Array(elements) if elements.is_empty() => Ok(Map::new()),
@@ -165,7 +165,7 @@ pub(super) fn object(value: Value) -> Result<Map<String, Value>, String> {
 }
 
 /// Text; numbers are taken as their digits.
-pub(super) fn text(value: &Value) -> Option<String> {
+pub(crate) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -174,7 +174,7 @@ pub(super) fn text(value: &Value) -> Option<String> {
 }
 
 /// A whole number, also when written as text or with a fraction.
-pub(super) fn integer(value: &Value) -> Option<i64> {
+pub(crate) fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number
             .as_i64()
@@ -186,7 +186,7 @@ pub(super) fn integer(value: &Value) -> Option<i64> {
 }
 
 /// A number of bytes: not negative.
-pub(super) fn size(value: &Value) -> Option<u64> {
+pub(crate) fn size(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) if number.is_u64() => number.as_u64(),
         other => integer(other).and_then(|size| u64::try_from(size).ok()),
@@ -194,7 +194,7 @@ pub(super) fn size(value: &Value) -> Option<u64> {
 }
 
 /// A finite number, also when written as text.
-pub(super) fn float(value: &Value) -> Option<f64> {
+pub(crate) fn float(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
@@ -204,7 +204,7 @@ pub(super) fn float(value: &Value) -> Option<f64> {
 }
 
 /// A time: ISO 8601 with a zone, or without one, which is taken as UTC.
-pub(super) fn time(value: &Value) -> Option<Timestamp> {
+pub(crate) fn time(value: &Value) -> Option<Timestamp> {
     let text = value.as_str()?.trim();
     text.parse::<Timestamp>().ok().or_else(|| {
         let civil: DateTime = text.parse().ok()?;
@@ -215,7 +215,7 @@ pub(super) fn time(value: &Value) -> Option<Timestamp> {
     })
 }
 
-pub(super) fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",

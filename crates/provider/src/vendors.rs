@@ -1,0 +1,3 @@
+//! One folder per vendor.
+
+pub mod real_debrid;
