@@ -18,7 +18,8 @@ use debridfs_base::Secret;
 use debridfs_base::TokioClock;
 use debridfs_base::http::{Transport, TransportError};
 use debridfs_provider::InfoHash;
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
+use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::{AccountConfig, DebridAccount};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tower::ServiceExt;
@@ -89,13 +90,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let dir = tempfile::tempdir()?;
     let config = AcquireConfig::new(dir.path().join("jobs.db"), dir.path().join("downloads"));
-    let account = RealDebridConfig {
+    let account = AccountConfig {
         name: "rd".to_owned(),
         token: Some(Secret::new("none")),
-        ..RealDebridConfig::default()
+        ..AccountConfig::of(&real_debrid::KIND)
     };
     let clock = Arc::new(TokioClock::starting_at(Timestamp::now()));
-    let account = RealDebrid::with_transport(account, Arc::new(Nobody), clock)?;
+    let account = DebridAccount::with_transport(account, Arc::new(Nobody), clock)?;
     let acquire = Acquire::open(config, vec![Arc::new(account)], Arc::new(Nobody)).await?;
     for number in 0..jobs {
         let link = format!(

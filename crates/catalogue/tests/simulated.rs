@@ -9,7 +9,8 @@ use debridfs_base::Secret;
 use debridfs_base::TokioClock;
 use debridfs_catalogue::{Catalogue, CatalogueConfig, Contents, FolderNaming, Library, ViewRules};
 use debridfs_provider::Provider;
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
+use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::{AccountConfig, DebridAccount};
 use debridfs_sim::{Generated, InProcess, LibrarySpec, Sim};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
@@ -31,16 +32,16 @@ impl Place {
     /// A new process over the same store, call log and account.
     async fn open(&self) -> Arc<Catalogue> {
         let now = start() + SignedDuration::try_from(self.began.elapsed()).unwrap();
-        let config = RealDebridConfig {
+        let config = AccountConfig {
             name: "rd".to_owned(),
             token: Some(Secret::new(self.sim.token())),
             call_log: Some(self.dir.path().join("calls")),
-            ..RealDebridConfig::default()
+            ..AccountConfig::of(&real_debrid::KIND)
         };
         let clock = Arc::new(TokioClock::starting_at(now));
         let transport = InProcess::new(self.sim.router()).with_delay(Duration::from_millis(40));
         let provider =
-            RealDebrid::with_transport(config, Arc::new(transport), clock.clone()).unwrap();
+            DebridAccount::with_transport(config, Arc::new(transport), clock.clone()).unwrap();
         let mut config = CatalogueConfig::new(store(self.dir.path()), rules());
         config.clock = clock;
         Catalogue::open(config, vec![Arc::new(provider) as Arc<dyn Provider>])

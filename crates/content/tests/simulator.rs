@@ -8,8 +8,10 @@ use std::time::Duration;
 use debridfs_base::ByteSize;
 use debridfs_base::Secret;
 use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
-use debridfs_provider::{HosterLink, Priority, Provider, Source, TorrentId};
+use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::{
+    AccountConfig, DebridAccount, HosterLink, Priority, Provider, Source, TorrentId,
+};
 use debridfs_sim::{
     CdnFault, CdnFaultKind, FileSpec, LibrarySpec, Outage, OutageMode, ReleaseSpec, ServeOptions,
     Served, Sim, serve,
@@ -26,7 +28,7 @@ const READ: u32 = 128 << 10;
 struct Bench {
     served: Served,
     content: Arc<Content>,
-    provider: Arc<RealDebrid>,
+    provider: Arc<DebridAccount>,
     file: FileRef,
     key: u64,
     _ca: tempfile::NamedTempFile,
@@ -37,7 +39,7 @@ impl Bench {
         Self::with(|_| {}).await
     }
 
-    async fn with(change: impl FnOnce(&mut RealDebridConfig)) -> Self {
+    async fn with(change: impl FnOnce(&mut AccountConfig)) -> Self {
         let reading = ContentConfig {
             first_byte_timeout_ms: 1000,
             stall_timeout_ms: 500,
@@ -56,7 +58,7 @@ impl Bench {
         Self::reading(reading, |_| {}).await
     }
 
-    async fn reading(reading: ContentConfig, change: impl FnOnce(&mut RealDebridConfig)) -> Self {
+    async fn reading(reading: ContentConfig, change: impl FnOnce(&mut AccountConfig)) -> Self {
         // An error is a second installation, by another test of this process.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let size = 80 * MIB + 99;
@@ -78,15 +80,15 @@ impl Bench {
         let served = serve(sim.clone(), options).await.unwrap();
         let ca = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(ca.path(), served.ca_pem().unwrap()).unwrap();
-        let mut config = RealDebridConfig {
+        let mut config = AccountConfig {
             name: "rd".to_owned(),
             token: Some(Secret::new(served.token())),
             api_url: served.api_url(),
             ca_file: Some(ca.path().to_owned()),
-            ..RealDebridConfig::default()
+            ..AccountConfig::of(&real_debrid::KIND)
         };
         change(&mut config);
-        let provider = RealDebrid::with_clock(config, Arc::new(sim.clone()));
+        let provider = DebridAccount::with_clock(config, Arc::new(sim.clone()));
         let provider = Arc::new(provider.unwrap());
         let torrent = sim.torrents(0).unwrap().remove(0);
         let links = Arc::new(MemoryLinks::default());

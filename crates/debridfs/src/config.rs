@@ -22,7 +22,7 @@ use debridfs_base::HumanDuration;
 use debridfs_catalogue::{FolderConfig, FolderNaming, Layout};
 use debridfs_content::ContentConfig;
 use debridfs_handover::Recovery;
-use debridfs_provider::real_debrid::RealDebridConfig;
+use debridfs_provider::AccountConfig;
 use serde::{Deserialize, Serialize};
 
 pub use acquire::{AcquireSection, ArrSection, QbittorrentSection, SabnzbdSection};
@@ -74,7 +74,7 @@ pub struct Config {
     pub log: LogConfig,
     /// Accounts, by the name of their view. Read apart, as their keys depend on their kind.
     #[serde(skip_deserializing)]
-    pub provider: BTreeMap<String, ProviderSection>,
+    pub provider: BTreeMap<String, AccountConfig>,
     /// Custom folders in the root, by name. Shown as they were written.
     #[serde(skip_serializing)]
     pub folders: BTreeMap<String, FolderConfig>,
@@ -297,14 +297,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// `[provider.NAME]`: what `kind` says, and the keys of that kind.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum ProviderSection {
-    /// real-debrid.com.
-    RealDebrid(Box<RealDebridConfig>),
 }
 
 impl Config {

@@ -1,22 +1,348 @@
-//! What any vendor needs, with no word of one.
+//! An account at any vendor: the one implementer of [`Provider`], without a word of a vendor.
 //!
-//! | question | decided in |
+//! | question | where |
 //! |---|---|
-//! | when a call may go | [`scheduler`] |
-//! | whether a call is repeated | [`call`] |
-//! | which key makes a link | [`keys`] |
-//! | how much a key fetched, and may fetch | [`traffic`] |
-//! | whether the account is well | [`health`] |
-//! | proxy, TLS, IP version | [`network`] |
-//! | which settings there are | [`config`] |
-//! | how JSON is read that is not quite JSON | [`json`] |
+//! | when may a call go | `account/scheduler.rs` |
+//! | is a call repeated, what becomes of a refused token | `account/caller.rs` |
+//! | what does a vendor build and read | `account/call.rs`, `account/decode.rs`, `account/json.rs` |
+//! | what does a vendor declare | `account/limits.rs` |
+//! | which key makes a link | `account/keys.rs` |
+//! | how much did a key fetch, and how much may it | `account/traffic.rs` |
+//! | is the account well | `account/health.rs` |
+//! | which settings are there, where is the token | `account/config.rs`, `account/token.rs` |
+//! | by which proxy, IP version, certificates | `account/network.rs` |
 
 pub(crate) mod call;
+pub(crate) mod caller;
 pub(crate) mod config;
-pub(crate) mod health;
+pub(crate) mod decode;
+mod health;
 pub(crate) mod json;
 pub(crate) mod key;
-pub(crate) mod keys;
-pub(crate) mod network;
+mod keys;
+pub(crate) mod limits;
+mod network;
 pub(crate) mod scheduler;
+mod token;
 pub(crate) mod traffic;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use debridfs_base::http::{Network, Transport};
+use debridfs_base::{SystemClock, WallClock};
+use jiff::Timestamp;
+use parking_lot::RwLock;
+
+use self::caller::{Api, Caller};
+use self::config::{AccountConfig, ConfigError};
+use self::health::Health;
+use self::keys::Key;
+use self::limits::{Budget, Limits};
+use crate::vendors::Vendor;
+use crate::{
+    Account, ActiveCount, CallCount, CdnConnections, CdnPermit, DirectLink, DownloadPage,
+    HosterLink, KeyId, KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth, Result,
+    Scheduler, TorrentId, TorrentInfo, TorrentPage, TrafficDay, TrafficLedger, TrafficLimits,
+    Verdict,
+};
+
+/// An account at a vendor, with one or more keys.
+pub struct DebridAccount {
+    vendor: Arc<dyn Vendor>,
+    /// The first one lists the library; all of them make links. Never empty.
+    keys: Vec<Key>,
+    cdn: reqwest::Client,
+    connections: CdnConnections,
+}
+
+impl DebridAccount {
+    /// Sets the account up; makes no call.
+    ///
+    /// # Errors
+    /// A key of the configuration cannot be used.
+    pub fn new(config: AccountConfig) -> std::result::Result<Self, ConfigError> {
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// As [`Self::new`], with another calendar: for tests with a simulated provider whose days pass quickly.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_clock(
+        config: AccountConfig,
+        clock: Arc<dyn WallClock>,
+    ) -> std::result::Result<Self, ConfigError> {
+        let network = Network::new(
+            network::api_client(&config)?,
+            config.first_byte_timeout,
+            config.total_timeout,
+        );
+        Self::with_transport(config, Arc::new(network), clock)
+    }
+
+    /// As [`Self::new`], with another way to the API and another calendar: for tests and simulations.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_transport(
+        config: AccountConfig,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn WallClock>,
+    ) -> std::result::Result<Self, ConfigError> {
+        config.validate()?;
+        let vendor = (config.kind.vendor)();
+        let limits = &config.kind.limits;
+        let ledger = config.traffic_log.as_deref().map(TrafficLedger::open);
+        let may_fetch = TrafficLimits {
+            daily: config.daily_traffic.map(|size| size.0),
+            reserve_percent: config.traffic_reserve_percent,
+        };
+        let mut keys = Vec::new();
+        for config in config.of_each_key() {
+            let token = config.load_token()?;
+            let id = KeyId::of_token(token.expose());
+            let scheduler = scheduler(&config, keys.is_empty(), &id, Arc::clone(&clock))?;
+            let caller = Caller {
+                vendor: Arc::clone(&vendor),
+                base: config.base_url()?,
+                token: RwLock::new(token),
+                transport: Arc::clone(&transport),
+                scheduler,
+                health: Health::default(),
+                clock: Arc::clone(&clock),
+                config,
+            };
+            let zone = limits.time_zone();
+            let traffic = KeyTraffic::new(id, may_fetch, clock.clone(), zone, ledger.clone());
+            keys.push(Key::new(caller, traffic));
+        }
+        Ok(Self {
+            vendor,
+            cdn: network::cdn_client(&config)?,
+            connections: CdnConnections::new(
+                config.cdn_connections_per_host,
+                config.cdn_connections_total,
+            ),
+            keys,
+        })
+    }
+
+    /// The key that lists the library.
+    fn main(&self) -> &Caller {
+        &self.keys[0].caller
+    }
+
+    /// The way to the API with the key that lists the library.
+    fn api(&self, priority: Priority) -> Api<'_> {
+        self.main().api(priority)
+    }
+
+    fn limits(&self) -> &'static Limits {
+        &self.main().config.kind.limits
+    }
+
+    /// The scheduler that every call with the first key passes.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.main().scheduler
+    }
+
+    /// The limits of connections to the CDN.
+    pub fn cdn_connections(&self) -> &CdnConnections {
+        &self.connections
+    }
+
+    /// How many torrents are on their way, and how many may be.
+    ///
+    /// # Errors
+    /// The general ones.
+    pub async fn active_count(&self, priority: Priority) -> Result<ActiveCount> {
+        self.vendor.active_count(&self.api(priority)).await
+    }
+
+    /// Traffic of the last days, the oldest first.
+    ///
+    /// # Errors
+    /// The general ones.
+    pub async fn traffic(&self, priority: Priority) -> Result<Vec<TrafficDay>> {
+        self.vendor.traffic(&self.api(priority)).await
+    }
+
+    /// Part of the list of direct links that were made, newest first. `limit` as in
+    /// [`Provider::torrents`].
+    ///
+    /// # Errors
+    /// The general ones.
+    pub async fn downloads(
+        &self,
+        priority: Priority,
+        offset: u64,
+        limit: u32,
+    ) -> Result<DownloadPage> {
+        let limit = limit.clamp(1, self.limits().page);
+        let api = self.api(priority);
+        self.vendor.downloads(&api, offset, limit).await
+    }
+
+    /// The provider's clock.
+    ///
+    /// # Errors
+    /// The general ones.
+    pub async fn server_time(&self, priority: Priority) -> Result<Timestamp> {
+        self.vendor.server_time(&self.api(priority)).await
+    }
+}
+
+/// The scheduler of one key.
+fn scheduler(
+    config: &AccountConfig,
+    first: bool,
+    key: &KeyId,
+    clock: Arc<dyn WallClock>,
+) -> std::result::Result<Scheduler, ConfigError> {
+    let limits = &config.kind.limits;
+    let all = Budget {
+        in_flight: limits.calls_in_flight,
+        ..Budget::per_minute(config.calls_per_minute)
+    };
+    let scheduler = Scheduler::with_budgets(all, limits.budgets, clock);
+    let Some(path) = config.call_log_of(first, key) else {
+        return Ok(scheduler);
+    };
+    scheduler.with_call_log(&path).map_err(|error| {
+        let message = format!("{}: {error}", path.display());
+        config.error("call_log", message)
+    })
+}
+
+impl std::fmt::Debug for DebridAccount {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("DebridAccount")
+            .field("config", &self.main().config)
+            .field("scheduler", &self.main().scheduler)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Provider for DebridAccount {
+    fn name(&self) -> &str {
+        &self.main().config.name
+    }
+
+    fn health(&self) -> ProviderHealth {
+        let scheduler = self.main().scheduler.status();
+        let report = self.main().health.report();
+        let reports = self.keys.iter().map(|key| key.caller.health.report());
+        ProviderHealth {
+            name: self.main().config.name.clone(),
+            kind: self.main().config.kind.word,
+            healthy: report.healthy,
+            budget_left: scheduler.budget_left,
+            budget_per_minute: self.main().scheduler.calls_per_minute(),
+            calls: reports.clone().map(|report| report.calls).sum(),
+            failures: reports.map(|report| report.failures).sum(),
+            waiting: scheduler.waiting,
+            cooldown: scheduler.cooldown,
+            last_error: report.last_error,
+        }
+    }
+
+    fn call_counts(&self) -> Vec<CallCount> {
+        let mut sums = self.main().health.counts();
+        for key in self.keys.iter().skip(1) {
+            for (sum, count) in sums.iter_mut().zip(key.caller.health.counts()) {
+                sum.calls += count.calls;
+            }
+        }
+        sums
+    }
+
+    fn keys(&self) -> Vec<KeyStatus> {
+        let numbered = self.keys.iter().zip(1..);
+        numbered.map(|(key, number)| key.status(number)).collect()
+    }
+
+    fn key_traffic(&self, key: &KeyId) -> Option<KeyTraffic> {
+        let found = match key.is_first() {
+            true => self.keys.first(),
+            false => self.keys.iter().find(|known| known.id() == key),
+        };
+        found.map(|key| key.traffic.clone())
+    }
+
+    fn room_for(&self, priority: Priority) -> Result<()> {
+        let mut keys = self.keys.iter();
+        match keys.any(|key| key.traffic.check(priority).is_ok()) {
+            true => Ok(()),
+            false => Err(keys::nothing_left(&self.keys, priority)),
+        }
+    }
+
+    async fn read_traffic(&self) -> Result<()> {
+        if !self.limits().tells_traffic {
+            return Ok(());
+        }
+        for key in &self.keys {
+            if !key.traffic.wants_reading() {
+                continue;
+            }
+            let api = key.caller.api(Priority::Refresh);
+            let days = self.vendor.traffic(&api).await?;
+            let today = key.traffic.date();
+            let said = days
+                .iter()
+                .find(|day| day.date == today.to_string())
+                .map_or(0, |day| day.bytes);
+            key.traffic.provider_said(today, said);
+        }
+        Ok(())
+    }
+
+    fn cdn(&self) -> &reqwest::Client {
+        &self.cdn
+    }
+
+    async fn cdn_permit(&self, host: &str, priority: Priority) -> CdnPermit {
+        self.connections.permit(host, priority).await
+    }
+
+    async fn account(&self, priority: Priority) -> Result<Account> {
+        self.vendor.account(&self.api(priority)).await
+    }
+
+    async fn torrents(&self, priority: Priority, offset: u64, limit: u32) -> Result<TorrentPage> {
+        let limit = limit.clamp(1, self.limits().page);
+        let api = self.api(priority);
+        self.vendor.torrents(&api, offset, limit).await
+    }
+
+    async fn torrent(&self, priority: Priority, id: &TorrentId) -> Result<TorrentInfo> {
+        self.vendor.torrent(&self.api(priority), id).await
+    }
+
+    async fn unrestrict(&self, priority: Priority, link: &HosterLink) -> Result<DirectLink> {
+        keys::make_link(&self.keys, &*self.vendor, priority, link).await
+    }
+
+    async fn add_magnet(&self, priority: Priority, magnet: &str) -> Result<TorrentId> {
+        self.vendor.add_magnet(&self.api(priority), magnet).await
+    }
+
+    async fn add_torrent(&self, priority: Priority, torrent: Bytes) -> Result<TorrentId> {
+        self.vendor.add_torrent(&self.api(priority), torrent).await
+    }
+
+    async fn select_files(&self, priority: Priority, id: &TorrentId, files: &[u32]) -> Result<()> {
+        let api = self.api(priority);
+        match self.vendor.select_files(&api, id, files).await {
+            Err(error) if error.verdict == Verdict::AlreadyDone => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn delete(&self, priority: Priority, id: &TorrentId) -> Result<()> {
+        self.vendor.delete(&self.api(priority), id).await
+    }
+}

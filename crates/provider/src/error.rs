@@ -8,29 +8,30 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What a caller may conclude from a failure. No single verdict is a proof that content is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// A hiccup (network, time-out, 5xx, code -1, 6, 17, 25): the same call may succeed soon.
+    /// A hiccup (network, time-out, 5xx): the same call may succeed soon.
     Retry,
-    /// Too many calls (429, codes 5, 34): the scheduler has begun a cool-down shared by all callers.
+    /// Too many calls (429): the scheduler has begun a cool-down shared by all callers.
     BackOff,
-    /// The thing asked for is unknown to the provider (404, code 7).
+    /// The thing asked for is unknown to the provider (404).
     NotFound,
-    /// The link cannot be served now (codes 16, 18, 19, 24, 28): a new link, another torrent id or a re-add may.
+    /// The link cannot be served now: a new link, another torrent id or a re-add may.
     LinkBroken,
-    /// The account may do nothing (401, 403, codes 8 to 15, 20, 22): alert; the library stays as it is.
+    /// The account may do nothing (401, 403): alert; the library stays as it is.
     AccountRefused,
-    /// The account's traffic is used up (codes 23, 36).
+    /// The account's traffic is used up.
     OutOfTraffic,
-    /// Every active slot is taken (509, code 21).
+    /// Every active slot is taken.
     SlotsFull,
-    /// The action had been done before (202, codes 31, 33): as good as success.
+    /// The action had been done before: as good as success.
     AlreadyDone,
-    /// The content is refused (451, code 35); during throttling this may be a penalty, so it needs a second answer after a quiet period.
+    /// The content is refused (451); during throttling this may be a penalty, so it needs a second
+    /// answer after a quiet period.
     Infringing,
-    /// The torrent or file handed in is not acceptable (codes 26 to 30).
+    /// The torrent or file handed in is not acceptable.
     Rejected,
-    /// Our request was wrong (codes 1 to 4): a defect of ours.
+    /// Our request was wrong: a defect of ours.
     BadRequest,
-    /// The endpoint was withdrawn (code 37): stop calling it.
+    /// The vendor has no such endpoint, or withdrew it: stop calling it.
     Disabled,
     /// The answer was not what the API promises.
     Malformed,

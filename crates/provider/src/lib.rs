@@ -1,6 +1,17 @@
-//! Debrid providers: what a library needs of them, Real-Debrid's implementation, and the one scheduler that every call passes.
+//! Debrid providers: what a library needs of them, and the one scheduler that every call passes.
 //!
-//! Nothing here knows about files as paths: a provider has torrents with files, restricted links, and direct links that expire.
+//! Nothing here knows about files as paths: a provider has torrents with files, restricted links,
+//! and direct links that expire.
+//!
+//! | question | where |
+//! |---|---|
+//! | what does a library need of a provider | `traits.rs`: [`Provider`] |
+//! | what does a torrent, a link look like | `torrent.rs`, `link.rs` |
+//! | what may be concluded from a failure | `error.rs`: [`Verdict`] |
+//! | what is the same at all vendors: turns, keys, traffic, health, settings | `account.rs` and `account/` |
+//! | what is a vendor's own | `vendors/NAME.rs` and `vendors/NAME/` |
+//! | how is a vendor added | [`vendors`] |
+//! | how many connections may a CDN host get | `cdn_connections.rs` |
 #![forbid(unsafe_code)]
 
 mod account;
@@ -9,10 +20,14 @@ mod error;
 mod link;
 mod torrent;
 mod traits;
+mod usage;
 pub mod vendors;
 
+pub use account::DebridAccount;
+pub use account::config::{AccountConfig, ConfigError};
 pub use account::key::{KeyId, KeyStatus};
-pub use account::scheduler::{Outcome, Scheduler, SchedulerStatus, Turn};
+pub use account::limits::{Budget, Limits};
+pub use account::scheduler::{Outcome, Scheduler};
 pub use account::traffic::{KeyTraffic, Shortage, TrafficLedger, TrafficLimits, TrafficStatus};
 pub use cdn_connections::{CdnConnections, OLDEST_EVERY};
 pub use error::{Error, Result, Verdict};
@@ -22,4 +37,4 @@ pub use torrent::{
     TorrentSummary,
 };
 pub use traits::{Account, CallCount, CdnPermit, Priority, Provider, ProviderHealth};
-pub use vendors::real_debrid;
+pub use usage::{ActiveCount, Download, DownloadPage, TrafficDay};

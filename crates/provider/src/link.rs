@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{KeyId, TorrentId};
 
-/// A provider's restricted link of one file, such as `https://real-debrid.com/d/XXXXXXXXXXXXX`; has to be unrestricted before it can be read.
+/// What a provider makes a direct link of: a restricted link of one file, such as
+/// `https://real-debrid.com/d/XXXXXXXXXXXXX`, or another text that names the file there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HosterLink(pub String);

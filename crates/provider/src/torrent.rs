@@ -73,7 +73,7 @@ impl fmt::Display for TorrentId {
     }
 }
 
-/// Where a torrent stands at the provider (Real-Debrid's words, `reference/field.md` 2.1).
+/// Where a torrent stands at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TorrentStatus {
     /// The magnet is being resolved.
@@ -106,7 +106,7 @@ impl TorrentStatus {
     /// Longest unknown word that is kept.
     const LONGEST_WORD: usize = 64;
 
-    /// The status that Real-Debrid's API calls `word`. An unknown word is kept, cut to 64 characters.
+    /// The status that is stored as `word`. An unknown word is kept, cut to 64 characters.
     pub fn from_word(word: &str) -> Self {
         match word {
             "magnet_conversion" => Self::MagnetConversion,
@@ -124,7 +124,7 @@ impl TorrentStatus {
         }
     }
 
-    /// Real-Debrid's word for it; the one under which it is stored as well.
+    /// The word under which it is stored, and shown.
     pub fn word(&self) -> &str {
         match self {
             Self::MagnetConversion => "magnet_conversion",
@@ -169,7 +169,7 @@ pub struct TorrentSummary {
 /// A file of a torrent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TorrentFile {
-    /// The provider's number of the file, from 1 at Real-Debrid.
+    /// The provider's number of the file, for selecting it.
     pub id: u32,
     /// Path in the torrent as the provider writes it, with a leading `/`; any text.
     pub path: String,
@@ -197,7 +197,7 @@ pub struct TorrentInfo {
 pub struct TorrentPage {
     /// Newest first.
     pub items: Vec<TorrentSummary>,
-    /// Torrents in the account (`X-Total-Count`), when told.
+    /// Torrents in the account, when told.
     pub total: Option<u64>,
     /// Entries of the answer that could not be read and were left out of `items`, with the reason. While there are any, nobody
     /// may conclude that a torrent is gone.

@@ -137,17 +137,19 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Who we are.
     async fn account(&self, priority: Priority) -> Result<Account>;
-    /// Part of the list of torrents, newest first. `limit` 1 to 5000.
+    /// Part of the list of torrents, newest first: up to `limit` of them, or as many as the provider
+    /// gives in one page.
     async fn torrents(&self, priority: Priority, offset: u64, limit: u32) -> Result<TorrentPage>;
     /// One torrent with its files.
     async fn torrent(&self, priority: Priority, id: &TorrentId) -> Result<TorrentInfo>;
     /// Makes a direct link, with the fittest of the provider's keys.
     async fn unrestrict(&self, priority: Priority, link: &HosterLink) -> Result<DirectLink>;
-    /// Adds a magnet; the same hash twice makes two torrents at Real-Debrid.
+    /// Adds a magnet; the same hash twice may make two torrents.
     async fn add_magnet(&self, priority: Priority, magnet: &str) -> Result<TorrentId>;
     /// Adds the bytes of a `.torrent` file, likewise.
     async fn add_torrent(&self, priority: Priority, torrent: Bytes) -> Result<TorrentId>;
-    /// Selects files of a torrent that waits for it; an empty `files` selects all.
+    /// Selects files of a torrent that waits for it ([`crate::TorrentStatus::WaitingFilesSelection`]); an empty
+    /// `files` selects all.
     async fn select_files(&self, priority: Priority, id: &TorrentId, files: &[u32]) -> Result<()>;
     /// Deletes a torrent from the account.
     async fn delete(&self, priority: Priority, id: &TorrentId) -> Result<()>;

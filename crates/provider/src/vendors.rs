@@ -1,3 +1,147 @@
-//! One folder per vendor.
+//! The vendors. What they have in common is in `account`.
+//!
+//! # To add a vendor
+//!
+//! 1. A folder `vendors/NAME/` with `vendors/NAME.rs`, about a thousand lines in all:
+//!
+//!    | part | what it holds | example |
+//!    |---|---|---|
+//!    | [`Kind`] | its word in the configuration, its address, its declared [`Limits`] | `real_debrid::KIND` |
+//!    | endpoints | the trait [`Vendor`]: each question as one or more calls | `real_debrid.rs` |
+//!    | decoding | pure functions from bytes to our types, by the helpers of `account/decode.rs` | `real_debrid/decode.rs` |
+//!    | verdicts | [`Vendor::meaning`]: what an answer means that is not a success | `real_debrid/verdicts.rs` |
+//!
+//! 2. A line in [`KINDS`]. Configuration, `doctor`, keys, schedulers, traffic and health follow.
+//! 3. Tests: `tests/NAME_*.rs` with recorded bodies, a table of all error codes, and a fuzz target
+//!    for each decoder (a test with `fuzz` in its path).
+//!
+//! What the library above relies on:
+//! - An entry is left out of a page only if it is named in [`TorrentPage::unreadable`], and an empty
+//!   list is told only by an answer that says so. A page that lacks a total proves nothing.
+//! - `links` of a torrent follow the order of its selected files. Where a vendor has no restricted
+//!   links, a [`HosterLink`] is any text from which [`Vendor::direct_link`] can make a direct link,
+//!   the same for the same file at all times.
+//! - [`TorrentStatus::WaitingFilesSelection`] is given only if files can be selected.
+//! - Times of an entry do not change from one list to the next.
+//! - A refusal for too many calls is [`Verdict::BackOff`], a failure of the account is
+//!   [`Verdict::AccountRefused`], and neither is ever taken for "not found".
 
 pub mod real_debrid;
+
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+use jiff::Timestamp;
+
+#[cfg(doc)]
+use crate::TorrentStatus;
+use crate::account::call::Meaning;
+use crate::account::caller::Api;
+use crate::{
+    Account, ActiveCount, DirectLink, DownloadPage, Error, HosterLink, Limits, Result, TorrentId,
+    TorrentInfo, TorrentPage, TrafficDay, Verdict,
+};
+
+/// All kinds of providers. A table that names none means the first one.
+pub static KINDS: [&Kind; 1] = [&real_debrid::KIND];
+
+/// A vendor as it declares itself.
+#[derive(Debug)]
+pub struct Kind {
+    /// Its word in configuration and `status`.
+    pub word: &'static str,
+    /// Base of its API.
+    pub api_url: &'static str,
+    /// Where a person gets a token.
+    pub token_page: &'static str,
+    /// What it allows.
+    pub limits: Limits,
+    /// Its side of a new account.
+    pub(crate) vendor: fn() -> Arc<dyn Vendor>,
+}
+
+/// The kind of that word.
+pub fn kind_of(word: &str) -> Option<&'static Kind> {
+    KINDS.into_iter().find(|kind| kind.word == word)
+}
+
+/// The words of all kinds.
+pub fn words() -> &'static [&'static str] {
+    static WORDS: LazyLock<Vec<&str>> =
+        LazyLock::new(|| KINDS.into_iter().map(|kind| kind.word).collect());
+    &WORDS
+}
+
+/// A vendor's side of an account: questions as calls, answers as our types. When a call goes, with
+/// which token, and whether it is repeated is decided by the [`Api`] that it is given.
+#[async_trait]
+pub(crate) trait Vendor: Send + Sync + 'static {
+    /// What an answer means, or `None` for a success.
+    fn meaning(&self, status: StatusCode, body: &[u8]) -> Option<Meaning>;
+
+    /// Who we are.
+    async fn account(&self, api: &Api<'_>) -> Result<Account>;
+    /// Part of the list of torrents, newest first. `limit` is 1 to [`Limits::page`].
+    async fn torrents(&self, api: &Api<'_>, offset: u64, limit: u32) -> Result<TorrentPage>;
+    /// One torrent with its files.
+    async fn torrent(&self, api: &Api<'_>, id: &TorrentId) -> Result<TorrentInfo>;
+    /// Makes a direct link. Its key is filled in by the caller.
+    async fn direct_link(&self, api: &Api<'_>, link: &HosterLink) -> Result<DirectLink>;
+    /// Adds a magnet.
+    async fn add_magnet(&self, api: &Api<'_>, magnet: &str) -> Result<TorrentId>;
+    /// Adds the bytes of a `.torrent` file.
+    async fn add_torrent(&self, api: &Api<'_>, torrent: Bytes) -> Result<TorrentId>;
+    /// Deletes a torrent from the account.
+    async fn delete(&self, api: &Api<'_>, id: &TorrentId) -> Result<()>;
+
+    // What not every vendor has.
+
+    /// Selects files of a torrent that waits for it; an empty `files` selects all.
+    async fn select_files(&self, api: &Api<'_>, id: &TorrentId, files: &[u32]) -> Result<()> {
+        let _ = (id, files);
+        Err(lacks(api, "selecting files"))
+    }
+    /// Traffic of the last days with the key, the oldest first; see [`Limits::tells_traffic`].
+    async fn traffic(&self, api: &Api<'_>) -> Result<Vec<TrafficDay>> {
+        Err(lacks(api, "reading the traffic"))
+    }
+    /// How many torrents are on their way, and how many may be.
+    async fn active_count(&self, api: &Api<'_>) -> Result<ActiveCount> {
+        Err(lacks(api, "counting active torrents"))
+    }
+    /// Part of the list of direct links that were made, newest first. `limit` is 1 to [`Limits::page`].
+    async fn downloads(&self, api: &Api<'_>, offset: u64, limit: u32) -> Result<DownloadPage> {
+        let _ = (offset, limit);
+        Err(lacks(api, "listing downloads"))
+    }
+    /// The provider's clock.
+    async fn server_time(&self, api: &Api<'_>) -> Result<Timestamp> {
+        Err(lacks(api, "reading the provider's clock"))
+    }
+}
+
+fn lacks(api: &Api<'_>, what: &str) -> Error {
+    api.error(what, Verdict::Disabled, "the vendor has no call for it")
+}
+
+/// A kind in a configuration: its word.
+pub(crate) mod word {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Kind;
+
+    pub(crate) fn serialize<S: Serializer>(kind: &Kind, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(kind.word)
+    }
+
+    pub(crate) fn deserialize<'de, D>(from: D) -> Result<&'static Kind, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        let word = String::deserialize(from)?;
+        super::kind_of(&word).ok_or_else(|| D::Error::unknown_variant(&word, super::words()))
+    }
+}

@@ -1,7 +1,7 @@
 //! Answers as the API should not give them.
 
 use debridfs_provider::TorrentStatus;
-use debridfs_provider::real_debrid::decode;
+use debridfs_provider::vendors::real_debrid::decode;
 use jiff::Timestamp;
 
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";

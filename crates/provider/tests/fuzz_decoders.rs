@@ -2,7 +2,7 @@
 //! `tests/__fuzz__`; the run time is set by `BOLERO_RANDOM_TEST_TIME_MS`.
 
 use bolero::{TypeGenerator, check};
-use debridfs_provider::real_debrid::{decode, verdicts};
+use debridfs_provider::vendors::real_debrid::{decode, verdicts};
 use jiff::Timestamp;
 
 #[test]

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use debridfs_base::ByteSize;
 use debridfs_base::Secret;
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
-use debridfs_provider::{DirectLink, HosterLink, Priority, Provider, Verdict};
+use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::{
+    AccountConfig, DebridAccount, DirectLink, HosterLink, Priority, Provider, Verdict,
+};
 use debridfs_sim::{AccountState, FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim};
 use http_body_util::BodyExt;
 use std::time::Duration;
@@ -31,20 +33,20 @@ fn simulation() -> (Sim, HosterLink) {
     (sim, HosterLink(link))
 }
 
-fn account(sim: &Sim, change: impl FnOnce(&mut RealDebridConfig)) -> RealDebrid {
-    let mut config = RealDebridConfig {
+fn account(sim: &Sim, change: impl FnOnce(&mut AccountConfig)) -> DebridAccount {
+    let mut config = AccountConfig {
         name: "rd".to_owned(),
         token: Some(Secret::new(sim.token())),
         download_tokens: vec![Secret::new("SECOND"), Secret::new("THIRD")],
-        ..RealDebridConfig::default()
+        ..AccountConfig::of(&real_debrid::KIND)
     };
     change(&mut config);
     let transport = InProcess::new(sim.router());
-    RealDebrid::with_transport(config, Arc::new(transport), Arc::new(sim.clone())).unwrap()
+    DebridAccount::with_transport(config, Arc::new(transport), Arc::new(sim.clone())).unwrap()
 }
 
 /// Fetches from the simulated CDN and counts as a reader would.
-async fn fetch(sim: &Sim, account: &RealDebrid, link: &DirectLink, bytes: u64) -> bool {
+async fn fetch(sim: &Sim, account: &DebridAccount, link: &DirectLink, bytes: u64) -> bool {
     let path = link.url.split_once("/d/").unwrap().1;
     let request = http::Request::get(format!("/d/{path}"))
         .header("range", format!("bytes=0-{}", bytes - 1))
@@ -63,7 +65,7 @@ async fn fetch(sim: &Sim, account: &RealDebrid, link: &DirectLink, bytes: u64) -
 }
 
 /// Which key the next link is made with, by its number.
-async fn next(account: &RealDebrid, link: &HosterLink) -> Result<usize, Verdict> {
+async fn next(account: &DebridAccount, link: &HosterLink) -> Result<usize, Verdict> {
     let made = account.unrestrict(Priority::Playback, link).await;
     let made = made.map_err(|error| error.verdict)?;
     let keys = account.keys();

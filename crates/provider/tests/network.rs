@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use debridfs_base::http::IpChoice;
 use debridfs_base::{ProxyUrl, Secret};
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
-use debridfs_provider::{Priority, Provider, Verdict};
+use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::{AccountConfig, DebridAccount, Priority, Provider, Verdict};
 use origin::Server;
 use tokio_rustls::TlsAcceptor;
 
@@ -18,17 +18,17 @@ const USER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 37\r\n\r\n{\"username\":\"some\",\"type\":\"premium\"}\n";
 const V4: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
-fn config(api_url: String) -> RealDebridConfig {
-    RealDebridConfig {
+fn config(api_url: String) -> AccountConfig {
+    AccountConfig {
         name: "rd".to_owned(),
         token: Some(Secret::new("SECRETTOKEN")),
         api_url,
-        ..RealDebridConfig::default()
+        ..AccountConfig::of(&real_debrid::KIND)
     }
 }
 
-async fn ask(config: RealDebridConfig) -> debridfs_provider::Result<debridfs_provider::Account> {
-    RealDebrid::new(config)
+async fn ask(config: AccountConfig) -> debridfs_provider::Result<debridfs_provider::Account> {
+    DebridAccount::new(config)
         .unwrap()
         .account(Priority::User)
         .await
@@ -75,7 +75,7 @@ async fn trusts_the_configured_ca_and_nothing_unknown() {
     assert!(error.message.contains("certificate"), "{error}");
     // The CDN's client trusts it as well.
     config.api_url = "https://localhost".to_owned();
-    let account = RealDebrid::new(config.clone()).unwrap();
+    let account = DebridAccount::new(config.clone()).unwrap();
     let url = format!("https://localhost:{}/d/X/file", server.address.port());
     assert!(
         account
@@ -89,7 +89,7 @@ async fn trusts_the_configured_ca_and_nothing_unknown() {
     );
     // A file without certificates is an error that names the key.
     std::fs::write(&ca, "nothing").unwrap();
-    let error = RealDebrid::new(config).unwrap_err().to_string();
+    let error = DebridAccount::new(config).unwrap_err().to_string();
     assert!(error.starts_with("provider.rd.ca_file: "), "{error}");
 }
 
@@ -104,7 +104,7 @@ async fn goes_through_an_http_proxy() {
     config.ca_file = Some(ca);
     config.proxy = Some(ProxyUrl::new(format!("http://user:pass@{}", proxy.address)));
     ask(config.clone()).await.unwrap();
-    let account = RealDebrid::new(config.clone()).unwrap();
+    let account = DebridAccount::new(config.clone()).unwrap();
     let url = format!("http://localhost:{}/d/X/file", plain.address.port());
     account.cdn().get(&url).send().await.unwrap();
     let seen = proxy.seen();
@@ -121,7 +121,7 @@ async fn goes_through_an_http_proxy() {
     assert!(!seen[0].contains("SECRETTOKEN"));
     // The CDN may go another way.
     config.cdn_proxy = Some(ProxyUrl::new("none"));
-    let account = RealDebrid::new(config).unwrap();
+    let account = DebridAccount::new(config).unwrap();
     account.cdn().get(&url).send().await.unwrap();
     assert_eq!(proxy.seen().len(), 2);
 }
@@ -167,7 +167,7 @@ fn refuses_proxies_it_does_not_know() {
     for proxy in ["ftp://x:1", "proxy:3128", "socks5h//x", ""] {
         let mut config = config("https://localhost".to_owned());
         config.proxy = Some(ProxyUrl::new(proxy));
-        let error = RealDebrid::new(config).unwrap_err().to_string();
+        let error = DebridAccount::new(config).unwrap_err().to_string();
         assert!(error.starts_with("provider.rd.proxy: "), "{error}");
     }
 }
@@ -186,7 +186,7 @@ async fn keeps_to_the_chosen_ip_version() {
     for (api_ip, cdn_ip) in [(IpChoice::V4, IpChoice::V6), (IpChoice::V6, IpChoice::V4)] {
         let before = (four.seen().len(), six.seen().len());
         (config.api_ip, config.cdn_ip) = (api_ip, cdn_ip);
-        let account = RealDebrid::new(config.clone()).unwrap();
+        let account = DebridAccount::new(config.clone()).unwrap();
         let asked = account.account(Priority::User).await;
         if api_ip == IpChoice::V6 && asked.is_err() {
             eprintln!("skipped in part: localhost is IPv4 only here");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use debridfs_base::Secret;
 use debridfs_base::TokioClock;
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
-use debridfs_provider::{Priority, Provider, TorrentStatus, Verdict};
+use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::{AccountConfig, DebridAccount, Priority, Provider, TorrentStatus, Verdict};
 use debridfs_sim::{
     AccountState, ApiFault, Generated, InProcess, LibrarySpec, Outage, OutageMode, Page,
     ServeOptions, Sim, content, serve,
@@ -27,16 +27,16 @@ fn simulation(releases: u32) -> Sim {
     Sim::starting_at(&library, start()).unwrap()
 }
 
-fn account_of(sim: &Sim, change: impl FnOnce(&mut RealDebridConfig)) -> RealDebrid {
-    let mut config = RealDebridConfig {
+fn account_of(sim: &Sim, change: impl FnOnce(&mut AccountConfig)) -> DebridAccount {
+    let mut config = AccountConfig {
         name: "rd".to_owned(),
         token: Some(Secret::new(sim.token())),
-        ..RealDebridConfig::default()
+        ..AccountConfig::of(&real_debrid::KIND)
     };
     change(&mut config);
     let transport = InProcess::new(sim.router()).with_delay(Duration::from_millis(40));
     let clock = Arc::new(TokioClock::starting_at(start()));
-    RealDebrid::with_transport(config, Arc::new(transport), clock).unwrap()
+    DebridAccount::with_transport(config, Arc::new(transport), clock).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -379,12 +379,12 @@ async fn over_tcp_and_tls() {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca.pem");
     std::fs::write(&ca, served.ca_pem().unwrap()).unwrap();
-    let account = RealDebrid::new(RealDebridConfig {
+    let account = DebridAccount::new(AccountConfig {
         name: "rd".to_owned(),
         token: Some(Secret::new(served.token())),
         api_url: served.api_url(),
         ca_file: Some(ca),
-        ..RealDebridConfig::default()
+        ..AccountConfig::of(&real_debrid::KIND)
     })
     .unwrap();
     let list = account.torrents(Priority::User, 0, 5000).await.unwrap();

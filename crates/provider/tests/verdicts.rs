@@ -173,7 +173,7 @@ async fn every_error_code() {
 fn the_table_is_complete() {
     let documented = (-1..=37).filter(|code| ![0, 32].contains(code));
     assert!(documented.eq(TABLE.iter().map(|row| row.0)));
-    let ours = debridfs_provider::real_debrid::verdicts::CODES;
+    let ours = debridfs_provider::vendors::real_debrid::verdicts::CODES;
     assert!(
         ours.iter()
             .map(|row| row.0)

@@ -7,8 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use debridfs_base::Secret;
 use debridfs_base::{TokioClock, WallClock};
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
-use debridfs_provider::{HosterLink, InfoHash, Priority, Provider, TorrentId, Verdict};
+use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::{
+    AccountConfig, DebridAccount, HosterLink, InfoHash, Priority, Provider, TorrentId, Verdict,
+};
 use debridfs_repair::{
     Again, Checked, Finding, ProviderState, Repair, Rules, Stage, Treated, Ward,
 };
@@ -140,14 +142,14 @@ impl World {
     async fn new(releases: Vec<ReleaseSpec>) -> Self {
         let library = LibrarySpec { seed: 3, releases };
         let sim = Sim::starting_at(&library, start()).unwrap();
-        let config = RealDebridConfig {
+        let config = AccountConfig {
             name: "rd".to_owned(),
             token: Some(Secret::new(sim.token())),
-            ..RealDebridConfig::default()
+            ..AccountConfig::of(&real_debrid::KIND)
         };
         let transport = Arc::new(InProcess::new(sim.router()));
         let calendar = Arc::new(TokioClock::starting_at(start()));
-        let real = RealDebrid::with_transport(config, transport, calendar);
+        let real = DebridAccount::with_transport(config, transport, calendar);
         let ward = Arc::new(SimWard {
             sim: sim.clone(),
             provider: Arc::new(real.unwrap()),

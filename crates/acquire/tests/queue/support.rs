@@ -18,8 +18,10 @@ use debridfs_acquire::{
 };
 use debridfs_base::Secret;
 use debridfs_base::{TokioClock, WallClock};
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
-use debridfs_provider::{InfoHash, Provider, TorrentId, TorrentStatus};
+use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::{
+    AccountConfig, DebridAccount, InfoHash, Provider, TorrentId, TorrentStatus,
+};
 use debridfs_sim::{FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim, content};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -264,15 +266,15 @@ impl World {
 
     /// A queue over an account and a directory that are there.
     pub async fn over(sim: Sim, dir: TempDir, change: impl FnOnce(&mut AcquireConfig)) -> Self {
-        let config = RealDebridConfig {
+        let config = AccountConfig {
             name: "rd".to_owned(),
             token: Some(Secret::new(sim.token())),
-            ..RealDebridConfig::default()
+            ..AccountConfig::of(&real_debrid::KIND)
         };
         let clock: Arc<dyn WallClock> = Arc::new(TokioClock::starting_at(start()));
         let transport = Arc::new(InProcess::new(sim.router()));
         let calendar = Arc::new(TokioClock::starting_at(start()));
-        let real = RealDebrid::with_transport(config, transport, calendar);
+        let real = DebridAccount::with_transport(config, transport, calendar);
         let provider: Arc<dyn Provider> = Arc::new(real.unwrap());
         let library = Arc::new(SimLibrary {
             sim: sim.clone(),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use debridfs_provider::{Priority, Provider, Result, TorrentSummary};
 
-/// Real-Debrid's largest page.
+/// The largest page of any provider; one that has smaller pages gives its own largest.
 const PAGE: u32 = 5000;
 
 /// Attempts until a list that moves between its pages is given up; the next poll begins anew.

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use debridfs_web::HashedPassword;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use crate::config::{self, Environment, ProviderSection};
+use crate::config::{self, Environment};
 use crate::failure::{Doing, Failure, USAGE};
 
 /// `config …`.
@@ -41,8 +41,8 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
         println!("note: {note}");
     }
     for provider in loaded.config.provider.values() {
-        let ProviderSection::RealDebrid(keys) = provider;
-        keys.validate()
+        provider
+            .validate()
             .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
     }
     let from = match &loaded.file {

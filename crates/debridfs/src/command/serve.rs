@@ -11,7 +11,7 @@ use debridfs_base::with_causes;
 use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
 
 use super::own_directories;
-use crate::config::{self, Config, Environment, KeeperMode, Loaded, ProviderSection};
+use crate::config::{self, Config, Environment, KeeperMode, Loaded};
 use crate::doctor::{self, Outcome};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
@@ -99,8 +99,8 @@ pub fn require_providers(config: &Config) -> Result<(), Failure> {
         return Err(Failure::new("no provider is configured", Some(help)).with_code(USAGE));
     }
     for provider in config.provider.values() {
-        let ProviderSection::RealDebrid(keys) = provider;
-        keys.validate()
+        provider
+            .validate()
             .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
     }
     Ok(())

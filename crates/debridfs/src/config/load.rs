@@ -7,7 +7,7 @@ use figment::value::Value;
 
 use super::merge::Merge;
 use super::problem::Origin;
-use super::{Config, ConfigError, Environment, Problem, ProviderSection, Umask};
+use super::{Config, ConfigError, Environment, Problem, Umask};
 
 /// A configuration, and what is worth telling about how it came to be.
 #[derive(Debug, Clone)]
@@ -160,8 +160,7 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
                 "the name is that of a directory; it may hold no `/` and not begin with `__`",
             );
         }
-        let ProviderSection::RealDebrid(keys) = provider;
-        if keys.token.is_none() && keys.token_file.is_none() {
+        if provider.token.is_none() && provider.token_file.is_none() {
             let variable = name.to_uppercase();
             wrong(
                 &["provider", name],
@@ -217,7 +216,7 @@ mod tests {
         let config = loaded("", &[("DEBRIDFS__PROVIDER__RD__TOKEN", "0123")])
             .unwrap()
             .config;
-        let ProviderSection::RealDebrid(keys) = &config.provider["rd"];
+        let keys = &config.provider["rd"];
         assert_eq!(keys.token.as_ref().unwrap().expose(), "0123");
         assert_eq!(keys.name, "rd");
     }
@@ -350,7 +349,7 @@ mod tests {
         )
         .unwrap()
         .config;
-        let ProviderSection::RealDebrid(keys) = &config.provider["rd"];
+        let keys = &config.provider["rd"];
         assert_eq!(
             keys.token_file.as_deref(),
             Some(Path::new("/run/secrets/rd"))
@@ -359,7 +358,7 @@ mod tests {
             "[provider.rd]\ntoken_file = \"/shared\"\n",
             &[("DEBRIDFS__PROVIDER__RD__TOKEN", "t")],
         );
-        let ProviderSection::RealDebrid(keys) = &config.unwrap().config.provider["rd"];
+        let keys = &config.unwrap().config.provider["rd"];
         assert_eq!(keys.token_file, None);
     }
 
@@ -377,7 +376,7 @@ mod tests {
                 ("DEBRIDFS__PROVIDER__RD__TRAFFIC_RESERVE_PERCENT", "5"),
             ],
         );
-        let ProviderSection::RealDebrid(keys) = &config.unwrap().config.provider["rd"];
+        let keys = &config.unwrap().config.provider["rd"];
         let tokens: Vec<_> = keys.download_tokens.iter().map(|t| t.expose()).collect();
         assert_eq!(tokens, ["one", "two"]);
         assert_eq!(keys.download_token_files, [Path::new("/run/secrets/three")]);
@@ -396,7 +395,7 @@ mod tests {
             "[provider.rd]\ntoken = \"t\"\n",
             &[("DEBRIDFS__PROVIDER__RD__CALLS_PER_MINUTE", "60")],
         );
-        let ProviderSection::RealDebrid(keys) = &config.unwrap().config.provider["rd"];
+        let keys = &config.unwrap().config.provider["rd"];
         assert_eq!(keys.calls_per_minute, 60);
         let found = problems("[provider.rd]\nkind = \"realdebrid\"\ntoken = \"t\"\n", &[]);
         assert_eq!(found[0].origin, Origin::Line(2));

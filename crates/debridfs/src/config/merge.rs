@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use debridfs_provider::real_debrid::RealDebridConfig;
+use debridfs_provider::{AccountConfig, vendors};
+use figment::Figment;
 use figment::error::Kind;
+use figment::providers::Serialized;
 use figment::value::{Dict, Value};
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Origin;
-use super::{Environment, Problem, ProviderSection};
+use super::{Environment, Problem};
 
 /// Keys whose values are not repeated in messages.
 const SECRET_KEYS: [&str; 7] = [
@@ -85,8 +87,8 @@ impl Merge {
         }
     }
 
-    /// Takes the providers' tables out of the values, and reads each by its kind.
-    pub(super) fn providers(&mut self) -> BTreeMap<String, ProviderSection> {
+    /// Takes the providers' tables out of the values, and reads each over the defaults of its kind.
+    pub(super) fn providers(&mut self) -> BTreeMap<String, AccountConfig> {
         let names: Vec<String> = match self.values.get("provider") {
             Some(Value::Dict(_, tables)) => tables.keys().cloned().collect(),
             _ => Vec::new(),
@@ -95,21 +97,20 @@ impl Merge {
         for name in names {
             let path = ["provider".to_owned(), name.clone()];
             let kind_path = [&path[..], &["kind".to_owned()]].concat();
-            let kind = find(&self.values, &kind_path).and_then(Value::as_str);
-            match kind {
-                None | Some("real-debrid") => {
-                    remove(&mut self.values, &kind_path);
-                    if let Some(mut config) = self.typed::<RealDebridConfig>(&path) {
-                        config.name.clone_from(&name);
-                        self.one_token(&path, &mut config);
-                        found.insert(name, ProviderSection::RealDebrid(Box::new(config)));
-                    }
-                }
-                Some(other) => {
-                    let message = format!("`provider.{name}.kind` cannot be {other:?}");
-                    let origin = self.origin(&kind_path);
-                    self.problem(message, suggestion(other, &["real-debrid"]), origin);
-                }
+            let word = find(&self.values, &kind_path).and_then(Value::as_str);
+            let word = word.unwrap_or(vendors::KINDS[0].word).to_owned();
+            let Some(kind) = vendors::kind_of(&word) else {
+                let message = format!("`provider.{name}.kind` cannot be {word:?}");
+                let help = suggestion(&word, vendors::words());
+                self.problem(message, help, self.origin(&kind_path));
+                continue;
+            };
+            let defaults = Value::serialize(AccountConfig::of(kind));
+            let defaults = defaults.ok().and_then(Value::into_dict).unwrap_or_default();
+            if let Some(mut config) = self.typed_over::<AccountConfig>(&path, &defaults) {
+                config.name.clone_from(&name);
+                self.one_token(&path, &mut config);
+                found.insert(name, config);
             }
         }
         // A `provider` that is no table is left for the whole to complain about.
@@ -120,7 +121,7 @@ impl Merge {
     }
 
     /// A token, or its file, given by a variable stands in the place of what the file says.
-    fn one_token(&self, path: &[String], config: &mut RealDebridConfig) {
+    fn one_token(&self, path: &[String], config: &mut AccountConfig) {
         let by_variable = |key: &str| {
             let path = [path, &[key.to_owned()]].concat();
             matches!(self.origins.get(&path), Some(Origin::Variable(_)))
@@ -134,13 +135,19 @@ impl Merge {
 
     /// The values at `prefix` as a `T`. Unknown keys are noted and left out, so that one run finds them all.
     pub(super) fn typed<T: DeserializeOwned>(&mut self, prefix: &[String]) -> Option<T> {
+        self.typed_over(prefix, &Dict::new())
+    }
+
+    /// As [`Self::typed`], with `defaults` for keys that are not given.
+    fn typed_over<T: DeserializeOwned>(&mut self, prefix: &[String], defaults: &Dict) -> Option<T> {
         loop {
             let value = match prefix {
                 [] => Value::from(self.values.clone()),
                 _ => find(&self.values, prefix)?.clone(),
             };
-            let values = figment::providers::Serialized::defaults(value);
-            let error = match figment::Figment::from(values).extract_lossy::<T>() {
+            let values =
+                Figment::from(Serialized::defaults(defaults)).merge(Serialized::defaults(value));
+            let error = match values.extract_lossy::<T>() {
                 Ok(typed) => return Some(typed),
                 Err(error) => error,
             };

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use debridfs_provider::real_debrid::RealDebrid;
-use debridfs_provider::{Error, Priority, Provider, Verdict};
+use debridfs_provider::vendors::Kind;
+use debridfs_provider::{AccountConfig, DebridAccount, Error, Priority, Provider, Verdict};
 use jiff::Timestamp;
-
-use crate::config::ProviderSection;
 
 use super::Check;
 
@@ -16,10 +14,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 const MOST_SKEW: Duration = Duration::from_secs(60);
 
 /// Checks the provider's settings, its token, and this machine's clock against the provider's.
-pub async fn check(section: &ProviderSection) -> Vec<Check> {
-    let ProviderSection::RealDebrid(keys) = section;
-    let name = format!("provider.{}", keys.name);
-    let provider = match RealDebrid::new((**keys).clone()) {
+pub async fn check(config: &AccountConfig) -> Vec<Check> {
+    let name = format!("provider.{}", config.name);
+    let provider = match DebridAccount::new(config.clone()) {
         Ok(provider) => provider,
         Err(error) => {
             let fix = "correct it in the configuration, or by its variable";
@@ -43,7 +40,9 @@ pub async fn check(section: &ProviderSection) -> Vec<Check> {
                 ),
                 "renew the subscription",
             ),
-            Ok(Err(error)) => Check::failed(&name, error.message.clone(), fix_for(&error)),
+            Ok(Err(error)) => {
+                Check::failed(&name, error.message.clone(), fix_for(config.kind, &error))
+            }
             Err(_) => Check::failed(
                 &name,
                 format!("no answer within {} s", LIMIT.as_secs()),
@@ -58,10 +57,13 @@ pub async fn check(section: &ProviderSection) -> Vec<Check> {
     checks
 }
 
-fn fix_for(error: &Error) -> &'static str {
-    match error.verdict {
+fn fix_for(kind: &Kind, error: &Error) -> String {
+    let fix = match error.verdict {
         Verdict::AccountRefused => {
-            "the token is wrong, was withdrawn, or the account is locked: get a new one at https://real-debrid.com/apitoken"
+            let page = kind.token_page;
+            return format!(
+                "the token is wrong, was withdrawn, or the account is locked: get a new one at {page}"
+            );
         }
         Verdict::BackOff => {
             "too many calls were made just now: wait a minute, and see which other programs use the account"
@@ -70,7 +72,8 @@ fn fix_for(error: &Error) -> &'static str {
             "this is not how the provider answers: check `api_url` and `proxy`"
         }
         _ => "check network, DNS, firewall, and `proxy` if one is needed; the provider may be down",
-    }
+    };
+    fix.to_owned()
 }
 
 fn clock(theirs: Timestamp, ours: Timestamp) -> Check {

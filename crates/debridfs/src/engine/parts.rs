@@ -6,13 +6,12 @@ use std::sync::Arc;
 use debridfs_cache::Cache;
 use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, UpdateHook, ViewRules};
 use debridfs_content::Content;
-use debridfs_provider::real_debrid::RealDebrid;
-use debridfs_provider::{InfoHash, Provider};
+use debridfs_provider::{AccountConfig, DebridAccount, InfoHash, Provider};
 use debridfs_tree::{Demand, Tree, TreeConfig};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
-use crate::config::{Config, LibraryConfig, ProviderSection};
+use crate::config::{Config, LibraryConfig};
 use crate::failure::{Doing, Failure, USAGE};
 
 /// What an engine is made of.
@@ -80,13 +79,12 @@ pub fn cache(config: &Config) -> Result<Option<Arc<Cache>>, Failure> {
         .doing(|| "cache".into())
 }
 
-fn provider(section: &ProviderSection, state_dir: &Path) -> Result<Arc<dyn Provider>, Failure> {
-    let ProviderSection::RealDebrid(keys) = section;
-    let mut keys = (**keys).clone();
+fn provider(config: &AccountConfig, state_dir: &Path) -> Result<Arc<dyn Provider>, Failure> {
+    let mut config = config.clone();
     // Names of providers are names of directories, so they are names of files as well.
-    keys.call_log = Some(state_dir.join(format!("calls-{}", keys.name)));
-    keys.traffic_log = Some(state_dir.join(format!("traffic-{}", keys.name)));
-    let provider = RealDebrid::new(keys)
+    config.call_log = Some(state_dir.join(format!("calls-{}", config.name)));
+    config.traffic_log = Some(state_dir.join(format!("traffic-{}", config.name)));
+    let provider = DebridAccount::new(config)
         .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
     Ok(Arc::new(provider))
 }

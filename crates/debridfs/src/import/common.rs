@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use debridfs_catalogue::{FolderConfig, FolderNaming, ViewRules};
-use debridfs_provider::real_debrid::CALLS_PER_MINUTE;
+use debridfs_provider::vendors::real_debrid;
 use serde_json::{Map, Value};
 
 use super::plan::{Plan, joined};
@@ -26,7 +26,8 @@ pub struct Account<'a> {
 /// Sets up the account, with its tokens in files of their own.
 pub fn account(plan: &mut Plan, account: &Account<'_>, token_key: &str, list_key: &str) {
     let name = account.name;
-    plan.set(&["provider", name, "kind"], "real-debrid", account.theirs);
+    let kind = real_debrid::KIND.word;
+    plan.set(&["provider", name, "kind"], kind, account.theirs);
     let file = plan.keep_secret(&format!("{name}-token"), account.token);
     let theirs = joined(account.theirs, token_key);
     plan.set(&["provider", name, "token_file"], file, &theirs);
@@ -53,9 +54,10 @@ pub fn other_provider(plan: &mut Plan, theirs: &str, kind: &str) {
 
 /// A limit of calls, at most the vendor's: theirs count other things.
 pub fn calls_per_minute(plan: &mut Plan, name: &str, calls: u64, theirs: &str) {
-    let most = u64::from(CALLS_PER_MINUTE);
+    let most = u64::from(real_debrid::KIND.limits.calls_per_minute);
     if calls == 0 || calls >= most {
-        plan.leave_out(theirs, "the vendor's limit of 250 a minute holds by itself");
+        let why = format!("the vendor's limit of {most} a minute holds by itself");
+        plan.leave_out(theirs, &why);
     } else {
         let calls = i64::try_from(calls).unwrap_or(i64::MAX);
         plan.set(&["provider", name, "calls_per_minute"], calls, theirs);

@@ -1,6 +1,8 @@
-//! The table `[provider.NAME]` of kind `real-debrid`.
+//! The table `[provider.NAME]`: the settings that accounts of all kinds have.
 
-use std::path::{Path, PathBuf};
+mod list;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use debridfs_base::http::IpChoice;
@@ -9,24 +11,21 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::KeyId;
+use crate::vendors::{self, Kind};
 
-/// The vendor's address.
-pub const API_URL: &str = "https://api.real-debrid.com/rest/1.0";
-/// The vendor's limit; refused calls count.
-pub const CALLS_PER_MINUTE: u32 = 250;
-/// More connections than this to one server are refused (users' reports).
-const MOST_CONNECTIONS_PER_HOST: usize = 32;
-/// A token file is a line; anything beyond this is a mistake.
-const LONGEST_TOKEN: usize = 4096;
-
-/// Settings of one Real-Debrid account. Serialised, it hides its secrets.
+/// Settings of one account. Serialised, it hides its secrets.
+///
+/// Defaults depend on the kind: a table is read over those of [`AccountConfig::of`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RealDebridConfig {
+#[serde(deny_unknown_fields)]
+pub struct AccountConfig {
+    /// Whose account it is.
+    #[serde(with = "vendors::word")]
+    pub kind: &'static Kind,
     /// The `NAME` of `[provider.NAME]`; set by the program.
     #[serde(skip)]
     pub name: String,
-    /// The API token (<https://real-debrid.com/apitoken>).
+    /// The API token, from the kind's [`Kind::token_page`].
     pub token: Option<Secret>,
     /// A file that holds the token; read again when the provider refuses the token.
     pub token_file: Option<PathBuf>,
@@ -56,7 +55,7 @@ pub struct RealDebridConfig {
     pub cdn_ip: IpChoice,
     /// Calls allowed in any 60 seconds. Lower it if other programs use the account.
     pub calls_per_minute: u32,
-    /// Connections to one CDN server, 1 to 32.
+    /// Connections to one CDN server, from 1 to what the kind allows.
     pub cdn_connections_per_host: usize,
     /// Connections to all CDN servers.
     pub cdn_connections_total: usize,
@@ -79,35 +78,6 @@ pub struct RealDebridConfig {
     pub traffic_log: Option<PathBuf>,
 }
 
-impl Default for RealDebridConfig {
-    fn default() -> Self {
-        Self {
-            name: "real-debrid".to_owned(),
-            token: None,
-            token_file: None,
-            download_tokens: Vec::new(),
-            download_token_files: Vec::new(),
-            daily_traffic: None,
-            traffic_reserve_percent: 10,
-            api_url: API_URL.to_owned(),
-            ca_file: None,
-            proxy: None,
-            cdn_proxy: None,
-            api_ip: IpChoice::Any,
-            cdn_ip: IpChoice::Any,
-            calls_per_minute: CALLS_PER_MINUTE,
-            cdn_connections_per_host: 28,
-            cdn_connections_total: 64,
-            user_agent: concat!("debridfs/", env!("CARGO_PKG_VERSION")).to_owned(),
-            connect_timeout: Duration::from_secs(5),
-            first_byte_timeout: Duration::from_secs(15),
-            total_timeout: Duration::from_secs(60),
-            call_log: None,
-            traffic_log: None,
-        }
-    }
-}
-
 /// Why a provider cannot be set up. Names the key; holds no secret.
 #[derive(Debug, thiserror::Error)]
 #[error("provider.{name}.{key}: {message}")]
@@ -120,7 +90,38 @@ pub struct ConfigError {
     pub message: String,
 }
 
-impl RealDebridConfig {
+impl AccountConfig {
+    /// The settings of an account of this kind that is configured by nothing but its token, which is
+    /// to be added.
+    pub fn of(kind: &'static Kind) -> Self {
+        let limits = &kind.limits;
+        Self {
+            kind,
+            name: kind.word.to_owned(),
+            token: None,
+            token_file: None,
+            download_tokens: Vec::new(),
+            download_token_files: Vec::new(),
+            daily_traffic: None,
+            traffic_reserve_percent: 10,
+            api_url: kind.api_url.to_owned(),
+            ca_file: None,
+            proxy: None,
+            cdn_proxy: None,
+            api_ip: IpChoice::Any,
+            cdn_ip: IpChoice::Any,
+            calls_per_minute: limits.calls_per_minute,
+            cdn_connections_per_host: limits.connections_per_host,
+            cdn_connections_total: limits.connections_total,
+            user_agent: concat!("debridfs/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_secs(15),
+            total_timeout: Duration::from_secs(60),
+            call_log: None,
+            traffic_log: None,
+        }
+    }
+
     /// Checks what can be checked without the network; reads the token file.
     ///
     /// # Errors
@@ -142,6 +143,11 @@ impl RealDebridConfig {
             }
             known.push(token);
         }
+        self.check_numbers()
+    }
+
+    fn check_numbers(&self) -> Result<(), ConfigError> {
+        let limits = &self.kind.limits;
         let range = |key, ok: bool, message: &str| match ok {
             true => Ok(()),
             false => Err(self.error(key, message)),
@@ -149,7 +155,10 @@ impl RealDebridConfig {
         range(
             "calls_per_minute",
             (1..=100_000).contains(&self.calls_per_minute),
-            "must be 1 to 100000 (the vendor allows 250)",
+            &format!(
+                "must be 1 to 100000 (the vendor allows {})",
+                limits.calls_per_minute
+            ),
         )?;
         range(
             "daily_traffic",
@@ -163,8 +172,11 @@ impl RealDebridConfig {
         )?;
         range(
             "cdn_connections_per_host",
-            (1..=MOST_CONNECTIONS_PER_HOST).contains(&self.cdn_connections_per_host),
-            "must be 1 to 32: the vendor refuses more to one server",
+            (1..=limits.most_connections_per_host).contains(&self.cdn_connections_per_host),
+            &format!(
+                "must be 1 to {}: the vendor refuses more to one server",
+                limits.most_connections_per_host
+            ),
         )?;
         range(
             "cdn_connections_total",
@@ -183,7 +195,7 @@ impl RealDebridConfig {
     }
 
     /// The settings of each key, the one that lists the library first: they differ in the token.
-    pub(crate) fn of_each_key(&self) -> impl Iterator<Item = Self> + '_ {
+    pub(super) fn of_each_key(&self) -> impl Iterator<Item = Self> + '_ {
         let single = |token, token_file| Self {
             token,
             token_file,
@@ -199,7 +211,7 @@ impl RealDebridConfig {
     }
 
     /// Where the calls of a key are noted: the first key's where they always were.
-    pub(crate) fn call_log_of(&self, first: bool, key: &KeyId) -> Option<PathBuf> {
+    pub(super) fn call_log_of(&self, first: bool, key: &KeyId) -> Option<PathBuf> {
         let path = self.call_log.clone()?;
         if first {
             return Some(path);
@@ -209,46 +221,8 @@ impl RealDebridConfig {
         Some(path.into())
     }
 
-    /// The token, from `token` or `token_file`.
-    ///
-    /// # Errors
-    /// None or both are given, the file cannot be read, or it holds no token.
-    pub fn load_token(&self) -> Result<Secret, ConfigError> {
-        match (&self.token, &self.token_file) {
-            (Some(_), Some(_)) => Err(self.error("token", "give token or token_file, not both")),
-            (None, None) => Err(self.error(
-                "token",
-                "no token: get one at https://real-debrid.com/apitoken and give it as token or in token_file",
-            )),
-            (Some(token), None) => self.clean("token", token.expose()),
-            (None, Some(path)) => self.read_token(path),
-        }
-    }
-
-    fn read_token(&self, path: &Path) -> Result<Secret, ConfigError> {
-        let text = std::fs::read(path)
-            .map_err(|error| self.error("token_file", format!("{}: {error}", path.display())))?;
-        let text = String::from_utf8(text)
-            .map_err(|_| self.error("token_file", format!("{}: not text", path.display())))?;
-        self.clean("token_file", &text)
-    }
-
-    fn clean(&self, key: &'static str, text: &str) -> Result<Secret, ConfigError> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(self.error(key, "the token is empty"));
-        }
-        if text.len() > LONGEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(self.error(
-                key,
-                "not a token: it must be one word of letters and digits",
-            ));
-        }
-        Ok(Secret::new(text))
-    }
-
     /// The API's base, without a slash at its end.
-    pub(crate) fn base_url(&self) -> Result<String, ConfigError> {
+    pub(super) fn base_url(&self) -> Result<String, ConfigError> {
         let url = Url::parse(&self.api_url)
             .map_err(|error| self.error("api_url", format!("not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -260,7 +234,7 @@ impl RealDebridConfig {
         Ok(url.as_str().trim_end_matches('/').to_owned())
     }
 
-    pub(crate) fn error(&self, key: &'static str, message: impl Into<String>) -> ConfigError {
+    pub(super) fn error(&self, key: &'static str, message: impl Into<String>) -> ConfigError {
         ConfigError {
             name: self.name.clone(),
             key,
@@ -269,53 +243,15 @@ impl RealDebridConfig {
     }
 }
 
-/// Lists that a variable may hold as text: JSON, or words with commas between them.
-mod list {
-    use std::fmt;
-    use std::marker::PhantomData;
-
-    use serde::de::value::SeqAccessDeserializer;
-    use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
-    use serde_json::Value;
-
-    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
-    where
-        T: DeserializeOwned,
-        D: Deserializer<'de>,
-    {
-        struct List<T>(PhantomData<T>);
-        impl<'de, T: DeserializeOwned> Visitor<'de> for List<T> {
-            type Value = Vec<T>;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a list of words")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
-                let text = text.trim();
-                let words = match text.starts_with('[') {
-                    true => serde_json::from_str(text).unwrap_or(Value::Null),
-                    false => text
-                        .split(',')
-                        .map(str::trim)
-                        .filter(|word| !word.is_empty())
-                        .collect(),
-                };
-                // What was given may be a secret, so it is not repeated.
-                serde_json::from_value(words).map_err(|_| E::custom("not a list of words"))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list))
-            }
-        }
-        from.deserialize_any(List(PhantomData))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vendors::real_debrid;
 
-    fn parse(text: &str) -> Result<RealDebridConfig, toml::de::Error> {
-        toml::from_str(text)
+    fn parse(text: &str) -> Result<AccountConfig, toml::de::Error> {
+        let mut table = toml::Table::try_from(AccountConfig::of(&real_debrid::KIND)).unwrap();
+        table.extend(text.parse::<toml::Table>()?);
+        table.try_into()
     }
 
     #[test]
@@ -328,7 +264,7 @@ mod tests {
         assert_eq!(config.connect_timeout, Duration::from_millis(250));
         assert_eq!(config.total_timeout, Duration::from_secs(30));
         assert_eq!((config.api_ip, config.cdn_ip), (IpChoice::V4, IpChoice::V6));
-        assert_eq!(config.api_url, API_URL);
+        assert_eq!(config.api_url, real_debrid::KIND.api_url);
         let shown = format!("{config:?}{}", serde_json::to_string(&config).unwrap());
         assert!(
             !shown.contains("ABC") && !shown.contains("secret"),
@@ -370,17 +306,17 @@ mod tests {
 
     #[test]
     fn names_the_key_at_fault_and_never_the_token() {
-        let with = |change: fn(&mut RealDebridConfig)| {
-            let mut config = RealDebridConfig {
+        let with = |change: fn(&mut AccountConfig)| {
+            let mut config = AccountConfig {
                 name: "rd".to_owned(),
                 token: Some(Secret::new("SECRETTOKEN")),
-                ..RealDebridConfig::default()
+                ..AccountConfig::of(&real_debrid::KIND)
             };
             change(&mut config);
             config.validate().unwrap_err().to_string()
         };
         for (key, change) in [
-            ("token", (|c| c.token = None) as fn(&mut RealDebridConfig)),
+            ("token", (|c| c.token = None) as fn(&mut AccountConfig)),
             ("token", |c| c.token = Some(Secret::new("SECRETTOKEN \n x"))),
             ("token", |c| c.token = Some(Secret::new(" "))),
             ("token", |c| c.token_file = Some("/x".into())),

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use super::caller::Failure;
 use crate::{CallCount, Error, Verdict};
 
-/// Failed logins in numbers get an account or address blocked: after a refused token nobody asks again for this long…
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
-/// …doubling up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Repeated failed logins get an account or an address blocked: after a refused token nobody asks
+/// again for this long.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(300));
 
 /// The label of a call that was answered.
 const ANSWERED: &str = "answered";
@@ -37,7 +38,7 @@ struct Pause {
     error: Error,
 }
 
-/// What [`crate::vendors::real_debrid::RealDebrid`] tells of its calls.
+/// What is told of the calls of one key.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     pub(crate) healthy: bool,
@@ -73,7 +74,8 @@ impl Health {
         state.pause = None;
     }
 
-    pub(crate) fn failed(&self, error: &Error, at: Timestamp) {
+    pub(crate) fn failed(&self, failure: &Failure, at: Timestamp) {
+        let error = &failure.error;
         let mut state = self.lock();
         *state.counts.entry(error.verdict.label()).or_default() += 1;
         state.last_error = Some((at, error.message.clone()));
@@ -92,13 +94,10 @@ impl Health {
             | Verdict::BadRequest
             | Verdict::Disabled => state.healthy = true,
         }
-        if is_token_refusal(error) {
-            let pause = FIRST_PAUSE
-                .saturating_mul(1 << state.refused_tokens.min(8))
-                .min(LONGEST_PAUSE);
+        if failure.refuses_token {
             state.refused_tokens = state.refused_tokens.saturating_add(1);
             state.pause = Some(Pause {
-                until: Instant::now() + pause,
+                until: Instant::now() + PAUSES.after(state.refused_tokens),
                 error: error.clone(),
             });
         }
@@ -142,10 +141,4 @@ impl Health {
             })
             .collect()
     }
-}
-
-/// Whether the token itself was refused, as opposed to one action.
-pub(crate) fn is_token_refusal(error: &Error) -> bool {
-    error.verdict == Verdict::AccountRefused
-        && (error.http_status == Some(401) || matches!(error.code, Some(8 | 12 | 13)))
 }

@@ -1,4 +1,4 @@
-//! Tolerant reading of JSON as the API really writes it: bytes that are not UTF-8, half surrogate pairs, raw control characters,
+//! Tolerant reading of JSON as APIs really write it: bytes that are not UTF-8, half surrogate pairs, raw control characters,
 //! numbers as text, `[]` for an empty object, HTML where JSON was promised.
 
 use jiff::Timestamp;
@@ -8,31 +8,6 @@ use serde_json::{Map, Value};
 
 /// Longest part of somebody else's text that goes into a message of ours.
 const LONGEST_QUOTE: usize = 80;
-
-/// The API's form of an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ApiError {
-    pub(crate) text: String,
-    pub(crate) code: Option<i64>,
-}
-
-/// The error in `body`, if it is in the API's form: an object with `error_code`, or with a text in `error`.
-pub(crate) fn error_of(body: &[u8]) -> Option<ApiError> {
-    // Errors are short; a long body is looked at by its decoder alone.
-    if body.len() > 64 * 1024 || body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{')
-    {
-        return None;
-    }
-    let Value::Object(fields) = parse(body).ok()? else {
-        return None;
-    };
-    let code = fields.get("error_code").and_then(integer);
-    let text = fields.get("error").and_then(Value::as_str);
-    (code.is_some() || text.is_some()).then(|| ApiError {
-        text: quote(text.unwrap_or_default()),
-        code,
-    })
-}
 
 /// Somebody else's text for a message: short, on one line, without URLs.
 pub(crate) fn quote(text: &str) -> String {
@@ -155,7 +130,7 @@ fn escape(rest: &str) -> (&str, usize) {
     }
 }
 
-/// An object's fields; the API writes an empty object as `[]`.
+/// An object's fields; some APIs write an empty object as `[]`.
 pub(crate) fn object(value: Value) -> Result<Map<String, Value>, String> {
     match value {
         Value::Object(fields) => Ok(fields),
@@ -261,18 +236,5 @@ mod tests {
             "see <url> now"
         );
         assert_eq!(quote(&"x".repeat(500)).len(), LONGEST_QUOTE);
-    }
-
-    #[test]
-    fn finds_errors_in_any_form() {
-        let code = |body: &[u8]| error_of(body).map(|error| error.code);
-        assert_eq!(
-            code(br#"{"error":"bad_token","error_code":8}"#),
-            Some(Some(8))
-        );
-        assert_eq!(code(br#" {"error_code":"34"}"#), Some(Some(34)));
-        assert_eq!(code(br#"{"error":"x"}"#), Some(None));
-        assert_eq!(code(br#"{"id":"x"}"#), None);
-        assert_eq!(code(b"<html>"), None);
     }
 }

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::call::{Call, Caller};
-use crate::vendors::real_debrid::decode;
-use crate::{DirectLink, Error, KeyId, KeyStatus, KeyTraffic, Priority, Result, Verdict};
+use super::caller::Caller;
+use crate::vendors::Vendor;
+use crate::{
+    DirectLink, Error, HosterLink, KeyId, KeyStatus, KeyTraffic, Priority, Result, Verdict,
+};
 
-/// A key that was refused is left alone for this long while there is another…
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
-/// …doubling up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// A key that was refused is left alone for this long while there is another.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(300));
 
 /// One token with its calls and its traffic.
 pub(crate) struct Key {
@@ -90,12 +91,12 @@ impl Key {
     fn set_refusal(&self, words: Option<&str>) {
         let mut refusal = self.refusal.lock();
         *refusal = words.map(|words| {
-            let in_a_row = refusal.as_ref().map_or(0, |before| before.in_a_row);
-            let pause = FIRST_PAUSE.saturating_mul(1 << in_a_row.min(8));
+            let before = refusal.as_ref().map_or(0, |before| before.in_a_row);
+            let in_a_row = before.saturating_add(1);
             Refusal {
                 words: words.to_owned(),
-                until: Instant::now() + pause.min(LONGEST_PAUSE),
-                in_a_row: in_a_row.saturating_add(1),
+                until: Instant::now() + PAUSES.after(in_a_row),
+                in_a_row,
             }
         });
     }
@@ -125,8 +126,14 @@ impl Key {
     }
 }
 
-/// Makes a link by `call` with the fittest key, and with the next one when the key itself is refused.
-pub(crate) async fn make_link(keys: &[Key], priority: Priority, call: &Call) -> Result<DirectLink> {
+/// Makes a direct link of `link` with the fittest key, and with the next one when the key itself is
+/// refused.
+pub(crate) async fn make_link(
+    keys: &[Key],
+    vendor: &dyn Vendor,
+    priority: Priority,
+    link: &HosterLink,
+) -> Result<DirectLink> {
     let mut order: Vec<_> = keys
         .iter()
         .map(|key| (key.fitness(priority), key))
@@ -147,11 +154,8 @@ pub(crate) async fn make_link(keys: &[Key], priority: Priority, call: &Call) -> 
             }
             Fitness::Refused | Fitness::Out => continue,
         }
-        let now = || key.caller.clock.now();
-        let made = key.caller.call(priority, call, |answer| {
-            decode::direct_link(&answer.body, now())
-        });
-        let error = match made.await {
+        let made = vendor.direct_link(&key.caller.api(priority), link).await;
+        let error = match made {
             Ok(link) => {
                 key.set_refusal(None);
                 key.traffic.accepted();

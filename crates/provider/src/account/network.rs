@@ -4,16 +4,16 @@ use debridfs_base::ProxyUrl;
 use debridfs_base::http::{ClientOptions, IpChoice, Setting};
 use reqwest::Client;
 
-use super::config::{ConfigError, RealDebridConfig};
+use super::config::{AccountConfig, ConfigError};
 
 /// The client for the API.
-pub(crate) fn api_client(config: &RealDebridConfig) -> Result<Client, ConfigError> {
+pub(crate) fn api_client(config: &AccountConfig) -> Result<Client, ConfigError> {
     client(config, "proxy", config.proxy.as_ref(), config.api_ip, None)
 }
 
 /// The client for the CDN. No time limit but the connection's: readers have deadlines of their own. Who reads follows redirects within the limits of
 /// the host that it is sent to.
-pub(crate) fn cdn_client(config: &RealDebridConfig) -> Result<Client, ConfigError> {
+pub(crate) fn cdn_client(config: &AccountConfig) -> Result<Client, ConfigError> {
     let (key, proxy) = match &config.cdn_proxy {
         Some(none) if none.expose().eq_ignore_ascii_case("none") => ("cdn_proxy", None),
         Some(own) => ("cdn_proxy", Some(own)),
@@ -24,7 +24,7 @@ pub(crate) fn cdn_client(config: &RealDebridConfig) -> Result<Client, ConfigErro
 }
 
 fn client(
-    config: &RealDebridConfig,
+    config: &AccountConfig,
     proxy_key: &'static str,
     proxy: Option<&ProxyUrl>,
     ip: IpChoice,

@@ -1,22 +1,27 @@
-//! The one scheduler: every call to a provider waits here for its turn.
+//! The one scheduler: every call with a key waits here for its turn.
 //!
-//! **The limit is strict.** No 60 seconds at the provider ever hold more than `calls_per_minute` calls of ours, refused ones included,
-//! whatever the network delays ([`window`]) and over restarts ([`Scheduler::with_call_log`]).
+//! **Every limit is strict.** No window at the provider ever holds more calls of ours than its
+//! [`Budget`] allows, refused ones included, whatever the network delays ([`window`]) and over
+//! restarts ([`Scheduler::with_call_log`]). All calls pass the key's calls per minute; a call that
+//! carries a word passes the budgets of that word as well, and one that waits for such a budget
+//! holds up only calls of the same word.
 //!
-//! **The most urgent goes first**, within a [`Priority`] who came first. `Refresh`, `Probe` and `Repair` together get at most
-//! [`BACKGROUND_SHARE`] of the limit, and past [`BURST_SHARE`] of it they are spread evenly, so that a first sync of thousands of
-//! torrents never stands in the way of a reader.
+//! **The most urgent goes first**, within a [`Priority`] who came first. `Refresh`, `Probe` and
+//! `Repair` together get at most a share of a budget, and past a smaller share they are spread
+//! evenly ([`meter`]), so that a first sync of thousands of torrents never stands in the way of a
+//! reader.
 //!
-//! **A refusal cools everybody down** ([`backoff`]): nobody calls before the cool-down is over, then one call feels its way, and the
-//! rate grows back slowly.
+//! **A refusal cools everybody down** ([`backoff`]): nobody calls before the cool-down is over, then
+//! one call feels its way, and the rate grows back slowly.
 
 mod backoff;
 mod call_log;
+mod meter;
 mod window;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,17 +30,13 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use self::backoff::BackOff;
-use self::call_log::CallLog;
-use self::window::{CHARGE, MINUTE, Ready, Window};
-use crate::Priority;
+use self::meter::{Granted, Meter};
+use self::window::Ready;
+use crate::{Budget, Priority};
 use debridfs_base::WallClock;
 
-/// The share of the limit that background calls can use.
-pub const BACKGROUND_SHARE: f64 = 0.85;
-
-/// The share of the limit up to which background calls go at once; beyond it they are spread.
-pub const BURST_SHARE: f64 = 0.5;
+/// A call that would have to wait longer than this for the budget of its word is refused a turn.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How a call that had its turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,43 +74,47 @@ pub struct Scheduler {
 }
 
 struct Shared {
-    limit: u32,
     clock: Arc<dyn WallClock>,
     state: Mutex<State>,
 }
 
 struct State {
-    window: Window,
-    backoff: BackOff,
-    /// By urgency, then arrival.
-    queue: BTreeMap<(Priority, u64), Arc<Notify>>,
+    /// The first one is for all calls.
+    meters: Vec<Meter>,
+    queues: BTreeMap<Word, Queue>,
     arrivals: u64,
-    last_background: Option<Instant>,
-    log: Option<CallLog>,
 }
+
+/// What a call carries, and by which budgets are chosen.
+type Word = Option<&'static str>;
+/// By urgency, then arrival.
+type Place = (Priority, u64);
+type Queue = BTreeMap<Place, Arc<Notify>>;
 
 impl Scheduler {
     /// A scheduler that allows `calls_per_minute` (at least 1).
     pub fn new(calls_per_minute: u32, clock: Arc<dyn WallClock>) -> Self {
-        let limit = calls_per_minute.max(1);
+        Self::with_budgets(Budget::per_minute(calls_per_minute), &[], clock)
+    }
+
+    /// A scheduler that allows what `all` allows to all calls, and `more` besides.
+    pub fn with_budgets(all: Budget, more: &[Budget], clock: Arc<dyn WallClock>) -> Self {
+        let budgets = std::iter::once(all).chain(more.iter().copied());
         Self {
             shared: Arc::new(Shared {
-                limit,
                 clock,
                 state: Mutex::new(State {
-                    window: Window::default(),
-                    backoff: BackOff::new(limit),
-                    queue: BTreeMap::new(),
+                    meters: budgets.map(Meter::new).collect(),
+                    queues: BTreeMap::new(),
                     arrivals: 0,
-                    last_background: None,
-                    log: None,
                 }),
             }),
         }
     }
 
-    /// Notes every call in the file at `path` from now on (8 KiB or so, one small write a call), and counts those that an earlier
-    /// process noted there: so an engine killed at any moment, as often as you like, keeps to the limit.
+    /// Notes every call in the file at `path` from now on (8 KiB or so, one small write a call), and
+    /// counts those that an earlier process noted there: so an engine killed at any moment, any
+    /// number of times, keeps to the limit. The budget of a word has its own file, `path@WORD`.
     ///
     /// A file that cannot be opened or written (disk full or read-only) is said in the log, and the scheduler works without it.
     ///
@@ -117,45 +122,60 @@ impl Scheduler {
     /// The file is not a call log.
     pub fn with_call_log(self, path: &Path) -> io::Result<Self> {
         let now = Instant::now();
-        let slots = u64::from(self.shared.limit)
-            .saturating_mul(4)
-            .clamp(64, 65_536);
-        let (log, remembered) = match CallLog::open(path, slots, self.shared.unix_ms(now)) {
-            Ok(opened) => opened,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "no call log; a restart may forget calls");
-                return Ok(self);
-            }
-        };
+        let unix_ms = self.shared.unix_ms();
         let mut state = self.shared.lock();
-        for at in &remembered.calls {
-            let at = self.shared.instant_of(*at, now);
-            state.window.insert(at);
+        for (number, meter) in state.meters.iter_mut().enumerate() {
+            let path = match (number, meter.budget.word) {
+                (0, _) => path.to_owned(),
+                (_, Some(word)) => suffixed(path, word),
+                // Short bursts; the next process takes longer to start.
+                (_, None) => continue,
+            };
+            match meter.open_log(&path, unix_ms, now) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "no call log; a restart may forget calls");
+                }
+                Ok(()) => {}
+            }
         }
-        self.shared
-            .restore_cooldown(&mut state, remembered.cooldown_until, now);
-        state.log = Some(log);
         drop(state);
         Ok(self)
     }
 
-    /// Waits for a turn. Dropping the future gives up the place in the queue; dropping the turn before [`Turn::start`] gives it back.
+    /// Waits for the turn of a call without a word. Dropping the future gives up the place in the queue; dropping the turn before
+    /// [`Turn::start`] gives it back.
     pub async fn turn(&self, priority: Priority) -> Turn {
-        let (key, notify) = self.shared.enqueue(priority);
-        let mut place = Place {
+        self.wait(priority, None).await
+    }
+
+    /// As [`Self::turn`], for a call that carries `word`.
+    ///
+    /// # Errors
+    /// The budget of `word` has nothing left for more than a minute: how long to wait.
+    pub async fn turn_of(&self, priority: Priority, word: Word) -> Result<Turn, Duration> {
+        match self.shared.wait_of(priority, word) {
+            Some(wait) if wait > LONGEST_WAIT => Err(wait),
+            _ => Ok(self.wait(priority, word).await),
+        }
+    }
+
+    async fn wait(&self, priority: Priority, word: Word) -> Turn {
+        let (place, notify) = self.shared.enqueue(priority, word);
+        let mut waiting = Waiting {
             shared: &self.shared,
-            key,
+            word,
+            place,
             granted: false,
         };
         loop {
-            match self.shared.try_grant(key) {
-                Attempt::Granted { slot, at } => {
-                    place.granted = true;
+            match self.shared.try_grant(word, place) {
+                Attempt::Granted(grants) => {
+                    waiting.granted = true;
                     return Turn {
                         shared: Arc::clone(&self.shared),
-                        granted_at: at,
-                        slot,
+                        word,
+                        grants,
                         started: false,
                         ended: false,
                     };
@@ -175,9 +195,11 @@ impl Scheduler {
     pub fn status(&self) -> SchedulerStatus {
         let now = Instant::now();
         let mut state = self.shared.lock();
-        let allowed = state.backoff.allowed(now);
-        let used = state.window.used(now);
-        let cooldown = state.backoff.cooldown_end(now);
+        let waiting = state.queues.values().map(BTreeMap::len).sum();
+        let all = state.all();
+        let allowed = all.backoff.allowed(now);
+        let used = all.used(now);
+        let cooldown = all.backoff.cooldown_end(now);
         let left = match cooldown {
             Some(_) => 0,
             None => allowed.saturating_sub(used),
@@ -185,27 +207,37 @@ impl Scheduler {
         SchedulerStatus {
             budget_left: u32::try_from(left).unwrap_or(u32::MAX),
             allowed_per_minute: u32::try_from(allowed).unwrap_or(u32::MAX),
-            waiting: state.queue.len(),
-            in_flight: state.window.in_flight(),
+            waiting,
+            in_flight: all.in_flight(),
             cooldown: cooldown.map(|until| until - now),
         }
     }
 
     /// The limit.
     pub fn calls_per_minute(&self) -> u32 {
-        self.shared.limit
+        self.shared.lock().all().budget.calls
     }
 
     /// When the provider last refused a call for being one too many.
     pub fn last_refusal(&self) -> Option<Instant> {
-        self.shared.lock().backoff.last_refusal()
+        let mut state = self.shared.lock();
+        let meters = state.meters.iter_mut();
+        meters
+            .filter_map(|meter| meter.backoff.last_refusal())
+            .max()
     }
+}
+
+fn suffixed(path: &Path, word: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(format!("@{word}"));
+    path.into()
 }
 
 impl std::fmt::Debug for Scheduler {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Scheduler")
-            .field("limit", &self.shared.limit)
+            .field("limit", &self.calls_per_minute())
             .field("status", &self.status())
             .finish()
     }
@@ -213,13 +245,10 @@ impl std::fmt::Debug for Scheduler {
 
 /// What became of an attempt to get a turn.
 enum Attempt {
-    Granted {
-        slot: Option<u64>,
-        at: Instant,
-    },
+    Granted(Vec<Granted>),
     /// First in the queue; try again then, or when told.
     WaitUntil(Instant),
-    /// Somebody else is first, or an answer has to come in: try again when told.
+    /// Another is first, or an answer has to come in: try again when told.
     Wait,
 }
 
@@ -229,96 +258,109 @@ impl Shared {
         self.state.lock()
     }
 
-    fn enqueue(&self, priority: Priority) -> ((Priority, u64), Arc<Notify>) {
+    fn enqueue(&self, priority: Priority, word: Word) -> (Place, Arc<Notify>) {
         let notify = Arc::new(Notify::new());
         let mut state = self.lock();
         state.arrivals += 1;
-        let key = (priority, state.arrivals);
-        state.queue.insert(key, Arc::clone(&notify));
-        (key, notify)
+        let place = (priority, state.arrivals);
+        let queue = state.queues.entry(word).or_default();
+        queue.insert(place, Arc::clone(&notify));
+        (place, notify)
     }
 
-    fn try_grant(&self, key: (Priority, u64)) -> Attempt {
+    /// How long a call that carries `word` would wait for the budgets of its word.
+    fn wait_of(&self, priority: Priority, word: Word) -> Option<Duration> {
+        word?;
         let now = Instant::now();
         let mut state = self.lock();
-        if state.queue.first_key_value().map(|(first, _)| *first) != Some(key) {
+        let ahead = state.queues.get(&word).map_or(0, BTreeMap::len);
+        let meters = state.meters.iter_mut();
+        let own = meters.filter(|meter| meter.budget.word == word);
+        own.map(|meter| meter.wait(is_background(priority), ahead, now))
+            .max()
+    }
+
+    fn try_grant(&self, word: Word, place: Place) -> Attempt {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if !state.is_first(word, place, now) {
             return Attempt::Wait;
         }
-        match state.ready(key.0, self.limit, now) {
+        match state.ready(word, place.0, now) {
             Ready::At(at) => return Attempt::WaitUntil(at),
             Ready::OnAnswer => return Attempt::Wait,
             Ready::Now => {}
         }
-        state.queue.remove(&key);
-        state.window.grant();
-        state.backoff.granted(now);
-        if is_background(key.0) {
-            state.last_background = Some(now);
-        }
-        let unix_ms = self.unix_ms(now);
-        let slot = state.log.as_mut().map(|log| log.begin(unix_ms));
+        state.remove(word, place);
+        let unix_ms = self.unix_ms();
+        let background = is_background(place.0);
+        let passed = state.passed(word);
+        let grants = passed
+            .map(|meter| meter.grant(background, now, unix_ms))
+            .collect();
         state.wake_first();
-        Attempt::Granted { slot, at: now }
+        Attempt::Granted(grants)
     }
 
-    fn unix_ms(&self, at: Instant) -> u64 {
-        let now = Instant::now();
-        let wall = self.clock.now().as_millisecond();
-        let offset = match at.checked_duration_since(now) {
-            Some(ahead) => i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX),
-            None => -i64::try_from((now - at).as_millis()).unwrap_or(i64::MAX),
-        };
-        u64::try_from(wall.saturating_add(offset)).unwrap_or(0)
-    }
-
-    /// The moment of `unix_ms`, which is not after `now`.
-    fn instant_of(&self, unix_ms: u64, now: Instant) -> Instant {
-        let age = self.unix_ms(now).saturating_sub(unix_ms);
-        // What no longer counts may be as old as it likes; a monotonic clock does not reach far back.
-        let age = Duration::from_millis(age).min(CHARGE);
-        now.checked_sub(age).unwrap_or(now)
-    }
-
-    fn restore_cooldown(&self, state: &mut State, until_unix_ms: u64, now: Instant) {
-        let rest = until_unix_ms.saturating_sub(self.unix_ms(now));
-        if rest > 0 {
-            // An hour is the longest that is ever set; more means that the clock was changed.
-            let rest = Duration::from_millis(rest).min(Duration::from_secs(3600));
-            state.backoff.cool_down_until(now + rest);
-        }
+    fn unix_ms(&self) -> u64 {
+        u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0)
     }
 }
 
 impl State {
-    fn ready(&mut self, priority: Priority, limit: u32, now: Instant) -> Ready {
-        match self.backoff.ready(self.window.in_flight(), now) {
-            Ready::Now => {}
-            later => return later,
+    /// The budget of all calls.
+    fn all(&mut self) -> &mut Meter {
+        &mut self.meters[0]
+    }
+
+    /// The budgets that a call with `word` passes.
+    fn passed(&mut self, word: Word) -> impl Iterator<Item = &mut Meter> {
+        let meters = self.meters.iter_mut();
+        meters.filter(move |meter| meter.budget.word.is_none_or(|own| word == Some(own)))
+    }
+
+    /// Whether no other call goes before the one at `place`: none of its word, and none of another
+    /// word unless that one waits for a budget that this one does not need.
+    fn is_first(&mut self, word: Word, place: Place, now: Instant) -> bool {
+        let mut others = Vec::new();
+        for (other, queue) in &self.queues {
+            match queue.first_key_value() {
+                Some((first, _)) if *first < place && *other == word => return false,
+                Some((first, _)) if *first < place => others.push((*other, first.0)),
+                _ => {}
+            }
         }
-        let allowed = self.backoff.allowed(now);
-        if !is_background(priority) {
-            return self.window.ready(allowed, now);
-        }
-        let cap = background_cap(allowed);
-        match self.window.ready(cap, now) {
-            Ready::Now => {}
-            later => return later,
-        }
-        let burst = ((f64::from(limit) * BURST_SHARE) as usize).min(cap);
-        if self.window.used(now) < burst {
-            return Ready::Now;
-        }
-        let spacing = MINUTE.div_f64(cap as f64);
-        match self.last_background.map(|at| at + spacing) {
-            Some(next) if next > now => Ready::At(next),
-            _ => Ready::Now,
+        others.into_iter().all(|(other, priority)| {
+            let background = is_background(priority);
+            let meters = self.meters.iter_mut();
+            let mut own =
+                meters.filter(|meter| meter.budget.word.is_some() && meter.budget.word == other);
+            own.any(|meter| meter.ready(background, now) != Ready::Now)
+        })
+    }
+
+    /// When every budget lets a call with `word` go.
+    fn ready(&mut self, word: Word, priority: Priority, now: Instant) -> Ready {
+        let background = is_background(priority);
+        let each = self.passed(word).map(|meter| meter.ready(background, now));
+        each.max().unwrap_or(Ready::Now)
+    }
+
+    fn remove(&mut self, word: Word, place: Place) {
+        if let Some(queue) = self.queues.get_mut(&word) {
+            queue.remove(&place);
+            if queue.is_empty() {
+                self.queues.remove(&word);
+            }
         }
     }
 
-    /// Lets the first in the queue look again: only it keeps a timer.
+    /// Lets the first of each word look again: only they keep timers.
     fn wake_first(&self) {
-        if let Some((_, notify)) = self.queue.first_key_value() {
-            notify.notify_one();
+        for queue in self.queues.values() {
+            if let Some((_, notify)) = queue.first_key_value() {
+                notify.notify_one();
+            }
         }
     }
 }
@@ -330,23 +372,19 @@ fn is_background(priority: Priority) -> bool {
     }
 }
 
-/// Calls that background callers may have in the window: at least 1.
-fn background_cap(allowed: usize) -> usize {
-    ((allowed as f64 * BACKGROUND_SHARE) as usize).max(1)
-}
-
 /// A place in the queue, given up when its future is dropped.
-struct Place<'a> {
+struct Waiting<'a> {
     shared: &'a Shared,
-    key: (Priority, u64),
+    word: Word,
+    place: Place,
     granted: bool,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if !self.granted {
             let mut state = self.shared.lock();
-            state.queue.remove(&self.key);
+            state.remove(self.word, self.place);
             // It may have been first, or have been told and not looked.
             state.wake_first();
         }
@@ -357,8 +395,9 @@ impl Drop for Place<'_> {
 #[must_use = "a turn that is dropped unused goes back"]
 pub struct Turn {
     shared: Arc<Shared>,
-    granted_at: Instant,
-    slot: Option<u64>,
+    word: Word,
+    /// One for each budget that it passed.
+    grants: Vec<Granted>,
     started: bool,
     ended: bool,
 }
@@ -379,33 +418,21 @@ impl Turn {
             return;
         }
         let now = Instant::now();
+        let unix_ms = self.shared.unix_ms();
         let mut state = self.shared.lock();
-        if !self.started {
-            state.window.refund();
-            if let (Some(slot), Some(log)) = (self.slot, state.log.as_mut()) {
-                log.forget(slot);
-            }
-            state.wake_first();
-            return;
-        }
-        let used = state.window.used(now);
-        state.window.settle(now);
-        if let (Some(slot), Some(log)) = (self.slot, state.log.as_mut()) {
-            log.end(slot, self.shared.unix_ms(now));
-        }
-        match outcome {
-            Outcome::Answered => state.backoff.answered(self.granted_at),
-            Outcome::NoAnswer => {}
-            Outcome::Refused { retry_after } => {
-                state
-                    .backoff
-                    .refused(self.granted_at, retry_after, used, now);
-                if let Some(until) = state.backoff.cooldown_end(now) {
-                    let until = self.shared.unix_ms(until);
-                    if let Some(log) = state.log.as_mut() {
-                        log.cool_down(until);
-                    }
-                }
+        let alone = state
+            .passed(self.word)
+            .any(|meter| meter.budget.pauses_alone);
+        let grants = std::mem::take(&mut self.grants);
+        for (number, (meter, call)) in state.passed(self.word).zip(grants).enumerate() {
+            if self.started {
+                let blamed = match alone {
+                    true => meter.budget.pauses_alone,
+                    false => number == 0,
+                };
+                meter.settle(call, outcome, blamed, now, unix_ms);
+            } else {
+                meter.refund(call);
             }
         }
         state.wake_first();

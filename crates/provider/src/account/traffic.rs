@@ -346,7 +346,6 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::vendors::real_debrid;
 
     #[derive(Default)]
     struct Hand(AtomicI64);
@@ -377,7 +376,7 @@ mod tests {
                 reserve_percent: 10,
             },
             clock.clone(),
-            real_debrid::zone(),
+            TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap(),
             ledger,
         )
     }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use debridfs_base::Secret;
 use debridfs_base::TokioClock;
 use debridfs_base::http::{Transport, TransportError};
-use debridfs_provider::real_debrid::{RealDebrid, RealDebridConfig};
+use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::{AccountConfig, DebridAccount};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -89,21 +90,22 @@ pub fn reply_with(status: u16, header: (&str, &str), body: &str) -> Reply {
 }
 
 /// An account named `rd` behind `transport`, with tokio's clock.
-pub fn account(transport: Arc<Scripted>) -> RealDebrid {
+pub fn account(transport: Arc<Scripted>) -> DebridAccount {
     account_with(config(), transport)
 }
 
 /// The settings of [`account`].
-pub fn config() -> RealDebridConfig {
-    RealDebridConfig {
+pub fn config() -> AccountConfig {
+    AccountConfig {
         name: "rd".to_owned(),
         token: Some(Secret::new("SECRETTOKEN")),
-        ..RealDebridConfig::default()
+        ..AccountConfig::of(&real_debrid::KIND)
     }
 }
 
 /// An account with these settings.
-pub fn account_with(config: RealDebridConfig, transport: Arc<Scripted>) -> RealDebrid {
+pub fn account_with(config: AccountConfig, transport: Arc<Scripted>) -> DebridAccount {
     let start = Timestamp::from_second(1_800_000_000).unwrap();
-    RealDebrid::with_transport(config, transport, Arc::new(TokioClock::starting_at(start))).unwrap()
+    DebridAccount::with_transport(config, transport, Arc::new(TokioClock::starting_at(start)))
+        .unwrap()
 }

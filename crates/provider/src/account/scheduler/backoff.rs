@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::window::Ready;
 
-/// The first cool-down when the provider names none. Clients of Real-Debrid saw its bucket refill in about 10 s.
+/// The first cool-down when the provider names none; a bucket was seen to refill in about 10 s.
 const FIRST_COOLDOWN: Duration = Duration::from_secs(10);
 /// The longest cool-down of our own choice; each refusal in a row doubles it up to here.
 const LONGEST_COOLDOWN: Duration = Duration::from_secs(300);

@@ -1,4 +1,5 @@
-//! Remembers the calls of the last minute in a file, so that an engine that was killed and started again keeps to the limit.
+//! Remembers the calls of a budget's window in a file, so that an engine that was killed and
+//! started again keeps to the limit.
 //!
 //! A ring of 64-bit little-endian numbers after an 8-byte magic and one number for the end of a cool-down. A slot holds the Unix time
 //! in milliseconds at which a call was answered, with [`IN_FLIGHT`] set while it has not been; 0 is free. Each change is one write of
@@ -8,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 const MAGIC: &[u8; 8] = b"dfscall1";
 const SLOT_BYTES: u64 = 8;
@@ -15,8 +17,8 @@ const COOLDOWN_AT: u64 = 8;
 const SLOTS_AT: u64 = 16;
 const IN_FLIGHT: u64 = 1 << 63;
 
-/// An answered call is of no interest after this long.
-const KEEP_ANSWERED_MS: u64 = 61_000;
+/// An answered call is of no interest this long after its window.
+const KEEP_BEYOND: Duration = Duration::from_secs(1);
 /// A call that began longer ago than this cannot have been on its way when the process ended.
 const KEEP_IN_FLIGHT_MS: u64 = 300_000;
 
@@ -39,9 +41,15 @@ pub(super) struct CallLog {
 }
 
 impl CallLog {
-    /// Opens or makes the file at `path` with room for `slots` calls, and tells what it held that still counts at `now_ms`. A file
-    /// that is not ours is an error; a cut-off or empty one is begun anew.
-    pub(super) fn open(path: &Path, slots: u64, now_ms: u64) -> io::Result<(Self, Remembered)> {
+    /// Opens or makes the file at `path` with room for `slots` calls, and tells what it held that
+    /// still counts at `now_ms` in a window of length `per`. A file that is not ours is an error; a
+    /// cut-off or empty one starts empty.
+    pub(super) fn open(
+        path: &Path,
+        slots: u64,
+        now_ms: u64,
+        per: Duration,
+    ) -> io::Result<(Self, Remembered)> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -57,7 +65,7 @@ impl CallLog {
                 "the file is not a call log; name another one",
             ));
         }
-        let remembered = parse(&bytes, now_ms);
+        let remembered = parse(&bytes, now_ms, per);
         let mut fresh = Vec::with_capacity((SLOTS_AT + slots * SLOT_BYTES) as usize);
         fresh.extend_from_slice(MAGIC);
         fresh.extend_from_slice(&remembered.cooldown_until.to_le_bytes());
@@ -114,7 +122,8 @@ impl CallLog {
     }
 }
 
-fn parse(bytes: &[u8], now_ms: u64) -> Remembered {
+fn parse(bytes: &[u8], now_ms: u64, per: Duration) -> Remembered {
+    let keep = per.saturating_add(KEEP_BEYOND).as_millis();
     let mut numbers = bytes
         .get(MAGIC.len()..)
         .unwrap_or_default()
@@ -135,7 +144,7 @@ fn parse(bytes: &[u8], now_ms: u64) -> Remembered {
             match in_flight {
                 // It reached the provider at some time before the process ended, which was before now.
                 true => (age <= KEEP_IN_FLIGHT_MS).then_some(now_ms),
-                false => (age <= KEEP_ANSWERED_MS).then_some(at),
+                false => (u128::from(age) <= keep).then_some(at),
             }
         })
         .collect();
@@ -150,12 +159,13 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_700_000_000_000;
+    const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn remembers_over_an_end_without_a_goodbye() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rd.calls");
-        let (mut log, remembered) = CallLog::open(&path, 8, NOW).unwrap();
+        let (mut log, remembered) = CallLog::open(&path, 8, NOW, MINUTE).unwrap();
         assert_eq!(remembered, Remembered::default());
         let first = log.begin(NOW);
         let second = log.begin(NOW + 1);
@@ -164,12 +174,12 @@ mod tests {
         log.forget(second);
         log.cool_down(NOW + 30_000);
         drop(log);
-        let (mut log, remembered) = CallLog::open(&path, 8, NOW + 5_000).unwrap();
+        let (mut log, remembered) = CallLog::open(&path, 8, NOW + 5_000, MINUTE).unwrap();
         assert_eq!(remembered.calls, [NOW + 100, NOW + 5_000]);
         assert_eq!(remembered.cooldown_until, NOW + 30_000);
         log.begin(NOW + 5_001);
         drop(log);
-        let (_, remembered) = CallLog::open(&path, 8, NOW + 62_000).unwrap();
+        let (_, remembered) = CallLog::open(&path, 8, NOW + 62_000, MINUTE).unwrap();
         assert_eq!(remembered.calls, [NOW + 5_000, NOW + 62_000]);
     }
 
@@ -177,11 +187,11 @@ mod tests {
     fn a_clock_set_back_costs_a_minute_at_most() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rd.calls");
-        let (mut log, _) = CallLog::open(&path, 8, NOW).unwrap();
+        let (mut log, _) = CallLog::open(&path, 8, NOW, MINUTE).unwrap();
         let slot = log.begin(NOW);
         log.end(slot, NOW);
         drop(log);
-        let (_, remembered) = CallLog::open(&path, 8, NOW - 86_400_000).unwrap();
+        let (_, remembered) = CallLog::open(&path, 8, NOW - 86_400_000, MINUTE).unwrap();
         assert_eq!(remembered.calls, [NOW - 86_400_000]);
     }
 
@@ -190,7 +200,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notes.txt");
         std::fs::write(&path, "something of somebody").unwrap();
-        assert!(CallLog::open(&path, 8, NOW).is_err());
+        assert!(CallLog::open(&path, 8, NOW, MINUTE).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"something of somebody");
     }
 
@@ -199,12 +209,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rd.calls");
         for length in 0..32 {
-            let (mut log, _) = CallLog::open(&path, 2, NOW).unwrap();
+            let (mut log, _) = CallLog::open(&path, 2, NOW, MINUTE).unwrap();
             log.begin(NOW);
             drop(log);
             let file = OpenOptions::new().write(true).open(&path).unwrap();
             file.set_len(length).unwrap();
-            let (_, remembered) = CallLog::open(&path, 2, NOW).unwrap();
+            let (_, remembered) = CallLog::open(&path, 2, NOW, MINUTE).unwrap();
             assert!(remembered.calls.len() <= 2, "{length}: {remembered:?}");
         }
     }

@@ -1,7 +1,8 @@
 //! The arithmetic of the limit, free of waiting: how many calls count now, and when the next may go.
 //!
-//! A server counts a call when it arrives, which is somewhere between our sending it and its answer. So a call counts here from the
-//! moment it is granted until [`MINUTE`] + [`MARGIN`] after its answer: whatever the delays on the way, no 60 s at the server hold more
+//! A server counts a call when it arrives, which is somewhere between our sending it and its
+//! answer. So a call counts here from the moment it is granted until the window's length and
+//! [`MARGIN`] after its answer: whatever the delays on the way, no window at the server holds more
 //! calls than were allowed.
 
 use std::collections::VecDeque;
@@ -9,17 +10,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The provider's window.
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-
 /// For clocks that run at different speeds, and for rounding.
-pub(super) const MARGIN: Duration = Duration::from_millis(250);
-
-/// How long an answered call goes on counting.
-pub(super) const CHARGE: Duration = MINUTE.saturating_add(MARGIN);
+const MARGIN: Duration = Duration::from_millis(250);
 
 /// When a call may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ready {
     /// At once.
     Now,
@@ -30,30 +25,47 @@ pub(super) enum Ready {
 }
 
 /// The calls that count.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Window {
+    /// How long an answered call goes on counting.
+    charge: Duration,
     /// When calls that have ended were answered, oldest first.
     settled: VecDeque<Instant>,
     in_flight: usize,
 }
 
 impl Window {
+    /// For the provider's window of length `per`.
+    pub(super) fn new(per: Duration) -> Self {
+        Self {
+            charge: per.saturating_add(MARGIN),
+            settled: VecDeque::new(),
+            in_flight: 0,
+        }
+    }
+
+    /// How long an answered call goes on counting.
+    pub(super) fn charge(&self) -> Duration {
+        self.charge
+    }
+
     /// Calls that count at `now`.
     pub(super) fn used(&mut self, now: Instant) -> usize {
-        while self.settled.front().is_some_and(|at| *at + CHARGE <= now) {
+        let charge = self.charge;
+        while self.settled.front().is_some_and(|at| *at + charge <= now) {
             self.settled.pop_front();
         }
         self.settled.len() + self.in_flight
     }
 
-    /// When a call may go if at most `cap` may count.
-    pub(super) fn ready(&mut self, cap: usize, now: Instant) -> Ready {
-        let used = self.used(now);
+    /// When a call may go if at most `cap` may count and `ahead` calls go before it.
+    pub(super) fn ready(&mut self, cap: usize, ahead: usize, now: Instant) -> Ready {
+        let used = self.used(now) + ahead;
         if used < cap {
             return Ready::Now;
         }
         match self.settled.get(used - cap) {
-            Some(at) => Ready::At(*at + CHARGE),
+            Some(at) => Ready::At(*at + self.charge),
             None => Ready::OnAnswer,
         }
     }

@@ -1,76 +1,23 @@
-//! Answers of the API to our types. Pure functions, so that anything can be thrown at them.
+//! Answers of the API to our types. Pure functions, so that any bytes can be thrown at them.
 //!
-//! In lists one bad entry is named and left out; within one torrent nothing may be left out, as links belong to files by their order.
+//! Within one torrent nothing may be left out, as links belong to files by their order.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use reqwest::Url;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::account::decode::{DecodeError, Decoded, Fields, list, missing, need_text, whole};
 use crate::account::json;
 use crate::{
-    Account, DirectLink, HosterLink, InfoHash, KeyId, TorrentFile, TorrentId, TorrentInfo,
-    TorrentPage, TorrentStatus, TorrentSummary,
+    Account, ActiveCount, DirectLink, Download, DownloadPage, HosterLink, InfoHash, KeyId,
+    TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus, TorrentSummary, TrafficDay,
 };
-
-/// Why an answer could not be understood; for people, without secrets.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DecodeError(pub String);
-
-type Decoded<T> = Result<T, DecodeError>;
-type Fields = Map<String, Value>;
 
 /// The vendor's own links: only the first 39 characters count, older accounts show more.
 const VENDOR_LINK: &str = "https://real-debrid.com/d/";
 const VENDOR_LINK_LENGTH: usize = 39;
-/// Bad entries named one by one, at most.
-const MOST_UNREADABLE: usize = 100;
-
-/// A used slot count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ActiveCount {
-    /// Torrents on their way.
-    pub active: u64,
-    /// How many may be.
-    pub limit: u64,
-}
-
-/// Traffic of one day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TrafficDay {
-    /// `YYYY-MM-DD`, in the provider's time.
-    pub date: String,
-    /// Bytes in all.
-    pub bytes: u64,
-    /// Bytes by hoster.
-    pub hosts: BTreeMap<String, u64>,
-}
-
-/// An entry of the list of direct links that were made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Download {
-    /// The provider's id.
-    pub id: String,
-    /// What the link was made of.
-    pub link: HosterLink,
-    /// The direct link; its time is when it was made.
-    pub direct: DirectLink,
-}
-
-/// Part of the list of direct links.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DownloadPage {
-    /// Newest first.
-    pub items: Vec<Download>,
-    /// Entries in all, when told.
-    pub total: Option<u64>,
-    /// Entries that could not be read.
-    pub unreadable: Vec<String>,
-}
-
 /// `GET /user`.
 pub fn account(body: &[u8]) -> Decoded<Account> {
     let fields = whole(body)?;
@@ -198,41 +145,6 @@ pub fn server_time(body: &[u8]) -> Decoded<Timestamp> {
         .ok_or_else(|| DecodeError(format!("not a time: {:?}", json::quote(text))))
 }
 
-fn whole(body: &[u8]) -> Decoded<Fields> {
-    json::parse(body)
-        .and_then(json::object)
-        .map_err(DecodeError)
-}
-
-/// Reads each entry of a list; the second value names those that could not be read.
-fn list<T>(body: &[u8], entry: impl Fn(&Fields) -> Decoded<T>) -> Decoded<(Vec<T>, Vec<String>)> {
-    let values = json::parse_list(body).map_err(DecodeError)?;
-    let mut items = Vec::with_capacity(values.len());
-    let mut unreadable = Vec::new();
-    for (at, value) in values.into_iter().enumerate() {
-        let fields = value.and_then(|value| match value {
-            Value::Object(fields) => Ok(fields),
-            other => Err(format!(
-                "{} where an object was promised",
-                json::kind(&other)
-            )),
-        });
-        let (id, item) = match &fields {
-            Ok(fields) => (
-                fields.get("id").and_then(json::text).unwrap_or_default(),
-                entry(fields),
-            ),
-            Err(why) => (String::new(), Err(DecodeError(why.clone()))),
-        };
-        match item {
-            Ok(item) => items.push(item),
-            Err(_) if unreadable.len() >= MOST_UNREADABLE => {}
-            Err(why) => unreadable.push(format!("entry {} ({}): {why}", at + 1, json::quote(&id))),
-        }
-    }
-    Ok((items, unreadable))
-}
-
 fn summary(fields: &Fields) -> Decoded<TorrentSummary> {
     let hash = need_text(fields, "hash")?;
     let links = match fields.get("links") {
@@ -330,15 +242,4 @@ fn hoster_link(mut link: String) -> HosterLink {
         link.truncate(VENDOR_LINK_LENGTH);
     }
     HosterLink(link)
-}
-
-fn need_text(fields: &Fields, key: &str) -> Decoded<String> {
-    fields
-        .get(key)
-        .and_then(json::text)
-        .ok_or_else(|| missing(key))
-}
-
-fn missing(key: &str) -> DecodeError {
-    DecodeError(format!("{key} is missing"))
 }

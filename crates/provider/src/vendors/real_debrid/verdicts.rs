@@ -1,8 +1,10 @@
 //! What an answer that is no success means: HTTP status and error code to [`Verdict`] and words. The one place for it.
 
 use http::StatusCode;
+use serde_json::Value;
 
 use crate::Verdict;
+use crate::account::call::Meaning;
 use crate::account::json;
 
 /// The vendor's error codes (<https://api.real-debrid.com>, "List of numeric error codes"), what they mean for us, and what `status` says.
@@ -102,20 +104,38 @@ pub const CODES: &[(i64, Verdict, &str)] = &[
     ),
 ];
 
-/// What an answer means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meaning {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The error code, if the answer had one.
-    pub code: Option<i64>,
-    /// For people.
-    pub words: String,
+/// Codes for the token itself, as opposed to one action: 401 is the other sign.
+const TOKEN_CODES: [i64; 3] = [8, 12, 13];
+/// "Internal error": the only code that is not the provider's considered answer.
+const INTERNAL: i64 = -1;
+
+/// The API's form of an error.
+struct ApiError {
+    text: String,
+    code: Option<i64>,
+}
+
+/// The error in `body`, if it is in the API's form: an object with `error_code`, or with a text in `error`.
+fn error_of(body: &[u8]) -> Option<ApiError> {
+    // Errors are short; a long body is looked at by its decoder alone.
+    if body.len() > 64 * 1024 || body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{')
+    {
+        return None;
+    }
+    let Value::Object(fields) = json::parse(body).ok()? else {
+        return None;
+    };
+    let code = fields.get("error_code").and_then(json::integer);
+    let text = fields.get("error").and_then(Value::as_str);
+    (code.is_some() || text.is_some()).then(|| ApiError {
+        text: json::quote(text.unwrap_or_default()),
+        code,
+    })
 }
 
 /// The meaning of an answer, or `None` for a success. A body with an error code is a failure whatever the status says.
 pub fn meaning(status: StatusCode, body: &[u8]) -> Option<Meaning> {
-    let error = json::error_of(body);
+    let error = error_of(body);
     let code = error.as_ref().and_then(|error| error.code);
     let plain_success = status.is_success() && status != StatusCode::ACCEPTED;
     if plain_success && error.is_none() {
@@ -144,6 +164,10 @@ pub fn meaning(status: StatusCode, body: &[u8]) -> Option<Meaning> {
         verdict,
         code,
         words: format!("{words} ({})", notes.join(", ")),
+        refuses_token: verdict == Verdict::AccountRefused
+            && (status == StatusCode::UNAUTHORIZED
+                || code.is_some_and(|code| TOKEN_CODES.contains(&code))),
+        considered: code.is_some_and(|code| code != INTERNAL),
     })
 }
 
@@ -176,5 +200,23 @@ fn of_status(status: StatusCode, body: &[u8], from_api: bool) -> (Verdict, &'sta
             "the request was refused; please report this",
         ),
         _ => (Verdict::Malformed, "an answer that the API does not have"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_errors_in_any_form() {
+        let code = |body: &[u8]| error_of(body).map(|error| error.code);
+        assert_eq!(
+            code(br#"{"error":"bad_token","error_code":8}"#),
+            Some(Some(8))
+        );
+        assert_eq!(code(br#" {"error_code":"34"}"#), Some(Some(34)));
+        assert_eq!(code(br#"{"error":"x"}"#), Some(None));
+        assert_eq!(code(br#"{"id":"x"}"#), None);
+        assert_eq!(code(b"<html>"), None);
     }
 }

@@ -1,0 +1,73 @@
+//! Answers to our types: what every vendor's decoders begin with. Pure functions, so that any bytes
+//! can be thrown at them.
+//!
+//! In lists one bad entry is named and left out.
+
+use serde_json::{Map, Value};
+
+use super::json;
+
+/// Why an answer could not be understood; for people, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DecodeError(pub String);
+
+/// What a decoder gives.
+pub(crate) type Decoded<T> = Result<T, DecodeError>;
+/// The fields of an object.
+pub(crate) type Fields = Map<String, Value>;
+
+/// Bad entries named one by one, at most.
+const MOST_UNREADABLE: usize = 100;
+
+/// The whole body as one object.
+pub(crate) fn whole(body: &[u8]) -> Decoded<Fields> {
+    json::parse(body)
+        .and_then(json::object)
+        .map_err(DecodeError)
+}
+
+/// Reads each entry of a list; the second value names those that could not be read.
+pub(crate) fn list<T>(
+    body: &[u8],
+    entry: impl Fn(&Fields) -> Decoded<T>,
+) -> Decoded<(Vec<T>, Vec<String>)> {
+    let values = json::parse_list(body).map_err(DecodeError)?;
+    let mut items = Vec::with_capacity(values.len());
+    let mut unreadable = Vec::new();
+    for (at, value) in values.into_iter().enumerate() {
+        let fields = value.and_then(|value| match value {
+            Value::Object(fields) => Ok(fields),
+            other => Err(format!(
+                "{} where an object was promised",
+                json::kind(&other)
+            )),
+        });
+        let (id, item) = match &fields {
+            Ok(fields) => (
+                fields.get("id").and_then(json::text).unwrap_or_default(),
+                entry(fields),
+            ),
+            Err(why) => (String::new(), Err(DecodeError(why.clone()))),
+        };
+        match item {
+            Ok(item) => items.push(item),
+            Err(_) if unreadable.len() >= MOST_UNREADABLE => {}
+            Err(why) => unreadable.push(format!("entry {} ({}): {why}", at + 1, json::quote(&id))),
+        }
+    }
+    Ok((items, unreadable))
+}
+
+/// The text at `key`; numbers are taken as their digits.
+pub(crate) fn need_text(fields: &Fields, key: &str) -> Decoded<String> {
+    fields
+        .get(key)
+        .and_then(json::text)
+        .ok_or_else(|| missing(key))
+}
+
+/// The error for a field that has to be there.
+pub(crate) fn missing(key: &str) -> DecodeError {
+    DecodeError(format!("{key} is missing"))
+}

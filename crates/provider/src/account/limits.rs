@@ -1,0 +1,83 @@
+//! What a vendor declares of itself, for those that keep to it.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+/// A number of calls that a vendor allows in any window of a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// The calls that count: those that carry this word, or all calls.
+    pub word: Option<&'static str>,
+    /// Calls allowed in the window; at least 1.
+    pub calls: u32,
+    /// Length of the window.
+    pub per: Duration,
+    /// Calls that may be on their way at the same time; at least 1.
+    pub in_flight: u32,
+    /// A refusal ("too many calls") holds back the calls of this budget alone. Otherwise all calls
+    /// of the key pause.
+    pub pauses_alone: bool,
+}
+
+impl Budget {
+    /// `calls` of all kinds in any minute, however many at the same time.
+    pub const fn per_minute(calls: u32) -> Self {
+        Self {
+            word: None,
+            calls,
+            per: Duration::from_secs(60),
+            in_flight: u32::MAX,
+            pauses_alone: false,
+        }
+    }
+}
+
+/// A vendor's limits. What a vendor does not declare is as cautious as it can be:
+/// `Limits { page: 1000, ..Limits::CAUTIOUS }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls of one key in any minute. The configuration may set another number.
+    pub calls_per_minute: u32,
+    /// Calls of one key that may be on their way at the same time.
+    pub calls_in_flight: u32,
+    /// Further budgets, such as 60 additions an hour.
+    pub budgets: &'static [Budget],
+    /// Connections to one CDN host when the configuration names no number…
+    pub connections_per_host: usize,
+    /// …and the most that it may name.
+    pub most_connections_per_host: usize,
+    /// Connections to all CDN hosts when the configuration names no number.
+    pub connections_total: usize,
+    /// Entries of the largest page of a list.
+    pub page: u32,
+    /// For this long after a call was refused for being one too many, a refusal of content may be a
+    /// penalty rather than the truth.
+    pub penalty: Duration,
+    /// Where a day of traffic begins at midnight: a POSIX time zone, as not every machine has a
+    /// database of time zones.
+    pub zone: &'static str,
+    /// Whether the vendor tells how much traffic a key used.
+    pub tells_traffic: bool,
+}
+
+impl Limits {
+    /// The limits of a vendor that declares nothing.
+    pub const CAUTIOUS: Self = Self {
+        calls_per_minute: 60,
+        calls_in_flight: 4,
+        budgets: &[],
+        connections_per_host: 4,
+        most_connections_per_host: 8,
+        connections_total: 16,
+        page: 100,
+        penalty: Duration::from_secs(30),
+        zone: "UTC0",
+        tells_traffic: false,
+    };
+
+    /// The time zone of the vendor's days.
+    pub fn time_zone(&self) -> TimeZone {
+        TimeZone::posix(self.zone).unwrap_or(TimeZone::UTC)
+    }
+}

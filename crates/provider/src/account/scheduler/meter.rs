@@ -1,0 +1,176 @@
+//! One budget at work: the calls that count, the back-off after refusals, and the log of both.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Outcome;
+use super::backoff::BackOff;
+use super::call_log::CallLog;
+use super::window::{Ready, Window};
+use crate::Budget;
+
+/// The share of a budget that background calls can use.
+const BACKGROUND_SHARE: f64 = 0.85;
+
+/// The share of a budget up to which background calls go at once; beyond it they are spread.
+const BURST_SHARE: f64 = 0.5;
+
+/// A cool-down in a log ends within this time, or the clock was changed.
+const LONGEST_COOLDOWN: Duration = Duration::from_secs(3600);
+
+/// A call that was granted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Granted {
+    pub(super) at: Instant,
+    /// Its slot in the log.
+    slot: Option<u64>,
+}
+
+pub(super) struct Meter {
+    pub(super) budget: Budget,
+    window: Window,
+    pub(super) backoff: BackOff,
+    last_background: Option<Instant>,
+    log: Option<CallLog>,
+}
+
+impl Meter {
+    pub(super) fn new(budget: Budget) -> Self {
+        let calls = budget.calls.max(1);
+        Self {
+            budget: Budget { calls, ..budget },
+            window: Window::new(budget.per),
+            backoff: BackOff::new(calls),
+            last_background: None,
+            log: None,
+        }
+    }
+
+    /// Notes calls in the file at `path` from now on, and counts those that it holds.
+    pub(super) fn open_log(&mut self, path: &Path, unix_ms: u64, now: Instant) -> io::Result<()> {
+        let slots = u64::from(self.budget.calls)
+            .saturating_mul(4)
+            .clamp(64, 65_536);
+        let (log, remembered) = CallLog::open(path, slots, unix_ms, self.budget.per)?;
+        for at in remembered.calls {
+            // A call that no longer counts may be as old as it likes; a monotonic clock does not
+            // reach far back.
+            let age = Duration::from_millis(unix_ms.saturating_sub(at)).min(self.window.charge());
+            self.window.insert(now.checked_sub(age).unwrap_or(now));
+        }
+        let rest = Duration::from_millis(remembered.cooldown_until.saturating_sub(unix_ms));
+        if !rest.is_zero() {
+            self.backoff
+                .cool_down_until(now + rest.min(LONGEST_COOLDOWN));
+        }
+        self.log = Some(log);
+        Ok(())
+    }
+
+    /// When this budget lets a call go.
+    pub(super) fn ready(&mut self, background: bool, now: Instant) -> Ready {
+        match self.backoff.ready(self.window.in_flight(), now) {
+            Ready::Now => {}
+            later => return later,
+        }
+        if self.window.in_flight() >= self.budget.in_flight.max(1) as usize {
+            return Ready::OnAnswer;
+        }
+        let cap = self.cap(background, now);
+        match self.window.ready(cap, 0, now) {
+            Ready::Now if background => {}
+            other => return other,
+        }
+        let burst = ((f64::from(self.budget.calls) * BURST_SHARE) as usize).min(cap);
+        if self.window.used(now) < burst {
+            return Ready::Now;
+        }
+        let spacing = self.budget.per.div_f64(cap as f64);
+        match self.last_background.map(|at| at + spacing) {
+            Some(next) if next > now => Ready::At(next),
+            _ => Ready::Now,
+        }
+    }
+
+    /// How long a call would wait for this budget, with `ahead` calls before it, as far as is known.
+    pub(super) fn wait(&mut self, background: bool, ahead: usize, now: Instant) -> Duration {
+        if let Some(until) = self.backoff.cooldown_end(now) {
+            return until - now;
+        }
+        let cap = self.cap(background, now);
+        match self.window.ready(cap, ahead, now) {
+            Ready::Now => Duration::ZERO,
+            Ready::At(at) => at - now,
+            Ready::OnAnswer => self.budget.per,
+        }
+    }
+
+    /// Calls that may count: for background callers a share, and at least 1.
+    fn cap(&self, background: bool, now: Instant) -> usize {
+        let allowed = self.backoff.allowed(now);
+        match background {
+            true => ((allowed as f64 * BACKGROUND_SHARE) as usize).max(1),
+            false => allowed,
+        }
+    }
+
+    pub(super) fn grant(&mut self, background: bool, now: Instant, unix_ms: u64) -> Granted {
+        self.window.grant();
+        self.backoff.granted(now);
+        if background {
+            self.last_background = Some(now);
+        }
+        let slot = self.log.as_mut().map(|log| log.begin(unix_ms));
+        Granted { at: now, slot }
+    }
+
+    /// The call was not made.
+    pub(super) fn refund(&mut self, call: Granted) {
+        self.window.refund();
+        if let (Some(slot), Some(log)) = (call.slot, self.log.as_mut()) {
+            log.forget(slot);
+        }
+    }
+
+    /// The call has ended. A refusal is held against this budget if it is `blamed`.
+    pub(super) fn settle(
+        &mut self,
+        call: Granted,
+        outcome: Outcome,
+        blamed: bool,
+        now: Instant,
+        unix_ms: u64,
+    ) {
+        let used = self.window.used(now);
+        self.window.settle(now);
+        if let (Some(slot), Some(log)) = (call.slot, self.log.as_mut()) {
+            log.end(slot, unix_ms);
+        }
+        match outcome {
+            Outcome::Answered => self.backoff.answered(call.at),
+            Outcome::NoAnswer => {}
+            Outcome::Refused { .. } if !blamed => {}
+            Outcome::Refused { retry_after } => {
+                self.backoff.refused(call.at, retry_after, used, now);
+                if let (Some(until), Some(log)) =
+                    (self.backoff.cooldown_end(now), self.log.as_mut())
+                {
+                    let rest = u64::try_from((until - now).as_millis()).unwrap_or(u64::MAX);
+                    log.cool_down(unix_ms.saturating_add(rest));
+                }
+            }
+        }
+    }
+
+    /// Calls that count.
+    pub(super) fn used(&mut self, now: Instant) -> usize {
+        self.window.used(now)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.window.in_flight()
+    }
+}
