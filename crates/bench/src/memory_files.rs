@@ -8,9 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use debridfs_fuse::ServeOptions;
 use debridfs_handover::EngineLink;
-use debridfs_vfs::{
-    Answer, Attr, DirEntry, Error, ErrorKind, Kind, NodeId, ReadOut, ReadRequest, StatFs, Vfs,
-};
+use debridfs_vfs::{MemoryVfs, NodeId, ReadOut};
 use jiff::Timestamp;
 use rustix::fs::{Advice, fadvise};
 
@@ -90,95 +88,32 @@ impl InMemory {
     }
 }
 
-/// Some files in memory.
-struct Memory {
-    size: u64,
-    bytes: Bytes,
-}
-
-impl Memory {
-    fn attr_of(&self, id: NodeId) -> Attr {
-        let file = id != NodeId::ROOT;
-        Attr {
-            id,
-            kind: if file { Kind::File } else { Kind::Directory },
-            mode: if file { 0o444 } else { 0o555 },
-            nlink: if file { 1 } else { 2 },
-            uid: 0,
-            gid: 0,
-            size: if file { self.size } else { 4096 },
-            mtime: Timestamp::UNIX_EPOCH,
-        }
-    }
-}
-
-fn error<T>(kind: ErrorKind) -> Answer<T> {
-    Answer::Now(Err(Error {
-        kind,
-        message: String::new(),
-    }))
-}
-
-impl Vfs for Memory {
-    fn lookup(&self, _parent: NodeId, name: &[u8]) -> Answer<Attr> {
-        match (0..FILES).find(|number| self::name(*number).as_bytes() == name) {
-            Some(number) => Answer::Now(Ok(self.attr_of(NodeId(FIRST.0 + number)))),
-            None => error(ErrorKind::NotFound),
-        }
-    }
-
-    fn attr(&self, id: NodeId) -> Answer<Attr> {
-        Answer::Now(Ok(self.attr_of(id)))
-    }
-
-    fn open(&self, _id: NodeId) -> Answer<u64> {
-        Answer::Now(Ok(1))
-    }
-
-    fn release(&self, _handle: u64) {}
-
-    fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
-        let mut left =
-            u64::from(request.size).min(self.size.saturating_sub(request.offset)) as usize;
-        let apart = request.id.0.saturating_sub(FIRST.0) * APART;
-        let mut at = ((apart + request.offset) % self.bytes.len() as u64) as usize;
-        let mut out = ReadOut::new();
-        while left > 0 {
-            let part = self.bytes.slice(at..self.bytes.len().min(at + left));
-            left -= part.len();
-            at = 0;
-            out.push(part);
-        }
-        Answer::Now(Ok(out))
-    }
-
-    fn read_dir(&self, _id: NodeId, cookie: u64, _max: usize) -> Answer<Vec<DirEntry>> {
-        let lines = (cookie..FILES).map(|number| DirEntry {
-            name: name(number),
-            attr: self.attr_of(NodeId(FIRST.0 + number)),
-            cookie: number + 1,
+/// The files, all of `size` bytes.
+fn files(size: u64) -> MemoryVfs {
+    let vfs = MemoryVfs::new(Timestamp::UNIX_EPOCH);
+    let bytes = Bytes::from(vec![0x5a; size.clamp(1, MEMORY) as usize]);
+    for number in 0..FILES {
+        let bytes = bytes.clone();
+        let id = NodeId(FIRST.0 + number);
+        vfs.add_file(NodeId::ROOT, &name(number), id, size, move |request| {
+            Ok(part(&bytes, number * APART + request.offset, request.size))
         });
-        Answer::Now(Ok(lines.collect()))
     }
+    vfs
+}
 
-    fn xattr(&self, _id: NodeId, _name: &[u8]) -> Answer<Vec<u8>> {
-        error(ErrorKind::NoAttribute)
+/// `left` bytes from `at`, which go on at the start of `bytes` behind their end.
+fn part(bytes: &Bytes, at: u64, left: u32) -> ReadOut {
+    let mut at = (at % bytes.len() as u64) as usize;
+    let mut left = left as usize;
+    let mut out = ReadOut::new();
+    while left > 0 {
+        let part = bytes.slice(at..bytes.len().min(at + left));
+        left -= part.len();
+        at = 0;
+        out.push(part);
     }
-
-    fn xattrs(&self, _id: NodeId) -> Answer<Vec<String>> {
-        Answer::Now(Ok(Vec::new()))
-    }
-
-    fn statfs(&self) -> StatFs {
-        StatFs {
-            bytes: FILES * self.size,
-            files: 1 + FILES,
-        }
-    }
-
-    fn root(&self) -> Attr {
-        self.attr_of(NodeId::ROOT)
-    }
+    out
 }
 
 /// Takes the connection from the keeper at `socket` and serves the files until the keeper is gone.
@@ -189,10 +124,6 @@ pub(crate) fn serve(socket: &Path, size: u64) -> Result<()> {
         .build()?;
     let link = EngineLink::connect(socket, env!("CARGO_PKG_VERSION"), false)?;
     let lease = link.lease()?;
-    let memory = Memory {
-        size,
-        bytes: Bytes::from(vec![0x5a; size.clamp(1, MEMORY) as usize]),
-    };
     let (_keep, changes) = tokio::sync::mpsc::unbounded_channel();
     let options = ServeOptions {
         notify_helper: None,
@@ -203,7 +134,7 @@ pub(crate) fn serve(socket: &Path, size: u64) -> Result<()> {
     let serving = debridfs_fuse::serve(
         link,
         lease,
-        Arc::new(memory),
+        Arc::new(files(size)),
         runtime.handle().clone(),
         options,
         changes,

@@ -8,99 +8,48 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
 use debridfs_dav::{Tokens, address, router};
-use debridfs_vfs::{
-    Answer, Attr, DirEntry, Error, ErrorKind, Kind, NodeId, ReadOut, ReadRequest, StatFs, Vfs,
-};
+use debridfs_vfs::{Call, ErrorKind, MemoryVfs, NodeId};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tower::ServiceExt;
 
 const SIZE: u64 = (3 << 20) + 5;
 
-/// `/__all__/Film/a b.mkv`; what lies behind `readable` gives no answer.
-struct Small {
-    readable: AtomicU64,
-    open: AtomicU64,
-    reads: AtomicU64,
-}
-
 fn byte(offset: u64) -> u8 {
     (offset.wrapping_mul(2_654_435_761) >> 13) as u8
 }
 
-fn attr(id: u64) -> Attr {
-    let file = id == 13;
-    Attr {
-        id: NodeId(id),
-        kind: if file { Kind::File } else { Kind::Directory },
-        mode: 0o555,
-        nlink: 1,
-        uid: 0,
-        gid: 0,
-        size: if file { SIZE } else { 4096 },
-        mtime: Timestamp::from_second(1_700_000_000).unwrap(),
-    }
-}
-
-fn error<T>(kind: ErrorKind) -> Answer<T> {
-    let message = format!("{kind:?}");
-    Answer::Now(Err(Error { kind, message }))
-}
-
-impl Vfs for Small {
-    fn lookup(&self, parent: NodeId, name: &[u8]) -> Answer<Attr> {
-        match (parent.0, name) {
-            (10, b"__all__") => Answer::Now(Ok(attr(11))),
-            (11, b"Film") => Answer::Now(Ok(attr(12))),
-            (12, b"a b.mkv") => Answer::Now(Ok(attr(13))),
-            (13, _) => error(ErrorKind::NotDirectory),
-            _ => error(ErrorKind::NotFound),
-        }
-    }
-    fn attr(&self, id: NodeId) -> Answer<Attr> {
-        Answer::Now(Ok(attr(id.0)))
-    }
-    fn open(&self, _: NodeId) -> Answer<u64> {
-        self.open.fetch_add(1, Ordering::SeqCst);
-        Answer::Now(Ok(7))
-    }
-    fn release(&self, handle: u64) {
-        assert_eq!(handle, 7);
-        self.open.fetch_sub(1, Ordering::SeqCst);
-    }
-    fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        let end = (request.offset + u64::from(request.size)).min(SIZE);
-        if end > self.readable.load(Ordering::SeqCst) {
-            return error(ErrorKind::TimedOut);
+/// `/__all__/Film/a b.mkv`; what lies behind `readable` gives no answer.
+fn library(readable: Arc<AtomicU64>, reads: Arc<AtomicU64>) -> MemoryVfs {
+    let vfs = MemoryVfs::new(Timestamp::from_second(1_700_000_000).unwrap());
+    let [all, release, film] = [11, 12, 13].map(NodeId);
+    vfs.add_directory(NodeId::ROOT, "__all__", all);
+    vfs.add_directory(all, "Film", release);
+    vfs.add_file(release, "a b.mkv", film, SIZE, move |request| {
+        let end = request.offset + u64::from(request.size);
+        if end > readable.load(Ordering::SeqCst) {
+            return Err(ErrorKind::TimedOut.into());
         }
         let bytes: Vec<u8> = (request.offset..end).map(byte).collect();
         let (head, tail) = bytes.split_at(bytes.len() / 3);
-        let pieces = vec![Bytes::copy_from_slice(head), Bytes::copy_from_slice(tail)];
-        Answer::Later(Box::pin(async move { Ok(pieces) }))
-    }
-    fn read_dir(&self, _: NodeId, _: u64, _: usize) -> Answer<Vec<DirEntry>> {
-        error(ErrorKind::Unsupported)
-    }
-    fn xattr(&self, _: NodeId, _: &[u8]) -> Answer<Vec<u8>> {
-        error(ErrorKind::Unsupported)
-    }
-    fn xattrs(&self, _: NodeId) -> Answer<Vec<String>> {
-        error(ErrorKind::Unsupported)
-    }
-    fn statfs(&self) -> StatFs {
-        StatFs {
-            bytes: SIZE,
-            files: 4,
+        Ok(vec![
+            Bytes::copy_from_slice(head),
+            Bytes::copy_from_slice(tail),
+        ])
+    });
+    vfs.with_wait(move |call| {
+        if !matches!(call, Call::Read(_)) {
+            return None;
         }
-    }
-    fn root(&self) -> Attr {
-        attr(10)
-    }
+        reads.fetch_add(1, Ordering::SeqCst);
+        Some(Box::pin(std::future::ready(())))
+    })
 }
 
 struct World {
-    vfs: Arc<Small>,
+    vfs: Arc<MemoryVfs>,
+    readable: Arc<AtomicU64>,
+    reads: Arc<AtomicU64>,
     tokens: Arc<Tokens>,
     router: Router,
     token: String,
@@ -112,14 +61,14 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::load(dir.path()).unwrap());
         let token = tokens.create("test", Timestamp::UNIX_EPOCH).unwrap();
-        let vfs = Arc::new(Small {
-            readable: AtomicU64::new(u64::MAX),
-            open: AtomicU64::new(0),
-            reads: AtomicU64::new(0),
-        });
+        let readable = Arc::new(AtomicU64::new(u64::MAX));
+        let reads = Arc::new(AtomicU64::new(0));
+        let vfs = Arc::new(library(readable.clone(), reads.clone()));
         Self {
             router: router(vfs.clone(), tokens.clone()),
             vfs,
+            readable,
+            reads,
             tokens,
             token,
             _dir: dir,
@@ -189,7 +138,7 @@ async fn whole_files_and_parts_are_served_with_the_right_bytes() {
         .await;
     assert_eq!(none.status(), 416);
     assert_eq!(header(&none, "content-range"), format!("bytes */{SIZE}"));
-    assert_eq!(world.vfs.open.load(Ordering::SeqCst), 0, "all are closed");
+    assert_eq!(world.vfs.open_handles(), 0, "all are closed");
 }
 
 #[tokio::test]
@@ -209,7 +158,7 @@ async fn a_head_and_what_the_caller_has_cost_no_read() {
         .send("GET", &world.film(), &[("if-match", "\"x\"")])
         .await;
     assert_eq!(other.status(), 412);
-    assert_eq!(world.vfs.reads.load(Ordering::SeqCst), 0);
+    assert_eq!(world.reads.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -263,16 +212,16 @@ async fn paths_lead_to_files_and_nowhere_else() {
 #[tokio::test]
 async fn what_cannot_be_read_is_no_success() {
     let world = World::new();
-    world.vfs.readable.store(0, Ordering::SeqCst);
+    world.readable.store(0, Ordering::SeqCst);
     let answer = world.send("GET", &world.film(), &[]).await;
     assert_eq!(
         (answer.status().as_u16(), header(&answer, "retry-after")),
         (504, "5")
     );
     // Later on it is a body that ends before its length.
-    world.vfs.readable.store(2 << 20, Ordering::SeqCst);
+    world.readable.store(2 << 20, Ordering::SeqCst);
     let answer = world.send("GET", &world.film(), &[]).await;
     assert_eq!(answer.status(), 200);
     assert!(answer.into_body().collect().await.is_err());
-    assert_eq!(world.vfs.open.load(Ordering::SeqCst), 0);
+    assert_eq!(world.vfs.open_handles(), 0);
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::with_causes;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::level::USER;
 use crate::marker::Marker;
-use crate::tree::MarkerTree;
+use crate::tree::marker_tree;
 
 /// How soon a keeper that is not there yet is looked for again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -66,7 +67,7 @@ pub(crate) fn serve(socket: &Path, marker: Marker) -> io::Result<()> {
         };
         // Nothing ever changes.
         let (_unused, changes) = tokio::sync::mpsc::unbounded_channel();
-        let tree = MarkerTree::new(marker);
+        let tree = Arc::new(marker_tree(&marker));
         let handle = tokio::runtime::Handle::current();
         let serving = debridfs_fuse::serve(link, lease, tree, handle, options, changes)?;
         serving.wait().await;

@@ -1,4 +1,5 @@
-//! A file system for the fuzz target: its answers follow the whims of arbitrary bytes.
+//! A file system for the fuzz target: its answers follow the whims of arbitrary bytes. No tree of
+//! nodes can contradict itself as it does.
 
 use debridfs_vfs::{
     Answer, Attr, DirEntry, Error, ErrorKind, Kind, NodeId, ReadOut, ReadRequest, StatFs, Vfs,
@@ -30,10 +31,7 @@ impl Hostile {
     }
 
     fn answer<T: Send + 'static>(&self, value: T) -> Answer<T> {
-        let failure = Error {
-            kind: ErrorKind::Unavailable,
-            message: String::new(),
-        };
+        let failure = Error::from(ErrorKind::Unavailable);
         match self.byte(3) % 4 {
             0 => Answer::Now(Ok(value)),
             1 => Answer::Now(Err(failure)),

@@ -1,9 +1,8 @@
-//! The test program as an engine: serves a [`Library`] on a lent connection and does what lines on its standard input say.
+//! The test program as an engine: serves the [`library`] on a lent connection and does what lines on its standard input say.
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use debridfs_fuse::{
@@ -11,10 +10,11 @@ use debridfs_fuse::{
     wire::{InHeader, Opcode, Reply},
 };
 use debridfs_handover::EngineLink;
-use debridfs_vfs::{Change, NodeId, Vfs};
+use debridfs_vfs::{Change, MemoryVfs, NodeId, Vfs};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
-use super::library::{GONE, Library};
+use super::library::{GONE, GONE_NODE, library};
 
 /// Where to write the first request of each kind.
 pub const RECORD: &str = "DEBRIDFS_FUSE_TEST_RECORD";
@@ -41,7 +41,8 @@ pub fn run(socket: &Path) {
         .unwrap();
     let link = EngineLink::connect(socket, "test", false).unwrap();
     let lease = link.lease().unwrap();
-    let library = Library::new();
+    let gate = watch::channel(false).0;
+    let library = Arc::new(library(gate.clone()));
     let vfs: Arc<dyn Vfs> = library.clone();
     let native = Native::new(Arc::clone(&vfs));
     let backend: Arc<dyn Backend> = match std::env::var_os(RECORD) {
@@ -68,7 +69,7 @@ pub fn run(socket: &Path) {
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
             let Ok(line) = line else { break };
-            println!("{}", obey(&line, &library, &commands, &tell));
+            println!("{}", obey(&line, &library, &gate, &commands, &tell));
         }
         // The test is gone.
         std::process::abort();
@@ -79,13 +80,14 @@ pub fn run(socket: &Path) {
 
 fn obey(
     line: &str,
-    library: &Library,
+    library: &MemoryVfs,
+    gate: &watch::Sender<bool>,
     serving: &Serving,
     tell: &UnboundedSender<Vec<Change>>,
 ) -> String {
     match line.split_once(' ').unwrap_or((line, "")) {
         ("retire", how) => {
-            library.gone.store(true, SeqCst);
+            library.remove_file(GONE_NODE);
             if how != "silently" {
                 let entry = Change::Entry {
                     parent: NodeId::ROOT,
@@ -96,7 +98,7 @@ fn obey(
             "done".into()
         }
         ("open-gate", _) => {
-            library.gate.send_replace(true);
+            gate.send_replace(true);
             "done".into()
         }
         ("count", what) => {
