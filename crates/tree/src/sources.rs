@@ -70,12 +70,12 @@ pub fn file_ref(tree: &ReleaseTree, file: &File) -> FileRef {
 }
 
 /// A failed read as fronts see it.
-pub(crate) fn failed_read(error: &ContentError) -> Error {
+pub(crate) fn failed_read(error: ContentError) -> Error {
     use debridfs_content::ErrorKind as Kind;
     let kind = match error.kind() {
         Kind::TimedOut => ErrorKind::TimedOut,
         Kind::Unavailable => ErrorKind::Unavailable,
         Kind::TooLarge => ErrorKind::Invalid,
     };
-    Error::new(kind, error.to_string())
+    Error::new(kind, error)
 }

@@ -254,9 +254,7 @@ impl Shared {
             return Answer::Now(Ok(bytes));
         }
         let reading = self.reader.read(&file, &wanted);
-        Answer::Later(Box::pin(async move {
-            reading.await.map_err(|error| failed_read(&error))
-        }))
+        Answer::Later(Box::pin(async move { reading.await.map_err(failed_read) }))
     }
 }
 

@@ -1,16 +1,17 @@
-//! Why an operation failed: a kind for the fronts and a text for people.
+//! Why an operation failed: a kind for the fronts, and the error of the layer below.
+
+use std::fmt;
+use std::sync::Arc;
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A failed operation.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
+/// A failed operation. Its text is that of the cause; without one it is that of the kind.
+#[derive(Debug, Clone)]
 pub struct Error {
     /// What a front maps to its own codes, in one place.
     pub kind: ErrorKind,
-    /// For people.
-    pub message: String,
+    cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// Kinds of failure.
@@ -43,31 +44,59 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    /// An error with a text of its own.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// A failure with its cause: the error of the layer below, or a text for people.
+    pub fn new(
+        kind: ErrorKind,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self {
             kind,
-            message: message.into(),
+            cause: Some(Arc::from(cause.into())),
         }
+    }
+
+    /// The error of the layer below, if it is an `E`.
+    pub fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.cause.as_ref()?.downcast_ref()
     }
 }
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        let message = match kind {
-            ErrorKind::NotFound => "no such name",
-            ErrorKind::Stale => "the node is gone",
-            ErrorKind::NotDirectory => "not a directory",
-            ErrorKind::IsDirectory => "is a directory",
-            ErrorKind::ReadOnly => "nothing can be written here",
-            ErrorKind::NoAttribute => "no such extended attribute",
-            ErrorKind::NameTooLong => "the name is too long",
-            ErrorKind::Unavailable => "not available: the library is not known yet",
-            ErrorKind::TimedOut => "no answer before the deadline",
-            ErrorKind::Interrupted => "given up by the caller",
-            ErrorKind::Unsupported => "not offered",
-            ErrorKind::Invalid => "the argument makes no sense",
-        };
-        Self::new(kind, message)
+        Self { kind, cause: None }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Some(cause) => cause.fmt(out),
+            None => out.write_str(self.kind.text()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_ref()?.source()
+    }
+}
+
+impl ErrorKind {
+    fn text(self) -> &'static str {
+        match self {
+            Self::NotFound => "no such name",
+            Self::Stale => "the node is gone",
+            Self::NotDirectory => "not a directory",
+            Self::IsDirectory => "is a directory",
+            Self::ReadOnly => "nothing can be written here",
+            Self::NoAttribute => "no such extended attribute",
+            Self::NameTooLong => "the name is too long",
+            Self::Unavailable => "not available: the library is not known yet",
+            Self::TimedOut => "no answer before the deadline",
+            Self::Interrupted => "given up by the caller",
+            Self::Unsupported => "not offered",
+            Self::Invalid => "the argument makes no sense",
+        }
     }
 }

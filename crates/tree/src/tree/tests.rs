@@ -121,7 +121,7 @@ async fn waiting_for_files_ends() {
     let (_sender, _, tree) = start(library.clone(), refused);
     let error: Error = later(tree.read_dir(film, 0, 9)).await.unwrap_err();
     assert_eq!(
-        (error.kind, &*error.message),
+        (error.kind, &*error.to_string()),
         (ErrorKind::Unavailable, "over the limit")
     );
 
@@ -212,7 +212,7 @@ async fn reads() {
     assert_eq!(file.size, 200);
     let error = now(tree.read(read(file.id, 0, 1))).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.message.contains("packed-rar"), "{}", error.message);
+    assert!(error.to_string().contains("packed-rar"), "{error}");
 
     let (_sender, receiver) = watch::channel(library);
     let disk = Arc::new(Disk {
