@@ -7,6 +7,27 @@ cd "$(dirname "$0")/.."
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
+# Tools that have to be built stay in the user's cache, so that a second checkout does not build them again. Their versions are pinned: a new release
+# cannot break the check.
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/debridfs
+tool() { # NAME VERSION BUILD [ARGUMENT…]: BUILD NAME VERSION DIR ARGUMENT… leaves DIR/bin/NAME
+  local dir=$cache/$1-$2
+  if [ ! -x "$dir/bin/$1" ]; then
+    echo "setup: building $1 $2"
+    mkdir -p "$dir/bin"
+    "$3" "$1" "$2" "$dir" "${@:4}"
+  fi
+  mkdir -p target/tools/bin
+  ln -sfn "$dir/bin/$1" "target/tools/bin/$1"
+}
+cargo_install() { # NAME VERSION DIR [ARGUMENT…]
+  local build
+  build=$(mktemp -d)
+  CARGO_TARGET_DIR=$build cargo install --quiet --locked --root "$3" --version "$2" "${@:4}" "$1"
+  rm -r "$build"
+}
+build_kustomize() { GOBIN=$3/bin go install "sigs.k8s.io/kustomize/kustomize/v5@v$2"; } # NAME VERSION DIR
+
 command -v cargo >/dev/null || fail "no Rust toolchain: install rustup, then run this again"
 
 packages=(fuse3 gcc libc6-dev make)
@@ -34,19 +55,13 @@ if [ "$1" = packages ]; then exit 0; fi
 
 if [ "$1" = test ] || [ "$1" = image ]; then
   # Debian's own kubectl is too old to build what is in deploy/.
-  if ! kubectl kustomize --help >/dev/null 2>&1 && [ ! -x target/tools/bin/kustomize ]; then
+  if ! kubectl kustomize --help >/dev/null 2>&1; then
     command -v go >/dev/null || fail "no kustomize 5: install kubectl 1.27 or newer (https://kubernetes.io/docs/tasks/tools/), or Go 1.22 or newer to build it"
-    echo "setup: building kustomize"
-    GOBIN=$PWD/target/tools/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.5.0
+    tool kustomize 5.5.0 build_kustomize
   fi
   rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
-  # cargo-deny is the one tool that cargo has to build; its version is pinned, so that a new release cannot break the check.
-  deny=0.20.2
-  if [ "$(target/tools/bin/cargo-deny --version 2>/dev/null)" != "cargo-deny $deny" ]; then
-    echo "setup: building cargo-deny $deny"
-    CARGO_TARGET_DIR=$PWD/target/tools/build cargo install --quiet --locked --root target/tools --version "$deny" cargo-deny
-    rm -rf target/tools/build
-  fi
+  tool cargo-deny 0.20.2 cargo_install
+  tool cargo-nextest 0.9.151 cargo_install --no-default-features --features default-no-update
   # What most tools that speak to a qBittorrent are built on; pinned, as a new release cannot break the check then.
   client=2026.10.1
   python=target/tools/python

@@ -7,4 +7,4 @@ export DEBRIDFS_FUSE_TEST_KILLS="${DEBRIDFS_FUSE_TEST_KILLS:-200}"
 export DEBRIDFS_TEST_WORK_SECONDS="${DEBRIDFS_TEST_WORK_SECONDS:-3600}"
 export DEBRIDFS_TEST_CACHE_SECONDS="${DEBRIDFS_TEST_CACHE_SECONDS:-600}"
 FUZZ_MS="${FUZZ_MS:-60000}" scripts/fuzz.sh
-cargo test --workspace --locked --release --lib --bins --tests --examples -- --test-threads=1
+cargo nextest run --workspace --locked --cargo-profile release --profile soak

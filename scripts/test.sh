@@ -6,8 +6,10 @@ step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 step "format, clippy, rustdoc, licences"
 scripts/lint.sh
 step "tests"
-# One at a time: they kill processes and measure that nobody waits, which tests beside them would disturb on a small machine.
-RUST_TEST_THREADS=1 cargo test --workspace --locked
+# Which of them run alone, and which beside others: .config/nextest.toml.
+cargo nextest run --workspace --locked
+step "tests in documentation"
+cargo test --workspace --locked --quiet --doc
 step "fuzz targets"
 scripts/fuzz.sh
 step "done"

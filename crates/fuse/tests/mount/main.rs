@@ -15,9 +15,12 @@ mod reading;
 mod small_keeper;
 mod waiting;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A test that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -88,53 +91,39 @@ fn main() -> ExitCode {
                 Err(_) => ExitCode::FAILURE,
             };
         }
-        Some("--list") => {
-            TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
-            return ExitCode::SUCCESS;
-        }
         _ => {}
     }
-    if !rustix::process::geteuid().is_root() || !std::path::Path::new("/dev/fuse").exists() {
+    let mut arguments = Arguments::from_args();
+    let can_mount = rustix::process::geteuid().is_root() && Path::new("/dev/fuse").exists();
+    if !arguments.list && !can_mount {
         eprintln!("these tests mount: they need root and /dev/fuse");
         return ExitCode::FAILURE;
     }
-    let filters: Vec<_> = arguments
+    // One at a time, whatever the command says: they kill, and measure that no reader waits.
+    arguments.test_threads = Some(1);
+    let trials = TESTS
         .iter()
-        .filter(|text| !text.starts_with('-'))
-        .collect();
-    let chosen = |name: &str| filters.is_empty() || filters.iter().any(|part| name.contains(*part));
-    let mut failed = Vec::new();
-    for (name, test) in TESTS.iter().filter(|(name, _)| chosen(name)) {
-        let started = Instant::now();
-        let (say, heard) = mpsc::channel();
-        let thread = std::thread::Builder::new().name((*name).to_owned());
-        thread
-            .spawn(move || {
-                let ended = std::panic::catch_unwind(test).is_ok();
-                let _ = say.send(ended);
-            })
-            .unwrap();
-        let result = heard.recv_timeout(LIMIT);
-        let seconds = started.elapsed().as_secs_f32();
-        match result {
-            Ok(true) => println!("test {name} ... ok ({seconds:.1} s)"),
-            Ok(false) => {
-                println!("test {name} ... FAILED ({seconds:.1} s)");
-                failed.push(*name);
-            }
-            Err(_) => {
-                println!("test {name} ... HANGS, giving up");
-                // This process holds the connection and may wait on it: it could not end.
-                small_keeper::abort_all();
-                return ExitCode::FAILURE;
-            }
+        .map(|(name, test)| Trial::test(*name, || within_limit(name, *test)));
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// Runs a test in a thread of its own. One that hangs ends the program.
+fn within_limit(name: &str, test: fn()) -> Result<(), Failed> {
+    let (say, heard) = mpsc::channel();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || {
+        let ended = std::panic::catch_unwind(test).is_ok();
+        let _ = say.send(ended);
+    })?;
+    match heard.recv_timeout(LIMIT) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("it panicked".into()),
+        Err(_) => {
+            eprintln!("{name} hangs: giving up");
+            // This process holds the connection and may wait on it: it could not end.
+            small_keeper::abort_all();
+            std::process::exit(1);
         }
-    }
-    println!("{} failed {failed:?}", failed.len());
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
     }
 }
 

@@ -1,8 +1,7 @@
 //! The keeper on real mounts, with engines made to misbehave.
 //!
 //! Needs root and `/dev/fuse`. The program runs itself again as keeper, as engine and as reader,
-//! in a mount namespace of its own, so that nothing it mounts is left behind. Arguments that don't
-//! begin with a dash choose tests by a part of their name.
+//! in a mount namespace of its own, so that nothing it mounts is left behind.
 #![allow(
     clippy::disallowed_methods,
     reason = "a test waits for other processes"
@@ -18,7 +17,8 @@ mod stopping;
 mod world;
 
 use std::process::ExitCode;
-use std::time::Instant;
+
+use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,31 +33,18 @@ fn main() -> ExitCode {
         },
         _ => {}
     }
-    if !world::enter() {
-        println!("skipped: mounts need root and /dev/fuse");
-        return ExitCode::SUCCESS;
-    }
-    let wanted: Vec<&String> = arguments
-        .iter()
-        .filter(|text| !text.starts_with('-'))
-        .collect();
-    let mut failed = 0;
-    for (name, case) in cases::ALL {
-        if !wanted.is_empty() && !wanted.iter().any(|part| name.contains(part.as_str())) {
-            continue;
-        }
-        let started = Instant::now();
-        let result = std::panic::catch_unwind(case);
-        failed += usize::from(result.is_err());
-        let word = if result.is_ok() { "ok" } else { "FAILED" };
-        println!(
-            "test {name} ... {word} ({:.2} s)",
-            started.elapsed().as_secs_f32()
-        );
-    }
-    if failed > 0 {
-        println!("{failed} failed");
+    let mut arguments = Arguments::from_args();
+    if !arguments.list && !world::enter() {
+        eprintln!("these tests mount: they need root and /dev/fuse");
         return ExitCode::FAILURE;
     }
-    ExitCode::SUCCESS
+    // One at a time, whatever the command says: they kill, and measure that no reader waits.
+    arguments.test_threads = Some(1);
+    let trials = cases::ALL.iter().map(|(name, case)| {
+        Trial::test(*name, move || {
+            case();
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
