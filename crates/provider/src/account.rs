@@ -3,8 +3,8 @@
 //! | question | where |
 //! |---|---|
 //! | when may a call go | `account/scheduler.rs` |
-//! | is a call repeated, what becomes of a refused token | `account/caller.rs` |
-//! | what does a vendor build and read | `account/call.rs`, `account/decode.rs`, `account/json.rs` |
+//! | is a call repeated, is a token read again | `account/caller.rs` |
+//! | what does a vendor build, and read | `account/{call,decode,json}.rs` |
 //! | what does a vendor declare | `account/limits.rs` |
 //! | which key makes a link | `account/keys.rs` |
 //! | how much did a key fetch, and how much may it | `account/traffic.rs` |
@@ -40,12 +40,12 @@ use self::config::{AccountConfig, ConfigError};
 use self::health::Health;
 use self::keys::Key;
 use self::limits::{Budget, Limits};
+use self::traffic::{TrafficLedger, TrafficLimits};
 use crate::vendors::Vendor;
 use crate::{
     Account, ActiveCount, CallCount, CdnConnections, CdnPermit, DirectLink, DownloadPage,
     HosterLink, KeyId, KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth, Result,
-    Scheduler, TorrentId, TorrentInfo, TorrentPage, TrafficDay, TrafficLedger, TrafficLimits,
-    Verdict,
+    Scheduler, TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
 };
 
 /// An account at a vendor, with one or more keys.
@@ -66,7 +66,8 @@ impl DebridAccount {
         Self::with_clock(config, Arc::new(SystemClock))
     }
 
-    /// As [`Self::new`], with another calendar: for tests with a simulated provider whose days pass quickly.
+    /// As [`Self::new`], with another calendar: for tests with a simulated provider whose days pass
+    /// quickly.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -82,7 +83,8 @@ impl DebridAccount {
         Self::with_transport(config, Arc::new(network), clock)
     }
 
-    /// As [`Self::new`], with another way to the API and another calendar: for tests and simulations.
+    /// As [`Self::new`], with another way to the API and another calendar: for tests and
+    /// simulations.
     ///
     /// # Errors
     /// As [`Self::new`].

@@ -1,4 +1,4 @@
-//! What a failed call means: one verdict per cause, so that nobody above has to know codes.
+//! What a failed call means: one verdict per cause, so that no crate above has to know codes.
 
 use std::time::Duration;
 

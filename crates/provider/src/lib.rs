@@ -8,8 +8,8 @@
 //! | what does a library need of a provider | `traits.rs`: [`Provider`] |
 //! | what does a torrent, a link look like | `torrent.rs`, `link.rs` |
 //! | what may be concluded from a failure | `error.rs`: [`Verdict`] |
-//! | what is the same at all vendors: turns, keys, traffic, health, settings | `account.rs` and `account/` |
-//! | what is a vendor's own | `vendors/NAME.rs` and `vendors/NAME/` |
+//! | what is the same at all vendors: turns, keys, traffic, settings | `account.rs`, `account/` |
+//! | what is a vendor's own | `vendors/NAME.rs`, `vendors/NAME/` |
 //! | how is a vendor added | [`vendors`] |
 //! | how many connections may a CDN host get | `cdn_connections.rs` |
 #![forbid(unsafe_code)]
@@ -28,7 +28,7 @@ pub use account::config::{AccountConfig, ConfigError};
 pub use account::key::{KeyId, KeyStatus};
 pub use account::limits::{Budget, Limits};
 pub use account::scheduler::{Outcome, Scheduler};
-pub use account::traffic::{KeyTraffic, Shortage, TrafficLedger, TrafficLimits, TrafficStatus};
+pub use account::traffic::{KeyTraffic, Shortage, TrafficStatus};
 pub use cdn_connections::{CdnConnections, OLDEST_EVERY};
 pub use error::{Error, Result, Verdict};
 pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Part, Source};

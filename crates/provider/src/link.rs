@@ -67,8 +67,8 @@ pub struct LinkStoreError(pub String);
 
 /// Keeps direct links over a restart, so that it costs no call.
 ///
-/// A change is only begun by whoever asks for it, who never waits and is told nothing: changes are kept in the order in which they were asked for, and one
-/// that cannot be kept now is tried again, and logged, by the store.
+/// Saving and forgetting return immediately and report nothing: the store keeps changes in the
+/// order of the calls, and logs and repeats one that it cannot keep now.
 #[async_trait]
 pub trait LinkStore: Send + Sync + 'static {
     /// The stored direct links of `hoster` at `provider`: at most one of each key.

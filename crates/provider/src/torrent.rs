@@ -199,7 +199,7 @@ pub struct TorrentPage {
     pub items: Vec<TorrentSummary>,
     /// Torrents in the account, when told.
     pub total: Option<u64>,
-    /// Entries of the answer that could not be read and were left out of `items`, with the reason. While there are any, nobody
-    /// may conclude that a torrent is gone.
+    /// Entries of the answer that could not be read and were left out of `items`, with the reason.
+    /// While there are any, a missing torrent is not proved to be gone.
     pub unreadable: Vec<String>,
 }

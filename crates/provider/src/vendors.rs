@@ -2,29 +2,30 @@
 //!
 //! # To add a vendor
 //!
-//! 1. A folder `vendors/NAME/` with `vendors/NAME.rs`, about a thousand lines in all:
+//! 1. Write `vendors/NAME.rs` and the folder `vendors/NAME/`, about a thousand lines in all;
+//!    `real_debrid` is the example.
 //!
-//!    | part | what it holds | example |
-//!    |---|---|---|
-//!    | [`Kind`] | its word in the configuration, its address, its declared [`Limits`] | `real_debrid::KIND` |
-//!    | endpoints | the trait [`Vendor`]: each question as one or more calls | `real_debrid.rs` |
-//!    | decoding | pure functions from bytes to our types, by the helpers of `account/decode.rs` | `real_debrid/decode.rs` |
-//!    | verdicts | [`Vendor::meaning`]: what an answer means that is not a success | `real_debrid/verdicts.rs` |
+//!    | part | what it holds |
+//!    |---|---|
+//!    | `NAME.rs`: [`Kind`] | word in the configuration, address, declared [`Limits`] |
+//!    | `NAME.rs`: [`Vendor`] | endpoints: each question as one call or several |
+//!    | `NAME/decode.rs` | pure functions from bytes to our types; helpers: `account/decode.rs` |
+//!    | `NAME/verdicts.rs` | [`Vendor::meaning`]: what an answer means that is not a success |
 //!
-//! 2. A line in [`KINDS`]. Configuration, `doctor`, keys, schedulers, traffic and health follow.
-//! 3. Tests: `tests/NAME_*.rs` with recorded bodies, a table of all error codes, and a fuzz target
-//!    for each decoder (a test with `fuzz` in its path).
+//! 2. Add a line to [`KINDS`]. Configuration, keys, scheduler, traffic, health and `doctor` follow.
+//! 3. Add `tests/NAME_*.rs` with recorded bodies, a table of all error codes, and a fuzz target for
+//!    each decoder (a test with `fuzz` in its path).
 //!
-//! What the library above relies on:
-//! - An entry is left out of a page only if it is named in [`TorrentPage::unreadable`], and an empty
-//!   list is told only by an answer that says so. A page that lacks a total proves nothing.
-//! - `links` of a torrent follow the order of its selected files. Where a vendor has no restricted
-//!   links, a [`HosterLink`] is any text from which [`Vendor::direct_link`] can make a direct link,
-//!   the same for the same file at all times.
-//! - [`TorrentStatus::WaitingFilesSelection`] is given only if files can be selected.
-//! - Times of an entry do not change from one list to the next.
-//! - A refusal for too many calls is [`Verdict::BackOff`], a failure of the account is
-//!   [`Verdict::AccountRefused`], and neither is ever taken for "not found".
+//! What the library relies on:
+//! - A page leaves an entry out only if it names it in [`TorrentPage::unreadable`], and a list is
+//!   empty only if the answer says so. Without a total, nothing is concluded from what is missing.
+//! - The links of a torrent follow the order of its selected files. Where a vendor has no
+//!   restricted links, a [`HosterLink`] is a text from which [`Vendor::direct_link`] makes a direct
+//!   link; the same file has the same text at all times.
+//! - [`TorrentStatus::WaitingFilesSelection`] is for vendors where files can be selected.
+//! - Id, hash and times of an entry do not change from one list to the next.
+//! - "Too many calls" is [`Verdict::BackOff`] and trouble of the account is
+//!   [`Verdict::AccountRefused`]: never "not found", and never an empty list.
 
 pub mod real_debrid;
 
@@ -111,7 +112,8 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     async fn active_count(&self, api: &Api<'_>) -> Result<ActiveCount> {
         Err(lacks(api, "counting active torrents"))
     }
-    /// Part of the list of direct links that were made, newest first. `limit` is 1 to [`Limits::page`].
+    /// Part of the list of direct links that were made, newest first. `limit` is 1 to
+    /// [`Limits::page`].
     async fn downloads(&self, api: &Api<'_>, offset: u64, limit: u32) -> Result<DownloadPage> {
         let _ = (offset, limit);
         Err(lacks(api, "listing downloads"))

@@ -242,7 +242,8 @@ impl Caller {
         })
     }
 
-    /// Shortly after throttling, "infringing" is not believed: it becomes a [`Verdict::Retry`] after a quiet period.
+    /// Shortly after throttling, "infringing" is not believed: it becomes a [`Verdict::Retry`]
+    /// after a quiet period ([`crate::Limits::penalty`]).
     fn doubt(&self, error: &mut Error) {
         if error.verdict != Verdict::Infringing {
             return;
@@ -287,7 +288,7 @@ impl Caller {
         }
         let error = &failure.error;
         match error.verdict {
-            // The scheduler holds everybody back; who is not to wait that long decides himself.
+            // The scheduler holds all calls back; whether to wait long is for the caller to say.
             Verdict::BackOff => {
                 let cooldown = self.scheduler.status().cooldown.unwrap_or_default();
                 (cooldown <= LONGEST_WAIT).then_some(Duration::ZERO)

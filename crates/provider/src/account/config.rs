@@ -29,27 +29,31 @@ pub struct AccountConfig {
     pub token: Option<Secret>,
     /// A file that holds the token; read again when the provider refuses the token.
     pub token_file: Option<PathBuf>,
-    /// Tokens of further accounts that links are made with when `token` is out of traffic, refused or at its limit of calls. They list
-    /// nothing. A list; in a variable also text with commas between them.
+    /// Tokens of further accounts that links are made with when `token` is out of traffic, refused
+    /// or at its limit of calls. They list nothing. A list; in a variable also text with commas
+    /// between them.
     #[serde(deserialize_with = "list::deserialize")]
     pub download_tokens: Vec<Secret>,
     /// Files that hold one further token each; their keys come after `download_tokens`.
     #[serde(deserialize_with = "list::deserialize")]
     pub download_token_files: Vec<PathBuf>,
-    /// Bytes that one key may fetch from one midnight (of the provider) to the next; what the provider allows when absent.
+    /// Bytes that one key may fetch from one midnight (of the provider) to the next; what the
+    /// provider allows when absent.
     pub daily_traffic: Option<ByteSize>,
-    /// The last share of `daily_traffic`, 0 to 100 percent, that is kept for playback: scans, copies and warming are refused there.
+    /// The last share of `daily_traffic`, 0 to 100 percent, that is kept for playback: scans,
+    /// copies and warming are refused there.
     pub traffic_reserve_percent: u8,
     /// Base of the API.
     pub api_url: String,
     /// PEM file with certificate authorities trusted besides the system's, for API and CDN.
     pub ca_file: Option<PathBuf>,
-    /// Proxy for API and CDN: `http://`, `https://`, `socks5://` or `socks5h://`, with `user:password@` if it needs that.
+    /// Proxy for API and CDN: `http://`, `https://`, `socks5://` or `socks5h://`, with
+    /// `user:password@` if it needs that.
     pub proxy: Option<ProxyUrl>,
     /// Another proxy for the CDN, or `none` for no proxy there.
     pub cdn_proxy: Option<ProxyUrl>,
-    /// IP version towards the API, for names that are resolved here: an HTTP or `socks5h` proxy resolves names itself, and an address
-    /// written in `api_url` is used as it is.
+    /// IP version towards the API, for names that are resolved here: an HTTP or `socks5h` proxy
+    /// resolves names itself, and an address written in `api_url` is used as it is.
     pub api_ip: IpChoice,
     /// IP version towards the CDN; as `api_ip`.
     pub cdn_ip: IpChoice,
@@ -64,16 +68,18 @@ pub struct AccountConfig {
     /// How long a connection, TLS included, may take. Text such as `5s`, or seconds.
     #[serde(with = "human_duration")]
     pub connect_timeout: Duration,
-    /// How long the API may take from the request to the head of its answer, a new connection included.
+    /// How long the API may take from the request to the head of its answer, a new connection
+    /// included.
     #[serde(with = "human_duration")]
     pub first_byte_timeout: Duration,
     /// How long a call may take in all, once it has its turn.
     #[serde(with = "human_duration")]
     pub total_timeout: Duration,
-    /// Where calls are noted so that a restart keeps to the limit ([`crate::Scheduler::with_call_log`]); set by the program.
+    /// Where calls are noted so that a restart keeps to the limit
+    /// ([`crate::Scheduler::with_call_log`]); set by the program.
     #[serde(skip)]
     pub call_log: Option<PathBuf>,
-    /// Where the day's traffic is noted ([`crate::TrafficLedger`]); set by the program.
+    /// Where the day's traffic is noted (`account/traffic/ledger.rs`); set by the program.
     #[serde(skip)]
     pub traffic_log: Option<PathBuf>,
 }
@@ -91,8 +97,8 @@ pub struct ConfigError {
 }
 
 impl AccountConfig {
-    /// The settings of an account of this kind that is configured by nothing but its token, which is
-    /// to be added.
+    /// The settings of an account of this kind that is configured by nothing but its token, which
+    /// is to be added.
     pub fn of(kind: &'static Kind) -> Self {
         let limits = &kind.limits;
         Self {

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::caller::Failure;
 use crate::{CallCount, Error, Verdict};
 
-/// Repeated failed logins get an account or an address blocked: after a refused token nobody asks
-/// again for this long.
+/// Repeated failed logins get an account or an address blocked: after a refused token no call is
+/// made for this long.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(300));
 
 /// The label of a call that was answered.
@@ -103,7 +103,7 @@ impl Health {
         }
     }
 
-    /// The refusal that stands, while nobody should ask again.
+    /// The refusal that stands, while no call should be made.
     pub(crate) fn standing_refusal(&self) -> Option<Error> {
         let state = self.lock();
         let pause = state.pause.as_ref()?;

@@ -1,5 +1,6 @@
-//! Tolerant reading of JSON as APIs really write it: bytes that are not UTF-8, half surrogate pairs, raw control characters,
-//! numbers as text, `[]` for an empty object, HTML where JSON was promised.
+//! Tolerant reading of JSON as APIs really write it: bytes that are not UTF-8, half surrogate
+//! pairs, raw control characters, numbers as text, `[]` for an empty object, HTML where JSON was
+//! promised.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -80,7 +81,8 @@ fn repair(body: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_string = false;
     let mut at = 0;
-    // Copies whole characters: every byte that is looked at is ASCII, where a character begins and ends.
+    // Copies whole characters: every byte that is looked at is ASCII, where a character begins and
+    // ends.
     while let Some(rest) = text.get(at..) {
         let Some(char) = rest.chars().next() else {
             break;
@@ -104,7 +106,8 @@ fn repair(body: &[u8]) -> String {
     out
 }
 
-/// The escape at the beginning of `rest`: what to write for it, and its length. Half a surrogate pair becomes U+FFFD.
+/// The escape at the beginning of `rest`: what to write for it, and its length. Half a surrogate
+/// pair becomes U+FFFD.
 fn escape(rest: &str) -> (&str, usize) {
     const PAIR: usize = 12;
     const SINGLE: usize = 6;

@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::TrafficStatus;
 
-/// Which of a provider's download keys: a fingerprint of its token, the same after a restart and in whatever order keys are configured.
+/// Which of a provider's download keys: a fingerprint of its token, the same after a restart and in
+/// whatever order keys are configured.
 ///
 /// 32 bits of a hash tell nothing about a token of hundreds of bits, so it may be stored and shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,7 +28,8 @@ impl KeyId {
         )
     }
 
-    /// The key that was stored as `text`; an empty one stands for the provider's first key, as in links of a store that knew of no keys.
+    /// The key that was stored as `text`; an empty one stands for the provider's first key, as in
+    /// links of a store that knew of no keys.
     pub fn from_stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -54,9 +56,10 @@ impl fmt::Display for KeyId {
 pub struct KeyStatus {
     /// Its fingerprint.
     pub id: KeyId,
-    /// Its number in the order of the configuration, from 1; 1 is the key that also lists the library.
+    /// Its number in the order of the configuration, from 1; 1 is the key that also lists the
+    /// library.
     pub number: usize,
-    /// Why the provider refuses the key, if it did lately.
+    /// Why the provider refused the key, if it did when it was last asked.
     pub refused: Option<String>,
     /// Calls that may still be made at once with it.
     pub budget_left: u32,

@@ -1,4 +1,5 @@
-//! The keys of one account set: which one makes the next link, and what a refusal of one means for the others.
+//! The keys of one account set: which one makes the next link, and what a refusal of one means for
+//! the others.
 
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ enum Fitness {
     Ready,
     /// Its calls have to wait.
     Busy,
-    /// The provider refused it lately.
+    /// The provider refused it a short while ago.
     Refused,
     /// It has no traffic left, as far as is known.
     Out,
@@ -46,7 +47,7 @@ enum Meaning {
     OutOfTraffic,
     Refused,
     TooManyCalls,
-    /// Nothing: it is about the link, or everybody.
+    /// Nothing: it is about the link, or about all keys.
     NotTheKey,
 }
 
@@ -146,7 +147,7 @@ pub(crate) async fn make_link(
             Fitness::Ready | Fitness::Busy => {}
             // With nothing better it is as good a try as any, but a single one.
             Fitness::Refused if failed.is_none() => {}
-            // Who may not fetch at all tries no key that is said to be empty; who reads does so now and then.
+            // An empty key is tried now and then, and only for a reader.
             Fitness::Out if failed.is_none() && priority == Priority::Playback => {
                 if !key.traffic.take_trial() {
                     continue;

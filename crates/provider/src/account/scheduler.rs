@@ -11,8 +11,8 @@
 //! evenly ([`meter`]), so that a first sync of thousands of torrents never stands in the way of a
 //! reader.
 //!
-//! **A refusal cools everybody down** ([`backoff`]): nobody calls before the cool-down is over, then
-//! one call feels its way, and the rate grows back slowly.
+//! **A refusal pauses all calls** ([`backoff`]): none goes before the cool-down is over, then one
+//! call feels its way, and the rate grows back slowly.
 
 mod backoff;
 mod call_log;
@@ -112,11 +112,12 @@ impl Scheduler {
         }
     }
 
-    /// Notes every call in the file at `path` from now on (8 KiB or so, one small write a call), and
-    /// counts those that an earlier process noted there: so an engine killed at any moment, any
+    /// Notes every call in the file at `path` from now on (8 KiB or so, one small write a call),
+    /// and counts those that an earlier process noted there: so an engine killed at any moment, any
     /// number of times, keeps to the limit. The budget of a word has its own file, `path@WORD`.
     ///
-    /// A file that cannot be opened or written (disk full or read-only) is said in the log, and the scheduler works without it.
+    /// The scheduler logs a file that it cannot open or write (disk full or read-only), and works
+    /// without it.
     ///
     /// # Errors
     /// The file is not a call log.
@@ -143,8 +144,8 @@ impl Scheduler {
         Ok(self)
     }
 
-    /// Waits for the turn of a call without a word. Dropping the future gives up the place in the queue; dropping the turn before
-    /// [`Turn::start`] gives it back.
+    /// Waits for the turn of a call without a word. Dropping the future gives up the place in the
+    /// queue; dropping the turn before [`Turn::start`] gives it back.
     pub async fn turn(&self, priority: Priority) -> Turn {
         self.wait(priority, None).await
     }

@@ -1,7 +1,8 @@
 //! Bytes fetched with a key since the provider's midnight, and what may still be fetched.
 //!
-//! Every byte from a CDN is counted here as it comes. What other programs fetch with the same account is learnt from the provider's own
-//! counter ([`KeyTraffic::provider_said`]). Counts outlive the process ([`ledger`]).
+//! Every byte from a CDN is counted here as it comes. What other programs fetch with the same
+//! account is learnt from the provider's own counter ([`KeyTraffic::provider_said`]). Counts
+//! outlive the process ([`ledger`]).
 
 mod ledger;
 
@@ -13,23 +14,24 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
-pub use self::ledger::TrafficLedger;
+pub(crate) use self::ledger::TrafficLedger;
 use crate::{KeyId, Priority};
 use debridfs_base::WallClock;
 
-/// A key that was called out of traffic may be tried at once by who has no other: the word came from a CDN server perhaps, and the
-/// API knows better. Called so again, it is left alone for this long, as its reset may come at another time than expected…
+/// A key that is said to be out of traffic may be tried again immediately if there is no other:
+/// perhaps a CDN server said so, and the API knows better. After the next such answer it is left
+/// alone for this long, as its traffic may be reset at another time than expected…
 const FIRST_TRIAL: SignedDuration = SignedDuration::from_secs(10);
 /// …and for twice as long each time, up to this.
 const LONGEST_TRIAL: SignedDuration = SignedDuration::from_mins(15);
 
 /// What the configuration allows a key to fetch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TrafficLimits {
+pub(crate) struct TrafficLimits {
     /// Bytes a day; `None` = only the provider limits.
-    pub daily: Option<u64>,
+    pub(crate) daily: Option<u64>,
     /// The last share of `daily`, in percent (0 to 100), that is kept for playback.
-    pub reserve_percent: u8,
+    pub(crate) reserve_percent: u8,
 }
 
 impl TrafficLimits {
@@ -142,8 +144,9 @@ struct State {
 }
 
 impl KeyTraffic {
-    /// The traffic of `key`, from what `ledger` remembers of today. `zone` is where the provider's days begin at midnight.
-    pub fn new(
+    /// The traffic of `key`, from what `ledger` remembers of today. `zone` is where the provider's
+    /// days begin at midnight.
+    pub(crate) fn new(
         key: KeyId,
         limits: TrafficLimits,
         clock: Arc<dyn WallClock>,
@@ -256,7 +259,8 @@ impl KeyTraffic {
         self.keep(&state.day);
     }
 
-    /// Whether a key that the provider refused may be tried once now; the next trial is a while later.
+    /// Whether a key that the provider refused may be tried once now; the next trial is a while
+    /// later.
     pub(crate) fn take_trial(&self) -> bool {
         let (mut state, now) = self.today();
         let due = state.day.used_up && now >= state.next_trial;
@@ -275,7 +279,8 @@ impl KeyTraffic {
         }
     }
 
-    /// The provider's own counter stood at `bytes` for `date`, its day. It may lag behind ours, which then holds.
+    /// The provider's own counter stood at `bytes` for `date`, its day. It may lag behind ours,
+    /// which then holds.
     pub fn provider_said(&self, date: Date, bytes: u64) {
         let (mut state, _) = self.today();
         if state.day.date == date {
@@ -289,7 +294,8 @@ impl KeyTraffic {
         self.today().0.day.date
     }
 
-    /// Whether there is a reason to ask the provider for its counter: a limit to hold, or bytes since the last time. Counts as asked.
+    /// Whether there is a reason to ask the provider for its counter: a limit to hold, or bytes
+    /// since the last time. Counts as asked.
     pub(crate) fn wants_reading(&self) -> bool {
         let (mut state, _) = self.today();
         let counted = state.day.counted;

@@ -1,4 +1,5 @@
-//! What a refusal for too many calls does: one cool-down for everybody, careful first calls after it, and a lower rate that grows back.
+//! What a refusal for too many calls does: a cool-down for all calls of the budget, careful first
+//! calls after it, and a lower rate that grows back.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ const FIRST_COOLDOWN: Duration = Duration::from_secs(10);
 const LONGEST_COOLDOWN: Duration = Duration::from_secs(300);
 /// The longest wait a provider may ask for and get.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
-/// After a cool-down one call at a time feels its way, the next one after this long if there is no answer yet.
+/// After a cool-down one call at a time feels its way, the next one after this long if there is no
+/// answer yet.
 const FEELER_SPACING: Duration = Duration::from_secs(2);
 /// A refusal multiplies the rate by this…
 const DECREASE: f64 = 0.7;
@@ -113,7 +115,7 @@ impl BackOff {
         }
     }
 
-    /// Nobody calls before `until`, nor before a later end that was set already.
+    /// No call goes before `until`, nor before a later end that was set already.
     pub(super) fn cool_down_until(&mut self, until: Instant) {
         let until = self.cooldown_until.map_or(until, |old| old.max(until));
         self.cooldown_until = Some(until);

@@ -1,9 +1,11 @@
 //! Remembers the calls of a budget's window in a file, so that an engine that was killed and
 //! started again keeps to the limit.
 //!
-//! A ring of 64-bit little-endian numbers after an 8-byte magic and one number for the end of a cool-down. A slot holds the Unix time
-//! in milliseconds at which a call was answered, with [`IN_FLIGHT`] set while it has not been; 0 is free. Each change is one write of
-//! 8 bytes into the page cache, which outlives the process; nothing is synced, as a machine takes longer to boot than is worth it.
+//! A ring of 64-bit little-endian numbers after an 8-byte magic and one number for the end of a
+//! cool-down. A slot holds the Unix time in milliseconds at which a call was answered, with
+//! [`IN_FLIGHT`] set while it has not been; 0 is free. Each change is one write of 8 bytes into the
+//! page cache, which outlives the process; nothing is synced, as a machine takes longer to boot
+//! than is worth it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -104,7 +106,7 @@ impl CallLog {
         self.put(slot, 0);
     }
 
-    /// Nobody calls before `unix_ms`.
+    /// No call goes before `unix_ms`.
     pub(super) fn cool_down(&mut self, unix_ms: u64) {
         self.write(COOLDOWN_AT, unix_ms);
     }
@@ -142,7 +144,8 @@ fn parse(bytes: &[u8], now_ms: u64, per: Duration) -> Remembered {
             let at = (number & !IN_FLIGHT).min(now_ms);
             let age = now_ms - at;
             match in_flight {
-                // It reached the provider at some time before the process ended, which was before now.
+                // It reached the provider at some time before the process ended, which was before
+                // now.
                 true => (age <= KEEP_IN_FLIGHT_MS).then_some(now_ms),
                 false => (u128::from(age) <= keep).then_some(at),
             }

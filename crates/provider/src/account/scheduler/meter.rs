@@ -95,7 +95,8 @@ impl Meter {
         }
     }
 
-    /// How long a call would wait for this budget, with `ahead` calls before it, as far as is known.
+    /// How long a call would wait for this budget, with `ahead` calls before it, as far as is
+    /// known.
     pub(super) fn wait(&mut self, background: bool, ahead: usize, now: Instant) -> Duration {
         if let Some(until) = self.backoff.cooldown_end(now) {
             return until - now;

@@ -1,4 +1,5 @@
-//! The arithmetic of the limit, free of waiting: how many calls count now, and when the next may go.
+//! The arithmetic of the limit, free of waiting: how many calls count now, and when the next may
+//! go.
 //!
 //! A server counts a call when it arrives, which is somewhere between our sending it and its
 //! answer. So a call counts here from the moment it is granted until the window's length and

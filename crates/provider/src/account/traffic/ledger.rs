@@ -1,7 +1,8 @@
 //! The file that remembers the day's traffic of a provider's keys.
 //!
-//! JSON, written whole beside the old one and moved into its place, a second after the first change. So a process killed at any moment
-//! loses a second of counting, and a file is always a whole one.
+//! JSON, written whole beside the old one and moved into its place, a second after the first
+//! change. So a process killed at any moment loses a second of counting, and a file is always a
+//! whole one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,7 +22,7 @@ const DELAY: Duration = Duration::from_secs(1);
 
 /// Days by key. Clones share everything; the last one writes what is left.
 #[derive(Clone)]
-pub struct TrafficLedger {
+pub(crate) struct TrafficLedger {
     shared: Arc<Shared>,
 }
 
@@ -42,8 +43,9 @@ struct State {
 }
 
 impl TrafficLedger {
-    /// The ledger in the file at `path`. A file that cannot be read or understood is said in the log, and begun anew.
-    pub fn open(path: &Path) -> Self {
+    /// The ledger in the file at `path`. A file that cannot be read or understood is logged, and
+    /// replaced by an empty one.
+    pub(crate) fn open(path: &Path) -> Self {
         let days = match std::fs::read(path) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
                 tracing::warn!(path = %path.display(), %error, "the traffic of today is forgotten");

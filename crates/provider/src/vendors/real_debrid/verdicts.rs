@@ -1,4 +1,4 @@
-//! What an answer that is no success means: HTTP status and error code to [`Verdict`] and words. The one place for it.
+//! What an answer means that is not a success: HTTP status and error code to [`Verdict`] and words.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -7,7 +7,8 @@ use crate::Verdict;
 use crate::account::call::Meaning;
 use crate::account::json;
 
-/// The vendor's error codes (<https://api.real-debrid.com>, "List of numeric error codes"), what they mean for us, and what `status` says.
+/// The vendor's error codes (<https://api.real-debrid.com>, "List of numeric error codes"), what
+/// they mean for us, and what `status` says.
 pub const CODES: &[(i64, Verdict, &str)] = &[
     (-1, Verdict::Retry, "an internal error of the provider"),
     (
@@ -115,7 +116,8 @@ struct ApiError {
     code: Option<i64>,
 }
 
-/// The error in `body`, if it is in the API's form: an object with `error_code`, or with a text in `error`.
+/// The error in `body`, if it is in the API's form: an object with `error_code`, or with a text in
+/// `error`.
 fn error_of(body: &[u8]) -> Option<ApiError> {
     // Errors are short; a long body is looked at by its decoder alone.
     if body.len() > 64 * 1024 || body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{')
@@ -133,7 +135,8 @@ fn error_of(body: &[u8]) -> Option<ApiError> {
     })
 }
 
-/// The meaning of an answer, or `None` for a success. A body with an error code is a failure whatever the status says.
+/// The meaning of an answer, or `None` for a success. A body with an error code is a failure
+/// whatever the status says.
 pub fn meaning(status: StatusCode, body: &[u8]) -> Option<Meaning> {
     let error = error_of(body);
     let code = error.as_ref().and_then(|error| error.code);
@@ -171,7 +174,8 @@ pub fn meaning(status: StatusCode, body: &[u8]) -> Option<Meaning> {
     })
 }
 
-/// For answers without a code that is known. `from_api` tells that the body was in the API's form of an error.
+/// For answers without a code that is known. `from_api` tells that the body was in the API's form
+/// of an error.
 fn of_status(status: StatusCode, body: &[u8], from_api: bool) -> (Verdict, &'static str) {
     let blank = body.iter().all(u8::is_ascii_whitespace);
     match status.as_u16() {
