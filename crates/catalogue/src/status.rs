@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::store::StoreTrouble;
 
-/// The library and its sync, as `status --json` shows it.
+/// How the library and its sync do. `debridfs_control::Status` is what `status --json` shows of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LibraryStatus {
     /// Of the published library.

@@ -19,6 +19,8 @@ pub mod trace;
 pub mod upgrade;
 pub mod why;
 
+use serde::Serialize;
+
 use crate::failure::{Doing, Failure};
 
 /// One thread is enough for a command that asks, waits or starts others.
@@ -27,4 +29,11 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .doing(|| "runtime".into())
+}
+
+/// Prints `value` as JSON; `what` says what it is.
+pub fn print_json(value: &impl Serialize, what: &str) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).doing(|| what.into())?;
+    println!("{text}");
+    Ok(())
 }

@@ -4,16 +4,13 @@
 //! and web server. So a restart is over before anything slow begins.
 
 mod archives;
-mod cache_desk;
 mod downloads;
 mod hooks;
 mod http_files;
 mod parts;
-mod repair_desk;
 mod report;
 mod show;
 mod sockets;
-mod traces;
 mod ward;
 mod why;
 
@@ -24,12 +21,13 @@ use std::time::Duration;
 
 use debridfs_base::with_causes;
 use debridfs_cache::Cache;
+use debridfs_control::{CacheDesk, Control};
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;
 use debridfs_tree::follow_newcomers;
 use debridfs_vfs::{Change, Vfs};
-use debridfs_web::{MountProbe, Pages, cache_router, control_router, trace_router};
+use debridfs_web::{MountProbe, Pages};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,14 +38,11 @@ use crate::config::Config;
 use crate::failure::{Doing, Failure, USAGE};
 
 use archives::Archives;
-use cache_desk::Desk;
 use downloads::Downloads;
 use http_files::HttpFiles;
 use parts::Parts;
-use repair_desk::RepairDesk;
 use report::Report;
 use show::Show;
-use traces::Recordings;
 
 /// How soon a keeper that is not there is looked for again.
 const KEEPER_RETRY: Duration = Duration::from_millis(500);
@@ -158,22 +153,27 @@ async fn attach_and_serve(
     tokio::spawn(report.clone().follow_keeper());
     tokio::spawn(report.clone().tell_progress());
     tokio::spawn(compare_traffic(parts.providers.clone()));
-    let recordings = Recordings::new(&parts, mount.clone());
-    let desk = Arc::new(Desk::new(&parts, mount.clone()));
-    let control = control_router(report.clone())
-        .merge(trace_router(Arc::new(recordings)))
-        .merge(cache_router(desk.clone()))
-        .merge(http_files::control(http.clone(), queue.clone()))
-        .merge(downloads::control(queue.clone()))
-        .merge(RepairDesk::router(repair.clone(), &parts, mount.clone()));
+    let cache = CacheDesk {
+        content: parts.content.clone(),
+        tree: parts.tree.clone(),
+        mount: mount.clone(),
+        is_archive: archives::is_archive,
+    };
+    let control = Control {
+        instance: report.clone(),
+        catalogue: parts.catalogue.clone(),
+        cache: cache.clone(),
+        queue: queue.clone(),
+        repair: repair.clone(),
+        tokens: http.desk(queue.clone()),
+    };
     let pages = Pages {
         instance: report.clone(),
-        source: Arc::new(Show::new(&parts, queue)),
-        cache: desk,
+        source: Arc::new(Show::new(&parts, queue, cache)),
         login,
         loopback: config.server.listen.ip().is_loopback(),
     };
-    tokio::spawn(sockets::control(config.control_socket(), control));
+    tokio::spawn(sockets::control(config.control_socket(), control.router()));
     let kept = config.state_dir.join("hooks.json");
     hooks::start(wanted_hooks, &parts, mount.clone(), kept);
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use debridfs_control::CallError;
 use miette::{MietteDiagnostic, Report};
 
 use crate::config::ConfigError;
@@ -62,6 +63,18 @@ impl From<ConfigError> for Failure {
         Self {
             reports: error.reports(),
             code: USAGE,
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let words = error.to_string();
+        match error {
+            CallError::Silent { .. } => {
+                Self::new(words, Some("is `debridfs serve` running?")).with_code(NOBODY)
+            }
+            _ => Self::new(words, None),
         }
     }
 }

@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use debridfs_handover as handover;
-use debridfs_web::{
-    CallError, EngineState, EngineStatus, KeeperStatus, MountStatus, Status, WhyReport,
+use debridfs_control::{
+    CallError, Client, EngineState, EngineStatus, KeeperStatus, MountStatus, Status, WhyReport,
 };
-use hyper::{Method, StatusCode};
+use debridfs_handover as handover;
 use jiff::Timestamp;
 
 use crate::config::{self, Environment};
-use crate::failure::{Doing, Failure, NOBODY};
+use crate::failure::{Failure, NOBODY};
 
 /// Which instance is meant.
 #[derive(Debug, Args)]
@@ -38,21 +37,14 @@ pub struct ReportArgs {
     pub instance: InstanceArgs,
 }
 
-/// A healthy engine answers at once; a busy machine may take its time.
+/// A healthy keeper answers at once; a busy machine may take its time.
 const LIMIT: Duration = Duration::from_secs(5);
-
-/// `path` with arguments behind it.
-pub fn with_arguments(path: &str, arguments: &[(&str, &str)]) -> String {
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(arguments)
-        .finish();
-    format!("{path}?{query}")
-}
 
 /// The sockets of one instance.
 #[derive(Debug, Clone)]
 pub struct Instance {
-    control: PathBuf,
+    /// Its engine.
+    pub client: Client,
     keeper: PathBuf,
 }
 
@@ -63,12 +55,12 @@ impl Instance {
             let dir = control.parent().unwrap_or(Path::new("."));
             return Ok(Self {
                 keeper: config::keeper_socket_in(dir),
-                control: control.clone(),
+                client: Client::new(control),
             });
         }
         let config = config::load(file, &Environment::of_process())?.config;
         Ok(Self {
-            control: config.control_socket(),
+            client: Client::new(config.control_socket()),
             keeper: config.keeper_socket(),
         })
     }
@@ -76,7 +68,7 @@ impl Instance {
     /// The instance of a runtime directory.
     pub fn in_dir(runtime_dir: &Path) -> Self {
         Self {
-            control: config::control_socket_in(runtime_dir),
+            client: Client::new(config::control_socket_in(runtime_dir)),
             keeper: config::keeper_socket_in(runtime_dir),
         }
     }
@@ -91,47 +83,19 @@ impl Instance {
         handover::status(&self.keeper, LIMIT).is_ok()
     }
 
-    /// One call to the engine.
-    pub async fn call(
-        &self,
-        method: Method,
-        path: &str,
-    ) -> Result<(StatusCode, bytes::Bytes), CallError> {
-        self.call_within(method, path, LIMIT).await
-    }
-
-    /// As [`Self::call`], for what may take longer.
-    pub async fn call_within(
-        &self,
-        method: Method,
-        path: &str,
-        limit: Duration,
-    ) -> Result<(StatusCode, bytes::Bytes), CallError> {
-        debridfs_web::call(&self.control, method, path, limit).await
-    }
-
-    /// What the engine says.
-    pub async fn engine_status(&self) -> Result<Status, String> {
-        let answer = self.call(Method::GET, "/status").await;
-        let (code, body) = answer.map_err(|error| error.to_string())?;
-        if code != StatusCode::OK {
-            return Err(format!("the engine answered {code}"));
-        }
-        serde_json::from_slice(&body).map_err(|error| format!("the engine's answer: {error}"))
-    }
-
     /// What the engine says, or what the keeper says of it.
     pub async fn status(&self) -> Result<Status, Failure> {
-        let why = match self.engine_status().await {
+        let why = match self.client.status().await {
             Ok(status) => return Ok(status),
-            Err(why) => why,
+            Err(CallError::Silent { why, .. }) => why.to_string(),
+            Err(error) => error.to_string(),
         };
         handover::status(&self.keeper, LIMIT)
             .map(|keeper| without_engine(keeper, &why))
             .map_err(|error| {
                 let message = format!(
                     "no instance answers: {} ({why}), {} ({error})",
-                    self.control.display(),
+                    self.client.socket().display(),
                     self.keeper.display()
                 );
                 let help = "start one with `debridfs serve`, or choose it with --socket or DEBRIDFS_CONTROL";
@@ -141,52 +105,10 @@ impl Instance {
 
     /// What the engine knows of `path`, or its words when it knows of none.
     pub async fn why(&self, path: &Path) -> Result<Result<WhyReport, String>, Failure> {
-        let path = with_arguments("/why", &[("path", &path.to_string_lossy())]);
-        let answer = self.call(Method::GET, &path).await;
-        let (code, body) = answer.map_err(|error| {
-            let message = format!("{}: {error}", self.control.display());
-            Failure::new(message, Some("is `debridfs serve` running?")).with_code(NOBODY)
-        })?;
-        if code.is_success() {
-            let report = serde_json::from_slice(&body).doing(|| "the engine's answer".into())?;
-            return Ok(Ok(report));
-        }
-        let said: serde_json::Value =
-            serde_json::from_slice(&body).doing(|| "the engine's answer".into())?;
-        match said["error"].as_str() {
-            Some(error) => Ok(Err(error.to_owned())),
-            None => Err(Failure::new(format!("the engine answered {code}"), None)),
-        }
-    }
-
-    /// Lets go of what the shrink guard holds; what the engine says about it.
-    pub async fn accept(&self) -> Result<serde_json::Value, Failure> {
-        self.ask(Method::POST, "/library/accept").await
-    }
-
-    /// One call to the engine and its JSON, or the error it told.
-    pub async fn ask(&self, method: Method, path: &str) -> Result<serde_json::Value, Failure> {
-        self.ask_within(method, path, LIMIT).await
-    }
-
-    /// As [`Self::ask`], for what may take longer.
-    pub async fn ask_within(
-        &self,
-        method: Method,
-        path: &str,
-        limit: Duration,
-    ) -> Result<serde_json::Value, Failure> {
-        let answer = self.call_within(method, path, limit).await;
-        let (code, body) = answer.map_err(|error| {
-            let message = format!("{}: {error}", self.control.display());
-            Failure::new(message, Some("is `debridfs serve` running?")).with_code(NOBODY)
-        })?;
-        let said: serde_json::Value =
-            serde_json::from_slice(&body).doing(|| "the engine's answer".into())?;
-        match said["error"].as_str() {
-            None if code.is_success() => Ok(said),
-            None => Err(Failure::new(format!("the engine answered {code}"), None)),
-            Some(error) => Err(Failure::new(error, None)),
+        match self.client.why(&path.to_string_lossy()).await {
+            Ok(report) => Ok(Ok(report)),
+            Err(CallError::Refused(words)) => Ok(Err(words)),
+            Err(error) => Err(error.into()),
         }
     }
 }

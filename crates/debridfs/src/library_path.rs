@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use debridfs_web::WhyReport;
+use debridfs_control::WhyReport;
 
 use crate::failure::Failure;
 use crate::instance::Instance;

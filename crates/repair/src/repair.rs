@@ -8,6 +8,7 @@ use std::time::Duration;
 use debridfs_base::WallClock;
 use debridfs_provider::InfoHash;
 use parking_lot::{Mutex, MutexGuard};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -25,8 +26,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// After a write of the state that failed.
 const STORE_PAUSE: Duration = Duration::from_secs(30);
 
-/// How repair does.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How repair does. Scripts rely on it as `debridfs repair ls --json`: fields are added, never renamed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepairStatus {
     /// Patients, those that were found first first.
     pub patients: Vec<Patient>,

@@ -4,13 +4,15 @@ mod list;
 
 use std::sync::atomic::AtomicU64;
 
+use debridfs_control::{
+    CacheStatus, ContentStatus, EngineState, KeyStatus, OperationStatus, ProviderStatus,
+    ReaderStatus, Status,
+};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-
-use crate::{EngineState, Status};
 
 pub use list::{METRICS, MetricInfo};
 
@@ -124,7 +126,7 @@ pub fn encode(status: &Status) -> String {
         // A sum of no floats is -0, which pages show as it is.
         losses.map(|held| held.releases).sum::<u64>() as f64
     };
-    let mut per_provider = |name: &str, value: &dyn Fn(&crate::ProviderStatus) -> f64| {
+    let mut per_provider = |name: &str, value: &dyn Fn(&ProviderStatus) -> f64| {
         let values = status.providers.iter().map(|provider| {
             let mut labels = vec![("provider", provider.name.clone())];
             if Page::info(name).labels.contains(&"kind") {
@@ -148,7 +150,7 @@ pub fn encode(status: &Status) -> String {
     per_provider("debridfs_provider_cooldown_seconds", &|p| {
         p.cooldown_seconds.unwrap_or(0.0)
     });
-    let mut per_key = |name: &str, value: &dyn Fn(&crate::KeyStatus) -> Option<f64>| {
+    let mut per_key = |name: &str, value: &dyn Fn(&KeyStatus) -> Option<f64>| {
         let values = status.providers.iter().flat_map(|provider| {
             provider.keys.iter().filter_map(|key| {
                 let labels = vec![
@@ -184,7 +186,7 @@ pub fn encode(status: &Status) -> String {
         if let Some(cache) = &content.cache {
             put_cache(&mut page, cache);
         }
-        let mut per_class = |name: &str, value: &dyn Fn(&crate::ReaderStatus) -> f64| {
+        let mut per_class = |name: &str, value: &dyn Fn(&ReaderStatus) -> f64| {
             let values = content.readers.iter().map(|readers| {
                 let labels = vec![("class", readers.class.clone())];
                 (labels, value(readers))
@@ -197,7 +199,7 @@ pub fn encode(status: &Status) -> String {
         put_content(&mut page, content);
     }
     if let Some(fuse) = &status.fuse {
-        let mut per_operation = |name: &str, value: &dyn Fn(&crate::OperationStatus) -> f64| {
+        let mut per_operation = |name: &str, value: &dyn Fn(&OperationStatus) -> f64| {
             let values = fuse.operations.iter().map(|operation| {
                 let labels = vec![("operation", operation.operation.clone())];
                 (labels, value(operation))
@@ -217,7 +219,7 @@ pub fn encode(status: &Status) -> String {
     text
 }
 
-fn put_content(page: &mut Page, content: &crate::ContentStatus) {
+fn put_content(page: &mut Page, content: &ContentStatus) {
     for (name, value) in [
         ("debridfs_content_memory_bytes", content.memory_used),
         ("debridfs_content_memory_limit_bytes", content.memory_limit),
@@ -254,7 +256,7 @@ fn put_content(page: &mut Page, content: &crate::ContentStatus) {
     }
 }
 
-fn put_cache(page: &mut Page, cache: &crate::CacheStatus) {
+fn put_cache(page: &mut Page, cache: &CacheStatus) {
     for (name, value) in [
         ("debridfs_cache_usable", u64::from(cache.usable)),
         ("debridfs_cache_files", cache.files),
@@ -297,7 +299,7 @@ mod tests {
 
     #[test]
     fn the_page_and_the_list_name_the_same_metrics() {
-        let text = encode(&crate::status::sample().judged());
+        let text = encode(&Status::sample().judged());
         let mut shown: Vec<&str> = text
             .lines()
             .filter(|line| !line.starts_with('#'))
@@ -321,8 +323,8 @@ mod tests {
     }
     #[test]
     fn each_figure_of_the_reader_stands_under_its_own_name() {
-        let mut status = crate::status::sample();
-        status.content = Some(crate::ContentStatus {
+        let mut status = Status::sample();
+        status.content = Some(ContentStatus {
             memory_used: 1,
             memory_limit: 2,
             client_memory: 3,

@@ -18,13 +18,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-
-use crate::{CacheDesk, Instance};
+use debridfs_control::Instance;
 
 pub use gate::Login;
 pub use password::{HashedPassword, PasswordError};
 pub use source::{
-    Changing, JobLine, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,
+    Changing, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,
 };
 
 use gate::{Gate, Refusal, Visitor};
@@ -44,10 +43,8 @@ const ICON: &str = include_str!("../assets/icon.svg");
 pub struct Pages {
     /// How the instance does.
     pub instance: Arc<dyn Instance>,
-    /// Library, queue and log.
+    /// Library, queue, cache and log.
     pub source: Arc<dyn PageSource>,
-    /// The cache on disk.
-    pub cache: Arc<dyn CacheDesk>,
     /// What is asked of whoever wants to see them.
     pub login: Login,
     /// Whether only this machine reaches the server: without a login nobody else is let in.
@@ -58,7 +55,6 @@ pub struct Pages {
 struct House {
     instance: Arc<dyn Instance>,
     source: Arc<dyn PageSource>,
-    cache: Arc<dyn CacheDesk>,
     gate: Gate,
 }
 
@@ -74,7 +70,6 @@ pub fn pages_router(pages: Pages) -> Result<Router, std::io::Error> {
     let house = Arc::new(House {
         instance: pages.instance,
         source: pages.source,
-        cache: pages.cache,
         gate,
     });
     let guarded = Router::new()

@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use debridfs_control::{EngineState, Instance};
 use serde_json::json;
 
-use crate::{EngineState, Instance, MountProbe, encode};
+use crate::{MountProbe, encode};
 
 struct Shared {
     instance: Arc<dyn Instance>,
@@ -90,11 +91,11 @@ mod tests {
 
     use axum::body::Body;
     use axum::http::Request;
+    use debridfs_control::{Accepting, Status, WhyReport};
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
     use super::*;
-    use crate::{AcceptError, Accepting, Status};
 
     struct Fixed(Status);
 
@@ -102,11 +103,11 @@ mod tests {
         fn status(&self) -> Status {
             self.0.clone()
         }
-        fn why(&self, _: &str) -> Result<crate::WhyReport, String> {
+        fn why(&self, _: &str) -> Result<WhyReport, String> {
             unreachable!("not served over TCP")
         }
         fn accept_loss(&self) -> Accepting {
-            Box::pin(async { Err(AcceptError::NothingHeld) })
+            unreachable!("not served over TCP")
         }
     }
 
@@ -128,13 +129,13 @@ mod tests {
 
     #[tokio::test]
     async fn alive_whatever_the_mount_does() {
-        let (code, _) = get("/livez", crate::status::sample(), "exec sleep 1000").await;
+        let (code, _) = get("/livez", Status::sample(), "exec sleep 1000").await;
         assert_eq!(code, StatusCode::OK);
     }
 
     #[tokio::test]
     async fn ready_only_when_listed_and_seen_through_the_mount() {
-        let good = crate::status::sample();
+        let good = Status::sample();
         let (code, body) = get("/readyz", good.clone(), "exit 0").await;
         assert_eq!(code, StatusCode::OK, "{body}");
         let (code, body) = get("/readyz", good.clone(), "exit 1").await;
@@ -167,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_have_their_form() {
-        let (code, body) = get("/metrics", crate::status::sample(), "exit 0").await;
+        let (code, body) = get("/metrics", Status::sample(), "exit 0").await;
         assert_eq!(code, StatusCode::OK);
         assert!(body.contains("debridfs_library_releases 7.0"), "{body}");
     }

@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use debridfs_base::ByteSize;
-use debridfs_web::{CachedLine, Purged, Warmth};
-use hyper::Method;
+use debridfs_control::{CachedLine, CallError, Purged, Warmth};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 
-use super::runtime;
+use super::{print_json, runtime};
 use crate::failure::{Doing, Failure};
 use crate::instance::{Instance, InstanceArgs};
 use crate::library_path;
@@ -69,7 +67,7 @@ pub struct PurgeArgs {
     pub instance: InstanceArgs,
 }
 
-/// A warming that came no further for so long has failed; so has a call that was not answered. The files of releases may have to be asked for first.
+/// A warming that came no further for this time has failed. The files of releases may have to be asked for first.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause after a call to warm that brought nothing.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -85,27 +83,9 @@ pub fn run(command: &CacheCommand, file: Option<&Path>) -> Result<(), Failure> {
         } => runtime.block_on(list(&instance(args)?, *json)),
         CacheCommand::Purge(args) => runtime.block_on(purge(&instance(&args.instance)?, args)),
         CacheCommand::Warm(args) => runtime.block_on(warm(&instance(&args.instance)?, args)),
-        CacheCommand::Pin(args) => runtime.block_on(pin(&instance(&args.instance)?, args, "pin")),
-        CacheCommand::Unpin(args) => {
-            runtime.block_on(pin(&instance(&args.instance)?, args, "unpin"))
-        }
+        CacheCommand::Pin(args) => runtime.block_on(pin(&instance(&args.instance)?, args, true)),
+        CacheCommand::Unpin(args) => runtime.block_on(pin(&instance(&args.instance)?, args, false)),
     }
-}
-
-/// The call `name` about `path`, with `numbers`.
-fn about(name: &str, path: &Path, numbers: &[(&str, u64)]) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("path", &path.to_string_lossy());
-    for (key, number) in numbers {
-        query.append_pair(key, &number.to_string());
-    }
-    format!("/cache/{name}?{}", query.finish())
-}
-
-/// Makes the call `path`.
-async fn post<T: DeserializeOwned>(instance: &Instance, path: &str) -> Result<T, Failure> {
-    let said = instance.ask_within(Method::POST, path, PATIENCE).await?;
-    serde_json::from_value(said).doing(|| "the engine's answer".into())
 }
 
 /// A bar of this style. Without a terminal nothing is drawn.
@@ -115,14 +95,10 @@ fn progress(style: &str) -> Result<ProgressBar, Failure> {
 }
 
 async fn list(instance: &Instance, json: bool) -> Result<(), Failure> {
-    let said = instance.ask(Method::GET, "/cache").await?;
+    let mut lines = instance.client.cached().await?;
     if json {
-        let text = serde_json::to_string_pretty(&said).doing(|| "list".into())?;
-        println!("{text}");
-        return Ok(());
+        return print_json(&lines, "list");
     }
-    let mut lines: Vec<CachedLine> =
-        serde_json::from_value(said).doing(|| "the engine's answer".into())?;
     lines.sort_by(|a, b| (&a.path, a.id, &a.class).cmp(&(&b.path, b.id, &b.class)));
     print!("{}", for_people(&lines));
     Ok(())
@@ -159,21 +135,17 @@ async fn purge(instance: &Instance, args: &PurgeArgs) -> Result<(), Failure> {
         Some(path) => Some(library_path::resolve(instance, path).await?),
         None => None,
     };
-    let purged = purge_all(instance, place.as_deref()).await?;
+    let purged = purge_all(instance, place).await?;
     println!("{} files, {} freed", purged.files, ByteSize(purged.bytes));
     Ok(())
 }
 
 /// Calls until nothing is left; what was removed.
-async fn purge_all(instance: &Instance, path: Option<&Path>) -> Result<Purged, Failure> {
-    let call = match path {
-        Some(path) => about("purge", path, &[]),
-        None => "/cache/purge".into(),
-    };
+async fn purge_all(instance: &Instance, path: Option<PathBuf>) -> Result<Purged, Failure> {
     let bar = progress("{pos:>12} of {len} files  [{wide_bar}] {eta} left")?;
     let mut all = Purged::default();
     loop {
-        let some: Purged = post(instance, &call).await?;
+        let some = instance.client.purge(path.clone()).await?;
         all.files += some.files;
         all.bytes += some.bytes;
         if some.left == 0 {
@@ -185,10 +157,11 @@ async fn purge_all(instance: &Instance, path: Option<&Path>) -> Result<Purged, F
     }
 }
 
-async fn pin(instance: &Instance, args: &CachePathArgs, what: &str) -> Result<(), Failure> {
+async fn pin(instance: &Instance, args: &CachePathArgs, pinned: bool) -> Result<(), Failure> {
     let place = library_path::resolve(instance, &args.path).await?;
-    let said: serde_json::Value = post(instance, &about(what, &place, &[])).await?;
-    println!("{} files {what}ned", said["files"]);
+    let files = instance.client.pin(place, pinned).await?;
+    let what = if pinned { "pinned" } else { "unpinned" };
+    println!("{files} files {what}");
     Ok(())
 }
 
@@ -200,18 +173,16 @@ async fn warm(instance: &Instance, args: &CachePathArgs) -> Result<(), Failure> 
     let mut later = 0;
     let (mut most, mut since) = (0, Instant::now());
     loop {
-        let numbers = [("reader", reader), ("later", later)];
-        let call = about("warm", &place, &numbers);
-        let warmth: Warmth = match post(instance, &call).await {
+        let warmth = match instance.client.warm(place.clone(), reader, later).await {
             Ok(warmth) => warmth,
             // The keeper will have another engine; what the last one had cached is still there.
-            Err(failure)
-                if failure.is_nobody() && since.elapsed() < PATIENCE && instance.has_keeper() =>
+            Err(CallError::Silent { .. })
+                if since.elapsed() < PATIENCE && instance.has_keeper() =>
             {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            Err(failure) => return Err(failure),
+            Err(error) => return Err(error.into()),
         };
         bar.set_length(warmth.total);
         bar.set_position(warmth.cached);
@@ -268,9 +239,14 @@ fn stuck(warmth: &Warmth) -> (String, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering::Relaxed;
 
-    use debridfs_web::{CacheAnswer, CacheDesk, CacheRefused, cache_router};
+    use axum::extract::{Query, State};
+    use axum::routing::post;
+    use axum::{Json, Router};
 
     use super::*;
 
@@ -335,41 +311,31 @@ mod tests {
     }
 
     /// Has ten files and removes four at each call.
-    struct Slow(std::sync::atomic::AtomicU64);
-
-    impl CacheDesk for Slow {
-        fn list(&self) -> Result<Vec<CachedLine>, CacheRefused> {
-            unreachable!("not asked")
-        }
-        fn purge(&self, path: Option<PathBuf>) -> CacheAnswer<Purged> {
-            assert_eq!(path.as_deref(), Some(Path::new("__all__/A & B")));
-            let left = self.0.load(Relaxed);
-            let files = left.min(4);
-            self.0.store(left - files, Relaxed);
-            let purged = Purged {
-                files,
-                bytes: files * 100,
-                left: left - files,
-            };
-            Box::pin(async move { Ok(purged) })
-        }
-        fn pin(&self, _: PathBuf, _: bool) -> CacheAnswer<u64> {
-            unreachable!("not asked")
-        }
-        fn warm(&self, _: PathBuf, _: u64, _: u64) -> CacheAnswer<Warmth> {
-            unreachable!("not asked")
-        }
+    async fn purge_slowly(
+        State(left): State<Arc<AtomicU64>>,
+        Query(asked): Query<HashMap<String, String>>,
+    ) -> Json<Purged> {
+        assert_eq!(asked["path"], "__all__/A & B");
+        let before = left.load(Relaxed);
+        let files = before.min(4);
+        left.store(before - files, Relaxed);
+        Json(Purged {
+            files,
+            bytes: files * 100,
+            left: before - files,
+        })
     }
 
     #[tokio::test]
     async fn a_purge_goes_on_until_nothing_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let instance = Instance::in_dir(dir.path());
-        let socket = crate::config::control_socket_in(dir.path());
-        let listener = tokio::net::UnixListener::bind(socket).unwrap();
-        let desk = std::sync::Arc::new(Slow(10.into()));
-        let server = tokio::spawn(axum::serve(listener, cache_router(desk)).into_future());
-        let path = Path::new("__all__/A & B");
+        let listener = tokio::net::UnixListener::bind(instance.client.socket()).unwrap();
+        let router = Router::new()
+            .route("/cache/purge", post(purge_slowly))
+            .with_state(Arc::new(10.into()));
+        let server = tokio::spawn(axum::serve(listener, router).into_future());
+        let path = PathBuf::from("__all__/A & B");
         let purged = purge_all(&instance, Some(path)).await.unwrap();
         assert_eq!((purged.files, purged.bytes), (10, 1000));
         server.abort();

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use debridfs_web::{EngineState, MountProbe, Status};
+use debridfs_control::{EngineState, Status};
+use debridfs_web::MountProbe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::runtime;
@@ -110,7 +111,7 @@ async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
     let mut line = StatusLine::default();
     let status = loop {
         tokio::time::sleep(TICK).await;
-        match instance.engine_status().await {
+        match instance.client.status().await {
             Ok(status) => {
                 line.show(&status);
                 if can_be_browsed(&status) && probe.look().await.is_ok() {
@@ -125,7 +126,7 @@ async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
     let _ = guide::print(place, &status, simulated);
     loop {
         tokio::time::sleep(4 * TICK).await;
-        match instance.engine_status().await {
+        match instance.client.status().await {
             Ok(status) => line.show(&status),
             Err(_) => line.note("no engine answers; readers wait for the next one"),
         }

@@ -19,7 +19,7 @@ pub enum LibraryCommand {
 pub fn run(command: &LibraryCommand, file: Option<&Path>) -> Result<(), Failure> {
     let LibraryCommand::Accept(args) = command;
     let instance = Instance::find(args, file)?;
-    let said = runtime()?.block_on(instance.accept())?;
-    println!("accepted: {} releases let go", said["accepted"]);
+    let releases = runtime()?.block_on(instance.client.accept_loss())?;
+    println!("accepted: {releases} releases let go");
     Ok(())
 }

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use debridfs_base::ByteSize;
-use hyper::Method;
+use debridfs_control::QueuedJob;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::Value;
 use tokio::time::sleep;
 
-use super::runtime;
+use super::{print_json, runtime};
 use crate::failure::{Doing, Failure};
-use crate::instance::{Instance, InstanceArgs, with_arguments};
+use crate::instance::{Instance, InstanceArgs};
 
 /// `queue …`.
 #[derive(Debug, Subcommand)]
@@ -83,32 +82,25 @@ pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
             if args.watch {
                 return runtime.block_on(watch(&instance));
             }
-            let said = runtime.block_on(instance.ask(Method::GET, "/queue"))?;
+            let jobs = runtime.block_on(instance.client.queue())?;
             if args.json {
-                let text = serde_json::to_string_pretty(&said["jobs"]).doing(|| "queue".into())?;
-                println!("{text}");
-                return Ok(());
+                return print_json(&jobs, "queue");
             }
-            for job in said["jobs"].as_array().into_iter().flatten() {
+            for job in &jobs {
                 println!("{}", line(job));
             }
             Ok(())
         }
         QueueCommand::Add(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let path = with_arguments(
-                "/queue/add",
-                &[("link", &args.link), ("category", &args.category)],
-            );
-            let said = runtime.block_on(instance.ask(Method::POST, &path))?;
-            println!("{} {}", text(&said, "hash"), text(&said, "name"));
+            let adding = instance.client.add_job(&args.link, &args.category);
+            let added = runtime.block_on(adding)?;
+            println!("{} {}", added.hash, added.name);
             Ok(())
         }
         QueueCommand::Rm(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let files = args.files.to_string();
-            let path = with_arguments("/queue/remove", &[("hash", &args.hash), ("files", &files)]);
-            runtime.block_on(instance.ask(Method::POST, &path))?;
+            runtime.block_on(instance.client.remove_job(&args.hash, args.files))?;
             println!("removed: {}", args.hash);
             Ok(())
         }
@@ -121,11 +113,10 @@ async fn watch(instance: &Instance) -> Result<(), Failure> {
     let style = ProgressStyle::with_template("{bar:20} {wide_msg}").doing(|| "bar".into())?;
     let mut shown: HashMap<String, (ProgressBar, String)> = HashMap::new();
     loop {
-        let said = instance.ask(Method::GET, "/queue").await?;
+        let jobs = instance.client.queue().await?;
         let mut before = std::mem::take(&mut shown);
-        for job in said["jobs"].as_array().into_iter().flatten() {
-            let (hash, step) = (text(job, "hash"), text(job, "step"));
-            let known = before.remove(hash);
+        for job in &jobs {
+            let known = before.remove(&job.hash);
             let was = known.as_ref().map(|(_, step)| step.clone());
             let under_way = is_under_way(job);
             if !under_way && known.is_none() {
@@ -138,14 +129,13 @@ async fn watch(instance: &Instance) -> Result<(), Failure> {
             if !under_way {
                 bar.finish_and_clear();
             }
-            if !under_way || (bars.is_hidden() && was.as_deref() != Some(step)) {
+            if !under_way || (bars.is_hidden() && was.as_ref() != Some(&job.step)) {
                 bars.suspend(|| println!("{}", line(job)));
             }
             if under_way {
-                let share = job["progress"].as_f64().unwrap_or(0.0);
-                bar.set_position((share * WHOLE) as u64);
+                bar.set_position((job.progress * WHOLE) as u64);
                 bar.set_message(line(job));
-                shown.insert(hash.to_owned(), (bar, step.to_owned()));
+                shown.insert(job.hash.clone(), (bar, job.step.clone()));
             }
         }
         // Removed by somebody.
@@ -158,30 +148,22 @@ async fn watch(instance: &Instance) -> Result<(), Failure> {
 }
 
 /// Whether something is still to be done for it, and nobody stopped it.
-fn is_under_way(job: &Value) -> bool {
-    let settled = matches!(text(job, "step"), "complete" | "failed");
-    !settled && job["stopped"] != true
-}
-
-fn text<'a>(job: &'a Value, key: &str) -> &'a str {
-    job[key].as_str().unwrap_or_default()
+fn is_under_way(job: &QueuedJob) -> bool {
+    !matches!(job.step.as_str(), "complete" | "failed") && !job.stopped
 }
 
 /// One line: what, how far, how large, and what is in the way.
-fn line(job: &Value) -> String {
-    let percent = job["progress"].as_f64().unwrap_or(0.0) * 100.0;
-    let step = match job["stopped"].as_bool() {
-        Some(true) => "stopped",
-        _ => text(job, "step"),
-    };
-    let size = ByteSize(job["bytes"].as_u64().unwrap_or(0));
+fn line(job: &QueuedJob) -> String {
+    let step = if job.stopped { "stopped" } else { &job.step };
     let mut line = format!(
-        "{} {step:<8} {percent:>3.0} % {size:>10}  {:<10} {}",
-        text(job, "hash"),
-        text(job, "category"),
-        text(job, "name"),
+        "{} {step:<8} {:>3.0} % {:>10}  {:<10} {}",
+        job.hash,
+        job.progress * 100.0,
+        ByteSize(job.bytes),
+        job.category,
+        job.name,
     );
-    if let Some(reason) = job["reason"].as_str() {
+    if let Some(reason) = &job.reason {
         line += &format!("  ({reason})");
     }
     line
@@ -189,24 +171,31 @@ fn line(job: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
     fn a_line_tells_what_is_in_the_way() {
-        let job = serde_json::json!({
-            "hash": "ab", "name": "Film", "category": "tv", "step": "failed", "stopped": false,
-            "progress": 0.0, "bytes": 2048, "reason": "dead",
-        });
+        let job = QueuedJob {
+            hash: "ab".into(),
+            name: "Film".into(),
+            category: "tv".into(),
+            step: "failed".into(),
+            stopped: false,
+            progress: 0.0,
+            bytes: 2048,
+            added: Timestamp::UNIX_EPOCH,
+            completed: None,
+            path: "/downloads/tv/Film".into(),
+            evidence: None,
+            told: None,
+            reason: Some("dead".into()),
+        };
         let line = line(&job);
         assert!(
             line.contains("failed") && line.ends_with("Film  (dead)"),
             "{line}"
         );
-    }
-
-    #[test]
-    fn links_keep_their_ampersands() {
-        let path = with_arguments("/queue/add", &[("link", "magnet:?xt=a&dn=b c")]);
-        assert_eq!(path, "/queue/add?link=magnet%3A%3Fxt%3Da%26dn%3Db+c");
     }
 }

@@ -1,15 +1,14 @@
 //! `debridfs repair …`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use hyper::Method;
-use serde_json::Value;
+use debridfs_control::Found;
+use debridfs_repair::RepairStatus;
 
-use super::runtime;
-use crate::failure::{Doing, Failure};
-use crate::instance::{Instance, InstanceArgs, ReportArgs, with_arguments};
+use super::{print_json, runtime};
+use crate::failure::Failure;
+use crate::instance::{Instance, InstanceArgs, ReportArgs};
 
 /// Subcommands of `repair`.
 #[derive(Debug, Subcommand)]
@@ -54,88 +53,64 @@ pub struct RepairRunArgs {
     pub instance: InstanceArgs,
 }
 
-/// A check asks the provider for links, behind all other calls.
-const LIMIT: Duration = Duration::from_secs(300);
-
 /// Runs one of them.
 pub fn run(command: &RepairCommand, file: Option<&Path>) -> Result<(), Failure> {
     match command {
         RepairCommand::Ls(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let said = runtime()?.block_on(instance.ask_within(Method::GET, "/repair", LIMIT))?;
+            let status = runtime()?.block_on(instance.client.repair())?;
             if args.json {
-                let text = serde_json::to_string_pretty(&said).doing(|| "repair".into())?;
-                println!("{text}");
-            } else {
-                print!("{}", for_people(&said));
+                return print_json(&status, "repair");
             }
+            print!("{}", for_people(&status));
             Ok(())
         }
         RepairCommand::Check(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let path = with_path("/repair/check", Some(&args.path));
-            let said = runtime()?.block_on(instance.ask_within(Method::POST, &path, LIMIT))?;
-            let (name, found) = (text(&said, "name"), text(&said, "found"));
-            match said["words"].as_str() {
+            let path = args.path.to_string_lossy();
+            let check = runtime()?.block_on(instance.client.check(&path))?;
+            let (name, found) = (check.name, check.found.as_str());
+            match check.words {
                 Some(words) => println!("{name}: {found}: {words}"),
                 None => println!("{name}: {found}"),
             }
-            match found {
-                "well" => Ok(()),
-                _ => Err(Failure::silent(1)),
+            match check.found {
+                Found::Well => Ok(()),
+                Found::Gone | Found::Bad | Found::Unclear => Err(Failure::silent(1)),
             }
         }
         RepairCommand::Run(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let path = with_path("/repair/run", args.path.as_deref());
-            let said = runtime()?.block_on(instance.ask_within(Method::POST, &path, LIMIT))?;
-            println!("approved: {}", said["approved"]);
+            let path = args.path.as_ref();
+            let path = path.map(|path| path.to_string_lossy().into_owned());
+            let approved = runtime()?.block_on(instance.client.approve(path))?;
+            println!("approved: {approved}");
             Ok(())
         }
     }
 }
 
-fn with_path(call: &str, path: Option<&Path>) -> String {
-    let Some(path) = path else {
-        return call.to_owned();
-    };
-    with_arguments(call, &[("path", &path.to_string_lossy())])
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
-fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    value[key].as_array().into_iter().flatten()
-}
-
-fn for_people(said: &Value) -> String {
+fn for_people(status: &RepairStatus) -> String {
     let mut out = String::new();
-    for quiet in list(said, "quiet") {
-        let (name, words) = (&quiet[0], &quiet[1]);
-        let [name, words] = [name, words].map(|one| one.as_str().unwrap_or_default());
+    for (name, words) in &status.quiet {
         out += &format!("nothing is believed of {name}: {words}\n");
     }
-    let mut any = false;
-    for patient in list(said, "patients") {
-        any = true;
-        let stage = text(patient, "stage");
+    for patient in &status.patients {
         out += &format!(
-            "{} {stage:<12} since {}  {}\n",
-            text(patient, "hash"),
-            text(patient, "since"),
-            text(patient, "name")
+            "{} {:<12} since {}  {}\n",
+            patient.hash,
+            patient.stage.label(),
+            patient.since,
+            patient.name
         );
-        for file in list(patient, "files") {
-            out += &format!("    file: {}\n", file.as_str().unwrap_or_default());
+        for file in &patient.files {
+            out += &format!("    file: {file}\n");
         }
-        for evidence in list(patient, "evidence") {
-            let (at, words) = (text(evidence, "at"), text(evidence, "words"));
-            out += &format!("    {at}  {words}\n");
+        for evidence in &patient.evidence {
+            out += &format!("    {}  {}\n", evidence.at, evidence.words);
         }
     }
-    if !any {
+    if status.patients.is_empty() {
         out += "nothing is known to be bad\n";
     }
     out
@@ -147,18 +122,20 @@ mod tests {
 
     #[test]
     fn a_list_tells_what_is_wrong_and_why_nothing_is_done() {
-        let said = serde_json::json!({
-            "quiet": [["rd", "503"]],
-            "patients": [{
-                "hash": "ab", "name": "Film", "stage": "suspect", "since": "2026-01-01T00:00:00Z", "files": ["film.mkv"],
-                "evidence": [{ "at": "2026-01-01T00:00:00Z", "words": "no link" }],
-            }],
+        let patient = serde_json::json!({
+            "hash": "ab".repeat(20), "name": "Film", "stage": "suspect", "since": "2026-01-01T00:00:00Z", "files": ["film.mkv"],
+            "providers": ["rd"], "next": "2026-01-01T00:00:00Z",
+            "evidence": [{ "at": "2026-01-01T00:00:00Z", "words": "no link" }],
         });
-        let shown = for_people(&said);
+        let shown = for_people(&RepairStatus {
+            quiet: vec![("rd".into(), "503".into())],
+            patients: vec![serde_json::from_value(patient).unwrap()],
+            ..RepairStatus::default()
+        });
         for part in ["of rd: 503", "suspect", "Film", "film.mkv", "no link"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
-        let nothing = for_people(&serde_json::json!({ "patients": [] }));
+        let nothing = for_people(&RepairStatus::default());
         assert_eq!(nothing, "nothing is known to be bad\n");
     }
 }

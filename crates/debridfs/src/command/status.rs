@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use debridfs_base::ByteSize;
-use debridfs_web::{EngineState, KeyStatus, ProviderStatus, Status};
+use debridfs_control::{EngineState, KeyStatus, ProviderStatus, Status};
 
-use super::runtime;
-use crate::failure::{Doing, Failure};
+use super::{print_json, runtime};
+use crate::failure::Failure;
 use crate::instance::{Instance, ReportArgs};
 
 /// Prints how the instance does. Ends with 1 when something is wrong.
@@ -15,8 +15,7 @@ pub fn run(args: &ReportArgs, file: Option<&Path>) -> Result<(), Failure> {
     let instance = Instance::find(&args.instance, file)?;
     let status = runtime()?.block_on(instance.status())?;
     if args.json {
-        let text = serde_json::to_string_pretty(&status).doing(|| "status".into())?;
-        println!("{text}");
+        print_json(&status, "status")?;
     } else {
         print!("{}", for_people(&status));
     }

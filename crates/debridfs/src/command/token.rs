@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use hyper::Method;
 
-use super::runtime;
-use crate::failure::{Doing, Failure};
-use crate::instance::{Instance, InstanceArgs, ReportArgs, with_arguments};
+use super::{print_json, runtime};
+use crate::failure::Failure;
+use crate::instance::{Instance, InstanceArgs, ReportArgs};
 
 /// `token …`.
 #[derive(Debug, Subcommand)]
@@ -40,31 +39,26 @@ pub fn run(command: &TokenCommand, file: Option<&Path>) -> Result<(), Failure> {
     match command {
         TokenCommand::Ls(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let said = runtime.block_on(instance.ask(Method::GET, "/tokens"))?;
+            let tokens = runtime.block_on(instance.client.tokens())?;
             if args.json {
-                let text = serde_json::to_string_pretty(&said["tokens"]);
-                println!("{}", text.doing(|| "tokens".into())?);
-                return Ok(());
+                return print_json(&tokens, "tokens");
             }
-            for token in said["tokens"].as_array().into_iter().flatten() {
-                let text = |key: &str| token[key].as_str().unwrap_or_default();
-                println!("{:<24} {}", text("name"), text("created"));
+            for token in &tokens {
+                println!("{:<24} {}", token.name, token.created);
             }
         }
         TokenCommand::New(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let path = with_arguments("/tokens/new", &[("name", &args.name)]);
-            let said = runtime.block_on(instance.ask(Method::POST, &path))?;
-            println!("{}", said["token"].as_str().unwrap_or_default());
+            let made = runtime.block_on(instance.client.new_token(&args.name))?;
+            println!("{}", made.token);
         }
         TokenCommand::Revoke(args) => {
             let instance = Instance::find(&args.instance, file)?;
-            let path = with_arguments("/tokens/revoke", &[("name", &args.name)]);
-            let said = runtime.block_on(instance.ask(Method::POST, &path))?;
+            let revoked = runtime.block_on(instance.client.revoke_token(&args.name))?;
             println!("revoked: {}", args.name);
-            match said["written_anew"].as_u64() {
-                None | Some(0) => {}
-                Some(jobs) => println!("downloads whose .strm files are written anew: {jobs}"),
+            match revoked.written_anew {
+                0 => {}
+                jobs => println!("downloads whose .strm files are written anew: {jobs}"),
             }
         }
     }

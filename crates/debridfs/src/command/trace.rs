@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use debridfs_content::{ReaderClass, TRACE_VERSION, TraceLine, parse_trace};
-use hyper::Method;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::runtime;
 use crate::failure::{Doing, Failure};
-use crate::instance::{Instance, InstanceArgs, with_arguments};
+use crate::instance::{Instance, InstanceArgs};
 use crate::library_path;
 
 /// `trace …`.
@@ -81,22 +80,15 @@ fn record(args: &RecordArgs, file: Option<&Path>) -> Result<(), Failure> {
 }
 
 async fn record_from(instance: &Instance, args: &RecordArgs) -> Result<(), Failure> {
-    let begun = match &args.path {
-        Some(path) => {
-            let place = library_path::resolve(instance, path).await?;
-            with_arguments("/traces", &[("path", &place.to_string_lossy())])
-        }
-        None => "/traces".into(),
+    let place = match &args.path {
+        Some(path) => Some(library_path::resolve(instance, path).await?),
+        None => None,
     };
-    let begun = instance.ask(Method::POST, &begun).await?;
-    let number = begun["recording"]
-        .as_u64()
-        .ok_or_else(|| Failure::new("the engine's answer has no number", None))?;
-    let recording = format!("/traces/{number}");
-    let written = write_to(&args.output, instance, &recording, args.seconds).await;
+    let recording = instance.client.begin_trace(place).await?;
+    let written = write_to(&args.output, instance, recording, args.seconds).await;
     if written.is_err() {
         // There is one recording at a time: the next one need not wait until this one is given up. It may have ended, too.
-        let _ = instance.ask(Method::DELETE, &recording).await;
+        let _ = instance.client.end_trace(recording).await;
     }
     eprintln!("{} reads", written?);
     Ok(())
@@ -107,7 +99,7 @@ async fn record_from(instance: &Instance, args: &RecordArgs) -> Result<(), Failu
 async fn write_to(
     path: &Path,
     instance: &Instance,
-    recording: &str,
+    recording: u64,
     seconds: Option<u64>,
 ) -> Result<usize, Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
@@ -131,14 +123,13 @@ async fn write_to(
             _ = interrupt.recv() => ended = true,
             _ = terminate.recv() => ended = true,
         }
-        let method = if ended { Method::DELETE } else { Method::GET };
-        let taken = instance.ask(method, recording).await;
-        let lines = match &taken {
-            Ok(lines) => lines.as_array().map_or(&[][..], Vec::as_slice),
-            Err(_) => &[],
+        let taken = match ended {
+            true => instance.client.end_trace(recording).await,
+            false => instance.client.take_trace(recording).await,
         };
-        for line in lines {
-            reads += usize::from(line.get("read").is_some());
+        for line in taken.as_deref().unwrap_or_default() {
+            reads += usize::from(matches!(line, TraceLine::Read { .. }));
+            let line = serde_json::to_string(line).doing(output)?;
             writeln!(out, "{line}").doing(output)?;
         }
         out.flush().doing(output)?;

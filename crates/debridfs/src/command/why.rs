@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use debridfs_base::ByteSize;
-use debridfs_web::{WhyEvent, WhyReport, WhyState};
+use debridfs_control::{WhyEvent, WhyReport, WhyState};
 
-use super::runtime;
-use crate::failure::{Doing, Failure};
+use super::{print_json, runtime};
+use crate::failure::Failure;
 use crate::instance::{Instance, InstanceArgs};
 use crate::library_path;
 
@@ -30,8 +30,7 @@ pub fn run(args: &WhyArgs, file: Option<&Path>) -> Result<(), Failure> {
     let instance = Instance::find(&args.instance, file)?;
     let report = runtime()?.block_on(library_path::explain(&instance, &args.path))?;
     if args.json {
-        let text = serde_json::to_string_pretty(&report).doing(|| "report".into())?;
-        println!("{text}");
+        print_json(&report, "report")?;
     } else {
         print!("{}", for_people(&report));
     }

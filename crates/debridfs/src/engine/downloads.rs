@@ -1,4 +1,4 @@
-//! The queue of downloads: what it needs of the library, its fronts, and what the control socket says of it.
+//! The queue of downloads: what it needs of the library, and its fronts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,23 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use bytes::Bytes;
 use debridfs_acquire::{
-    Acquire, AddOptions, Checkpoint, Known, Library, ProbeError, Release, Selection, Shown,
-    ShownFile, WholeFile, qbittorrent, sabnzbd,
+    Acquire, Checkpoint, Known, Library, ProbeError, Shown, ShownFile, WholeFile, qbittorrent,
+    sabnzbd,
 };
 use debridfs_catalogue::{ALL, BadReason, Catalogue, Layout};
 use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_provider::InfoHash;
 use debridfs_tree::file_ref;
-use serde::Deserialize;
-use serde_json::json;
 
 use super::http_files::HttpFiles;
 use super::parts::Parts;
@@ -287,97 +280,4 @@ fn checkpoint() -> io::Result<Checkpoint> {
             let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
         }
     }))
-}
-
-/// `GET /queue`, `POST /queue/add` and `POST /queue/remove` of the control socket.
-pub fn control(queue: Option<Arc<Acquire>>) -> Router {
-    Router::new()
-        .route("/queue", get(list))
-        .route("/queue/add", post(add))
-        .route("/queue/remove", post(remove))
-        .with_state(queue)
-}
-
-type Queue = State<Option<Arc<Acquire>>>;
-
-fn refused(status: StatusCode, words: impl std::fmt::Display) -> Response {
-    (status, Json(json!({ "error": words.to_string() }))).into_response()
-}
-
-fn no_queue() -> Response {
-    let words = "no downloads: `acquire.downloads` is not configured";
-    refused(StatusCode::CONFLICT, words)
-}
-
-async fn list(State(queue): Queue) -> Response {
-    let Some(queue) = queue else {
-        return no_queue();
-    };
-    let jobs = queue.jobs();
-    let jobs = jobs.iter().map(|job| {
-        json!({
-            "hash": job.hash.to_string(),
-            "name": job.name,
-            "category": job.category,
-            "step": job.step.label(),
-            "stopped": job.stopped,
-            "progress": job.progress(),
-            "bytes": job.bytes(),
-            "added": job.added,
-            "completed": job.completed,
-            "path": job.content_path(),
-            "evidence": job.evidence,
-            "told": job.told,
-            "reason": job.reason.as_ref().or(job.live.trouble.as_ref()),
-        })
-    });
-    Json(json!({ "jobs": jobs.collect::<Vec<_>>() })).into_response()
-}
-
-#[derive(Deserialize)]
-struct Adding {
-    link: String,
-    #[serde(default)]
-    category: String,
-}
-
-async fn add(State(queue): Queue, Query(adding): Query<Adding>) -> Response {
-    let Some(queue) = queue else {
-        return no_queue();
-    };
-    let release = match Release::from_link(&adding.link) {
-        Ok(release) => release,
-        Err(error) => return refused(StatusCode::BAD_REQUEST, error),
-    };
-    let options = AddOptions {
-        category: adding.category,
-        ..AddOptions::default()
-    };
-    let (hash, name) = (release.hash.to_string(), release.name.clone());
-    match queue.add(release, options).await {
-        Ok(_) => Json(json!({ "hash": hash, "name": name })).into_response(),
-        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error),
-    }
-}
-
-#[derive(Deserialize)]
-struct Removing {
-    hash: String,
-    #[serde(default)]
-    files: bool,
-}
-
-async fn remove(State(queue): Queue, Query(removing): Query<Removing>) -> Response {
-    let Some(queue) = queue else {
-        return no_queue();
-    };
-    let Ok(hash) = removing.hash.parse() else {
-        return refused(StatusCode::BAD_REQUEST, "not an info-hash of 40 digits");
-    };
-    let one = Selection::Some(vec![hash]);
-    match queue.remove(one, removing.files).await {
-        Ok(0) => refused(StatusCode::NOT_FOUND, "no such download"),
-        Ok(removed) => Json(json!({ "removed": removed })).into_response(),
-        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error),
-    }
 }

@@ -9,18 +9,17 @@ use std::time::Duration;
 use debridfs_acquire::Acquire;
 use debridfs_catalogue::Catalogue;
 use debridfs_content::{Content, ReaderClass};
+use debridfs_control::{
+    Accepting, CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss,
+    Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
+    ProviderStatus, QueueStatus, ReaderStatus, RepairStatus, Status, StepStatus, WhyReport,
+};
 use debridfs_fuse::Serving;
 use debridfs_handover as handover;
 use debridfs_provider::Provider;
 use debridfs_repair::{Patient, Repair};
 use debridfs_tree::Tree;
 use debridfs_vfs::Vfs;
-use debridfs_web::{
-    AcceptError, Accepting, CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus,
-    HeldLoss, Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus,
-    OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, RepairStatus, Status, StepStatus,
-    WhyReport,
-};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -399,12 +398,7 @@ impl Instance for Report {
 
     fn accept_loss(&self) -> Accepting {
         let catalogue = self.catalogue.clone();
-        Box::pin(async move {
-            match catalogue.accept().await {
-                0 => Err(AcceptError::NothingHeld),
-                releases => Ok(releases as u64),
-            }
-        })
+        Box::pin(async move { catalogue.accept().await as u64 })
     }
 }
 

@@ -1,11 +1,12 @@
-//! What the pages show of library, queue and log.
+//! What the pages show of library, queue, cache and log.
 
 use std::sync::Arc;
 
 use debridfs_acquire::{Acquire, AddOptions, Job, Release, ReleaseError, Selection};
 use debridfs_catalogue::{Catalogue, Contents, Entry};
+use debridfs_control::{CacheDesk, CachedLine, QueuedJob};
 use debridfs_web::{
-    Changing, JobLine, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,
+    Changing, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,
 };
 
 use super::parts::Parts;
@@ -15,14 +16,16 @@ use crate::logging;
 pub struct Show {
     catalogue: Arc<Catalogue>,
     queue: Option<Arc<Acquire>>,
+    cache: CacheDesk,
 }
 
 impl Show {
-    /// What `parts` hold, and the queue if there is one.
-    pub fn new(parts: &Parts, queue: Option<Arc<Acquire>>) -> Self {
+    /// What `parts` and the cache hold, and the queue if there is one.
+    pub fn new(parts: &Parts, queue: Option<Arc<Acquire>>, cache: CacheDesk) -> Self {
         Self {
             catalogue: parts.catalogue.clone(),
             queue,
+            cache,
         }
     }
 }
@@ -43,9 +46,14 @@ impl PageSource for Show {
         Some(select(&view.entries, query))
     }
 
-    fn queue(&self) -> Option<Vec<JobLine>> {
+    fn queue(&self) -> Option<Vec<QueuedJob>> {
         let jobs = self.queue.as_ref()?.jobs();
-        Some(jobs.iter().rev().map(|job| line(job)).collect())
+        Some(
+            jobs.iter()
+                .rev()
+                .map(|job| QueuedJob::from(&**job))
+                .collect(),
+        )
     }
 
     fn categories(&self) -> Vec<String> {
@@ -60,6 +68,10 @@ impl PageSource for Show {
             let queue = queue.ok_or("no downloads are configured")?;
             carry_out(&queue, change).await
         })
+    }
+
+    fn cached(&self) -> Result<Vec<CachedLine>, String> {
+        self.cache.list().map_err(|refused| refused.to_string())
     }
 
     fn log(&self) -> Vec<String> {
@@ -106,20 +118,6 @@ fn select(entries: &[Entry], query: &ReleaseQuery) -> ReleaseList {
     ReleaseList {
         total: found.len(),
         lines: lines.collect(),
-    }
-}
-
-fn line(job: &Job) -> JobLine {
-    JobLine {
-        hash: job.hash.to_string(),
-        name: job.name.clone(),
-        category: job.category.clone(),
-        step: job.step.label().into(),
-        stopped: job.stopped,
-        progress: job.progress(),
-        bytes: job.bytes(),
-        added: job.added,
-        reason: job.reason.clone().or_else(|| job.live.trouble.clone()),
     }
 }
 

@@ -63,7 +63,7 @@ struct Household {
 }
 
 /// Repair names files by their path in the release, whatever the layout shows.
-pub const PATHS: Layout = Layout::Tree;
+const PATHS: Layout = Layout::Tree;
 
 /// Reasons for `__bad__` that adding the torrent again may remove.
 fn is_treatable(reason: BadReason) -> bool {

@@ -2,8 +2,8 @@
 
 use debridfs_catalogue::{BadReason, VERSION_FILE};
 use debridfs_content::{Content, Event, EventKind};
+use debridfs_control::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};
 use debridfs_tree::{Found, FoundFile};
-use debridfs_web::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};
 
 /// The report about `found`.
 pub fn report(found: Found, content: &Content) -> WhyReport {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use debridfs_web::{WhyReport, WhyState};
+use debridfs_control::{WhyReport, WhyState};
 use serde::Serialize;
 
 use crate::failure::{Doing, Failure};

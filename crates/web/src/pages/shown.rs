@@ -7,14 +7,13 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use debridfs_base::ByteSize;
+use debridfs_control::{CachedLine, KeyStatus, QueuedJob, Status, WhyReport, WhyState};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::gate::By;
-use super::{Home, House, JobLine, ReleaseList, ReleaseQuery, ViewLine, Visitor};
-use debridfs_base::ByteSize;
-
-use crate::{CachedLine, KeyStatus, Status, WhyReport, WhyState};
+use super::{Home, House, ReleaseList, ReleaseQuery, ViewLine, Visitor};
 
 /// Releases on one page.
 const PAGE: usize = 100;
@@ -275,7 +274,7 @@ struct QueuePage {
     wrong: Option<String>,
     /// Whether downloads are configured.
     configured: bool,
-    jobs: Vec<JobLine>,
+    jobs: Vec<QueuedJob>,
     omitted: usize,
     /// Jobs by category, of all.
     counts: BTreeMap<String, usize>,
@@ -289,11 +288,11 @@ impl QueuePage {
         category == self.category
     }
 
-    fn percent(&self, job: &JobLine) -> String {
+    fn percent(&self, job: &QueuedJob) -> String {
         format!("{:.0}", job.progress.clamp(0.0, 1.0) * 100.0)
     }
 
-    fn class(&self, job: &JobLine) -> &'static str {
+    fn class(&self, job: &QueuedJob) -> &'static str {
         match job.step.as_str() {
             "failed" => "wrong",
             "complete" => "fine",
@@ -423,10 +422,9 @@ pub(super) async fn cache(State(house): Home, Extension(visitor): Extension<Visi
 
 /// As `library`: a large cache is a long list.
 async fn list_cache(house: &House) -> Result<Vec<CachedLine>, String> {
-    let desk = house.cache.clone();
-    let listed = tokio::task::spawn_blocking(move || desk.list()).await;
-    let listed = listed.map_err(|error| error.to_string())?;
-    listed.map_err(|refused| refused.to_string())
+    let source = house.source.clone();
+    let listed = tokio::task::spawn_blocking(move || source.cached()).await;
+    listed.map_err(|error| error.to_string())?
 }
 
 #[derive(Template)]

@@ -1,26 +1,31 @@
 //! What the pages show, asked of whoever has it.
 
-use bytes::Bytes;
 use std::pin::Pin;
 
+use bytes::Bytes;
+use debridfs_control::{CachedLine, QueuedJob};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// What [`PageSource::change_queue`] comes to: nothing, or why it was not done, in words for people.
 pub type Changing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// Whoever has the library, the queue and the log. Nothing here may wait for a provider.
+/// Whoever has the library, the queue, the cache and the log. Nothing here may wait for a provider.
 pub trait PageSource: Send + Sync + 'static {
     /// The views in the order of the root.
     fn views(&self) -> Vec<ViewLine>;
     /// A part of a view; `None` when there is no such view. May look at every release, so it is called on the blocking pool.
     fn releases(&self, query: &ReleaseQuery) -> Option<ReleaseList>;
     /// Downloads, the newest first; `None` when none are configured.
-    fn queue(&self) -> Option<Vec<JobLine>>;
+    fn queue(&self) -> Option<Vec<QueuedJob>>;
     /// Names of categories.
     fn categories(&self) -> Vec<String>;
     /// Changes the queue.
     fn change_queue(&self, change: QueueChange) -> Changing;
+    /// What is in the cache on disk, called on the blocking pool as well.
+    ///
+    /// # Errors
+    /// Why there is nothing to list, in words for people.
+    fn cached(&self) -> Result<Vec<CachedLine>, String>;
     /// The last lines of the log, the oldest first.
     fn log(&self) -> Vec<String>;
 }
@@ -73,29 +78,6 @@ pub struct ReleaseLine {
     pub providers: Vec<String>,
     /// Why it cannot be served: the word of `user.debridfs.reason`.
     pub bad: Option<String>,
-}
-
-/// A download.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JobLine {
-    /// Its info-hash, 40 digits.
-    pub hash: String,
-    /// What it is called.
-    pub name: String,
-    /// Its category; may be empty.
-    pub category: String,
-    /// `placed`, `waiting`, `ready`, `probed`, `complete` or `failed`.
-    pub step: String,
-    /// Whether nobody goes on with it.
-    pub stopped: bool,
-    /// Share that is done, 0 to 1.
-    pub progress: f64,
-    /// Bytes of the wanted files, as far as they are known.
-    pub bytes: u64,
-    /// When it was accepted.
-    pub added: Timestamp,
-    /// Why it failed, or what is in its way.
-    pub reason: Option<String>,
 }
 
 /// A change of the queue.

@@ -1,15 +1,16 @@
 //! A server of the pages on a port of its own, and a client that sends what it is told to.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use debridfs_control::{
+    Accepting, CachedLine, Instance, QueuedJob, Status, WhyEvent, WhyFile, WhyReport, WhyState,
+};
 use debridfs_web::{
-    Accepting, CacheAnswer, CacheDesk, CacheRefused, CachedLine, Changing, Instance, JobLine,
-    Login, PageSource, Pages, Purged, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, Status,
-    ViewLine, Warmth, WhyEvent, WhyFile, WhyReport, WhyState, pages_router,
+    Changing, Login, PageSource, Pages, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery,
+    ViewLine, pages_router,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
@@ -22,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Default)]
 pub struct Fake {
     pub releases: Vec<ReleaseLine>,
-    pub jobs: Mutex<Vec<JobLine>>,
+    pub jobs: Mutex<Vec<QueuedJob>>,
     pub log: Vec<String>,
     pub cached: Vec<CachedLine>,
     pub problem: String,
@@ -47,8 +48,8 @@ pub fn release(name: impl Into<String>) -> ReleaseLine {
     }
 }
 
-pub fn job(name: &str) -> JobLine {
-    JobLine {
+pub fn job(name: &str) -> QueuedJob {
+    QueuedJob {
         hash: "ab".repeat(20),
         name: name.into(),
         category: "tv".into(),
@@ -57,6 +58,10 @@ pub fn job(name: &str) -> JobLine {
         progress: 0.25,
         bytes: 1 << 30,
         added: at(),
+        completed: None,
+        path: "/downloads/tv".into(),
+        evidence: None,
+        told: None,
         reason: None,
     }
 }
@@ -138,7 +143,7 @@ impl PageSource for Fake {
         })
     }
 
-    fn queue(&self) -> Option<Vec<JobLine>> {
+    fn queue(&self) -> Option<Vec<QueuedJob>> {
         Some(self.jobs.lock().unwrap().clone())
     }
 
@@ -152,23 +157,12 @@ impl PageSource for Fake {
         Box::pin(async move { refusal.map_or(Ok(()), Err) })
     }
 
-    fn log(&self) -> Vec<String> {
-        self.log.clone()
-    }
-}
-
-impl CacheDesk for Fake {
-    fn list(&self) -> Result<Vec<CachedLine>, CacheRefused> {
+    fn cached(&self) -> Result<Vec<CachedLine>, String> {
         Ok(self.cached.clone())
     }
-    fn purge(&self, _: Option<PathBuf>) -> CacheAnswer<Purged> {
-        unreachable!("not a matter of the pages")
-    }
-    fn pin(&self, _: PathBuf, _: bool) -> CacheAnswer<u64> {
-        unreachable!("not a matter of the pages")
-    }
-    fn warm(&self, _: PathBuf, _: u64, _: u64) -> CacheAnswer<Warmth> {
-        unreachable!("not a matter of the pages")
+
+    fn log(&self) -> Vec<String> {
+        self.log.clone()
     }
 }
 
@@ -213,7 +207,6 @@ impl Site {
         let router = pages_router(Pages {
             instance: fake.clone(),
             source: fake.clone(),
-            cache: fake.clone(),
             login,
             loopback,
         });

@@ -1,7 +1,8 @@
 //! What the pages show: libraries of every size, and names that were made to break out of a page.
 
 use axum::http::StatusCode;
-use debridfs_web::{CachedLine, Login};
+use debridfs_control::CachedLine;
+use debridfs_web::Login;
 
 use crate::site::{Fake, Site, job, release};
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use debridfs_web::Status;
+use debridfs_control::Status;
 
 use super::Place;
 

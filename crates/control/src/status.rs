@@ -425,83 +425,86 @@ impl Status {
     }
 }
 
-#[cfg(test)]
-pub(crate) fn sample() -> Status {
-    let at: Timestamp = "2026-11-21T04:00:00Z".parse().unwrap();
-    Status {
-        version: "0.1.0".into(),
-        healthy: false,
-        problems: Vec::new(),
-        keeper: KeeperStatus {
-            pid: Some(10),
-            restarts: 2,
-            last_death: Some("signal 9".into()),
-        },
-        engine: EngineStatus {
-            pid: Some(11),
-            state: EngineState::Serving,
-            started: Some(at),
-            listen: None,
-            resident: Some(60 << 20),
-        },
-        mount: MountStatus {
-            path: "/mnt/dfs".into(),
-            since: Some(at),
-        },
-        backend: "native".into(),
-        library: Some(LibraryStatus {
-            listed: true,
-            releases: 7,
-            files: 9,
-            bytes: 1 << 30,
-            ..Default::default()
-        }),
-        providers: vec![ProviderStatus {
-            name: "rd".into(),
-            kind: "real-debrid".into(),
-            healthy: true,
-            budget_left: 200,
-            budget_per_minute: 250,
-            calls: 5,
-            keys: vec![KeyStatus {
-                number: 1,
-                id: "3fa9c1d2".into(),
-                traffic_used: 7,
-                traffic_limit: Some(1 << 40),
+#[cfg(any(test, feature = "test-util"))]
+impl Status {
+    /// A made-up one, with something in most fields and nothing wrong.
+    pub fn sample() -> Self {
+        let at: Timestamp = "2026-11-21T04:00:00Z".parse().unwrap();
+        Status {
+            version: "0.1.0".into(),
+            healthy: false,
+            problems: Vec::new(),
+            keeper: KeeperStatus {
+                pid: Some(10),
+                restarts: 2,
+                last_death: Some("signal 9".into()),
+            },
+            engine: EngineStatus {
+                pid: Some(11),
+                state: EngineState::Serving,
+                started: Some(at),
+                listen: None,
+                resident: Some(60 << 20),
+            },
+            mount: MountStatus {
+                path: "/mnt/dfs".into(),
+                since: Some(at),
+            },
+            backend: "native".into(),
+            library: Some(LibraryStatus {
+                listed: true,
+                releases: 7,
+                files: 9,
+                bytes: 1 << 30,
+                ..Default::default()
+            }),
+            providers: vec![ProviderStatus {
+                name: "rd".into(),
+                kind: "real-debrid".into(),
+                healthy: true,
+                budget_left: 200,
+                budget_per_minute: 250,
+                calls: 5,
+                keys: vec![KeyStatus {
+                    number: 1,
+                    id: "3fa9c1d2".into(),
+                    traffic_used: 7,
+                    traffic_limit: Some(1 << 40),
+                    ..Default::default()
+                }],
                 ..Default::default()
             }],
-            ..Default::default()
-        }],
-        content: Some(ContentStatus {
-            cache: Some(CacheStatus::default()),
-            readers: vec![ReaderStatus {
-                class: "scan".into(),
-                readers: 2,
+            content: Some(ContentStatus {
+                cache: Some(CacheStatus::default()),
+                readers: vec![ReaderStatus {
+                    class: "scan".into(),
+                    readers: 2,
+                    ..Default::default()
+                }],
                 ..Default::default()
-            }],
-            ..Default::default()
-        }),
-        repair: Some(RepairStatus {
-            stages: [("suspect".to_owned(), 1)].into(),
-            per_hour: 6,
-            ..RepairStatus::default()
-        }),
-        queue: Some(QueueStatus {
-            jobs: vec![StepStatus {
-                step: "complete".into(),
-                jobs: 3,
-            }],
-            ..Default::default()
-        }),
-        fuse: Some(FuseStatus {
-            operations: vec![OperationStatus {
-                operation: "READ".into(),
-                requests: 3,
+            }),
+            repair: Some(RepairStatus {
+                stages: [("suspect".to_owned(), 1)].into(),
+                per_hour: 6,
+                ..RepairStatus::default()
+            }),
+            queue: Some(QueueStatus {
+                jobs: vec![StepStatus {
+                    step: "complete".into(),
+                    jobs: 3,
+                }],
                 ..Default::default()
-            }],
-            ..Default::default()
-        }),
-        last_error: None,
+            }),
+            fuse: Some(FuseStatus {
+                operations: vec![OperationStatus {
+                    operation: "READ".into(),
+                    requests: 3,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }),
+            last_error: None,
+        }
     }
 }
 
@@ -511,14 +514,14 @@ mod tests {
 
     #[test]
     fn nothing_wrong_is_healthy() {
-        let status = sample().judged();
+        let status = Status::sample().judged();
         assert!(status.healthy, "{:?}", status.problems);
     }
 
     #[test]
     fn every_trouble_is_named() {
         let at = Timestamp::UNIX_EPOCH;
-        let mut status = sample();
+        let mut status = Status::sample();
         status.engine.state = EngineState::Down;
         status.providers[0].healthy = false;
         status.providers[0].last_error = Some(LastError {

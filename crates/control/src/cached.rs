@@ -1,0 +1,496 @@
+//! The cache on disk: listed, emptied, kept and filled. Paths are looked up in the tree, bytes come through it as for any reader.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use axum::routing::{get, post};
+use debridfs_base::ByteSize;
+use debridfs_cache::{Cache, CacheError, FileId};
+use debridfs_catalogue::is_file;
+use debridfs_content::Content;
+use debridfs_tree::{Tree, files_below};
+use debridfs_vfs::{Answer as TreeAnswer, NodeId, ReadRequest, Vfs};
+use hyper::Method;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::answer::{Answer, Refused};
+use crate::client::with_arguments;
+use crate::{CallError, Client};
+
+/// One file in the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CachedLine {
+    /// Where it is shown, relative to the mount; absent when it is not, or no longer.
+    pub path: Option<String>,
+    /// Its inode number.
+    pub id: u64,
+    /// Whether it is the archive of a packed release, which is never shown itself: the headers in it were read.
+    #[serde(default)]
+    pub archive: bool,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Bytes of it in the cache.
+    pub cached: u64,
+    /// `playback`, or `probe` when only its head and tail were looked at.
+    pub class: String,
+    /// Whether it is never evicted.
+    pub pinned: bool,
+    /// When it was used last, in Unix time.
+    pub used: u64,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// Files.
+    pub files: u64,
+    /// Bytes they took on disk.
+    pub bytes: u64,
+    /// Files that are still to be removed.
+    #[serde(default)]
+    pub left: u64,
+}
+
+/// How far the warming of a path is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warmth {
+    /// Files.
+    pub files: u64,
+    /// Bytes of them in the cache.
+    pub cached: u64,
+    /// All their bytes.
+    pub total: u64,
+    /// Bytes that this call read; what others read may displace them from the cache again.
+    #[serde(default)]
+    pub fetched: u64,
+    /// Why a read failed, if one did.
+    pub trouble: Option<String>,
+    /// Whether all that is absent is of files that cannot be read as they are, so that it is of no use to call again.
+    #[serde(default)]
+    pub hopeless: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Any {
+    path: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct One {
+    path: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Warm {
+    path: PathBuf,
+    #[serde(default)]
+    reader: u64,
+    #[serde(default)]
+    later: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Files {
+    files: u64,
+}
+
+/// A call that was not answered for so long has failed: the files of releases may have to be asked for first.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Files that one command may be about.
+const MOST_FILES: usize = 10_000;
+/// A call to warm or to purge is answered after this time, so that its caller can show how far it is.
+const STEP_FOR: Duration = Duration::from_secs(1);
+/// Files that are removed at once; each takes three changes of a directory, and the disk may be a slow one.
+const PURGED_AT_ONCE: usize = 16;
+/// A cache that cannot be used for longer is told to be so.
+const USABLE_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes read at once when warming, and before the disk is waited for: half of what may wait for it.
+const STEP: u64 = 1 << 20;
+const BEFORE_DISK: u64 = 8 << 20;
+/// Readers that warm have numbers that no open file has.
+const WARMING: u64 = 1 << 63;
+
+impl Client {
+    /// What is in the cache; refused when the cache is turned off.
+    pub async fn cached(&self) -> Result<Vec<CachedLine>, CallError> {
+        self.get("/cache").await
+    }
+
+    /// Removes files at and below `path`, or all, for about a second; to be called until none is left.
+    pub async fn purge(&self, path: Option<PathBuf>) -> Result<Purged, CallError> {
+        self.post_patiently(&with_arguments("/cache/purge", &Any { path }))
+            .await
+    }
+
+    /// Keeps the files at and below `path` whatever comes, or no longer; how many there are.
+    pub async fn pin(&self, path: PathBuf, pinned: bool) -> Result<u64, CallError> {
+        let call = match pinned {
+            true => "/cache/pin",
+            false => "/cache/unpin",
+        };
+        let answer: Files = self
+            .post_patiently(&with_arguments(call, &One { path }))
+            .await?;
+        Ok(answer.files)
+    }
+
+    /// Fetches more of the files at and below `path`, for a few seconds, as the reader number `reader`; to be called until all is there, or
+    /// nothing more can be had. The first `later` files by path come after all others: those that made trouble hold up none.
+    pub async fn warm(&self, path: PathBuf, reader: u64, later: u64) -> Result<Warmth, CallError> {
+        let warm = Warm {
+            path,
+            reader,
+            later,
+        };
+        self.post_patiently(&with_arguments("/cache/warm", &warm))
+            .await
+    }
+
+    async fn post_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        self.call(Method::POST, path, PATIENCE).await
+    }
+}
+
+/// Why a command to the cache was refused; told to people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CacheRefused(String);
+
+impl CacheRefused {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<CacheError> for CacheRefused {
+    /// What the cache says, with sizes as people read them.
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::DoesNotFit { needed, limit } => Self(format!(
+                "{} would be pinned, and {} may be (nine tenths of the cache's size)",
+                ByteSize(needed),
+                ByteSize(limit)
+            )),
+            other => Self::new(other),
+        }
+    }
+}
+
+impl From<CacheRefused> for Refused {
+    fn from(refused: CacheRefused) -> Self {
+        Self::new(StatusCode::CONFLICT, refused)
+    }
+}
+
+/// The cache, and the tree that names what is in it.
+#[derive(Clone)]
+pub struct CacheDesk {
+    /// Bytes.
+    pub content: Arc<Content>,
+    /// Paths.
+    pub tree: Arc<Tree>,
+    /// Where the tree is mounted.
+    pub mount: PathBuf,
+    /// Whether an identity is that of an archive.
+    pub is_archive: fn(u64) -> bool,
+}
+
+/// `GET /cache`, and `POST /cache/purge`, `pin`, `unpin` and `warm` with `?path=`.
+pub(crate) fn routes(desk: CacheDesk) -> Router {
+    Router::new()
+        .route("/cache", get(list))
+        .route("/cache/purge", post(purge))
+        .route("/cache/pin", post(pin))
+        .route("/cache/unpin", post(unpin))
+        .route("/cache/warm", post(warm))
+        .with_state(desk)
+}
+
+type Desk = State<CacheDesk>;
+
+async fn list(State(desk): Desk) -> Answer<Vec<CachedLine>> {
+    Ok(Json(desk.list()?))
+}
+
+async fn purge(State(desk): Desk, Query(what): Query<Any>) -> Answer<Purged> {
+    Ok(Json(desk.purge(what.path.as_deref()).await?))
+}
+
+async fn pin(State(desk): Desk, Query(what): Query<One>) -> Answer<Files> {
+    let files = desk.pin(&what.path, true).await?;
+    Ok(Json(Files { files }))
+}
+
+async fn unpin(State(desk): Desk, Query(what): Query<One>) -> Answer<Files> {
+    let files = desk.pin(&what.path, false).await?;
+    Ok(Json(Files { files }))
+}
+
+async fn warm(State(desk): Desk, Query(what): Query<Warm>) -> Answer<Warmth> {
+    let Warm {
+        path,
+        reader,
+        later,
+    } = what;
+    Ok(Json(desk.warm(&path, reader, later).await?))
+}
+
+impl CacheDesk {
+    fn cache(&self) -> Result<&Arc<Cache>, CacheRefused> {
+        let cache = self.content.cache();
+        cache.ok_or_else(|| CacheRefused::new("the cache is turned off (content.cache.enabled)"))
+    }
+
+    /// The files of releases at and below `path`, each once, in however many views it is shown.
+    async fn files(&self, path: &Path) -> Result<Vec<FileId>, CacheRefused> {
+        let found = files_below(&*self.tree, &self.mount, path, MOST_FILES).await;
+        let mut known = HashSet::new();
+        let mut files = Vec::new();
+        for (_, attr) in found.map_err(CacheRefused::new)? {
+            if is_file(attr.id) && attr.size > 0 && known.insert(attr.id) {
+                files.push(FileId {
+                    id: attr.id.0,
+                    size: attr.size,
+                });
+            }
+        }
+        Ok(files)
+    }
+
+    /// What is in the cache, each file once.
+    ///
+    /// # Errors
+    /// The cache is turned off.
+    pub fn list(&self) -> Result<Vec<CachedLine>, CacheRefused> {
+        let mut lines: Vec<CachedLine> = Vec::new();
+        let mut places = HashMap::new();
+        for file in self.cache()?.list() {
+            // What was played comes first; head and tail of the same file may be kept apart from it.
+            let place = *places.entry(file.id).or_insert(lines.len());
+            if let Some(line) = lines.get_mut(place) {
+                line.cached += file.bytes;
+                line.pinned |= file.pinned;
+                line.used = line.used.max(file.used);
+                continue;
+            }
+            lines.push(CachedLine {
+                path: self.tree.path(NodeId(file.id)),
+                id: file.id,
+                archive: (self.is_archive)(file.id),
+                size: file.size,
+                cached: file.bytes,
+                class: file.class.as_str().into(),
+                pinned: file.pinned,
+                used: file.used,
+            });
+        }
+        Ok(lines)
+    }
+
+    async fn purge(&self, path: Option<&Path>) -> Result<Purged, CacheRefused> {
+        let cache = self.cache()?;
+        let mut wanted = None;
+        if let Some(path) = path {
+            let files = self.files(path).await?;
+            wanted = Some(files.iter().map(|file| file.id).collect::<HashSet<u64>>());
+        }
+        // What was put before is listed after this.
+        cache.settle().await?;
+        let mut ids: Vec<u64> = cache.list().iter().map(|file| file.id).collect();
+        ids.retain(|id| wanted.as_ref().is_none_or(|wanted| wanted.contains(id)));
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(purge_some(cache, &ids, Instant::now() + STEP_FOR).await?)
+    }
+
+    async fn pin(&self, path: &Path, pinned: bool) -> Result<u64, CacheRefused> {
+        let cache = self.cache()?;
+        let mut files = self.files(path).await?;
+        if !pinned {
+            let kept = cache.list().into_iter().filter(|file| file.pinned);
+            let kept: HashSet<_> = kept.map(|file| file.id).collect();
+            files.retain(|file| kept.contains(&file.id));
+        }
+        let count = files.len() as u64;
+        cache.pin(files, pinned).await?;
+        Ok(count)
+    }
+
+    async fn warm(&self, path: &Path, reader: u64, later: u64) -> Result<Warmth, CacheRefused> {
+        let cache = self.cache()?;
+        let mut files = self.files(path).await?;
+        let total = files.iter().map(|file| file.size).sum();
+        let limit = cache.stats().limit;
+        if !becomes_usable(cache).await {
+            return Err(CacheError::Unusable.into());
+        }
+        if total > limit {
+            return Err(CacheRefused(format!(
+                "{} do not fit into the cache, whose limit is {} now",
+                ByteSize(total),
+                ByteSize(limit)
+            )));
+        }
+        let later = usize::try_from(later).unwrap_or(0) % files.len().max(1);
+        files.rotate_left(later);
+        let warming = warm_for_a_while(cache, &self.tree, &files, reader | WARMING).await;
+        let (mut missing, mut hopeless) = (0, true);
+        for file in &files {
+            let bytes = absent(cache, *file);
+            missing += bytes;
+            hopeless &= bytes == 0 || warming.unreadable.contains(&file.id);
+        }
+        Ok(Warmth {
+            files: files.len() as u64,
+            cached: total - missing,
+            total,
+            fetched: warming.fetched,
+            trouble: warming.trouble,
+            hopeless: hopeless && missing > 0,
+        })
+    }
+}
+
+/// Whether the cache can be used. An engine that has just taken over waits for its side files, and whoever warms need not know of that.
+async fn becomes_usable(cache: &Cache) -> bool {
+    let end = Instant::now() + USABLE_WITHIN;
+    while !cache.is_usable() && Instant::now() < end {
+        tokio::time::sleep(USABLE_WITHIN / 100).await;
+    }
+    cache.is_usable()
+}
+
+/// Removes these files, some at a time, until `end` at least.
+async fn purge_some(cache: &Cache, ids: &[u64], end: Instant) -> Result<Purged, CacheError> {
+    let mut purged = Purged {
+        left: ids.len() as u64,
+        ..Purged::default()
+    };
+    for some in ids.chunks(PURGED_AT_ONCE) {
+        let (files, bytes) = cache.purge(Some(some.iter().copied().collect())).await?;
+        purged.files += files;
+        purged.bytes += bytes;
+        purged.left -= some.len() as u64;
+        if Instant::now() >= end {
+            break;
+        }
+    }
+    Ok(purged)
+}
+
+/// Bytes of `file` that are not in the cache.
+fn absent(cache: &Cache, file: FileId) -> u64 {
+    let (mut at, mut bytes) = (0, 0);
+    while let Some(part) = cache.absent(file, &(at..file.size)) {
+        bytes += part.end - part.start;
+        at = part.end;
+    }
+    bytes
+}
+
+/// What came of warming for a while.
+#[derive(Default)]
+struct Warming {
+    /// Bytes that were read.
+    fetched: u64,
+    /// Why the first read that failed did.
+    trouble: Option<String>,
+    /// Files that the library itself refuses to read, so that nobody was asked for their bytes.
+    unreadable: HashSet<u64>,
+}
+
+/// Reads what is absent, for a while. A file that makes trouble is left for the next call.
+async fn warm_for_a_while(cache: &Cache, tree: &Tree, files: &[FileId], handle: u64) -> Warming {
+    let end = Instant::now() + STEP_FOR;
+    let mut warming = Warming::default();
+    let mut waiting = 0;
+    for file in files {
+        let mut at = 0;
+        while let Some(part) = cache.absent(*file, &(at..file.size)) {
+            let size = (part.end - part.start).min(STEP);
+            let request = ReadRequest {
+                id: NodeId(file.id),
+                handle,
+                offset: part.start,
+                // At most a step.
+                size: size as u32,
+                deadline: STEP_FOR * 2,
+            };
+            let answer = match tree.read(request) {
+                TreeAnswer::Now(answer) => {
+                    if answer.is_err() {
+                        warming.unreadable.insert(file.id);
+                    }
+                    answer
+                }
+                TreeAnswer::Later(answer) => answer.await,
+            };
+            if let Err(error) = answer {
+                warming.trouble.get_or_insert(error.to_string());
+                break;
+            }
+            at = part.start + size;
+            waiting += size;
+            warming.fetched += size;
+            if Instant::now() >= end {
+                break;
+            }
+            if waiting >= BEFORE_DISK {
+                if let Err(error) = cache.flush().await {
+                    warming.trouble.get_or_insert(error.to_string());
+                    break;
+                }
+                waiting = 0;
+            }
+        }
+        tree.release(handle);
+        if Instant::now() >= end {
+            break;
+        }
+    }
+    if let Err(error) = cache.flush().await {
+        warming.trouble.get_or_insert(error.to_string());
+    }
+    warming
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use debridfs_cache::{CacheClass, CacheConfig};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn many_files_are_removed_in_steps() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path().into(), CacheConfig::default()).unwrap();
+        while !becomes_usable(&cache).await {}
+        let ids: Vec<u64> = (1..=PURGED_AT_ONCE as u64 + 3).collect();
+        for id in &ids {
+            let file = FileId {
+                id: *id,
+                size: 4096,
+            };
+            cache.put(CacheClass::Playback, file, 0, &Bytes::from(vec![7; 4096]));
+        }
+        cache.flush().await.unwrap();
+        // Time is over from the start.
+        let first = purge_some(&cache, &ids, Instant::now()).await.unwrap();
+        assert_eq!((first.files, first.left), (PURGED_AT_ONCE as u64, 3));
+        assert!(first.bytes >= 4096 * first.files, "{first:?}");
+        let left: Vec<u64> = cache.list().iter().map(|file| file.id).collect();
+        assert_eq!(left, ids[PURGED_AT_ONCE..]);
+        let second = purge_some(&cache, &left, Instant::now()).await.unwrap();
+        assert_eq!((second.files, second.left), (3, 0));
+        assert!(cache.list().is_empty());
+    }
+}

@@ -1,0 +1,35 @@
+//! What commands ask a running instance, over its control socket: HTTP with JSON.
+//!
+//! | question | where |
+//! |---|---|
+//! | how a call is made, and how it fails | `client` |
+//! | which calls there are, with forms and routes | `instance`, `cached`, `queue`, `repair`, `tokens`, `traces` |
+//! | the form of `debridfs status --json` | [`Status`] |
+//! | the form of `debridfs why --json` | [`WhyReport`] |
+#![forbid(unsafe_code)]
+
+mod answer;
+mod cached;
+mod client;
+mod instance;
+mod queue;
+mod repair;
+mod server;
+mod status;
+mod tokens;
+mod traces;
+mod why;
+
+pub use cached::{CacheDesk, CacheRefused, CachedLine, Purged, Warmth};
+pub use client::{CallError, Client, Silence};
+pub use instance::{Accepting, Instance};
+pub use queue::{AddedJob, QueuedJob};
+pub use repair::{Check, Found};
+pub use server::Control;
+pub use status::{
+    CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus,
+    KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, QueueStatus,
+    ReaderStatus, RepairStatus, Status, StepStatus,
+};
+pub use tokens::{NewToken, Revoked, TokenDesk, TokenLine};
+pub use why::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};

@@ -1,0 +1,192 @@
+//! Downloads: listed, added, removed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use axum::routing::{get, post};
+use debridfs_acquire::{Acquire, AddOptions, Evidence, Job, Release, Selection, Told};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::{Answer, Refused};
+use crate::client::with_arguments;
+use crate::{CallError, Client};
+
+/// What `GET /queue` answers.
+#[derive(Debug, Serialize, Deserialize)]
+struct Queued {
+    jobs: Vec<QueuedJob>,
+}
+
+/// A download. Scripts rely on `debridfs queue ls --json`: fields are added, never renamed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueuedJob {
+    /// Its info-hash, 40 digits.
+    pub hash: String,
+    /// What it is called.
+    pub name: String,
+    /// Its category; may be empty.
+    pub category: String,
+    /// `placed`, `waiting`, `ready`, `probed`, `complete` or `failed`.
+    pub step: String,
+    /// Whether somebody stopped it.
+    pub stopped: bool,
+    /// Share that is done, 0 to 1.
+    pub progress: f64,
+    /// Bytes of the wanted files, as far as they are known.
+    pub bytes: u64,
+    /// When it was accepted.
+    pub added: Timestamp,
+    /// When it was complete.
+    pub completed: Option<Timestamp>,
+    /// Where an arr finds it.
+    pub path: String,
+    /// What it failed for.
+    pub evidence: Option<Evidence>,
+    /// Which arr was told of the failure.
+    pub told: Option<Told>,
+    /// Why it failed, or what is in its way; for people.
+    pub reason: Option<String>,
+}
+
+impl From<&Job> for QueuedJob {
+    fn from(job: &Job) -> Self {
+        Self {
+            hash: job.hash.to_string(),
+            name: job.name.clone(),
+            category: job.category.clone(),
+            step: job.step.label().into(),
+            stopped: job.stopped,
+            progress: job.progress(),
+            bytes: job.bytes(),
+            added: job.added,
+            completed: job.completed,
+            path: job.content_path().to_string_lossy().into_owned(),
+            evidence: job.evidence,
+            told: job.told.clone(),
+            reason: job.reason.clone().or_else(|| job.live.trouble.clone()),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Adding {
+    link: String,
+    #[serde(default)]
+    category: String,
+}
+
+/// A download that was taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedJob {
+    /// Its info-hash, 40 digits.
+    pub hash: String,
+    /// What it is called.
+    pub name: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Removing {
+    hash: String,
+    #[serde(default)]
+    files: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Removed {
+    removed: u64,
+}
+
+impl Client {
+    /// Lists downloads; refused when none are configured.
+    pub async fn queue(&self) -> Result<Vec<QueuedJob>, CallError> {
+        let queued: Queued = self.get("/queue").await?;
+        Ok(queued.jobs)
+    }
+
+    /// Adds a magnet link or an info-hash.
+    pub async fn add_job(&self, link: &str, category: &str) -> Result<AddedJob, CallError> {
+        let adding = Adding {
+            link: link.to_owned(),
+            category: category.to_owned(),
+        };
+        self.post(&with_arguments("/queue/add", &adding)).await
+    }
+
+    /// Removes the download with this info-hash, with what was put in place for an arr if `files`; refused when there is none.
+    pub async fn remove_job(&self, hash: &str, files: bool) -> Result<(), CallError> {
+        let hash = hash.to_owned();
+        let path = with_arguments("/queue/remove", &Removing { hash, files });
+        let _: Removed = self.post(&path).await?;
+        Ok(())
+    }
+}
+
+type Queue = State<Option<Arc<Acquire>>>;
+
+/// `GET /queue`, `POST /queue/add` and `POST /queue/remove`.
+pub(crate) fn routes(queue: Option<Arc<Acquire>>) -> Router {
+    Router::new()
+        .route("/queue", get(list))
+        .route("/queue/add", post(add))
+        .route("/queue/remove", post(remove))
+        .with_state(queue)
+}
+
+fn configured(queue: Option<Arc<Acquire>>) -> Result<Arc<Acquire>, Refused> {
+    let words = "no downloads: `acquire.downloads` is not configured";
+    queue.ok_or_else(|| Refused::new(StatusCode::CONFLICT, words))
+}
+
+async fn list(State(queue): Queue) -> Answer<Queued> {
+    let jobs = configured(queue)?.jobs();
+    let jobs = jobs.iter().map(|job| QueuedJob::from(&**job)).collect();
+    Ok(Json(Queued { jobs }))
+}
+
+async fn add(State(queue): Queue, Query(adding): Query<Adding>) -> Answer<AddedJob> {
+    let queue = configured(queue)?;
+    let release = Release::from_link(&adding.link)
+        .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
+    let options = AddOptions {
+        category: adding.category,
+        ..AddOptions::default()
+    };
+    let added = AddedJob {
+        hash: release.hash.to_string(),
+        name: release.name.clone(),
+    };
+    let stored = queue.add(release, options).await;
+    stored.map_err(|error| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
+    Ok(Json(added))
+}
+
+async fn remove(State(queue): Queue, Query(removing): Query<Removing>) -> Answer<Removed> {
+    let queue = configured(queue)?;
+    let hash = removing
+        .hash
+        .parse()
+        .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "not an info-hash of 40 digits"))?;
+    let one = Selection::Some(vec![hash]);
+    match queue.remove(one, removing.files).await {
+        Ok(0) => Err(Refused::new(StatusCode::NOT_FOUND, "no such download")),
+        Ok(removed) => Ok(Json(Removed {
+            removed: removed as u64,
+        })),
+        Err(error) => Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_keep_their_ampersands() {
+        let path = with_arguments("/queue/add", &[("link", "magnet:?xt=a&dn=b c")]);
+        assert_eq!(path, "/queue/add?link=magnet%3A%3Fxt%3Da%26dn%3Db+c");
+    }
+}

@@ -1,0 +1,180 @@
+//! Releases that cannot be read: listed, checked, treated.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use axum::routing::{get, post};
+use debridfs_catalogue::{Catalogue, Layout};
+use debridfs_provider::InfoHash;
+use debridfs_repair::{Checked, Finding, Repair, RepairStatus};
+use debridfs_tree::{FoundFile, Tree};
+use hyper::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::{Answer, Refused};
+use crate::client::with_arguments;
+use crate::{CallError, Client};
+
+/// A check asks the provider for links, behind all other calls.
+const LIMIT: Duration = Duration::from_secs(300);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct What {
+    path: Option<String>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The release.
+    pub name: String,
+    /// How it stands.
+    pub found: Found,
+    /// Why, for people.
+    pub words: Option<String>,
+}
+
+/// How a release that was checked stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Found {
+    /// It can be read.
+    Well,
+    /// It is not in the library any more.
+    Gone,
+    /// It cannot be read.
+    Bad,
+    /// Nothing can be told.
+    Unclear,
+}
+
+impl Found {
+    /// The word in the answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Gone => "gone",
+            Self::Bad => "bad",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Approved {
+    approved: u64,
+}
+
+impl Client {
+    /// What is known to be bad, or said to be; refused when repair is turned off.
+    pub async fn repair(&self) -> Result<RepairStatus, CallError> {
+        self.call(Method::GET, "/repair", LIMIT).await
+    }
+
+    /// Looks now whether a file or release can be read; refused when there is no such path.
+    pub async fn check(&self, path: &str) -> Result<Check, CallError> {
+        let path = Some(path.to_owned());
+        let path = with_arguments("/repair/check", &What { path });
+        self.call(Method::POST, &path, LIMIT).await
+    }
+
+    /// Lets a release, or all that are listed, be treated although many are suspects; how many were not before; refused when there is no such path, or nothing is known against it.
+    pub async fn approve(&self, path: Option<String>) -> Result<u64, CallError> {
+        let path = with_arguments("/repair/run", &What { path });
+        let answer: Approved = self.call(Method::POST, &path, LIMIT).await?;
+        Ok(answer.approved)
+    }
+}
+
+/// Repair, and where it finds what somebody names.
+pub(crate) struct RepairDesk {
+    pub(crate) repair: Option<Arc<Repair>>,
+    pub(crate) tree: Arc<Tree>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) mount: PathBuf,
+}
+
+/// `GET /repair`, `POST /repair/check?path=…` and `POST /repair/run[?path=…]`.
+pub(crate) fn routes(desk: RepairDesk) -> Router {
+    Router::new()
+        .route("/repair", get(list))
+        .route("/repair/check", post(check))
+        .route("/repair/run", post(run))
+        .with_state(Arc::new(desk))
+}
+
+impl RepairDesk {
+    fn repair(&self) -> Result<&Repair, Refused> {
+        let words = "nothing is repaired: `repair.enabled` is false";
+        let repair = self.repair.as_deref();
+        repair.ok_or_else(|| Refused::new(StatusCode::CONFLICT, words))
+    }
+
+    /// What `path` names.
+    fn find(&self, path: &str) -> Result<Finding, Refused> {
+        let nothing = |words: &str| Refused::new(StatusCode::NOT_FOUND, words);
+        let found = self.tree.explain(&self.mount, path);
+        let found = found.map_err(|error| nothing(&error.to_string()))?;
+        let release = found
+            .release
+            .ok_or_else(|| nothing("a directory of releases; name a release or a file"))?;
+        let hash: InfoHash = release.hash.parse().map_err(|_| nothing("no release"))?;
+        let file = match &found.files[..] {
+            [one] => self.path_in(hash, one),
+            _ => None,
+        };
+        Ok(Finding {
+            hash,
+            name: release.name,
+            file,
+            providers: release.providers,
+            words: "somebody asked".to_owned(),
+        })
+    }
+
+    /// Repair names files as the torrent does, whatever the layout shows.
+    fn path_in(&self, hash: InfoHash, found: &FoundFile) -> Option<String> {
+        let library = self.catalogue.library().borrow().clone();
+        let tree = library.release(hash)?.release.tree()?;
+        let file = tree.files.iter().find(|file| file.id == found.id)?;
+        Some(tree.path_of(Layout::Tree, file))
+    }
+}
+
+type Desk = State<Arc<RepairDesk>>;
+
+async fn list(State(desk): Desk) -> Answer<RepairStatus> {
+    Ok(Json(desk.repair()?.status()))
+}
+
+async fn check(State(desk): Desk, Query(what): Query<What>) -> Answer<Check> {
+    let repair = desk.repair()?;
+    let finding = desk.find(what.path.as_deref().unwrap_or_default())?;
+    let name = finding.name.clone();
+    let (found, words) = match repair.check(finding).await {
+        Checked::Well => (Found::Well, None),
+        Checked::Gone => (Found::Gone, None),
+        Checked::Bad(words) => (Found::Bad, Some(words)),
+        Checked::Unclear(words) => (Found::Unclear, Some(words)),
+    };
+    Ok(Json(Check { name, found, words }))
+}
+
+async fn run(State(desk): Desk, Query(what): Query<What>) -> Answer<Approved> {
+    let repair = desk.repair()?;
+    let hash = match what.path {
+        None => None,
+        Some(path) => Some(desk.find(&path)?.hash),
+    };
+    if hash.is_some_and(|hash| repair.patient(hash).is_none()) {
+        let words = "nothing is known against it; `debridfs repair check` looks";
+        return Err(Refused::new(StatusCode::CONFLICT, words));
+    }
+    let approved = repair.approve(hash).await as u64;
+    Ok(Json(Approved { approved }))
+}

@@ -1,0 +1,168 @@
+//! Tokens for files over HTTP: listed, made, revoked.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use axum::routing::{get, post};
+use debridfs_acquire::{Acquire, Action, Selection, Step};
+use debridfs_dav::{OWN, TokenError, Tokens};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::task::{JoinError, spawn_blocking};
+
+use crate::answer::{Answer, Refused};
+use crate::client::with_arguments;
+use crate::{CallError, Client};
+
+/// What `GET /tokens` answers.
+#[derive(Debug, Serialize, Deserialize)]
+struct TokenList {
+    tokens: Vec<TokenLine>,
+}
+
+/// A token, without its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenLine {
+    /// What it is called.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// A token that was just made: the only time that its text is told.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewToken {
+    /// Its text.
+    pub token: String,
+    /// What addresses of files begin with; may be empty.
+    pub url: String,
+}
+
+/// A token that was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// True.
+    pub revoked: bool,
+    /// Downloads whose `.strm` files are written again with another token.
+    pub written_anew: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Named {
+    name: String,
+}
+
+impl Client {
+    /// Lists tokens.
+    pub async fn tokens(&self) -> Result<Vec<TokenLine>, CallError> {
+        let list: TokenList = self.get("/tokens").await?;
+        Ok(list.tokens)
+    }
+
+    /// Makes a token; refused when there is one of this name.
+    pub async fn new_token(&self, name: &str) -> Result<NewToken, CallError> {
+        self.post(&with_arguments("/tokens/new", &named(name)))
+            .await
+    }
+
+    /// Takes a token back; refused when there is none of this name.
+    pub async fn revoke_token(&self, name: &str) -> Result<Revoked, CallError> {
+        self.post(&with_arguments("/tokens/revoke", &named(name)))
+            .await
+    }
+}
+
+fn named(name: &str) -> Named {
+    Named {
+        name: name.to_owned(),
+    }
+}
+
+/// The tokens, and what is done with them.
+#[derive(Clone)]
+pub struct TokenDesk {
+    /// The tokens.
+    pub tokens: Arc<Tokens>,
+    /// What addresses of files begin with.
+    pub url: String,
+    /// Whether downloads are put in place as `.strm` files, for which there always is a token.
+    pub makes_strm: bool,
+    /// Downloads, some of which may have been put in place so.
+    pub queue: Option<Arc<Acquire>>,
+}
+
+/// `GET /tokens`, `POST /tokens/new` and `POST /tokens/revoke`.
+pub(crate) fn routes(desk: TokenDesk) -> Router {
+    Router::new()
+        .route("/tokens", get(list))
+        .route("/tokens/new", post(create))
+        .route("/tokens/revoke", post(revoke))
+        .with_state(desk)
+}
+
+impl From<TokenError> for Refused {
+    fn from(error: TokenError) -> Self {
+        let code = match error {
+            TokenError::Exists(_) | TokenError::BadName(_) => StatusCode::CONFLICT,
+            TokenError::Unknown(_) => StatusCode::NOT_FOUND,
+            TokenError::NoRandom | TokenError::File { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<JoinError> for Refused {
+    fn from(_: JoinError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    }
+}
+
+async fn list(State(desk): State<TokenDesk>) -> Json<TokenList> {
+    let tokens = desk.tokens.list().into_iter().map(|token| TokenLine {
+        name: token.name,
+        created: token.created,
+    });
+    Json(TokenList {
+        tokens: tokens.collect(),
+    })
+}
+
+async fn create(State(desk): State<TokenDesk>, Query(named): Query<Named>) -> Answer<NewToken> {
+    let tokens = desk.tokens;
+    let token = spawn_blocking(move || tokens.create(&named.name, Timestamp::now())).await??;
+    let url = desk.url;
+    Ok(Json(NewToken { token, url }))
+}
+
+/// The one for `.strm` files is replaced at once, and files that still lie where they were put are written anew.
+async fn revoke(State(desk): State<TokenDesk>, Query(named): Query<Named>) -> Answer<Revoked> {
+    let (tokens, makes_strm) = (desk.tokens, desk.makes_strm);
+    let own = named.name == OWN;
+    let revoked = spawn_blocking(move || {
+        tokens.revoke(&named.name)?;
+        match own && makes_strm {
+            true => tokens.make_own(Timestamp::now()),
+            false => Ok(()),
+        }
+    });
+    revoked.await??;
+    let mut again = 0;
+    if let Some(queue) = desk.queue.filter(|_| own) {
+        let jobs = queue.jobs();
+        let jobs = jobs
+            .iter()
+            .filter(|job| job.action == Action::Strm && job.step == Step::Complete);
+        let hashes: Vec<_> = jobs.map(|job| job.hash).collect();
+        again = hashes.len() as u64;
+        if let Err(error) = queue.recheck(Selection::Some(hashes)).await {
+            tracing::warn!(%error, ".strm files keep an address that is not served any more");
+        }
+    }
+    Ok(Json(Revoked {
+        revoked: true,
+        written_anew: again,
+    }))
+}

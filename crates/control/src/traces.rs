@@ -1,0 +1,109 @@
+//! Recordings of what is read: begun, fetched, ended.
+
+use std::path::{self, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use axum::routing::{get, post};
+use debridfs_content::{Content, RecordError, TraceLine};
+use debridfs_tree::{Tree, files_below};
+use serde::{Deserialize, Serialize};
+
+use crate::answer::{Answer, Refused};
+use crate::client::with_arguments;
+use crate::{CallError, Client};
+
+/// Files that one recording may be limited to; for more, all are recorded.
+const MOST_FILES: usize = 10_000;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct What {
+    path: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Begun {
+    recording: u64,
+}
+
+impl Client {
+    /// Begins to record the reads of the files at and below `path`, or of all; the recording's number; refused while there is another one.
+    pub async fn begin_trace(&self, path: Option<PathBuf>) -> Result<u64, CallError> {
+        let begun: Begun = self
+            .post(&with_arguments("/traces", &What { path }))
+            .await?;
+        Ok(begun.recording)
+    }
+
+    /// What a recording brought since the last call; refused when there is no such recording, or no longer.
+    pub async fn take_trace(&self, recording: u64) -> Result<Vec<TraceLine>, CallError> {
+        self.get(&format!("/traces/{recording}")).await
+    }
+
+    /// As [`Self::take_trace`], and ends it.
+    pub async fn end_trace(&self, recording: u64) -> Result<Vec<TraceLine>, CallError> {
+        self.delete(&format!("/traces/{recording}")).await
+    }
+}
+
+#[derive(Clone)]
+struct Recorder {
+    content: Arc<Content>,
+    tree: Arc<Tree>,
+    mount: Arc<path::Path>,
+}
+
+/// `POST /traces?path=`, `GET /traces/{number}` and `DELETE /traces/{number}`.
+pub(crate) fn routes(content: Arc<Content>, tree: Arc<Tree>, mount: &path::Path) -> Router {
+    Router::new()
+        .route("/traces", post(begin))
+        .route("/traces/{number}", get(take).delete(end))
+        .with_state(Recorder {
+            content,
+            tree,
+            mount: mount.into(),
+        })
+}
+
+impl From<RecordError> for Refused {
+    fn from(error: RecordError) -> Self {
+        let code = match error {
+            RecordError::Busy => StatusCode::CONFLICT,
+            RecordError::Unknown => StatusCode::NOT_FOUND,
+        };
+        Self::new(code, error)
+    }
+}
+
+async fn begin(State(recorder): State<Recorder>, Query(what): Query<What>) -> Answer<Begun> {
+    let Recorder {
+        content,
+        tree,
+        mount,
+    } = recorder;
+    let mut files = None;
+    if let Some(path) = what.path {
+        let found = files_below(&*tree, &mount, &path, MOST_FILES).await;
+        let found = found.map_err(|error| Refused::new(StatusCode::NOT_FOUND, error))?;
+        files = Some(found.into_iter().map(|(_, attr)| attr.id.0).collect());
+    }
+    let recording = content.begin_trace(files)?;
+    Ok(Json(Begun { recording }))
+}
+
+async fn take(
+    State(recorder): State<Recorder>,
+    Path(recording): Path<u64>,
+) -> Answer<Vec<TraceLine>> {
+    Ok(Json(recorder.content.take_trace(recording, false)?))
+}
+
+async fn end(
+    State(recorder): State<Recorder>,
+    Path(recording): Path<u64>,
+) -> Answer<Vec<TraceLine>> {
+    Ok(Json(recorder.content.take_trace(recording, true)?))
+}
