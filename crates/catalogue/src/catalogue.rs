@@ -170,7 +170,7 @@ impl Catalogue {
                 if !known && askable.is_empty() {
                     return Err(Error::UnknownRelease(hash));
                 }
-                let waiter = shared.wait_for(hash);
+                let waiter = shared.waiters.wait_for(hash);
                 for record in askable {
                     if let Some(line) = shared.line(&record.provider) {
                         line.queue.demand(&record.id, record.added);

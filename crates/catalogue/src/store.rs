@@ -104,7 +104,7 @@ pub(crate) struct Stored {
 }
 
 /// Changes that are written together or not at all.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Batch {
     pub(crate) torrents: Vec<TorrentRow>,
     pub(crate) purged: Vec<(String, TorrentId)>,
@@ -117,6 +117,31 @@ pub(crate) struct Batch {
     pub(crate) generation: Option<u64>,
     /// History and retired names older than this are dropped.
     pub(crate) forget_before: Option<Timestamp>,
+}
+
+impl Batch {
+    /// Adds what of `later` has to be written even when that cannot be done now. Torrents and sync
+    /// states are told by the state at any time, and history is worth no memory without bounds.
+    pub(crate) fn keep(&mut self, later: Self) {
+        let Self {
+            torrents: _,
+            sync: _,
+            history: _,
+            forget_before: _,
+            purged,
+            shown,
+            ids,
+            views,
+            retired,
+            generation,
+        } = later;
+        self.purged.extend(purged);
+        self.shown.extend(shown);
+        self.ids.extend(ids);
+        self.views.extend(views);
+        self.retired.extend(retired);
+        self.generation = generation.or(self.generation);
+    }
 }
 
 /// What is wrong with the store.
@@ -187,7 +212,7 @@ impl Store {
 
     /// Writes `batch` in one transaction. On failure nothing of it is kept, and the trouble shows in [`Store::trouble`] until a
     /// later write succeeds.
-    pub(crate) async fn write(&self, batch: Batch, now: Timestamp) -> Result<()> {
+    pub(crate) async fn write(&self, batch: Arc<Batch>, now: Timestamp) -> Result<()> {
         let outcome = self
             .with(Box::new(move |connection| {
                 Box::pin(async move {

@@ -12,6 +12,8 @@ mod publish;
 mod queue;
 mod shared;
 pub(crate) mod state;
+mod waiters;
+mod writer;
 
 pub use changes::{ChangedPath, changed_paths};
 pub use outline::Outline;

@@ -243,7 +243,7 @@ impl Info<'_> {
             state.hash_of(self.line.name(), &flight.id)
         };
         if let Some(hash) = hash {
-            self.shared.answer(hash, || Err(error()));
+            self.shared.waiters.answer(hash, || Err(error()));
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             }
         }
         let started = Instant::now();
-        if shared.store_is_behind().await {
+        if shared.writer.is_behind().await {
             let state = shared.state.lock().await;
             shared.save(&state, Batch::default()).await;
         }
@@ -70,7 +70,7 @@ fn until(next_change: Option<Timestamp>, now: Timestamp) -> Duration {
 /// Builds and publishes, if anything changed. Returns when to build again although nothing changes.
 pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     let mut state = shared.state.clone().lock_owned().await;
-    let awaited = shared.awaited();
+    let awaited = shared.waiters.awaited();
     if !state.dirty {
         answer(shared, &shared.library.borrow().clone(), awaited);
         return None;
@@ -138,7 +138,7 @@ fn answer(shared: &Shared, library: &Library, awaited: Vec<InfoHash>) {
             .release(hash)
             .is_some_and(|entry| entry.release.tree().is_some())
         {
-            shared.answer(hash, || Ok(()));
+            shared.waiters.answer(hash, || Ok(()));
         }
     }
 }

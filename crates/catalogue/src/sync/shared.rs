@@ -6,26 +6,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use debridfs_base::WallClock;
-use debridfs_provider::{InfoHash, Provider};
+use debridfs_provider::Provider;
 use jiff::Timestamp;
 use parking_lot::MutexGuard;
-use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use super::queue::InfoQueue;
 use super::state::State;
+use super::waiters::Waiters;
+use super::writer::Writer;
 use crate::guard::GuardRules;
 use crate::hook::UpdateHook;
 use crate::status::{HeldLoss, ProviderSync, SyncTrouble};
 use crate::store::{Batch, RetiredRow, Store, stored_time};
 use crate::views::ViewBuilder;
-use crate::{Error, Library, Result};
+use crate::{Error, Library};
 
 /// Names of a held loss that `status` shows.
 const NAMES_SHOWN: usize = 10;
-
-/// How long a store that could not be written is left alone.
-const STORE_RETRY: Duration = Duration::from_secs(30);
 
 /// What of [`crate::CatalogueConfig`] the tasks need.
 pub(crate) struct Settings {
@@ -117,8 +115,6 @@ pub(crate) struct Counts {
     pub(crate) total: usize,
 }
 
-type Waiters = HashMap<InfoHash, Vec<oneshot::Sender<Result<()>>>>;
-
 /// All of it.
 pub(crate) struct Shared {
     pub(crate) config: Settings,
@@ -136,19 +132,10 @@ pub(crate) struct Shared {
     pub(crate) retired: parking_lot::Mutex<Vec<RetiredRow>>,
     /// The catalogue was begun empty and is not complete yet.
     pub(crate) first_sync: AtomicBool,
-    waiters: parking_lot::Mutex<Waiters>,
-    stopped: AtomicBool,
+    pub(crate) waiters: Waiters,
+    pub(crate) writer: Writer,
     hook: parking_lot::Mutex<Option<(UpdateHook, mpsc::UnboundedReceiver<Vec<String>>)>>,
     hook_paths: Option<mpsc::UnboundedSender<Vec<String>>>,
-    behind: Mutex<Behind>,
-}
-
-/// What the store has not got, because it could not be written.
-#[derive(Debug, Default)]
-struct Behind {
-    since: Option<Instant>,
-    /// Without torrents and sync states: those are written from the state as it then is.
-    batch: Batch,
 }
 
 impl Shared {
@@ -173,7 +160,6 @@ impl Shared {
         Self {
             config,
             lines,
-            store,
             state: Arc::new(Mutex::new(state)),
             builder: Arc::new(parking_lot::Mutex::new(builder)),
             library: watch::Sender::new(Arc::new(library)),
@@ -183,11 +169,11 @@ impl Shared {
             held: parking_lot::Mutex::default(),
             retired: parking_lot::Mutex::new(retired),
             first_sync: AtomicBool::new(first_sync),
-            waiters: parking_lot::Mutex::default(),
-            stopped: AtomicBool::new(false),
+            waiters: Waiters::default(),
+            writer: Writer::new(store.clone()),
+            store,
             hook: parking_lot::Mutex::new(hook),
             hook_paths,
-            behind: Mutex::default(),
         }
     }
 
@@ -200,46 +186,9 @@ impl Shared {
         self.lines.iter().find(|line| line.name() == provider)
     }
 
-    /// Writes `batch` while `state` is locked, so that batches reach the store in their order. A store in trouble is tried anew
-    /// now and then, with everything it missed.
-    pub(crate) async fn save(&self, state: &State, mut batch: Batch) {
-        let mut behind = self.behind.lock().await;
-        if let Some(since) = behind.since {
-            behind.add(batch);
-            if since.elapsed() < STORE_RETRY {
-                return;
-            }
-            batch = state.snapshot();
-            let missed = std::mem::take(&mut behind.batch);
-            batch.shown = missed.shown;
-            batch.ids = missed.ids;
-            batch.views = missed.views;
-            batch.retired = missed.retired;
-            batch.purged = missed.purged;
-            batch.generation = missed.generation;
-        }
-        let missed = Batch {
-            shown: batch.shown.clone(),
-            ids: batch.ids.clone(),
-            views: batch.views.clone(),
-            retired: batch.retired.clone(),
-            purged: batch.purged.clone(),
-            generation: batch.generation,
-            ..Batch::default()
-        };
-        match self.store.write(batch, self.now()).await {
-            Ok(()) => behind.since = None,
-            // The store has told the log.
-            Err(_) => {
-                behind.batch = missed;
-                behind.since = Some(Instant::now());
-            }
-        }
-    }
-
-    /// Whether the store has to be tried anew.
-    pub(crate) async fn store_is_behind(&self) -> bool {
-        self.behind.lock().await.since.is_some()
+    /// Stores `batch`, for good or as soon as the store can be written.
+    pub(crate) async fn save(&self, state: &State, batch: Batch) {
+        self.writer.write(state, batch, self.now()).await;
     }
 
     /// Refreshes what `status` tells of a provider.
@@ -293,38 +242,6 @@ impl Shared {
         }
     }
 
-    /// Waits for the publication of a release's contents.
-    pub(crate) fn wait_for(&self, hash: InfoHash) -> oneshot::Receiver<Result<()>> {
-        let (sender, receiver) = oneshot::channel();
-        if self.stopped.load(Ordering::Acquire) {
-            return receiver;
-        }
-        let mut waiters = self.waiters.lock();
-        let list = waiters.entry(hash).or_default();
-        list.retain(|waiter| !waiter.is_closed());
-        list.push(sender);
-        receiver
-    }
-
-    /// Hashes that somebody waits for.
-    pub(crate) fn awaited(&self) -> Vec<InfoHash> {
-        let mut waiters = self.waiters.lock();
-        waiters.retain(|_, list| {
-            list.retain(|waiter| !waiter.is_closed());
-            !list.is_empty()
-        });
-        waiters.keys().copied().collect()
-    }
-
-    /// Tells those who wait for `hash`.
-    pub(crate) fn answer(&self, hash: InfoHash, answer: impl Fn() -> Result<()>) {
-        let list = self.waiters.lock().remove(&hash);
-        for waiter in list.into_iter().flatten() {
-            // Who does not wait any more needs no answer.
-            waiter.send(answer()).unwrap_or_default();
-        }
-    }
-
     pub(crate) fn take_hook(&self) -> Option<(UpdateHook, mpsc::UnboundedReceiver<Vec<String>>)> {
         self.hook.lock().take()
     }
@@ -345,24 +262,12 @@ impl Shared {
         }
     }
 
-    /// Ends all waiting and writes the log back into the file.
+    /// Ends all waiting, and writes the log back into the file.
     pub(super) async fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.waiters.lock().clear();
+        self.waiters.stop();
         if let Err(error) = self.store.checkpoint().await {
             tracing::debug!(%error, "checkpoint");
         }
-    }
-}
-
-impl Behind {
-    fn add(&mut self, batch: Batch) {
-        self.batch.shown.extend(batch.shown);
-        self.batch.ids.extend(batch.ids);
-        self.batch.views.extend(batch.views);
-        self.batch.retired.extend(batch.retired);
-        self.batch.purged.extend(batch.purged);
-        self.batch.generation = batch.generation.or(self.batch.generation);
     }
 }
 

@@ -547,8 +547,8 @@ impl State {
         }
     }
 
-    /// Everything, to be written after the store could not be for a while.
-    pub(crate) fn snapshot(&self) -> Batch {
+    /// Everything, and `missed`, to be written after the store could not be for a while.
+    pub(crate) fn snapshot(&self, missed: Batch) -> Batch {
         Batch {
             torrents: (0..self.records.len())
                 .map(|place| self.row(place))
@@ -558,7 +558,7 @@ impl State {
                 .keys()
                 .map(|provider| self.sync_row(provider))
                 .collect(),
-            ..Batch::default()
+            ..missed
         }
     }
 
