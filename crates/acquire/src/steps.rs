@@ -167,7 +167,7 @@ impl<'a> Attempt<'a> {
         let found = page
             .items
             .into_iter()
-            .find(|item| item.hash == hash && !is_dead(&item.status));
+            .find(|item| item.content == hash.into() && !is_dead(&item.status));
         Ok(found.map(|item| (provider.clone(), item.id)))
     }
 

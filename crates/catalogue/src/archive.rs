@@ -3,7 +3,7 @@
 use debridfs_provider::HosterLink;
 use serde::{Deserialize, Serialize};
 
-use crate::{BadReason, TorrentRecord};
+use crate::{BadReason, Copy};
 
 /// An archive that was looked into; it is never looked into again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Unexamined {
     pub name: String,
 }
 
-impl TorrentRecord {
+impl Copy {
     /// Whether there is one link for several selected files: then it is an archive of them.
     pub(crate) fn is_packed(&self) -> bool {
         let selected = self.detail.as_ref().map(|detail| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::{NodeId, SystemClock, WallClock};
-use debridfs_provider::{InfoHash, LinkStore, Provider};
+use debridfs_provider::{ContentId, LinkStore, Provider};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use crate::store::{Batch, HistoryEntry, Store, StoredLinks, stored_time};
 use crate::sync::state::State;
 use crate::sync::{Line, Settings, Shared, publish};
 use crate::views::{ViewBuilder, ViewRules};
-use crate::{Error, Findings, Library, Result, TorrentRecord, Unexamined};
+use crate::{Copy, Error, Findings, Library, Result, Unexamined};
 
 /// How the catalogue is kept.
 pub struct CatalogueConfig {
@@ -152,25 +152,25 @@ impl Catalogue {
     /// # Errors
     /// [`Error::UnknownRelease`] when no account holds it ready, the provider's error when the call failed (it is made again
     /// later all the same), [`Error::Stopping`].
-    pub fn demand(&self, hash: InfoHash) -> BoxFuture<'static, Result<()>> {
-        let shared = self.shared.clone();
+    pub fn demand(&self, release: impl Into<ContentId>) -> BoxFuture<'static, Result<()>> {
+        let (shared, content) = (self.shared.clone(), release.into());
         Box::pin(async move {
             let library = shared.library.borrow().clone();
             if library
-                .release(hash)
+                .release(content)
                 .is_some_and(|entry| entry.release.tree().is_some())
             {
                 return Ok(());
             }
             let waiter = {
                 let state = shared.state.lock().await;
-                let Some((known, askable)) = state.contents_of(hash) else {
-                    return Err(Error::UnknownRelease(hash));
+                let Some((known, askable)) = state.contents_of(content) else {
+                    return Err(Error::UnknownRelease(content));
                 };
                 if !known && askable.is_empty() {
-                    return Err(Error::UnknownRelease(hash));
+                    return Err(Error::UnknownRelease(content));
                 }
-                let waiter = shared.waiters.wait_for(hash);
+                let waiter = shared.waiters.wait_for(content);
                 for record in askable {
                     if let Some(line) = shared.line(&record.provider) {
                         line.queue.demand(&record.id, record.added);
@@ -184,10 +184,10 @@ impl Catalogue {
         })
     }
 
-    /// Torrents of this hash that accounts hold in any state, as last told.
-    pub async fn torrents(&self, hash: InfoHash) -> Vec<Arc<TorrentRecord>> {
+    /// Copies of the release that accounts hold in any state, as last told.
+    pub async fn copies(&self, release: impl Into<ContentId>) -> Vec<Arc<Copy>> {
         let state = self.shared.state.lock().await;
-        state.held(hash).cloned().collect()
+        state.held(release.into()).cloned().collect()
     }
 
     /// Ends the wait for the next poll of every provider: an account has just been changed from here.
@@ -219,7 +219,7 @@ impl Catalogue {
 
     /// Shows these releases in `__bad__` as well, as [`crate::BadReason::Unreadable`], and no others for that reason. Their paths stay, and who reads them is
     /// served if they can be had after all.
-    pub async fn quarantine(&self, releases: BTreeSet<InfoHash>) {
+    pub async fn quarantine(&self, releases: BTreeSet<ContentId>) {
         let shared = &self.shared;
         // While it is held nothing is built.
         let mut state = shared.state.lock().await;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use debridfs_provider::InfoHash;
+use debridfs_provider::ContentId;
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -33,7 +33,7 @@ pub enum Error {
     },
     /// No release of this hash is in the library.
     #[error("no release {0} in the library")]
-    UnknownRelease(InfoHash),
+    UnknownRelease(ContentId),
     /// The provider did not answer the info call.
     #[error(transparent)]
     Provider(#[from] debridfs_provider::Error),

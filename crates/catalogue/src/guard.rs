@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use debridfs_provider::{InfoHash, TorrentId};
+use debridfs_provider::{ContentId, TorrentId};
 use jiff::{SignedDuration, Timestamp};
 
 /// When a loss is too large to be believed at once.
@@ -70,7 +70,7 @@ impl Held {
 /// What a complete list lacks.
 pub(crate) struct Loss<'a> {
     /// Missing torrents, with their hashes, whose release is nowhere else in the list.
-    pub(crate) missing: &'a [(TorrentId, InfoHash)],
+    pub(crate) missing: &'a [(TorrentId, ContentId)],
     /// Releases of the provider before, held ones among them.
     pub(crate) releases: usize,
     /// The list is empty; that is held however small the library was.
@@ -84,7 +84,7 @@ pub(crate) fn judge(
     loss: &Loss<'_>,
     now: Timestamp,
 ) -> (Vec<TorrentId>, Held) {
-    let lost: HashSet<InfoHash> = loss.missing.iter().map(|(_, hash)| *hash).collect();
+    let lost: HashSet<ContentId> = loss.missing.iter().map(|(_, content)| *content).collect();
     let many =
         lost.len() > rules.releases && lost.len() as f64 > rules.share * loss.releases as f64;
     if lost.is_empty() || !(many || loss.emptied) {
@@ -123,19 +123,26 @@ pub(crate) fn judge(
 
 #[cfg(test)]
 mod tests {
+    use debridfs_provider::InfoHash;
+
     use super::*;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
     }
 
-    fn missing(range: std::ops::Range<u8>) -> Vec<(TorrentId, InfoHash)> {
+    fn missing(range: std::ops::Range<u8>) -> Vec<(TorrentId, ContentId)> {
         range
-            .map(|number| (TorrentId(format!("T{number:03}")), InfoHash([number; 20])))
+            .map(|number| {
+                (
+                    TorrentId(format!("T{number:03}")),
+                    InfoHash([number; 20]).into(),
+                )
+            })
             .collect()
     }
 
-    fn loss(missing: &[(TorrentId, InfoHash)], releases: usize) -> Loss<'_> {
+    fn loss(missing: &[(TorrentId, ContentId)], releases: usize) -> Loss<'_> {
         Loss {
             missing,
             releases,

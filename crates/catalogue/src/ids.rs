@@ -1,6 +1,6 @@
 //! Inode numbers: made of what a node is, so that every node of a cluster and every restart comes to the same ones.
 //!
-//! A file is (info-hash, path in the torrent, occurrence of that path); a directory is (view, info-hash, shown path), as it has exactly one parent.
+//! A file is (content id, path in the torrent, occurrence of that path); a directory is (view, content id, shown path), as it has exactly one parent.
 //! The number is taken from SHA-256 over that. Bit 63 is clear, so that a number is also a directory cookie and fits a signed column; bit 62 tells files (1)
 //! from directories (0), so that directories come before files in a listing. Numbers below [`FIRST`] are left to fixed nodes.
 //!
@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use debridfs_provider::InfoHash;
+use debridfs_provider::ContentId;
 use sha2::{Digest, Sha256};
 
 use debridfs_base::NodeId;
@@ -65,14 +65,24 @@ impl IdTable {
     }
 
     /// The number of a file: `path` as the provider writes it, without leading slashes; `occurrence` counts files of the same path from 0.
-    pub fn file(&mut self, hash: InfoHash, path: &str, occurrence: u32) -> NodeId {
-        let key = key(b'f', &[&hash.0, path.as_bytes(), &occurrence.to_be_bytes()]);
+    pub fn file(&mut self, content: ContentId, path: &str, occurrence: u32) -> NodeId {
+        let key = key(
+            b'f',
+            &[
+                &content.id_bytes(),
+                path.as_bytes(),
+                &occurrence.to_be_bytes(),
+            ],
+        );
         self.assign(key, FILE_BIT)
     }
 
     /// The number of a directory of a release in a view: `path` as shown, `""` for the release itself.
-    pub fn dir(&mut self, view: &str, hash: InfoHash, path: &str) -> NodeId {
-        let key = key(b'd', &[view.as_bytes(), &hash.0, path.as_bytes()]);
+    pub fn dir(&mut self, view: &str, content: ContentId, path: &str) -> NodeId {
+        let key = key(
+            b'd',
+            &[view.as_bytes(), &content.id_bytes(), path.as_bytes()],
+        );
         self.assign(key, 0)
     }
 
@@ -153,11 +163,12 @@ fn series(key: &[u8; 32], number: u32) -> u64 {
 mod tests {
     use std::collections::HashSet;
 
+    use debridfs_provider::InfoHash;
     use proptest::prelude::*;
 
     use super::*;
 
-    const HASH: InfoHash = InfoHash([7; 20]);
+    const HASH: ContentId = ContentId::Torrent(InfoHash([7; 20]));
 
     /// 8 possible numbers at first, more with each try: every few nodes collide.
     fn narrow(key: &[u8; 32], number: u32) -> u64 {

@@ -6,6 +6,7 @@
 mod archive;
 mod catalogue;
 mod contents;
+mod copy;
 mod error;
 mod filters;
 mod guard;
@@ -14,7 +15,6 @@ mod ids;
 mod library;
 mod names;
 mod naming;
-mod record;
 mod status;
 mod store;
 mod sync;
@@ -24,7 +24,8 @@ mod views;
 
 pub use archive::{Archive, Findings, Member, Unexamined};
 pub use catalogue::{Catalogue, CatalogueConfig};
-pub use contents::{LATE_LINKS, REMOVED_SHOWN};
+pub use contents::{Health, LATE_LINKS, REMOVED_SHOWN};
+pub use copy::{Copy, CopyDetail};
 pub use error::{Error, Result};
 pub use filters::{Age, Conditions, FilterError, Filters, FolderConfig, InvalidAge, Verdict};
 pub use guard::GuardRules;
@@ -35,7 +36,6 @@ pub use library::{
 };
 pub use names::{LONGEST as LONGEST_NAME, legal as legal_name};
 pub use naming::FolderNaming;
-pub use record::{TorrentDetail, TorrentRecord};
 pub use status::{HeldLoss, LibraryStatus, Progress, ProviderSync, SyncTrouble, ViewCount};
 pub use store::{HistoryEntry, StoreTrouble};
 pub use sync::{ChangedPath, Outline, changed_paths};

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use debridfs_base::NodeId;
-use debridfs_provider::{InfoHash, Part, Source};
+use debridfs_provider::{ContentId, Part, Source};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::TorrentRecord;
+use crate::Copy;
 use crate::views::{ALL, BAD};
 
 /// Everything that is shown, at one moment.
@@ -24,7 +24,7 @@ pub struct Library {
 }
 
 /// Where `__all__`, or else `__bad__`, has a release: numbers of the view and of the entry.
-type Index = HashMap<InfoHash, (usize, usize)>;
+type Index = HashMap<ContentId, (usize, usize)>;
 
 impl Library {
     /// A library that shows `views`.
@@ -48,14 +48,14 @@ impl Library {
     }
 
     /// The release as `__all__` shows it, or else `__bad__`: every release that is shown at all is in one of them.
-    pub fn release(&self, hash: InfoHash) -> Option<&Entry> {
-        let (view, entry) = *self.index().get(&hash)?;
+    pub fn release(&self, id: impl Into<ContentId>) -> Option<&Entry> {
+        let (view, entry) = *self.index().get(&id.into())?;
         Some(&self.views[view].entries[entry])
     }
 
     /// The release as `__all__` shows it.
-    pub fn release_in_all(&self, hash: InfoHash) -> Option<&Entry> {
-        let (view, entry) = *self.index().get(&hash)?;
+    pub fn release_in_all(&self, id: impl Into<ContentId>) -> Option<&Entry> {
+        let (view, entry) = *self.index().get(&id.into())?;
         let view = &self.views[view];
         (view.name == ALL).then(|| &view.entries[entry])
     }
@@ -69,7 +69,7 @@ impl Library {
                     continue;
                 };
                 for (number, entry) in self.views[view].entries.iter().enumerate() {
-                    index.entry(entry.release.hash).or_insert((view, number));
+                    index.entry(entry.release.id).or_insert((view, number));
                 }
             }
             index
@@ -101,15 +101,17 @@ pub struct Entry {
     pub release: Arc<Release>,
 }
 
-/// One info-hash as a library entry, whatever number of torrents and providers hold it.
+/// One content as a library entry, with every account's copy of it.
 #[derive(Debug, Clone)]
 pub struct Release {
     /// Its identity.
-    pub hash: InfoHash,
-    /// The earliest `added` of its torrents: the modification time of its directories and files.
+    pub id: ContentId,
+    /// The earliest `added` of its copies: the modification time of its directories and files.
     pub added: Timestamp,
-    /// Names of the providers that hold it, or held it last.
-    pub providers: Vec<String>,
+    /// Every known copy: first those that hold it, or held it last, the preferred one first.
+    pub copies: Arc<[Arc<Copy>]>,
+    /// How many of the first copies those are.
+    pub holders: usize,
     /// Bytes of its selected files as the list tells them.
     pub bytes: u64,
     /// Why it is in `__bad__`, if it is.
@@ -119,6 +121,24 @@ pub struct Release {
 }
 
 impl Release {
+    /// Whether the provider holds it, or held it last.
+    pub fn is_held_by(&self, provider: &str) -> bool {
+        let mut holders = self.copies[..self.holders].iter();
+        holders.any(|copy| copy.provider == provider)
+    }
+
+    /// Names of the providers that hold it, or held it last, each once, the preferred one first.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        let holders = &self.copies[..self.holders];
+        let first = |index: usize| {
+            let earlier = &holders[..index];
+            let provider = &holders[index].provider;
+            !earlier.iter().any(|copy| copy.provider == *provider)
+        };
+        let numbered = holders.iter().enumerate();
+        numbered.filter_map(move |(index, copy)| first(index).then_some(&*copy.provider))
+    }
+
     /// Its files, once they are known.
     pub fn tree(&self) -> Option<&Arc<ReleaseTree>> {
         match &self.contents {
@@ -155,8 +175,8 @@ pub struct ReleaseTree {
     pub dirs: Vec<String>,
     /// Files, sorted by (`dir`, `name`).
     pub files: Vec<File>,
-    /// The torrents that [`Place::torrent`] points to, the preferred one first.
-    pub torrents: Vec<Arc<TorrentRecord>>,
+    /// The copies that [`Place::copy`] points to, the preferred one first.
+    pub copies: Vec<Arc<Copy>>,
     /// Places of all files; [`File::places`] names a file's own.
     pub places: Vec<Place>,
 }
@@ -174,9 +194,9 @@ impl ReleaseTree {
     /// Where the bytes of `file` are, the preferred source first; empty when there is no link for it.
     pub fn sources(&self, file: &File) -> impl ExactSizeIterator<Item = Source> + '_ {
         self.places_of(file).iter().map(|place| {
-            let torrent = &self.torrents[place.torrent as usize];
+            let copy = &self.copies[place.copy as usize];
             let place = place.link as usize;
-            let (link, part) = match torrent.members() {
+            let (link, part) = match copy.members() {
                 None => (place, None),
                 Some((members, container)) => {
                     let offset = members[place].offset;
@@ -184,9 +204,9 @@ impl ReleaseTree {
                 }
             };
             Source {
-                provider: torrent.provider.clone(),
-                torrent: torrent.id.clone(),
-                link: torrent.links[link].clone(),
+                provider: copy.provider.clone(),
+                torrent: copy.id.clone(),
+                link: copy.links[link].clone(),
                 part,
             }
         })
@@ -199,12 +219,12 @@ impl ReleaseTree {
     }
 }
 
-/// A link of a torrent: kept as numbers, as there is one for each file of a large library.
+/// A link of a copy: kept as numbers, as there is one for each file of a large library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Index in [`ReleaseTree::torrents`].
-    pub torrent: u32,
-    /// Index in the torrent's `links`; of a packed torrent, index of a file in its archive.
+    /// Index in [`ReleaseTree::copies`].
+    pub copy: u32,
+    /// Index in the copy's `links`; of a packed one, index of a file in its archive.
     pub link: u32,
 }
 
@@ -286,7 +306,7 @@ mod tests {
     use crate::testing::{hash, known, now, record};
     use crate::{FolderNaming, Memory, ViewBuilder, ViewRules};
 
-    fn library(records: Vec<TorrentRecord>) -> Library {
+    fn library(records: Vec<Copy>) -> Library {
         let providers = vec!["rd".to_owned()];
         let rules = ViewRules::new(FolderNaming::default(), providers, &BTreeMap::new());
         let mut builder = ViewBuilder::new(rules.unwrap(), Memory::default());

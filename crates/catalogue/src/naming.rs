@@ -3,7 +3,7 @@
 use debridfs_base::media::{AUDIO, VIDEO, WRAPPERS, has_extension};
 use serde::{Deserialize, Serialize};
 
-use crate::TorrentRecord;
+use crate::Copy;
 use crate::names::legal;
 
 /// What a release's directory is called, in the words of other programs' configuration.
@@ -25,7 +25,7 @@ pub enum FolderNaming {
 
 impl FolderNaming {
     /// The name for `record`, legal; `None` while it has to wait for the info call.
-    pub fn name(self, record: &TorrentRecord) -> Option<String> {
+    pub fn name(self, record: &Copy) -> Option<String> {
         let (text, cut) = match self {
             Self::Filename => (record.filename.as_str(), false),
             Self::FilenameNoExt => (record.filename.as_str(), true),
@@ -38,11 +38,11 @@ impl FolderNaming {
                 };
                 (text, self == Self::OriginalNoExt)
             }
-            Self::Infohash => return Some(record.hash.to_string()),
+            Self::Infohash => return Some(record.content.to_string()),
         };
         let text = if cut { without_extension(text) } else { text };
         if text.trim().is_empty() {
-            return Some(record.hash.to_string());
+            return Some(record.content.to_string());
         }
         Some(legal(text).into_owned())
     }
@@ -77,15 +77,15 @@ mod tests {
         assert_eq!(FilenameNoExt.name(&record).unwrap(), "Film.2024");
         assert_eq!(Original.name(&record), None, "waits for the info call");
         assert_eq!(OriginalNoExt.name(&record), None);
-        assert_eq!(Infohash.name(&record).unwrap(), record.hash.to_string());
-        record.detail = Some(crate::TorrentDetail {
+        assert_eq!(Infohash.name(&record).unwrap(), record.content.to_string());
+        record.detail = Some(crate::CopyDetail {
             original_filename: "Original.Name.rar".into(),
             files: Vec::new(),
         });
         assert_eq!(Original.name(&record).unwrap(), "Original.Name.rar");
         assert_eq!(OriginalNoExt.name(&record).unwrap(), "Original.Name");
         record.filename = " ".into();
-        assert_eq!(Filename.name(&record).unwrap(), record.hash.to_string());
+        assert_eq!(Filename.name(&record).unwrap(), record.content.to_string());
     }
 
     #[test]

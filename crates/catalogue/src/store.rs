@@ -18,7 +18,7 @@ use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
-use crate::{Error, IdOverride, Memory, Result, ShownRelease, TorrentRecord, ViewChange};
+use crate::{Copy, Error, IdOverride, Memory, Result, ShownRelease, ViewChange};
 use debridfs_base::NodeId;
 
 pub(crate) use links::StoredLinks;
@@ -31,7 +31,7 @@ pub(crate) fn stored_time(at: Timestamp) -> Timestamp {
 /// A torrent with what the sync has to remember of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TorrentRow {
-    pub(crate) record: Arc<TorrentRecord>,
+    pub(crate) record: Arc<Copy>,
     pub(crate) mark: Mark,
 }
 

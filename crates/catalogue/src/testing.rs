@@ -1,9 +1,9 @@
 //! Torrents for tests.
 
-use debridfs_provider::{HosterLink, InfoHash, TorrentFile, TorrentId, TorrentStatus};
+use debridfs_provider::{ContentId, HosterLink, InfoHash, TorrentFile, TorrentId, TorrentStatus};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{TorrentDetail, TorrentRecord};
+use crate::{Copy, CopyDetail};
 
 /// The moment tests take as now.
 pub(crate) fn now() -> Timestamp {
@@ -16,18 +16,18 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 /// The info-hash number `n`; its first 8 digits are `n`.
-pub(crate) fn hash(n: u32) -> InfoHash {
+pub(crate) fn hash(n: u32) -> ContentId {
     let mut bytes = [0xab; 20];
     bytes[..4].copy_from_slice(&n.to_be_bytes());
-    InfoHash(bytes)
+    InfoHash(bytes).into()
 }
 
 /// A ready torrent of provider `rd`, added `n` seconds after the beginning, with one link and without an answered info call.
-pub(crate) fn record(n: u32, filename: &str) -> TorrentRecord {
-    TorrentRecord {
+pub(crate) fn record(n: u32, filename: &str) -> Copy {
+    Copy {
         provider: "rd".into(),
         id: TorrentId(format!("T{n}")),
-        hash: hash(n),
+        content: hash(n),
         filename: filename.into(),
         bytes: 1000,
         status: TorrentStatus::Downloaded,
@@ -41,12 +41,12 @@ pub(crate) fn record(n: u32, filename: &str) -> TorrentRecord {
 }
 
 /// As [`record`], with files (all selected, of 100, 101 … bytes) and a link for each.
-pub(crate) fn known(n: u32, filename: &str, paths: &[&str]) -> TorrentRecord {
+pub(crate) fn known(n: u32, filename: &str, paths: &[&str]) -> Copy {
     let mut record = record(n, filename);
     record.links = (0..paths.len())
         .map(|i| HosterLink(format!("https://host/d/{n}-{i}")))
         .collect();
-    record.detail = Some(TorrentDetail {
+    record.detail = Some(CopyDetail {
         original_filename: filename.into(),
         files: paths
             .iter()

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use debridfs_catalogue::{
-    Archive, Contents, Findings, FolderConfig, FolderNaming, Member, Memory, TorrentDetail,
-    TorrentRecord, ViewBuilder, ViewRules,
+    Archive, Contents, Copy, CopyDetail, Findings, FolderConfig, FolderNaming, Member, Memory,
+    ViewBuilder, ViewRules,
 };
 use debridfs_provider::{HosterLink, InfoHash, TorrentFile, TorrentId, TorrentStatus};
 use jiff::Timestamp;
@@ -19,12 +19,12 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 /// A ready torrent number `n` of the release `hash` at `provider`, with a link for each of `paths`.
-fn torrent(provider: &str, n: u8, hash: u8, name: &str, paths: &[&str]) -> TorrentRecord {
+fn torrent(provider: &str, n: u8, hash: u8, name: &str, paths: &[&str]) -> Copy {
     let numbers = 1u32..;
-    TorrentRecord {
+    Copy {
         provider: provider.into(),
         id: TorrentId(format!("T{n}")),
-        hash: InfoHash([hash; 20]),
+        content: InfoHash([hash; 20]).into(),
         filename: name.into(),
         bytes: 1000,
         status: TorrentStatus::Downloaded,
@@ -33,7 +33,7 @@ fn torrent(provider: &str, n: u8, hash: u8, name: &str, paths: &[&str]) -> Torre
         links: (0..paths.len())
             .map(|link| HosterLink(format!("https://host/d/{n}-{link}")))
             .collect(),
-        detail: Some(TorrentDetail {
+        detail: Some(CopyDetail {
             original_filename: name.into(),
             files: numbers
                 .zip(paths)
@@ -50,7 +50,7 @@ fn torrent(provider: &str, n: u8, hash: u8, name: &str, paths: &[&str]) -> Torre
     }
 }
 
-fn library() -> Vec<TorrentRecord> {
+fn library() -> Vec<Copy> {
     let strange = [
         "/Film/Film.mkv",
         "/Film/Subs/en.srt",

@@ -109,7 +109,7 @@ async fn a_first_sync_killed_three_times_misses_nothing_and_keeps_the_limit() {
             .min_by_key(|entry| entry.release.added)
             .unwrap();
         let asked = Instant::now();
-        catalogue.demand(waiting.release.hash).await.unwrap();
+        catalogue.demand(waiting.release.id).await.unwrap();
         assert!(
             asked.elapsed() < Duration::from_secs(2),
             "{:?}",

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | what does a library need of a provider | `traits.rs`: [`Provider`] |
 //! | what does a torrent, a link look like | `torrent.rs`, `link.rs` |
+//! | what names a release in every account | `content_id.rs`: [`ContentId`] |
+//! | which path has a file, whichever vendor tells it | `file_path.rs`: [`canonical_path`] |
 //! | what may be concluded from a failure | `error.rs`: [`Verdict`] |
 //! | what is the same at all vendors: turns, keys, traffic, settings | `account.rs`, `account/` |
 //! | what is a vendor's own | `vendors/NAME.rs`, `vendors/NAME/` |
@@ -16,7 +18,9 @@
 
 mod account;
 mod cdn_connections;
+mod content_id;
 mod error;
+mod file_path;
 mod link;
 mod torrent;
 mod traits;
@@ -30,7 +34,9 @@ pub use account::limits::{Budget, Limits};
 pub use account::scheduler::{Outcome, Scheduler};
 pub use account::traffic::{KeyTraffic, Shortage, TrafficStatus};
 pub use cdn_connections::{CdnConnections, OLDEST_EVERY};
+pub use content_id::{ContentId, ContentKind, InvalidContentId};
 pub use error::{Error, Result, Verdict};
+pub use file_path::{PathsBegin, canonical_path};
 pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Part, Source};
 pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::HosterLink;
+use crate::{ContentId, HosterLink};
 
 /// The 20-byte BitTorrent v1 info-hash (BEP 3), shown as 40 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,7 +149,7 @@ pub struct TorrentSummary {
     /// The provider's id.
     pub id: TorrentId,
     /// What it is.
-    pub hash: InfoHash,
+    pub content: ContentId,
     /// The provider's display name; any text, also empty.
     pub filename: String,
     /// Bytes of the selected files.
@@ -171,7 +171,7 @@ pub struct TorrentSummary {
 pub struct TorrentFile {
     /// The provider's number of the file, for selecting it.
     pub id: u32,
-    /// Path in the torrent as the provider writes it, with a leading `/`; any text.
+    /// Path below the torrent's top directory, with or without a leading `/`; any text.
     pub path: String,
     /// Size.
     pub bytes: u64,

@@ -22,6 +22,8 @@
 //! - The links of a torrent follow the order of its selected files. Where a vendor has no
 //!   restricted links, a [`HosterLink`] is a text from which [`Vendor::direct_link`] makes a direct
 //!   link; the same file has the same text at all times.
+//! - Paths of files lie below the torrent's top directory: a vendor that tells them with it hands
+//!   out [`crate::canonical_path`] of them.
 //! - [`TorrentStatus::WaitingFilesSelection`] is for vendors where files can be selected.
 //! - Id, hash and times of an entry do not change from one list to the next.
 //! - "Too many calls" is [`Verdict::BackOff`] and trouble of the account is

@@ -339,7 +339,7 @@ async fn the_life_of_a_torrent() {
     let info = account.torrent(now, &id).await.unwrap();
     assert_eq!(info.summary.status, TorrentStatus::Downloaded);
     assert_eq!(
-        info.summary.hash.to_string(),
+        info.summary.content.to_string(),
         "0123456789abcdef0123456789abcdef01234567"
     );
     let link = account

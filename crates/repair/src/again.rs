@@ -61,7 +61,10 @@ impl Again {
 
     async fn newest(&self, hash: InfoHash) -> Result<BTreeSet<TorrentId>> {
         let page = self.provider.torrents(Priority::Repair, 0, NEWEST).await?;
-        let same = page.items.into_iter().filter(|item| item.hash == hash);
+        let same = page
+            .items
+            .into_iter()
+            .filter(|item| item.content == hash.into());
         Ok(same.map(|item| item.id).collect())
     }
 

@@ -1,9 +1,10 @@
 //! Paths as people write them, and what the tree knows of them, without asking anybody.
 
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use debridfs_base::NodeId;
-use debridfs_catalogue::{ALL, BadReason, Layout};
+use debridfs_catalogue::{ALL, BadReason, Copy, Layout};
 
 use crate::snapshot::{Missing, Node, Snapshot};
 use debridfs_vfs::{Error, ErrorKind, Result};
@@ -29,10 +30,12 @@ pub struct Found {
 pub struct FoundRelease {
     /// The name shown.
     pub name: String,
-    /// Its info-hash, 40 hexadecimal digits.
+    /// What names it: its info-hash, 40 hexadecimal digits, if it has one.
     pub hash: String,
     /// Providers that hold it.
     pub providers: Vec<String>,
+    /// Its copies in all accounts, the preferred one first.
+    pub copies: Vec<Arc<Copy>>,
     /// Why it cannot be served.
     pub bad: Option<BadReason>,
     /// Whether its files are known.
@@ -146,8 +149,9 @@ impl Snapshot {
             path,
             release: Some(FoundRelease {
                 name: dir.entry.name.clone(),
-                hash: release.hash.to_string(),
-                providers: release.providers.clone(),
+                hash: release.id.to_string(),
+                providers: release.providers().map(str::to_owned).collect(),
+                copies: release.copies.to_vec(),
                 bad: release.bad,
                 known: dir.tree().is_some(),
             }),
@@ -159,8 +163,6 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::sync::watch;
 
     use super::*;

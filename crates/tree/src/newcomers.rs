@@ -6,7 +6,7 @@ use std::sync::Arc;
 use debridfs_base::media::is_video;
 use debridfs_catalogue::{Contents, Library, ReleaseTree};
 use debridfs_content::FileRef;
-use debridfs_provider::InfoHash;
+use debridfs_provider::ContentId;
 use tokio::sync::watch;
 
 use crate::sources::file_ref;
@@ -18,7 +18,7 @@ const LEAST_SIZE: u64 = 50 << 20;
 #[derive(Debug, Default)]
 struct Newcomers {
     /// `None` until the library was complete: what is in it by then is not new.
-    known: Option<HashSet<InfoHash>>,
+    known: Option<HashSet<ContentId>>,
     /// Files that were new in an earlier run of the program, and are so still.
     unfilled: BTreeSet<u64>,
 }
@@ -46,7 +46,7 @@ impl Newcomers {
                 .iter()
                 .all(|entry| ready(&entry.release.contents))
             {
-                let hashes = all.entries.iter().map(|entry| entry.release.hash);
+                let hashes = all.entries.iter().map(|entry| entry.release.id);
                 self.known = Some(hashes.collect());
                 let unfilled = std::mem::take(&mut self.unfilled);
                 let all = all
@@ -65,7 +65,7 @@ impl Newcomers {
             let Contents::Known(tree) = &entry.release.contents else {
                 continue;
             };
-            if entry.release.bad.is_some() || !known.insert(entry.release.hash) {
+            if entry.release.bad.is_some() || !known.insert(entry.release.id) {
                 continue;
             }
             files.extend(films(tree));
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::testing::{Shelf, torrent};
 
-    fn big(n: u32, name: &str, paths: Option<&[&str]>) -> debridfs_catalogue::TorrentRecord {
+    fn big(n: u32, name: &str, paths: Option<&[&str]>) -> debridfs_catalogue::Copy {
         let mut record = torrent(n, name, paths);
         for file in record
             .detail

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use debridfs_catalogue::{File, ReleaseTree};
 use debridfs_content::{Content, ContentError, FileRef, ReadRequest};
-use debridfs_provider::{InfoHash, Source};
+use debridfs_provider::{ContentId, Source};
 use futures_util::future::BoxFuture;
 
 use debridfs_vfs::{Error, ErrorKind};
@@ -13,7 +13,7 @@ use debridfs_vfs::{Error, ErrorKind};
 /// Gets the files of a release known.
 pub trait Demand: Send + Sync + 'static {
     /// Asks for the files of a release before all others; resolves once a library that knows them is published, or with a text for people.
-    fn demand(&self, hash: InfoHash) -> BoxFuture<'static, Result<(), String>>;
+    fn demand(&self, release: ContentId) -> BoxFuture<'static, Result<(), String>>;
 }
 
 /// Gives bytes: [`Content`], or a stand-in in tests.

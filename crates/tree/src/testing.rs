@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use debridfs_catalogue::{
-    FolderConfig, FolderNaming, Layout, Library, Memory, TorrentDetail, TorrentRecord, ViewBuilder,
-    ViewRules,
+    Copy, CopyDetail, FolderConfig, FolderNaming, Layout, Library, Memory, ViewBuilder, ViewRules,
 };
 use debridfs_content::{ContentError, FileRef, ReadRequest};
-use debridfs_provider::{HosterLink, InfoHash, Source, TorrentFile, TorrentId, TorrentStatus};
+use debridfs_provider::{
+    ContentId, HosterLink, InfoHash, Source, TorrentFile, TorrentId, TorrentStatus,
+};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -32,19 +33,19 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_700_000_000 + seconds)
 }
 
-pub(crate) fn hash(n: u32) -> InfoHash {
+pub(crate) fn hash(n: u32) -> ContentId {
     let mut bytes = [0xab; 20];
     bytes[..4].copy_from_slice(&n.to_be_bytes());
-    InfoHash(bytes)
+    InfoHash(bytes).into()
 }
 
 /// A ready torrent; `paths` of all its files, or `None` while unknown.
-pub(crate) fn torrent(n: u32, filename: &str, paths: Option<&[&str]>) -> TorrentRecord {
+pub(crate) fn torrent(n: u32, filename: &str, paths: Option<&[&str]>) -> Copy {
     let links = paths.map_or(1, <[_]>::len);
-    TorrentRecord {
+    Copy {
         provider: "rd".into(),
         id: TorrentId(format!("T{n}")),
-        hash: hash(n),
+        content: hash(n),
         filename: filename.into(),
         bytes: 1000,
         status: TorrentStatus::Downloaded,
@@ -53,7 +54,7 @@ pub(crate) fn torrent(n: u32, filename: &str, paths: Option<&[&str]>) -> Torrent
         links: (0..links)
             .map(|i| HosterLink(format!("https://host/d/{n:08}-{i}")))
             .collect(),
-        detail: paths.map(|paths| TorrentDetail {
+        detail: paths.map(|paths| CopyDetail {
             original_filename: filename.into(),
             files: (1u32..)
                 .zip(paths)
@@ -95,7 +96,7 @@ impl Shelf {
 
     pub(crate) fn library<'a>(
         &mut self,
-        torrents: impl IntoIterator<Item = &'a Arc<TorrentRecord>>,
+        torrents: impl IntoIterator<Item = &'a Arc<Copy>>,
     ) -> Arc<Library> {
         self.generation += 1;
         self.now += 60;
@@ -104,7 +105,7 @@ impl Shelf {
     }
 
     /// A library of these torrents alone.
-    pub(crate) fn of(&mut self, torrents: Vec<TorrentRecord>) -> Arc<Library> {
+    pub(crate) fn of(&mut self, torrents: Vec<Copy>) -> Arc<Library> {
         let torrents: Vec<_> = torrents.into_iter().map(Arc::new).collect();
         self.library(&torrents)
     }
@@ -164,14 +165,14 @@ impl FileReader for Disk {
     }
 }
 
-type Demanded = dyn Fn(InfoHash) -> BoxFuture<'static, Result<(), String>> + Send + Sync;
+type Demanded = dyn Fn(ContentId) -> BoxFuture<'static, Result<(), String>> + Send + Sync;
 
 /// Does what a test says when files are asked for.
 pub(crate) struct Asked(pub(crate) Box<Demanded>);
 
 impl Demand for Asked {
-    fn demand(&self, hash: InfoHash) -> BoxFuture<'static, Result<(), String>> {
-        (self.0)(hash)
+    fn demand(&self, release: ContentId) -> BoxFuture<'static, Result<(), String>> {
+        (self.0)(release)
     }
 }
 

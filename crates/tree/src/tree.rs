@@ -262,7 +262,7 @@ impl Shared {
 fn readable(dir: Dir<'_>, file: &File) -> std::result::Result<FileRef, Missing> {
     let release = dir.release();
     let refused = |why: &str| {
-        let message = format!("release {}: {why}", release.hash);
+        let message = format!("release {}: {why}", release.id);
         Missing::Failed(Error::new(ErrorKind::Unavailable, message))
     };
     // What is removed is read on while its links live, and what could not be read is tried again.

@@ -40,8 +40,8 @@ impl Snapshot {
         };
         let release = dir.release();
         match name.strip_prefix(PREFIX)? {
-            HASH => Some(release.hash.to_string()),
-            PROVIDER => Some(release.providers.join(",")),
+            HASH => Some(release.id.to_string()),
+            PROVIDER => Some(release.providers().collect::<Vec<_>>().join(",")),
             REASON => release.bad.map(|reason| reason.as_str().to_owned()),
             LINK_AGE => {
                 let sources = self.sources(node);

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use debridfs_base::NodeId;
 use debridfs_catalogue::{
-    FolderConfig, FolderNaming, Layout, Library, Memory, TorrentDetail, TorrentRecord, ViewBuilder,
-    ViewRules,
+    Copy, CopyDetail, FolderConfig, FolderNaming, Layout, Library, Memory, ViewBuilder, ViewRules,
 };
 use debridfs_content::{ContentError, FileRef, ReadRequest};
-use debridfs_provider::{HosterLink, InfoHash, Source, TorrentFile, TorrentId, TorrentStatus};
+use debridfs_provider::{
+    ContentId, HosterLink, InfoHash, Source, TorrentFile, TorrentId, TorrentStatus,
+};
 use debridfs_tree::{Demand, FileReader, Tree, TreeConfig};
 use debridfs_vfs::{Answer, Change, Kind, Vfs};
 use futures_util::future::BoxFuture;
@@ -41,12 +42,12 @@ impl FileReader for Nobody {
 }
 
 impl Demand for Nobody {
-    fn demand(&self, _: InfoHash) -> BoxFuture<'static, Result<(), String>> {
+    fn demand(&self, _: ContentId) -> BoxFuture<'static, Result<(), String>> {
         panic!("walking asks for nothing")
     }
 }
 
-fn record(n: u32) -> Arc<TorrentRecord> {
+fn record(n: u32) -> Arc<Copy> {
     let mut hash = [0x5a; 20];
     hash[..4].copy_from_slice(&n.to_be_bytes());
     let name = format!("Show.{n:05}.With.A.Usual.Name.S01.1080p.WEB.H264-GROUP");
@@ -59,10 +60,10 @@ fn record(n: u32) -> Arc<TorrentRecord> {
         selected: true,
     };
     let added = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_700_000_000 + i64::from(n));
-    Arc::new(TorrentRecord {
+    Arc::new(Copy {
         provider: "realdebrid".into(),
         id: TorrentId(format!("{n:013}")),
-        hash: InfoHash(hash),
+        content: InfoHash(hash).into(),
         filename: name.clone(),
         bytes: u64::from(FILES) << 30,
         status: TorrentStatus::Downloaded,
@@ -71,7 +72,7 @@ fn record(n: u32) -> Arc<TorrentRecord> {
         links: (0..FILES)
             .map(|i| HosterLink(format!("https://real-debrid.com/d/{n:08}{i:05}")))
             .collect(),
-        detail: Some(TorrentDetail {
+        detail: Some(CopyDetail {
             original_filename: name,
             files: (0..FILES).map(file).collect(),
         }),

@@ -10,7 +10,7 @@ mod tests;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::tree::numbered_paths;
-use crate::TorrentRecord;
+use crate::Copy;
 use crate::archive::Member;
 
 /// A member of a torrent's archive with its place in the release: path, and how many of that path came before.
@@ -25,7 +25,7 @@ pub(super) struct Placed<'a> {
 }
 
 /// The members of the torrent's archive that are shown; empty if there is none, or nothing in it can be read.
-pub(super) fn placed(record: &TorrentRecord) -> Vec<Placed<'_>> {
+pub(super) fn placed(record: &Copy) -> Vec<Placed<'_>> {
     let Some((members, _)) = record.members() else {
         return Vec::new();
     };

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Assembled, Before, LATE_LINKS, REMOVED_SHOWN, assemble, biggest_only};
 use crate::ids::IdTable;
 use crate::testing::{at, known, now, record};
-use crate::{BadReason, Contents, ReleaseTree, TorrentRecord};
+use crate::{BadReason, Contents, Copy, ReleaseTree};
 
 fn rank(provider: &str) -> usize {
     ["rd", "ad"]
@@ -17,7 +17,7 @@ fn rank(provider: &str) -> usize {
         .unwrap_or(9)
 }
 
-fn put(records: Vec<TorrentRecord>, before: Before, now: Timestamp) -> Option<Assembled> {
+fn put(records: Vec<Copy>, before: Before, now: Timestamp) -> Option<Assembled> {
     let records: Vec<_> = records.into_iter().map(Arc::new).collect();
     assemble(&records, before, rank, now, &mut IdTable::new([]))
 }
@@ -33,7 +33,7 @@ const GOOD: Before = Before {
     added: None,
 };
 
-fn fresh(records: Vec<TorrentRecord>) -> Assembled {
+fn fresh(records: Vec<Copy>) -> Assembled {
     put(records, NEW, now()).unwrap()
 }
 
@@ -55,7 +55,7 @@ fn files(assembled: &Assembled) -> Vec<(String, u64, Vec<String>)> {
     files.collect()
 }
 
-fn paths(records: Vec<TorrentRecord>) -> Vec<String> {
+fn paths(records: Vec<Copy>) -> Vec<String> {
     files(&fresh(records))
         .into_iter()
         .map(|(path, ..)| path)
@@ -209,8 +209,61 @@ fn torrents_of_one_hash_are_one_release_with_several_sources() {
         ]
     );
     assert_eq!(release.release.added, at(1));
-    assert_eq!(release.release.providers, ["rd", "ad"]);
+    assert_eq!(
+        release.release.providers().collect::<Vec<_>>(),
+        ["rd", "ad"]
+    );
     assert_eq!(release.release.bad, None);
+}
+
+#[test]
+fn copies_whose_vendors_write_paths_differently_have_the_same_files() {
+    let paths = ["/E1.mkv", "//Extra/./\u{fc}.mkv", "/a.srt", "/a.srt"];
+    let first = known(1, "x", &paths);
+    let alone = fresh(vec![first.clone()]);
+    let paths = [
+        "E1.mkv",
+        "Extra\\u\u{308}.mkv",
+        "a.srt",
+        "./a.srt",
+        "more.nfo",
+    ];
+    let mut second = known(1, "x", &paths);
+    second.id = TorrentId("SECOND".into());
+    second.added = at(50);
+    second.links = (0..5).map(|n| HosterLink(format!("second-{n}"))).collect();
+    let both = fresh(vec![first, second]);
+    let (alone, both) = (tree(&alone), tree(&both));
+    for file in &alone.files {
+        let same = both.files.iter().find(|other| other.id == file.id).unwrap();
+        assert_eq!((&same.name, same.size), (&file.name, file.size));
+        assert_eq!(both.places_of(same).len(), 2, "{}", file.name);
+    }
+    assert_eq!(both.files.len(), alone.files.len() + 1);
+}
+
+#[test]
+fn two_files_of_one_copy_stay_two_however_alike_their_paths_are() {
+    let copy = |id: &str, paths: &[&str]| {
+        let mut copy = known(1, "x", paths);
+        copy.id = TorrentId(id.into());
+        copy
+    };
+    let paths = ["/d/a", "d\\a", "/d//a"];
+    let release = fresh(vec![copy("A", &paths), copy("B", &paths)]);
+    assert_eq!(tree(&release).files.len(), 3);
+    let mixed = fresh(vec![copy("A", &paths[..1]), copy("B", &["d\\a", "d/a"])]);
+    let tree = tree(&mixed);
+    let links: Vec<_> = tree
+        .files
+        .iter()
+        .map(|file| tree.places_of(file).len())
+        .collect();
+    assert_eq!(
+        links,
+        [1, 1],
+        "the file of that very path is the one, and its size is another"
+    );
 }
 
 #[test]
@@ -248,7 +301,7 @@ fn odd_paths_end_in_legal_distinct_names() {
 #[test]
 fn selecting_another_file_changes_no_path() {
     let mut torrent = known(1, "x", &["/1/a.srt", "/a.srt", "/2/a.srt", "/3", "/3/b"]);
-    let names = |torrent: &TorrentRecord| {
+    let names = |torrent: &Copy| {
         let release = fresh(vec![torrent.clone()]);
         tree(&release)
             .files

@@ -1,16 +1,19 @@
 //! Directories and files of a release, out of the paths its torrents tell.
 //!
-//! A path is taken as the provider writes it, without its leading slashes: no component is added or dropped for looking like the release's name. Names are
+//! A path is taken as the first copy's provider writes it, without its leading slashes: no component is added or dropped for looking like the release's name. Names are
 //! given to all files of the torrent, selected or not and in the provider's order, so that selecting another file later changes no path.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+
+use debridfs_provider::{PathsBegin, canonical_path};
 
 use super::packed::placed;
 use crate::ids::IdTable;
 use crate::names::{NameSet, legal};
-use crate::{File, Place, ReleaseTree, TorrentRecord};
+use crate::{Copy, File, Place, ReleaseTree};
 
 /// A file of the torrent or of its archive, by its path and how many of that path came before.
 struct Slot<'a> {
@@ -26,20 +29,20 @@ struct Slot<'a> {
 
 /// The tree of the selected files of the torrents `of`, with their links if `linked`. `all` holds every torrent of the release, by age.
 pub(super) fn build(
-    all: &[Arc<TorrentRecord>],
-    of: &[&Arc<TorrentRecord>],
+    all: &[Arc<Copy>],
+    of: &[&Arc<Copy>],
     linked: bool,
     ids: &mut IdTable,
 ) -> ReleaseTree {
     let (mut slots, index) = slots(all);
-    for (torrent, record) in of.iter().enumerate() {
+    for (copy, record) in of.iter().enumerate() {
         for (link, path, occurrence, bytes) in linked_files(record, linked) {
             let slot = &mut slots[index[&(path, occurrence)]];
             let size = *slot.size.get_or_insert(bytes);
             // Another size means other bytes: not a source of the same file.
             if linked && size == bytes {
                 slot.places.push(Place {
-                    torrent: torrent as u32,
+                    copy: copy as u32,
                     link: link as u32,
                 });
             }
@@ -47,7 +50,7 @@ pub(super) fn build(
     }
     name(&mut slots);
 
-    let hash = all[0].hash;
+    let content = all[0].content;
     let mut dirs = BTreeMap::from([(String::new(), 0u32)]);
     for slot in slots.iter().filter(|slot| slot.size.is_some()) {
         let ends = slot.dir.match_indices('/').map(|(at, _)| at);
@@ -76,7 +79,7 @@ pub(super) fn build(
             let start = places.len() as u32;
             places.extend(slot.places);
             File {
-                id: ids.file(hash, slot.path, slot.occurrence),
+                id: ids.file(content, slot.path, slot.occurrence),
                 dir,
                 flat_name: (slot.flat != slot.name).then(|| slot.flat.into()),
                 name: slot.name.into(),
@@ -88,7 +91,7 @@ pub(super) fn build(
     ReleaseTree {
         dirs: dirs.into_keys().collect(),
         files,
-        torrents: if linked {
+        copies: if linked {
             of.iter().copied().cloned().collect()
         } else {
             Vec::new()
@@ -98,7 +101,7 @@ pub(super) fn build(
 }
 
 /// What of a torrent is shown: number of its link or archive's member, path, occurrence, size. If it is not to be read, that is what was selected.
-fn linked_files(record: &TorrentRecord, linked: bool) -> Vec<(usize, &str, u32, u64)> {
+fn linked_files(record: &Copy, linked: bool) -> Vec<(usize, &str, u32, u64)> {
     if linked && record.members().is_some() {
         return placed(record)
             .into_iter()
@@ -114,7 +117,7 @@ fn linked_files(record: &TorrentRecord, linked: bool) -> Vec<(usize, &str, u32, 
 
 /// Files of a torrent with their path and how many of that path came before.
 pub(super) fn numbered_paths(
-    record: &TorrentRecord,
+    record: &Copy,
 ) -> impl Iterator<Item = (&str, u32, &debridfs_provider::TorrentFile)> {
     let mut seen: HashMap<&str, u32> = HashMap::new();
     record
@@ -129,34 +132,78 @@ pub(super) fn numbered_paths(
         })
 }
 
-/// All files that any torrent tells of, each once, in the order of the oldest torrent, and then what archives hold besides.
-fn slots(all: &[Arc<TorrentRecord>]) -> (Vec<Slot<'_>>, HashMap<(&str, u32), usize>) {
-    let mut slots = Vec::new();
-    let mut index = HashMap::new();
-    let files = all
-        .iter()
-        .flat_map(|record| numbered_paths(record))
-        .map(|(path, occurrence, _)| (path, occurrence));
-    let besides = all
-        .iter()
-        .flat_map(|record| placed(record))
-        .filter(|member| member.own)
-        .map(|member| (member.path, member.occurrence));
-    for (path, occurrence) in files.chain(besides) {
-        index.entry((path, occurrence)).or_insert_with(|| {
-            slots.push(Slot {
-                path,
-                occurrence,
-                size: None,
-                places: Vec::new(),
-                dir: String::new(),
-                name: String::new(),
-                flat: String::new(),
-            });
-            slots.len() - 1
-        });
+/// All files that any copy tells of, each once, in the order of the oldest copy, and then what
+/// archives hold besides; and the file of each path that a copy tells.
+///
+/// A file goes by the path of the first copy that told it. Another copy's file is the same one if
+/// its path is the same, or else if that is so in the form that all vendors share.
+fn slots(all: &[Arc<Copy>]) -> (Vec<Slot<'_>>, HashMap<(&str, u32), usize>) {
+    let mut slots = Slots::default();
+    for (number, copy) in all.iter().enumerate() {
+        let exact = numbered_paths(copy).map(|(path, occurrence, _)| (path, occurrence));
+        let mut taken: HashSet<usize> = exact
+            .filter_map(|path| slots.index.get(&path).copied())
+            .collect();
+        for (path, occurrence, _) in numbered_paths(copy) {
+            if slots.index.contains_key(&(path, occurrence)) {
+                continue;
+            }
+            let same = if number == 0 {
+                None
+            } else {
+                slots.named_alike(path, &taken)
+            };
+            let slot = same.unwrap_or_else(|| slots.add(path, occurrence));
+            slots.index.insert((path, occurrence), slot);
+            taken.insert(slot);
+        }
     }
-    (slots, index)
+    let besides = all.iter().flat_map(|copy| placed(copy));
+    for member in besides.filter(|member| member.own) {
+        let path = (member.path, member.occurrence);
+        if !slots.index.contains_key(&path) {
+            let slot = slots.add(member.path, member.occurrence);
+            slots.index.insert(path, slot);
+        }
+    }
+    (slots.all, slots.index)
+}
+
+#[derive(Default)]
+struct Slots<'a> {
+    all: Vec<Slot<'a>>,
+    index: HashMap<(&'a str, u32), usize>,
+    /// By canonical path, as far as somebody asked.
+    canonical: HashMap<Cow<'a, str>, Vec<usize>>,
+    /// How many of `all` are in there.
+    named: usize,
+}
+
+impl<'a> Slots<'a> {
+    fn add(&mut self, path: &'a str, occurrence: u32) -> usize {
+        self.all.push(Slot {
+            path,
+            occurrence,
+            size: None,
+            places: Vec::new(),
+            dir: String::new(),
+            name: String::new(),
+            flat: String::new(),
+        });
+        self.all.len() - 1
+    }
+
+    /// A file that is not `taken` and has the path in canonical form.
+    fn named_alike(&mut self, path: &'a str, taken: &HashSet<usize>) -> Option<usize> {
+        let canonical = |path| canonical_path(path, PathsBegin::BelowTop);
+        for (number, slot) in self.all.iter().enumerate().skip(self.named) {
+            let alike = self.canonical.entry(canonical(slot.path)).or_default();
+            alike.push(number);
+        }
+        self.named = self.all.len();
+        let alike = self.canonical.get(&canonical(path))?;
+        alike.iter().copied().find(|slot| !taken.contains(slot))
+    }
 }
 
 /// Gives every slot its directory and names. Directories come first: a file that would stand in the place of one gets a number.
@@ -229,7 +276,7 @@ pub(super) fn biggest(tree: &ReleaseTree) -> Option<ReleaseTree> {
     Some(ReleaseTree {
         dirs,
         files: vec![file],
-        torrents: tree.torrents.clone(),
+        copies: tree.copies.clone(),
         places,
     })
 }

@@ -4,16 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debridfs_provider::{
-    DirectLink, HosterLink, InfoHash, KeyId, TorrentFile, TorrentId, TorrentStatus,
+    ContentId, DirectLink, HosterLink, KeyId, TorrentFile, TorrentId, TorrentStatus,
 };
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Batch, HeldRow, HistoryEntry, Mark, RetiredRow, Stored, SyncRow, TorrentRow};
-use crate::{
-    IdOverride, Memory, ShownRelease, ShownView, TorrentDetail, TorrentRecord, ViewChange,
-};
+use crate::{Copy, CopyDetail, IdOverride, Memory, ShownRelease, ShownView, ViewChange};
 use debridfs_base::NodeId;
 
 const GENERATION: &str = "generation";
@@ -77,13 +75,13 @@ async fn load_memory(
         .fetch_all(&mut *connection)
         .await?;
     for row in rows {
-        let hash = row.try_get::<&str, _>(0)?.parse();
-        let (Ok(hash), Some(added)) = (hash, time(row.try_get(2)?)) else {
+        let id = row.try_get::<&str, _>(0)?.parse();
+        let (Ok(id), Some(added)) = (id, time(row.try_get(2)?)) else {
             *unreadable += 1;
             continue;
         };
         memory.releases.push(ShownRelease {
-            hash,
+            id,
             name: row.try_get(1)?,
             added,
             good: row.try_get(3)?,
@@ -101,13 +99,13 @@ async fn load_memory(
             Err(_) => *unreadable += 1,
         }
     }
-    let mut members: HashMap<String, Vec<InfoHash>> = HashMap::new();
+    let mut members: HashMap<String, Vec<ContentId>> = HashMap::new();
     let rows = sqlx::query("SELECT view, hash FROM view_members")
         .fetch_all(&mut *connection)
         .await?;
     for row in rows {
         match row.try_get::<&str, _>(1)?.parse() {
-            Ok(hash) => members.entry(row.try_get(0)?).or_default().push(hash),
+            Ok(content) => members.entry(row.try_get(0)?).or_default().push(content),
             Err(_) => *unreadable += 1,
         }
     }
@@ -187,7 +185,7 @@ async fn load_sync(
 
 /// `None` when the row makes no sense. Unreadable details alone are asked for again.
 fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
-    let Ok(hash) = row.try_get::<&str, _>(2)?.parse::<InfoHash>() else {
+    let Ok(content) = row.try_get::<&str, _>(2)?.parse::<ContentId>() else {
         return Ok(None);
     };
     let Some(added) = time(row.try_get(6)?) else {
@@ -200,7 +198,7 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
         .and_then(|files| serde_json::from_str(files).ok());
     let detail = original_filename
         .zip(files)
-        .map(|(original_filename, files)| TorrentDetail {
+        .map(|(original_filename, files)| CopyDetail {
             original_filename,
             files,
         });
@@ -215,10 +213,10 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
             info_due: info_due || detail.is_none() || links.is_none(),
             ready_seen: row.try_get::<Option<i64>, _>(14)?.and_then(time),
         },
-        record: Arc::new(TorrentRecord {
+        record: Arc::new(Copy {
             provider: row.try_get(0)?,
             id: TorrentId(row.try_get(1)?),
-            hash,
+            content,
             filename: row.try_get(3)?,
             bytes: row.try_get::<i64, _>(4)? as u64,
             status: TorrentStatus::from_word(row.try_get(5)?),
@@ -246,7 +244,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> s
     }
     for shown in &batch.shown {
         sqlx::query("INSERT OR REPLACE INTO shown (hash, name, added, good) VALUES (?, ?, ?, ?)")
-            .bind(shown.hash.to_string())
+            .bind(shown.id.to_string())
             .bind(&shown.name)
             .bind(shown.added.as_microsecond())
             .bind(shown.good)
@@ -327,7 +325,7 @@ async fn write_torrent(connection: &mut SqliteConnection, row: &TorrentRow) -> s
     )
     .bind(&record.provider)
     .bind(&record.id.0)
-    .bind(record.hash.to_string())
+    .bind(record.content.to_string())
     .bind(&record.filename)
     .bind(record.bytes as i64)
     .bind(record.status.word())
@@ -364,17 +362,17 @@ async fn write_view(connection: &mut SqliteConnection, change: &ViewChange) -> s
         .bind(change.changed.as_microsecond())
         .execute(&mut *connection)
         .await?;
-    for hash in &change.joined {
+    for content in &change.joined {
         sqlx::query("INSERT OR REPLACE INTO view_members (view, hash) VALUES (?, ?)")
             .bind(&change.view)
-            .bind(hash.to_string())
+            .bind(content.to_string())
             .execute(&mut *connection)
             .await?;
     }
-    for hash in &change.left {
+    for content in &change.left {
         sqlx::query("DELETE FROM view_members WHERE view = ? AND hash = ?")
             .bind(&change.view)
-            .bind(hash.to_string())
+            .bind(content.to_string())
             .execute(&mut *connection)
             .await?;
     }

@@ -238,12 +238,12 @@ impl Info<'_> {
         if flight.priority > Priority::User {
             return;
         }
-        let hash = {
+        let content = {
             let state = self.shared.state.lock().await;
-            state.hash_of(self.line.name(), &flight.id)
+            state.content_of(self.line.name(), &flight.id)
         };
-        if let Some(hash) = hash {
-            self.shared.waiters.answer(hash, || Err(error()));
+        if let Some(content) = content {
+            self.shared.waiters.answer(content, || Err(error()));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use debridfs_provider::InfoHash;
+use debridfs_provider::ContentId;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -132,13 +132,13 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
 }
 
 /// Tells those who wait for releases whose files are shown now.
-fn answer(shared: &Shared, library: &Library, awaited: Vec<InfoHash>) {
-    for hash in awaited {
+fn answer(shared: &Shared, library: &Library, awaited: Vec<ContentId>) {
+    for content in awaited {
         if library
-            .release(hash)
+            .release(content)
             .is_some_and(|entry| entry.release.tree().is_some())
         {
-            shared.waiters.answer(hash, || Ok(()));
+            shared.waiters.answer(content, || Ok(()));
         }
     }
 }

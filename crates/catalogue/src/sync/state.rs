@@ -3,14 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use debridfs_provider::{InfoHash, TorrentId, TorrentInfo, TorrentStatus, TorrentSummary};
+use debridfs_provider::{ContentId, TorrentId, TorrentInfo, TorrentStatus, TorrentSummary};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use crate::contents::owes_examination;
 use crate::guard::{GuardRules, Held, HeldTorrent, Loss, judge};
 use crate::store::{Batch, HeldRow, HistoryEntry, Mark, SyncRow, TorrentRow};
-use crate::{Archive, Findings, TorrentDetail, TorrentRecord, Unexamined};
+use crate::{Archive, Copy, CopyDetail, Findings, Unexamined};
 
 /// Links of a torrent may come up to a minute after it is ready (field reports); twice that is given.
 const LINKS_MAY_BE_LATE: SignedDuration = SignedDuration::from_secs(120);
@@ -21,10 +20,10 @@ const FORGET_REMOVED: SignedDuration = SignedDuration::from_hours(24 * 40);
 /// All torrents of all configured providers.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    pub(crate) records: Vec<Arc<TorrentRecord>>,
+    pub(crate) records: Vec<Arc<Copy>>,
     marks: Vec<Mark>,
     index: HashMap<String, HashMap<TorrentId, usize>>,
-    by_hash: HashMap<InfoHash, Vec<usize>>,
+    by_content: HashMap<ContentId, Vec<usize>>,
     pub(crate) providers: HashMap<String, ProviderState>,
     /// Something changed since the last publication.
     pub(crate) dirty: bool,
@@ -116,13 +115,16 @@ impl State {
 
     fn reindex(&mut self) {
         self.index.clear();
-        self.by_hash.clear();
+        self.by_content.clear();
         for (place, record) in self.records.iter().enumerate() {
             self.index
                 .entry(record.provider.clone())
                 .or_default()
                 .insert(record.id.clone(), place);
-            self.by_hash.entry(record.hash).or_default().push(place);
+            self.by_content
+                .entry(record.content)
+                .or_default()
+                .push(place);
         }
     }
 
@@ -131,10 +133,7 @@ impl State {
     }
 
     /// Torrents that the provider holds, as far as is known.
-    pub(crate) fn live<'a>(
-        &'a self,
-        provider: &'a str,
-    ) -> impl Iterator<Item = &'a Arc<TorrentRecord>> {
+    pub(crate) fn live<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a Arc<Copy>> {
         self.records
             .iter()
             .filter(move |record| record.provider == provider && record.removed.is_none())
@@ -146,17 +145,14 @@ impl State {
             .is_some_and(|place| self.records[place].removed.is_none())
     }
 
-    /// The info-hash of a torrent.
-    pub(crate) fn hash_of(&self, provider: &str, id: &TorrentId) -> Option<InfoHash> {
+    /// What a torrent is a copy of.
+    pub(crate) fn content_of(&self, provider: &str, id: &TorrentId) -> Option<ContentId> {
         self.place(provider, id)
-            .map(|place| self.records[place].hash)
+            .map(|place| self.records[place].content)
     }
 
     /// Ready torrents with an info call owed.
-    pub(crate) fn info_due<'a>(
-        &'a self,
-        provider: &'a str,
-    ) -> impl Iterator<Item = &'a Arc<TorrentRecord>> {
+    pub(crate) fn info_due<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a Arc<Copy>> {
         self.records
             .iter()
             .zip(&self.marks)
@@ -165,15 +161,15 @@ impl State {
     }
 
     /// Torrents of `hash` that are in a list.
-    pub(crate) fn held(&self, hash: InfoHash) -> impl Iterator<Item = &Arc<TorrentRecord>> {
-        let places = self.by_hash.get(&hash).into_iter().flatten();
+    pub(crate) fn held(&self, content: ContentId) -> impl Iterator<Item = &Arc<Copy>> {
+        let places = self.by_content.get(&content).into_iter().flatten();
         let records = places.map(|&place| &self.records[place]);
         records.filter(|record| record.removed.is_none())
     }
 
     /// Whether the files of the release are known from any of its torrents, and the torrents that could tell them.
-    pub(crate) fn contents_of(&self, hash: InfoHash) -> Option<(bool, Vec<&Arc<TorrentRecord>>)> {
-        let places = self.by_hash.get(&hash)?;
+    pub(crate) fn contents_of(&self, content: ContentId) -> Option<(bool, Vec<&Arc<Copy>>)> {
+        let places = self.by_content.get(&content)?;
         let known = places
             .iter()
             .any(|&place| self.records[place].detail.is_some());
@@ -203,10 +199,10 @@ impl State {
         let print = fingerprint(line);
         let ready = line.status == TorrentStatus::Downloaded;
         let Some(place) = self.place(provider, &line.id) else {
-            let record = TorrentRecord {
+            let record = Copy {
                 provider: provider.to_owned(),
                 id: line.id.clone(),
-                hash: line.hash,
+                content: line.content,
                 filename: line.filename.clone(),
                 bytes: line.bytes,
                 status: line.status.clone(),
@@ -227,7 +223,7 @@ impl State {
                 .entry(provider.to_owned())
                 .or_default()
                 .insert(line.id.clone(), place);
-            self.by_hash.entry(line.hash).or_default().push(place);
+            self.by_content.entry(line.content).or_default().push(place);
             self.records.push(Arc::new(record));
             self.marks.push(mark);
             self.note(place, "added", now, batch);
@@ -240,19 +236,19 @@ impl State {
         if !returned && !line_changed && before.ended == line.ended && before.added == line.added {
             return;
         }
-        let rehashed = before.hash != line.hash;
-        let mut record = TorrentRecord::clone(before);
+        let renamed = before.content != line.content;
+        let mut record = Copy::clone(before);
         record.removed = None;
         record.added = line.added;
         record.ended = line.ended;
         let mark = &mut self.marks[place];
         if line_changed {
-            record.hash = line.hash;
+            record.content = line.content;
             record.filename.clone_from(&line.filename);
             record.bytes = line.bytes;
             record.status = line.status.clone();
             record.links.clone_from(&line.links);
-            if rehashed {
+            if renamed {
                 record.detail = None;
                 record.archive = None;
             }
@@ -263,7 +259,7 @@ impl State {
             mark.ready_seen = Some(now);
         }
         self.records[place] = Arc::new(record);
-        if rehashed {
+        if renamed {
             self.reindex();
         }
         applied.changed += 1;
@@ -289,11 +285,11 @@ impl State {
             self.apply_line(provider, line, now, batch, &mut applied);
         }
         let listed: HashSet<&TorrentId> = lines.iter().map(|line| &line.id).collect();
-        let still: HashSet<InfoHash> = lines.iter().map(|line| line.hash).collect();
-        let ready: HashSet<InfoHash> = self
+        let still: HashSet<ContentId> = lines.iter().map(|line| line.content).collect();
+        let ready: HashSet<ContentId> = self
             .live(provider)
             .filter(|record| record.status == TorrentStatus::Downloaded)
-            .map(|record| record.hash)
+            .map(|record| record.content)
             .collect();
         let mut gone = Vec::new();
         let mut missing = Vec::new();
@@ -302,10 +298,10 @@ impl State {
                 continue;
             }
             // What was never shown, or is still there under another id, is no loss.
-            if !ready.contains(&record.hash) || still.contains(&record.hash) {
+            if !ready.contains(&record.content) || still.contains(&record.content) {
                 gone.push(record.id.clone());
             } else {
-                missing.push((record.id.clone(), record.hash));
+                missing.push((record.id.clone(), record.content));
             }
         }
         let held_before = self
@@ -374,17 +370,19 @@ impl State {
         if record.removed.is_some() || record.status != TorrentStatus::Downloaded {
             return InfoOutcome::Gone;
         }
-        if info.summary.hash != record.hash || info.summary.status != TorrentStatus::Downloaded {
+        if info.summary.content != record.content
+            || info.summary.status != TorrentStatus::Downloaded
+        {
             return InfoOutcome::Odd;
         }
         let selected = info.files.iter().filter(|file| file.selected).count();
         if info.summary.links.len() < selected && self.freshly_ready(place, now) {
             return InfoOutcome::Late;
         }
-        let mut record = TorrentRecord::clone(record);
+        let mut record = Copy::clone(record);
         record.bytes = info.summary.bytes;
         record.links = info.summary.links;
-        record.detail = Some(TorrentDetail {
+        record.detail = Some(CopyDetail {
             original_filename: info.original_filename,
             files: info.files,
         });
@@ -406,7 +404,7 @@ impl State {
     pub(crate) fn unexamined(&self, now: Timestamp) -> Vec<Unexamined> {
         self.records
             .iter()
-            .filter(|record| owes_examination(record, now))
+            .filter(|record| record.owes_examination(now))
             .map(|record| Unexamined {
                 provider: record.provider.clone(),
                 torrent: record.id.clone(),
@@ -426,7 +424,7 @@ impl State {
         let Some(place) = self.place(&of.provider, &of.torrent) else {
             return false;
         };
-        let mut record = TorrentRecord::clone(&self.records[place]);
+        let mut record = Copy::clone(&self.records[place]);
         if record.links != [of.link.clone()] {
             return false;
         }
@@ -462,7 +460,7 @@ impl State {
         let Some(place) = self.place(provider, id) else {
             return;
         };
-        let mut record = TorrentRecord::clone(&self.records[place]);
+        let mut record = Copy::clone(&self.records[place]);
         if record.removed.is_some() {
             return;
         }
@@ -473,7 +471,7 @@ impl State {
 
     fn purge(&mut self, provider: &str, now: Timestamp, batch: &mut Batch) {
         let limit = now - FORGET_REMOVED;
-        let old = |record: &TorrentRecord| {
+        let old = |record: &Copy| {
             record.provider == provider && record.removed.is_some_and(|removed| removed < limit)
         };
         for place in 0..self.records.len() {
@@ -513,7 +511,7 @@ impl State {
             at: now,
             provider: record.provider.clone(),
             torrent: record.id.clone(),
-            hash: record.hash.to_string(),
+            hash: record.content.to_string(),
             what: what.to_owned(),
             name: record.filename.clone(),
         });
@@ -576,7 +574,7 @@ impl State {
     }
 }
 
-fn owes_info(record: &TorrentRecord, mark: &Mark) -> bool {
+fn owes_info(record: &Copy, mark: &Mark) -> bool {
     mark.info_due && record.removed.is_none() && record.status == TorrentStatus::Downloaded
 }
 
@@ -587,7 +585,7 @@ fn fingerprint(line: &TorrentSummary) -> u64 {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
     };
-    part(&line.hash.0);
+    part(&line.content.id_bytes());
     part(line.filename.as_bytes());
     part(&line.bytes.to_le_bytes());
     part(line.status.word().as_bytes());

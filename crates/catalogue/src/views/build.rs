@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use debridfs_provider::InfoHash;
+use debridfs_provider::ContentId;
 use jiff::Timestamp;
 
 use super::memory::{Memory, ShownRelease, ShownView, ViewChange};
@@ -12,7 +12,7 @@ use super::rules::ViewRules;
 use crate::contents::{Assembled, Before, assemble, biggest_only};
 use crate::filters::{Subject, SubjectFile, Verdict};
 use crate::ids::{IdOverride, IdTable};
-use crate::{Contents, Entry, Release, TorrentRecord, View};
+use crate::{Contents, Copy, Entry, Release, View};
 use debridfs_base::NodeId;
 
 /// Index of the first provider's view; 0 is `__all__`, 1 is `__bad__`.
@@ -42,9 +42,9 @@ pub struct ViewBuilder {
     names: ShownNames,
     ids: IdTable,
     views: Vec<KnownView>,
-    releases: HashMap<InfoHash, Known>,
+    releases: HashMap<ContentId, Known>,
     /// Those that repair found to be unreadable.
-    quarantined: BTreeSet<InfoHash>,
+    quarantined: BTreeSet<ContentId>,
     /// Views of the memory that are not configured any more, until the next build tells.
     dropped: Vec<KnownView>,
 }
@@ -55,21 +55,21 @@ struct KnownView {
     name: String,
     /// `None`: never published.
     changed: Option<Timestamp>,
-    members: HashSet<InfoHash>,
+    members: HashSet<ContentId>,
     entries: Arc<Vec<Entry>>,
 }
 
 /// The torrents of one info-hash, by age.
 struct Group {
     /// Whether it is new, its age, its hash.
-    order: (bool, Timestamp, InfoHash),
-    records: Vec<Arc<TorrentRecord>>,
+    order: (bool, Timestamp, ContentId),
+    records: Vec<Arc<Copy>>,
 }
 
 /// A release as last built.
 #[derive(Debug)]
 struct Known {
-    records: Vec<Arc<TorrentRecord>>,
+    records: Vec<Arc<Copy>>,
     /// The time after which it has to be built again.
     until: Option<Timestamp>,
     state: State,
@@ -117,7 +117,7 @@ impl ViewBuilder {
     }
 
     /// See [`crate::Catalogue::quarantine`]; whether the next build is another one for it.
-    pub fn quarantine(&mut self, releases: BTreeSet<InfoHash>) -> bool {
+    pub fn quarantine(&mut self, releases: BTreeSet<ContentId>) -> bool {
         if releases == self.quarantined {
             return false;
         }
@@ -135,26 +135,26 @@ impl ViewBuilder {
     /// same `Arc`. Not-ready torrents are not shown; a release stays where it was shown (see [`crate::BadReason`]).
     pub fn build<'a>(
         &mut self,
-        records: impl IntoIterator<Item = &'a Arc<TorrentRecord>>,
+        records: impl IntoIterator<Item = &'a Arc<Copy>>,
         now: Timestamp,
     ) -> Built {
-        let mut groups: HashMap<InfoHash, Vec<&Arc<TorrentRecord>>> = HashMap::new();
+        let mut groups: HashMap<ContentId, Vec<&Arc<Copy>>> = HashMap::new();
         for record in records {
-            groups.entry(record.hash).or_default().push(record);
+            groups.entry(record.content).or_default().push(record);
         }
         let mut retired = Vec::new();
         self.releases.retain(|hash, _| groups.contains_key(hash));
 
         let mut stale = Vec::new();
-        for (hash, mut group) in groups {
+        for (content, mut group) in groups {
             group.sort_by(|a, b| (a.added, &a.provider, &a.id).cmp(&(b.added, &b.provider, &b.id)));
-            let fresh = self.releases.get(&hash).is_some_and(|known| {
+            let fresh = self.releases.get(&content).is_some_and(|known| {
                 known.until.is_none_or(|until| now < until)
                     && known.records.len() == group.len()
                     && known.records.iter().zip(&group).all(|(a, b)| same(a, b))
             });
             if !fresh {
-                let order = (self.names.get(&hash).is_none(), group[0].added, hash);
+                let order = (self.names.get(&content).is_none(), group[0].added, content);
                 let records = group.into_iter().cloned().collect();
                 stale.push(Group { order, records });
             }
@@ -221,11 +221,11 @@ impl ViewBuilder {
     ) {
         let mut ready = Vec::new();
         for Group {
-            order: (.., hash),
+            order: (.., content),
             records,
         } in stale
         {
-            let shown = self.names.get(&hash);
+            let shown = self.names.get(&content);
             let before = Before {
                 shown: shown.is_some(),
                 good: shown.is_some_and(|shown| shown.good),
@@ -240,13 +240,13 @@ impl ViewBuilder {
             };
             let assembled = assemble(&records, before, rank, now, &mut self.ids);
             // The oldest torrent of those still held names the release.
-            let held = |record: &&Arc<TorrentRecord>| record.removed.is_none();
+            let held = |record: &&Arc<Copy>| record.removed.is_none();
             let plain = records
                 .iter()
                 .find_map(|record| held(&record).then(|| self.rules.folder_naming.name(record))?)
                 .or_else(|| shown.map(|shown| shown.name.clone()));
             match (assembled, plain) {
-                (Some(assembled), Some(plain)) => ready.push((hash, records, assembled, plain)),
+                (Some(assembled), Some(plain)) => ready.push((content, records, assembled, plain)),
                 (_, plain) => {
                     let wish = records
                         .iter()
@@ -254,7 +254,7 @@ impl ViewBuilder {
                         .then_some(records[0].added);
                     let wish = plain.zip(wish);
                     self.releases.insert(
-                        hash,
+                        content,
                         Known {
                             records,
                             until: None,
@@ -266,13 +266,13 @@ impl ViewBuilder {
         }
 
         let mut wishes = Wishes::default();
-        for (hash, known) in &self.releases {
+        for (content, known) in &self.releases {
             if let State::Hidden(Some((name, added))) = &known.state {
-                wishes.add(name.clone(), *added, *hash);
+                wishes.add(name.clone(), *added, *content);
             }
         }
-        for (hash, records, mut assembled, plain) in ready {
-            if self.quarantined.contains(&hash) {
+        for (content, records, mut assembled, plain) in ready {
+            if self.quarantined.contains(&content) {
                 assembled.quarantine();
             }
             let Assembled {
@@ -280,17 +280,17 @@ impl ViewBuilder {
             } = &assembled;
             let news = self
                 .names
-                .show(hash, &plain, release.added, *in_all, &wishes);
+                .show(content, &plain, release.added, *in_all, &wishes);
             newly_shown.extend(news);
-            let name = match self.names.get(&hash) {
+            let name = match self.names.get(&content) {
                 Some(shown) => shown.name.clone(),
                 None => plain,
             };
             let known = self.place(name, records, assembled, now);
-            if let Some(old) = self.releases.get(&hash) {
+            if let Some(old) = self.releases.get(&content) {
                 old.retire_files(&known, retired);
             }
-            self.releases.insert(hash, known);
+            self.releases.insert(content, known);
         }
     }
 
@@ -298,7 +298,7 @@ impl ViewBuilder {
     fn place(
         &mut self,
         name: String,
-        records: Vec<Arc<TorrentRecord>>,
+        records: Vec<Arc<Copy>>,
         assembled: Assembled,
         now: Timestamp,
     ) -> Known {
@@ -322,7 +322,7 @@ impl ViewBuilder {
         if in_all {
             put(0, &release);
             for (index, provider) in self.rules.providers.iter().enumerate() {
-                if release.providers.contains(provider) {
+                if release.is_held_by(provider) {
                     put(FIRST_PROVIDER + index, &release);
                 }
             }
@@ -402,17 +402,17 @@ impl KnownView {
         if unchanged {
             return;
         }
-        let members: HashSet<InfoHash> = entries.iter().map(|entry| entry.release.hash).collect();
-        let joined: Vec<InfoHash> = entries
+        let members: HashSet<ContentId> = entries.iter().map(|entry| entry.release.id).collect();
+        let joined: Vec<ContentId> = entries
             .iter()
-            .map(|entry| entry.release.hash)
-            .filter(|hash| !self.members.contains(hash))
+            .map(|entry| entry.release.id)
+            .filter(|content| !self.members.contains(content))
             .collect();
-        let mut left: Vec<InfoHash> = self.members.difference(&members).copied().collect();
+        let mut left: Vec<ContentId> = self.members.difference(&members).copied().collect();
         left.sort_unstable();
         retired.extend(
             left.iter()
-                .filter_map(|hash| names.get(hash))
+                .filter_map(|content| names.get(content))
                 .map(|gone| (self.id, gone.name.clone())),
         );
         if self.changed.is_none() || !joined.is_empty() || !left.is_empty() {
@@ -489,17 +489,17 @@ impl Known {
 }
 
 /// Whether it is the same torrent in the same state.
-fn same(a: &Arc<TorrentRecord>, b: &Arc<TorrentRecord>) -> bool {
+fn same(a: &Arc<Copy>, b: &Arc<Copy>) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 
 fn dir_ids(ids: &mut IdTable, view: &str, release: &Release) -> Arc<[NodeId]> {
     match &release.contents {
-        Contents::Unknown => Arc::new([ids.dir(view, release.hash, "")]),
+        Contents::Unknown => Arc::new([ids.dir(view, release.id, "")]),
         Contents::Known(tree) => tree
             .dirs
             .iter()
-            .map(|dir| ids.dir(view, release.hash, dir))
+            .map(|dir| ids.dir(view, release.id, dir))
             .collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! What must outlive a restart, so that paths, ids and times stay.
 
-use debridfs_provider::InfoHash;
+use debridfs_provider::ContentId;
 use jiff::Timestamp;
 
 use crate::ids::IdOverride;
@@ -16,11 +16,11 @@ pub struct Memory {
     pub views: Vec<ShownView>,
 }
 
-/// A release that has a path; its key is the hash.
+/// A release that has a path; its key is the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownRelease {
     /// Which.
-    pub hash: InfoHash,
+    pub id: ContentId,
     /// Its name in every view, for ever.
     pub name: String,
     /// Its modification time: the earliest `added` seen of it.
@@ -37,7 +37,7 @@ pub struct ShownView {
     /// When a release last came or went.
     pub changed: Timestamp,
     /// Its releases, in any order.
-    pub members: Vec<InfoHash>,
+    pub members: Vec<ContentId>,
 }
 
 /// How a [`ShownView`] changed.
@@ -48,9 +48,9 @@ pub struct ViewChange {
     /// Its new time.
     pub changed: Timestamp,
     /// Releases that came.
-    pub joined: Vec<InfoHash>,
+    pub joined: Vec<ContentId>,
     /// Releases that went.
-    pub left: Vec<InfoHash>,
+    pub left: Vec<ContentId>,
     /// Whether the view itself is no longer configured: to be forgotten.
     pub dropped: bool,
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use debridfs_provider::InfoHash;
+use debridfs_provider::ContentId;
 use jiff::Timestamp;
 
 use super::memory::ShownRelease;
@@ -14,24 +14,26 @@ use crate::names::suffixed;
 /// The names given, for ever.
 #[derive(Debug, Default)]
 pub(super) struct ShownNames {
-    releases: HashMap<InfoHash, ShownRelease>,
-    owners: HashMap<String, InfoHash>,
+    releases: HashMap<ContentId, ShownRelease>,
+    owners: HashMap<String, ContentId>,
 }
 
 /// Names asked for by releases that are not shown yet.
 #[derive(Debug, Default)]
-pub(super) struct Wishes(HashMap<String, (Timestamp, InfoHash)>);
+pub(super) struct Wishes(HashMap<String, (Timestamp, ContentId)>);
 
 impl Wishes {
     /// Notes that a release would like the name.
-    pub(super) fn add(&mut self, name: String, added: Timestamp, hash: InfoHash) {
-        let wish = self.0.entry(name).or_insert((added, hash));
-        *wish = (*wish).min((added, hash));
+    pub(super) fn add(&mut self, name: String, added: Timestamp, content: ContentId) {
+        let wish = self.0.entry(name).or_insert((added, content));
+        *wish = (*wish).min((added, content));
     }
 
     /// Whether someone else comes before the release.
-    fn precede(&self, name: &str, added: Timestamp, hash: InfoHash) -> bool {
-        self.0.get(name).is_some_and(|first| *first < (added, hash))
+    fn precede(&self, name: &str, added: Timestamp, content: ContentId) -> bool {
+        self.0
+            .get(name)
+            .is_some_and(|first| *first < (added, content))
     }
 }
 
@@ -39,37 +41,37 @@ impl ShownNames {
     pub(super) fn new(releases: Vec<ShownRelease>) -> Self {
         let owners = releases
             .iter()
-            .map(|release| (release.name.clone(), release.hash))
+            .map(|release| (release.name.clone(), release.id))
             .collect();
         let releases = releases
             .into_iter()
-            .map(|release| (release.hash, release))
+            .map(|release| (release.id, release))
             .collect();
         Self { releases, owners }
     }
 
-    pub(super) fn get(&self, hash: &InfoHash) -> Option<&ShownRelease> {
-        self.releases.get(hash)
+    pub(super) fn get(&self, content: &ContentId) -> Option<&ShownRelease> {
+        self.releases.get(content)
     }
 
     /// Shows a release: with the name it has, or with a new one. Returns what has to be stored, if that is new.
     pub(super) fn show(
         &mut self,
-        hash: InfoHash,
+        content: ContentId,
         plain: &str,
         added: Timestamp,
         good: bool,
         wishes: &Wishes,
     ) -> Option<ShownRelease> {
-        if let Some(shown) = self.releases.get_mut(&hash) {
+        if let Some(shown) = self.releases.get_mut(&content) {
             let news = (good && !shown.good) || added < shown.added;
             shown.good |= good;
             shown.added = shown.added.min(added);
             return news.then(|| shown.clone());
         }
-        let digits = hash.to_string();
+        let digits = content.digits();
         let mut name = plain.to_owned();
-        if self.owners.contains_key(&name) || wishes.precede(plain, added, hash) {
+        if self.owners.contains_key(&name) || wishes.precede(plain, added, content) {
             name = [8, 16, 40]
                 .into_iter()
                 .map(|length| suffixed(plain, &format!(" [{}]", &digits[..length]), false))
@@ -77,14 +79,14 @@ impl ShownNames {
                 .find(|name| !self.owners.contains_key(name))
                 .unwrap_or(digits);
         }
-        self.owners.insert(name.clone(), hash);
+        self.owners.insert(name.clone(), content);
         let shown = ShownRelease {
-            hash,
+            id: content,
             name,
             added,
             good,
         };
-        self.releases.insert(hash, shown.clone());
+        self.releases.insert(content, shown.clone());
         Some(shown)
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use debridfs_provider::{InfoHash, TorrentStatus};
+use debridfs_provider::{ContentId, TorrentStatus};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::{ALL, BAD, Built, Memory, ShownView, ViewBuilder, ViewRules};
 use crate::testing::{at, hash, known, now, record};
-use crate::{BadReason, Contents, FolderConfig, FolderNaming, TorrentRecord};
+use crate::{BadReason, Contents, Copy, FolderConfig, FolderNaming};
 use debridfs_base::NodeId;
 
 fn rules(naming: FolderNaming, folders: &str) -> ViewRules {
@@ -33,7 +33,7 @@ fn names<'a>(built: &'a Built, view: &str) -> Vec<&'a str> {
         .collect()
 }
 
-fn arcs(records: impl IntoIterator<Item = TorrentRecord>) -> Vec<Arc<TorrentRecord>> {
+fn arcs(records: impl IntoIterator<Item = Copy>) -> Vec<Arc<Copy>> {
     records.into_iter().map(Arc::new).collect()
 }
 
@@ -105,7 +105,7 @@ fn the_earliest_added_keeps_the_plain_name_and_nothing_changes_afterwards() {
     let torrents = arcs([record(3, "X.mkv"), record(2, "X.avi"), record(4, "X")]);
     let built = builder.build(&torrents, now());
     assert_eq!(names(&built, ALL), ["X", "X [00000003]", "X [00000004]"]);
-    assert_eq!(built.views[0].entries[0].release.hash, hash(2));
+    assert_eq!(built.views[0].entries[0].release.id, hash(2));
     // One added earlier comes late; the first one goes.
     let torrents = arcs([record(1, "X"), record(3, "X.mkv"), record(4, "Y")]);
     let built = builder.build(&torrents, now());
@@ -274,19 +274,15 @@ fn what_did_not_change_is_shared_with_the_build_before() {
 /// What a store keeps of builds.
 #[derive(Debug, Clone, Default)]
 struct Store {
-    releases: HashMap<InfoHash, super::ShownRelease>,
+    releases: HashMap<ContentId, super::ShownRelease>,
     ids: Vec<crate::IdOverride>,
-    views: BTreeMap<String, (Timestamp, BTreeSet<InfoHash>)>,
+    views: BTreeMap<String, (Timestamp, BTreeSet<ContentId>)>,
 }
 
 impl Store {
     fn apply(&mut self, built: Built) {
-        self.releases.extend(
-            built
-                .newly_shown
-                .into_iter()
-                .map(|shown| (shown.hash, shown)),
-        );
+        self.releases
+            .extend(built.newly_shown.into_iter().map(|shown| (shown.id, shown)));
         self.ids.extend(built.new_ids);
         for change in built.view_changes {
             if change.dropped {
@@ -354,7 +350,7 @@ fn plans() -> impl Strategy<Value = BTreeMap<(u32, u32), Plan>> {
     prop::collection::btree_map((0u32..5, 0u32..2), plan, 0..8)
 }
 
-fn records(plans: &BTreeMap<(u32, u32), Plan>) -> Vec<Arc<TorrentRecord>> {
+fn records(plans: &BTreeMap<(u32, u32), Plan>) -> Vec<Arc<Copy>> {
     let record = |(&(n, copy), plan): (&(u32, u32), &Plan)| {
         let name = format!("Release.{}.mkv", plan.name);
         let mut record = match plan.selected {
@@ -391,7 +387,12 @@ type Shape = Vec<(
     String,
     NodeId,
     Timestamp,
-    Vec<(String, Vec<NodeId>, InfoHash, Option<Vec<(NodeId, String)>>)>,
+    Vec<(
+        String,
+        Vec<NodeId>,
+        ContentId,
+        Option<Vec<(NodeId, String)>>,
+    )>,
 )>;
 
 /// All that can be seen of views.
@@ -419,7 +420,7 @@ fn shape(built: &Built) -> Shape {
                 (
                     entry.name.clone(),
                     entry.dir_ids.to_vec(),
-                    release.hash,
+                    release.id,
                     contents(&release.contents),
                 )
             });
@@ -436,8 +437,8 @@ proptest! {
         let fresh = |memory| ViewBuilder::new(rules(FolderNaming::default(), MEDIA), memory);
         let mut builder = fresh(Memory::default());
         let mut store = Store::default();
-        let mut ever: HashMap<InfoHash, String> = HashMap::new();
-        let mut owners: HashMap<String, InfoHash> = HashMap::new();
+        let mut ever: HashMap<ContentId, String> = HashMap::new();
+        let mut owners: HashMap<String, ContentId> = HashMap::new();
         let mut ids: HashMap<NodeId, String> = HashMap::new();
         for (step, (plans, restart)) in steps.into_iter().enumerate() {
             let records = records(&plans);
@@ -446,7 +447,7 @@ proptest! {
             for view in &built.views {
                 prop_assert!(view.entries.windows(2).all(|pair| pair[0].name < pair[1].name));
                 for entry in view.entries.iter() {
-                    let hash = entry.release.hash;
+                    let hash = entry.release.id;
                     prop_assert_eq!(ever.entry(hash).or_insert(entry.name.clone()), &entry.name);
                     prop_assert_eq!(*owners.entry(entry.name.clone()).or_insert(hash), hash);
                     let Contents::Known(tree) = &entry.release.contents else {
@@ -465,14 +466,14 @@ proptest! {
                     prop_assert_eq!(flat.len(), tree.files.len());
                 }
             }
-            let all: BTreeSet<InfoHash> = built.views[0].entries.iter().map(|entry| entry.release.hash).collect();
+            let all: BTreeSet<ContentId> = built.views[0].entries.iter().map(|entry| entry.release.id).collect();
             for view in &built.views[2..] {
-                prop_assert!(view.entries.iter().all(|entry| all.contains(&entry.release.hash)));
+                prop_assert!(view.entries.iter().all(|entry| all.contains(&entry.release.id)));
             }
             let seen = shape(&built);
             store.apply(built);
             for (name, _, changed, entries) in &seen {
-                let members: BTreeSet<InfoHash> = entries.iter().map(|(_, _, hash, _)| *hash).collect();
+                let members: BTreeSet<ContentId> = entries.iter().map(|(_, _, hash, _)| *hash).collect();
                 prop_assert_eq!(&store.views[name], &(*changed, members));
             }
             if restart {
@@ -497,22 +498,22 @@ proptest! {
         let other = with_folders(MEDIA).build(shuffled.into_iter().map(|(record, _)| record), now());
         prop_assert_eq!(shape(&one), shape(&other));
         // Who was added first of those who ask for a name has the plain one. The oldest torrent still held asks for a hash.
-        let mut asking: BTreeMap<InfoHash, (Timestamp, Option<&str>)> = BTreeMap::new();
+        let mut asking: BTreeMap<ContentId, (Timestamp, Option<&str>)> = BTreeMap::new();
         for record in &records {
-            let (added, name) = asking.entry(record.hash).or_insert((record.added, None));
+            let (added, name) = asking.entry(record.content).or_insert((record.added, None));
             *added = (*added).min(record.added);
             if record.removed.is_none() {
                 name.get_or_insert(&record.filename);
             }
         }
-        let mut first: HashMap<&str, (Timestamp, InfoHash)> = HashMap::new();
+        let mut first: HashMap<&str, (Timestamp, ContentId)> = HashMap::new();
         for (hash, (added, name)) in &asking {
             let Some(name) = name else { continue };
             let least = first.entry(name).or_insert((*added, *hash));
             *least = (*least).min((*added, *hash));
         }
         for entry in one.views[..2].iter().flat_map(|view| view.entries.iter()) {
-            let hash = entry.release.hash;
+            let hash = entry.release.id;
             let is_first = first.values().any(|(_, first)| *first == hash);
             prop_assert_eq!(is_first, !entry.name.contains('['), "{}", &entry.name);
         }

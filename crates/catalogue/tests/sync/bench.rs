@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use debridfs_base::WallClock;
 use debridfs_catalogue::{Catalogue, CatalogueConfig, Contents, FolderNaming, Library, ViewRules};
-use debridfs_provider::{InfoHash, Provider};
+use debridfs_provider::{ContentId, Provider};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -131,13 +131,13 @@ pub fn view(library: &Library, name: &str) -> BTreeSet<String> {
 }
 
 /// Whether the files of the release are shown.
-pub fn known(library: &Library, hash: InfoHash) -> bool {
+pub fn known(library: &Library, hash: ContentId) -> bool {
     library
         .views
         .iter()
         .flat_map(|view| view.entries.iter())
         .any(|entry| {
-            entry.release.hash == hash && matches!(entry.release.contents, Contents::Known(_))
+            entry.release.id == hash && matches!(entry.release.contents, Contents::Known(_))
         })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use debridfs_base::{TokioClock, WallClock};
 use debridfs_provider::{
-    Account, CdnPermit, DirectLink, Error, HosterLink, InfoHash, Priority, Provider,
+    Account, CdnPermit, ContentId, DirectLink, Error, HosterLink, InfoHash, Priority, Provider,
     ProviderHealth, Result, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary, Verdict,
 };
@@ -160,10 +160,10 @@ pub fn id(number: u32) -> TorrentId {
     TorrentId(format!("T{number:06}"))
 }
 
-pub fn hash(number: u32) -> InfoHash {
+pub fn hash(number: u32) -> ContentId {
     let mut bytes = [7; 20];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
-    InfoHash(bytes)
+    InfoHash(bytes).into()
 }
 
 pub fn name(number: u32) -> String {
@@ -176,7 +176,7 @@ pub fn torrent(number: u32, files: u32) -> TorrentInfo {
     TorrentInfo {
         summary: TorrentSummary {
             id: id(number),
-            hash: hash(number),
+            content: hash(number),
             filename: name(number),
             bytes: u64::from(files) * 1000,
             status: TorrentStatus::Downloaded,

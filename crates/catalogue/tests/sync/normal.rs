@@ -273,7 +273,7 @@ async fn changed_links_are_asked_for_again() {
 async fn two_torrents_of_a_hash_are_one_release_that_outlives_one_of_them() {
     let bench = Bench::new(Fake::with(3));
     let mut twin = torrent(50, 2);
-    twin.summary.hash = hash(1);
+    twin.summary.content = hash(1);
     bench.fake.add(twin);
     let run = bench.start().await;
     run.until_complete().await;

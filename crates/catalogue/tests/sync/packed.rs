@@ -36,7 +36,7 @@ fn sources(library: &Library) -> Vec<Source> {
         .iter()
         .filter(|view| view.name == "__all__")
         .flat_map(|view| view.entries.iter())
-        .filter(|entry| entry.release.hash == hash(PACKED))
+        .filter(|entry| entry.release.id == hash(PACKED))
         .filter_map(|entry| match &entry.release.contents {
             debridfs_catalogue::Contents::Known(tree) => Some(tree),
             debridfs_catalogue::Contents::Unknown => None,
@@ -86,7 +86,7 @@ async fn a_refusal_is_kept_as_well_and_a_new_link_is_a_new_archive() {
     run.catalogue.examined(&owed, refused).await;
     let reason = |library: &Library| {
         let mut bad = library.views[1].entries.iter();
-        bad.find(|entry| entry.release.hash == hash(PACKED))
+        bad.find(|entry| entry.release.id == hash(PACKED))
             .and_then(|entry| entry.release.bad)
     };
     run.until("the reason shows", |library| {

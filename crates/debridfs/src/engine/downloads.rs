@@ -198,7 +198,7 @@ impl Shelves {
 #[async_trait]
 impl Library for Shelves {
     async fn torrents(&self, hash: InfoHash) -> Vec<Known> {
-        let records = self.catalogue.torrents(hash).await;
+        let records = self.catalogue.copies(hash).await;
         let records = records.into_iter().map(|record| Known {
             provider: record.provider.clone(),
             torrent: record.id.clone(),

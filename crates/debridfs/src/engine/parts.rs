@@ -6,7 +6,7 @@ use std::sync::Arc;
 use debridfs_cache::Cache;
 use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, UpdateHook, ViewRules};
 use debridfs_content::Content;
-use debridfs_provider::{AccountConfig, DebridAccount, InfoHash, Provider};
+use debridfs_provider::{AccountConfig, ContentId, DebridAccount, Provider};
 use debridfs_tree::{Demand, Tree, TreeConfig};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -115,8 +115,8 @@ fn catalogue_config(
 struct Asked(Arc<Catalogue>);
 
 impl Demand for Asked {
-    fn demand(&self, hash: InfoHash) -> BoxFuture<'static, Result<(), String>> {
-        let asked = self.0.demand(hash);
+    fn demand(&self, release: ContentId) -> BoxFuture<'static, Result<(), String>> {
+        let asked = self.0.demand(release);
         Box::pin(async move { asked.await.map_err(|error| error.to_string()) })
     }
 }

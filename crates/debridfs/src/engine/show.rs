@@ -111,7 +111,7 @@ fn select(entries: &[Entry], query: &ReleaseQuery) -> ReleaseList {
                 Contents::Known(tree) => Some(tree.files.len()),
             },
             added: release.added,
-            providers: release.providers.clone(),
+            providers: release.providers().map(str::to_owned).collect(),
             bad: release.bad.map(|reason| reason.as_str().to_owned()),
         }
     });
@@ -179,9 +179,10 @@ mod tests {
             name: (*name).to_owned(),
             dir_ids: [NodeId(number as u64 + 2)].into(),
             release: Arc::new(debridfs_catalogue::Release {
-                hash: format!("{number:040x}").parse().unwrap(),
+                id: format!("{number:040x}").parse().unwrap(),
                 added: Timestamp::from_second(number as i64).unwrap(),
-                providers: vec!["rd".into()],
+                copies: [].into(),
+                holders: 0,
                 bytes: 1,
                 bad: None,
                 contents: Contents::Unknown,

@@ -143,13 +143,10 @@ impl Household {
         let library = self.library();
         let entries = library.all();
         let same = |other: &Release| {
-            other.hash != release.hash
+            other.id != release.id
                 && other.bad.is_none()
                 && other.tree().is_some()
-                && release
-                    .providers
-                    .iter()
-                    .all(|name| other.providers.contains(name))
+                && release.providers().all(|name| other.is_held_by(name))
         };
         let first = self.turn.fetch_add(CONTROLS, Ordering::Relaxed);
         let (later, sooner) = entries.split_at(first % entries.len().max(1));
@@ -214,11 +211,15 @@ impl Ward for Household {
         let mut found = Vec::new();
         for entry in library.all() {
             let release = &entry.release;
+            // Only torrents are added again.
+            let Some(hash) = release.id.info_hash() else {
+                continue;
+            };
             let finding = |file: Option<String>, words: String| Finding {
-                hash: release.hash,
+                hash,
                 name: entry.name.clone(),
                 file,
-                providers: release.providers.clone(),
+                providers: release.providers().map(str::to_owned).collect(),
                 words,
             };
             if let Some(reason) = of_the_library(release) {
@@ -261,7 +262,7 @@ impl Ward for Household {
 
     async fn again(&self, hash: InfoHash, provider: &str) -> Option<Again> {
         let account = self.providers.iter().find(|one| one.name() == provider)?;
-        let records = self.catalogue.torrents(hash).await;
+        let records = self.catalogue.copies(hash).await;
         let selected = records.iter().find_map(|record| record.detail.as_ref());
         let files = selected.map_or_else(BTreeSet::new, |detail| {
             let files = detail.files.iter().filter(|file| file.selected);
@@ -279,6 +280,7 @@ impl Ward for Household {
     }
 
     async fn quarantined(&self, releases: BTreeSet<InfoHash>) {
+        let releases = releases.into_iter().map(Into::into).collect();
         self.catalogue.quarantine(releases).await;
     }
 

@@ -25,7 +25,7 @@ impl Snapshot {
         match node {
             Node::View(_) if !self.library.listed => return Err(ErrorKind::Unavailable.into()),
             Node::Dir(dir) if dir.index.is_none() => {
-                return Err(Missing::Contents(dir.release().hash));
+                return Err(Missing::Contents(dir.release().id));
             }
             Node::Version | Node::File { .. } => return Err(ErrorKind::NotDirectory.into()),
             _ => {}

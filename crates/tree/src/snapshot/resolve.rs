@@ -2,7 +2,7 @@
 
 use debridfs_base::NodeId;
 use debridfs_catalogue::Layout;
-use debridfs_provider::InfoHash;
+use debridfs_provider::ContentId;
 
 use super::release::BaseName;
 use super::{Dir, Node, Snapshot, is_version_file};
@@ -14,7 +14,7 @@ pub(crate) enum Missing {
     /// It will be the same in any.
     Failed(Error),
     /// The release's files have to be known first.
-    Contents(InfoHash),
+    Contents(ContentId),
     /// The id is not shown, but may belong to a release whose files are unknown.
     Node(NodeId),
 }
@@ -54,7 +54,7 @@ impl Snapshot {
             Node::View(_) if !self.library.listed => return Err(ErrorKind::Unavailable.into()),
             Node::View(view) => view.dir_named(name).map(Node::Dir),
             Node::Dir(dir) if dir.index.is_none() => {
-                return Err(Missing::Contents(dir.release().hash));
+                return Err(Missing::Contents(dir.release().id));
             }
             Node::Dir(dir) => self.in_release(dir, name),
             Node::Version | Node::File { .. } => return Err(ErrorKind::NotDirectory.into()),

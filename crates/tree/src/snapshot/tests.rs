@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use debridfs_base::NodeId;
-use debridfs_catalogue::{Contents, Layout, Library, TorrentRecord};
+use debridfs_catalogue::{Contents, Copy, Layout, Library};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn snapshot(library: Arc<Library>, layout: Layout, before: Option<&Snapshot>) ->
     Snapshot::new(library, Arc::new(config(layout).into()), before)
 }
 
-fn one(layout: Layout, torrents: Vec<TorrentRecord>) -> Snapshot {
+fn one(layout: Layout, torrents: Vec<Copy>) -> Snapshot {
     snapshot(Shelf::new().of(torrents), layout, None)
 }
 
@@ -240,7 +240,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
     prop_oneof![Just(Layout::Tree), Just(Layout::Flat)]
 }
 
-fn records(plans: &BTreeMap<u32, Plan>) -> Vec<Arc<TorrentRecord>> {
+fn records(plans: &BTreeMap<u32, Plan>) -> Vec<Arc<Copy>> {
     plans
         .iter()
         .map(|(n, plan)| {

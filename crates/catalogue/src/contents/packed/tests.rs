@@ -10,7 +10,7 @@ use super::{pair, placed};
 use crate::archive::{Archive, Findings, Member};
 use crate::ids::IdTable;
 use crate::testing::{known, now};
-use crate::{BadReason, Contents, Release, TorrentRecord};
+use crate::{BadReason, Contents, Copy, Release};
 use debridfs_base::NodeId;
 
 const SIZE: u64 = 1 << 40;
@@ -24,7 +24,7 @@ fn member(path: &str, offset: u64, size: u64) -> Member {
 }
 
 /// A torrent of `paths` (100, 101 … bytes) that came as one archive.
-fn packed(paths: &[&str], members: &[(&str, u64)]) -> TorrentRecord {
+fn packed(paths: &[&str], members: &[(&str, u64)]) -> Copy {
     let mut offset = 7;
     let members = members.iter().map(|(path, size)| {
         offset += size + 50;
@@ -40,7 +40,7 @@ fn packed(paths: &[&str], members: &[(&str, u64)]) -> TorrentRecord {
     )
 }
 
-fn found(paths: &[&str], findings: Findings) -> TorrentRecord {
+fn found(paths: &[&str], findings: Findings) -> Copy {
     let mut record = known(1, "x", paths);
     record.links.truncate(1);
     let link = record.links[0].clone();
@@ -48,7 +48,7 @@ fn found(paths: &[&str], findings: Findings) -> TorrentRecord {
     record
 }
 
-fn shown(record: TorrentRecord) -> (Arc<Release>, bool) {
+fn shown(record: Copy) -> (Arc<Release>, bool) {
     let records = [Arc::new(record)];
     let new = Before::default();
     let assembled = assemble(&records, new, |_| 0, now(), &mut IdTable::new([])).unwrap();
@@ -146,7 +146,7 @@ fn findings_hold_for_the_link_they_were_made_with() {
     record.links[0].0.push('x');
     let (release, _) = shown(record.clone());
     assert_eq!(release.bad, Some(BadReason::PackedRar));
-    assert!(super::super::owes_examination(&record, now()));
+    assert!(record.owes_examination(now()));
     // Unpacked by now: one link a file.
     record.links = known(2, "x", &["/a", "/b"]).links;
     let (release, _) = shown(record);

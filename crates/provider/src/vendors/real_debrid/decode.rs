@@ -160,9 +160,10 @@ fn summary(fields: &Fields) -> Decoded<TorrentSummary> {
     };
     Ok(TorrentSummary {
         id: id(fields)?,
-        hash: hash
+        content: hash
             .parse::<InfoHash>()
-            .map_err(|_| DecodeError(format!("not an info-hash: {:?}", json::quote(&hash))))?,
+            .map_err(|_| DecodeError(format!("not an info-hash: {:?}", json::quote(&hash))))?
+            .into(),
         filename: fields
             .get("filename")
             .and_then(json::text)

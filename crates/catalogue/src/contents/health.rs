@@ -1,0 +1,90 @@
+//! How one copy of a release stands.
+
+use debridfs_provider::TorrentStatus;
+use jiff::Timestamp;
+
+use super::LATE_LINKS;
+use super::packed::placed;
+use crate::archive::Findings;
+use crate::{BadReason, Copy};
+
+/// How a copy stands, by what its provider told. Whether its links can be read is not known from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Ready, with a place for every file.
+    Good,
+    /// Ready, but its files or links are not known yet; until that time, links may still come.
+    Unknown(Option<Timestamp>),
+    /// It cannot be served.
+    Bad(BadReason),
+    /// On its way to the account.
+    NotReady,
+    /// In no list of the account since that time.
+    Removed(Timestamp),
+}
+
+impl Health {
+    /// The word shown to people and scripts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Unknown(_) => "unknown",
+            Self::Bad(reason) => reason.as_str(),
+            Self::NotReady => "not-ready",
+            Self::Removed(_) => BadReason::Removed.as_str(),
+        }
+    }
+}
+
+impl Copy {
+    /// How it stands at `now`.
+    pub fn health(&self, now: Timestamp) -> Health {
+        use TorrentStatus::{Dead, Downloaded, Error, MagnetError, Virus};
+        if let Some(removed) = self.removed {
+            return Health::Removed(removed);
+        }
+        match self.status {
+            Downloaded => {}
+            Error | MagnetError | Virus | Dead => return Health::Bad(BadReason::Failed),
+            _ => return Health::NotReady,
+        }
+        let Some(selected) = self.selected() else {
+            return Health::Unknown(None);
+        };
+        if selected > 0 && self.links.len() == selected {
+            return Health::Good;
+        }
+        match self.findings() {
+            Some(Findings::Refused(reason)) => return Health::Bad(*reason),
+            Some(Findings::Members { .. }) if self.has_all_links() => return Health::Good,
+            // Nothing in it is what the torrent says.
+            Some(Findings::Members { .. }) => return Health::Bad(BadReason::RarDamaged),
+            None => {}
+        }
+        let patience = self
+            .ended
+            .and_then(|ended| ended.checked_add(LATE_LINKS).ok());
+        match patience {
+            Some(end) if now < end => Health::Unknown(Some(end)),
+            _ if self.is_packed() => Health::Bad(BadReason::PackedRar),
+            _ => Health::Bad(BadReason::MissingLinks),
+        }
+    }
+
+    /// Number of selected files, once known.
+    fn selected(&self) -> Option<usize> {
+        let detail = self.detail.as_ref()?;
+        Some(detail.files.iter().filter(|file| file.selected).count())
+    }
+
+    /// Whether each selected file has its link, or lies in an archive that has one.
+    pub(super) fn has_all_links(&self) -> bool {
+        self.selected() == Some(self.links.len()) || !placed(self).is_empty()
+    }
+
+    /// Whether it was packed into an archive and somebody has to look into that.
+    pub(crate) fn owes_examination(&self, now: Timestamp) -> bool {
+        // The second question is the dearer one.
+        self.links.len() == 1 && self.health(now) == Health::Bad(BadReason::PackedRar)
+    }
+}
