@@ -1,103 +1,84 @@
 //! The loop of a keeper: one thread that never waits for anybody.
 
+mod callers;
 mod child;
 mod clients;
 mod engine;
 #[cfg(test)]
 mod hostile;
+mod lent;
+mod mount_point;
+mod mounts;
+mod processes;
+mod queue_watch;
+mod restarts;
 mod service_manager;
 mod signals;
 mod socket_place;
 mod stand_in;
 mod take_back;
-mod target;
 mod undying;
 mod upgrade;
 
-use std::collections::VecDeque;
-use std::fs::File;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use debridfs_base::with_causes;
+use debridfs_handover::{EngineState, FromKeeper, KeeperStatus, Recovery};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use crate::KeeperError;
 use crate::connection::{self, Connection, Queue};
 use crate::options::{KeeperOptions, Level, Mode, Owner};
-use debridfs_base::with_causes;
-use debridfs_handover::{EngineState, FromKeeper, KeeperStatus, Recovery};
 
+use callers::Callers;
 use child::Child;
-use clients::{Client, Listener, Waiting};
-use engine::Peer;
+use clients::Listener;
+use lent::Lent;
+use mount_point::{MountPoint, Place};
+use mounts::Mounts;
+use processes::Processes;
+use queue_watch::{QueueWatch, STALL};
+use restarts::Restarts;
 use service_manager::{Kept, ServiceManager};
 use signals::Signals;
 use stand_in::StandIn;
-use target::Place;
 use undying::Undying;
 use upgrade::Upgrading;
 
 /// Length of a tick: how soon a stopped engine is noticed, at the price of 50 wake-ups a second.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Requests that wait for so long, while the engine takes none, are taken by the stand-in.
-const STALL: Duration = Duration::from_millis(30);
-
-/// How often requests are looked at for their age.
-const EXPIRY: Duration = Duration::from_millis(250);
-
-/// Pause between attempts to mount again.
-const MOUNT_RETRY: Duration = Duration::from_millis(250);
-
-/// Clients that haven't said who they are; the oldest makes room.
-const MAX_CLIENTS: usize = 32;
-
-/// The queue isn't empty and the engine takes nothing.
-#[derive(Clone, Copy, Debug)]
-struct Stall {
-    since: Instant,
-    taken: u64,
-    heartbeat: u64,
+/// What the keeper was told last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// To keep the mount.
+    Keep,
+    /// To end everything.
+    Stop,
+    /// To end so that another keeper can go on.
+    MakeWay,
 }
 
 struct Keeper {
     options: KeeperOptions,
-    recovery: Recovery,
-    path: PathBuf,
-    made_directory: bool,
     signals: Signals,
-    manager: ServiceManager,
-    mountinfo: File,
-    listener: Listener,
-    clients: Vec<Client>,
-    waiting: VecDeque<Waiting>,
-    connection: Option<Connection>,
-    connection_number: u64,
-    next_mount: Instant,
-    mount_trouble: String,
-    leases: u64,
-    generation: u64,
-    peer: Option<Peer>,
-    child: Option<Child>,
-    undying: Undying,
-    upgrading: Upgrading,
-    stopping: bool,
-    /// It was told to stop so that another keeper can go on.
-    leaving: bool,
+    order: Order,
     /// The mount is left to the engine or the service manager.
     leaves_mount: bool,
-    child_started: Instant,
-    failures: u32,
-    next_start: Instant,
-    last_death: Option<String>,
+    manager: ServiceManager,
+    callers: Callers,
+
+    mount_point: MountPoint,
+    mounts: Mounts,
+    connection: Option<Connection>,
+    lent: Lent,
+    watch: QueueWatch,
     stand_in: StandIn,
-    stall: Option<Stall>,
-    /// Since when no engine takes requests.
-    unserved: Option<Instant>,
-    hand_over: bool,
-    next_expiry: Instant,
+
+    processes: Processes,
+    restarts: Restarts,
     last_loop: Instant,
 }
 
@@ -120,11 +101,11 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
     if keeper.connection.is_none() {
         keeper.mount(false)?;
     }
-    while !keeper.stopping {
+    while keeper.order == Order::Keep {
         keeper.wait();
         keeper.turn(Instant::now());
     }
-    keeper.linger();
+    keeper.leaves_mount = keeper.linger();
     Ok(())
 }
 
@@ -137,49 +118,32 @@ impl Keeper {
             Default::default()
         };
         let signals = Signals::take().map_err(KeeperError::os("cannot take signals"))?;
-        let path = target::resolve(&options.mount)?;
-        // First, so that a second keeper for the same place ends here.
+        let mount_point = MountPoint::find(&options.mount)?;
+        // Before anything is mounted, so that a second keeper for the same place ends here.
         let listener = Listener::bind(&options.socket, options.owner)?;
-        let mountinfo = File::open("/proc/self/mountinfo")
-            .map_err(KeeperError::os("cannot read /proc/self/mountinfo"))?;
         let owner = options.owner.unwrap_or_else(|| Owner {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
         });
-        let now = Instant::now();
         let keeper = Keeper {
-            recovery: options.recovery,
-            path,
-            made_directory: false,
             signals,
-            manager,
-            mountinfo,
-            listener,
-            clients: Vec::new(),
-            waiting: VecDeque::new(),
-            connection: None,
-            connection_number: 0,
-            next_mount: now,
-            mount_trouble: String::new(),
-            leases: 0,
-            generation: 0,
-            peer: None,
-            child: None,
-            undying: Undying::default(),
-            upgrading: Upgrading::new(&options.mode),
-            stopping: false,
-            leaving: false,
+            order: Order::Keep,
             leaves_mount: false,
-            child_started: now,
-            failures: 0,
-            next_start: now,
-            last_death: None,
+            manager,
+            callers: Callers::new(listener),
+            mount_point,
+            mounts: Mounts::default(),
+            connection: None,
+            lent: Lent::default(),
+            watch: QueueWatch::default(),
             stand_in: StandIn::new(owner),
-            stall: None,
-            unserved: None,
-            hand_over: false,
-            next_expiry: now,
-            last_loop: now,
+            processes: Processes {
+                engine: None,
+                upgrading: Upgrading::new(&options.mode),
+                undying: Undying::default(),
+            },
+            restarts: Restarts::default(),
+            last_loop: Instant::now(),
             options,
         };
         Ok((keeper, kept))
@@ -190,34 +154,33 @@ impl Keeper {
     }
 
     fn mount(&mut self, lost: bool) -> Result<(), KeeperError> {
-        let place = target::prepare(&self.path, lost)?;
-        self.made_directory |= place == Place::Made;
+        let place = self.mount_point.prepare(lost)?;
         if self.options.immutable
             && place != Place::Layer
-            && let Err(error) = target::set_immutable(&self.path, true)
+            && let Err(error) = self.mount_point.set_immutable(true)
         {
             let text = format!(
                 "{} can be written to while the mount is away: cannot make it immutable: {error}",
-                self.path.display()
+                self.mount_point.path.display()
             );
             self.log(Level::Info, &text);
         }
         let connection = Connection::mount(
-            &self.path,
+            &self.mount_point.path,
             self.options.thread_count(),
             self.options.allow_other,
         )?;
-        self.connection_number += 1;
-        self.leases = 0;
-        self.stall = None;
-        if self.recovery == Recovery::Resend && !connection::can_resend(&connection.init) {
-            self.recovery = Recovery::Journal;
+        self.mounts.number += 1;
+        self.lent.of_this_connection = 0;
+        self.watch.start_again();
+        if self.options.recovery == Recovery::Resend && !connection::can_resend(&connection.init) {
+            self.options.recovery = Recovery::Journal;
             self.log(
                 Level::Warn,
                 "this kernel cannot resend requests: using the journal",
             );
         }
-        let text = format!("mounted at {}", self.path.display());
+        let text = format!("mounted at {}", self.mount_point.path.display());
         self.log(Level::Info, &text);
         let kilobytes = self.options.read_ahead_kb;
         if kilobytes > 0
@@ -235,32 +198,23 @@ impl Keeper {
 
     /// Waits for something to do, at most a tick.
     fn wait(&self) {
+        let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mounts = PollFlags::PRI | PollFlags::ERR;
         let mut fds = vec![
-            PollFd::from_borrowed_fd(self.signals.fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.mountinfo.as_fd(), PollFlags::PRI | PollFlags::ERR),
-            PollFd::from_borrowed_fd(self.listener.fd(), PollFlags::IN),
+            readable(self.signals.fd()),
+            PollFd::from_borrowed_fd(self.mount_point.mountinfo.as_fd(), mounts),
         ];
-        let waiting = self.waiting.iter().map(|waiting| &waiting.client);
-        for client in self.clients.iter().chain(waiting) {
-            fds.push(PollFd::from_borrowed_fd(client.socket(), PollFlags::IN));
-        }
-        for child in self.child.iter().chain(self.upgrading.successor()) {
-            fds.push(PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN));
-        }
-        if let Some(peer) = &self.peer {
+        fds.extend(self.callers.fds().map(readable));
+        fds.extend(self.processes.engines().map(Child::pidfd).map(readable));
+        if let Some(peer) = &self.lent.peer {
             if !peer.closed {
-                fds.push(PollFd::from_borrowed_fd(
-                    peer.client.socket(),
-                    PollFlags::IN,
-                ));
+                fds.push(readable(peer.client.socket()));
             }
-            if let Some(pidfd) = peer.client.pidfd() {
-                fds.push(PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN));
-            }
+            fds.extend(peer.client.pidfd().map(|pidfd| readable(pidfd.as_fd())));
         }
         // While an engine serves, every request makes this readable, and it is the engine's.
-        if let Some(connection) = self.connection.as_ref().filter(|_| !self.is_served()) {
-            fds.push(PollFd::from_borrowed_fd(connection.main(), PollFlags::IN));
+        if let Some(connection) = self.connection.as_ref().filter(|_| !self.lent.is_served()) {
+            fds.push(readable(connection.main()));
         }
         let tick = Timespec {
             tv_sec: 0,
@@ -271,7 +225,7 @@ impl Keeper {
 
     /// Looks after everything once.
     fn turn(&mut self, now: Instant) {
-        self.hear_signals(now);
+        self.hear_signals();
         self.reap(now);
         self.hear(now);
         self.look_after_mount(now);
@@ -284,7 +238,7 @@ impl Keeper {
         let ready = match self.options.mode {
             // Engines may wait for this keeper to be ready.
             Mode::Attached => self.connection.is_some(),
-            Mode::Child { .. } => self.is_served(),
+            Mode::Child { .. } => self.lent.is_served(),
         };
         if ready {
             self.manager.ready();
@@ -303,86 +257,58 @@ impl Keeper {
             self.retire_engine(now);
             // Before the new mount: who waits in the old one gets an error now, not later.
             self.connection = None;
-            self.next_mount = now;
+            self.mounts.next_attempt = None;
         }
-        if now < self.next_mount {
+        if self.mounts.next_attempt.is_some_and(|at| now < at) {
             return;
         }
         match self.mount(true) {
-            Ok(()) => self.mount_trouble.clear(),
+            Ok(()) => self.mounts.succeeded(),
             Err(error) => {
-                self.next_mount = now + MOUNT_RETRY;
-                let text = with_causes(&error);
-                if text != self.mount_trouble {
-                    self.log(Level::Error, &format!("cannot mount again: {text}"));
-                    self.mount_trouble = text;
+                let reason = with_causes(&error);
+                if self.mounts.failed(&reason, now) {
+                    self.log(Level::Error, &format!("cannot mount again: {reason}"));
                 }
             }
         }
     }
 
     fn stand_in(&mut self, now: Instant) {
-        let engine_lives = self.lease_is_out();
-        let served = self.is_served();
-        let stalled = served && self.is_stalled(now);
+        let engine_lives = self.lent.is_out();
+        let served = self.lent.is_served() && !self.is_stalled(now);
         let Some(connection) = &self.connection else {
             return;
         };
-        if !served || stalled {
-            let taken = self.stand_in.take(connection, engine_lives);
-            self.hand_over |= taken.stored > 0;
+        if !served {
+            self.lent.hand_over |= self.stand_in.take(connection, engine_lives);
         }
         let limit = if engine_lives { STALL } else { Duration::ZERO };
         self.stand_in
             .look_at_slots(connection, engine_lives, limit, now);
-        let unserved = if served && !stalled {
-            self.unserved = None;
+        let unserved = self.watch.unserved_for(served, now);
+        if !self.watch.expiry_is_due(now) {
+            return;
+        }
+        // The kernel lets those who look for one name wait in a row: each would begin a wait of its own when
+        // the one before it has failed.
+        let deadline = self.options.limits.deadline;
+        let patience = if unserved > deadline {
             Duration::ZERO
         } else {
-            now - *self.unserved.get_or_insert(now)
+            deadline
         };
-        if now >= self.next_expiry {
-            self.next_expiry = now + EXPIRY;
-            // The kernel lets those who look for one name wait in a row: each would begin a wait of its own when
-            // the one before it has failed.
-            let deadline = self.options.limits.deadline;
-            let patience = if unserved > deadline {
-                Duration::ZERO
-            } else {
-                deadline
-            };
-            let expired = stand_in::expire(connection, patience, engine_lives);
-            if expired > 0 {
-                self.log(
-                    Level::Warn,
-                    &format!("{expired} requests waited too long: EIO"),
-                );
-            }
+        let expired = stand_in::expire(connection, patience, engine_lives);
+        if expired > 0 {
+            let text = format!("{expired} requests waited too long: EIO");
+            self.log(Level::Warn, &text);
         }
     }
 
-    /// True while requests wait in the queue and the engine takes none of them.
     fn is_stalled(&mut self, now: Instant) -> bool {
-        let (Some(connection), Some(peer)) = (&self.connection, &mut self.peer) else {
+        let (Some(connection), Some(peer)) = (&self.connection, &mut self.lent.peer) else {
             return false;
         };
-        let taken = connection.journal.taken();
-        let heartbeat = connection.journal.heartbeat();
-        let waiting = connection.queue() == Queue::Waiting;
-        // Once the stand-in empties the queue, only the heartbeat tells that the engine is back.
-        let moved =
-            |stall: &Stall| stall.taken != taken || (!waiting && stall.heartbeat != heartbeat);
-        if self.stall.as_ref().is_some_and(moved) {
-            self.stall = None;
-        }
-        if waiting {
-            self.stall.get_or_insert(Stall {
-                since: now,
-                taken,
-                heartbeat,
-            });
-        }
-        let stalled = self.stall.is_some_and(|stall| now - stall.since >= STALL);
+        let stalled = self.watch.is_stalled(connection, now);
         peer.state = if stalled {
             EngineState::Stalled
         } else {
@@ -392,89 +318,91 @@ impl Keeper {
     }
 
     fn hand_over(&mut self) {
-        if self.hand_over
-            && self.is_served()
-            && let Some(peer) = &self.peer
+        if self.lent.hand_over
+            && self.lent.is_served()
+            && let Some(peer) = &self.lent.peer
         {
             // A stopped engine's socket fills up: tried again at the next tick.
-            self.hand_over = peer.client.send(&FromKeeper::TakeStandIn, &[]).is_err();
+            self.lent.hand_over = peer.client.send(&FromKeeper::TakeStandIn, &[]).is_err();
         }
     }
 
     fn status(&self) -> KeeperStatus {
-        let peer = self.peer.as_ref().filter(|peer| !peer.stale);
+        let peer = self.lent.current();
         KeeperStatus {
             keeper_pid: std::process::id(),
             engine_pid: peer
                 .map(|peer| peer.client.pid)
-                .or_else(|| self.child.as_ref().map(Child::pid)),
+                .or_else(|| self.processes.engine.as_ref().map(Child::pid)),
             engine_state: peer.map_or(EngineState::Absent, |peer| peer.state),
             engine_version: peer.map(|peer| peer.version.clone()),
-            mount: self.path.clone(),
+            mount: self.mount_point.path.clone(),
             mounted: self.connection.is_some(),
             mounted_at: self
                 .connection
                 .as_ref()
                 .map_or(0, |connection| connection.mounted_at),
-            restarts: self.generation.saturating_sub(1),
-            remounts: self.connection_number.saturating_sub(1),
-            last_death: self.last_death.clone(),
-            upgrade: self.upgrading.outcome().clone(),
+            restarts: self.lent.generation.saturating_sub(1),
+            remounts: self.mounts.number.saturating_sub(1),
+            last_death: self.restarts.last_death.clone(),
+            upgrade: self.processes.upgrading.outcome().clone(),
         }
     }
 
-    fn hear_signals(&mut self, now: Instant) {
+    fn hear_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
             if signal == libc::SIGHUP {
-                if let Err(reason) = self.begin_upgrade(now) {
+                if let Err(reason) = self.begin_upgrade() {
                     self.log(Level::Warn, &format!("no upgrade: {reason}"));
                 }
             } else {
-                self.stopping = true;
-                self.leaving = signal == libc::SIGUSR2;
+                self.order = match signal {
+                    libc::SIGUSR2 => Order::MakeWay,
+                    _ => Order::Stop,
+                };
             }
         }
     }
 
-    /// Told to stop. Who replaces this keeper lets the engine live; who ends everything tells the engine as well, which ends soon.
-    /// Told twice, it waits no longer.
-    fn linger(&mut self) {
+    /// Told to stop. Who replaces this keeper lets the engine live; who ends everything tells the
+    /// engine as well, which ends soon. Told twice, it waits no longer. Returns whether the mount is
+    /// left to others.
+    fn linger(&mut self) -> bool {
         let attached = matches!(self.options.mode, Mode::Attached);
-        if self.leaving {
-            let stored = self.connection.is_some() && self.manager.holds(self.connection_number);
-            self.leaves_mount = stored || (attached && self.lease_is_out());
-            return;
+        if self.order == Order::MakeWay {
+            let stored = self.connection.is_some() && self.manager.holds(self.mounts.number);
+            return stored || (attached && self.lent.is_out());
         }
         let limit = self.options.limits.linger;
         if limit.is_zero() || !attached {
-            return;
+            return false;
         }
         let end = Instant::now() + limit;
-        self.stopping = false;
-        while self.is_served() && !self.stopping {
+        self.order = Order::Keep;
+        while self.lent.is_served() && self.order == Order::Keep {
             if Instant::now() >= end {
-                self.leaves_mount = true;
-                return;
+                return true;
             }
             self.wait();
             self.turn(Instant::now());
         }
+        false
     }
 
     fn stop_engine(&mut self) {
         let limit = self.options.limits.stop;
-        self.upgrading.abandon();
-        if let Some(peer) = &self.peer {
+        self.processes.upgrading.abandon();
+        if let Some(peer) = &self.lent.peer {
             let _ = peer.client.send(&FromKeeper::Stop, &[]);
         }
-        if let Some(child) = self.child.take() {
+        if let Some(child) = self.processes.engine.take() {
             child.signal(Signal::TERM);
             if !child.ended_within(limit) {
                 child.signal(Signal::KILL);
                 child.ended_within(limit);
             }
             child::reap();
-        } else if let Some(peer) = self.peer.take() {
+        } else if let Some(peer) = self.lent.peer.take() {
             // It needs not end: one that waits for the next keeper in the same process closes the socket.
             peer.client.leaves_within(limit);
         }
@@ -496,24 +424,13 @@ impl Drop for Keeper {
         }
         self.stop_engine();
         // A keeper that never mounted has nothing there: it may be another's mount.
-        if self.connection_number > 0
-            && let Err(error) = target::clear(&self.path)
-        {
+        let mounted = self.mounts.number > 0;
+        if mounted && let Err(error) = self.mount_point.clear() {
             self.log(Level::Error, &with_causes(&error));
         }
         self.connection = None;
         self.manager.forget();
-        // Made by this one, or by one before it that was killed or replaced.
-        let earlier = || {
-            let mounted = self.connection_number > 0 && self.options.immutable;
-            mounted && target::made_by_keeper(&self.path)
-        };
-        if self.made_directory || earlier() {
-            if self.options.immutable {
-                let _ = target::set_immutable(&self.path, false);
-            }
-            let _ = std::fs::remove_dir(&self.path);
-        }
+        self.mount_point.remove(self.options.immutable, mounted);
         self.log(Level::Info, "stopped");
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, wait,
@@ -19,6 +19,8 @@ use debridfs_handover::journal::End;
 #[derive(Debug)]
 pub(super) struct Child {
     pub pid: Pid,
+    /// Or was killed for being silent since.
+    pub started: Instant,
     pidfd: OwnedFd,
 }
 
@@ -74,7 +76,11 @@ impl Child {
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| {
             let _ = kill_process(pid, Signal::KILL);
         })?;
-        Ok(Child { pid, pidfd })
+        Ok(Child {
+            pid,
+            started: Instant::now(),
+            pidfd,
+        })
     }
 
     pub fn pid(&self) -> u32 {

@@ -63,14 +63,14 @@ impl Peer {
             beaten: false,
         }
     }
-}
 
-/// Delay before the next engine, after so many in a row that were of no use.
-pub(super) fn back_off(failures: u32) -> Duration {
-    match failures.checked_sub(1) {
-        None => Duration::ZERO,
-        Some(doublings) => {
-            Duration::from_millis(100 << doublings.min(6)).min(Duration::from_secs(5))
+    /// Notes that it lives if its heartbeat has moved, or if nobody was there to look (`away`).
+    fn feel_pulse(&mut self, heartbeat: u64, away: bool, now: Instant) {
+        let moved = heartbeat != self.heartbeat;
+        self.beaten |= moved;
+        self.heartbeat = heartbeat;
+        if moved || away {
+            self.heartbeat_at = now;
         }
     }
 }
@@ -85,36 +85,20 @@ pub(super) fn bury(connection: &Connection, end: End) -> Aftermath {
 }
 
 impl Keeper {
-    /// An engine has the connection that is mounted now.
-    pub(super) fn lease_is_out(&self) -> bool {
-        self.peer.as_ref().is_some_and(|peer| !peer.stale)
-    }
-
-    pub(super) fn is_served(&self) -> bool {
-        let served = |state| matches!(state, EngineState::Serving | EngineState::Stalled);
-        self.peer
-            .as_ref()
-            .is_some_and(|peer| !peer.stale && served(peer.state))
-    }
-
     pub(super) fn start_engine(&mut self, now: Instant) {
-        let Some(command) = self.upgrading.command() else {
+        let Some(command) = self.processes.upgrading.command() else {
             return;
         };
-        if self.child.is_some() || self.connection.is_none() || now < self.next_start {
+        let due = self.restarts.is_due(now) && self.connection.is_some();
+        if self.processes.engine.is_some() || !due {
             return;
         }
         match Child::start(&command, self.options.owner) {
-            Ok(child) => {
-                self.child_started = now;
-                self.child = Some(child);
-            }
+            Ok(child) => self.processes.engine = Some(child),
             Err(error) => {
                 let text = format!("cannot start the engine: {error}");
-                self.failures = self.failures.saturating_add(1);
-                self.next_start = now + back_off(self.failures);
+                self.restarts.ended(&text, false, now);
                 self.log(Level::Error, &text);
-                self.last_death = Some(text);
             }
         }
     }
@@ -122,15 +106,16 @@ impl Keeper {
     /// Collects processes that ended.
     pub(super) fn reap(&mut self, now: Instant) {
         for (pid, status) in child::reap() {
-            if self.child.as_ref().is_some_and(|child| child.pid == pid) {
-                self.child = None;
+            let engine = self.processes.engine.as_ref();
+            if engine.is_some_and(|engine| engine.pid == pid) {
+                self.processes.engine = None;
                 let (reason, end) = child::describe(status);
                 self.engine_gone(&reason, end, now);
-                self.after_engine(&reason, end, now);
-            } else if self.undying.ended(pid) {
+                self.after_engine(&reason, end);
+            } else if self.processes.undying.ended(pid) {
                 let text = format!("engine {} ended at last", pid.as_raw_nonzero());
                 self.log(Level::Info, &text);
-            } else if self.upgrading.is_successor(pid) {
+            } else if self.processes.upgrading.is_successor(pid) {
                 let (reason, _) = child::describe(status);
                 self.upgrade_failed(&format!("the new engine {reason} before it was ready"));
             }
@@ -138,101 +123,90 @@ impl Keeper {
     }
 
     fn engine_gone(&mut self, reason: &str, end: End, now: Instant) {
-        let peer = self.peer.take();
         let mut served = false;
+        let mut text = format!("engine {reason}");
+        let peer = self.lent.peer.take();
+        let stale = peer.as_ref().is_some_and(|peer| peer.stale);
         if let Some(connection) = self.connection.as_ref()
-            && let Some(peer) = peer.as_ref().filter(|peer| !peer.stale)
+            && let Some(peer) = peer.filter(|peer| !peer.stale)
         {
             served = connection.journal.answered() != peer.answered
                 || (peer.state != EngineState::Starting && now - peer.leased_at > PROVEN);
-            if self.recovery == Recovery::Journal {
+            if self.options.recovery == Recovery::Journal {
                 let aftermath = bury(connection, end);
                 let (waiting, suspects) = (aftermath.waiting, aftermath.suspects);
                 let condemned = aftermath.condemned.len();
-                self.log(
-                    Level::Warn,
-                    &format!(
-                        "engine {reason}; {waiting} requests wait for the next, {suspects} of \
-                         them suspects, {condemned} refused after killing two engines"
-                    ),
-                );
-            } else {
-                self.log(Level::Warn, &format!("engine {reason}"));
+                text.push_str(&format!(
+                    "; {waiting} requests wait for the next, {suspects} of them suspects, \
+                     {condemned} refused after killing two engines"
+                ));
             }
-        } else {
-            self.log(Level::Warn, &format!("engine {reason}"));
         }
-        let stale = peer.is_some_and(|peer| peer.stale);
-        self.failures = if served || stale {
-            0
-        } else {
-            self.failures.saturating_add(1)
-        };
-        self.next_start = now + back_off(self.failures);
-        self.last_death = Some(reason.to_owned());
-        self.stall = None;
+        self.log(Level::Warn, &text);
+        self.restarts.ended(reason, served || stale, now);
+        self.watch.start_again();
     }
 
     /// New clients, and what the known ones say.
     pub(super) fn hear(&mut self, now: Instant) {
-        while let Some(client) = self.listener.accept() {
-            if self.clients.len() >= super::MAX_CLIENTS {
-                self.clients.remove(0);
-            }
-            self.clients.push(client);
-        }
-        for client in std::mem::take(&mut self.clients) {
+        self.callers.let_in();
+        for client in std::mem::take(&mut self.callers.clients) {
             match client.receive() {
-                Said::Nothing => self.clients.push(client),
-                Said::End | Said::Message(ToKeeper::Serving | ToKeeper::Return { .. }) => {}
+                Said::Nothing => self.callers.clients.push(client),
+                Said::End => {}
+                Said::Message(message) => self.hear_client(client, message),
                 Said::Return {
                     protocol,
                     version,
                     terms,
                     fds,
                 } => self.take_back(client, protocol, version, &terms, fds, now),
-                Said::Message(ToKeeper::Status) => {
-                    if client.send(&FromKeeper::Status(self.status()), &[]).is_ok() {
-                        self.clients.push(client);
-                    }
-                }
-                Said::Message(ToKeeper::Upgrade) => {
-                    let answer = match self.begin_upgrade(now) {
-                        Ok(()) => FromKeeper::Status(self.status()),
-                        Err(reason) => FromKeeper::Refused { reason },
-                    };
-                    let _ = client.send(&answer, &[]);
-                }
-                Said::Message(ToKeeper::Hello {
-                    protocol,
-                    version,
-                    replace,
-                    ..
-                }) => match self.refusal(&client, protocol) {
-                    None => {
-                        let successor = self.upgrading.successor();
-                        let replace = match &self.options.mode {
-                            Mode::Attached => replace,
-                            Mode::Child { .. } => {
-                                successor.is_some_and(|successor| successor.pid() == client.pid)
-                            }
-                        };
-                        self.waiting.push_back(Waiting {
-                            client,
-                            version,
-                            replace,
-                        });
-                    }
-                    Some(reason) => {
-                        self.log(Level::Warn, &format!("engine refused: {reason}"));
-                        let _ = client.send(&FromKeeper::Refused { reason }, &[]);
-                    }
-                },
             }
         }
-        self.waiting
-            .retain(|waiting| matches!(waiting.client.receive(), Said::Nothing));
+        self.callers.let_go();
         self.hear_engine(now);
+    }
+
+    fn hear_client(&mut self, client: Client, message: ToKeeper) {
+        match message {
+            ToKeeper::Serving | ToKeeper::Return { .. } => {}
+            ToKeeper::Status => {
+                if client.send(&FromKeeper::Status(self.status()), &[]).is_ok() {
+                    self.callers.clients.push(client);
+                }
+            }
+            ToKeeper::Upgrade => {
+                let answer = match self.begin_upgrade() {
+                    Ok(()) => FromKeeper::Status(self.status()),
+                    Err(reason) => FromKeeper::Refused { reason },
+                };
+                let _ = client.send(&answer, &[]);
+            }
+            ToKeeper::Hello {
+                protocol,
+                version,
+                replace,
+                ..
+            } => {
+                if let Some(reason) = self.refusal(&client, protocol) {
+                    self.log(Level::Warn, &format!("engine refused: {reason}"));
+                    let _ = client.send(&FromKeeper::Refused { reason }, &[]);
+                    return;
+                }
+                let successor = self.processes.upgrading.successor();
+                let replace = match &self.options.mode {
+                    Mode::Attached => replace,
+                    Mode::Child { .. } => {
+                        successor.is_some_and(|successor| successor.pid() == client.pid)
+                    }
+                };
+                self.callers.waiting.push_back(Waiting {
+                    client,
+                    version,
+                    replace,
+                });
+            }
+        }
     }
 
     fn refusal(&self, client: &Client, protocol: u32) -> Option<String> {
@@ -241,13 +215,13 @@ impl Keeper {
                 "it speaks handover {protocol}, this keeper {PROTOCOL}"
             ));
         }
-        if self.waiting.len() >= super::MAX_CLIENTS {
+        if self.callers.too_many_wait() {
             return Some("too many engines wait already".into());
         }
-        let mut children = self.child.iter().chain(self.upgrading.successor());
+        let mut engines = self.processes.engines();
         match &self.options.mode {
             Mode::Attached => None,
-            Mode::Child { .. } if children.any(|child| child.pid() == client.pid) => None,
+            Mode::Child { .. } if engines.any(|child| child.pid() == client.pid) => None,
             Mode::Child { .. } => Some("this keeper runs its engine itself".into()),
         }
     }
@@ -255,7 +229,7 @@ impl Keeper {
     fn hear_engine(&mut self, now: Instant) {
         // Bounded: a mad engine must not keep the loop from everything else.
         for _ in 0..16 {
-            let Some(peer) = self.peer.as_mut().filter(|peer| !peer.closed) else {
+            let Some(peer) = self.lent.peer.as_mut().filter(|peer| !peer.closed) else {
                 break;
             };
             match peer.client.receive() {
@@ -266,7 +240,7 @@ impl Keeper {
                         "engine {} serves, version {}",
                         peer.client.pid, peer.version
                     );
-                    self.hand_over = true;
+                    self.lent.hand_over = true;
                     let version = peer.version.clone();
                     self.log(Level::Info, &text);
                     self.upgrade_serves(version);
@@ -276,7 +250,7 @@ impl Keeper {
                 }
                 Said::Message(ToKeeper::Status) => {
                     let status = FromKeeper::Status(self.status());
-                    if let Some(peer) = &self.peer {
+                    if let Some(peer) = &self.lent.peer {
                         let _ = peer.client.send(&status, &[]);
                     }
                 }
@@ -288,8 +262,8 @@ impl Keeper {
             }
         }
         // Attached: nobody else notices its death. A child is reaped.
-        if self.child.is_none()
-            && let Some(peer) = &self.peer
+        if self.processes.engine.is_none()
+            && let Some(peer) = &self.lent.peer
         {
             let gone = peer.client.is_dead().unwrap_or(peer.closed);
             if gone {
@@ -304,41 +278,33 @@ impl Keeper {
         self.last_loop = now;
         let limits = self.options.limits;
         self.leave_behind(now);
-        let Some(peer) = self.peer.as_mut() else {
-            let silent = now - self.child_started > limits.start;
-            if let Some(child) = self.child.as_ref().filter(|_| silent) {
+        let Some(peer) = self.lent.peer.as_mut() else {
+            let silent = |child: &&mut Child| now - child.started > limits.start;
+            if let Some(child) = self.processes.engine.as_mut().filter(silent) {
                 child.signal(rustix::process::Signal::KILL);
-                self.child_started = now;
+                child.started = now;
                 self.log(Level::Error, "engine never came for its lease: ended");
             }
             return;
         };
         if let Some(connection) = self.connection.as_ref().filter(|_| !peer.stale) {
-            let heartbeat = connection.journal.heartbeat();
-            if heartbeat != peer.heartbeat || away {
-                peer.beaten |= heartbeat != peer.heartbeat;
-                peer.heartbeat = heartbeat;
-                peer.heartbeat_at = now;
-            }
+            peer.feel_pulse(connection.journal.heartbeat(), away, now);
         }
+        let silent = now - peer.heartbeat_at;
+        // Killed by somebody else, and cannot end.
+        let half_dead = silent > undying::PATIENCE
+            && (self.processes.engine.as_ref()).is_some_and(|child| is_half_dead(child.pid));
         let limit = if peer.beaten {
             limits.heartbeat
         } else {
             limits.start
         };
-        let silent = now - peer.heartbeat_at;
-        // Killed by somebody else, and cannot end.
-        let half_dead = silent > undying::PATIENCE
-            && self
-                .child
-                .as_ref()
-                .is_some_and(|child| is_half_dead(child.pid));
         let hung = !peer.stale && (silent > limit || half_dead);
         let late = peer.end_by.is_some_and(|end| now > end);
         if !hung && !late {
             return;
         }
-        let killed = match &self.child {
+        let killed = match &self.processes.engine {
             Some(child) => {
                 child.signal(rustix::process::Signal::KILL);
                 true
@@ -366,11 +332,11 @@ impl Keeper {
 
     /// Goes on without an engine that was killed and cannot end.
     fn leave_behind(&mut self, now: Instant) {
-        let Some(peer) = &self.peer else {
+        let Some(peer) = &self.lent.peer else {
             return;
         };
         let long_ago = |killed: Instant| now - killed > undying::PATIENCE;
-        if !peer.killed_at.is_some_and(long_ago) || !self.undying.has_room() {
+        if !peer.killed_at.is_some_and(long_ago) || !self.processes.undying.has_room() {
             return;
         }
         let reason = "was killed and cannot end, as a system call of it hangs";
@@ -379,32 +345,32 @@ impl Keeper {
             peer.client.pid
         );
         self.log(Level::Error, &text);
-        let child = self.child.take();
+        let child = self.processes.engine.take();
         self.engine_gone(reason, End::Killed, now);
         if let Some(child) = child {
-            self.undying.add(child.pid);
-            self.after_engine(reason, End::Killed, now);
+            self.processes.undying.add(child.pid);
+            self.after_engine(reason, End::Killed);
         }
     }
 
     /// Gives the connection to the engine that has waited longest.
     pub(super) fn admit(&mut self, now: Instant) {
-        if self.peer.is_some() || self.connection.is_none() {
-            return;
-        }
-        let first = self.waiting.iter().position(|waiting| waiting.replace);
-        let Some(Waiting {
-            client, version, ..
-        }) = self.waiting.remove(first.unwrap_or(0))
+        let Some(connection) = self
+            .connection
+            .as_ref()
+            .filter(|_| self.lent.peer.is_none())
         else {
             return;
         };
-        let Some(connection) = &self.connection else {
+        let Some(Waiting {
+            client, version, ..
+        }) = self.callers.next()
+        else {
             return;
         };
-        if self.leases > 0 && self.recovery != Recovery::Journal {
+        if self.lent.of_this_connection > 0 && self.options.recovery != Recovery::Journal {
             connection.journal.empty();
-            if self.recovery == Recovery::Resend
+            if self.options.recovery == Recovery::Resend
                 && let Err(error) = connection.resend()
             {
                 self.log(
@@ -414,7 +380,7 @@ impl Keeper {
             }
         }
         connection.journal.write_header();
-        let terms = self.terms(connection, self.generation + 1);
+        let terms = self.terms(connection, self.lent.generation + 1);
         let process = client.pidfd().map(AsFd::as_fd);
         if let Err(error) = self.manager.note_lease(&terms, process) {
             let text = format!("the service manager cannot be told of the engine: {error}");
@@ -428,22 +394,22 @@ impl Keeper {
             );
             return;
         }
-        self.generation += 1;
-        self.leases += 1;
-        self.peer = Some(Peer::new(client, version, &connection.journal, now));
+        self.lent.generation += 1;
+        self.lent.of_this_connection += 1;
+        self.lent.peer = Some(Peer::new(client, version, &connection.journal, now));
         // What the stand-in took so far is found by the adoption.
-        self.hand_over = false;
+        self.lent.hand_over = false;
     }
 
     /// What a lease says beside descriptors.
     pub(super) fn terms(&self, connection: &Connection, generation: u64) -> LeaseTerms {
         LeaseTerms {
             generation,
-            connection: self.connection_number,
+            connection: self.mounts.number,
             layout: *connection.journal.layout(),
             init: connection.init,
-            recovery: self.recovery,
-            mount: self.path.clone(),
+            recovery: self.options.recovery,
+            mount: self.mount_point.path.clone(),
             mounted_at: connection.mounted_at,
             deadline: u64::try_from(self.options.limits.deadline.as_millis()).unwrap_or(u64::MAX),
         }
@@ -451,22 +417,10 @@ impl Keeper {
 
     /// Its connection is gone: it must end, and gets the new one only by a successor.
     pub(super) fn retire_engine(&mut self, now: Instant) {
-        if let Some(peer) = self.peer.as_mut() {
+        if let Some(peer) = self.lent.peer.as_mut() {
             peer.stale = true;
             peer.end_by = Some(now + END_LIMIT);
             let _ = peer.client.send(&FromKeeper::Stop, &[]);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn back_off_doubles_up_to_five_seconds() {
-        let delays: Vec<_> = (0..9).map(|n| back_off(n).as_millis()).collect();
-        assert_eq!(delays, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(back_off(u32::MAX), Duration::from_secs(5));
     }
 }

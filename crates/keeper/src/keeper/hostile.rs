@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use rustix::net::{SocketAddrUnix, connect};
 
-use super::{Keeper, MAX_CLIENTS};
+use super::Keeper;
+use super::callers::MAX_CLIENTS;
 use crate::options::{KeeperOptions, Mode};
 use debridfs_handover::hostile::{Kinds, Packet, few_descriptors, to_keeper};
 use debridfs_handover::packet::{self, Packet as Received, seqpacket};
@@ -30,7 +31,7 @@ fn client(dir: &Path) -> OwnedFd {
 }
 
 fn heard_of(keeper: &Keeper) -> usize {
-    keeper.clients.len() + keeper.waiting.len()
+    keeper.callers.clients.len() + keeper.callers.waiting.len()
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn a_crowd_of_silent_clients_shuts_nobody_out() {
         silent.push(client(dir.path()));
         keeper.hear(Instant::now());
     }
-    assert!(keeper.clients.len() <= MAX_CLIENTS);
+    assert!(keeper.callers.clients.len() <= MAX_CLIENTS);
     let last = client(dir.path());
     packet::send(last.as_fd(), &to_keeper(4).unwrap(), &[]).unwrap();
     keeper.hear(Instant::now());

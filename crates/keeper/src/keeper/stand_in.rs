@@ -32,17 +32,6 @@ struct Seen {
     answered: bool,
 }
 
-/// What came of one look into the queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Taken {
-    /// Requests read.
-    pub read: usize,
-    /// Of them, those that wait in the journal.
-    pub stored: usize,
-    /// The connection ended.
-    pub lost: bool,
-}
-
 impl StandIn {
     pub fn new(owner: Owner) -> StandIn {
         let buffer = Box::new([0; SLOT_SIZE]);
@@ -100,39 +89,35 @@ impl StandIn {
     }
 
     /// Reads and handles what waits in the kernel's queue. `engine_lives`: an engine has a lease,
-    /// so its part of the journal is not the keeper's.
-    pub fn take(&mut self, connection: &Connection, engine_lives: bool) -> Taken {
-        let mut taken = Taken::default();
+    /// so its part of the journal is not the keeper's. Returns whether any of it waits in the journal.
+    pub fn take(&mut self, connection: &Connection, engine_lives: bool) -> bool {
+        let mut stored = false;
+        let mut read = 0;
         let mut noted = Noted::default();
         // With none free the requests that can wait are refused anyway.
         let inbox = connection.journal.inbox();
-        while taken.read < BATCH {
-            let read = match &inbox {
+        while read < BATCH {
+            let received = match &inbox {
                 Some(inbox) => inbox.receive(connection.main(), &mut self.buffer),
                 None => rustix::io::read(connection.main(), &mut self.buffer[..])
                     .map_err(std::io::Error::from),
             };
-            let length = match read {
+            let length = match received {
                 Ok(length) => length,
-                Err(error) => match error.raw_os_error() {
-                    // The reader gave up before its request was read.
-                    Some(libc::ENOENT | libc::EINTR) => continue,
-                    Some(libc::ENODEV) => {
-                        taken.lost = true;
-                        break;
-                    }
-                    _ => break,
-                },
+                // The reader gave up before its request was read.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {
+                    continue;
+                }
+                Err(_) => break,
             };
-            taken.read += 1;
+            read += 1;
             let request = self.buffer[..length].to_vec();
-            taken.stored +=
-                usize::from(self.handle(connection, &mut noted, &request, engine_lives));
+            stored |= self.handle(connection, &mut noted, &request, engine_lives);
             if let Some(inbox) = &inbox {
                 inbox.clear();
             }
         }
-        taken
+        stored
     }
 
     /// Handles what a keeper before this one had read when it was lost.

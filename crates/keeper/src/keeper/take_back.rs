@@ -9,7 +9,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::clients::Client;
 use super::engine::{Peer, bury};
 use super::service_manager::{Kept, LastEngine};
-use super::{Keeper, target, undying};
+use super::{Keeper, Order, undying};
 use crate::KeeperError;
 use crate::connection::Connection;
 use crate::options::{Level, Mode};
@@ -28,7 +28,7 @@ impl Keeper {
     /// mount is somebody else's, or beyond help, and is judged as such.
     pub(super) fn wait_for_return(&mut self) {
         let attached = matches!(self.options.mode, Mode::Attached);
-        if attached && target::is_alive(&self.path) {
+        if attached && self.mount_point.is_alive() {
             self.await_engine(None);
         }
     }
@@ -41,9 +41,13 @@ impl Keeper {
         );
         let end = Instant::now() + RETURN_LIMIT;
         let gone = || engine.is_some_and(|engine| engine.is_gone_within(Duration::ZERO));
-        while self.connection.is_none() && Instant::now() < end && !self.stopping && !gone() {
+        while self.connection.is_none()
+            && Instant::now() < end
+            && self.order == Order::Keep
+            && !gone()
+        {
             self.wait();
-            self.hear_signals(Instant::now());
+            self.hear_signals();
             self.hear(Instant::now());
         }
     }
@@ -102,20 +106,20 @@ impl Keeper {
         if !engine.is_gone_within(Duration::ZERO) {
             self.end_for_good(engine)?;
         }
-        let connection = Connection::taken_back(&self.path, terms, fds)
+        let connection = Connection::taken_back(&self.mount_point.path, terms, fds)
             .map_err(|error: KeeperError| with_causes(&error))?;
-        self.connection_number = terms.connection;
-        self.generation = terms.generation;
-        self.leases = u64::from(terms.generation > 0);
+        self.mounts.number = terms.connection;
+        self.lent.generation = terms.generation;
+        self.lent.of_this_connection = u64::from(terms.generation > 0);
         let mut waiting = 0;
-        if self.recovery == Recovery::Journal {
+        if self.options.recovery == Recovery::Journal {
             waiting = bury(&connection, End::Killed).waiting;
         }
         self.stand_in.recover(&connection, false);
         self.connection = Some(connection);
         let text = format!(
             "took {} over from the service manager; {waiting} requests wait for the next engine",
-            self.path.display()
+            self.mount_point.path.display()
         );
         self.log(Level::Info, &text);
         Ok(())
@@ -142,7 +146,7 @@ impl Keeper {
         let Some(connection) = &self.connection else {
             return;
         };
-        let terms = self.terms(connection, self.generation);
+        let terms = self.terms(connection, self.lent.generation);
         if let Err(error) = self.manager.keep(connection, &terms) {
             let text = format!(
                 "the service manager does not keep the mount, which ends with this process: {error}"
@@ -166,21 +170,21 @@ impl Keeper {
                 let _ = client.send(&FromKeeper::Returned, &[]);
                 let text = format!(
                     "took {} back from engine {}, version {version}",
-                    self.path.display(),
+                    self.mount_point.path.display(),
                     client.pid
                 );
                 self.log(Level::Info, &text);
-                self.connection_number = terms.connection;
-                self.generation = terms.generation;
-                self.leases = 1;
+                self.mounts.number = terms.connection;
+                self.lent.generation = terms.generation;
+                self.lent.of_this_connection = 1;
                 self.tell_manager_of(&client, &connection);
                 let mut peer = Peer::new(client, version, &connection.journal, now);
                 peer.state = EngineState::Serving;
-                self.peer = Some(peer);
+                self.lent.peer = Some(peer);
                 // The lost keeper may have taken requests that it told nobody of, one of them a moment ago.
                 self.stand_in.recover(&connection, true);
                 self.connection = Some(connection);
-                self.hand_over = true;
+                self.lent.hand_over = true;
                 if let Some(ready) = self.options.ready.take() {
                     ready();
                 }
@@ -196,7 +200,7 @@ impl Keeper {
     }
 
     fn tell_manager_of(&mut self, client: &Client, connection: &Connection) {
-        let terms = self.terms(connection, self.generation);
+        let terms = self.terms(connection, self.lent.generation);
         let mut told = Ok(());
         if !self.manager.holds(terms.connection) {
             told = self.manager.keep(connection, &terms);
@@ -223,7 +227,7 @@ impl Keeper {
                 "it speaks handover {protocol}, this keeper {PROTOCOL}"
             ));
         }
-        Connection::taken_back(&self.path, terms, fds)
+        Connection::taken_back(&self.mount_point.path, terms, fds)
             .map_err(|error: KeeperError| with_causes(&error))
     }
 }

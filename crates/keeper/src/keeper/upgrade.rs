@@ -48,7 +48,6 @@ struct OwnProgram {
 struct Successor {
     child: Child,
     image: Image,
-    started: Instant,
 }
 
 #[derive(Debug)]
@@ -122,9 +121,9 @@ impl Upgrading {
 
 impl Keeper {
     /// Starts an engine of the program as it is installed now.
-    pub(super) fn begin_upgrade(&mut self, now: Instant) -> Result<(), String> {
+    pub(super) fn begin_upgrade(&mut self) -> Result<(), String> {
         let owner = self.options.owner;
-        let Some(own) = self.upgrading.own.as_mut() else {
+        let Some(own) = self.processes.upgrading.own.as_mut() else {
             return Err(
                 "this keeper does not start its engine: start the new one with `debridfs engine \
                  --replace`"
@@ -143,38 +142,34 @@ impl Keeper {
             child.pid(),
             own.installed.display()
         );
-        own.next = Some(Successor {
-            child,
-            image,
-            started: now,
-        });
-        self.upgrading.outcome = Upgrade::Running;
+        own.next = Some(Successor { child, image });
+        self.processes.upgrading.outcome = Upgrade::Running;
         self.log(Level::Info, &text);
         Ok(())
     }
 
     /// Ends the old engine once the new one is ready, and a new one that never gets ready.
     pub(super) fn watch_upgrade(&mut self, now: Instant) {
-        let ready = self.waiting.iter().any(|waiting| waiting.replace);
+        let ready = self.callers.replacement_waits();
         if ready
-            && let Some(peer) = self.peer.as_mut()
+            && let Some(peer) = self.lent.peer.as_mut()
             && peer.end_by.is_none()
         {
             // It serves on until its process ends; what it has not answered by then is replayed.
             let _ = peer.client.send(&FromKeeper::Replaced, &[]);
             peer.end_by = Some(now + self.options.limits.stop);
         }
-        if ready && self.peer.is_none() && self.child.is_none() {
+        if ready && self.lent.peer.is_none() && self.processes.engine.is_none() {
             // There was no engine to end.
             self.promote();
         }
         let limit = self.options.limits.start;
-        let Some(own) = self.upgrading.own.as_mut() else {
+        let Some(own) = self.processes.upgrading.own.as_mut() else {
             return;
         };
         if !ready
             && let Some(next) = &own.next
-            && now - next.started > limit
+            && now - next.child.started > limit
         {
             next.child.signal(Signal::KILL);
             self.upgrade_failed(&format!("the new engine was not ready within {limit:?}"));
@@ -185,13 +180,13 @@ impl Keeper {
     }
 
     /// The old engine ended: for its successor, or the successor itself did.
-    pub(super) fn after_engine(&mut self, reason: &str, end: End, now: Instant) {
-        let ready = self.waiting.iter().any(|waiting| waiting.replace);
+    pub(super) fn after_engine(&mut self, reason: &str, end: End) {
+        let ready = self.callers.replacement_waits();
         if ready {
             self.promote();
             return;
         }
-        let Some(own) = self.upgrading.own.as_mut() else {
+        let Some(own) = self.processes.upgrading.own.as_mut() else {
             return;
         };
         let Some(former) = own
@@ -201,15 +196,14 @@ impl Keeper {
             return;
         };
         own.image = former.image;
-        self.failures = 0;
-        self.next_start = now;
+        self.restarts.forgive();
         self.upgrade_failed(&format!(
             "the new engine {reason} soon after it took over; back to the former program"
         ));
     }
 
     fn promote(&mut self) {
-        let Some(own) = self.upgrading.own.as_mut() else {
+        let Some(own) = self.processes.upgrading.own.as_mut() else {
             return;
         };
         if let Some(next) = own.next.take() {
@@ -217,29 +211,28 @@ impl Keeper {
                 image: own.image.replace(next.image),
                 served: None,
             });
-            self.child_started = next.started;
-            self.child = Some(next.child);
-            self.failures = 0;
+            self.processes.engine = Some(next.child);
+            self.restarts.forgive();
         }
     }
 
     /// An engine serves: the new one, if there is an upgrade.
     pub(super) fn upgrade_serves(&mut self, version: String) {
-        if let Some(own) = self.upgrading.own.as_mut()
+        if let Some(own) = self.processes.upgrading.own.as_mut()
             && let Some(former) = own.former.as_mut()
             && former.served.is_none()
         {
             former.served = Some(Instant::now());
-            self.upgrading.outcome = Upgrade::Done { version };
+            self.processes.upgrading.outcome = Upgrade::Done { version };
         }
     }
 
     pub(super) fn upgrade_failed(&mut self, reason: &str) {
-        if let Some(own) = self.upgrading.own.as_mut() {
+        if let Some(own) = self.processes.upgrading.own.as_mut() {
             own.next = None;
         }
         self.log(Level::Error, &format!("upgrade failed: {reason}"));
-        self.upgrading.outcome = Upgrade::Failed {
+        self.processes.upgrading.outcome = Upgrade::Failed {
             reason: reason.into(),
         };
     }

@@ -1,0 +1,33 @@
+use super::engine::Peer;
+use debridfs_handover::EngineState;
+
+/// To whom the connection is lent, and how often it was.
+#[derive(Debug, Default)]
+pub(super) struct Lent {
+    /// The engine with the lease. Until it has ended no other gets one.
+    pub peer: Option<Peer>,
+    /// Number of the last lease; 0 before the first.
+    pub generation: u64,
+    /// Leases of the connection that is mounted now.
+    pub of_this_connection: u64,
+    /// The stand-in took requests that the engine has yet to be told of.
+    pub hand_over: bool,
+}
+
+impl Lent {
+    /// The engine that has the connection that is mounted now.
+    pub fn current(&self) -> Option<&Peer> {
+        self.peer.as_ref().filter(|peer| !peer.stale)
+    }
+
+    /// An engine has the connection that is mounted now.
+    pub fn is_out(&self) -> bool {
+        self.current().is_some()
+    }
+
+    /// An engine reads requests, or would if it were not stalled.
+    pub fn is_served(&self) -> bool {
+        let served = |state| matches!(state, EngineState::Serving | EngineState::Stalled);
+        self.current().is_some_and(|peer| served(peer.state))
+    }
+}
