@@ -9,6 +9,7 @@ use crate::command::completions::CompletionsArgs;
 use crate::command::config::ConfigCommand;
 use crate::command::demo::DemoArgs;
 use crate::command::engine::EngineArgs;
+use crate::command::import::ImportCommand;
 use crate::command::library::LibraryCommand;
 use crate::command::mount_probe::MountProbeArgs;
 use crate::command::own_directories::OwnDirectoriesArgs;
@@ -20,7 +21,6 @@ use crate::command::sim::SimArgs;
 use crate::command::token::TokenCommand;
 use crate::command::trace::TraceCommand;
 use crate::command::why::WhyArgs;
-use crate::import::ImportCommand;
 use crate::instance::{InstanceArgs, ReportArgs};
 
 /// Your debrid account as a file system that never goes away.

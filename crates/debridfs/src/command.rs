@@ -5,6 +5,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod engine;
+pub mod import;
 pub mod library;
 pub mod mount_probe;
 pub mod own_directories;

@@ -7,7 +7,6 @@ mod config;
 mod doctor;
 mod engine;
 mod failure;
-mod import;
 mod instance;
 mod library_path;
 mod logging;
@@ -48,7 +47,7 @@ fn main() -> ExitCode {
         Command::Upgrade(args) => command::upgrade::run(args, file),
         Command::Doctor(args) => doctor::run(args, file),
         Command::Config(args) => command::config::run(args, file),
-        Command::Import(args) => import::run(args, file),
+        Command::Import(args) => command::import::run(args, file),
         Command::Library(args) => command::library::run(args, file),
         Command::Cache(args) => command::cache::run(args, file),
         Command::Queue(args) => command::queue::run(args, file),

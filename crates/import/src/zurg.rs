@@ -1,12 +1,11 @@
 //! zurg's `config.yml`, 0.9 and 0.10, and the list of providers of later ones.
 
-use debridfs_catalogue::FolderNaming;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value};
 
-use super::common::proxy;
-use super::common::{Account, account, calls_per_minute, folder, mount, naming, other_provider};
-use super::plan::{Plan, joined, take, take_list, take_map};
+use crate::common::proxy;
+use crate::common::{Account, account, calls_per_minute, folder, mount, naming, other_provider};
+use crate::plan::{Plan, joined, take, take_list, take_map};
 
 /// zurg shows no views of accounts, so any name does.
 const NAME: &str = "rd";
@@ -68,9 +67,9 @@ pub fn carry(plan: &mut Plan, mut given: Map<String, Value>) {
     let with_extension = flag(&mut given, "retain_folder_name_extension");
     // With the provider's name zurg keeps the extension in any case.
     let rule = match (provider_name, with_extension) {
-        (true, _) => FolderNaming::Filename,
-        (false, true) => FolderNaming::Original,
-        (false, false) => FolderNaming::OriginalNoExt,
+        (true, _) => "filename",
+        (false, true) => "original",
+        (false, false) => "original_no_ext",
     };
     naming(
         plan,

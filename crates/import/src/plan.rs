@@ -30,8 +30,21 @@ pub struct SecretFile {
     pub text: String,
 }
 
+/// What our configuration takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Ours {
+    /// What `kind` says of a Real-Debrid account.
+    pub kind: &'static str,
+    /// The vendor's limit of calls, which none of ours can be above.
+    pub calls_per_minute: u32,
+    /// Whether a key takes a value, or why not. It is asked about `library.folder_naming`,
+    /// `acquire.action` and each table `folders.NAME`.
+    pub takes: fn(key: &[&str], value: &toml::Value) -> Result<(), String>,
+}
+
 /// A configuration of ours in the making.
 pub struct Plan {
+    pub ours: Ours,
     values: toml::Table,
     /// Which setting of theirs a key comes from.
     origins: Vec<(Vec<String>, String)>,
@@ -44,8 +57,9 @@ pub struct Plan {
 
 impl Plan {
     /// Nothing yet; secrets will lie in `secrets_dir`.
-    pub fn new(secrets_dir: &Path) -> Self {
+    pub fn new(secrets_dir: &Path, ours: Ours) -> Self {
         Self {
+            ours,
             values: toml::Table::new(),
             origins: Vec::new(),
             hidden: Vec::new(),
@@ -53,6 +67,11 @@ impl Plan {
             secrets: Vec::new(),
             rows: Vec::new(),
         }
+    }
+
+    /// Whether `key` takes `value`, or why not.
+    pub fn takes(&self, key: &[&str], value: &toml::Value) -> Result<(), String> {
+        (self.ours.takes)(key, value)
     }
 
     /// Sets a key; what was set before stays, as the more particular setting is asked first.

@@ -1,13 +1,10 @@
 //! What all three have.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use debridfs_catalogue::{FolderConfig, FolderNaming, ViewRules};
-use debridfs_provider::vendors::real_debrid;
 use serde_json::{Map, Value};
 
-use super::plan::{Plan, joined};
+use crate::plan::{Plan, joined};
 
 /// Directories of other programs that are the library's root with something behind it.
 const VIEWS: [&str; 4] = ["__all__", "__bad__", "torrents", "__unplayable__"];
@@ -26,7 +23,7 @@ pub struct Account<'a> {
 /// Sets up the account, with its tokens in files of their own.
 pub fn account(plan: &mut Plan, account: &Account<'_>, token_key: &str, list_key: &str) {
     let name = account.name;
-    let kind = real_debrid::KIND.word;
+    let kind = plan.ours.kind;
     plan.set(&["provider", name, "kind"], kind, account.theirs);
     let file = plan.keep_secret(&format!("{name}-token"), account.token);
     let theirs = joined(account.theirs, token_key);
@@ -54,7 +51,7 @@ pub fn other_provider(plan: &mut Plan, theirs: &str, kind: &str) {
 
 /// A limit of calls, at most the vendor's: theirs count other things.
 pub fn calls_per_minute(plan: &mut Plan, name: &str, calls: u64, theirs: &str) {
-    let most = u64::from(real_debrid::KIND.limits.calls_per_minute);
+    let most = u64::from(plan.ours.calls_per_minute);
     if calls == 0 || calls >= most {
         let why = format!("the vendor's limit of {most} a minute holds by itself");
         plan.leave_out(theirs, &why);
@@ -100,29 +97,19 @@ pub fn mount(plan: &mut Plan, path: &str, theirs: &str) {
     }
 }
 
-/// How releases are called.
-pub fn naming(plan: &mut Plan, naming: FolderNaming, theirs: &str) {
-    let word = serde_json::to_value(naming).unwrap_or_default();
-    let word = word.as_str().unwrap_or_default();
+/// What releases are called, in a word of `library.folder_naming`.
+pub fn naming(plan: &mut Plan, word: &str, theirs: &str) {
     plan.set(&["library", "folder_naming"], word, theirs);
 }
 
 /// A folder by rule: carried when all of its conditions are ours as well, as it would show more without one of them.
 pub fn folder(plan: &mut Plan, name: &str, table: Map<String, Value>, theirs: &str) {
-    let text = match toml::Value::try_from(Value::Object(table)) {
+    let folder = match toml::Value::try_from(Value::Object(table)) {
         Ok(value) => value,
         Err(error) => return plan.leave_out(theirs, &error.to_string()),
     };
-    let checked = text
-        .clone()
-        .try_into::<FolderConfig>()
-        .map_err(|error| error.message().to_owned())
-        .and_then(|folder| {
-            let one = BTreeMap::from([(name.to_owned(), folder)]);
-            let rules = ViewRules::new(FolderNaming::default(), Vec::new(), &one);
-            rules.map(|_| ()).map_err(|error| error.to_string())
-        });
-    match (checked, text) {
+    let taken = plan.takes(&["folders", name], &folder);
+    match (taken, folder) {
         (Ok(()), toml::Value::Table(table)) => {
             for (key, value) in table {
                 let theirs = joined(theirs, &key);

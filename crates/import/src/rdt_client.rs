@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::common::{Account, account, mount, other_provider};
-use super::plan::{Plan, take};
+use crate::common::{Account, account, mount, other_provider};
+use crate::plan::{Plan, take};
 
 /// The provider as its number, and as its name in later versions.
 const PROVIDERS: [&str; 5] = [

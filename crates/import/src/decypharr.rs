@@ -1,14 +1,13 @@
 //! decypharr's `config.json`, of all versions from 0.x to 2.x.
 
-use debridfs_catalogue::FolderNaming;
 use serde_json::{Map, Value};
 
-use super::common::{Account, account, calls_per_minute, folder, mount, naming, other_provider};
-use super::common::{proxy, size};
-use super::plan::{Plan, joined, take, take_list, take_map};
+use crate::common::{Account, account, calls_per_minute, folder, mount, naming, other_provider};
+use crate::common::{proxy, size};
+use crate::plan::{Plan, joined, take, take_list, take_map};
 
 /// What decypharr calls a release that says nothing else.
-const NAMING: FolderNaming = FolderNaming::OriginalNoExt;
+const NAMING: &str = "original_no_ext";
 
 const OWN_WORK: &str = "debridfs decides this by itself";
 const NOT_YET: &str = "this version has nothing like it";
@@ -274,8 +273,8 @@ fn name_rule(plan: &mut Plan, map: &mut Map<String, Value>, path: &str) -> bool 
         return false;
     };
     let theirs = joined(path, "folder_naming");
-    match serde_json::from_value(Value::String(word)) {
-        Ok(rule) => naming(plan, rule, &theirs),
+    match plan.takes(&["library", "folder_naming"], &word.as_str().into()) {
+        Ok(()) => naming(plan, &word, &theirs),
         Err(_) => plan.leave_out(&theirs, "not a rule that we know"),
     }
     plan.has(&["library", "folder_naming"])
@@ -408,17 +407,15 @@ fn downloads(plan: &mut Plan, map: &mut Map<String, Value>, path: &str) {
         }
     }
     if let Some(action) = take(map, "default_download_action") {
-        match serde_json::from_value::<debridfs_acquire::Action>(Value::String(action.clone())) {
-            Ok(debridfs_acquire::Action::Strm) => plan.leave_out(
-                &at("default_download_action"),
+        let theirs = at("default_download_action");
+        let key = ["acquire", "action"];
+        match plan.takes(&key, &action.as_str().into()) {
+            Ok(()) if action == "strm" => plan.leave_out(
+                &theirs,
                 "set [http] up first, by which .strm files are played, then `acquire.action = \"strm\"`",
             ),
-            Ok(_) => plan.set(
-                &["acquire", "action"],
-                action,
-                &at("default_download_action"),
-            ),
-            Err(_) => plan.leave_out(&at("default_download_action"), NOT_YET),
+            Ok(()) => plan.set(&key, action, &theirs),
+            Err(_) => plan.leave_out(&theirs, NOT_YET),
         }
     }
 }

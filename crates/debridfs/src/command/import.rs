@@ -1,0 +1,207 @@
+//! `debridfs import …`: moving in from other programs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use debridfs_acquire::Action;
+use debridfs_catalogue::{FolderConfig, FolderNaming, ViewRules};
+use debridfs_control::WhyState;
+use debridfs_import::{Error, Import, Known, Ours, Program, Request};
+use debridfs_provider::vendors::real_debrid;
+
+use super::{runtime, serve};
+use crate::config::{self, Config, Environment};
+use crate::failure::{Doing, Failure, USAGE};
+use crate::instance::{Instance, InstanceArgs};
+
+/// `import …`.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Read decypharr's config.json.
+    #[command(after_long_help = "\
+Examples:
+  debridfs import decypharr /opt/decypharr/config.json
+  debridfs import decypharr /opt/decypharr/config.json --write /etc/debridfs/config.toml")]
+    Decypharr(ImportArgs),
+    /// Read zurg's config.yml.
+    #[command(after_long_help = "\
+Example (zurg does not know where rclone mounts it):
+  debridfs import zurg /opt/zurg/config.yml --mount /mnt/zurg")]
+    Zurg(ImportArgs),
+    /// Read rdt-client's database, rdtclient.db.
+    RdtClient(ImportArgs),
+    /// Find symlinks that would lead nowhere.
+    #[command(
+        long_about = "\
+Look at every symlink at and below a directory, and ask the running instance whether it leads to \
+something in its library. Neither the mount nor the provider is touched. Ends with 1 when one dangles.",
+        after_long_help = "\
+Example:
+  debridfs import check-links /mnt/media"
+    )]
+    CheckLinks(CheckLinksArgs),
+}
+
+/// Arguments of imports.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Their file, or the directory that holds it.
+    #[arg(default_value = ".")]
+    pub path: PathBuf,
+    /// Write the configuration to this file; it must not exist. Without it nothing is written.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Where tokens and keys are written, one a file, for their owner alone; `secrets` beside FILE when absent.
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
+    /// Where the library was mounted, when their configuration does not tell or tells something else.
+    #[arg(long, value_name = "DIR")]
+    pub mount: Option<PathBuf>,
+}
+
+/// Arguments of `import check-links`.
+#[derive(Debug, Args)]
+pub struct CheckLinksArgs {
+    /// The directory.
+    pub dir: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Runs one of them.
+pub fn run(command: &ImportCommand, file: Option<&Path>) -> Result<(), Failure> {
+    match command {
+        ImportCommand::Decypharr(args) => import(args, Program::Decypharr),
+        ImportCommand::Zurg(args) => import(args, Program::Zurg),
+        ImportCommand::RdtClient(args) => import(args, Program::RdtClient),
+        ImportCommand::CheckLinks(args) => check_links(args, file),
+    }
+}
+
+fn import(args: &ImportArgs, program: Program) -> Result<(), Failure> {
+    let request = Request {
+        program,
+        path: &args.path,
+        write: args.write.as_deref(),
+        secrets: args.secrets.as_deref(),
+        mount: args.mount.as_deref(),
+    };
+    let ours = Ours {
+        kind: real_debrid::KIND.word,
+        calls_per_minute: real_debrid::KIND.limits.calls_per_minute,
+        takes,
+    };
+    let import = Import::new(&request, ours)?;
+    let config = check(&import.text())?;
+    // Whoever is not root is who will run the engine.
+    let owner = serve::owner(&config).map(|owner| (owner.uid, owner.gid));
+    import.write(owner)?;
+    print!("{}", import.report());
+    Ok(())
+}
+
+/// Whether a key of ours takes a value of theirs.
+fn takes(key: &[&str], value: &toml::Value) -> Result<(), String> {
+    fn read<T: serde::de::DeserializeOwned>(value: &toml::Value) -> Result<T, String> {
+        let read = value.clone().try_into::<T>();
+        read.map_err(|error| error.message().to_owned())
+    }
+    match key {
+        ["library", "folder_naming"] => read::<FolderNaming>(value).map(drop),
+        ["acquire", "action"] => read::<Action>(value).map(drop),
+        ["folders", name] => {
+            let one = BTreeMap::from([((*name).to_owned(), read::<FolderConfig>(value)?)]);
+            let rules = ViewRules::new(FolderNaming::default(), Vec::new(), &one);
+            rules.map(drop).map_err(|error| error.to_string())
+        }
+        _ => Err(format!("{} is not asked about", key.join("."))),
+    }
+}
+
+/// The result has to be one that starts.
+fn check(text: &str) -> Result<Config, Failure> {
+    let dir = tempfile::tempdir().doing(|| "temporary directory".into())?;
+    let file = dir.path().join("imported.toml");
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file)
+        .and_then(|mut out| out.write_all(text.as_bytes()))
+        .doing(|| file.display().to_string())?;
+    // What else the environment says is not for this file.
+    let process = Environment::of_process();
+    let environment = Environment {
+        puid: process.puid,
+        pgid: process.pgid,
+        ..Environment::default()
+    };
+    Ok(config::load(Some(&file), &environment)?.config)
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let words = error.to_string();
+        match error {
+            Error::Theirs(_) => Failure::new(words, None).with_code(USAGE),
+            Error::Exists(_) => {
+                let help =
+                    "choose another --write or --secrets, or move it away; nothing was written";
+                Failure::new(words, Some(help))
+            }
+            Error::System { .. } => Failure::new(words, None),
+        }
+    }
+}
+
+fn check_links(args: &CheckLinksArgs, file: Option<&Path>) -> Result<(), Failure> {
+    let instance = Instance::find(&args.instance, file)?;
+    let checked = runtime()?.block_on(async {
+        let mount = instance.status().await?.mount.path;
+        let why = async |path: &Path| known(&instance, path).await;
+        debridfs_import::check(&args.dir, &mount, why).await
+    })?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&checked).doing(|| "links".into())?;
+        println!("{text}");
+    } else {
+        for (link, target) in &checked.dangling {
+            println!("dangles: {} -> {}", link.display(), target.display());
+        }
+        for (place, links) in &checked.mounted_elsewhere {
+            println!(
+                "{links} would lead to the library if it were mounted at {}",
+                place.display()
+            );
+        }
+        println!(
+            "{} lead to the library, {} to releases not looked into yet, {} dangle, {} lead elsewhere",
+            checked.resolve,
+            checked.not_known_yet,
+            checked.dangling.len(),
+            checked.others,
+        );
+    }
+    match checked.dangling.is_empty() && checked.mounted_elsewhere.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::silent(1)),
+    }
+}
+
+/// What the running engine knows of `path`.
+async fn known(instance: &Instance, path: &Path) -> Result<Option<Known>, Failure> {
+    let said = instance.why(path).await?;
+    Ok(said.ok().map(|report| Known {
+        path: report.path.into(),
+        in_release: report.release.is_some(),
+        files_known: report.state != WhyState::NotKnownYet,
+    }))
+}
