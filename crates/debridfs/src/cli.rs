@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::command::cache::CacheCommand;
 use crate::command::completions::CompletionsArgs;
 use crate::command::config::ConfigCommand;
 use crate::command::demo::DemoArgs;
+use crate::command::doctor::DoctorArgs;
 use crate::command::engine::EngineArgs;
 use crate::command::import::ImportCommand;
 use crate::command::library::LibraryCommand;
@@ -229,25 +230,4 @@ Example:
     /// Look through the mount once.
     #[command(hide = true)]
     MountProbe(MountProbeArgs),
-}
-
-/// Arguments of `doctor`.
-#[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// As JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// The directory that containers bind, which then has to be shared; the parent of the configured
-    /// mount when absent.
-    #[arg(long, value_name = "DIR")]
-    pub path: Option<PathBuf>,
-    /// What a Kubernetes node needs as well; by itself on a machine that is one.
-    #[arg(long)]
-    pub node: bool,
-    /// Do what is safe, asking before each: make the directory a shared mount, load the FUSE module.
-    #[arg(long)]
-    pub fix: bool,
-    /// Do it without asking.
-    #[arg(long, requires = "fix")]
-    pub yes: bool,
 }

@@ -4,6 +4,7 @@ pub mod cache;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod engine;
 pub mod import;
 pub mod library;

@@ -4,7 +4,6 @@
 mod cli;
 mod command;
 mod config;
-mod doctor;
 mod engine;
 mod failure;
 mod instance;
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
         Command::Status(args) => command::status::run(args, file),
         Command::Why(args) => command::why::run(args, file),
         Command::Upgrade(args) => command::upgrade::run(args, file),
-        Command::Doctor(args) => doctor::run(args, file),
+        Command::Doctor(args) => command::doctor::run(args, file),
         Command::Config(args) => command::config::run(args, file),
         Command::Import(args) => command::import::run(args, file),
         Command::Library(args) => command::library::run(args, file),

@@ -17,9 +17,9 @@ use debridfs_control::{EngineState, Status};
 use debridfs_web::MountProbe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::doctor::require_fuse;
 use super::runtime;
 use crate::config::{Environment, LogConfig};
-use crate::doctor::{self, Outcome};
 use crate::failure::{Doing, Failure};
 use crate::instance::Instance;
 use crate::logging;
@@ -52,11 +52,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(5);
 /// Runs until SIGINT, SIGTERM or SIGHUP, or until something fails.
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     logging::start(&LogConfig::default())?;
-    let device = doctor::fuse_device();
-    if device.outcome == Outcome::Failed {
-        let message = format!("{}: {}", device.name, device.seen);
-        return Err(Failure::new(message, device.fix.as_deref()));
-    }
+    require_fuse()?;
     runtime()?.block_on(demo(args))
 }
 

@@ -10,9 +10,9 @@ use clap::Args;
 use debridfs_base::with_causes;
 use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
 
+use super::doctor::require_fuse;
 use super::own_directories;
 use crate::config::{self, Config, Environment, KeeperMode, Loaded};
-use crate::doctor::{self, Outcome};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
 
@@ -55,11 +55,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
             }
         }
     };
-    let device = doctor::fuse_device();
-    if device.outcome == Outcome::Failed {
-        let message = format!("{}: {}", device.name, device.seen);
-        return Err(Failure::new(message, device.fix.as_deref()));
-    }
+    require_fuse()?;
     let owner = owner(config);
     debridfs_keeper::keep_from_children().doing(|| "/proc/self/fd".into())?;
     own_directories::prepare(config, owner)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::Trial;
-use crate::doctor::Check;
+use crate::check::Check;
 
 const NAME: &str = "AppArmor";
 /// The profile that is shipped for a keeper in a container.
@@ -159,7 +159,7 @@ pub fn of_fusermount(root: &Path, mount_point: &Path) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
     use rustix::io::Errno;
 
     /// A root with these files.

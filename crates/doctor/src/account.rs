@@ -6,7 +6,7 @@ use debridfs_provider::vendors::Kind;
 use debridfs_provider::{AccountConfig, DebridAccount, Error, Priority, Provider, Verdict};
 use jiff::Timestamp;
 
-use super::Check;
+use crate::check::Check;
 
 /// A call that takes longer says enough.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -93,7 +93,7 @@ fn clock(theirs: Timestamp, ours: Timestamp) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
 
     #[test]
     fn a_clock_may_be_a_little_off() {

@@ -10,7 +10,8 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 use rustix::thread::CapabilitySet;
 
-use super::{Check, propagation};
+use crate::check::Check;
+use crate::propagation;
 use apparmor::AppArmor;
 use selinux::SeLinux;
 
@@ -88,7 +89,7 @@ fn refused(trial: Trial, named: bool) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
 
     #[test]
     fn a_refusal_is_blamed_on_what_is_there() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use debridfs_base::mountinfo::{self, Mount};
 use debridfs_keeper::probe::{self, State};
 
-use super::Check;
+use crate::check::Check;
 
 /// A mount that takes longer hangs; it is asked by a process that is left behind then.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -178,7 +178,7 @@ fn other_namespaces() -> BTreeMap<u32, Vec<Mount>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
 
     fn table(text: &str) -> Vec<Mount> {
         mountinfo::parse(text.as_bytes())

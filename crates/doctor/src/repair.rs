@@ -1,6 +1,6 @@
 //! What `doctor --fix` may do: only what is undone by a restart of the machine and harms nobody.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -30,6 +30,9 @@ impl Repair {
     }
 
     /// Does it.
+    ///
+    /// # Errors
+    /// The system refuses, or there is no `modprobe`.
     pub fn apply(&self) -> io::Result<()> {
         match self {
             Self::Share(dir) => {
@@ -58,25 +61,4 @@ impl Repair {
 
 fn is_mount(dir: &std::path::Path) -> bool {
     matches!(mountinfo::find(dir), Ok(Some(_)))
-}
-
-/// Whether it may be done: said beforehand, or answered now.
-pub fn allowed(repair: &Repair, yes: bool) -> bool {
-    let mut terminal = io::stderr();
-    if yes {
-        let _ = writeln!(terminal, "+ {}", repair.commands());
-        return true;
-    }
-    if !io::stdin().is_terminal() {
-        let _ = writeln!(
-            terminal,
-            "would run: {} (nobody to ask; --yes allows it)",
-            repair.commands()
-        );
-        return false;
-    }
-    let _ = write!(terminal, "run {}? [y/N] ", repair.commands());
-    let mut answer = String::new();
-    let _ = io::stdin().lock().read_line(&mut answer);
-    matches!(answer.trim(), "y" | "Y" | "yes")
 }

@@ -5,10 +5,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::MountConfig;
-
-use super::Check;
-use super::repair::Repair;
+use crate::check::Check;
+use crate::repair::Repair;
 
 /// Where FUSE connections come from.
 const DEVICE: &str = "/dev/fuse";
@@ -41,18 +39,18 @@ pub fn fuse_device() -> Check {
     }
 }
 
-/// What this user needs for mounting.
-pub fn mounting(mount: &MountConfig) -> Vec<Check> {
+/// What this user needs for mounting, where others are to see the mount if `allow_other`.
+pub fn mounting(allow_other: bool) -> Vec<Check> {
     if rustix::process::geteuid().is_root() {
         let mut checks = vec![capability()];
-        if mount.allow_other {
+        if allow_other {
             let seen = "not needed: root mounts by system call; where fusermount3 mounts, its own /etc/fuse.conf counts";
             checks.push(Check::ok("user_allow_other", seen));
         }
         checks
     } else {
         let mut checks = vec![fusermount()];
-        if mount.allow_other {
+        if allow_other {
             checks.push(user_allow_other(Path::new("/etc/fuse.conf")));
         }
         checks
@@ -120,7 +118,7 @@ fn user_allow_other(file: &Path) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
 
     #[test]
     fn a_commented_line_does_not_allow() {

@@ -1,6 +1,6 @@
 //! What this kernel can do for a FUSE file system.
 
-use super::Check;
+use crate::check::Check;
 
 /// FUSE 7.31, the oldest that the keeper accepts.
 const OLDEST: (u32, u32) = (5, 4);
@@ -57,7 +57,7 @@ fn user_namespace(map: &str) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
 
     #[test]
     fn versions() {

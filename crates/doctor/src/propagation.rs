@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use debridfs_base::mountinfo::{self, Mount};
 
-use super::repair::Repair;
-use super::{Check, Outcome};
+use crate::check::{Check, Outcome};
+use crate::repair::Repair;
 
 /// Where kubelets keep the volumes of pods.
 const KUBELET: &str = "/var/lib/kubelet";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::Check;
+use crate::check::Check;
 
 /// Printing a version takes no longer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -119,7 +119,7 @@ fn version(said: &str) -> Option<Version> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
 
     #[test]
     fn versions_that_lose_propagation() {

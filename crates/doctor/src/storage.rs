@@ -11,7 +11,7 @@ use rustix::fs::{Access, access, statvfs};
 use debridfs_base::ByteSize;
 use debridfs_base::mountinfo::{self, FSTYPE};
 
-use super::Check;
+use crate::check::Check;
 
 /// A look through a mount that takes longer says enough.
 const LOOK_LIMIT: Duration = Duration::from_secs(3);
@@ -167,7 +167,7 @@ pub fn socket_path(path: &Path) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
 
     #[tokio::test]
     async fn mount_points() {

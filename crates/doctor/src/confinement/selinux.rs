@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use super::Trial;
-use crate::doctor::Check;
+use crate::check::Check;
 
 const NAME: &str = "SELinux";
 /// The file system through which the kernel answers questions about its policy.
@@ -205,7 +205,7 @@ fn decided(answer: &str, wanted: u32) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
     use rustix::io::Errno;
 
     fn at(files: &[(&str, &str)]) -> Option<SeLinux> {

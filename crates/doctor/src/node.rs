@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Check;
+use crate::check::Check;
 
 /// What tells that this machine is a node.
 const SIGNS: [&str; 4] = [
@@ -67,7 +67,7 @@ fn iscsi(has: bool, lxc: bool) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Outcome;
+    use crate::check::Outcome;
 
     #[test]
     fn a_node_in_lxc_needs_no_iscsi() {

@@ -1,0 +1,131 @@
+//! `debridfs doctor`: what this machine lacks, and the exact fix.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use debridfs_doctor::{Check, Input, Outcome, Settings, examine, fuse_device, mend};
+
+use super::runtime;
+use crate::config::{self, Config, ConfigError, Environment, Loaded};
+use crate::failure::{Doing, Failure};
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The directory that containers bind, which then has to be shared; the parent of the configured
+    /// mount when absent.
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<PathBuf>,
+    /// What a Kubernetes node needs as well; by itself on a machine that is one.
+    #[arg(long)]
+    pub node: bool,
+    /// Do what is safe, asking before each: make the directory a shared mount, load the FUSE module.
+    #[arg(long)]
+    pub fix: bool,
+    /// Do it without asking.
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
+}
+
+/// Checks everything, mends what it may, and prints what is left. Ends with 1 when something is in
+/// the way.
+pub fn run(args: &DoctorArgs, file: Option<&Path>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let mut checks = runtime.block_on(all(args, file));
+    let mut repairs = Vec::new();
+    if args.fix {
+        repairs = mend(&checks, args.yes);
+        if !repairs.is_empty() {
+            checks = runtime.block_on(all(args, file));
+        }
+    }
+    let failed = checks.iter().any(|check| check.outcome == Outcome::Failed);
+    if args.json {
+        let report = serde_json::json!({ "ok": !failed, "checks": checks, "repairs": repairs });
+        let text = serde_json::to_string_pretty(&report).doing(|| "report".into())?;
+        println!("{text}");
+    } else {
+        checks.iter().for_each(|check| println!("{check}"));
+    }
+    if failed {
+        Err(Failure::silent(1))
+    } else {
+        Ok(())
+    }
+}
+
+/// Refuses to go on where the FUSE device cannot be opened.
+pub fn require_fuse() -> Result<(), Failure> {
+    let device = fuse_device();
+    if device.outcome == Outcome::Failed {
+        let message = format!("{}: {}", device.name, device.seen);
+        return Err(Failure::new(message, device.fix.as_deref()));
+    }
+    Ok(())
+}
+
+async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let loaded = configuration(file, &mut checks);
+    let input = Input {
+        settings: loaded.map(|loaded| settings(loaded.config)),
+        path: args.path.clone(),
+        node: args.node,
+    };
+    checks.extend(examine(&input).await);
+    checks
+}
+
+fn settings(config: Config) -> Settings {
+    Settings {
+        keeper_socket: config.keeper_socket(),
+        mount: config.mount.path,
+        allow_other: config.mount.allow_other,
+        state_dir: config.state_dir,
+        accounts: config.provider.into_values().collect(),
+    }
+}
+
+fn configuration(file: Option<&Path>, checks: &mut Vec<Check>) -> Option<Loaded> {
+    let name = "configuration";
+    match config::load(file, &Environment::of_process()) {
+        Ok(loaded) => {
+            let from = loaded
+                .file
+                .as_ref()
+                .map_or("environment and defaults".into(), |path| {
+                    path.display().to_string()
+                });
+            checks.push(Check::ok(name, format!("valid ({from})")));
+            for note in &loaded.notes {
+                checks.push(Check::ok("environment", note));
+            }
+            if loaded.config.provider.is_empty() {
+                checks.push(Check::failed(
+                    "provider",
+                    "none is configured",
+                    "export DEBRIDFS__PROVIDER__RD__TOKEN=… (https://real-debrid.com/apitoken), or add [provider.rd] with token_file",
+                ));
+            }
+            Some(loaded)
+        }
+        Err(ConfigError::Invalid { file, problems }) => {
+            for problem in problems {
+                let seen = problem.located(file.as_deref());
+                let fix = problem
+                    .help
+                    .unwrap_or_else(|| "correct it; `debridfs config check` looks again".into());
+                checks.push(Check::failed(name, seen, fix));
+            }
+            None
+        }
+        Err(error @ ConfigError::Unreadable { .. }) => {
+            let fix = "check its name and permissions";
+            checks.push(Check::failed(name, error.to_string(), fix));
+            None
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Everything that is looked at, in the order in which it is told.
+
+use std::path::{Path, PathBuf};
+
+use debridfs_provider::AccountConfig;
+
+use crate::check::Check;
+use crate::{account, confinement, kernel, machine, node, propagation, runtimes, stale, storage};
+
+/// What is configured.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the library is shown.
+    pub mount: PathBuf,
+    /// Whether other users are to see it.
+    pub allow_other: bool,
+    /// Where the catalogue is kept.
+    pub state_dir: PathBuf,
+    /// The keeper's socket.
+    pub keeper_socket: PathBuf,
+    /// Accounts that are asked how they are.
+    pub accounts: Vec<AccountConfig>,
+}
+
+/// What is to be looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Input {
+    /// The configuration, where there is a valid one; without it the machine alone.
+    pub settings: Option<Settings>,
+    /// The directory that containers bind, if it was named: then it has to be shared. Otherwise the
+    /// parent of the mount.
+    pub path: Option<PathBuf>,
+    /// What a Kubernetes node needs as well; by itself on a machine that is one.
+    pub node: bool,
+}
+
+/// Looks at everything, and changes nothing. Needs a tokio runtime.
+pub async fn examine(input: &Input) -> Vec<Check> {
+    let settings = input.settings.as_ref();
+    let mut checks = kernel::checks();
+    checks.push(machine::fuse_device());
+    if let Some(settings) = settings {
+        checks.extend(machine::mounting(settings.allow_other));
+        checks.extend(confinement::checks(&settings.mount));
+        checks.push(storage::mount_point(&settings.mount).await);
+        checks.push(storage::state_dir(&settings.state_dir));
+        checks.push(storage::socket_path(&settings.keeper_socket));
+    }
+    let mount = settings.map(|settings| settings.mount.as_path());
+    if let Some(dir) = input.path.as_deref().or_else(|| mount.map(bound)) {
+        checks.extend(propagation::of_directory(dir, input.path.is_some()));
+    }
+    checks.extend(stale::mounts(mount));
+    checks.extend(stale::holders());
+    checks.extend(runtimes::checks().await);
+    if input.node || node::is_node() {
+        checks.extend(node::checks());
+    }
+    for account in settings.into_iter().flat_map(|settings| &settings.accounts) {
+        checks.extend(account::check(account).await);
+    }
+    checks
+}
+
+/// The directory that containers are told to bind.
+fn bound(mount: &Path) -> &Path {
+    mount.parent().unwrap_or(mount)
+}
