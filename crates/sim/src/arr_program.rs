@@ -201,8 +201,7 @@ impl ArrProgram {
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        let memory = self.inner.memory.lock();
-        memory
+        self.inner.memory.lock()
     }
 
     /// Wants something of which the indexer offers these, the best first; its number.
