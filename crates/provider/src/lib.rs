@@ -31,7 +31,7 @@ pub use account::DebridAccount;
 pub use account::config::{AccountConfig, ConfigError};
 pub use account::key::{KeyId, KeyStatus};
 pub use account::limits::{Budget, Limits};
-pub use account::scheduler::{Outcome, Scheduler};
+pub use account::scheduler::{Outcome, Scheduler, SchedulerStatus, Turn};
 pub use account::traffic::{KeyTraffic, Shortage, TrafficStatus};
 pub use cdn_connections::{CdnConnections, OLDEST_EVERY};
 pub use content_id::{ContentId, ContentKind, InvalidContentId};

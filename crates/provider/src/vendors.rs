@@ -8,9 +8,9 @@
 //!    | part | what it holds |
 //!    |---|---|
 //!    | `NAME.rs`: [`Kind`] | word in the configuration, address, declared [`Limits`] |
-//!    | `NAME.rs`: [`Vendor`] | endpoints: each question as one call or several |
+//!    | `NAME.rs`: `Vendor` | endpoints: each question as one call or several |
 //!    | `NAME/decode.rs` | pure functions from bytes to our types; helpers: `account/decode.rs` |
-//!    | `NAME/verdicts.rs` | [`Vendor::meaning`]: what an answer means that is not a success |
+//!    | `NAME/verdicts.rs` | `Vendor::meaning`: what an answer means that is not a success |
 //!
 //! 2. Add a line to [`KINDS`]. Configuration, keys, scheduler, traffic, health and `doctor` follow.
 //! 3. Add `tests/NAME_*.rs` with recorded bodies, a table of all error codes, and a fuzz target for
@@ -20,7 +20,7 @@
 //! - A page leaves an entry out only if it names it in [`TorrentPage::unreadable`], and a list is
 //!   empty only if the answer says so. Without a total, nothing is concluded from what is missing.
 //! - The links of a torrent follow the order of its selected files. Where a vendor has no
-//!   restricted links, a [`HosterLink`] is a text from which [`Vendor::direct_link`] makes a direct
+//!   restricted links, a [`HosterLink`] is a text from which `Vendor::direct_link` makes a direct
 //!   link; the same file has the same text at all times.
 //! - Paths of files lie below the torrent's top directory: a vendor that tells them with it hands
 //!   out [`crate::canonical_path`] of them.
