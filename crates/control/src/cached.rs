@@ -10,10 +10,11 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
+use debridfs_archive::is_archive;
 use debridfs_base::ByteSize;
 use debridfs_cache::{Cache, CacheError, FileId};
 use debridfs_catalogue::is_file;
-use debridfs_content::Content;
+use debridfs_content::{Content, HandleOwner};
 use debridfs_tree::{Tree, files_below};
 use debridfs_vfs::{Answer as TreeAnswer, NodeId, ReadRequest, Vfs};
 use hyper::Method;
@@ -115,8 +116,6 @@ const USABLE_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes read at once when warming, and before the disk is waited for: half of what may wait for it.
 const STEP: u64 = 1 << 20;
 const BEFORE_DISK: u64 = 8 << 20;
-/// Readers that warm have numbers that no open file has.
-const WARMING: u64 = 1 << 63;
 
 impl Client {
     /// What is in the cache; refused when the cache is turned off.
@@ -199,8 +198,6 @@ pub struct CacheDesk {
     pub tree: Arc<Tree>,
     /// Where the tree is mounted.
     pub mount: PathBuf,
-    /// Whether an identity is that of an archive.
-    pub is_archive: fn(u64) -> bool,
 }
 
 /// `GET /cache`, and `POST /cache/purge`, `pin`, `unpin` and `warm` with `?path=`.
@@ -284,7 +281,7 @@ impl CacheDesk {
             lines.push(CachedLine {
                 path: self.tree.path(NodeId(file.id)),
                 id: file.id,
-                archive: (self.is_archive)(file.id),
+                archive: is_archive(file.id),
                 size: file.size,
                 cached: file.bytes,
                 class: file.class.as_str().into(),
@@ -341,7 +338,7 @@ impl CacheDesk {
         }
         let later = usize::try_from(later).unwrap_or(0) % files.len().max(1);
         files.rotate_left(later);
-        let warming = warm_for_a_while(cache, &self.tree, &files, reader | WARMING).await;
+        let warming = warm_for_a_while(cache, &self.tree, &files, HandleOwner::Warming.handle(reader)).await;
         let (mut missing, mut hopeless) = (0, true);
         for file in &files {
             let bytes = absent(cache, *file);

@@ -3,7 +3,6 @@
 //! Order of the start: the stored library is loaded, then the connection is taken and served, then come sync, control socket
 //! and web server. So a restart is over before anything slow begins.
 
-mod archives;
 mod downloads;
 mod hooks;
 mod http_files;
@@ -37,7 +36,6 @@ use crate::command::engine::EngineArgs;
 use crate::config::Config;
 use crate::failure::{Doing, Failure, USAGE};
 
-use archives::Archives;
 use downloads::Downloads;
 use http_files::HttpFiles;
 use parts::Parts;
@@ -157,7 +155,6 @@ async fn attach_and_serve(
         content: parts.content.clone(),
         tree: parts.tree.clone(),
         mount: mount.clone(),
-        is_archive: archives::is_archive,
     };
     let control = Control {
         instance: report.clone(),
@@ -180,7 +177,7 @@ async fn attach_and_serve(
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     let listen = config.server.listen;
     tokio::spawn(sockets::public(listen, report, probe, pages));
-    tokio::spawn(Archives::new(&parts).run(shutdown.clone()));
+    tokio::spawn(parts.examiner().run(shutdown.clone()));
     tokio::spawn(http.serve(parts.tree.clone()));
     let (content, unfilled) = (parts.content.clone(), parts.content.unfilled());
     let newcomers = move |files| content.newcomers(files);

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use debridfs_base::NodeId;
 use debridfs_catalogue::{BadReason, File, Library};
-use debridfs_content::FileRef;
+use debridfs_content::{FileRef, HandleOwner};
 use tokio::sync::{mpsc, watch};
 
 use crate::explain::Found;
@@ -82,7 +82,7 @@ impl Tree {
             }
         });
         // Handles are hints, but those of the engine before should not be taken for ours.
-        let start = RandomState::new().build_hasher().finish() >> 1;
+        let start = RandomState::new().build_hasher().finish();
         Arc::new(Self {
             shared,
             handles: AtomicU64::new(start),
@@ -293,8 +293,8 @@ impl Vfs for Tree {
     }
 
     fn open(&self, id: NodeId) -> Answer<u64> {
-        // 0 is no handle.
-        let handle = self.handles.fetch_add(1, Ordering::Relaxed).max(1);
+        let number = self.handles.fetch_add(1, Ordering::Relaxed);
+        let handle = HandleOwner::Open.handle(number);
         self.shared
             .answer(CONTENTS_DEADLINE, move |shared, snapshot| {
                 let node = snapshot.node(id)?;

@@ -13,8 +13,11 @@ use debridfs_acquire::{
     Acquire, Checkpoint, Known, Library, ProbeError, Shown, ShownFile, WholeFile, qbittorrent,
     sabnzbd,
 };
+use debridfs_base::media::HEAD;
 use debridfs_catalogue::{ALL, BadReason, Catalogue, Layout};
-use debridfs_content::{Content, ContentConfig, ContentError, ErrorKind, FileRef, ReadRequest};
+use debridfs_content::{
+    Content, ContentConfig, ContentError, ErrorKind, FileRef, HandleOwner, ReadRequest,
+};
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_provider::InfoHash;
 use debridfs_tree::file_ref;
@@ -28,14 +31,10 @@ use crate::failure::{Doing, Failure, USAGE};
 /// Read from each end of a file before it is shown to an arr: what a container's header and index take at least. With a cache it is what
 /// `[content.probe]` says, so that the import finds all it looks at there.
 const PROBE: u64 = 256 << 10;
-/// The most of a file's head that the cache keeps apart.
-const MOST_PROBED: u64 = 4 << 20;
 /// What one such read may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// What a read of some MiB for the disk may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(60);
-/// Handles of probes and copies; those of the kernel are far below.
-const FIRST_HANDLE: u64 = 1 << 62;
 /// A directory; the program kills itself at the point of a job that a file in it is named after, once. For tests alone.
 const CRASH_VARIABLE: &str = "DEBRIDFS_TEST_CRASH_JOBS";
 
@@ -72,7 +71,7 @@ impl Downloads {
             content: parts.content.clone(),
             all: config.mount.path.join(ALL),
             layout: config.library.layout,
-            handles: AtomicU64::new(FIRST_HANDLE),
+            handles: AtomicU64::new(0),
             http: http.clone(),
             mount: config.mount.path.clone(),
             ends: ends(&config.content),
@@ -122,7 +121,7 @@ struct Shelves {
 fn ends(content: &ContentConfig) -> [u64; 2] {
     let probe = &content.probe;
     match content.cache.enabled {
-        true => [probe.fill_head.0, probe.fill_tail.0].map(|bytes| bytes.clamp(PROBE, MOST_PROBED)),
+        true => [probe.fill_head.0, probe.fill_tail.0].map(|bytes| bytes.clamp(PROBE, HEAD)),
         false => [PROBE; 2],
     }
 }
@@ -193,6 +192,10 @@ impl Shelves {
         let file = files.find(|file| tree.path_of(self.layout, file) == path)?;
         Some(file_ref(tree, file))
     }
+
+    fn next_handle(&self) -> u64 {
+        HandleOwner::Download.handle(self.handles.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 #[async_trait]
@@ -229,7 +232,7 @@ impl Library for Shelves {
         let Some(file) = self.file(hash, path) else {
             return Err(ProbeError::NoAnswer("it is not shown any more".to_owned()));
         };
-        let handle = self.handles.fetch_add(1, Ordering::Relaxed);
+        let handle = self.next_handle();
         let [head, tail] = self.ends;
         let mut outcome = Ok(());
         for (offset, size) in [(0, head), (file.size.saturating_sub(tail), tail)] {
@@ -253,7 +256,7 @@ impl Library for Shelves {
         Some(Box::new(Whole {
             content: self.content.clone(),
             file: self.file(hash, path)?,
-            handle: self.handles.fetch_add(1, Ordering::Relaxed),
+            handle: self.next_handle(),
         }))
     }
 

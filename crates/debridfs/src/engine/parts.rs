@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use debridfs_archive::Examiner;
 use debridfs_cache::Cache;
 use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, UpdateHook, ViewRules};
 use debridfs_content::Content;
@@ -66,6 +67,15 @@ impl Parts {
             content,
             tree,
         })
+    }
+
+    /// What looks into archives.
+    pub fn examiner(&self) -> Examiner {
+        Examiner::new(
+            self.catalogue.clone(),
+            self.content.clone(),
+            self.providers.clone(),
+        )
     }
 }
 

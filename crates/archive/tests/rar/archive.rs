@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use debridfs_content::{RarMember, RarProgress, RarReader, RarRefusal};
+use debridfs_archive::{RarProgress, RarReader, RarRefusal};
+use debridfs_catalogue::Member;
 
 /// Bytes in memory and runs of zeros that are only counted, so that an archive can be larger than the machine.
 #[derive(Debug, Default, Clone)]
@@ -51,7 +52,7 @@ impl Archive {
     }
 
     /// Its files, and what was fetched to know them.
-    pub fn examine(&self) -> (Result<Vec<RarMember>, RarRefusal>, u64) {
+    pub fn examine(&self) -> (Result<Vec<Member>, RarRefusal>, u64) {
         let mut reader = RarReader::new(self.size);
         let mut progress = reader.start();
         let mut fetched = 0;
@@ -70,13 +71,13 @@ impl Archive {
         }
     }
 
-    pub fn members(&self) -> Result<Vec<RarMember>, RarRefusal> {
+    pub fn members(&self) -> Result<Vec<Member>, RarRefusal> {
         self.examine().0
     }
 }
 
-pub fn member(path: &str, offset: u64, size: u64) -> RarMember {
-    RarMember {
+pub fn member(path: &str, offset: u64, size: u64) -> Member {
+    Member {
         path: path.to_owned(),
         offset,
         size,

@@ -11,6 +11,8 @@ mod version5;
 
 use std::ops::Range;
 
+use debridfs_catalogue::Member;
+
 use blocks::{Block, Kind, Outcome};
 
 /// The signature at the start of archives of RAR 1.5 to 4, and of those since RAR 5.
@@ -24,17 +26,6 @@ const MOST_BLOCKS: u32 = 20_000;
 const MOST_NAMES: usize = 4 << 20;
 /// The longest path of a member in bytes (`PATH_MAX`).
 const LONGEST_NAME: usize = 4096;
-
-/// A file that lies in an archive as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RarMember {
-    /// Its path with `/` between the parts and none at the start; any text otherwise, also with `..` in it.
-    pub path: String,
-    /// The archive's byte that is its first.
-    pub offset: u64,
-    /// Bytes. `offset + size` lies within the archive.
-    pub size: u64,
-}
 
 /// Why files of an archive cannot be read where they lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -68,13 +59,14 @@ pub enum RarProgress {
     /// These bytes of the archive are wanted next, from 1 byte to 2 MiB; they lie within it.
     Need(Range<u64>),
     /// All headers were read: the files in the order of the archive. Directories, links and services (comments, recovery data) are left out.
-    Complete(Vec<RarMember>),
+    /// A path has `/` between its parts and none at the start; it is any text otherwise, also with `..` in it.
+    Complete(Vec<Member>),
 }
 
 /// Reads the headers of one archive.
 ///
 /// ```
-/// use debridfs_content::{RarProgress, RarReader, RarRefusal};
+/// use debridfs_archive::{RarProgress, RarReader, RarRefusal};
 ///
 /// # fn main() -> Result<(), RarRefusal> {
 /// // An empty archive of RAR 4: signature, archive header, end.
@@ -99,7 +91,7 @@ pub struct RarReader {
     opened: bool,
     blocks: u32,
     names: usize,
-    members: Vec<RarMember>,
+    members: Vec<Member>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -211,7 +203,7 @@ impl RarReader {
                 if self.names > MOST_NAMES {
                     return Err(RarRefusal::TooLarge);
                 }
-                self.members.push(RarMember {
+                self.members.push(Member {
                     path,
                     offset: data,
                     size: block.data,

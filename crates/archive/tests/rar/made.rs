@@ -1,6 +1,6 @@
 //! Sound archives made byte by byte.
 
-use debridfs_content::RarRefusal;
+use debridfs_archive::RarRefusal;
 use proptest::prelude::*;
 
 use crate::archive::{Archive, File4, File5, block4, block5, end4, end5, member, vint};

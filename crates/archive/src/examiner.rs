@@ -1,38 +1,32 @@
-//! Looks into archives: a release that the provider packed into one RAR is shown once its headers have been read.
+//! Looks into archives: a release that the provider packed into one RAR is shown once its headers
+//! have been read.
 //!
-//! One archive at a time, each once: what was found is kept by the catalogue. Only headers are fetched, a few KiB for each file in it. What fails is tried
-//! again, less and less often, and the release stays in `__bad__` meanwhile.
+//! One archive at a time, each once: the catalogue keeps what was found. Only headers are fetched, a
+//! few KiB for each file in the archive. After a failure the archive is tried again, less and less
+//! often; until then its release stays in `__bad__`.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_catalogue::{BadReason, Catalogue, Findings, Member, Unexamined};
-use debridfs_content::{Content, FileRef, RarProgress, RarReader, RarRefusal, ReadRequest};
+use debridfs_base::Backoff;
+use debridfs_catalogue::{BadReason, Catalogue, Findings, Unexamined};
+use debridfs_content::{Content, FileRef, HandleOwner, ReadRequest};
 use debridfs_provider::{Part, Priority, Provider, Source};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::parts::Parts;
+use crate::header_id::header_id;
+use crate::rar::{RarProgress, RarReader, RarRefusal};
 
 /// What one read of headers may take.
 const READ_LIMIT: Duration = Duration::from_secs(30);
-/// Pause after a first failure, doubled by each that follows.
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
-/// Longest pause between attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
-/// Set in identities that are no file's: numbers of files are smaller.
-const NO_FILE: u64 = 1 << 63;
-
-/// Whether bytes in the cache are those of an archive, not of a file that is shown.
-pub fn is_archive(id: u64) -> bool {
-    id & NO_FILE != 0
-}
+/// Pauses between attempts.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(6 * 3600));
 
 /// Looks into what the catalogue has not been told of.
-pub struct Archives {
+pub struct Examiner {
     catalogue: Arc<Catalogue>,
     content: Arc<Content>,
     providers: Vec<Arc<dyn Provider>>,
@@ -57,16 +51,21 @@ enum Trouble {
     Content(#[from] debridfs_content::ContentError),
 }
 
-impl Archives {
-    pub fn new(parts: &Parts) -> Self {
+impl Examiner {
+    /// One that reads the archives of `catalogue` through `content`; `providers` tell how large they are.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        content: Arc<Content>,
+        providers: Vec<Arc<dyn Provider>>,
+    ) -> Self {
         Self {
-            catalogue: parts.catalogue.clone(),
-            content: parts.content.clone(),
-            providers: parts.providers.clone(),
+            catalogue,
+            content,
+            providers,
         }
     }
 
-    /// Until `shutdown`.
+    /// Examines them as they come, until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -105,9 +104,8 @@ impl Archives {
                         times: 0,
                         next: now,
                     });
-                    let pause = FIRST_PAUSE * (1 << failed.times.min(16));
-                    let pause = pause.min(LONGEST_PAUSE);
-                    failed.times += 1;
+                    failed.times = failed.times.saturating_add(1);
+                    let pause = PAUSES.after(failed.times);
                     failed.next = Instant::now() + pause;
                     let Unexamined { provider, name, .. } = archive;
                     tracing::warn!(provider, name, %error, ?pause, "its archive could not be looked into; trying again");
@@ -123,17 +121,7 @@ impl Archives {
         loop {
             let range = match progress {
                 RarProgress::Need(range) => range,
-                RarProgress::Complete(members) => {
-                    let members = members.into_iter().map(|member| Member {
-                        path: member.path,
-                        offset: member.offset,
-                        size: member.size,
-                    });
-                    return Ok(Findings::Members {
-                        size,
-                        members: members.collect(),
-                    });
-                }
+                RarProgress::Complete(members) => return Ok(Findings::Members { size, members }),
             };
             let bytes = self.read(archive, &range, size).await?;
             match reader.advance(range.start, &bytes) {
@@ -168,9 +156,8 @@ impl Archives {
         range: &Range<u64>,
         container: u64,
     ) -> Result<Vec<u8>, Trouble> {
-        let mut hasher = DefaultHasher::new();
-        (&archive.provider, &archive.link, range).hash(&mut hasher);
-        let id = hasher.finish() | NO_FILE;
+        let id = header_id(&archive.provider, &archive.link, range);
+        let handle = HandleOwner::Archive.handle(id);
         let length = range.end - range.start;
         let part = Part {
             offset: range.start,
@@ -187,14 +174,14 @@ impl Archives {
             }]),
         };
         let request = ReadRequest {
-            handle: id,
+            handle,
             offset: 0,
             // Headers are below 2 MiB.
             size: u32::try_from(length).unwrap_or(u32::MAX),
             deadline: READ_LIMIT,
         };
         let bytes = self.content.read(&file, &request).await;
-        self.content.release(id);
+        self.content.release(handle);
         Ok(bytes?.concat())
     }
 }

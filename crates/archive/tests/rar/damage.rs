@@ -1,6 +1,6 @@
 //! Archives that lie: refused, never believed.
 
-use debridfs_content::{RarProgress, RarReader, RarRefusal};
+use debridfs_archive::{RarProgress, RarReader, RarRefusal};
 
 use crate::archive::{Archive, File4, File5, block4, block5, end4, end5, sealed5, vint};
 

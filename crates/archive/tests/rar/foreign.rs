@@ -1,6 +1,6 @@
 //! Archives that another program wrote (`archives/README.md`).
 
-use debridfs_content::RarRefusal;
+use debridfs_archive::RarRefusal;
 
 use crate::archive::Archive;
 
