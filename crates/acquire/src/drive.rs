@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use debridfs_provider::{InfoHash, Priority, Verdict};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -17,10 +18,8 @@ use crate::{Action, Evidence, Job, Step, action, links, telling};
 
 /// Jobs handed to a provider at once; the others wait in their order.
 const STARTING: usize = 8;
-/// The wait after the first trouble in a row; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest wait after trouble.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Waits after trouble in a row.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 /// How often deletions that are owed are looked at.
 const DELETIONS_EVERY: Duration = Duration::from_secs(60);
 
@@ -132,11 +131,8 @@ async fn drive(shared: &Arc<Shared>, watch: &Watch, hash: InfoHash) {
                 fail(shared, hash, Some(evidence), reason, true).await;
             }
             Trouble::Later(words, at_least) => {
-                let pause = FIRST_PAUSE
-                    .saturating_mul(1 << troubles.min(10))
-                    .min(LONGEST_PAUSE)
-                    .max(at_least);
-                troubles += 1;
+                troubles = troubles.saturating_add(1);
+                let pause = PAUSES.after(troubles).max(at_least);
                 tracing::info!(%hash, name = job.name, step = step.label(), ?pause, "waiting: {words}");
                 shared.live(hash, |live| live.trouble = Some(words));
                 sleep(pause).await;
@@ -180,7 +176,7 @@ async fn fail(
         .await;
     if let Err(error) = failed {
         tracing::error!(%error, "a failure could not be stored");
-        sleep(FIRST_PAUSE).await;
+        sleep(PAUSES.first).await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use debridfs_provider::InfoHash;
 use debridfs_services::{Arr, FailedGrab};
 use jiff::Timestamp;
@@ -17,10 +18,9 @@ use crate::{Job, Step, Told};
 const GATHER: Duration = Duration::from_secs(2);
 /// An arr is not asked to look more often than this, whatever happens.
 const LOOKS_APART: Duration = Duration::from_secs(20);
-/// First pause before an arr is told again; it doubles. Short, as an arr that was asked to look at its client knows the grab a moment later.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Pauses before an arr is told again. Short at first: an arr that was asked to look at its client
+/// knows the grab a moment later.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(600));
 /// A grab is in the arr's queue once it has looked at its client, about once a minute. Only after this time is its history gone by.
 const QUEUED_WITHIN: Duration = Duration::from_secs(150);
 /// After this time nobody is looked for any more who would know the grab.
@@ -29,7 +29,8 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(900);
 /// What is not stored: a failure that is told twice is harmless.
 struct Patience {
     next: Instant,
-    pause: Duration,
+    /// Attempts that failed.
+    times: u32,
 }
 
 /// Until the task is dropped.
@@ -52,10 +53,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             if due && !tell(&shared, &job).await {
                 let patience = waiting.entry(job.hash).or_insert(Patience {
                     next: now,
-                    pause: FIRST_PAUSE,
+                    times: 0,
                 });
-                patience.next = Instant::now() + patience.pause;
-                patience.pause = (patience.pause * 2).min(LONGEST_PAUSE);
+                patience.times = patience.times.saturating_add(1);
+                patience.next = Instant::now() + PAUSES.after(patience.times);
             }
         }
         // The arr looks at a failed grab, too, before it is in its queue and can be failed.

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_base::Secret;
 use debridfs_base::http::Transport;
+use debridfs_base::{Backoff, Secret};
 use http::{HeaderName, Method};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
@@ -26,10 +26,8 @@ const QUIET: Duration = Duration::from_secs(5);
 const LATEST: Duration = Duration::from_secs(60);
 /// How often it is asked whether what is shown can be believed again.
 const HELD_LOOKS: Duration = Duration::from_secs(5);
-/// First pause after a failure; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Pauses after failures in a row.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(600));
 /// Changes in one call at most: what media servers take at once.
 const BATCH: usize = 500;
 /// Changes that wait for one hook at most; the oldest by name are left out.
@@ -172,7 +170,7 @@ impl Hook {
                 .await
                 .is_ok()
             {}
-            let mut pause = FIRST_PAUSE;
+            let mut failures = 0u32;
             loop {
                 while !believed() {
                     sleep(HELD_LOOKS).await;
@@ -184,15 +182,16 @@ impl Hook {
                 match self.tell(&batch).await {
                     Ok(()) => {
                         tracing::info!(hook = self.name, changes = batch.len(), "told");
-                        pause = FIRST_PAUSE;
+                        failures = 0;
                         self.has_left();
                         told();
                     }
                     Err(error) if error.is_passing() => {
+                        failures = failures.saturating_add(1);
+                        let pause = PAUSES.after(failures);
                         tracing::warn!(hook = self.name, %error, ?pause, "cannot be told of changes yet");
                         self.put_back();
                         sleep(pause).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
                     }
                     Err(error) => {
                         tracing::error!(hook = self.name, %error, changes = batch.len(), "cannot be told of changes: left out");

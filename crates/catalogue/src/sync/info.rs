@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use debridfs_provider::{Priority, TorrentId, TorrentInfo, Verdict};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -20,10 +21,8 @@ use crate::store::Batch;
 const DEMANDED_IN_FLIGHT: usize = 32;
 /// Until links that may be late are asked for again.
 const LATE_WAIT: Duration = Duration::from_secs(15);
-/// First wait after a failure that is not the torrent's own.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest such wait.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Waits after failures in a row that are not the torrent's own.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 /// Least time between full lists asked for because a torrent was unknown to the provider.
 const LIST_WAIT: Duration = Duration::from_secs(60);
 
@@ -222,11 +221,11 @@ impl Info<'_> {
             | Verdict::AccountRefused
             | Verdict::OutOfTraffic
             | Verdict::Disabled => {
-                let pause = FIRST_PAUSE
-                    .saturating_mul(1 << self.failures.min(10))
+                self.failures = self.failures.saturating_add(1);
+                let pause = PAUSES
+                    .after(self.failures)
                     .max(error.retry_after.unwrap_or_default())
-                    .min(LONGEST_PAUSE);
-                self.failures += 1;
+                    .min(PAUSES.longest);
                 self.pause = Some(now + pause);
                 self.line.queue.postpone(&flight.id, pause, now);
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use debridfs_provider::{Priority, TorrentPage, TorrentStatus, TorrentSummary, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -68,10 +69,10 @@ pub(super) async fn run(shared: Arc<Shared>, index: usize, shutdown: Cancellatio
             }
             Err(Trouble::Refused) => REFUSED_WAIT.max(every),
             Err(Trouble::Failed) => {
-                failures += 1;
-                every
-                    .saturating_mul(1 << failures.min(8))
-                    .min(LONGEST_WAIT.max(every))
+                failures = failures.saturating_add(1);
+                // Longer than after a success.
+                let waits = Backoff::new(every.saturating_mul(2), LONGEST_WAIT.max(every));
+                waits.after(failures)
             }
         };
         tokio::select! {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use debridfs_provider::{Priority, TorrentId};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -11,10 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Wait after the first failure of a torrent's call; doubled with each further one.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// Longest wait after failures.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// Waits after failures of a torrent's call.
+const WAITS: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(600));
 
 /// Info calls owed to one provider.
 #[derive(Debug, Default)]
@@ -208,11 +207,8 @@ impl InfoQueue {
             let Some(item) = inner.items.get_mut(id) else {
                 return;
             };
-            let wait = FIRST_WAIT
-                .saturating_mul(1 << item.failures.min(16))
-                .min(LONGEST_WAIT);
-            item.failures += 1;
-            wait
+            item.failures = item.failures.saturating_add(1);
+            WAITS.after(item.failures)
         };
         self.postpone(id, wait, now);
     }
