@@ -97,7 +97,7 @@ pub fn serve_with(
     changes: UnboundedReceiver<Vec<Change>>,
 ) -> io::Result<Serving> {
     let name = backend.name();
-    let notified = lease.main.try_clone()?;
+    let notified = lease.fds.main.try_clone()?;
     let outlives = match options.outlives_keeper {
         Some(outlives) => Some((outlives, Custody::of(&lease)?)),
         None => None,

@@ -10,7 +10,6 @@ mod threads;
 mod turns;
 
 use std::collections::HashSet;
-use std::os::fd::BorrowedFd;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -19,7 +18,7 @@ use std::time::Duration;
 use debridfs_handover::journal::{
     Held, InHand as AtWork, Journal, Origin, Place, Region, Slot, StoreError,
 };
-use debridfs_handover::{Lease, boottime_ns, interrupt_target};
+use debridfs_handover::{Descriptors, Lease, boottime_ns, interrupt_target};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -40,7 +39,7 @@ const RECHECK: Duration = Duration::from_millis(20);
 
 /// A lent connection and everything that answers on it. Shared by the transport threads and the pending requests.
 pub(crate) struct Connection {
-    fds: Fds,
+    fds: Descriptors,
     region: Region,
     backend: Arc<dyn Backend>,
     runtime: Handle,
@@ -57,9 +56,6 @@ pub(crate) struct Connection {
     answered: AtomicBool,
     pub(crate) stats: Arc<Stats>,
 }
-
-/// The connection's descriptors, by the index that the journal notes.
-struct Fds(Vec<std::os::fd::OwnedFd>);
 
 /// A request in hand: what is known of it while it is being answered.
 #[derive(Clone, Copy)]
@@ -87,12 +83,10 @@ impl Connection {
         crash: Option<CrashHook>,
     ) -> (Self, Vec<Held>) {
         let limit = Duration::from_millis(lease.terms.deadline);
-        let slots = lease.clones.len();
-        let mut fds = vec![lease.main];
-        fds.extend(lease.clones);
+        let slots = lease.terms.layout.slots;
         let (region, held) = Region::adopt(Arc::new(lease.journal));
         let connection = Self {
-            fds: Fds(fds),
+            fds: lease.fds,
             region,
             backend,
             runtime,
@@ -361,13 +355,6 @@ impl Connection {
     /// Number of requests that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.pending.len()
-    }
-}
-
-impl Fds {
-    fn get(&self, index: u32) -> Option<BorrowedFd<'_>> {
-        use std::os::fd::AsFd as _;
-        self.0.get(index as usize).map(|fd| fd.as_fd())
     }
 }
 

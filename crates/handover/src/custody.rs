@@ -1,16 +1,16 @@
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use crate::packet;
-use crate::{EngineLink, FromKeeper, HandoverError, Lease, LeaseTerms, PROTOCOL, ToKeeper};
+use crate::{
+    Descriptors, EngineLink, FromKeeper, HandoverError, Lease, LeaseTerms, PROTOCOL, ToKeeper,
+};
 
 /// What an engine keeps of its lease, to give it back to a keeper that knows nothing of it.
 #[derive(Debug)]
 pub struct Custody {
     terms: LeaseTerms,
-    /// In the order of a lease.
-    fds: Vec<OwnedFd>,
+    fds: Descriptors,
 }
 
 impl Custody {
@@ -19,14 +19,9 @@ impl Custody {
     /// # Errors
     /// When the process may not open as many.
     pub fn of(lease: &Lease) -> io::Result<Custody> {
-        let first = [&lease.main, &lease.journal_fd];
         Ok(Custody {
             terms: lease.terms.clone(),
-            fds: first
-                .into_iter()
-                .chain(&lease.clones)
-                .map(OwnedFd::try_clone)
-                .collect::<io::Result<_>>()?,
+            fds: lease.fds.try_clone()?,
         })
     }
 
@@ -45,8 +40,7 @@ impl Custody {
             version: version.to_owned(),
             terms: self.terms.clone(),
         };
-        let fds: Vec<BorrowedFd<'_>> = self.fds.iter().map(AsFd::as_fd).collect();
-        link.send_with(&message, &fds)?;
+        link.send_with(&message, &self.fds.in_order())?;
         match link.receive()? {
             FromKeeper::Returned => Ok(link),
             FromKeeper::Refused { reason } => Err(HandoverError::Refused(reason)),

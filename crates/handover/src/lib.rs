@@ -11,7 +11,8 @@
 //! | what can they say to each other? | [`ToKeeper`], [`FromKeeper`] |
 //! | what does an engine get? | [`Lease`] |
 //! | how does a keeper get a connection back? | [`Custody`] |
-//! | how do descriptors travel, and who is at the other end? | [`packet`] |
+//! | which descriptors has a connection, in what order? | [`Descriptors`] |
+//! | how do they travel, and who is at the other end? | [`packet`] |
 //! | what do both read of a request? | [`InHeader`] |
 //! | which clock do they share? | [`boottime_ns`] |
 //!
@@ -26,7 +27,7 @@
 //! # fn main() -> Result<(), debridfs_handover::HandoverError> {
 //! let link = EngineLink::connect("/run/debridfs/keeper.sock".as_ref(), "0.1.0", false)?;
 //! let lease = link.lease()?; // blocks until this engine is admitted
-//! // adopt lease.journal, start the transport threads on lease.clones …
+//! // adopt lease.journal, start the transport threads on lease.fds.clones …
 //! link.serving()?;
 //! while let Ok(FromKeeper::TakeStandIn) = link.receive() {
 //!     // Region::take_stand_in
@@ -43,6 +44,7 @@ pub mod hostile;
 
 mod clock;
 mod custody;
+mod descriptors;
 mod error;
 mod header;
 mod lease;
@@ -51,6 +53,7 @@ mod message;
 
 pub use clock::boottime_ns;
 pub use custody::Custody;
+pub use descriptors::Descriptors;
 pub use error::HandoverError;
 pub use header::{InHeader, OUT_HEADER_LEN, interrupt_target, out_header};
 pub use lease::Lease;

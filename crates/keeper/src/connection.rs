@@ -20,8 +20,8 @@ pub(crate) use init::can_resend;
 use crate::{KeeperError, wire};
 use debridfs_base::mountinfo;
 use debridfs_base::mountinfo::Mount;
-use debridfs_handover::InitResult;
 use debridfs_handover::journal::{Journal, Layout, SLOT_SIZE};
+use debridfs_handover::{Descriptors, InitResult};
 
 /// `FUSE_DEV_IOC_CLONE`: `_IOR(229, 0, uint32_t)`, although the number is read by the kernel.
 const FUSE_DEV_IOC_CLONE: Opcode = opcode::read::<u32>(229, 0);
@@ -32,14 +32,12 @@ const INIT_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub journal: Journal,
-    pub journal_fd: OwnedFd,
     pub init: InitResult,
     /// Unix time in milliseconds.
     pub mounted_at: u64,
     /// Mount id and device, to know it again.
     mount: Option<(u64, (u32, u32))>,
-    main: OwnedFd,
-    clones: Vec<OwnedFd>,
+    fds: Descriptors,
 }
 
 /// True when mounts are made by system call.
@@ -98,40 +96,33 @@ impl Connection {
             .unwrap_or_default();
         Ok(Connection {
             journal,
-            journal_fd,
             init,
             mounted_at: u64::try_from(now.as_millis()).unwrap_or(0),
             mount: mounted.map(|mount| (mount.id, mount.device)),
-            main,
-            clones,
+            fds: Descriptors {
+                main,
+                journal: journal_fd,
+                clones,
+            },
         })
     }
 
     /// The fd that the stand-in reads; non-blocking.
     pub fn main(&self) -> BorrowedFd<'_> {
-        self.main.as_fd()
+        self.fds.main.as_fd()
     }
 
     /// What is lent with a lease, in the order of the message.
     pub fn lent(&self) -> Vec<BorrowedFd<'_>> {
-        let first = [self.main.as_fd(), self.journal_fd.as_fd()];
-        first
-            .into_iter()
-            .chain(self.clones.iter().map(AsFd::as_fd))
-            .collect()
-    }
-
-    fn fd(&self, index: u32) -> Option<&OwnedFd> {
-        match index.checked_sub(1) {
-            None => Some(&self.main),
-            Some(clone) => self.clones.get(clone as usize),
-        }
+        self.fds.in_order()
     }
 
     /// Answers a request on the fd it was read from. An unknown fd index answers nothing: it can
     /// only be the work of a broken engine. ENOENT, the request was answered already, is no error.
     pub fn reply(&self, fd: u32, unique: u64, error: i32, body: &[u8]) -> io::Result<()> {
-        let Some(fd) = self.fd(fd) else { return Ok(()) };
+        let Some(fd) = self.fds.get(fd) else {
+            return Ok(());
+        };
         match rustix::io::write(fd, &wire::reply(unique, error, body)) {
             Ok(_) | Err(rustix::io::Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),
@@ -140,13 +131,13 @@ impl Connection {
 
     /// Asks the kernel to queue every unanswered request again.
     pub fn resend(&self) -> io::Result<()> {
-        rustix::io::write(&self.main, &wire::notification(wire::NOTIFY_RESEND))?;
+        rustix::io::write(&self.fds.main, &wire::notification(wire::NOTIFY_RESEND))?;
         Ok(())
     }
 
     /// Number of requests and state of the queue right now.
     pub fn queue(&self) -> Queue {
-        let mut fds = [PollFd::new(&self.main, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.fds.main, PollFlags::IN)];
         let none = Timespec {
             tv_sec: 0,
             tv_nsec: 0,

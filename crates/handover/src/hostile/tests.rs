@@ -49,7 +49,7 @@ fn fuzz_no_bytes_harm_the_engine() {
             for packet in packets {
                 packet.send(&keeper, from_keeper, &kinds);
                 if let Ok(lease) = link.lease() {
-                    assert_eq!(lease.clones.len(), lease.terms.layout.slots as usize);
+                    assert_eq!(lease.fds.clones.len(), lease.terms.layout.slots as usize);
                     leases.push(lease);
                 }
                 packet.send(&keeper, from_keeper, &kinds);

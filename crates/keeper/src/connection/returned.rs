@@ -7,8 +7,8 @@ use rustix::fs::{FileType, fstat, major, minor};
 
 use super::{Connection, Queue, mounted_at};
 use crate::KeeperError;
-use debridfs_handover::LeaseTerms;
 use debridfs_handover::journal::Journal;
+use debridfs_handover::{Descriptors, LeaseTerms};
 
 /// Device number of `/dev/fuse`: `MISC_MAJOR` and `FUSE_MINOR` of the kernel's headers.
 const FUSE_DEVICE: (u32, u32) = (10, 229);
@@ -22,17 +22,11 @@ impl Connection {
         fds: Vec<OwnedFd>,
     ) -> Result<Connection, KeeperError> {
         let refused = |reason| KeeperError::Returned(reason);
-        if fds.len() != terms.layout.slots as usize + 2 {
-            return Err(refused("not as many descriptors as a lease has"));
-        }
-        let mut fds = fds.into_iter();
-        let (Some(main), Some(journal_fd)) = (fds.next(), fds.next()) else {
-            return Err(refused("no descriptors"));
-        };
-        let clones: Vec<OwnedFd> = fds.collect();
-        let journal = Journal::map(journal_fd.as_fd(), terms.layout)?;
+        let fds = Descriptors::from_order(fds, terms.layout.slots)
+            .ok_or(refused("not as many descriptors as a lease has"))?;
+        let journal = Journal::map(fds.journal.as_fd(), terms.layout)?;
         let mount = mounted_at(path)?.ok_or(refused("nothing of ours is mounted here"))?;
-        for fd in std::iter::once(&main).chain(&clones) {
+        for fd in std::iter::once(&fds.main).chain(&fds.clones) {
             if !is_fuse(fd.as_fd()) {
                 return Err(refused("a descriptor is not of /dev/fuse"));
             }
@@ -42,12 +36,10 @@ impl Connection {
         }
         let connection = Connection {
             journal,
-            journal_fd,
             init: terms.init,
             mounted_at: terms.mounted_at,
             mount: Some((mount.id, mount.device)),
-            main,
-            clones,
+            fds,
         };
         if connection.queue() == Queue::Lost {
             return Err(refused("its mount is gone"));

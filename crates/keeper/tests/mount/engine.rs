@@ -56,9 +56,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
     // The region needs a journal to own; the lease keeps the descriptors.
     let Lease {
         terms,
-        main,
-        clones,
-        journal_fd,
+        fds,
         journal,
     } = lease;
     let journal = Arc::new(journal);
@@ -66,9 +64,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
     let unused = Journal::create(terms.layout).unwrap().0;
     let lease = Lease {
         terms,
-        main,
-        clones,
-        journal_fd,
+        fds,
         journal: unused,
     };
     let engine = Arc::new(Engine {
@@ -92,7 +88,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         .into_iter()
         .partition(|held| held.origin.suspicion > 0);
     suspects.into_iter().for_each(|held| engine.handle(held));
-    for index in 0..engine.lease.clones.len() {
+    for index in 0..engine.lease.fds.clones.len() {
         let engine = Arc::clone(&engine);
         std::thread::spawn(move || engine.serve(index as u32));
     }
@@ -121,7 +117,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 impl Engine {
     fn serve(&self, index: u32) {
         let slot = self.region.journal().slot(index).unwrap();
-        let fd = self.lease.fd(slot.fd_index()).unwrap();
+        let fd = self.lease.fds.get(slot.fd_index()).unwrap();
         let mut buffer = [0; SLOT_SIZE];
         loop {
             match slot.receive(fd) {
@@ -206,7 +202,7 @@ impl Engine {
         bytes.extend((-error).to_ne_bytes());
         bytes.extend(held.unique().to_ne_bytes());
         bytes.extend(body);
-        if let Some(fd) = self.lease.fd(held.origin.fd)
+        if let Some(fd) = self.lease.fds.get(held.origin.fd)
             && rustix::io::write(fd, &bytes).is_ok()
         {
             self.region.journal().note_answered();
