@@ -58,9 +58,9 @@ impl Connection {
         }
         let mut reply = Reply::new();
         reply.fail(errno::INTERRUPTED.errno);
+        self.stats.count_interrupted();
         self.send(waiting.origin, &waiting.header, &mut reply);
         self.region.release(waiting.place);
-        self.stats.count_interrupted();
         true
     }
 
