@@ -7,6 +7,7 @@ mod archive;
 mod catalogue;
 mod contents;
 mod copy;
+mod diff;
 mod error;
 mod filters;
 mod guard;
@@ -26,6 +27,7 @@ pub use archive::{Archive, Findings, Member, Unexamined};
 pub use catalogue::{Catalogue, CatalogueConfig};
 pub use contents::{Health, LATE_LINKS, REMOVED_SHOWN};
 pub use copy::{Copy, CopyDetail};
+pub use diff::{ChangedPath, Outline, changed_paths};
 pub use error::{Error, Result};
 pub use filters::{Age, Conditions, FilterError, Filters, FolderConfig, InvalidAge, Verdict};
 pub use guard::GuardRules;
@@ -38,7 +40,6 @@ pub use names::{LONGEST as LONGEST_NAME, legal as legal_name};
 pub use naming::FolderNaming;
 pub use status::{HeldLoss, LibraryStatus, Progress, ProviderSync, SyncTrouble, ViewCount};
 pub use store::{HistoryEntry, StoreTrouble};
-pub use sync::{ChangedPath, Outline, changed_paths};
 pub use views::{
     ALL, BAD, Built, Memory, RulesError, ShownRelease, ShownView, VERSION_FILE, ViewBuilder,
     ViewChange, ViewRules,

@@ -3,10 +3,8 @@
 //! Three kinds of tasks share one [`State`]: one [`poll`] and one [`info`] per provider, and one [`publish`]. Every answer is
 //! stored before it is published, so a kill loses nothing that was paid for with a call.
 
-mod changes;
 mod info;
 mod listing;
-mod outline;
 mod poll;
 mod publish;
 mod queue;
@@ -15,8 +13,6 @@ pub(crate) mod state;
 mod waiters;
 mod writer;
 
-pub use changes::{ChangedPath, changed_paths};
-pub use outline::Outline;
 pub(crate) use publish::publish;
 pub(crate) use shared::{Line, Settings, Shared};
 

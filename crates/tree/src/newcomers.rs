@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use debridfs_base::media::is_video;
-use debridfs_catalogue::{Contents, Library, ReleaseTree};
+use debridfs_catalogue::{ALL, Library, ReleaseTree};
 use debridfs_content::FileRef;
 use debridfs_provider::ContentId;
+use itertools::EitherOrBoth;
 use tokio::sync::watch;
 
 use crate::sources::file_ref;
@@ -17,14 +18,17 @@ const LEAST_SIZE: u64 = 50 << 20;
 /// What was in the library before.
 #[derive(Debug, Default)]
 struct Newcomers {
-    /// `None` until the library was complete: what is in it by then is not new.
-    known: Option<HashSet<ContentId>>,
+    /// The library that was seen last; `None` until it was complete: what is in it by then is not
+    /// new.
+    before: Option<Arc<Library>>,
+    /// Every release that was ever in it with its files.
+    known: HashSet<ContentId>,
     /// Files that were new in an earlier run of the program, and are so still.
     unfilled: BTreeSet<u64>,
 }
 
 /// The films of a release.
-fn films(tree: &ReleaseTree) -> impl Iterator<Item = FileRef> + '_ {
+fn films_of(tree: &ReleaseTree) -> impl Iterator<Item = FileRef> + '_ {
     let films = tree
         .files
         .iter()
@@ -33,44 +37,36 @@ fn films(tree: &ReleaseTree) -> impl Iterator<Item = FileRef> + '_ {
 }
 
 impl Newcomers {
-    /// The films of releases that `library` shows for the first time with their files; when it is complete for the first time, those of an earlier run.
-    fn of(&mut self, library: &Library) -> Vec<FileRef> {
-        // The first view is `__all__`.
-        let Some(all) = library.views.first().filter(|_| library.listed) else {
+    /// The films of releases that `library` shows for the first time with their files; when it is
+    /// complete for the first time, those of an earlier run.
+    fn of(&mut self, library: &Arc<Library>) -> Vec<FileRef> {
+        let Some(all) = library.view(ALL).filter(|_| library.listed) else {
             return Vec::new();
         };
-        let ready = |contents: &Contents| matches!(contents, Contents::Known(_));
-        let Some(known) = &mut self.known else {
-            if all
-                .entries
-                .iter()
-                .all(|entry| ready(&entry.release.contents))
-            {
-                let hashes = all.entries.iter().map(|entry| entry.release.id);
-                self.known = Some(hashes.collect());
-                let unfilled = std::mem::take(&mut self.unfilled);
-                let all = all
-                    .entries
-                    .iter()
-                    .flat_map(|entry| match &entry.release.contents {
-                        Contents::Known(tree) => films(tree).collect(),
-                        _ => Vec::new(),
-                    });
-                return all.filter(|film| unfilled.contains(&film.id)).collect();
+        let mut films = Vec::new();
+        if let Some(before) = self.before.take() {
+            let changed = all.differences(before.view(ALL));
+            for entry in changed.filter_map(EitherOrBoth::right) {
+                if let Some(tree) = entry.release.tree()
+                    && entry.release.bad.is_none()
+                    && self.known.insert(entry.release.id)
+                {
+                    films.extend(films_of(tree));
+                }
             }
-            return Vec::new();
-        };
-        let mut files = Vec::new();
-        for entry in all.entries.iter() {
-            let Contents::Known(tree) = &entry.release.contents else {
-                continue;
+        } else {
+            let trees = all.entries.iter().map(|entry| entry.release.tree());
+            let Some(trees) = trees.collect::<Option<Vec<_>>>() else {
+                return films;
             };
-            if entry.release.bad.is_some() || !known.insert(entry.release.id) {
-                continue;
-            }
-            files.extend(films(tree));
+            let hashes = all.entries.iter().map(|entry| entry.release.id);
+            self.known.extend(hashes);
+            let unfilled = std::mem::take(&mut self.unfilled);
+            let all = trees.into_iter().flat_map(|tree| films_of(tree));
+            films.extend(all.filter(|film| unfilled.contains(&film.id)));
         }
-        files
+        self.before = Some(library.clone());
+        films
     }
 }
 
@@ -82,8 +78,8 @@ pub async fn follow_newcomers(
     tell: impl Fn(Vec<FileRef>),
 ) {
     let mut newcomers = Newcomers {
-        known: None,
         unfilled,
+        ..Newcomers::default()
     };
     loop {
         let newest = library.borrow_and_update().clone();

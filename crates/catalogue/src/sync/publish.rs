@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::changes::changed_paths;
 use super::shared::{Counts, Shared};
+use crate::diff::changed_paths;
 use crate::store::{Batch, RetiredRow};
 use crate::views::BAD;
 use crate::{Entry, Library};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use debridfs_base::NodeId;
 use debridfs_catalogue::Contents;
+use itertools::EitherOrBoth;
 
 use super::{Dir, Node, Snapshot, ViewIndex};
 use debridfs_vfs::Change;
@@ -61,27 +62,18 @@ impl Collector<'_> {
     fn view(&mut self, old: &ViewIndex, new: &ViewIndex) {
         let mut changed = self.old.library.listed != self.new.library.listed
             || self.old.attr(Node::View(old)) != self.new.attr(Node::View(new));
-        if !std::ptr::eq(old, new) {
-            let (before, after) = (&old.view.entries, &new.view.entries);
-            let (mut i, mut j) = (0, 0);
-            while i < before.len() || j < after.len() {
-                let order = match (before.get(i), after.get(j)) {
-                    (Some(was), Some(is)) => was.name.cmp(&is.name),
-                    (Some(_), None) => std::cmp::Ordering::Less,
-                    (None, _) => std::cmp::Ordering::Greater,
-                };
-                if order.is_eq() && before[i].dir_ids[0] == after[j].dir_ids[0] {
-                    if !Arc::ptr_eq(&before[i].release, &after[j].release) {
-                        self.release(old.dir(i), new.dir(j));
-                    }
-                } else {
-                    changed = true;
-                    if order.is_le() {
-                        self.gone(old.view.id, &before[i].name);
-                    }
+        for difference in new.view.differences(Some(&old.view)) {
+            if let EitherOrBoth::Both(was, is) = difference
+                && was.dir_ids[0] == is.dir_ids[0]
+            {
+                if let (Some(was), Some(is)) = (old.dir_named(&was.name), new.dir_named(&is.name)) {
+                    self.release(was, is);
                 }
-                i += usize::from(order.is_le());
-                j += usize::from(order.is_ge());
+                continue;
+            }
+            changed = true;
+            if let Some(was) = difference.left() {
+                self.gone(old.view.id, &was.name);
             }
         }
         if changed {
