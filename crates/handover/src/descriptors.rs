@@ -14,7 +14,7 @@ pub struct Descriptors {
 }
 
 impl Descriptors {
-    /// Knows them again by the order in which they are sent. `None` if a journal with so many slots
+    /// Knows them again by the order in which they are sent. `None` if a journal with `slots` slots
     /// comes with more or fewer.
     pub fn from_order(fds: Vec<OwnedFd>, slots: u32) -> Option<Descriptors> {
         let mut fds = fds.into_iter();

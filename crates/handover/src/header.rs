@@ -48,7 +48,8 @@ impl InHeader {
     }
 }
 
-/// `fuse_interrupt_in.unique`: the request that an INTERRUPT wants ended. `None` if it is cut short.
+/// `fuse_interrupt_in.unique`: the request that an INTERRUPT wants ended. `None` if it is cut
+/// short.
 pub fn interrupt_target(request: &[u8]) -> Option<u64> {
     let unique = request.get(InHeader::LEN..)?.first_chunk()?;
     Some(u64::from_ne_bytes(*unique))

@@ -1,4 +1,5 @@
-//! What a mad or hostile peer may send: whole messages, broken ones, and any number of descriptors with them.
+//! What a mad or hostile peer may send: whole messages, broken ones, and any number of descriptors
+//! with them.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,14 +16,14 @@ pub struct Packet {
     whole: bool,
     /// Bytes that are written over it, each at a place.
     spoiled: Vec<(u16, u8)>,
-    /// Cut to so many bytes.
+    /// Cut to this many bytes.
     cut: Option<u16>,
     bytes: Vec<u8>,
     /// Kinds of the descriptors that go with it.
     fds: Vec<u8>,
 }
 
-/// What an honest peer would say of a connection with a journal of so many slots.
+/// What an honest peer would say of a connection whose journal has this many slots.
 pub fn terms(slots: u32) -> LeaseTerms {
     LeaseTerms {
         generation: 7,

@@ -1,4 +1,5 @@
-//! The contract between the keeper, which owns the FUSE connection, and the engine, which serves it.
+//! The contract between the keeper, which owns the FUSE connection, and the engine, which serves
+//! it.
 //!
 //! Both sides keep every request that is read from `/dev/fuse` in one [`journal`], and hold every
 //! descriptor of the connection. So an engine may die at any instruction and the next one answers

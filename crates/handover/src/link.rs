@@ -12,8 +12,8 @@ pub struct EngineLink {
 }
 
 impl EngineLink {
-    /// Connects and says hello; `version` is the program's. `replace`: the engine that serves now is
-    /// to end for this one, which has loaded everything it needs.
+    /// Connects and says hello; `version` is the program's. `replace`: the engine that serves now
+    /// is to end for this one, which has loaded everything it needs.
     ///
     /// # Errors
     /// When nothing listens there.

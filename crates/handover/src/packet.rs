@@ -80,7 +80,8 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Packet> {
     Ok(Packet::Message { bytes, fds })
 }
 
-/// Connects to the keeper's socket. Somebody who is neither root nor this user is no keeper of ours.
+/// Connects to the keeper's socket. Somebody who is neither root nor this user is no keeper of
+/// ours.
 pub(crate) fn connect(path: &Path) -> Result<OwnedFd, HandoverError> {
     let failed = |errno: rustix::io::Errno| HandoverError::Connect {
         path: path.display().to_string(),
@@ -143,7 +144,7 @@ pub fn seqpacket() -> rustix::io::Result<OwnedFd> {
     )
 }
 
-/// Makes a receive fail after so long.
+/// Makes a receive fail after this time.
 pub(crate) fn set_receive_limit(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<()> {
     let limit = limit.max(Duration::from_millis(1));
     sockopt::set_socket_timeout(socket.as_fd(), sockopt::Timeout::Recv, Some(limit))?;

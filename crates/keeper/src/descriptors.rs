@@ -2,8 +2,9 @@
 
 use std::io;
 
-/// Keeps every descriptor but the first three from programs that this process starts. What a service manager hands over
-/// (`LISTEN_FDS`) is open for them otherwise: one that is left behind would keep a mount alive that nobody serves.
+/// Keeps every descriptor but the first three from programs that this process starts. What a
+/// service manager hands over (`LISTEN_FDS`) is open for them otherwise: one that is left behind
+/// would keep a mount alive that nobody serves.
 ///
 /// # Errors
 /// Without `/proc`.

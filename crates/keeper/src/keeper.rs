@@ -82,9 +82,10 @@ struct Keeper {
     last_loop: Instant,
 }
 
-/// Mounts, and keeps the mount until SIGTERM or SIGINT; then ends the engine, unmounts and
-/// returns. SIGHUP replaces the engine by one of the program as it is installed by then. After SIGUSR2 the mount stays for
-/// the next keeper, if an attached engine or a service manager ([`KeeperOptions::service_manager`]) has it; otherwise it is as SIGTERM.
+/// Mounts, and keeps the mount until SIGTERM or SIGINT; then ends the engine, unmounts and returns.
+/// SIGHUP replaces the engine by one of the program as it is installed by then. After SIGUSR2 the
+/// mount stays for the next keeper, if an attached engine or a service manager
+/// ([`KeeperOptions::service_manager`]) has it; otherwise it is as SIGTERM.
 ///
 /// These signals are taken by the calling thread: call it from the main thread of a process that
 /// has no other, and let nothing else in that process wait for children.
@@ -289,8 +290,8 @@ impl Keeper {
         if !self.watch.expiry_is_due(now) {
             return;
         }
-        // The kernel lets those who look for one name wait in a row: each would begin a wait of its own when
-        // the one before it has failed.
+        // The kernel lets those who look for one name wait in a row: each would begin a wait of its
+        // own when the one before it has failed.
         let deadline = self.options.limits.deadline;
         let patience = if unserved > deadline {
             Duration::ZERO
@@ -365,8 +366,8 @@ impl Keeper {
     }
 
     /// Told to stop. Who replaces this keeper lets the engine live; who ends everything tells the
-    /// engine as well, which ends soon. Told twice, it waits no longer. Returns whether the mount is
-    /// left to others.
+    /// engine as well, which ends soon. Told twice, it waits no longer. Returns whether the mount
+    /// is left to others.
     fn linger(&mut self) -> bool {
         let attached = matches!(self.options.mode, Mode::Attached);
         if self.order == Order::MakeWay {
@@ -403,14 +404,16 @@ impl Keeper {
             }
             child::reap();
         } else if let Some(peer) = self.lent.peer.take() {
-            // It needs not end: one that waits for the next keeper in the same process closes the socket.
+            // It needs not end: one that waits for the next keeper in the same process closes the
+            // socket.
             peer.client.leaves_within(limit);
         }
     }
 }
 
 impl Drop for Keeper {
-    /// Also when the loop panicked: no mount, no process and no socket is left, unless the mount is kept for the next keeper.
+    /// Also when the loop panicked: no mount, no process and no socket is left, unless the mount is
+    /// kept for the next keeper.
     fn drop(&mut self) {
         self.manager.stopping();
         if self.leaves_mount {

@@ -20,8 +20,8 @@ pub struct KeeperOptions {
     /// Whether other users may look into the mount. Without root it takes `user_allow_other` in
     /// `/etc/fuse.conf`, too.
     pub allow_other: bool,
-    /// Transport threads of an engine; 1 to [`debridfs_handover::journal::MAX_SLOTS`]. `None`: one a
-    /// processor, 2 to 8.
+    /// Transport threads of an engine; 1 to [`debridfs_handover::journal::MAX_SLOTS`]. `None`: one
+    /// a processor, 2 to 8.
     pub threads: Option<u32>,
     /// Whether the mount point, an empty directory, is made immutable (`chattr +i`), so that nobody
     /// writes below the mount while it is away. It stays so when the keeper ends, unless the keeper
@@ -29,12 +29,15 @@ pub struct KeeperOptions {
     pub immutable: bool,
     /// How requests of a dead engine reach the next one.
     pub recovery: Recovery,
-    /// `read_ahead_kb` of the mount; 0 leaves the system's value. Needs root. The engine reads ahead of a reader that proved to need it;
-    /// what the kernel does before that is fetched in vain by every look at a file.
+    /// `read_ahead_kb` of the mount; 0 leaves the system's value. Needs root. The engine reads
+    /// ahead of a reader that proved to need it; what the kernel does before that is fetched in
+    /// vain by every look at a file.
     pub read_ahead_kb: u32,
-    /// Whether descriptors are kept by, and taken from, the service manager that started this process (`NOTIFY_SOCKET`, `LISTEN_FDS`;
-    /// `FileDescriptorStoreMax=` of systemd at least the threads and four), and whether that is told when the mount can be used. Without such a manager it changes
-    /// nothing. The loop waits while the manager's socket is full, which it is only when the whole machine stands.
+    /// Whether descriptors are kept by, and taken from, the service manager that started this
+    /// process (`NOTIFY_SOCKET`, `LISTEN_FDS`; `FileDescriptorStoreMax=` of systemd at least the
+    /// threads and four), and whether that is told when the mount can be used. Without such a
+    /// manager it changes nothing. The loop waits while the manager's socket is full, which it is
+    /// only when the whole machine stands.
     pub service_manager: bool,
     /// Times.
     pub limits: Limits,
@@ -69,7 +72,7 @@ pub enum Mode {
         /// arguments.
         installed: PathBuf,
     },
-    /// Somebody else starts engines; they come to the socket.
+    /// Engines are started by other means and come to the socket.
     Attached,
 }
 
@@ -85,17 +88,17 @@ pub struct Owner {
 /// Times of a keeper; the defaults are those of the design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Age from which a request that no engine answered gets EIO; and once no engine has taken requests for so
-    /// long, every request does, soon after it came.
+    /// Age from which a request that no engine answered gets EIO. Once no engine has taken requests
+    /// for this long, every request gets EIO soon after it came.
     pub deadline: Duration,
-    /// An engine whose heartbeat stands still for so long is killed.
+    /// An engine whose heartbeat stands still for this long is killed.
     pub heartbeat: Duration,
-    /// An engine that was never heard of for so long after its start is killed.
+    /// An engine that is not heard of within this time after its start is killed.
     pub start: Duration,
     /// Time an engine has to end when asked to.
     pub stop: Duration,
-    /// Attached, and told to stop while an engine serves: an engine that has not ended after this time keeps the mount for the
-    /// next keeper. Zero: the mount goes with this one.
+    /// Attached, and told to stop while an engine serves: an engine that has not ended after this
+    /// time keeps the mount for the next keeper. Zero: the mount goes with this one.
     pub linger: Duration,
 }
 

@@ -1,8 +1,9 @@
 //! Who made an engine die.
 //!
-//! An engine that crashes names the culprit itself: a signal handler notes which request the faulting thread had in hand, or that the
-//! signal came from outside. An engine that is killed can note nothing; then what its threads worked on comes under a small suspicion,
-//! which only many such deaths in a row make large enough.
+//! An engine that crashes names the culprit itself: a signal handler notes which request the
+//! faulting thread had in hand, or that the signal came from outside. An engine that is killed can
+//! note nothing; then what its threads worked on comes under a small suspicion, which only many
+//! such deaths in a row make large enough.
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
@@ -13,8 +14,8 @@ use super::{EntryId, Journal, Place};
 
 /// Suspicion of a request that an engine crashed of: two such deaths condemn it.
 const OF_A_CRASH: u32 = 4;
-/// Suspicion of a request that was worked on when its engine was killed, which is seldom its fault (the out-of-memory killer): eight in
-/// a row condemn it.
+/// Suspicion of a request that was worked on when its engine was killed, which is seldom its fault
+/// (the out-of-memory killer): eight in a row condemn it.
 const OF_A_KILL: u32 = 1;
 /// A request under so much suspicion is answered EIO instead of killing another engine.
 pub const CONDEMNED_AT: u32 = 2 * OF_A_CRASH;
@@ -97,8 +98,9 @@ impl Drop for InHand {
     }
 }
 
-/// Engine: notes in `field` what the calling thread has in hand; `from_outside` when the signal was sent by another process. Only the
-/// first note counts. Async-signal-safe: it neither locks nor allocates.
+/// Engine: notes in `field` what the calling thread has in hand; `from_outside` when the signal was
+/// sent by another process. Only the first note counts. Async-signal-safe: it neither locks nor
+/// allocates.
 pub fn note_crash(field: &AtomicU64, from_outside: bool) {
     let note = if from_outside {
         NO_REQUEST

@@ -7,9 +7,9 @@ use super::layout::{LARGE_REQUEST, SLOT_SIZE, entry_field};
 use super::{Entry, EntryId, Journal};
 use crate::InHeader;
 
-/// Where the stand-in reads requests: an entry of its region, set aside for that, so that there is no moment in
-/// which a request is held by the keeper's own memory alone. As in a slot, it holds one when the first word
-/// (`fuse_in_header.len`) is not zero. Dropped, it is free again.
+/// Where the stand-in reads requests: an entry of its region, set aside for that, so that there is
+/// no moment in which a request is held by the keeper's own memory alone. As in a slot, it holds
+/// one when the first word (`fuse_in_header.len`) is not zero. Dropped, it is free again.
 #[derive(Debug)]
 pub struct Inbox<'a>(Entry<'a>);
 
@@ -33,8 +33,9 @@ impl Inbox<'_> {
                 iov_len: tail.len(),
             },
         ];
-        // SAFETY: the first part is good for its length in a shared mapping that outlives the call, and is reached by
-        // atomics alone otherwise; the second is a slice that is borrowed for the call.
+        // SAFETY: the first part is good for its length in a shared mapping that outlives the call,
+        // and is reached by atomics alone otherwise; the second is a slice that is borrowed for the
+        // call.
         let count = unsafe { libc::readv(fd.as_raw_fd(), parts.as_ptr(), 2) };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         memory.load(shared, &mut head[..count.min(LARGE_REQUEST)]);
@@ -67,8 +68,8 @@ impl Journal {
         Some(inbox)
     }
 
-    /// Keeper, when it takes over from one that was lost: what that one had read and not come to note. At least a
-    /// header each; of one that was too long for an entry, the beginning.
+    /// Keeper, when it takes over from one that was lost: what that one had read and not come to
+    /// note. At least a header each; of one that was too long for an entry, the beginning.
     pub fn left_in_inboxes(&self) -> Vec<Vec<u8>> {
         let ids = self.layout.stand_in_large();
         let entries = ids.filter_map(|id| self.entry(EntryId(id)));

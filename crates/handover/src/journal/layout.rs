@@ -76,16 +76,16 @@ pub struct Layout {
     pub small: u32,
     /// Large entries of both regions.
     pub large: u32,
-    /// The last so many small entries are the stand-in's.
+    /// This many of the small entries, the last ones, are the stand-in's.
     pub small_stand_in: u32,
-    /// The last so many large entries are the stand-in's.
+    /// This many of the large entries, the last ones, are the stand-in's.
     pub large_stand_in: u32,
     /// Cells that name a request being worked on.
     pub cells: u32,
 }
 
 impl Layout {
-    /// The layout for so many transport threads: room for 32 768 waiting reads and 4096 waiting
+    /// The layout for this many transport threads: room for 32 768 waiting reads and 4096 waiting
     /// lookups, about 6 MiB, an eighth of each for the stand-in.
     pub fn for_slots(slots: u32) -> Layout {
         Layout {

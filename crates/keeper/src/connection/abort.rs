@@ -5,11 +5,11 @@ use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
-/// Whoever waits for an answer of this connection gets ECONNABORTED, at once and from now on; what is mounted stays
-/// mounted. No path on that mount is looked at, so nothing of it can hang.
+/// Whoever waits for an answer of this connection gets ECONNABORTED, at once and from now on; what
+/// is mounted stays mounted. No path on that mount is looked at, so nothing of it can hang.
 ///
-/// Containers have nothing at `/sys/fs/fuse/connections`: this mount of the file system lies nowhere and goes with its
-/// descriptor (Linux 5.2, `CAP_SYS_ADMIN`).
+/// Containers have nothing at `/sys/fs/fuse/connections`: this mount of the file system lies
+/// nowhere and goes with its descriptor (Linux 5.2, `CAP_SYS_ADMIN`).
 pub(super) fn abort(connection: u32) -> rustix::io::Result<()> {
     let context = fsopen("fusectl", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(context.as_fd())?;

@@ -13,9 +13,10 @@ const OLDEST_MINOR: u32 = 31;
 
 /// Smallest the kernel accepts; the mount is read-only, and it keeps requests below a slot's size.
 const MAX_WRITE: u32 = 4096;
-/// Longest read in bytes. The kernel is told it in pages of its own size, of which some machines have 64 KiB.
+/// Longest read in bytes. The kernel is told it in pages of its own size, of which some machines
+/// have 64 KiB.
 const MAX_READ: usize = 1 << 20;
-/// Read-ahead of so many stalled readers doesn't hold up the others.
+/// Read-ahead of this many stalled readers doesn't hold up the others.
 const MAX_BACKGROUND: u16 = 1024;
 const CONGESTION: u16 = 768;
 
@@ -32,8 +33,9 @@ const INIT_EXT: u64 = 1 << 30;
 const HAS_RESEND: u64 = 1 << 39;
 
 /// Not among them: asynchronous direct I/O (with it a thread in an `O_DIRECT` read waits in a way
-/// that not even SIGKILL ends, and its requests can't be interrupted), writeback cache (sizes are ours to tell), locks (local ones do), io_uring (a
-/// request in its ring is lost with the engine), request timeouts (they abort the connection).
+/// that not even SIGKILL ends, and its requests can't be interrupted), writeback cache (sizes are
+/// ours to tell), locks (local ones do), io_uring (a request in its ring is lost with the engine),
+/// request timeouts (they abort the connection).
 const WANTED: u64 = ASYNC_READ
     | EXPORT_SUPPORT
     | DO_READDIRPLUS

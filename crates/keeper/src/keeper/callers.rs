@@ -6,7 +6,7 @@ use super::clients::{Client, Listener, Said, Waiting};
 /// Clients that haven't said who they are, and engines that wait: no more of each.
 pub(super) const MAX_CLIENTS: usize = 32;
 
-/// Everybody who talks to the keeper and has no lease.
+/// All who talk to the keeper and have no lease.
 #[derive(Debug)]
 pub(super) struct Callers {
     listener: Listener,
@@ -25,7 +25,7 @@ impl Callers {
         }
     }
 
-    /// Readable when somebody comes or says something.
+    /// Readable when a client comes or says something.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let waiting = self.waiting.iter().map(|waiting| &waiting.client);
         let sockets = self.clients.iter().chain(waiting).map(Client::socket);

@@ -59,7 +59,8 @@ impl Child {
                     rlim_max: 0,
                 };
                 succeeded(libc::setrlimit(libc::RLIMIT_CORE, &raw const none))?;
-                // Whatever program is installed as the engine gets no more than this by what it starts.
+                // Whatever program is installed as the engine gets no more than this by what it
+                // starts.
                 succeeded(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
                 // After setuid, which clears it.
                 succeeded(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;

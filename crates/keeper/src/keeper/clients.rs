@@ -29,8 +29,8 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Makes the socket with mode 0600, and as its owner from the first moment: nothing is changed by a path
-    /// afterwards, which somebody could have put something else under.
+    /// Makes the socket with mode 0600, and as its owner from the first moment: nothing is changed
+    /// by a path afterwards, which could lead to something else by then.
     pub fn bind(path: &Path, owner: Option<Owner>) -> Result<Listener, KeeperError> {
         let doing = || format!("cannot listen on {}", path.display());
         let place = SocketPlace::find(path, owner).map_err(KeeperError::os(doing()))?;
@@ -177,7 +177,8 @@ impl Client {
         self.pidfd.as_ref().is_some_and(sent)
     }
 
-    /// Waits until it has closed the socket or its process ended; false when it did neither within `limit`.
+    /// Waits until it has closed the socket or its process ended; false when it did neither within
+    /// `limit`.
     pub fn leaves_within(&self, limit: Duration) -> bool {
         let end = Instant::now() + limit;
         loop {

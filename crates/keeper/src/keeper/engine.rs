@@ -13,14 +13,14 @@ use crate::options::{Level, Mode};
 use debridfs_handover::journal::{Aftermath, End, Journal};
 use debridfs_handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
 
-/// An engine that lost its mount, or closed its socket, has so long to end by itself: it may die
+/// An engine that lost its mount, or closed its socket, has this long to end by itself: it may die
 /// at any time without loss.
 const END_LIMIT: Duration = Duration::from_millis(500);
 
-/// An engine that served for so long was no failure, even if nobody asked it anything.
+/// An engine that served for this long was no failure, even if it was never asked anything.
 const PROVEN: Duration = Duration::from_secs(10);
 
-/// A loop that was away for so long (machine or keeper were stopped) says nothing about the
+/// A loop that was away for this long (machine or keeper were stopped) says nothing about the
 /// engine's heartbeat.
 const AWAY: Duration = Duration::from_secs(2);
 
@@ -64,7 +64,8 @@ impl Peer {
         }
     }
 
-    /// Notes that it lives if its heartbeat has moved, or if nobody was there to look (`away`).
+    /// Notes that it lives if its heartbeat has moved, or if the loop was not there to look
+    /// (`away`).
     fn feel_pulse(&mut self, heartbeat: u64, away: bool, now: Instant) {
         let moved = heartbeat != self.heartbeat;
         self.beaten |= moved;
@@ -75,7 +76,7 @@ impl Peer {
     }
 }
 
-/// Settles what a dead engine left in the journal; who made two engines die is refused.
+/// Settles what a dead engine left in the journal; a request that made two engines die is refused.
 pub(super) fn bury(connection: &Connection, end: End) -> Aftermath {
     let aftermath = connection.journal.after_death(end);
     for held in &aftermath.condemned {
@@ -261,7 +262,7 @@ impl Keeper {
                 }
             }
         }
-        // Attached: nobody else notices its death. A child is reaped.
+        // Attached: nothing else tells of its death. A child is reaped.
         if self.processes.engine.is_none()
             && let Some(peer) = &self.lent.peer
         {
@@ -291,7 +292,7 @@ impl Keeper {
             peer.feel_pulse(connection.journal.heartbeat(), away, now);
         }
         let silent = now - peer.heartbeat_at;
-        // Killed by somebody else, and cannot end.
+        // Killed by another process, and cannot end.
         let half_dead = silent > undying::PATIENCE
             && (self.processes.engine.as_ref()).is_some_and(|child| is_half_dead(child.pid));
         let limit = if peer.beaten {

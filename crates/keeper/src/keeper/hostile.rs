@@ -1,4 +1,5 @@
-//! Engines that are none talk to a keeper: it does not panic, keeps nothing of them, and hears the next one.
+//! Engines that are none talk to a keeper: it does not panic, keeps nothing of them, and hears the
+//! next one.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::AssertUnwindSafe;

@@ -62,8 +62,8 @@ impl MountPoint {
     }
 
     /// Makes the place ready for a mount: dead mounts of ours are taken away (or kept below, where
-    /// that heals consumers), a hung one is made a dead one, anything else is refused. `lost` is true when the
-    /// mount there, if any, is known to be dead.
+    /// that heals consumers), a hung one is made a dead one, anything else is refused. `lost` is
+    /// true when the mount there, if any, is known to be dead.
     pub fn prepare(&mut self, lost: bool) -> Result<Place, KeeperError> {
         let path = self.path.as_path();
         let mut aborted = None;
@@ -92,7 +92,8 @@ impl MountPoint {
                 probe::State::Answers => return Err(KeeperError::AlreadyMounted(path.into())),
                 probe::State::Dead if may_stay(&layers, &top) => return Ok(Place::Layer),
                 probe::State::Dead => unmount_at(path, false)?,
-                // Once: should it hang on, or must connections not be ended by number, it has to go.
+                // Once: should it hang on, or must connections not be ended by number, it has to
+                // go.
                 probe::State::Hung if aborted != Some(top.id) && abort(&top).is_ok() => {
                     aborted = Some(top.id);
                 }
@@ -104,8 +105,8 @@ impl MountPoint {
         Ok(place)
     }
 
-    /// Sets or clears the immutable flag of the empty directory (`FS_IMMUTABLE_FL`, ioctl_iflags(2)).
-    /// Nothing may be mounted on it.
+    /// Sets or clears the immutable flag of the empty directory (`FS_IMMUTABLE_FL`,
+    /// ioctl_iflags(2)). Nothing may be mounted on it.
     pub fn set_immutable(&self, immutable: bool) -> io::Result<()> {
         let directory = open_directory(&self.path)?;
         let before = ioctl_getflags(&directory)?;
@@ -117,9 +118,9 @@ impl MountPoint {
         Ok(())
     }
 
-    /// Takes the directory away, which nothing is mounted on any more, if a keeper made it: this one,
-    /// or one before it that was killed or replaced. Of that one it can be told by the immutable flag
-    /// alone, where that is set (`immutable`).
+    /// Takes the directory away, which nothing is mounted on any more, if a keeper made it: this
+    /// one, or one before it that was killed or replaced. Of that one it can be told by the
+    /// immutable flag alone, where that is set (`immutable`).
     pub fn remove(&self, immutable: bool, was_mounted: bool) {
         if self.made || (immutable && was_mounted && made_by_keeper(&self.path)) {
             if immutable {
@@ -191,8 +192,9 @@ fn make_directory(path: &Path) -> Result<Place, KeeperError> {
     }
 }
 
-/// True when a keeper of root's has made the directory: nobody else makes one that is closed to everybody and immutable
-/// (`make_directory`, [`MountPoint::set_immutable`]). Where the file system has no such flag it cannot be told.
+/// True when a keeper of root's has made the directory: nobody else makes one that is closed to
+/// everybody and immutable (`make_directory`, [`MountPoint::set_immutable`]). Where the file system
+/// has no such flag it cannot be told.
 fn made_by_keeper(path: &Path) -> bool {
     let closed =
         |found: fs::Metadata| found.is_dir() && found.uid() == 0 && found.mode() & 0o7777 == 0;

@@ -2,13 +2,13 @@ use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, Queue};
 
-/// Requests that wait for so long, while the engine takes none, are taken by the stand-in.
+/// Requests that wait for this long, while the engine takes none, are taken by the stand-in.
 pub(super) const STALL: Duration = Duration::from_millis(30);
 
 /// How often requests are looked at for their age.
 const EXPIRY: Duration = Duration::from_millis(250);
 
-/// Whether anybody takes the requests that the kernel has.
+/// Whether the requests that the kernel has are taken.
 #[derive(Debug, Default)]
 pub(super) struct QueueWatch {
     stall: Option<Stall>,

@@ -1,8 +1,10 @@
-//! The service manager's store of descriptors (`FileDescriptorStoreMax` of systemd, sd_notify(3)): what is in it outlives this process
-//! and every engine, and is given to the next keeper. So the mount stays, whoever dies.
+//! The service manager's store of descriptors (`FileDescriptorStoreMax` of systemd, sd_notify(3)):
+//! what is in it outlives this process and every engine, and is given to the next keeper. So the
+//! mount stays, whoever dies.
 //!
-//! Kept of a connection are its descriptors, those of the engine's process, and a note of what a lease says beside descriptors. The names
-//! have the connection's number in them, as those of two may be there for a moment.
+//! Kept of a connection are its descriptors, those of the engine's process, and a note of what a
+//! lease says beside descriptors. The names have the connection's number in them, as those of two
+//! may be there for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,7 +20,8 @@ use crate::connection::Connection;
 use crate::wait::wait_readable;
 use debridfs_handover::LeaseTerms;
 
-/// Length of the note: a page, so that one write of it is whole or not there at all, even when the keeper is killed in it.
+/// Length of the note: a page, so that one write of it is whole or not there at all, even when the
+/// keeper is killed in it.
 const NOTE_SIZE: usize = 4096;
 
 const MAIN: &str = "main";
@@ -27,7 +30,8 @@ const CLONE: &str = "clone-";
 const ENGINE: &str = "engine";
 const NOTE: &str = "note";
 
-/// Descriptors are taken once in the life of a process: their numbers may mean something else afterwards.
+/// Descriptors are taken once in the life of a process: their numbers may mean something else
+/// afterwards.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// What is noted of a connection.
@@ -35,14 +39,16 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 struct Note {
     /// Of the last lease.
     terms: LeaseTerms,
-    /// Whether the process of the engine that has it was seen from here: if it is not in the store then, it has ended.
+    /// Whether the process of the engine that has it was seen from here: if it is not in the store
+    /// then, it has ended.
     seen: bool,
 }
 
 /// A connection that came out of the store.
 #[derive(Debug)]
 pub(super) struct Kept {
-    /// The terms of its last lease, or of the one that would have been the first if its generation is 0.
+    /// The terms of its last lease, or of the one that would have been the first if its generation
+    /// is 0.
     pub terms: LeaseTerms,
     /// In the order of a lease.
     pub fds: Vec<OwnedFd>,
@@ -91,7 +97,8 @@ struct InStore {
 }
 
 impl ServiceManager {
-    /// Takes what the manager kept, newest connection first. To be called before descriptors are opened for good.
+    /// Takes what the manager kept, newest connection first. To be called before descriptors are
+    /// opened for good.
     pub fn meet() -> (Self, Vec<Kept>) {
         let manager = Self {
             present: std::env::var_os("NOTIFY_SOCKET").is_some(),
@@ -117,7 +124,8 @@ impl ServiceManager {
     /// Gives a new connection into the store, in place of any other.
     ///
     /// # Errors
-    /// When the manager takes no more, or its socket is gone: then the mount ends with this process.
+    /// When the manager takes no more, or its socket is gone: then the mount ends with this
+    /// process.
     pub fn keep(&mut self, connection: &Connection, terms: &LeaseTerms) -> io::Result<()> {
         if !self.present {
             return Ok(());
@@ -148,8 +156,8 @@ impl ServiceManager {
         });
     }
 
-    /// Before a lease goes out. The order matters should this process be killed in between: an engine that has the connection is always
-    /// known to the store.
+    /// Before a lease goes out. The order matters should this process be killed in between: an
+    /// engine that has the connection is always known to the store.
     pub fn note_lease(
         &mut self,
         terms: &LeaseTerms,
@@ -182,7 +190,7 @@ impl ServiceManager {
         remove(terms.connection, terms.layout.slots);
     }
 
-    /// Tells the manager, once, that whoever waits for this service may begin.
+    /// Tells the manager, once, that what waits for this service may begin.
     pub fn ready(&mut self) {
         if self.present && !std::mem::replace(&mut self.ready, true) {
             // One that isn't there any more needs no telling.
@@ -252,7 +260,8 @@ fn take_descriptors() -> Vec<(String, OwnedFd)> {
         return Vec::new();
     };
     let own = |(fd, name)| {
-        // SAFETY: the manager opened it for this process (`LISTEN_PID`), nobody else knows of it, and it is taken only once (`TAKEN`).
+        // SAFETY: the manager opened it for this process (`LISTEN_PID`), nobody else knows of it,
+        // and it is taken only once (`TAKEN`).
         (name, unsafe { OwnedFd::from_raw_fd(fd) })
     };
     fds.map(own).collect()
@@ -264,7 +273,8 @@ fn parse(name: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, part))
 }
 
-/// The connections among named descriptors that are whole, newest first, and the names of what is left over.
+/// The connections among named descriptors that are whole, newest first, and the names of what is
+/// left over.
 fn sort(fds: Vec<(String, OwnedFd)>) -> (Vec<Kept>, BTreeSet<String>) {
     let mut useless = BTreeSet::new();
     let mut connections: BTreeMap<u64, BTreeMap<String, OwnedFd>> = BTreeMap::new();

@@ -2,7 +2,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// SIGTERM, SIGINT, SIGHUP and SIGUSR2 as a descriptor. The former mask is set again when this is dropped.
+/// SIGTERM, SIGINT, SIGHUP and SIGUSR2 as a descriptor. The former mask is set again when this is
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Signals {
     fd: OwnedFd,

@@ -1,5 +1,6 @@
-//! Where the keeper's socket is. Its directory may be the engine's, who could put anything there: so nothing is reached
-//! through a symbolic link, and nothing is done by a path that was looked at before.
+//! Where the keeper's socket is. Its directory may be the engine's, who could put anything there:
+//! so nothing is reached through a symbolic link, and nothing is done by a path that was looked at
+//! before.
 
 use std::ffi::OsString;
 use std::io;
@@ -24,7 +25,8 @@ pub(super) struct SocketPlace {
 }
 
 impl SocketPlace {
-    /// Walks to the directory, which is made when it is missing. It must be that of root, this user or the engine's.
+    /// Walks to the directory, which is made when it is missing. It must be that of root, this user
+    /// or the engine's.
     pub fn find(path: &Path, owner: Option<Owner>) -> io::Result<SocketPlace> {
         let path = std::path::absolute(path)?;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -45,7 +47,7 @@ impl SocketPlace {
         Ok(SocketAddrUnix::new(path)?)
     }
 
-    /// Whether somebody listens there; `socket` is connected then.
+    /// Whether a process listens there; `socket` is connected then.
     pub fn answers(&self, socket: &OwnedFd) -> io::Result<bool> {
         let Some(there) = self.look()? else {
             return Ok(false);
@@ -83,8 +85,8 @@ impl SocketPlace {
     }
 }
 
-/// `RESOLVE_NO_SYMLINKS` of openat2(2), by hand: that call is younger than the oldest kernel we serve, and some
-/// sandboxes refuse it.
+/// `RESOLVE_NO_SYMLINKS` of openat2(2), by hand: that call is younger than the oldest kernel we
+/// serve, and some sandboxes refuse it.
 fn walk(path: &Path) -> io::Result<OwnedFd> {
     let mut at = openat(CWD, "/", LOOK | OFlags::DIRECTORY, Mode::empty())?;
     let mut walked = PathBuf::from("/");
@@ -137,7 +139,8 @@ fn check(dir: &Stat, path: &Path, owner: Option<Owner>) -> io::Result<()> {
     Ok(())
 }
 
-/// While it lives, files that this thread makes are the owner's. They may be made in directories of root as well.
+/// While it lives, files that this thread makes are the owner's. They may be made in directories of
+/// root as well.
 #[derive(Debug)]
 pub(super) struct FileOwner(());
 

@@ -89,7 +89,8 @@ impl StandIn {
     }
 
     /// Reads and handles what waits in the kernel's queue. `engine_lives`: an engine has a lease,
-    /// so its part of the journal is not the keeper's. Returns whether any of it waits in the journal.
+    /// so its part of the journal is not the keeper's. Returns whether any of it waits in the
+    /// journal.
     pub fn take(&mut self, connection: &Connection, engine_lives: bool) -> bool {
         let mut stored = false;
         let mut read = 0;

@@ -20,12 +20,12 @@ use debridfs_handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery}
 /// How long the engine of a mount that is alive may take to come: it tries every 200 ms.
 const RETURN_LIMIT: Duration = Duration::from_secs(5);
 
-/// An engine that is killed together with its keeper has so long to be gone.
+/// An engine that is killed together with its keeper has this long to be gone.
 const DEATH_LIMIT: Duration = Duration::from_secs(1);
 
 impl Keeper {
     /// When a mount of ours is served here, waits for the engine that does so. Without one the
-    /// mount is somebody else's, or beyond help, and is judged as such.
+    /// mount is another keeper's, or beyond help, and is judged as such.
     pub(super) fn wait_for_return(&mut self) {
         let attached = matches!(self.options.mode, Mode::Attached);
         if attached && self.mount_point.is_alive() {
@@ -33,7 +33,8 @@ impl Keeper {
         }
     }
 
-    /// Waits until an engine has brought its connection, but no longer than its process lives, where that can be seen.
+    /// Waits until an engine has brought its connection, but no longer than its process lives,
+    /// where that can be seen.
     fn await_engine(&mut self, engine: Option<&LastEngine>) {
         self.log(
             Level::Info,
@@ -102,7 +103,8 @@ impl Keeper {
         if self.connection.is_some() {
             return Ok(());
         }
-        // What was lent cannot be called back: nobody else may have it while that engine can still move.
+        // What was lent cannot be called back: nobody else may have it while that engine can still
+        // move.
         if !engine.is_gone_within(Duration::ZERO) {
             self.end_for_good(engine)?;
         }
@@ -125,7 +127,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Ends the engine of a lost keeper. One that was killed and does not end is left behind, as [`undying`] says.
+    /// Ends the engine of a lost keeper. One that was killed and does not end is left behind, as
+    /// [`undying`] says.
     fn end_for_good(&self, engine: &LastEngine) -> Result<(), String> {
         let LastEngine::Process(process) = engine else {
             return Err("its engine may live, and cannot be ended from here".into());
@@ -181,7 +184,8 @@ impl Keeper {
                 let mut peer = Peer::new(client, version, &connection.journal, now);
                 peer.state = EngineState::Serving;
                 self.lent.peer = Some(peer);
-                // The lost keeper may have taken requests that it told nobody of, one of them a moment ago.
+                // The lost keeper may have taken requests that it told nobody of, one of them a
+                // moment ago.
                 self.stand_in.recover(&connection, true);
                 self.connection = Some(connection);
                 self.lent.hand_over = true;

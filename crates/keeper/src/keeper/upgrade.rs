@@ -16,7 +16,7 @@ use crate::options::{Level, Mode};
 use debridfs_handover::journal::End;
 use debridfs_handover::{FromKeeper, Upgrade};
 
-/// A new engine that served for so long is not taken back for a crash.
+/// A new engine that served for this long is not taken back for a crash.
 const PROVEN: Duration = Duration::from_secs(10);
 
 /// A program that was opened once, so that a file written over it changes nothing.
@@ -26,7 +26,7 @@ struct Image {
 }
 
 /// The engine's program, and the one that is to come after it. Without a program (attached mode)
-/// somebody else starts engines.
+/// engines are started by other means.
 #[derive(Debug)]
 pub(super) struct Upgrading {
     own: Option<OwnProgram>,
