@@ -14,7 +14,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::guard::GuardRules;
-use crate::hook::UpdateHook;
 use crate::status::{LibraryStatus, Progress, ViewCount};
 use crate::store::{Batch, HistoryEntry, Store, StoredLinks, stored_time};
 use crate::sync::state::State;
@@ -40,8 +39,6 @@ pub struct CatalogueConfig {
     pub publish_every: Duration,
     /// When a loss is too large to be believed.
     pub guard: GuardRules,
-    /// Program to run with changed paths.
-    pub on_library_update: Option<UpdateHook>,
     /// Wall time.
     pub clock: Arc<dyn WallClock>,
 }
@@ -58,7 +55,6 @@ impl CatalogueConfig {
             info_in_flight: 8,
             publish_every: Duration::from_millis(500),
             guard: GuardRules::default(),
-            on_library_update: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -70,7 +66,6 @@ impl fmt::Debug for CatalogueConfig {
             .field("path", &self.path)
             .field("poll_every", &self.poll_every)
             .field("guard", &self.guard)
-            .field("on_library_update", &self.on_library_update)
             .finish_non_exhaustive()
     }
 }
@@ -114,7 +109,6 @@ impl Catalogue {
             info_in_flight: config.info_in_flight.max(1),
             publish_every: config.publish_every,
             guard: config.guard,
-            on_library_update: config.on_library_update,
             clock: config.clock,
         };
         let state = State::load(stored.torrents, stored.sync, &names);

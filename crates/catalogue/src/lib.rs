@@ -11,7 +11,6 @@ mod diff;
 mod error;
 mod filters;
 mod guard;
-mod hook;
 mod ids;
 mod library;
 mod names;
@@ -31,7 +30,6 @@ pub use diff::{ChangedPath, Outline, changed_paths};
 pub use error::{Error, Result};
 pub use filters::{Age, Conditions, FilterError, Filters, FolderConfig, InvalidAge, Verdict};
 pub use guard::GuardRules;
-pub use hook::{PATHS_PER_RUN, UpdateHook};
 pub use ids::{FIRST as FIRST_ID, IdOverride, IdTable, is_file};
 pub use library::{
     BadReason, Contents, Entry, File, Layout, Library, Place, Release, ReleaseTree, View,

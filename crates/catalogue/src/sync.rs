@@ -29,9 +29,6 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
         tasks.spawn(info::run(shared.clone(), index, shutdown.clone()));
     }
     tasks.spawn(publish::run(shared.clone(), shutdown.clone()));
-    if let Some((hook, changes)) = shared.take_hook() {
-        tasks.spawn(hook.run(changes, shutdown.clone()));
-    }
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended
             && error.is_panic()

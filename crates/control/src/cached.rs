@@ -338,7 +338,13 @@ impl CacheDesk {
         }
         let later = usize::try_from(later).unwrap_or(0) % files.len().max(1);
         files.rotate_left(later);
-        let warming = warm_for_a_while(cache, &self.tree, &files, HandleOwner::Warming.handle(reader)).await;
+        let warming = warm_for_a_while(
+            cache,
+            &self.tree,
+            &files,
+            HandleOwner::Warming.handle(reader),
+        )
+        .await;
         let (mut missing, mut hopeless) = (0, true);
         for file in &files {
             let bytes = absent(cache, *file);

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use acquire::{AcquireSection, ArrSection, QbittorrentSection, SabnzbdSection};
 pub use environment::Environment;
-pub use hook::{HookSection, ViewHook};
+pub use hook::HookSection;
 pub use human::{CommandLine, Umask};
 pub use load::{Loaded, load};
 pub use problem::{ConfigError, Problem};

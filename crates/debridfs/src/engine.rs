@@ -4,7 +4,6 @@
 //! and web server. So a restart is over before anything slow begins.
 
 mod downloads;
-mod hooks;
 mod http_files;
 mod parts;
 mod report;
@@ -24,12 +23,14 @@ use debridfs_control::{CacheDesk, Control};
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;
+use debridfs_services::start_hooks;
 use debridfs_tree::follow_newcomers;
 use debridfs_vfs::{Change, Vfs};
 use debridfs_web::{MountProbe, Pages};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::command::engine::EngineArgs;
@@ -94,8 +95,8 @@ async fn attach_and_serve(
     let login = login.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
     let repair = ward::open(config, &parts, queue.clone())?;
-    let wanted_hooks = config.hooks();
-    let wanted_hooks = wanted_hooks.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
+    let hooks = config.hooks();
+    let hooks = hooks.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let (link, mut lease) = take_lease(config, args).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();
@@ -171,8 +172,13 @@ async fn attach_and_serve(
         loopback: config.server.listen.ip().is_loopback(),
     };
     tokio::spawn(sockets::control(config.control_socket(), control.router()));
-    let kept = config.state_dir.join("hooks.json");
-    hooks::start(wanted_hooks, &parts, mount.clone(), kept);
+    start_hooks(
+        hooks,
+        parts.catalogue.clone(),
+        parts.providers.clone(),
+        mount.clone(),
+        config.state_dir.join("hooks.json"),
+    );
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     let listen = config.server.listen;
@@ -193,7 +199,11 @@ async fn attach_and_serve(
         tokio::spawn(downloads.queue.clone().run(shutdown.clone()));
         tokio::spawn(downloads.serve());
     }
-    let syncing = tokio::spawn(parts.catalogue.clone().run(shutdown.clone()));
+    let mut ending = JoinSet::new();
+    if let Some(program) = config.library.update_program() {
+        ending.spawn(program.follow(parts.catalogue.clone(), shutdown.clone()));
+    }
+    ending.spawn(parts.catalogue.clone().run(shutdown.clone()));
 
     let stop = shutdown.clone();
     let end = tokio::select! {
@@ -202,7 +212,8 @@ async fn attach_and_serve(
         () = stop.cancelled() => Ended::Stopped,
     };
     shutdown.cancel();
-    if tokio::time::timeout(LAST_WRITES, syncing).await.is_err() {
+    let ended = async { while ending.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_WRITES, ended).await.is_err() {
         tracing::warn!("the sync did not end in time");
     }
     Ok(end)

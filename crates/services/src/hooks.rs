@@ -2,6 +2,8 @@
 //!
 //! A media server that scans while a provider is away takes films for deleted; so nothing is told meanwhile, and what was to be told is told afterwards.
 
+mod follow;
+mod kept;
 mod plex;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{CallError, Caller};
+
+pub use follow::start_hooks;
+pub(crate) use follow::until_complete;
 
 /// Changes are told once nothing more came for so long…
 const QUIET: Duration = Duration::from_secs(5);
@@ -67,6 +72,7 @@ pub struct Hook {
     name: String,
     kind: HookKind,
     caller: Caller,
+    views: Vec<String>,
     changes: Mutex<Changes>,
     news: Notify,
 }
@@ -107,9 +113,22 @@ impl Hook {
             name: name.to_owned(),
             kind,
             caller,
+            views: Vec::new(),
             changes: Mutex::default(),
             news: Notify::new(),
         }
+    }
+
+    /// Told of `views` only; of all when there are none.
+    pub fn with_views(mut self, views: Vec<String>) -> Self {
+        self.views = views;
+        self
+    }
+
+    /// Whether it is told of `path` below the mount.
+    fn wants(&self, path: &str) -> bool {
+        let view = path.split('/').next().unwrap_or_default();
+        self.views.is_empty() || self.views.iter().any(|one| one == view)
     }
 
     /// Its name in the configuration.

@@ -1,12 +1,19 @@
-//! The programs around a library, as this one calls them: arrs are told what failed, media servers what changed.
+//! The programs around a library, as this one calls them: arrs are told what failed, media servers and
+//! programs of the user what changed.
 //!
-//! `caller` sends one request and judges the answer; what is asked of whom, and in which order, is in a module per kind of program.
+//! | question | where |
+//! |---|---|
+//! | how a request is sent, and what its answer means | `caller` |
+//! | what is asked of an arr | `arr` |
+//! | who is told what changed in the library, when and how | `hooks`, and the user's program in `program` |
 #![forbid(unsafe_code)]
 
 mod arr;
 mod caller;
 mod hooks;
+mod program;
 
 pub use arr::{Arr, Dialect, FailedGrab, QueueEntry, Replaced, Replacement, Version};
 pub use caller::{CallError, Caller, network};
-pub use hooks::{ChangeKind, Hook, HookKind};
+pub use hooks::{ChangeKind, Hook, HookKind, start_hooks};
+pub use program::{PATHS_PER_RUN, UpdateProgram};

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::{Counts, Shared};
-use crate::diff::changed_paths;
 use crate::store::{Batch, RetiredRow};
 use crate::views::BAD;
 use crate::{Entry, Library};
@@ -122,8 +121,6 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     *shared.counts.lock() = counts;
     shared.library.send_replace(library.clone());
     tracing::debug!(generation, "published");
-    let changed = changed_paths(&before, &library);
-    shared.tell_hook(changed.into_iter().map(|change| change.path).collect());
     if complete && shared.first_sync.swap(false, Ordering::AcqRel) {
         tracing::info!("the first sync is complete");
     }

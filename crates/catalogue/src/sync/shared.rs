@@ -2,21 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use debridfs_base::WallClock;
 use debridfs_provider::Provider;
 use jiff::Timestamp;
 use parking_lot::MutexGuard;
-use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use super::queue::InfoQueue;
 use super::state::State;
 use super::waiters::Waiters;
 use super::writer::Writer;
 use crate::guard::GuardRules;
-use crate::hook::UpdateHook;
 use crate::status::{HeldLoss, ProviderSync, SyncTrouble};
 use crate::store::{Batch, RetiredRow, Store, stored_time};
 use crate::views::ViewBuilder;
@@ -33,7 +32,6 @@ pub(crate) struct Settings {
     pub(crate) info_in_flight: usize,
     pub(crate) publish_every: Duration,
     pub(crate) guard: GuardRules,
-    pub(crate) on_library_update: Option<UpdateHook>,
     pub(crate) clock: Arc<dyn WallClock>,
 }
 
@@ -134,8 +132,6 @@ pub(crate) struct Shared {
     pub(crate) first_sync: AtomicBool,
     pub(crate) waiters: Waiters,
     pub(crate) writer: Writer,
-    hook: parking_lot::Mutex<Option<(UpdateHook, mpsc::UnboundedReceiver<Vec<String>>)>>,
-    hook_paths: Option<mpsc::UnboundedSender<Vec<String>>>,
 }
 
 impl Shared {
@@ -149,13 +145,6 @@ impl Shared {
         retired: Vec<RetiredRow>,
     ) -> Self {
         let first_sync = !state.providers.values().any(|provider| provider.listed);
-        let (hook_paths, hook) = match config.on_library_update.clone() {
-            Some(hook) => {
-                let (sender, receiver) = mpsc::unbounded_channel();
-                (Some(sender), Some((hook, receiver)))
-            }
-            None => (None, None),
-        };
         let library = Library::new(generation, false, Vec::new());
         Self {
             config,
@@ -172,8 +161,6 @@ impl Shared {
             waiters: Waiters::default(),
             writer: Writer::new(store.clone()),
             store,
-            hook: parking_lot::Mutex::new(hook),
-            hook_paths,
         }
     }
 
@@ -239,26 +226,6 @@ impl Shared {
     pub(crate) fn queue_infos(&self, state: &State, line: &Line) {
         for record in state.info_due(line.name()) {
             line.queue.push(&record.id, record.added);
-        }
-    }
-
-    pub(crate) fn take_hook(&self) -> Option<(UpdateHook, mpsc::UnboundedReceiver<Vec<String>>)> {
-        self.hook.lock().take()
-    }
-
-    /// Hands changed paths to `on_library_update`.
-    pub(crate) fn tell_hook(&self, paths: Vec<String>) {
-        let Some(sender) = &self.hook_paths else {
-            return;
-        };
-        let early = self.first_sync.load(Ordering::Acquire)
-            && !self
-                .config
-                .on_library_update
-                .as_ref()
-                .is_some_and(|hook| hook.during_first_sync);
-        if !paths.is_empty() && !early && sender.send(paths).is_err() {
-            tracing::debug!("on_library_update is not running any more");
         }
     }
 

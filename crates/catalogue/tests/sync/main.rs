@@ -4,7 +4,6 @@ mod bench;
 mod fake;
 mod faults;
 mod guard;
-mod hook;
 mod model;
 mod normal;
 mod packed;

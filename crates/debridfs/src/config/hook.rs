@@ -1,14 +1,14 @@
-//! `[hook.NAME]`: who is told what changed in the library.
+//! `[hook.NAME]` and `library.on_library_update`: who is told what changed in the library.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use debridfs_base::Secret;
-use debridfs_services::{Hook, HookKind, network};
+use debridfs_services::{Hook, HookKind, UpdateProgram, network};
 use serde::{Deserialize, Serialize};
 
-use super::Config;
 use super::acquire::secret;
+use super::{Config, LibraryConfig};
 
 /// `[hook.NAME]`.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -29,20 +29,12 @@ pub struct HookSection {
     pub views: Vec<String>,
 }
 
-/// A hook, and the views it is told of.
-pub struct ViewHook {
-    /// The hook.
-    pub hook: Hook,
-    /// The views; all when empty.
-    pub views: Vec<String>,
-}
-
 impl Config {
     /// The hooks; reads the files of their secrets.
     ///
     /// # Errors
     /// A text for people: the file that cannot be used, or what is missing.
-    pub fn hooks(&self) -> Result<Vec<ViewHook>, String> {
+    pub fn hooks(&self) -> Result<Vec<Hook>, String> {
         if self.hook.is_empty() {
             return Ok(Vec::new());
         }
@@ -52,12 +44,19 @@ impl Config {
             let url = secret(hook.url.as_ref(), hook.url_file.as_deref())?;
             let url = url.ok_or_else(|| format!("`hook.{name}` has no `url`"))?;
             let token = secret(hook.token.as_ref(), hook.token_file.as_deref())?;
-            hooks.push(ViewHook {
-                hook: Hook::new(name, hook.kind, &url, token, network.clone()),
-                views: hook.views.clone(),
-            });
+            let made = Hook::new(name, hook.kind, &url, token, network.clone());
+            hooks.push(made.with_views(hook.views.clone()));
         }
         Ok(hooks)
+    }
+}
+
+impl LibraryConfig {
+    /// The program that is told, if there is one.
+    pub fn update_program(&self) -> Option<UpdateProgram> {
+        let (program, first) = self.on_library_update.0.split_first()?;
+        let first = first.iter().map(Into::into).collect();
+        Some(UpdateProgram::new(program, first))
     }
 }
 

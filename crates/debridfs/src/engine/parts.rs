@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use debridfs_archive::Examiner;
 use debridfs_cache::Cache;
-use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, UpdateHook, ViewRules};
+use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, ViewRules};
 use debridfs_content::Content;
 use debridfs_provider::{AccountConfig, ContentId, DebridAccount, Provider};
 use debridfs_tree::{Demand, Tree, TreeConfig};
@@ -113,11 +113,6 @@ fn catalogue_config(
         apart: library.confirm_interval.0,
         ..GuardRules::default()
     };
-    config.on_library_update = library
-        .on_library_update
-        .0
-        .split_first()
-        .map(|(program, first)| UpdateHook::new(program, first.iter().map(Into::into).collect()));
     config
 }
 

@@ -7,25 +7,29 @@ use std::path::Path;
 
 use debridfs_base::replace_file;
 use debridfs_catalogue::Outline;
-use debridfs_services::ChangeKind;
 use serde::{Deserialize, Serialize};
+
+use super::ChangeKind;
 
 /// The form of the file that is written; another one is not read.
 const VERSION: u32 = 1;
 
 /// What hooks go on from after a restart.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
+pub(super) struct Kept {
     version: u32,
     /// What the library was when changes of it were last handed to hooks.
-    pub library: Outline,
+    pub(super) library: Outline,
     /// What waited then, by hook: paths below the mount.
-    pub waiting: BTreeMap<String, BTreeMap<String, ChangeKind>>,
+    pub(super) waiting: BTreeMap<String, BTreeMap<String, ChangeKind>>,
 }
 
 impl Kept {
     /// What is to be written.
-    pub fn new(library: Outline, waiting: BTreeMap<String, BTreeMap<String, ChangeKind>>) -> Self {
+    pub(super) fn new(
+        library: Outline,
+        waiting: BTreeMap<String, BTreeMap<String, ChangeKind>>,
+    ) -> Self {
         Self {
             version: VERSION,
             library,
@@ -34,7 +38,7 @@ impl Kept {
     }
 
     /// Reads the file; nothing when there is none that can be used: hooks then begin with the library as it is.
-    pub fn load(path: &Path) -> Option<Self> {
+    pub(super) fn load(path: &Path) -> Option<Self> {
         let text = match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             text => text,
@@ -57,7 +61,7 @@ impl Kept {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn save(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn save(&self, path: &Path) -> io::Result<()> {
         replace_file(path, &serde_json::to_vec(self)?)
     }
 }

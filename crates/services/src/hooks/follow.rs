@@ -3,8 +3,6 @@
 //! What they were told of is kept on disk with what still waits. A kill between a change and that file only means that the next engine finds the
 //! change once more, as it does with all that changed while there was none.
 
-mod kept;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,48 +10,50 @@ use std::time::Duration;
 
 use debridfs_catalogue::{Catalogue, ChangedPath, Library, Outline, changed_paths};
 use debridfs_provider::Provider;
-use debridfs_services::ChangeKind;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use self::kept::Kept;
-use super::parts::Parts;
-use crate::config::ViewHook;
+use super::kept::Kept;
+use super::{ChangeKind, Hook};
 
-/// How often it is asked whether the first sync is over.
-const FIRST_SYNC_LOOKS: Duration = Duration::from_secs(2);
 /// The file is not written more often: what is not in it yet is found again.
 const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// After a write that failed.
 const KEEP_PAUSE: Duration = Duration::from_secs(60);
 
-/// Starts all hooks; `kept` is the file that outlives the engine.
-pub fn start(hooks: Vec<ViewHook>, parts: &Parts, mount: PathBuf, kept: PathBuf) {
+/// Starts all hooks. `mount` is where the library is shown, `kept` the file that outlives the engine.
+pub fn start_hooks(
+    hooks: Vec<Hook>,
+    catalogue: Arc<Catalogue>,
+    providers: Vec<Arc<dyn Provider>>,
+    mount: PathBuf,
+    kept: PathBuf,
+) {
     if hooks.is_empty() {
-        // Whoever sets one up later is to hear of what changes from then on.
+        // A hook that is set up later is told what changes from then on.
         let _ = std::fs::remove_file(kept);
         return;
     }
     let before = Kept::load(&kept);
-    let watch = Arc::new(Watch {
+    let follower = Arc::new(Follower {
         hooks,
         mount,
         path: kept,
         told: Mutex::new(None),
         news: Notify::new(),
     });
-    for at in 0..watch.hooks.len() {
-        let watch = watch.clone();
-        let (catalogue, providers) = (parts.catalogue.clone(), parts.providers.clone());
+    for at in 0..follower.hooks.len() {
+        let follower = follower.clone();
+        let (catalogue, providers) = (catalogue.clone(), providers.clone());
         tokio::spawn(async move {
             let believed = move || is_believed(&catalogue, &providers);
-            let hook = &watch.hooks[at].hook;
-            hook.run(believed, || watch.news.notify_one()).await;
+            let hook = &follower.hooks[at];
+            hook.run(believed, || follower.news.notify_one()).await;
         });
     }
-    tokio::spawn(watch.clone().keep());
-    tokio::spawn(watch.follow(parts.catalogue.clone(), before));
+    tokio::spawn(follower.clone().keep());
+    tokio::spawn(follower.follow(catalogue, before));
 }
 
 /// Whether what is shown now is what accounts hold: a scan at another time may take films for deleted.
@@ -64,8 +64,18 @@ fn is_believed(catalogue: &Catalogue, providers: &[Arc<dyn Provider>]) -> bool {
     well && in_sync && status.held.is_empty()
 }
 
-struct Watch {
-    hooks: Vec<ViewHook>,
+/// Waits until the first sync is over: everything is new during it, and scans would fight it for
+/// the provider's budget.
+pub(crate) async fn until_complete(
+    catalogue: &Catalogue,
+    library: &mut watch::Receiver<Arc<Library>>,
+) {
+    // What is complete changes with the library only.
+    while !catalogue.status().complete && library.changed().await.is_ok() {}
+}
+
+struct Follower {
+    hooks: Vec<Hook>,
     mount: PathBuf,
     path: PathBuf,
     /// The library of which all changes were handed on; held while they are, so that what is kept fits together.
@@ -74,17 +84,14 @@ struct Watch {
     news: Notify,
 }
 
-impl Watch {
+impl Follower {
     fn told(&self) -> MutexGuard<'_, Option<Arc<Library>>> {
         self.told.lock()
     }
 
     async fn follow(self: Arc<Self>, catalogue: Arc<Catalogue>, before: Option<Kept>) {
         let mut library = catalogue.library();
-        // Everything is new during a first sync, and scans would fight it for the provider's budget.
-        while !catalogue.status().complete {
-            sleep(FIRST_SYNC_LOOKS).await;
-        }
+        until_complete(&catalogue, &mut library).await;
         let now = library.borrow_and_update().clone();
         let changes = match before {
             Some(kept) => {
@@ -108,7 +115,7 @@ impl Watch {
 
     /// Gives the hooks what waited for them in another engine.
     fn restore(&self, mut waiting: BTreeMap<String, BTreeMap<String, ChangeKind>>) {
-        for ViewHook { hook, .. } in &self.hooks {
+        for hook in &self.hooks {
             let changes = waiting.remove(hook.name()).unwrap_or_default();
             let changes = changes.into_iter();
             hook.changed(changes.map(|(path, kind)| (self.mount.join(path), kind)));
@@ -117,11 +124,8 @@ impl Watch {
 
     fn hand_on(&self, changes: &[ChangedPath], after: Arc<Library>) {
         let mut told = self.told();
-        for ViewHook { hook, views } in &self.hooks {
-            let wanted = changes.iter().filter(|change| {
-                let view = change.path.split('/').next().unwrap_or_default();
-                views.is_empty() || views.iter().any(|one| one == view)
-            });
+        for hook in &self.hooks {
+            let wanted = changes.iter().filter(|change| hook.wants(&change.path));
             hook.changed(wanted.map(|change| {
                 let kind = match change.gone {
                     true => ChangeKind::Deleted,
@@ -136,8 +140,8 @@ impl Watch {
     async fn keep(self: Arc<Self>) {
         loop {
             self.news.notified().await;
-            let watch = self.clone();
-            let saved = tokio::task::spawn_blocking(move || watch.save()).await;
+            let follower = self.clone();
+            let saved = tokio::task::spawn_blocking(move || follower.save()).await;
             match saved {
                 Ok(Ok(())) => sleep(KEEP_EVERY).await,
                 Ok(Err(error)) => {
@@ -157,7 +161,7 @@ impl Watch {
             let Some(library) = told.clone() else {
                 return Ok(());
             };
-            let waiting = self.hooks.iter().map(|ViewHook { hook, .. }| {
+            let waiting = self.hooks.iter().map(|hook| {
                 let changes = hook.waiting().into_iter();
                 let below = changes.filter_map(|(path, kind)| Some((self.below(&path)?, kind)));
                 (hook.name().to_owned(), below.collect())
