@@ -10,6 +10,7 @@ use debridfs_provider::{Priority, Source, Verdict};
 use crate::error::{Blame, Cause};
 use crate::fetch::{self, Request};
 use crate::file::FileRef;
+use crate::hosts::Urgency;
 use crate::reader::Context;
 
 /// Bytes that have to come.
@@ -62,7 +63,7 @@ async fn look(context: &Context, file: &FileRef, source: &Source) -> Result<(), 
         first_byte: PATIENCE,
         other_sources: false,
         spare: false,
-        priority: &|| Priority::Repair,
+        urgency: &Urgency::new(Priority::Repair),
     };
     let opened = fetch::open(context, &lease, &request, || true).await;
     if let Err(cause) = &opened

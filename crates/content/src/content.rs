@@ -81,9 +81,10 @@ impl Content {
         cache: Option<Arc<Cache>>,
     ) -> Arc<Self> {
         let counters = Arc::new(Counters::default());
+        let hosts = Hosts::default();
         let context = Arc::new(Context {
-            links: Links::new(providers, links, runtime.clone(), counters.clone()),
-            hosts: Hosts::default(),
+            links: Links::new(providers, links, &hosts, runtime.clone(), counters.clone()),
+            hosts,
             budget: Budget::new(config.memory.0),
             counters,
             cache,
@@ -277,7 +278,8 @@ impl Content {
 
     /// Counters and what is held now.
     pub fn stats(&self) -> ContentStats {
-        let mut counted = self.context.counters.snapshot();
+        let connections = self.context.hosts.count();
+        let mut counted = self.context.counters.snapshot(connections);
         for (class, readers) in counted.classes.iter_mut().zip(self.watches.count()) {
             class.readers = readers;
         }

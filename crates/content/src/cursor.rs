@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use debridfs_base::media::{COPY_RATE, TAIL};
+use debridfs_provider::Priority;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -551,9 +552,17 @@ impl Cursor {
         self.ahead > 0
     }
 
-    /// Whether it has a player's part of what is shared.
-    pub(crate) fn plays(&self) -> bool {
-        self.grant.is_playing()
+    /// Sets before whom each lane gets a connection: those that somebody waits for before those that only read ahead, and those of a reader
+    /// of class `class` that looks after all that play.
+    pub(crate) fn rank(&self, class: Class) {
+        for lane in self.lanes.iter() {
+            lane.urgency.set(match class {
+                Class::Scan => Priority::Probe,
+                Class::Probe if !self.grant.is_playing() => Priority::Probe,
+                _ if self.is_needed(lane.range.start) => Priority::Playback,
+                _ => Priority::User,
+            });
+        }
     }
 
     pub(crate) fn is_waited_for(&self) -> bool {
@@ -566,7 +575,7 @@ impl Drop for Cursor {
         let Some(host) = &self.host else {
             return;
         };
-        if host.crowd.is_waiting() {
+        if host.is_waited_for() {
             return;
         }
         for lane in self.lanes.iter_mut() {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_provider::{CdnPermit, KeyTraffic, Priority};
+use debridfs_provider::{KeyTraffic, Priority};
 use futures_util::FutureExt as _;
 use http::header::{ACCEPT_ENCODING, LOCATION, RANGE};
 use reqwest::{Response, Url};
@@ -16,10 +16,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::answer;
 use crate::error::{Blame, Cause};
-use crate::hosts::{Host, Pass};
+use crate::hosts::{Host, Lead, Pass, Urgency};
 use crate::links::Lease;
 use crate::reader::Context;
-use crate::stats::{Gauge, add};
+use crate::stats::add;
 
 /// Redirects followed before the link counts as broken.
 const MOST_REDIRECTS: usize = 4;
@@ -27,11 +27,6 @@ const MOST_REDIRECTS: usize = 4;
 /// Pieces of a body that are smaller are copied when memory is short. hyper reads into buffers of 8 to 408 KiB and hands out what came in them, so
 /// that a few bytes may hold a whole buffer; large pieces fill theirs at least by half, and a copy of them would cost more than it saves.
 const SNUG: usize = 64 << 10;
-
-/// How often somebody in the queue for a connection is asked whether it became more urgent.
-const PRIORITY_LOOK: Duration = Duration::from_millis(50);
-/// After so long without leave, connections to other hosts are asked for as well.
-const OWN_CROWD_ONLY: Duration = Duration::from_millis(500);
 
 /// A checked answer whose body is under way. Dropping it closes the connection unless the body is complete.
 pub(crate) struct Body {
@@ -43,8 +38,6 @@ pub(crate) struct Body {
     traffic: Option<KeyTraffic>,
     /// There is no more of it.
     used_up: bool,
-    _permit: CdnPermit,
-    _open: Gauge,
 }
 
 /// What to ask for.
@@ -58,8 +51,8 @@ pub(crate) struct Request<'a> {
     pub(crate) other_sources: bool,
     /// It only makes things faster: then it waits for nothing, and its refusal says nothing about the host.
     pub(crate) spare: bool,
-    /// In the queue for a connection: those who wait for bytes before those who only read ahead. It may change meanwhile.
-    pub(crate) priority: &'a (dyn Fn() -> Priority + Send + Sync),
+    /// In the queue for a connection: those who wait for bytes before those who only read ahead.
+    pub(crate) urgency: &'a Urgency,
 }
 
 /// Sends `request`. `None`: when the connection was to be had, `wanted` said that nobody needs it any more; or it would have had to be
@@ -76,7 +69,7 @@ pub(crate) async fn open(
         first_byte,
         other_sources,
         spare,
-        priority,
+        urgency,
     } = request;
     let unusable = || Cause::WrongAnswer("an unusable address".to_owned());
     let mut url = Url::parse(&lease.link.url).map_err(|_| unusable())?;
@@ -87,18 +80,14 @@ pub(crate) async fn open(
         if other_sources && let Some(cause) = host.long_refusal() {
             return Err(cause);
         }
-        let connected = if spare {
-            connect_at_once(lease, &name, &host, priority())
+        let pass = if spare {
+            host.enter_now(&lease.connections, urgency.priority())
         } else {
-            Some(connect(context, lease, &name, &host, priority).await)
+            Some(host.enter(&lease.connections, urgency).await)
         };
-        let Some((mut pass, mut permit)) = connected else {
+        let Some(mut pass) = pass.filter(|_| wanted()) else {
             return Ok(None);
         };
-        if !wanted() {
-            return Ok(None);
-        }
-        let open = Gauge::new(&context.counters, |counters| &counters.open_connections);
         let asked = Instant::now();
         let asking = Asking {
             context,
@@ -108,10 +97,8 @@ pub(crate) async fn open(
             first_byte,
         };
         let late = if spare { None } else { host.pace.late() };
-        let (response, other) = asking.hedged(&name, &host, late, priority()).await?;
-        if let Some((other_pass, other_permit)) = other {
-            (pass, permit) = (other_pass, other_permit);
-        }
+        let (response, other) = asking.hedged(&host, late, urgency.priority()).await?;
+        pass = other.unwrap_or(pass);
         if response.status().is_redirection() {
             url = redirected(&url, &response)?;
             continue;
@@ -131,8 +118,6 @@ pub(crate) async fn open(
             pass,
             traffic: lease.traffic.clone(),
             used_up: false,
-            _permit: permit,
-            _open: open,
         }));
     }
     Err(Cause::WrongAnswer("too many redirects".to_owned()))
@@ -167,11 +152,10 @@ impl Asking<'_> {
     /// one is given up. With the leave of the second request, if it was that.
     async fn hedged(
         &self,
-        name: &str,
         host: &Arc<Host>,
         late: Option<Duration>,
         priority: Priority,
-    ) -> Result<(Response, Option<(Pass, CdnPermit)>), Cause> {
+    ) -> Result<(Response, Option<Pass>), Cause> {
         let mut first = pin!(self.send());
         let Some(late) = late else {
             return Ok((first.await?, None));
@@ -179,7 +163,7 @@ impl Asking<'_> {
         if let Ok(in_time) = timeout(late, &mut first).await {
             return Ok((in_time?, None));
         }
-        let leave = connect_at_once(self.lease, name, host, priority);
+        let leave = host.enter_now(&self.lease.connections, priority);
         let Some(leave) = leave.filter(|_| may_hedge(self.context, host)) else {
             return Ok((first.await?, None));
         };
@@ -204,60 +188,6 @@ pub(crate) fn may_hedge(context: &Context, host: &Host) -> bool {
         add(&context.counters.hedges, 1);
     }
     granted
-}
-
-/// Waits for leave to ask the host: ours, which knows what it refused, then the provider's.
-async fn connect(
-    context: &Context,
-    lease: &Lease,
-    name: &str,
-    host: &Arc<Host>,
-    priority: &(dyn Fn() -> Priority + Send + Sync),
-) -> (Pass, CdnPermit) {
-    let leave = async |priority| {
-        let pass = host.enter(priority).await;
-        let permit = lease.provider.cdn_permit(name, priority).await;
-        (pass, permit)
-    };
-    if let Some(at_once) = leave(priority()).now_or_never() {
-        return at_once;
-    }
-    // A place in the queue is kept as long as it is the right one.
-    let mut both = pin!(async {
-        loop {
-            let asked = priority();
-            let mut waiting = pin!(leave(asked));
-            loop {
-                if let Ok(granted) = timeout(PRIORITY_LOOK, &mut waiting).await {
-                    return granted;
-                }
-                if priority() < asked {
-                    break;
-                }
-            }
-        }
-    });
-    let _waiting = host.crowd.join();
-    let _counted = Gauge::new(&context.counters, |counters| {
-        &counters.waiting_for_connection
-    });
-    if let Ok(granted) = timeout(OWN_CROWD_ONLY, &mut both).await {
-        return granted;
-    }
-    let _waiting_long = context.hosts.crowd.join();
-    both.await
-}
-
-/// Leave to ask the host, if there is nobody who waits for it.
-fn connect_at_once(
-    lease: &Lease,
-    name: &str,
-    host: &Arc<Host>,
-    priority: Priority,
-) -> Option<(Pass, CdnPermit)> {
-    let pass = host.enter(priority).now_or_never()?;
-    let permit = lease.provider.cdn_permit(name, priority);
-    Some((pass, permit.now_or_never()?))
 }
 
 fn redirected(from: &Url, response: &Response) -> Result<Url, Cause> {
@@ -296,8 +226,8 @@ fn describe(error: &reqwest::Error, first_byte: Duration) -> Cause {
 }
 
 impl Body {
-    pub(crate) fn host(&self) -> &Arc<Host> {
-        self.pass.host()
+    pub(crate) fn lead(&self) -> &Lead {
+        self.pass.lead()
     }
 
     /// Whether the whole range came.

@@ -3,9 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use debridfs_provider::Priority;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::hosts::Urgency;
 use crate::window::Window;
 
 /// One task that fetches one range after the other.
@@ -14,6 +16,8 @@ pub(crate) struct Lane {
     pub(crate) id: u64,
     /// Wakes the task when it holds an open connection without reading from it.
     pub(crate) wake: Arc<Notify>,
+    /// Its place in the queue for a connection.
+    pub(crate) urgency: Arc<Urgency>,
     pub(crate) task: Option<AbortHandle>,
     /// It waits for room in the window.
     pub(crate) paused: bool,
@@ -65,6 +69,7 @@ impl Lanes {
         self.0.push(Lane {
             id,
             wake: Arc::new(Notify::new()),
+            urgency: Arc::new(Urgency::new(Priority::User)),
             task: None,
             paused: false,
             range,

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use self::entries::Entries;
 use self::gate::{Asked, Gate};
 use crate::error::Cause;
+use crate::hosts::{Connections, Hosts};
 use crate::stats::{Counters, add};
 
 /// Hoster links remembered. Beyond it those used longest ago are dropped: their links are in the store, so that costs no call.
@@ -45,6 +46,7 @@ pub(crate) struct Links {
 
 struct Account {
     provider: Arc<dyn Provider>,
+    connections: Arc<Connections>,
     gate: Arc<Gate>,
 }
 
@@ -82,6 +84,8 @@ struct Current {
 pub(crate) struct Lease {
     pub(crate) link: Arc<DirectLink>,
     pub(crate) provider: Arc<dyn Provider>,
+    /// What it is fetched over.
+    pub(crate) connections: Arc<Connections>,
     /// What the bytes of the link count as.
     pub(crate) traffic: Option<KeyTraffic>,
     /// It was made just now, and nobody was lent it before.
@@ -102,15 +106,19 @@ impl Links {
     pub(crate) fn new(
         providers: Vec<Arc<dyn Provider>>,
         store: Arc<dyn LinkStore>,
+        hosts: &Hosts,
         runtime: Handle,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
         let providers = providers
             .into_iter()
             .map(|provider| {
-                let name = provider.name().to_owned();
-                let gate = Arc::default();
-                (name, Account { provider, gate })
+                let account = Account {
+                    connections: hosts.connections(provider.cdn_limits()),
+                    gate: Arc::default(),
+                    provider,
+                };
+                (account.provider.name().to_owned(), account)
             })
             .collect();
         Arc::new(Self {
@@ -129,12 +137,13 @@ impl Links {
         source: &Source,
         priority: Priority,
     ) -> Result<Lease, NoLink> {
-        let Some(Account { provider, gate }) = self.providers.get(&source.provider) else {
+        let Some(account) = self.providers.get(&source.provider) else {
             return Err(NoLink {
                 cause: Cause::UnknownProvider(source.provider.clone()),
                 until: Instant::now() + LONGEST_PAUSE,
             });
         };
+        let Account { provider, gate, .. } = account;
         // Playback has room wherever there is any; whether there is, is told by who makes links.
         if priority != Priority::Playback {
             provider.room_for(priority).map_err(|error| NoLink {
@@ -156,6 +165,7 @@ impl Links {
                             return Ok(Lease {
                                 link: current.link.clone(),
                                 provider: provider.clone(),
+                                connections: account.connections.clone(),
                                 traffic,
                                 fresh: std::mem::take(&mut current.fresh),
                                 entry: entry.clone(),
@@ -224,6 +234,7 @@ impl Links {
         Ok(Lease {
             link,
             provider: provider.clone(),
+            connections: account.connections.clone(),
             traffic,
             fresh: true,
             entry,

@@ -149,7 +149,7 @@ pub(crate) async fn fill(
         for part in absent {
             // Not held over the pauses: they are long.
             while let Some(context) = context.upgrade()
-                && context.counters.is_short_of_connections()
+                && context.hosts.count().1 > 0
             {
                 drop(context);
                 sleep(RETRY).await;

@@ -11,6 +11,7 @@ use crate::error::{Blame, Cause};
 use crate::events::{EventKind, EventLog};
 use crate::fetch::{self, Request};
 use crate::file::FileRef;
+use crate::hosts::Urgency;
 use crate::reader::{Place, Reader};
 use crate::stats::add;
 use crate::supply::from_cache;
@@ -26,15 +27,21 @@ pub(crate) struct Order {
     pub(crate) range: Range<u64>,
 }
 
-/// Fetches at `place` of `reader` as long as there is something to do; `wake` tells a lane that paused.
-pub(crate) async fn pump(reader: Arc<Reader>, place: Place, wake: Arc<Notify>) {
+/// Fetches at `place` of `reader` as long as there is something to do; `wake` tells a lane that paused, `urgency` the queue how much it is
+/// needed.
+pub(crate) async fn pump(
+    reader: Arc<Reader>,
+    place: Place,
+    wake: Arc<Notify>,
+    urgency: Arc<Urgency>,
+) {
     let mut trouble = Trouble::at(reader.source(place));
     while let Some(order) = reader.order(place, trouble.in_a_row > 0) {
         let Some(order) = from_cache(&reader, place, order).await else {
             continue;
         };
         let sources = order.file.sources.len();
-        if let Err(cause) = fetch(&reader, place, &order, &wake, &mut trouble).await {
+        if let Err(cause) = fetch(&reader, place, &order, &wake, &urgency, &mut trouble).await {
             let counters = &reader.context().counters;
             add(&counters.retries, 1);
             if matches!(cause, Cause::WrongAnswer(_)) {
@@ -94,6 +101,7 @@ async fn fetch(
     place: Place,
     order: &Order,
     wake: &Notify,
+    urgency: &Urgency,
     trouble: &mut Trouble,
 ) -> Result<(), Cause> {
     let context = reader.context();
@@ -121,7 +129,7 @@ async fn fetch(
         first_byte: context.config.first_byte_timeout(trouble.slow),
         other_sources: order.file.sources.len() > 1,
         spare: reader.is_spare(place),
-        priority: &|| reader.priority(place),
+        urgency,
     };
     let wanted = || reader.is_wanted(place, after_trouble);
     let opened = fetch::open(context, &lease, &request, wanted).await;
@@ -149,10 +157,11 @@ async fn fetch(
     };
     lease.worked();
     context.events.came(order.file.id, &source.provider);
-    reader.opened(place, body.host(), trouble.source);
+    reader.opened(place, &body.lead().host, trouble.source);
     let transfer = Transfer {
         reader,
         place,
+        urgency,
         lease: &lease,
         size,
         order,

@@ -100,22 +100,6 @@ impl Reader {
         &self.context
     }
 
-    /// Before whom `place` gets a connection: those who wait for bytes before those who only read ahead, and those who look after all
-    /// who play.
-    pub(crate) fn priority(&self, place: Place) -> Priority {
-        let mut state = self.lock();
-        let cursor = state.cursor(place.cursor);
-        let (plays, needed) = cursor.map_or((false, false), |cursor| {
-            (cursor.plays(), cursor.needs(place.lane))
-        });
-        match self.class() {
-            Class::Scan => Priority::Probe,
-            Class::Probe if !plays => Priority::Probe,
-            _ if needed => Priority::Playback,
-            _ => Priority::User,
-        }
-    }
-
     /// Before whom a link is asked for. A look may be the start of playback, a scan is not; nor is a copy, for which the last of a day's
     /// traffic is not kept.
     pub(crate) fn call_priority(&self) -> Priority {
@@ -226,6 +210,11 @@ impl Reader {
         let short = cursor.read(&range, !fresh, self.class(), &self.context.config);
         self.feed(cursor, next_id, short);
         let cursor = cursor.id;
+        // What the reader is taken for may have changed with this read.
+        let class = self.class();
+        for cursor in &state.cursors {
+            cursor.rank(class);
+        }
         if fresh {
             self.evict(state);
         }
@@ -251,10 +240,12 @@ impl Reader {
                     self.clone(),
                     Place::new(cursor_id, lane.id),
                     lane.wake.clone(),
+                    lane.urgency.clone(),
                 );
                 lane.task = Some(self.context.runtime.spawn(task).abort_handle());
             }
         }
+        cursor.rank(self.class());
     }
 
     /// Drops the cursors used longest ago beyond those kept, never one where somebody waits.
@@ -292,6 +283,7 @@ impl Reader {
         let spare = cursor.lanes.is_extra(place.lane) && !cursor.needs(place.lane);
         let go_on = go_on && !(after_trouble && spare);
         let range = cursor.order(place.lane);
+        cursor.rank(self.class());
         if let Some(range) = range.filter(|_| go_on) {
             return Some(Order {
                 file: file.clone(),
@@ -321,6 +313,8 @@ impl Reader {
         let (flow, served, changed) = cursor.push(place.lane, at, bytes, &self.context.config);
         if changed {
             self.feed(cursor, next_id, false);
+        } else if served > 0 {
+            cursor.rank(self.class());
         }
         drop(state);
         add(&self.context.counters.bytes_served, served);
@@ -424,6 +418,7 @@ impl Drop for Wait<'_> {
         let mut state = self.reader.lock();
         if let Some(cursor) = state.cursor(self.cursor) {
             cursor.leave(self.waiter);
+            cursor.rank(self.reader.class());
         }
         if state.closed {
             state.cursors.retain(Cursor::is_waited_for);

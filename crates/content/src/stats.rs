@@ -1,7 +1,6 @@
 //! Counters for metrics and `status`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use debridfs_cache::CacheStats;
 use serde::Serialize;
@@ -95,8 +94,6 @@ pub(crate) struct Counters {
     pub(crate) reads_failed: AtomicU64,
     pub(crate) files_filled: AtomicU64,
     pub(crate) files_unfilled: AtomicU64,
-    pub(crate) open_connections: AtomicUsize,
-    pub(crate) waiting_for_connection: AtomicUsize,
 }
 
 /// Adds to a counter.
@@ -104,43 +101,14 @@ pub(crate) fn add(counter: &AtomicU64, amount: u64) {
     counter.fetch_add(amount, Ordering::Relaxed);
 }
 
-/// Counts one thing as long as it lives.
-#[derive(Debug)]
-pub(crate) struct Gauge {
-    counters: Arc<Counters>,
-    which: fn(&Counters) -> &AtomicUsize,
-}
-
-impl Gauge {
-    pub(crate) fn new(counters: &Arc<Counters>, which: fn(&Counters) -> &AtomicUsize) -> Self {
-        which(counters).fetch_add(1, Ordering::Relaxed);
-        Self {
-            counters: counters.clone(),
-            which,
-        }
-    }
-}
-
-impl Drop for Gauge {
-    fn drop(&mut self) {
-        (self.which)(&self.counters).fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Counters {
-    /// Whether somebody waits for leave to connect.
-    pub(crate) fn is_short_of_connections(&self) -> bool {
-        self.waiting_for_connection.load(Ordering::Relaxed) > 0
-    }
-
     pub(crate) fn class(&self, class: Class) -> &ClassCounters {
         &self.classes[class as usize]
     }
 
-    /// The counters' part of the statistics.
-    pub(crate) fn snapshot(&self) -> ContentStats {
+    /// The counters' part of the statistics, and that of so many connections in use and waited for.
+    pub(crate) fn snapshot(&self, (open, waiting): (usize, usize)) -> ContentStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let open_connections = self.open_connections.load(Ordering::Relaxed);
         ContentStats {
             classes: Class::ALL.map(|class| ClassStats {
                 readers: 0,
@@ -160,9 +128,9 @@ impl Counters {
             reads_failed: load(&self.reads_failed),
             files_filled: load(&self.files_filled),
             files_unfilled: load(&self.files_unfilled),
-            open_connections,
-            client_bytes: open_connections as u64 * CLIENT_BUFFER,
-            waiting_for_connection: self.waiting_for_connection.load(Ordering::Relaxed),
+            open_connections: open,
+            client_bytes: open as u64 * CLIENT_BUFFER,
+            waiting_for_connection: waiting,
             ..ContentStats::default()
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::cursor::{Flow, LARGEST_REST};
 use crate::error::Cause;
 use crate::fetch::{self, Body, Request};
-use crate::hosts::Host;
+use crate::hosts::{Host, Urgency};
 use crate::links::Lease;
 use crate::probe;
 use crate::pump::Order;
@@ -33,6 +33,7 @@ const LOOK_FIRST_BYTES: u32 = 4;
 pub(crate) struct Transfer<'a> {
     pub(crate) reader: &'a Arc<Reader>,
     pub(crate) place: Place,
+    pub(crate) urgency: &'a Urgency,
     pub(crate) lease: &'a Lease,
     /// Size of the object that the link gives.
     pub(crate) size: u64,
@@ -111,11 +112,12 @@ impl Transfer<'_> {
         let context = self.reader.context();
         let stall = context.config.stall_timeout();
         let mut watch = Watch::begin();
+        let mut lead = body.lead().clone();
         // A second body for the same bytes, under way, and where it will begin.
         let mut second: Option<(u64, Second<'_>)> = None;
         let mut flow = Flow::More;
         loop {
-            let host = body.host().clone();
+            let host = &lead.host;
             let look = LOOK.max(host.pace.first_byte() * LOOK_FIRST_BYTES);
             let left = (watch.progress + stall).saturating_duration_since(Instant::now());
             let next = tokio::select! {
@@ -125,16 +127,17 @@ impl Transfer<'_> {
                     Err(_) if flow == Flow::Gone => break,
                     next => next?,
                 },
-                () = host.crowd.arrival(), if flow == Flow::Gone => break,
+                () = lead.arrival(), if flow == Flow::Gone => break,
                 () = wake.notified() => {
                     flow = self.reader.flow(self.place);
-                    if flow == Flow::Gone && !watch.is_soon(self.left(*at), &host) {
+                    if flow == Flow::Gone && !watch.is_soon(self.left(*at), host) {
                         break;
                     }
                     continue;
                 }
                 other = opened(&mut second) => {
                     if let (Some((from, _)), Some(other)) = (second.take(), other) {
+                        lead = other.lead().clone();
                         (body, *at, watch) = (other, from, Watch::begin());
                     }
                     continue;
@@ -167,8 +170,7 @@ impl Transfer<'_> {
                 watch.held_up = true;
                 tokio::select! {
                     () = wake.notified() => flow = self.reader.flow(self.place),
-                    () = host.crowd.arrival() => return Ok(()),
-                    () = context.hosts.crowd.arrival() => return Ok(()),
+                    () = lead.arrival() => return Ok(()),
                     () = sleep(context.config.idle_connection()) => return Ok(()),
                 }
                 watch.progress = Instant::now();
@@ -177,17 +179,19 @@ impl Transfer<'_> {
             let left = self.left(*at);
             match flow {
                 Flow::Done if !body.is_complete() => break,
-                Flow::Gone if !watch.is_soon(left, &host) => break,
+                Flow::Gone if !watch.is_soon(left, host) => break,
                 _ => {}
             }
-            let others_wait = host.crowd.is_waiting() || context.hosts.crowd.is_waiting();
             let gives_up = || self.makes_room(watch.moved) && !host.pace.is_soon(left);
-            if others_wait && (flow == Flow::Gone || gives_up()) {
+            if lead.is_waited_for() && (flow == Flow::Gone || gives_up()) {
                 break;
             }
         }
         if !watch.held_up {
-            body.host().pace.moved(watch.moved, watch.begun.elapsed());
+            body.lead()
+                .host
+                .pace
+                .moved(watch.moved, watch.begun.elapsed());
         }
         Ok(())
     }
@@ -218,7 +222,7 @@ impl Transfer<'_> {
                 first_byte: context.config.first_byte_timeout(0),
                 other_sources: false,
                 spare: true,
-                priority: &|| self.reader.priority(self.place),
+                urgency: self.urgency,
             };
             fetch::open(context, self.lease, &request, || true)
                 .await

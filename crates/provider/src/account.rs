@@ -43,9 +43,9 @@ use self::limits::{Budget, Limits};
 use self::traffic::{TrafficLedger, TrafficLimits};
 use crate::vendors::Vendor;
 use crate::{
-    Account, ActiveCount, CallCount, CdnConnections, CdnPermit, DirectLink, DownloadPage,
-    HosterLink, KeyId, KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth, Result,
-    Scheduler, TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
+    Account, ActiveCount, CallCount, CdnLimits, DirectLink, DownloadPage, HosterLink, KeyId,
+    KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth, Result, Scheduler, TorrentId,
+    TorrentInfo, TorrentPage, TrafficDay, Verdict,
 };
 
 /// An account at a vendor, with one or more keys.
@@ -54,7 +54,7 @@ pub struct DebridAccount {
     /// The first one lists the library; all of them make links. Never empty.
     keys: Vec<Key>,
     cdn: reqwest::Client,
-    connections: CdnConnections,
+    cdn_limits: CdnLimits,
 }
 
 impl DebridAccount {
@@ -123,10 +123,10 @@ impl DebridAccount {
         Ok(Self {
             vendor,
             cdn: network::cdn_client(&config)?,
-            connections: CdnConnections::new(
-                config.cdn_connections_per_host,
-                config.cdn_connections_total,
-            ),
+            cdn_limits: CdnLimits {
+                per_host: config.cdn_connections_per_host,
+                total: config.cdn_connections_total,
+            },
             keys,
         })
     }
@@ -148,11 +148,6 @@ impl DebridAccount {
     /// The scheduler that every call with the first key passes.
     pub fn scheduler(&self) -> &Scheduler {
         &self.main().scheduler
-    }
-
-    /// The limits of connections to the CDN.
-    pub fn cdn_connections(&self) -> &CdnConnections {
-        &self.connections
     }
 
     /// How many torrents are on their way, and how many may be.
@@ -306,8 +301,8 @@ impl Provider for DebridAccount {
         &self.cdn
     }
 
-    async fn cdn_permit(&self, host: &str, priority: Priority) -> CdnPermit {
-        self.connections.permit(host, priority).await
+    fn cdn_limits(&self) -> CdnLimits {
+        self.cdn_limits
     }
 
     async fn account(&self, priority: Priority) -> Result<Account> {

@@ -13,11 +13,9 @@
 //! | what is the same at all vendors: turns, keys, traffic, settings | `account.rs`, `account/` |
 //! | what is a vendor's own | `vendors/NAME.rs`, `vendors/NAME/` |
 //! | how is a vendor added | [`vendors`] |
-//! | how many connections may a CDN host get | `cdn_connections.rs` |
 #![forbid(unsafe_code)]
 
 mod account;
-mod cdn_connections;
 mod content_id;
 mod error;
 mod file_path;
@@ -33,7 +31,6 @@ pub use account::key::{KeyId, KeyStatus};
 pub use account::limits::{Budget, Limits};
 pub use account::scheduler::{Outcome, Scheduler, SchedulerStatus, Turn};
 pub use account::traffic::{KeyTraffic, Shortage, TrafficStatus};
-pub use cdn_connections::{CdnConnections, OLDEST_EVERY};
 pub use content_id::{ContentId, ContentKind, InvalidContentId};
 pub use error::{Error, Result, Verdict};
 pub use file_path::{PathsBegin, canonical_path};
@@ -42,5 +39,5 @@ pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,
 };
-pub use traits::{Account, CallCount, CdnPermit, Priority, Provider, ProviderHealth};
+pub use traits::{Account, CallCount, CdnLimits, Priority, Provider, ProviderHealth};
 pub use usage::{ActiveCount, Download, DownloadPage, TrafficDay};

@@ -1,6 +1,5 @@
 //! What a library needs of a provider.
 
-use std::any::Any;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -67,24 +66,21 @@ pub struct ProviderHealth {
     pub last_error: Option<(Timestamp, String)>,
 }
 
-/// Leave to hold one connection to a CDN host; given back when dropped.
-pub struct CdnPermit {
-    /// Held for its drop.
-    _guard: Box<dyn Any + Send + Sync>,
+/// Connections to its CDN that a provider allows an account; unlimited by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CdnLimits {
+    /// To one host, at least 1.
+    pub per_host: usize,
+    /// To all hosts together, at least 1.
+    pub total: usize,
 }
 
-impl CdnPermit {
-    /// A permit that lasts as long as `guard`, whose drop gives it back. A provider without limits passes `()`.
-    pub fn new(guard: impl Any + Send + Sync) -> Self {
+impl Default for CdnLimits {
+    fn default() -> Self {
         Self {
-            _guard: Box::new(guard),
+            per_host: usize::MAX,
+            total: usize::MAX,
         }
-    }
-}
-
-impl std::fmt::Debug for CdnPermit {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("CdnPermit")
     }
 }
 
@@ -132,8 +128,10 @@ pub trait Provider: Send + Sync + 'static {
     }
     /// The HTTP client for this provider's CDN, with its proxy, IP version and CA.
     fn cdn(&self) -> &reqwest::Client;
-    /// Waits for leave to open a connection to the CDN host `host`.
-    async fn cdn_permit(&self, host: &str, priority: Priority) -> CdnPermit;
+    /// How many connections to the CDN may be open.
+    fn cdn_limits(&self) -> CdnLimits {
+        CdnLimits::default()
+    }
 
     /// Who we are.
     async fn account(&self, priority: Priority) -> Result<Account>;

@@ -404,7 +404,6 @@ async fn over_tcp_and_tls() {
         .await
         .unwrap();
     assert_eq!(link.bytes, Some(view.files[1].bytes));
-    let _permit = account.cdn_permit("127.0.0.1", Priority::Playback).await;
     let answer = account
         .cdn()
         .get(&link.url)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use debridfs_base::{TokioClock, WallClock};
 use debridfs_provider::{
-    Account, CdnPermit, ContentId, DirectLink, Error, HosterLink, InfoHash, Priority, Provider,
+    Account, ContentId, DirectLink, Error, HosterLink, InfoHash, Priority, Provider,
     ProviderHealth, Result, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary, Verdict,
 };
@@ -223,10 +223,6 @@ impl Provider for Fake {
 
     fn cdn(&self) -> &reqwest::Client {
         unreachable!("the catalogue opens no connection")
-    }
-
-    async fn cdn_permit(&self, _: &str, _: Priority) -> CdnPermit {
-        CdnPermit::new(())
     }
 
     async fn account(&self, _: Priority) -> Result<Account> {

@@ -2,17 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use debridfs_provider::{
-    Account, CdnPermit, DirectLink, Error, HosterLink, KeyId, LinkStore, LinkStoreError, Priority,
+    Account, CdnLimits, DirectLink, Error, HosterLink, KeyId, LinkStore, LinkStoreError, Priority,
     Provider, ProviderHealth, Result as ProviderResult, TorrentId, TorrentInfo, TorrentPage,
     Verdict,
 };
-use tokio::sync::Semaphore;
 
 type Refusals = Box<dyn Fn(u64) -> Option<Error> + Send + Sync>;
 
@@ -23,7 +22,7 @@ pub struct TestProvider {
     /// One file is served by another CDN.
     elsewhere: Option<(String, SocketAddr)>,
     client: reqwest::Client,
-    permits: Arc<Semaphore>,
+    permits: usize,
     refusals: Mutex<Refusals>,
     delay: Duration,
     pub unrestricts: AtomicU64,
@@ -41,7 +40,7 @@ impl TestProvider {
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
                 .unwrap(),
-            permits: Arc::new(Semaphore::new(32)),
+            permits: 32,
             refusals: Mutex::new(Box::new(|_| None)),
             delay: Duration::ZERO,
             unrestricts: AtomicU64::new(0),
@@ -49,7 +48,7 @@ impl TestProvider {
     }
 
     pub fn with_permits(mut self, permits: usize) -> Self {
-        self.permits = Arc::new(Semaphore::new(permits));
+        self.permits = permits;
         self
     }
 
@@ -95,8 +94,11 @@ impl Provider for TestProvider {
     fn cdn(&self) -> &reqwest::Client {
         &self.client
     }
-    async fn cdn_permit(&self, _host: &str, _priority: Priority) -> CdnPermit {
-        CdnPermit::new(self.permits.clone().acquire_owned().await.unwrap())
+    fn cdn_limits(&self) -> CdnLimits {
+        CdnLimits {
+            per_host: self.permits,
+            total: self.permits,
+        }
     }
     async fn account(&self, _: Priority) -> ProviderResult<Account> {
         unreachable!("not asked for by the reader")
