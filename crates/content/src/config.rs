@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use debridfs_base::ByteSize;
 use debridfs_cache::CacheConfig;
+use debridfs_cdn::CdnConfig;
 use serde::{Deserialize, Serialize};
-
-use crate::probe::ProbeConfig;
 
 /// A shorter time-out would give up every connection.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
@@ -46,6 +45,31 @@ pub struct ContentConfig {
     pub fill_log: Option<PathBuf>,
 }
 
+/// `[content.probe]`: the probe cache is filled with whatever is read of a file's first 4 MiB and last MiB; this is about filling it ahead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProbeConfig {
+    /// Whether head and tail of each film of a new release are fetched when it appears.
+    pub fill_new: bool,
+    /// How much of the head; 4 MiB at most.
+    pub fill_head: ByteSize,
+    /// How much of the tail; 1 MiB at most.
+    pub fill_tail: ByteSize,
+    /// Files filled in an hour, at most: each costs a link, and head and tail in bytes.
+    pub fill_per_hour: u32,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self {
+            fill_new: true,
+            fill_head: ByteSize(2 << 20),
+            fill_tail: ByteSize(1 << 20),
+            fill_per_hour: 120,
+        }
+    }
+}
+
 impl Default for ContentConfig {
     fn default() -> Self {
         Self {
@@ -66,15 +90,14 @@ impl Default for ContentConfig {
 }
 
 impl ContentConfig {
-    pub(crate) fn stall_timeout(&self) -> Duration {
-        Duration::from_millis(self.stall_timeout_ms).max(LEAST_TIMEOUT)
-    }
-
-    /// Time for the first byte at the `attempt`-th attempt in a row, from 0.
-    pub(crate) fn first_byte_timeout(&self, attempt: u32) -> Duration {
-        Duration::from_millis(self.first_byte_timeout_ms)
-            .max(LEAST_TIMEOUT)
-            .saturating_mul(1 << attempt.min(2))
+    /// The part about fetching.
+    pub(crate) fn cdn(&self) -> CdnConfig {
+        let limit = |millis| Duration::from_millis(millis).max(LEAST_TIMEOUT);
+        CdnConfig {
+            first_byte_timeout: limit(self.first_byte_timeout_ms),
+            stall_timeout: limit(self.stall_timeout_ms),
+            event_log: self.event_log.clone(),
+        }
     }
 
     pub(crate) fn idle_connection(&self) -> Duration {

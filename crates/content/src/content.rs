@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use debridfs_cache::Cache;
+use debridfs_cdn::{Cdn, Checkup, Event};
 use debridfs_provider::{LinkStore, Provider, Source};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -15,18 +16,14 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::budget::Budget;
-use crate::check::{self, Checkup};
 use crate::config::ContentConfig;
+use crate::context::Context;
 use crate::cursor::FIRST_FETCH;
 use crate::error::ContentError;
-use crate::events::{Event, EventLog};
 use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
-use crate::hosts::Hosts;
-use crate::links::Links;
-use crate::opening::Opening;
 use crate::pattern::Class;
 use crate::probe::{self, Owed, Waiting};
-use crate::reader::{Context, Reader};
+use crate::reader::Reader;
 use crate::stats::{ContentStats, Counters, add};
 use crate::trace::{RecordError, TraceLine};
 use crate::watch::{Watch, Watches};
@@ -50,7 +47,6 @@ pub struct Content {
     context: Arc<Context>,
     readers: Arc<Readers>,
     watches: Arc<Watches>,
-    opening: Opening,
     /// New files, if there is a cache to put their heads and tails into.
     newcomers: Option<Waiting>,
 }
@@ -80,15 +76,11 @@ impl Content {
         runtime: Handle,
         cache: Option<Arc<Cache>>,
     ) -> Arc<Self> {
-        let counters = Arc::new(Counters::default());
-        let hosts = Hosts::default();
         let context = Arc::new(Context {
-            links: Links::new(providers, links, &hosts, runtime.clone(), counters.clone()),
-            hosts,
+            cdn: Cdn::new(config.cdn(), providers, links, runtime.clone()),
             budget: Budget::new(config.memory.0),
-            counters,
+            counters: Counters::default(),
             cache,
-            events: EventLog::open(config.event_log.as_deref(), runtime.clone()),
             runtime: runtime.clone(),
             memory_wanted: Arc::new(Notify::new()),
             config,
@@ -115,7 +107,6 @@ impl Content {
             context,
             readers,
             watches,
-            opening: Opening::default(),
             newcomers,
         })
     }
@@ -126,8 +117,10 @@ impl Content {
         // While the start is read from the cache there is time enough for a link, if one is needed at all.
         let start = 0..file.size.min(FIRST_FETCH);
         let cached = self.context.cache.as_ref();
-        if !cached.is_some_and(|cache| cache.covers(file.file_id(), &start)) {
-            self.opening.opened(&self.context, file);
+        if let Some(source) = file.sources.first()
+            && !cached.is_some_and(|cache| cache.covers(file.file_id(), &start))
+        {
+            self.context.cdn.opened(source);
         }
     }
 
@@ -191,7 +184,7 @@ impl Content {
         }
         let deadline = Instant::now() + request.deadline.min(LONGEST_DEADLINE);
         if self.readers.get(file, request.handle).is_none() {
-            self.opening.read();
+            self.context.cdn.first_read();
         }
         let watch = self.note(file, request.handle, &range);
         let (context, readers) = (self.context.clone(), self.readers.clone());
@@ -278,12 +271,12 @@ impl Content {
 
     /// Counters and what is held now.
     pub fn stats(&self) -> ContentStats {
-        let connections = self.context.hosts.count();
-        let mut counted = self.context.counters.snapshot(connections);
+        let mut counted = self.context.counters.snapshot();
         for (class, readers) in counted.classes.iter_mut().zip(self.watches.count()) {
             class.readers = readers;
         }
         ContentStats {
+            cdn: self.context.cdn.stats(),
             readers: self.readers.read().len(),
             windows: self.context.budget.windows(),
             bytes_reserved: self.context.budget.used(),
@@ -295,24 +288,25 @@ impl Content {
 
     /// What happened to the file of this id lately, oldest first: for the question why it cannot be read. Empty when nothing did.
     pub fn history(&self, file: u64) -> Vec<Event> {
-        self.context.events.of(file)
+        self.context.cdn.events().of(file)
     }
 
     /// Files of which the provider or its CDN lately said that they cannot be had, with the newest such event after `since`; those that could be read since
     /// are left out.
     pub fn refused_since(&self, since: Timestamp) -> Vec<(u64, Event)> {
-        self.context.events.refused_since(since)
+        self.context.cdn.events().refused_since(since)
     }
 
     /// Looks whether `file` can be read at all: makes a new link for each of its sources in turn until bytes come, behind all other calls to the
     /// provider. A link that works is kept for readers.
     pub async fn check(&self, file: &FileRef) -> Checkup {
-        check::check(&self.context, file).await
+        let cdn = &self.context.cdn;
+        cdn.check(file.id, file.size, &file.sources).await
     }
 
     /// How old the direct link of `source` is, if it was needed since the start.
     pub fn link_age(&self, source: &Source) -> Option<Duration> {
-        self.context.links.age(source)
+        self.context.cdn.link_age(source)
     }
 }
 

@@ -1,10 +1,6 @@
-//! Why a read failed, and what each failed attempt within it was.
+//! Why a read failed.
 
-use std::time::Duration;
-
-use debridfs_provider::Verdict;
-
-use crate::events::EventKind;
+use debridfs_cdn::Cause;
 
 /// A failed read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -57,204 +53,28 @@ impl ContentError {
     }
 }
 
-/// Why one attempt failed. Holds no URL.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
-    /// Nothing failed yet.
-    #[error("still waiting for a connection or for data")]
-    Waiting,
-    /// No connection could be made.
-    #[error("no connection to {0}")]
-    Connect(String),
-    /// Connected, but no answer came in this time.
-    #[error("no answer within {0:?}")]
-    FirstByte(Duration),
-    /// The body stopped for this long.
-    #[error("no progress for {0:?}")]
-    Stalled(Duration),
-    /// The connection broke.
-    #[error("connection lost: {0}")]
-    Transport(String),
-    /// The CDN refused.
-    #[error("the CDN answered {status}{}", .x_error.as_deref().map(|e| format!(" ({e})")).unwrap_or_default())]
-    Status {
-        /// HTTP status.
-        status: u16,
-        /// The header `X-Error`.
-        x_error: Option<String>,
-        /// The header `Retry-After`.
-        retry_after: Option<Duration>,
-    },
-    /// The answer was not the asked part of the known file.
-    #[error("the CDN's answer is not what was asked: {0}")]
-    WrongAnswer(String),
-    /// The provider gave no link.
-    #[error("no link: {message}")]
-    Link {
-        /// What the provider's answer means.
-        verdict: Verdict,
-        /// In words.
-        message: String,
-    },
-    /// The key's traffic of the day ran out in the middle of a body.
-    #[error("the key's configured traffic of the day is used up")]
-    TrafficUsedUp,
-    /// The link was made anew again and again and refused each time.
-    #[error("every new link is refused")]
-    LinkRefused,
-    /// The file names a provider that is not configured.
-    #[error("provider {0:?} is not configured")]
-    UnknownProvider(String),
-    /// The file has no source.
-    #[error("the file has no source")]
-    NoSource,
-}
-
-/// What a failed attempt says about the direct link it used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blame {
-    /// The link: ask for a new one.
-    Link,
-    /// The key's traffic is used up: another key, or another provider.
-    Key,
-    /// The host: it wants fewer requests, or is not well.
-    Host,
-    /// Nobody in particular: try again.
-    Chance,
-}
-
-/// `X-Error` values that mean that the link is done for (field notes, Real-Debrid's CDN).
-const LINK_ERRORS: [&str; 4] = [
-    "link_not_found",
-    "link_expired",
-    "invalid_download_code",
-    "file_not_available",
-];
-
-/// `X-Error` values that mean that the account may fetch no more for now: a new link would not help.
-const TRAFFIC_ERRORS: [&str; 4] = [
-    "bandwidth_exceeded",
-    "quota_exceeded",
-    "daily_limit_exceeded",
-    "bytes_limit_reached",
-];
-
-/// A refusal for at least so long is worth going to another source at once.
-const LONG_REFUSAL: Duration = Duration::from_secs(1);
-
-impl Cause {
-    /// The provider gave no link.
-    pub(crate) fn of(error: debridfs_provider::Error) -> Self {
-        Self::Link {
-            verdict: error.verdict,
-            message: error.message,
-        }
-    }
-
-    /// Whether the one who refused will do so for a while.
-    pub(crate) fn is_long_refusal(&self) -> bool {
-        match self {
-            Self::Status { retry_after, .. } => {
-                retry_after.is_some_and(|wish| wish >= LONG_REFUSAL)
-            }
-            _ => false,
-        }
-    }
-
-    /// What it is called in the history of a file.
-    pub(crate) fn event(&self) -> EventKind {
-        match self {
-            Self::Connect(_) | Self::Transport(_) => EventKind::Network,
-            Self::Waiting | Self::FirstByte(_) | Self::Stalled(_) => EventKind::Stalled,
-            Self::WrongAnswer(_) => EventKind::WrongAnswer,
-            Self::TrafficUsedUp => EventKind::OutOfTraffic,
-            Self::LinkRefused => EventKind::LinkRefused,
-            Self::UnknownProvider(_) | Self::NoSource => EventKind::LinkBroken,
-            Self::Status { .. } => match self.blame() {
-                Blame::Link => EventKind::LinkRefused,
-                Blame::Key => EventKind::OutOfTraffic,
-                Blame::Host | Blame::Chance => EventKind::HostRefused,
-            },
-            Self::Link { verdict, .. } => match verdict {
-                Verdict::OutOfTraffic => EventKind::OutOfTraffic,
-                Verdict::AccountRefused => EventKind::AccountRefused,
-                Verdict::NotFound
-                | Verdict::LinkBroken
-                | Verdict::Infringing
-                | Verdict::Rejected => EventKind::LinkBroken,
-                Verdict::Retry
-                | Verdict::BackOff
-                | Verdict::SlotsFull
-                | Verdict::AlreadyDone
-                | Verdict::BadRequest
-                | Verdict::Disabled
-                | Verdict::Malformed => EventKind::NoLink,
-            },
-        }
-    }
-
-    /// Who is to blame.
-    pub(crate) fn blame(&self) -> Blame {
-        match self {
-            Self::Status {
-                status, x_error, ..
-            } => {
-                let x_error = x_error.as_deref().unwrap_or("");
-                if TRAFFIC_ERRORS.contains(&x_error) {
-                    Blame::Key
-                } else if LINK_ERRORS.contains(&x_error) || x_error.starts_with("link_") {
-                    Blame::Link
-                } else {
-                    match status {
-                        401 | 403 | 404 | 410 | 416 | 447 | 451 => Blame::Link,
-                        429 | 500..=599 => Blame::Host,
-                        _ => Blame::Chance,
-                    }
-                }
-            }
-            _ => Blame::Chance,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use debridfs_provider::Verdict;
+
     use super::*;
-
-    fn status(status: u16, x_error: Option<&str>) -> Cause {
-        Cause::Status {
-            status,
-            x_error: x_error.map(str::to_owned),
-            retry_after: None,
-        }
-    }
-
-    #[test]
-    fn blame_follows_the_table() {
-        for code in [403, 404, 410, 416, 447] {
-            assert_eq!(status(code, None).blame(), Blame::Link, "{code}");
-        }
-        for code in [429, 500, 502, 503, 504] {
-            assert_eq!(status(code, None).blame(), Blame::Host, "{code}");
-        }
-        for word in LINK_ERRORS {
-            assert_eq!(status(503, Some(word)).blame(), Blame::Link, "{word}");
-        }
-        for word in TRAFFIC_ERRORS {
-            assert_eq!(status(403, Some(word)).blame(), Blame::Key, "{word}");
-        }
-        assert_eq!(Cause::Stalled(Duration::ZERO).blame(), Blame::Chance);
-    }
 
     #[test]
     fn a_deadline_tells_slowness_from_refusal() {
+        let not_found = Cause::Status {
+            status: 404,
+            x_error: None,
+            retry_after: None,
+        };
         let kind = |cause| ContentError::at_deadline(cause).kind();
         assert_eq!(kind(None), ErrorKind::TimedOut);
         assert_eq!(
             kind(Some(Cause::Stalled(Duration::ZERO))),
             ErrorKind::TimedOut
         );
-        assert_eq!(kind(Some(status(404, None))), ErrorKind::Unavailable);
+        assert_eq!(kind(Some(not_found)), ErrorKind::Unavailable);
         assert_eq!(kind(Some(Cause::NoSource)), ErrorKind::Unavailable);
         assert_eq!(kind(Some(Cause::TrafficUsedUp)), ErrorKind::Unavailable);
         let no_link = |verdict| Cause::Link {

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use debridfs_cdn::{Need, Urgency};
 use debridfs_provider::Priority;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::hosts::Urgency;
 use crate::window::Window;
 
 /// One task that fetches one range after the other.
@@ -37,51 +37,56 @@ impl Lane {
 
 /// All lanes of a cursor; the first is the one that stays.
 #[derive(Debug, Default)]
-pub(crate) struct Lanes(Vec<Lane>);
+pub(crate) struct Lanes {
+    all: Vec<Lane>,
+    /// The number of the last one.
+    last_id: u64,
+}
 
 impl Lanes {
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Lane> {
-        self.0.iter()
+        self.all.iter()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Lane> {
-        self.0.iter_mut()
+        self.all.iter_mut()
     }
 
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Lane> {
-        self.0.iter_mut().find(|lane| lane.id == id)
+        self.all.iter_mut().find(|lane| lane.id == id)
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<&Lane> {
-        self.0.iter().find(|lane| lane.id == id)
+        self.all.iter().find(|lane| lane.id == id)
     }
 
     /// Whether there are lanes before this one.
     pub(crate) fn is_extra(&self, id: u64) -> bool {
-        self.0.first().is_none_or(|first| first.id != id)
+        self.all.first().is_none_or(|first| first.id != id)
     }
 
-    pub(crate) fn add(&mut self, id: u64, range: Range<u64>) -> &mut Lane {
-        self.0.push(Lane {
-            id,
+    pub(crate) fn add(&mut self, range: Range<u64>) -> &mut Lane {
+        self.last_id += 1;
+        self.all.push(Lane {
+            id: self.last_id,
             wake: Arc::new(Notify::new()),
-            urgency: Arc::new(Urgency::new(Priority::User)),
+            urgency: Arc::new(Urgency::new(Priority::User, Need::Ahead)),
             task: None,
             paused: false,
             range,
             fresh: true,
             brings: false,
         });
-        let last = self.0.len() - 1;
-        &mut self.0[last]
+        let last = self.all.len() - 1;
+        &mut self.all[last]
     }
 
     pub(crate) fn remove(&mut self, id: u64) {
-        self.0.retain(|lane| lane.id != id);
+        self.all.retain(|lane| lane.id != id);
     }
 
     /// The first byte from `at` on that is neither held nor taken on by a lane other than `id`.
@@ -90,7 +95,7 @@ impl Lanes {
         loop {
             open = window.missing_from(open);
             let claimed = self
-                .0
+                .all
                 .iter()
                 .find(|lane| Some(lane.id) != id && lane.claims(open));
             match claimed {
@@ -102,7 +107,7 @@ impl Lanes {
 
     /// Where what is open at `at` ends because the rest is held or taken on.
     pub(crate) fn open_until(&self, at: u64, window: &Window, id: Option<u64>) -> u64 {
-        self.0
+        self.all
             .iter()
             .filter(|lane| Some(lane.id) != id && !lane.range.is_empty() && lane.range.start >= at)
             .map(|lane| lane.range.start)
@@ -113,12 +118,16 @@ impl Lanes {
 
     /// Where the last range ends that anybody took on.
     pub(crate) fn last(&self) -> u64 {
-        self.0.iter().map(|lane| lane.range.end).max().unwrap_or(0)
+        self.all
+            .iter()
+            .map(|lane| lane.range.end)
+            .max()
+            .unwrap_or(0)
     }
 
     /// How far `at` is from what a lane brings now, if a lane has taken it on.
     pub(crate) fn distance(&self, at: u64) -> Option<u64> {
-        self.0
+        self.all
             .iter()
             .filter(|lane| lane.claims(at))
             .map(|lane| at - lane.range.start)
@@ -127,7 +136,7 @@ impl Lanes {
 
     /// Leaves no lane more than `most` bytes, so that others find something to do. Its body ends there.
     pub(crate) fn cut(&mut self, most: u64) {
-        for lane in &mut self.0 {
+        for lane in &mut self.all {
             lane.range.end = lane.range.end.min(lane.range.start.saturating_add(most));
         }
     }
@@ -135,7 +144,7 @@ impl Lanes {
 
 impl Drop for Lanes {
     fn drop(&mut self) {
-        for lane in &self.0 {
+        for lane in &self.all {
             if let Some(task) = &lane.task {
                 task.abort();
             }

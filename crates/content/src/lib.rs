@@ -1,29 +1,32 @@
-//! Bytes of files: the life of a link, ranged fetches, read-ahead, one byte budget, and the deadline of every read.
+//! Readers of files: what each of them does, how far it is fetched ahead of, one byte budget, and the deadline of every read.
 //!
-//! A read goes `content` (which reader?) → `reader` (is it in memory, or who fetches it?) → `cursor` (how far ahead, in which ranges) →
-//! `window` (bytes in order) ← `pump` (fetches one range after the other) ← `fetch` (one checked ranged GET) ← `links` (where the bytes
-//! are). `crew` finds how many connections (`lanes`) a cursor needs, `pace` measures a host, `hosts` decides when it may be asked
-//! again, `trouble` what is tried after a failure, and `budget` how much may be held.
+//! | question | where |
+//! |---|---|
+//! | what may be called | `content.rs` |
+//! | which settings are there | `config.rs` |
+//! | is a read in memory, or who brings it | `reader.rs` |
+//! | where does somebody read, what waits there | `cursor.rs` |
+//! | how far ahead is fetched | `cursor/reach.rs`, `budget.rs` |
+//! | in which parts, over how many connections | `cursor/parts.rs`, `lanes.rs`, `crew.rs` |
+//! | which bytes are held | `window.rs` |
+//! | what does a lane fetch, what becomes of its bytes | `place.rs` |
+//! | how does a lane work | `pump.rs`, from the cache: `supply.rs`, from the network: `transfer.rs` |
+//! | what is a reader taken for | `watch.rs`, `pattern.rs`; recorded: `trace.rs` |
+//! | how do heads and tails come into the cache | `probe.rs` |
 #![forbid(unsafe_code)]
 
-mod answer;
 mod budget;
-mod check;
 mod config;
 mod content;
+mod context;
 mod crew;
 mod cursor;
 mod error;
-mod events;
-mod fetch;
 mod file;
 mod handles;
-mod hosts;
 mod lanes;
-mod links;
-mod opening;
-mod pace;
 mod pattern;
+mod place;
 mod probe;
 mod pump;
 mod reader;
@@ -31,19 +34,16 @@ mod stats;
 mod supply;
 mod trace;
 mod transfer;
-mod trouble;
 mod watch;
 mod window;
 
-pub use check::Checkup;
-pub use config::ContentConfig;
+pub use config::{ContentConfig, ProbeConfig};
 pub use content::Content;
 pub use debridfs_base::{ByteSize, InvalidByteSize};
-pub use error::{Cause, ContentError, ErrorKind};
-pub use events::{Event, EventKind};
+pub use debridfs_cdn::{Cause, CdnStats, Checkup, Event, EventKind};
+pub use error::{ContentError, ErrorKind};
 pub use file::{FileRef, MAX_READ, ReadOut, ReadRequest};
 pub use handles::HandleOwner;
 pub use pattern::{Class as ReaderClass, Pattern};
-pub use probe::ProbeConfig;
 pub use stats::ContentStats;
 pub use trace::{RecordError, TRACE_VERSION, TraceError, TraceLine, parse_trace};

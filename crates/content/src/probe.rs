@@ -6,15 +6,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_base::ByteSize;
 use debridfs_base::media::{HEAD, TAIL};
 use debridfs_cache::{Cache, CacheClass};
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::config::ProbeConfig;
+use crate::context::Context;
 use crate::file::{FileRef, MAX_READ, ReadOut};
-use crate::reader::{Context, Reader};
+use crate::reader::Reader;
 use crate::stats::add;
 use crate::watch::Watch;
 
@@ -35,31 +35,6 @@ const DISK_LIMIT: Duration = Duration::from_secs(5);
 /// How soon bytes are offered again of which the cache had no room to take all.
 const AGAIN: Duration = Duration::from_millis(20);
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// `[content.probe]`: the probe cache is filled with whatever is read of a file's first 4 MiB and last MiB; this is about filling it ahead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProbeConfig {
-    /// Whether head and tail of each film of a new release are fetched when it appears.
-    pub fill_new: bool,
-    /// How much of the head; 4 MiB at most.
-    pub fill_head: ByteSize,
-    /// How much of the tail; 1 MiB at most.
-    pub fill_tail: ByteSize,
-    /// Files filled in an hour, at most: each costs a link, and head and tail in bytes.
-    pub fill_per_hour: u32,
-}
-
-impl Default for ProbeConfig {
-    fn default() -> Self {
-        Self {
-            fill_new: true,
-            fill_head: ByteSize(2 << 20),
-            fill_tail: ByteSize(1 << 20),
-            fill_per_hour: 120,
-        }
-    }
-}
 
 /// Keeps `bytes` of `file`, which begin at `at`: those of head and tail where playback cannot displace them.
 pub(crate) fn keep(cache: &Cache, file: &FileRef, at: u64, bytes: &Bytes) {
@@ -149,7 +124,7 @@ pub(crate) async fn fill(
         for part in absent {
             // Not held over the pauses: they are long.
             while let Some(context) = context.upgrade()
-                && context.hosts.count().1 > 0
+                && context.cdn.is_short_of_connections()
             {
                 drop(context);
                 sleep(RETRY).await;

@@ -3,69 +3,39 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use debridfs_cache::Cache;
-use debridfs_provider::Priority;
+use debridfs_cdn::{Cause, EventKind, Fetch};
 use parking_lot::{Mutex, MutexGuard};
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::budget::Budget;
-use crate::config::ContentConfig;
-use crate::cursor::{Cursor, Flow};
-use crate::error::{Cause, ContentError};
-use crate::events::{EventKind, EventLog};
+use crate::context::Context;
+use crate::cursor::Cursor;
+use crate::error::ContentError;
 use crate::file::{FileRef, ReadOut};
-use crate::hosts::{Host, Hosts};
-use crate::links::Links;
 use crate::pattern::Class;
-use crate::pump::{Order, pump};
-use crate::stats::{Counters, add};
+use crate::place::Place;
+use crate::pump::pump;
+use crate::stats::add;
 use crate::watch::Watch;
-
-/// What all readers share.
-pub(crate) struct Context {
-    pub(crate) config: ContentConfig,
-    pub(crate) links: Arc<Links>,
-    pub(crate) hosts: Hosts,
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) cache: Option<Arc<Cache>>,
-    pub(crate) events: EventLog,
-    pub(crate) runtime: Handle,
-    /// Asks for memory of readers that do nothing.
-    pub(crate) memory_wanted: Arc<Notify>,
-}
 
 /// Somebody who reads a file. Reads of one reader share windows: the kernel's read-ahead comes out of order and overlapping.
 pub(crate) struct Reader {
     context: Arc<Context>,
+    /// The file's id.
+    file: u64,
     watch: Arc<Watch>,
     /// Cursors kept without anybody waiting at them.
     spare_cursors: usize,
     state: Mutex<State>,
 }
 
-struct State {
-    file: FileRef,
+pub(crate) struct State {
+    pub(crate) file: FileRef,
+    pub(crate) closed: bool,
     cursors: Vec<Cursor>,
-    next_id: u64,
+    /// Reads so far.
+    reads: u64,
     last_read: Instant,
-    closed: bool,
-}
-
-/// One lane of one cursor.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    cursor: u64,
-    lane: u64,
-}
-
-impl Place {
-    fn new(cursor: u64, lane: u64) -> Self {
-        Self { cursor, lane }
-    }
 }
 
 /// A read that waits; given up when dropped.
@@ -84,12 +54,13 @@ impl Reader {
     ) -> Arc<Self> {
         Arc::new(Self {
             context,
+            file: file.id,
             watch,
             spare_cursors,
             state: Mutex::new(State {
                 file,
                 cursors: Vec::new(),
-                next_id: 0,
+                reads: 0,
                 last_read: Instant::now(),
                 closed: false,
             }),
@@ -100,22 +71,12 @@ impl Reader {
         &self.context
     }
 
-    /// Before whom a link is asked for. A look may be the start of playback, a scan is not; nor is a copy, for which the last of a day's
-    /// traffic is not kept.
-    pub(crate) fn call_priority(&self) -> Priority {
-        match self.class() {
-            Class::Scan => Priority::Probe,
-            Class::Copy => Priority::User,
-            Class::Probe | Class::Playback => Priority::Playback,
-        }
-    }
-
     /// What the reader is taken for.
     pub(crate) fn class(&self) -> Class {
         self.watch.class()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
@@ -130,14 +91,12 @@ impl Reader {
             .iter()
             .position(|cursor| cursor.window.covers(range))?;
         let now = state.touch();
-        let State {
-            cursors, next_id, ..
-        } = state;
-        let cursor = &mut cursors[at];
+        let class = self.class();
+        let cursor = &mut state.cursors[at];
         let out = cursor.window.get(range)?;
         cursor.used = now;
-        let short = cursor.read(range, false, self.class(), &self.context.config);
-        self.feed(cursor, next_id, short);
+        let short = cursor.read(range, false, class, &self.context.config);
+        self.feed(cursor, class, short);
         add(&self.context.counters.bytes_served, range.end - range.start);
         Some(out)
     }
@@ -149,7 +108,6 @@ impl Reader {
         range: Range<u64>,
         deadline: Instant,
     ) -> Result<ReadOut, ContentError> {
-        let id = file.id;
         let (bytes, wait) = {
             let mut state = self.lock();
             if state.file != file {
@@ -165,9 +123,8 @@ impl Reader {
             Ok(Err(_)) | Err(_) => {
                 let error = ContentError::at_deadline(wait.trouble());
                 let words = error.to_string();
-                self.context
-                    .events
-                    .note(id, EventKind::ReadFailed, "", &words);
+                let events = self.context.cdn.events();
+                events.note(self.file, EventKind::ReadFailed, "", &words);
                 Err(error)
             }
         }
@@ -180,6 +137,7 @@ impl Reader {
         range: Range<u64>,
     ) -> (oneshot::Receiver<ReadOut>, Wait<'_>) {
         let now = state.touch();
+        let class = self.class();
         let near = state
             .cursors
             .iter()
@@ -192,8 +150,8 @@ impl Reader {
             None => {
                 let grant = self.context.budget.grant();
                 let mut cursor = Cursor::new(now, &range, state.file.size, grant);
-                if let Some(host) = self.context.hosts.latest()
-                    && self.class() != Class::Scan
+                if let Some(host) = self.context.cdn.latest_host()
+                    && class != Class::Scan
                 {
                     cursor.open_wide(range.end - range.start, &host);
                 }
@@ -201,17 +159,13 @@ impl Reader {
                 (state.cursors.len() - 1, true)
             }
         };
-        let State {
-            cursors, next_id, ..
-        } = state;
-        let cursor = &mut cursors[at];
+        let cursor = &mut state.cursors[at];
         cursor.used = now;
         let bytes = cursor.wait(now, range.clone());
-        let short = cursor.read(&range, !fresh, self.class(), &self.context.config);
-        self.feed(cursor, next_id, short);
+        let short = cursor.read(&range, !fresh, class, &self.context.config);
+        self.feed(cursor, class, short);
         let cursor = cursor.id;
         // What the reader is taken for may have changed with this read.
-        let class = self.class();
         for cursor in &state.cursors {
             cursor.rank(class);
         }
@@ -227,25 +181,25 @@ impl Reader {
     }
 
     /// Sees to it that somebody fetches for `cursor` if it needs more, and that memory is looked for if it is `short`.
-    fn feed(self: &Arc<Self>, cursor: &mut Cursor, next_id: &mut u64, short: bool) {
+    pub(crate) fn feed(self: &Arc<Self>, cursor: &mut Cursor, class: Class, short: bool) {
         if short {
             self.context.memory_wanted.notify_one();
         }
         cursor.wake();
-        while let Some(lane) = cursor.recruit(*next_id + 1) {
-            *next_id += 1;
-            let cursor_id = cursor.id;
-            if let Some(lane) = cursor.lanes.get_mut(lane) {
-                let task = pump(
-                    self.clone(),
-                    Place::new(cursor_id, lane.id),
-                    lane.wake.clone(),
-                    lane.urgency.clone(),
-                );
-                lane.task = Some(self.context.runtime.spawn(task).abort_handle());
-            }
+        let (id, source) = (cursor.id, cursor.source);
+        while let Some(lane) = cursor.recruit() {
+            let (context, urgency) = (&self.context, &lane.urgency);
+            let fetch = Fetch::new(context.cdn.clone(), self.file, urgency.clone(), source);
+            let place = Place {
+                reader: self.clone(),
+                cursor: id,
+                lane: lane.id,
+                wake: lane.wake.clone(),
+                urgency: urgency.clone(),
+            };
+            lane.task = Some(context.runtime.spawn(pump(place, fetch)).abort_handle());
         }
-        cursor.rank(self.class());
+        cursor.rank(class);
     }
 
     /// Drops the cursors used longest ago beyond those kept, never one where somebody waits.
@@ -266,119 +220,6 @@ impl Reader {
         }
     }
 
-    /// What the lane at `place` is to fetch next; `None` ends it. After trouble only what somebody waits for is tried again.
-    pub(crate) fn order(self: &Arc<Self>, place: Place, after_trouble: bool) -> Option<Order> {
-        let mut state = self.lock();
-        let State {
-            file,
-            cursors,
-            next_id,
-            closed,
-            ..
-        } = &mut *state;
-        let cursor = cursors
-            .iter_mut()
-            .find(|cursor| cursor.id == place.cursor)?;
-        let go_on = cursor.is_waited_for() || !(after_trouble || *closed);
-        let spare = cursor.lanes.is_extra(place.lane) && !cursor.needs(place.lane);
-        let go_on = go_on && !(after_trouble && spare);
-        let range = cursor.order(place.lane);
-        cursor.rank(self.class());
-        if let Some(range) = range.filter(|_| go_on) {
-            return Some(Order {
-                file: file.clone(),
-                range,
-            });
-        }
-        cursor.ended(place.lane);
-        if cursor.is_waited_for() {
-            // What this lane leaves undone is for others to do.
-            self.feed(cursor, next_id, false);
-        }
-        None
-    }
-
-    /// Takes in what was fetched from `at` on.
-    pub(crate) fn push(self: &Arc<Self>, place: Place, at: u64, bytes: Bytes) -> Flow {
-        let fetched = &self.context.counters.class(self.class()).fetched;
-        add(fetched, bytes.len() as u64);
-        let mut state = self.lock();
-        let State {
-            cursors, next_id, ..
-        } = &mut *state;
-        let cursor = cursors.iter_mut().find(|cursor| cursor.id == place.cursor);
-        let Some(cursor) = cursor else {
-            return Flow::Gone;
-        };
-        let (flow, served, changed) = cursor.push(place.lane, at, bytes, &self.context.config);
-        if changed {
-            self.feed(cursor, next_id, false);
-        } else if served > 0 {
-            cursor.rank(self.class());
-        }
-        drop(state);
-        add(&self.context.counters.bytes_served, served);
-        flow
-    }
-
-    /// Whether fetching at `place` may go on.
-    pub(crate) fn flow(&self, place: Place) -> Flow {
-        match self.lock().cursor(place.cursor) {
-            Some(cursor) => cursor.flow(place.lane),
-            None => Flow::Gone,
-        }
-    }
-
-    /// Whether a connection for `place` is of use: somebody waits, or reads in sequence and all went well so far.
-    pub(crate) fn is_wanted(&self, place: Place, after_trouble: bool) -> bool {
-        self.lock().cursor(place.cursor).is_some_and(|cursor| {
-            cursor.is_waited_for() || (cursor.is_sequential() && !after_trouble)
-        })
-    }
-
-    /// Whether the lane at `place` only makes things faster: it is one of several, and nobody waits for what it has taken on.
-    pub(crate) fn is_spare(&self, place: Place) -> bool {
-        self.lock()
-            .cursor(place.cursor)
-            .is_some_and(|cursor| cursor.lanes.is_extra(place.lane) && !cursor.needs(place.lane))
-    }
-
-    /// Whether somebody waits for what the lane at `place` has taken on.
-    pub(crate) fn needs(&self, place: Place) -> bool {
-        let mut state = self.lock();
-        let cursor = state.cursor(place.cursor);
-        cursor.is_some_and(|cursor| cursor.needs(place.lane))
-    }
-
-    /// The lane at `place` was refused a connection, or lost it: there are not to be more than the others for a while.
-    pub(crate) fn refused(&self, place: Place) {
-        if let Some(cursor) = self.lock().cursor(place.cursor) {
-            let others = cursor.lanes.len().saturating_sub(1);
-            cursor.crew.refused(others, Instant::now());
-        }
-    }
-
-    /// Bytes for `place` come from `host`, by the source number `source`.
-    pub(crate) fn opened(&self, place: Place, host: &Arc<Host>, source: usize) {
-        self.context.hosts.served(host);
-        if let Some(cursor) = self.lock().cursor(place.cursor) {
-            cursor.opened(place.lane, host, source);
-        }
-    }
-
-    /// The source that gave data last.
-    pub(crate) fn source(&self, place: Place) -> usize {
-        let mut state = self.lock();
-        state.cursor(place.cursor).map_or(0, |cursor| cursor.source)
-    }
-
-    /// Remembers what went wrong at `place`, for reads that end before it gets better.
-    pub(crate) fn trouble(&self, place: Place, cause: Cause) {
-        if let Some(cursor) = self.lock().cursor(place.cursor) {
-            cursor.trouble = Some(cause);
-        }
-    }
-
     /// Gives back what nobody waits for; reads under way are finished.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
@@ -395,15 +236,15 @@ impl Reader {
 }
 
 impl State {
-    fn cursor(&mut self, id: u64) -> Option<&mut Cursor> {
+    pub(crate) fn cursor(&mut self, id: u64) -> Option<&mut Cursor> {
         self.cursors.iter_mut().find(|cursor| cursor.id == id)
     }
 
     /// Takes note of a read; returns its number.
     fn touch(&mut self) -> u64 {
         self.last_read = Instant::now();
-        self.next_id += 1;
-        self.next_id
+        self.reads += 1;
+        self.reads
     }
 }
 

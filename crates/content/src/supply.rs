@@ -1,13 +1,11 @@
 //! The cache before the network: what of an order is on disk comes from there, and only the rest is asked of a CDN.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_cache::Supply;
 
 use crate::cursor::Flow;
-use crate::pump::Order;
-use crate::reader::{Place, Reader};
+use crate::place::{Order, Place};
 
 /// Bytes taken from the disk at once.
 const STEP: u64 = 1 << 20;
@@ -19,11 +17,15 @@ const SOON: Duration = Duration::from_millis(200);
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Supplies the first part of `order` from the cache. Returns what is to be fetched instead, or `None` if anything was supplied.
-pub(crate) async fn from_cache(reader: &Arc<Reader>, place: Place, order: Order) -> Option<Order> {
-    let Some(cache) = &reader.context().cache else {
+pub(crate) async fn from_cache(place: &Place, order: Order) -> Option<Order> {
+    let Some(cache) = &place.context().cache else {
         return Some(order);
     };
-    let Order { file, mut range } = order;
+    let Order {
+        file,
+        mut range,
+        call,
+    } = order;
     let mut supplied = false;
     let mut arrived = false;
     loop {
@@ -45,7 +47,7 @@ pub(crate) async fn from_cache(reader: &Arc<Reader>, place: Place, order: Order)
         for bytes in pieces {
             let at = range.start;
             range.start += bytes.len() as u64;
-            if reader.push(place, at, bytes) != Flow::More {
+            if place.push(at, bytes) != Flow::More {
                 return None;
             }
         }
@@ -68,5 +70,5 @@ pub(crate) async fn from_cache(reader: &Arc<Reader>, place: Place, order: Order)
             Supply::Cached(part) | Supply::Absent(part) => at = part.end,
         }
     }
-    Some(Order { file, range })
+    Some(Order { file, range, call })
 }

@@ -35,7 +35,7 @@ async fn who_plays_is_fetched_ahead_by_seconds_of_its_rate() {
     let mut at = 0;
     let read = async |at: &mut u64| {
         *at += bench.read(1, 1, *at, READ as u32, LONG).await.unwrap();
-        bench.content.stats().bytes_fetched - *at
+        bench.content.stats().cdn.bytes_fetched - *at
     };
     while at < 24 * MIB {
         read(&mut at).await;

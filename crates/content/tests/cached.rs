@@ -103,7 +103,7 @@ async fn what_was_played_is_played_again_without_the_network() {
     }
     assert_eq!((cached.cdn.sent(), cached.cdn.requests()), (sent, requests));
     let stats = cached.content.stats();
-    assert_eq!((stats.link_resolutions, stats.requests), (0, 0));
+    assert_eq!((stats.cdn.link_resolutions, stats.cdn.requests), (0, 0));
     let stats = stats.cache.unwrap();
     assert!(stats.hits > 2 * SIZE / (128 << 10), "{stats:?}");
     assert_eq!((stats.misses, stats.damaged, stats.errors), (0, 0, 0));

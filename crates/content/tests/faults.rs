@@ -98,10 +98,10 @@ async fn each_kind_of_fault_is_counted_as_what_it_is() {
         let stats = bench.content.stats();
         let counted = [
             // A link that never worked is made anew after a pause, which counts once more.
-            stats.retries.min(1),
-            stats.stalls,
-            stats.wrong_answers,
-            stats.links_refused,
+            stats.cdn.retries.min(1),
+            stats.cdn.stalls,
+            stats.cdn.wrong_answers,
+            stats.cdn.links_refused,
         ];
         assert_eq!(counted, expected, "{fault:?}: {:?}", bench.cdn.log());
     }
@@ -419,7 +419,7 @@ async fn a_server_that_allows_four_transfers_serves_eight_readers() {
             let mut at = 0;
             while at < size {
                 at += bench.read(id, id, at, 256 << 10, LONG).await.unwrap();
-                let waiting = bench.content.stats().waiting_for_connection;
+                let waiting = bench.content.stats().cdn.waiting_for_connection;
                 waited.fetch_max(waiting, Ordering::Relaxed);
             }
             begun.elapsed()
@@ -429,7 +429,7 @@ async fn a_server_that_allows_four_transfers_serves_eight_readers() {
     // Those who are refused wait, and are told of as long as they do.
     assert!(waited.into_inner() > 0);
     let nobody_waits = async {
-        while bench.content.stats().waiting_for_connection > 0 {
+        while bench.content.stats().cdn.waiting_for_connection > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -536,7 +536,7 @@ async fn a_body_that_trickles_is_replaced() {
     });
     let read = bench.read(1, 5, AT, 1 << 20, LONG).await;
     assert_eq!(read.ok(), Some(MIB));
-    let hedges = bench.content.stats().hedges;
+    let hedges = bench.content.stats().cdn.hedges;
     assert_eq!(bench.cdn.requests(), 1 + hedges);
     assert!(hedges >= 1);
 }
@@ -579,7 +579,7 @@ async fn a_late_answer_is_asked_for_once_more_and_not_often() {
     let begun = Instant::now();
     read(40).await;
     assert!(begun.elapsed() < SLACK, "{:?}", begun.elapsed());
-    assert!(bench.content.stats().hedges >= 1);
+    assert!(bench.content.stats().cdn.hedges >= 1);
     // Now every third is late: leave for second requests runs out, and all come all the same.
     bench.cdn.script(|request| match request.number % 3 {
         0 => Answer::Slow(Duration::from_millis(300)),
@@ -588,7 +588,7 @@ async fn a_late_answer_is_asked_for_once_more_and_not_often() {
     for step in 41..100 {
         read(step).await;
     }
-    let hedges = bench.content.stats().hedges;
+    let hedges = bench.content.stats().cdn.hedges;
     assert!(hedges <= 1 + bench.cdn.requests() / 20, "{hedges}");
 }
 

@@ -34,7 +34,7 @@ async fn a_restart_asks_for_no_new_link() {
         bench.read(1, 5, 4 * MIB, 4096, LONG).await.unwrap();
     }
     assert_eq!(bench.provider.calls(), 1);
-    assert_eq!(bench.content.stats().links_loaded, 1);
+    assert_eq!(bench.content.stats().cdn.links_loaded, 1);
     assert!(bench.content.link_age(&source("rd", 1)).is_some());
     assert!(bench.content.link_age(&source("rd", 2)).is_none());
     // The stored link has died meanwhile: one new link, within the read.
@@ -157,7 +157,7 @@ async fn seeks_fetch_what_they_ask() {
         bench.read(1, 5, offset, 128 << 10, LONG).await.unwrap();
     }
     // What is late is asked for once more: so is one of twenty at most, however slow the machine.
-    let hedges = bench.content.stats().hedges;
+    let hedges = bench.content.stats().cdn.hedges;
     assert!(hedges <= 1 + 50 / 20, "{hedges}");
     let (sent, each) = (bench.cdn.sent(), 128 * KIB);
     assert!((50 * each..=(50 + hedges) * each).contains(&sent), "{sent}");
@@ -287,18 +287,18 @@ async fn a_paused_reader_is_not_a_stall() {
         sleep(Duration::from_millis(5)).await;
     }
     until("the window is full", || {
-        bench.content.stats().bytes_fetched >= at + MIB
+        bench.content.stats().cdn.bytes_fetched >= at + MIB
     })
     .await;
     // Before the pause a busy machine may have had some.
-    let stalls = bench.content.stats().stalls;
+    let stalls = bench.content.stats().cdn.stalls;
     sleep(Duration::from_millis(2500)).await;
     let stats = bench.content.stats();
-    assert_eq!(stats.stalls, stalls, "{stats:?}");
-    assert!(stats.open_connections > 0, "{stats:?}");
-    let ahead = stats.open_connections as u64 * (408 << 10);
-    assert_eq!(stats.client_bytes, ahead, "{stats:?}");
-    assert!(stats.bytes_fetched <= at + 3 * MIB, "{stats:?}");
+    assert_eq!(stats.cdn.stalls, stalls, "{stats:?}");
+    assert!(stats.cdn.open_connections > 0, "{stats:?}");
+    let ahead = stats.cdn.open_connections as u64 * (408 << 10);
+    assert_eq!(stats.cdn.client_bytes, ahead, "{stats:?}");
+    assert!(stats.cdn.bytes_fetched <= at + 3 * MIB, "{stats:?}");
     bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
 }
 
@@ -318,7 +318,7 @@ async fn a_paused_reader_gives_back_its_connection_and_then_its_memory() {
             at += bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
         }
         until("the connection is given up", || {
-            bench.content.stats().open_connections == 0
+            bench.content.stats().cdn.open_connections == 0
         })
         .await;
         if idle_memory_ms == never {
@@ -345,7 +345,11 @@ async fn a_released_reader_holds_nothing() {
     bench.content.release(5);
     until("all is given back", || {
         let stats = bench.content.stats();
-        (stats.bytes_reserved, stats.open_connections, stats.readers) == (0, 0, 0)
+        (
+            stats.bytes_reserved,
+            stats.cdn.open_connections,
+            stats.readers,
+        ) == (0, 0, 0)
     })
     .await;
     bench.read(1, 5, at, 128 << 10, LONG).await.unwrap();
@@ -380,7 +384,7 @@ async fn a_read_given_up_stops_its_fetch_soon() {
             .is_err()
     );
     until("nobody asks", || {
-        bench.content.stats().open_connections == 0
+        bench.content.stats().cdn.open_connections == 0
     })
     .await;
     let requests = bench.cdn.requests();

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use debridfs_base::http::{Network, Transport};
+use debridfs_base::http::{Network, StreamingClient, Transport};
 use debridfs_base::{SystemClock, WallClock};
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -43,8 +43,8 @@ use self::limits::{Budget, Limits};
 use self::traffic::{TrafficLedger, TrafficLimits};
 use crate::vendors::Vendor;
 use crate::{
-    Account, ActiveCount, CallCount, CdnLimits, DirectLink, DownloadPage, HosterLink, KeyId,
-    KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth, Result, Scheduler, TorrentId,
+    Account, ActiveCount, CallCount, CdnAccess, CdnLimits, DirectLink, DownloadPage, HosterLink,
+    KeyId, KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth, Result, Scheduler, TorrentId,
     TorrentInfo, TorrentPage, TrafficDay, Verdict,
 };
 
@@ -53,8 +53,7 @@ pub struct DebridAccount {
     vendor: Arc<dyn Vendor>,
     /// The first one lists the library; all of them make links. Never empty.
     keys: Vec<Key>,
-    cdn: reqwest::Client,
-    cdn_limits: CdnLimits,
+    cdn: CdnAccess,
 }
 
 impl DebridAccount {
@@ -122,10 +121,12 @@ impl DebridAccount {
         }
         Ok(Self {
             vendor,
-            cdn: network::cdn_client(&config)?,
-            cdn_limits: CdnLimits {
-                per_host: config.cdn_connections_per_host,
-                total: config.cdn_connections_total,
+            cdn: CdnAccess {
+                client: StreamingClient::new(network::cdn_client(&config)?),
+                limits: CdnLimits {
+                    per_host: config.cdn_connections_per_host,
+                    total: config.cdn_connections_total,
+                },
             },
             keys,
         })
@@ -297,12 +298,8 @@ impl Provider for DebridAccount {
         Ok(())
     }
 
-    fn cdn(&self) -> &reqwest::Client {
-        &self.cdn
-    }
-
-    fn cdn_limits(&self) -> CdnLimits {
-        self.cdn_limits
+    fn cdn(&self) -> CdnAccess {
+        self.cdn.clone()
     }
 
     async fn account(&self, priority: Priority) -> Result<Account> {

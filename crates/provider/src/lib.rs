@@ -39,5 +39,5 @@ pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,
 };
-pub use traits::{Account, CallCount, CdnLimits, Priority, Provider, ProviderHealth};
+pub use traits::{Account, CallCount, CdnAccess, CdnLimits, Priority, Provider, ProviderHealth};
 pub use usage::{ActiveCount, Download, DownloadPage, TrafficDay};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use debridfs_base::http::StreamingClient;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -66,22 +67,22 @@ pub struct ProviderHealth {
     pub last_error: Option<(Timestamp, String)>,
 }
 
-/// Connections to its CDN that a provider allows an account; unlimited by default.
+/// How bytes are fetched from a provider's CDN.
+#[derive(Debug, Clone)]
+pub struct CdnAccess {
+    /// With the account's proxy, IP version and CA.
+    pub client: StreamingClient,
+    /// How many connections may be open.
+    pub limits: CdnLimits,
+}
+
+/// Connections to its CDN that a provider allows an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CdnLimits {
     /// To one host, at least 1.
     pub per_host: usize,
     /// To all hosts together, at least 1.
     pub total: usize,
-}
-
-impl Default for CdnLimits {
-    fn default() -> Self {
-        Self {
-            per_host: usize::MAX,
-            total: usize::MAX,
-        }
-    }
 }
 
 /// How often calls ended in one way since the start.
@@ -126,12 +127,8 @@ pub trait Provider: Send + Sync + 'static {
     async fn read_traffic(&self) -> Result<()> {
         Ok(())
     }
-    /// The HTTP client for this provider's CDN, with its proxy, IP version and CA.
-    fn cdn(&self) -> &reqwest::Client;
-    /// How many connections to the CDN may be open.
-    fn cdn_limits(&self) -> CdnLimits {
-        CdnLimits::default()
-    }
+    /// How bytes behind direct links are fetched.
+    fn cdn(&self) -> CdnAccess;
 
     /// Who we are.
     async fn account(&self, priority: Priority) -> Result<Account>;

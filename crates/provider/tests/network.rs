@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_base::http::IpChoice;
+use debridfs_base::http::{IpChoice, TransportError, Url};
 use debridfs_base::{ProxyUrl, Secret};
 use debridfs_provider::vendors::real_debrid;
 use debridfs_provider::{AccountConfig, DebridAccount, Priority, Provider, Verdict};
+use http::{HeaderMap, StatusCode};
 use origin::Server;
 use tokio_rustls::TlsAcceptor;
 
@@ -32,6 +33,13 @@ async fn ask(config: AccountConfig) -> debridfs_provider::Result<debridfs_provid
         .unwrap()
         .account(Priority::User)
         .await
+}
+
+/// How `url` is answered to the client for the CDN.
+async fn fetch(account: &DebridAccount, url: &str) -> Result<StatusCode, TransportError> {
+    let url = Url::parse(url).unwrap();
+    let answer = account.cdn().client.get(url, HeaderMap::new()).await?;
+    Ok(answer.status())
 }
 
 /// A CA's certificate in a file, and a server's side with a certificate of that CA for `localhost`.
@@ -77,16 +85,7 @@ async fn trusts_the_configured_ca_and_nothing_unknown() {
     config.api_url = "https://localhost".to_owned();
     let account = DebridAccount::new(config.clone()).unwrap();
     let url = format!("https://localhost:{}/d/X/file", server.address.port());
-    assert!(
-        account
-            .cdn()
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .status()
-            .is_success()
-    );
+    assert!(fetch(&account, &url).await.unwrap().is_success());
     // A file without certificates is an error that names the key.
     std::fs::write(&ca, "nothing").unwrap();
     let error = DebridAccount::new(config).unwrap_err().to_string();
@@ -106,7 +105,7 @@ async fn goes_through_an_http_proxy() {
     ask(config.clone()).await.unwrap();
     let account = DebridAccount::new(config.clone()).unwrap();
     let url = format!("http://localhost:{}/d/X/file", plain.address.port());
-    account.cdn().get(&url).send().await.unwrap();
+    fetch(&account, &url).await.unwrap();
     let seen = proxy.seen();
     assert!(seen[0].starts_with(&format!("CONNECT localhost:{} ", secure.address.port())));
     assert!(seen[1].starts_with(&format!("GET {url} ")), "{seen:?}");
@@ -122,7 +121,7 @@ async fn goes_through_an_http_proxy() {
     // The CDN may go another way.
     config.cdn_proxy = Some(ProxyUrl::new("none"));
     let account = DebridAccount::new(config).unwrap();
-    account.cdn().get(&url).send().await.unwrap();
+    fetch(&account, &url).await.unwrap();
     assert_eq!(proxy.seen().len(), 2);
 }
 
@@ -199,7 +198,7 @@ async fn keeps_to_the_chosen_ip_version() {
             (0, 1)
         };
         assert_eq!(between, wanted);
-        if let Err(error) = account.cdn().get(&url).send().await {
+        if let Err(error) = fetch(&account, &url).await {
             let words = format!("{error:?}");
             assert!(words.contains("localhost has no IPv6 address"), "{words}");
             return;

@@ -108,7 +108,7 @@ impl Transport for Network {
 }
 
 /// The innermost cause says most; the URL is left out.
-fn words(error: reqwest::Error) -> String {
+pub(super) fn words(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut words = error.to_string();
     let mut cause = error.source();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use debridfs_base::{TokioClock, WallClock};
 use debridfs_provider::{
-    Account, ContentId, DirectLink, Error, HosterLink, InfoHash, Priority, Provider,
+    Account, CdnAccess, ContentId, DirectLink, Error, HosterLink, InfoHash, Priority, Provider,
     ProviderHealth, Result, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary, Verdict,
 };
@@ -221,7 +221,7 @@ impl Provider for Fake {
         }
     }
 
-    fn cdn(&self) -> &reqwest::Client {
+    fn cdn(&self) -> CdnAccess {
         unreachable!("the catalogue opens no connection")
     }
 

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use debridfs_base::http::StreamingClient;
 use debridfs_provider::{
-    Account, CdnLimits, DirectLink, Error, HosterLink, KeyId, LinkStore, LinkStoreError, Priority,
-    Provider, ProviderHealth, Result as ProviderResult, TorrentId, TorrentInfo, TorrentPage,
-    Verdict,
+    Account, CdnAccess, CdnLimits, DirectLink, Error, HosterLink, KeyId, LinkStore, LinkStoreError,
+    Priority, Provider, ProviderHealth, Result as ProviderResult, TorrentId, TorrentInfo,
+    TorrentPage, Verdict,
 };
 
 type Refusals = Box<dyn Fn(u64) -> Option<Error> + Send + Sync>;
@@ -91,13 +92,13 @@ impl Provider for TestProvider {
     fn health(&self) -> ProviderHealth {
         unreachable!("not asked for by the reader")
     }
-    fn cdn(&self) -> &reqwest::Client {
-        &self.client
-    }
-    fn cdn_limits(&self) -> CdnLimits {
-        CdnLimits {
-            per_host: self.permits,
-            total: self.permits,
+    fn cdn(&self) -> CdnAccess {
+        CdnAccess {
+            client: StreamingClient::new(self.client.clone()),
+            limits: CdnLimits {
+                per_host: self.permits,
+                total: self.permits,
+            },
         }
     }
     async fn account(&self, _: Priority) -> ProviderResult<Account> {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use debridfs_provider::{
     DirectLink, Error, HosterLink, KeyId, KeyTraffic, LinkStore, Priority, Provider, Shortage,
     Source, Verdict,
@@ -20,6 +21,8 @@ use self::entries::Entries;
 use self::gate::{Asked, Gate};
 use crate::error::Cause;
 use crate::hosts::{Connections, Hosts};
+use crate::http::HttpSource;
+use crate::source::RangeSource;
 use crate::stats::{Counters, add};
 
 /// Hoster links remembered. Beyond it those used longest ago are dropped: their links are in the store, so that costs no call.
@@ -37,17 +40,19 @@ const LINK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The links that were needed lately; all others are in the store.
 pub(crate) struct Links {
-    providers: HashMap<String, Account>,
+    accounts: HashMap<String, Arc<Account>>,
     store: Arc<dyn LinkStore>,
     runtime: Handle,
     counters: Arc<Counters>,
     entries: Entries<(String, HosterLink), Entry>,
 }
 
-struct Account {
+/// A provider, and what is asked for bytes by its links.
+pub(crate) struct Account {
     provider: Arc<dyn Provider>,
-    connections: Arc<Connections>,
-    gate: Arc<Gate>,
+    pub(crate) source: Arc<dyn RangeSource>,
+    pub(crate) connections: Arc<Connections>,
+    gate: Gate,
 }
 
 /// One hoster link.
@@ -83,9 +88,7 @@ struct Current {
 /// A link lent to one fetch, which says how it went.
 pub(crate) struct Lease {
     pub(crate) link: Arc<DirectLink>,
-    pub(crate) provider: Arc<dyn Provider>,
-    /// What it is fetched over.
-    pub(crate) connections: Arc<Connections>,
+    pub(crate) account: Arc<Account>,
     /// What the bytes of the link count as.
     pub(crate) traffic: Option<KeyTraffic>,
     /// It was made just now, and nobody was lent it before.
@@ -110,19 +113,21 @@ impl Links {
         runtime: Handle,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
-        let providers = providers
+        let accounts = providers
             .into_iter()
             .map(|provider| {
-                let account = Account {
-                    connections: hosts.connections(provider.cdn_limits()),
-                    gate: Arc::default(),
+                let cdn = provider.cdn();
+                let account = Arc::new(Account {
+                    source: Arc::new(HttpSource::new(cdn.client)),
+                    connections: hosts.connections(cdn.limits),
+                    gate: Gate::default(),
                     provider,
-                };
+                });
                 (account.provider.name().to_owned(), account)
             })
             .collect();
         Arc::new(Self {
-            providers,
+            accounts,
             store,
             runtime,
             counters,
@@ -137,13 +142,13 @@ impl Links {
         source: &Source,
         priority: Priority,
     ) -> Result<Lease, NoLink> {
-        let Some(account) = self.providers.get(&source.provider) else {
+        let Some(account) = self.accounts.get(&source.provider) else {
             return Err(NoLink {
                 cause: Cause::UnknownProvider(source.provider.clone()),
                 until: Instant::now() + LONGEST_PAUSE,
             });
         };
-        let Account { provider, gate, .. } = account;
+        let Account { provider, gate, .. } = &**account;
         // Playback has room wherever there is any; whether there is, is told by who makes links.
         if priority != Priority::Playback {
             provider.room_for(priority).map_err(|error| NoLink {
@@ -164,8 +169,7 @@ impl Links {
                         None | Some(Ok(())) => {
                             return Ok(Lease {
                                 link: current.link.clone(),
-                                provider: provider.clone(),
-                                connections: account.connections.clone(),
+                                account: account.clone(),
                                 traffic,
                                 fresh: std::mem::take(&mut current.fresh),
                                 entry: entry.clone(),
@@ -199,11 +203,12 @@ impl Links {
                     _ => {
                         // The store is there whatever the provider does.
                         let gate = state.store_asked.then_some(gate);
-                        match gate.map_or(Asked::Go, |gate| gate.ask()) {
+                        match gate.map_or(Asked::Go, Gate::ask) {
                             Asked::Closed { cause, until } => return Err(NoLink { cause, until }),
                             Asked::Trying => None,
                             Asked::Go => {
-                                Some(self.start(&mut state, &entry, provider, gate, source))
+                                let asks = gate.is_some();
+                                Some(self.start(&mut state, &entry, account, asks, source))
                             }
                         }
                     }
@@ -220,7 +225,7 @@ impl Links {
     /// A new link of `source`, whatever is known; the next [`Self::get`] gives it to readers. For those who ask whether there is one at all.
     pub(crate) async fn renew(&self, source: &Source, priority: Priority) -> Result<Lease, Cause> {
         let unknown = || Cause::UnknownProvider(source.provider.clone());
-        let account = self.providers.get(&source.provider).ok_or_else(unknown)?;
+        let account = self.accounts.get(&source.provider).ok_or_else(unknown)?;
         let provider = &account.provider;
         provider.room_for(priority).map_err(Cause::of)?;
         let asked = provider.unrestrict(priority, &source.link).await;
@@ -233,8 +238,7 @@ impl Links {
         entry.renewed(link.clone());
         Ok(Lease {
             link,
-            provider: provider.clone(),
-            connections: account.connections.clone(),
+            account: account.clone(),
             traffic,
             fresh: true,
             entry,
@@ -242,28 +246,33 @@ impl Links {
         })
     }
 
-    /// Begins to look for a link: in the store, or, with `gate`, at the provider.
+    /// Begins to look for a link: in the store, or, if it `asks`, at the provider.
     fn start(
         self: &Arc<Self>,
         state: &mut State,
         entry: &Arc<Entry>,
-        provider: &Arc<dyn Provider>,
-        gate: Option<&Arc<Gate>>,
+        account: &Arc<Account>,
+        asks: bool,
         source: &Source,
     ) -> watch::Receiver<()> {
         let (landed, flight) = watch::channel(());
         state.flight = Some(flight.clone());
         state.store_asked = true;
         let (links, entry, source) = (self.clone(), entry.clone(), source.clone());
-        let (provider, gate) = (provider.clone(), gate.cloned());
+        let account = account.clone();
         self.runtime.spawn(async move {
-            match gate {
-                None => links.look_up(&entry, &*provider, &source).await,
-                Some(gate) => links.resolve(&entry, &*provider, &gate, &source).await,
+            if asks {
+                links.resolve(&entry, &account, &source).await;
+            } else {
+                links.look_up(&entry, &*account.provider, &source).await;
             }
             drop(landed);
         });
         flight
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// How old the link of `source` is, if it is in memory.
@@ -303,7 +312,8 @@ impl Links {
         }
     }
 
-    async fn resolve(&self, entry: &Entry, provider: &dyn Provider, gate: &Gate, source: &Source) {
+    async fn resolve(&self, entry: &Entry, account: &Account, source: &Source) {
+        let Account { provider, gate, .. } = account;
         let name = source.provider.as_str();
         let refused = entry.lock().refused.take();
         if let Some(key) = refused {
@@ -353,7 +363,7 @@ fn is_trouble(error: &Error) -> bool {
     error.verdict == Verdict::Retry && matches!(error.code, None | Some(-1 | 25))
 }
 
-/// How long a link is not asked again after the first failure, and whether the pause may double.
+/// How long a link is not asked again after the first failure.
 fn pause_for(verdict: Verdict, retry_after: Option<Duration>) -> Duration {
     let least = match verdict {
         Verdict::Retry | Verdict::Malformed | Verdict::BadRequest => Duration::from_millis(500),
@@ -373,7 +383,7 @@ fn pause_for(verdict: Verdict, retry_after: Option<Duration>) -> Duration {
 
 /// `first` doubled for every failure after the first, up to [`LONGEST_PAUSE`].
 fn doubled(first: Duration, failures: u32) -> Duration {
-    (first * (1 << failures.saturating_sub(1).min(8))).min(LONGEST_PAUSE)
+    Backoff::new(first, LONGEST_PAUSE).after(failures)
 }
 
 impl State {

@@ -92,7 +92,7 @@ pub struct Event {
 }
 
 /// The histories of files.
-pub(crate) struct EventLog {
+pub struct EventLog {
     shared: Arc<Shared>,
     runtime: Handle,
 }
@@ -149,7 +149,7 @@ impl EventLog {
     }
 
     /// Something happened to `file`. The same as before only counts.
-    pub(crate) fn note(&self, file: u64, kind: EventKind, provider: &str, detail: &str) {
+    pub fn note(&self, file: u64, kind: EventKind, provider: &str, detail: &str) {
         let now = Timestamp::now();
         let detail: String = detail.chars().take(LONGEST_DETAIL).collect();
         let mut state = self.shared.lock();
@@ -195,7 +195,7 @@ impl EventLog {
     }
 
     /// The history of `file`, oldest first.
-    pub(crate) fn of(&self, file: u64) -> Vec<Event> {
+    pub fn of(&self, file: u64) -> Vec<Event> {
         let state = self.shared.lock();
         let history = state.files.get(&file);
         history.map_or_else(Vec::new, |history| {
@@ -208,7 +208,7 @@ impl EventLog {
     }
 
     /// Files that were refused after `since` and could not be read afterwards, with the newest refusal.
-    pub(crate) fn refused_since(&self, since: Timestamp) -> Vec<(u64, Event)> {
+    pub fn refused_since(&self, since: Timestamp) -> Vec<(u64, Event)> {
         let state = self.shared.lock();
         let refused = state.files.iter().filter_map(|(file, history)| {
             let events = history.events.iter().rev().map(|kept| &kept.event);

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use debridfs_provider::Source;
 use tokio::time::Instant;
 
 use crate::error::{Blame, Cause};
 
-/// First pause between attempts, and the longest: reading goes on within a second of a host's recovery.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(700);
+/// Pauses after refusals and between attempts; the longest is short, so that reading goes on within a second of a host's recovery.
+pub(crate) const BACK_OFF: Backoff =
+    Backoff::new(Duration::from_millis(200), Duration::from_millis(700));
+/// The least pause after every source was asked for a link in vain.
+const LEAST_PAUSE: Duration = Duration::from_millis(100);
 /// After so many failures in a row another source is tried.
 const FAILURES_PER_SOURCE: u32 = 3;
 
@@ -54,10 +57,7 @@ impl Trouble {
     pub(crate) fn note(&mut self, cause: &Cause, sources: usize) {
         self.in_a_row += 1;
         let now = Instant::now();
-        let pause = |failures: u32| {
-            let grown = FIRST_PAUSE * (1 << failures.min(6));
-            Some(now + grown.min(LONGEST_PAUSE))
-        };
+        let pause = |failures| Some(now + BACK_OFF.after(failures));
         self.slow = match cause {
             Cause::FirstByte(_) => self.slow + 1,
             _ => 0,
@@ -67,7 +67,7 @@ impl Trouble {
                 self.source += 1;
                 if self.without_link >= sources {
                     // Not before every source was asked once.
-                    self.pause = self.link_at.take().map(|at| at.max(now + FIRST_PAUSE));
+                    self.pause = self.link_at.take().map(|at| at.max(now + LEAST_PAUSE));
                     self.without_link = 0;
                 }
                 return;

@@ -44,6 +44,8 @@ struct State {
     lines: BTreeMap<Where, Line>,
     /// Requests that have not taken their connection yet, by number.
     turns: HashMap<u64, Turn>,
+    /// Those of them that were granted one.
+    untaken: BTreeSet<u64>,
     arrivals: u64,
 }
 
@@ -237,7 +239,32 @@ impl State {
         }
         turn.notify.notify_one();
         let (at, priority) = (turn.at, turn.priority);
+        self.untaken.insert(number);
         self.forget(number, at, priority);
+    }
+
+    /// Takes back what was granted and not taken: a request that is more urgent may have come meanwhile. A lane that plays and ends one
+    /// request would else lose its connection to a look before it asks for the next.
+    fn recall(&mut self) {
+        for number in std::mem::take(&mut self.untaken) {
+            let Some(turn) = self.turns.get_mut(&number) else {
+                continue;
+            };
+            let (at, priority) = (turn.at, turn.priority);
+            if let Some(attempt) = turn.granted.take() {
+                let host = &mut self.hosts[at.host];
+                host.allowance.left(&attempt);
+                host.granted -= 1;
+                host.waiting += 1;
+                let account = &mut self.accounts[at.account];
+                account.open.remove(priority);
+                account.granted -= 1;
+                if let Some(line) = self.lines.get_mut(&at) {
+                    line.open.remove(priority);
+                    line.waiting[priority as usize].insert(number);
+                }
+            }
+        }
     }
 
     /// A request waits no longer.
@@ -358,6 +385,7 @@ impl<'a> Ticket<'a> {
             notify: notify.clone(),
         };
         state.turns.insert(number, turn);
+        state.recall();
         state.settle(Instant::now());
         drop(state);
         Self {
@@ -377,6 +405,7 @@ impl<'a> Ticket<'a> {
         if let Some(attempt) = turn.granted.take() {
             let (at, priority) = (turn.at, turn.priority);
             state.turns.remove(&self.number);
+            state.untaken.remove(&self.number);
             return Ok(Granted {
                 at,
                 priority,
@@ -399,18 +428,13 @@ impl<'a> Ticket<'a> {
     fn change(&self, priority: Priority) {
         let mut state = self.queue.state.lock();
         let state = &mut *state;
-        let Some(turn) = state.turns.get_mut(&self.number) else {
-            return;
-        };
-        let before = std::mem::replace(&mut turn.priority, priority);
-        if turn.granted.is_some() {
-            // It holds what it was given.
-            turn.priority = before;
-            return;
-        }
-        if let Some(line) = state.lines.get_mut(&turn.at) {
-            line.waiting[before as usize].remove(&self.number);
-            line.waiting[priority as usize].insert(self.number);
+        state.recall();
+        if let Some(turn) = state.turns.get_mut(&self.number) {
+            let before = std::mem::replace(&mut turn.priority, priority);
+            if let Some(line) = state.lines.get_mut(&turn.at) {
+                line.waiting[before as usize].remove(&self.number);
+                line.waiting[priority as usize].insert(self.number);
+            }
         }
         state.settle(Instant::now());
     }
@@ -423,6 +447,7 @@ impl Drop for Ticket<'_> {
             return;
         };
         let (at, priority) = (turn.at, turn.priority);
+        state.untaken.remove(&self.number);
         match turn.granted {
             Some(attempt) => state.leave(&Granted {
                 at,

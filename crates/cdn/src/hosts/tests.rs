@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::queue::OLDEST_EVERY;
-use super::{Connections, Hosts, Pass, Urgency};
+use super::{Connections, Hosts, Need, Pass, Urgency};
 use crate::error::Cause;
 
 const PLAYBACK: Priority = Priority::Playback;
@@ -32,7 +32,7 @@ impl CdnConnections {
     }
 
     async fn permit(&self, host: &str, priority: Priority) -> Pass {
-        self.wait(host, &Urgency::new(priority)).await
+        self.wait(host, &Urgency::new(priority, Need::Ahead)).await
     }
 
     async fn wait(&self, host: &str, urgency: &Urgency) -> Pass {
@@ -256,9 +256,9 @@ async fn who_becomes_more_urgent_passes_others_without_losing_time() {
     let connections = CdnConnections::new(1, 1);
     let held = connections.permit("a", PLAYBACK).await;
     let served = Arc::new(Mutex::new(Vec::new()));
-    let ahead = Arc::new(Urgency::new(Priority::Probe));
+    let ahead = Arc::new(Urgency::new(Priority::Probe, Need::Ahead));
     let urgencies = [Priority::User, Priority::User, Priority::Import];
-    let urgencies = urgencies.map(|priority| Arc::new(Urgency::new(priority)));
+    let urgencies = urgencies.map(|priority| Arc::new(Urgency::new(priority, Need::Ahead)));
     let mut tasks = tokio::task::JoinSet::new();
     for urgency in urgencies.iter().chain([&ahead]) {
         let (connections, served) = (connections.clone(), served.clone());
@@ -270,14 +270,42 @@ async fn who_becomes_more_urgent_passes_others_without_losing_time() {
         tokio::task::yield_now().await;
     }
     let begun = Instant::now();
-    ahead.set(PLAYBACK);
-    urgencies[2].set(Priority::Probe);
+    ahead.set(PLAYBACK, Need::Waited);
+    urgencies[2].set(Priority::Probe, Need::Ahead);
     tokio::task::yield_now().await;
     drop(held);
     while tasks.join_next().await.is_some() {}
     assert_eq!(begun.elapsed(), Duration::ZERO);
     let expected = [PLAYBACK, Priority::User, Priority::User, Priority::Probe];
     assert_eq!(*served.lock().unwrap(), expected);
+}
+
+/// A lane that plays asks for its next range right after the last one: no look comes between, but the one whose turn it is.
+#[tokio::test(start_paused = true)]
+async fn what_was_granted_and_not_taken_goes_to_who_is_more_urgent() {
+    let connections = CdnConnections::new(1, 1);
+    let mut playing = connections.permit("a", PLAYBACK).await;
+    let looks: Vec<_> = (0..4)
+        .map(|_| {
+            let connections = connections.clone();
+            tokio::spawn(async move { drop(connections.permit("a", Priority::Probe).await) })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let mut kept = 0;
+    for _ in 0..3 {
+        drop(playing);
+        assert_eq!(connections.open(), 1);
+        let again = connections.permit("a", PLAYBACK);
+        playing = again.await;
+        kept += usize::from(connections.waiting() == looks.len());
+    }
+    assert_eq!(kept, OLDEST_EVERY - 2);
+    drop(playing);
+    for look in looks {
+        look.await.unwrap();
+    }
+    assert_eq!((connections.open(), connections.waiting()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use self::allowance::Allowance;
 use self::crowd::Crowd;
 use self::queue::{Granted, Queue, Where};
-pub(crate) use self::urgency::Urgency;
+pub use self::urgency::{Need, Urgency};
 use crate::error::Cause;
 use crate::pace::Pace;
 
@@ -37,7 +37,7 @@ const SHARED_LANES: usize = 20;
 
 /// All hosts met so far.
 #[derive(Default)]
-pub(crate) struct Hosts {
+pub struct Hosts {
     queue: Arc<Queue>,
     hosts: Mutex<HashMap<(String, u16), Arc<Host>>>,
     latest: Mutex<Option<Arc<Host>>>,
@@ -45,13 +45,13 @@ pub(crate) struct Hosts {
 
 /// One CDN host.
 #[derive(Debug)]
-pub(crate) struct Host {
+pub struct Host {
     queue: Arc<Queue>,
     number: usize,
     /// Requests that wait for this host.
     crowd: Arc<Crowd>,
     /// How quick it was.
-    pub(crate) pace: Pace,
+    pub pace: Pace,
     /// Those who read from it in sequence.
     sequential: AtomicUsize,
 }
@@ -66,14 +66,15 @@ pub(crate) struct Connections {
 
 /// Counts one who reads in sequence as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Sequential {
+pub struct Sequential {
     host: Arc<Host>,
 }
 
 /// Where a connection leads, and whose it is.
 #[derive(Debug, Clone)]
-pub(crate) struct Lead {
-    pub(crate) host: Arc<Host>,
+pub struct Lead {
+    /// The host.
+    pub host: Arc<Host>,
     connections: Arc<Connections>,
 }
 
@@ -84,7 +85,8 @@ pub(crate) struct Pass {
 }
 
 impl Hosts {
-    pub(crate) fn get(&self, name: &str, port: u16) -> Arc<Host> {
+    /// The host of this name at this port.
+    pub fn get(&self, name: &str, port: u16) -> Arc<Host> {
         let mut hosts = self.hosts.lock();
         let host = hosts.entry((name.to_owned(), port)).or_insert_with(|| {
             let crowd = Arc::<Crowd>::default();
@@ -145,25 +147,25 @@ impl Host {
     }
 
     /// Whether requests wait for it.
-    pub(crate) fn is_waited_for(&self) -> bool {
+    pub fn is_waited_for(&self) -> bool {
         self.crowd.is_waiting()
     }
 
     /// Whether its connections go from reader to reader: a request waited for one lately, or there are more who read in sequence than have
     /// one each.
-    pub(crate) fn is_crowded(&self) -> bool {
+    pub fn is_crowded(&self) -> bool {
         self.crowd.was_waiting() || self.sequential.load(Ordering::Relaxed) > SHARED_LANES
     }
 
     /// Counts the caller among those who read in sequence, until the result is dropped.
-    pub(crate) fn sequential(self: &Arc<Self>) -> Sequential {
+    pub fn sequential(self: &Arc<Self>) -> Sequential {
         self.sequential.fetch_add(1, Ordering::Relaxed);
         Sequential { host: self.clone() }
     }
 
     /// Whether the `bytes` at the start of a file are better asked for over several connections at once: one takes long for them, more of them are not
     /// known to bring no more, and they take nothing from anybody.
-    pub(crate) fn opens_wide(&self, bytes: u64) -> bool {
+    pub fn opens_wide(&self, bytes: u64) -> bool {
         self.pace.is_long(bytes)
             && self.is_generous()
             && !self.is_crowded()
@@ -171,7 +173,7 @@ impl Host {
     }
 
     /// Connections that each sequential reader may have.
-    pub(crate) fn lanes_each(&self) -> usize {
+    pub fn lanes_each(&self) -> usize {
         let readers = self.sequential.load(Ordering::Relaxed);
         let limit = self.queue.allowance(self.number, Allowance::limit);
         let limit = limit.unwrap_or(SHARED_LANES);
@@ -235,12 +237,12 @@ impl Pass {
 
 impl Lead {
     /// Whether requests wait that could have this connection.
-    pub(crate) fn is_waited_for(&self) -> bool {
+    pub fn is_waited_for(&self) -> bool {
         self.host.crowd.is_waiting() || self.connections.crowd.is_waiting()
     }
 
     /// Resolves when a request waits that could have this connection, for one of those who ask.
-    pub(crate) async fn arrival(&self) {
+    pub async fn arrival(&self) {
         tokio::select! {
             () = self.host.crowd.arrival() => {}
             () = self.connections.crowd.arrival() => {}

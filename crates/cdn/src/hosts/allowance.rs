@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use debridfs_base::Backoff;
 use tokio::time::Instant;
 
 use crate::error::Cause;
+use crate::trouble::BACK_OFF;
 
-/// Pauses after refusals; the longest is short, so that reading goes on within a second of the host's recovery.
-const BACK_OFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_millis(700));
 /// A longer `Retry-After` is cut: the host may be well again sooner, and one request a second of all readers together hurts nobody.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_millis(900);
 /// Those who have the bytes elsewhere as well stay away for as long as it asked, up to this.

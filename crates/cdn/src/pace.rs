@@ -37,7 +37,7 @@ const MOST_HEDGES: f64 = 3.0;
 
 /// Measurements of one host.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub struct Pace {
     state: Mutex<State>,
 }
 
@@ -77,7 +77,7 @@ impl Pace {
     }
 
     /// An answer began so long after its request.
-    pub(crate) fn answered(&self, after: Duration) {
+    pub fn answered(&self, after: Duration) {
         let mut state = self.lock();
         state.first_byte = average(state.first_byte, after.as_secs_f64());
         if state.recent.len() == REMEMBERED {
@@ -88,7 +88,7 @@ impl Pace {
     }
 
     /// A transfer that nothing held up on our side brought `bytes` in `time`.
-    pub(crate) fn moved(&self, bytes: u64, time: Duration) {
+    pub fn moved(&self, bytes: u64, time: Duration) {
         if bytes >= LEAST_MOVED && !time.is_zero() {
             let mut state = self.lock();
             state.rate = average(state.rate, bytes as f64 / time.as_secs_f64());
@@ -96,7 +96,7 @@ impl Pace {
     }
 
     /// The usual time to the first byte; zero when nothing is known.
-    pub(crate) fn first_byte(&self) -> Duration {
+    pub fn first_byte(&self) -> Duration {
         Duration::from_secs_f64(self.lock().first_byte.unwrap_or_default())
     }
 
@@ -108,13 +108,13 @@ impl Pace {
 
     /// Whether a connection brings so many bytes in no more time than a new answer takes to begin. What is left of a body that is given up is
     /// for nothing: most of it has been sent.
-    pub(crate) fn is_soon(&self, bytes: u64) -> bool {
+    pub fn is_soon(&self, bytes: u64) -> bool {
         let time = self.patient_for().as_secs_f64();
         (bytes as f64) <= self.lock().rate.unwrap_or(UNKNOWN_RATE) * time
     }
 
     /// It was tried whether several connections bring more than one.
-    pub(crate) fn judged(&self, parallel: bool) {
+    pub fn judged(&self, parallel: bool) {
         self.lock().parallel = Some(parallel);
     }
 
@@ -140,12 +140,12 @@ impl Pace {
     }
 
     /// So many bytes come sooner over a connection that is bringing them than over a new one.
-    pub(crate) fn patience(&self) -> u64 {
+    pub fn patience(&self) -> u64 {
         self.latency_bytes().min(LONGEST_PATIENCE)
     }
 
     /// Bytes of one range when several are fetched at once.
-    pub(crate) fn segment(&self) -> u64 {
+    pub fn segment(&self) -> u64 {
         let wish = self.latency_bytes() as f64 * SEGMENT_OVER_LATENCY;
         (wish as u64).clamp(LEAST_SEGMENT, LARGEST_SEGMENT)
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use debridfs_provider::{Priority, Source, Verdict};
 
+use crate::cdn::Cdn;
 use crate::error::{Blame, Cause};
-use crate::fetch::{self, Request};
-use crate::file::FileRef;
-use crate::hosts::Urgency;
-use crate::reader::Context;
+use crate::fetch::place_in_object;
+use crate::hosts::{Need, Urgency};
+use crate::request::Request;
 
 /// Bytes that have to come.
 const SAMPLE: u64 = 16 << 10;
@@ -29,12 +29,12 @@ pub enum Checkup {
     Unclear(String),
 }
 
-/// See [`crate::Content::check`].
-pub(crate) async fn check(context: &Context, file: &FileRef) -> Checkup {
+/// See [`Cdn::check`].
+pub(crate) async fn check(cdn: &Cdn, file: u64, size: u64, sources: &[Source]) -> Checkup {
     let mut found = Checkup::Bad(Cause::NoSource.to_string());
-    for source in file.sources.iter() {
-        let Err(cause) = look(context, file, source).await else {
-            context.events.came(file.id, &source.provider);
+    for source in sources {
+        let Err(cause) = look(cdn, size, source).await else {
+            cdn.events.came(file, &source.provider);
             return Checkup::Well;
         };
         let words = format!("{}: {cause}", source.provider);
@@ -47,25 +47,22 @@ pub(crate) async fn check(context: &Context, file: &FileRef) -> Checkup {
     found
 }
 
-async fn look(context: &Context, file: &FileRef, source: &Source) -> Result<(), Cause> {
-    let lease = context.links.renew(source, Priority::Repair).await?;
-    let (first, size) = match source.part {
-        Some(part) => (part.offset, part.container),
-        None => (0, file.size),
-    };
-    let range = first..first + file.size.min(SAMPLE);
+async fn look(cdn: &Cdn, size: u64, source: &Source) -> Result<(), Cause> {
+    let lease = cdn.links.renew(source, Priority::Repair).await?;
+    let (offset, container) = place_in_object(source, size);
+    let range = offset..offset + size.min(SAMPLE);
     if range.is_empty() {
         return Ok(());
     }
     let request = Request {
         range: &range,
-        size,
+        size: container,
         first_byte: PATIENCE,
         other_sources: false,
         spare: false,
-        urgency: &Urgency::new(Priority::Repair),
+        urgency: &Urgency::new(Priority::Repair, Need::Waited),
     };
-    let opened = fetch::open(context, &lease, &request, || true).await;
+    let opened = request.send(cdn, &lease, || true).await;
     if let Err(cause) = &opened
         && cause.blame() == Blame::Link
     {
@@ -74,7 +71,7 @@ async fn look(context: &Context, file: &FileRef, source: &Source) -> Result<(), 
     let body = opened?;
     // It is always wanted, so there is one.
     let mut body = body.ok_or(Cause::Waiting)?;
-    while body.next(context, PATIENCE).await?.is_some() {}
+    while body.next(cdn, PATIENCE).await?.is_some() {}
     lease.worked();
     Ok(())
 }

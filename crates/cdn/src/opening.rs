@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use debridfs_provider::Priority;
+use debridfs_provider::{Priority, Source};
 use tokio::sync::Semaphore;
 
-use crate::file::FileRef;
-use crate::reader::Context;
+use crate::links::Links;
 
 /// Links made ahead of a first read at a time, and in all for files that were opened and not read: programs open thousands of files
 /// only to close them.
@@ -32,12 +31,9 @@ impl Default for Opening {
 }
 
 impl Opening {
-    /// Asks for the link of the first source of `file` unless it is known, or too many wait for a read.
-    pub(crate) fn opened(&self, context: &Context, file: &FileRef) {
-        let Some(source) = file.sources.first() else {
-            return;
-        };
-        if context.links.age(source).is_some() {
+    /// Asks for the link of `source`, the first of an opened file, unless it is known, or too many wait for a read.
+    pub(crate) fn opened(&self, links: &Arc<Links>, source: &Source) {
+        if links.age(source).is_some() {
             return;
         }
         let Ok(place) = self.places.clone().try_acquire_owned() else {
@@ -46,8 +42,8 @@ impl Opening {
         if !self.change(|left| left.checked_sub(1)) {
             return;
         }
-        let (links, source) = (context.links.clone(), source.clone());
-        context.runtime.spawn(async move {
+        let (links, source) = (links.clone(), source.clone());
+        links.runtime().clone().spawn(async move {
             // Without a link the read will say why.
             let _ = links.get(&source, Priority::User).await;
             drop(place);

@@ -1,0 +1,106 @@
+//! What all fetches share, and what the rest of the program calls.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_provider::{LinkStore, Provider, Source};
+use tokio::runtime::Handle;
+
+use crate::check::{self, Checkup};
+use crate::events::EventLog;
+use crate::hosts::{Host, Hosts};
+use crate::links::Links;
+use crate::opening::Opening;
+use crate::stats::{CdnStats, Counters};
+
+/// Settings of fetching.
+#[derive(Debug, Clone)]
+pub struct CdnConfig {
+    /// How long an answer may take to begin; doubled for the next attempt and the one after, so that a slow CDN is not given up for ever.
+    pub first_byte_timeout: Duration,
+    /// A body without progress for this long is given up.
+    pub stall_timeout: Duration,
+    /// Where the histories of files are kept; in memory alone without it.
+    pub event_log: Option<PathBuf>,
+}
+
+/// Fetches bytes of files that are held by debrid accounts.
+pub struct Cdn {
+    pub(crate) config: CdnConfig,
+    pub(crate) links: Arc<Links>,
+    pub(crate) hosts: Hosts,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) events: EventLog,
+    opening: Opening,
+}
+
+impl CdnConfig {
+    /// Time for the first byte at the `attempt`-th attempt in a row, from 0.
+    pub(crate) fn first_byte(&self, attempt: u32) -> Duration {
+        self.first_byte_timeout.saturating_mul(1 << attempt.min(2))
+    }
+}
+
+impl Cdn {
+    /// Fetches what `providers` hold, with their links kept in `store`; what outlives a fetch runs on `runtime`.
+    pub fn new(
+        config: CdnConfig,
+        providers: Vec<Arc<dyn Provider>>,
+        store: Arc<dyn LinkStore>,
+        runtime: Handle,
+    ) -> Arc<Self> {
+        let counters = Arc::new(Counters::default());
+        let hosts = Hosts::default();
+        Arc::new(Self {
+            events: EventLog::open(config.event_log.as_deref(), runtime.clone()),
+            links: Links::new(providers, store, &hosts, runtime, counters.clone()),
+            hosts,
+            counters,
+            opening: Opening::default(),
+            config,
+        })
+    }
+
+    /// The host that served last: the one to expect before a link is known.
+    pub fn latest_host(&self) -> Option<Arc<Host>> {
+        self.hosts.latest()
+    }
+
+    /// The histories of files.
+    pub fn events(&self) -> &EventLog {
+        &self.events
+    }
+
+    /// Counters, and connections in use and waited for.
+    pub fn stats(&self) -> CdnStats {
+        self.counters.snapshot(self.hosts.count())
+    }
+
+    /// Whether requests wait for a connection.
+    pub fn is_short_of_connections(&self) -> bool {
+        self.hosts.count().1 > 0
+    }
+
+    /// A file was opened whose first source is `source`: its link is made ready for the first read, if it is not known and few such links
+    /// wait for a read. Opens no connection and never waits.
+    pub fn opened(&self, source: &Source) {
+        self.opening.opened(&self.links, source);
+    }
+
+    /// A file was read for the first time: the link of another may be made ready.
+    pub fn first_read(&self) {
+        self.opening.read();
+    }
+
+    /// Looks whether the file `file` of `size` bytes can be read at all: makes a new link for each of `sources` in turn until bytes come, behind
+    /// all other calls to the provider. A link that works is kept for readers.
+    pub async fn check(&self, file: u64, size: u64, sources: &[Source]) -> Checkup {
+        check::check(self, file, size, sources).await
+    }
+
+    /// How old the direct link of `source` is, if it was needed since the start.
+    pub fn link_age(&self, source: &Source) -> Option<Duration> {
+        self.links.age(source)
+    }
+}
