@@ -1,6 +1,6 @@
 //! The catalogue as the rest of the program sees it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,12 +14,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::guard::GuardRules;
-use crate::status::{LibraryStatus, Progress, ViewCount};
+use crate::status::{CopiesStatus, CopyReport, LibraryStatus, Progress, ViewCount};
 use crate::store::{Batch, HistoryEntry, Store, StoredLinks, stored_time};
 use crate::sync::state::State;
-use crate::sync::{Line, Settings, Shared, publish};
+use crate::sync::{Counts, Line, Settings, Shared, publish};
+use crate::verdicts::Verdicts;
 use crate::views::{ViewBuilder, ViewRules};
-use crate::{Copy, Error, Findings, Library, Result, Unexamined};
+use crate::{Copy, Entry, Error, Findings, Library, Result, Unexamined};
+
+/// Refused copies that `status` names.
+const COPIES_SHOWN: usize = 10;
 
 /// How the catalogue is kept.
 pub struct CatalogueConfig {
@@ -113,7 +117,8 @@ impl Catalogue {
         };
         let state = State::load(stored.torrents, stored.sync, &names);
         let runtime = tokio::runtime::Handle::current();
-        let links = Arc::new(StoredLinks::new(store.clone(), stored.links, runtime));
+        let verdicts = Arc::new(Verdicts::new(stored.verdicts, settings.clock.clone()));
+        let links = StoredLinks::new(store.clone(), stored.links, verdicts.clone(), runtime);
         let lines = providers.into_iter().map(Line::new).collect();
         let shared = Shared::new(
             settings,
@@ -121,13 +126,13 @@ impl Catalogue {
             store,
             state,
             builder,
-            stored.generation,
-            stored.retired,
+            verdicts,
+            (stored.generation, stored.retired),
         );
         publish(&shared).await;
         Ok(Arc::new(Self {
             shared: Arc::new(shared),
-            links,
+            links: Arc::new(links),
         }))
     }
 
@@ -263,6 +268,7 @@ impl Catalogue {
             releases: counts.releases,
             files: counts.files,
             bad: counts.bad,
+            copies: self.copies_status(&library, &counts),
             views: library
                 .views
                 .iter()
@@ -281,6 +287,37 @@ impl Catalogue {
             held,
             store: shared.store.path().display().to_string(),
             store_trouble: shared.store.trouble(),
+        }
+    }
+
+    /// A copy as people see it.
+    pub fn report_of(&self, copy: &Copy) -> CopyReport {
+        CopyReport {
+            provider: copy.provider.clone(),
+            id: copy.id.clone(),
+            health: copy.health(self.shared.now()),
+            verdict: self.shared.verdicts.of(copy),
+        }
+    }
+
+    fn copies_status(&self, library: &Library, counts: &Counts) -> CopiesStatus {
+        let refused = self.shared.verdicts.refused();
+        let refused: HashSet<_> = refused
+            .iter()
+            .map(|row| (&*row.provider, &row.id))
+            .collect();
+        let copies = library.all().iter().flat_map(|entry| {
+            let copies = entry.release.held().map(move |copy| (entry, copy));
+            copies.filter(|(_, copy)| refused.contains(&(&*copy.provider, &copy.id)))
+        });
+        let copies: Vec<_> = copies.collect();
+        let report =
+            |(entry, copy): (&Entry, &Arc<Copy>)| (entry.name.clone(), self.report_of(copy));
+        CopiesStatus {
+            total: counts.copies,
+            spared: counts.spared,
+            refused: copies.len(),
+            lines: copies.into_iter().take(COPIES_SHOWN).map(report).collect(),
         }
     }
 

@@ -20,6 +20,7 @@ mod store;
 mod sync;
 #[cfg(test)]
 mod testing;
+mod verdicts;
 mod views;
 
 pub use archive::{Archive, Findings, Member, Unexamined};
@@ -36,8 +37,12 @@ pub use library::{
 };
 pub use names::{LONGEST as LONGEST_NAME, legal as legal_name};
 pub use naming::FolderNaming;
-pub use status::{HeldLoss, LibraryStatus, Progress, ProviderSync, SyncTrouble, ViewCount};
+pub use status::{
+    CopiesStatus, CopyReport, HeldLoss, LibraryStatus, Progress, ProviderSync, SyncTrouble,
+    ViewCount,
+};
 pub use store::{HistoryEntry, StoreTrouble};
+pub use verdicts::CopyVerdict;
 pub use views::{
     ALL, BAD, Built, Memory, RulesError, ShownRelease, ShownView, VERSION_FILE, ViewBuilder,
     ViewChange, ViewRules,

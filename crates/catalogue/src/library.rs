@@ -127,6 +127,11 @@ impl Release {
         holders.any(|copy| copy.provider == provider)
     }
 
+    /// Copies that are in an account's list.
+    pub fn held(&self) -> impl Iterator<Item = &Arc<Copy>> {
+        self.copies.iter().filter(|copy| copy.removed.is_none())
+    }
+
     /// Names of the providers that hold it, or held it last, each once, the preferred one first.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         let holders = &self.copies[..self.holders];

@@ -1,12 +1,13 @@
 //! What the catalogue tells about itself.
 
+use debridfs_provider::TorrentId;
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::store::StoreTrouble;
+use crate::{CopyVerdict, Health};
 
 /// How the library and its sync do. `debridfs_control::Status` is what `status --json` shows of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LibraryStatus {
     /// Of the published library.
     pub generation: u64,
@@ -20,6 +21,8 @@ pub struct LibraryStatus {
     pub files: usize,
     /// Entries of `__bad__`.
     pub bad: usize,
+    /// Copies of the releases in `__all__`.
+    pub copies: CopiesStatus,
     /// Entries of every view.
     pub views: Vec<ViewCount>,
     /// While files of releases are still unknown.
@@ -36,8 +39,34 @@ pub struct LibraryStatus {
     pub store_trouble: Option<StoreTrouble>,
 }
 
+/// Copies in all accounts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CopiesStatus {
+    /// How many there are.
+    pub total: usize,
+    /// Releases that more than one copy can serve.
+    pub spared: usize,
+    /// Copies that their provider refused when it was asked last.
+    pub refused: usize,
+    /// Some of those, each with its release's name.
+    pub lines: Vec<(String, CopyReport)>,
+}
+
+/// A copy as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyReport {
+    /// Provider's configured name.
+    pub provider: String,
+    /// The provider's id of it.
+    pub id: TorrentId,
+    /// How it stands.
+    pub health: Health,
+    /// What the provider said last, if it ever refused it.
+    pub verdict: Option<CopyVerdict>,
+}
+
 /// Size of a view.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewCount {
     /// Its name in the root.
     pub name: String,
@@ -46,7 +75,7 @@ pub struct ViewCount {
 }
 
 /// How many info calls are answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Torrents whose files are known.
     pub done: usize,
@@ -57,7 +86,7 @@ pub struct Progress {
 }
 
 /// The sync of one provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSync {
     /// Configured name.
     pub name: String,
@@ -78,7 +107,7 @@ pub struct ProviderSync {
 }
 
 /// Why a provider's part of the library may be old.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncTrouble {
     /// For people.
     pub message: String,
@@ -89,7 +118,7 @@ pub struct SyncTrouble {
 }
 
 /// A loss that the shrink guard holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldLoss {
     /// Configured name of the provider.
     pub provider: String,

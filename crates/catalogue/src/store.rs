@@ -7,6 +7,7 @@
 mod links;
 mod open;
 mod rows;
+mod verdicts;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
+use crate::verdicts::VerdictRow;
 use crate::{Copy, Error, IdOverride, Memory, Result, ShownRelease, ViewChange};
 use debridfs_base::NodeId;
 
@@ -98,6 +100,7 @@ pub(crate) struct Stored {
     pub(crate) retired: Vec<RetiredRow>,
     pub(crate) sync: Vec<SyncRow>,
     pub(crate) links: Vec<(String, HosterLink, DirectLink)>,
+    pub(crate) verdicts: Vec<VerdictRow>,
     pub(crate) generation: u64,
     /// Rows that could not be understood and were left out.
     pub(crate) unreadable: usize,
@@ -114,6 +117,7 @@ pub(crate) struct Batch {
     pub(crate) history: Vec<HistoryEntry>,
     pub(crate) retired: Vec<RetiredRow>,
     pub(crate) sync: Vec<SyncRow>,
+    pub(crate) verdicts: Vec<VerdictRow>,
     pub(crate) generation: Option<u64>,
     /// History and retired names older than this are dropped.
     pub(crate) forget_before: Option<Timestamp>,
@@ -133,6 +137,7 @@ impl Batch {
             ids,
             views,
             retired,
+            verdicts,
             generation,
         } = later;
         self.purged.extend(purged);
@@ -140,6 +145,7 @@ impl Batch {
         self.ids.extend(ids);
         self.views.extend(views);
         self.retired.extend(retired);
+        self.verdicts.extend(verdicts);
         self.generation = generation.or(self.generation);
     }
 }

@@ -14,7 +14,7 @@ mod waiters;
 mod writer;
 
 pub(crate) use publish::publish;
-pub(crate) use shared::{Line, Settings, Shared};
+pub(crate) use shared::{Counts, Line, Settings, Shared};
 
 use std::sync::Arc;
 

@@ -229,6 +229,7 @@ impl Links {
         let provider = &account.provider;
         provider.room_for(priority).map_err(Cause::of)?;
         let asked = provider.unrestrict(priority, &source.link).await;
+        self.store.asked(source, asked.as_ref().map(drop));
         let link = Arc::new(asked.map_err(Cause::of)?);
         self.store.save(&source.provider, &source.link, &link);
         let entry = self
@@ -324,7 +325,11 @@ impl Links {
             RESOLVE_TIMEOUT,
             provider.unrestrict(Priority::Playback, &source.link),
         );
-        let error = match asked.await {
+        let asked = asked.await;
+        if let Ok(answer) = &asked {
+            self.store.asked(source, answer.as_ref().map(drop));
+        }
+        let error = match asked {
             Ok(Ok(link)) => {
                 gate.open();
                 let link = Arc::new(link);

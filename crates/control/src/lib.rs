@@ -6,11 +6,13 @@
 //! | which calls there are, with forms and routes | `instance`, `cached`, `queue`, `repair`, `tokens`, `traces` |
 //! | the form of `debridfs status --json` | [`Status`] |
 //! | the form of `debridfs why --json` | [`WhyReport`] |
+//! | what both say of copies | [`CopyLine`] |
 #![forbid(unsafe_code)]
 
 mod answer;
 mod cached;
 mod client;
+mod copies;
 mod instance;
 mod queue;
 mod repair;
@@ -22,6 +24,7 @@ mod why;
 
 pub use cached::{CacheDesk, CacheRefused, CachedLine, Purged, Warmth};
 pub use client::{CallError, Client, Silence};
+pub use copies::{CopiesStatus, CopyLine, RefusedCopy, Verdict};
 pub use instance::{Accepting, Instance};
 pub use queue::{AddedJob, QueuedJob};
 pub use repair::{Check, Found};

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::CopiesStatus;
+
 /// How an instance does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -154,6 +156,9 @@ pub struct LibraryStatus {
     pub sync_seconds_left: Option<u64>,
     /// Losses that wait for confirmation.
     pub held: Vec<HeldLoss>,
+    /// Copies in all accounts.
+    #[serde(default)]
+    pub copies: CopiesStatus,
 }
 
 /// A loss the shrink guard holds.

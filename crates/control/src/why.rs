@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::CopyLine;
+
 /// What is known of a path: how it stands, why, and what to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhyReport {
@@ -53,6 +55,9 @@ pub struct WhyRelease {
     /// What repair knows of it and is about to do, in words for people.
     #[serde(default)]
     pub repair: Option<String>,
+    /// Its copies in all accounts: first those that hold it, the preferred one first.
+    #[serde(default)]
+    pub copies: Vec<CopyLine>,
 }
 
 /// A file.

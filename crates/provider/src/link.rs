@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyId, TorrentId};
+use crate::{Error, KeyId, TorrentId};
 
 /// What a provider makes a direct link of: a restricted link of one file, such as
 /// `https://real-debrid.com/d/XXXXXXXXXXXXX`, or another text that names the file there.
@@ -84,4 +84,9 @@ pub trait LinkStore: Send + Sync + 'static {
     fn save(&self, provider: &str, hoster: &HosterLink, link: &DirectLink);
     /// Begins to forget the link of `key`: it was refused or has expired.
     fn forget(&self, provider: &str, hoster: &HosterLink, key: &KeyId);
+    /// The provider made a link of `source`, or said why it does not. Kept for people alone: nothing
+    /// is asked less often for it.
+    fn asked(&self, source: &Source, answer: Result<(), &Error>) {
+        let _ = (source, answer);
+    }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use debridfs_provider::{DirectLink, HosterLink, KeyId, LinkStore, LinkStoreError};
+use debridfs_provider::{DirectLink, HosterLink, KeyId, LinkStore, LinkStoreError, Source};
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
 use super::Store;
 use crate::Error;
+use crate::verdicts::Verdicts;
 
 /// How soon it is tried again to write what could not be written.
 const RETRY: Duration = Duration::from_secs(10);
@@ -26,6 +27,7 @@ pub(super) type LinkChanges = HashMap<(String, HosterLink, KeyId), Option<Direct
 pub(crate) struct StoredLinks {
     links: RwLock<Links>,
     file: Arc<File>,
+    verdicts: Arc<Verdicts>,
     runtime: Handle,
 }
 
@@ -48,6 +50,7 @@ impl StoredLinks {
     pub(crate) fn new(
         store: Arc<Store>,
         rows: Vec<(String, HosterLink, DirectLink)>,
+        verdicts: Arc<Verdicts>,
         runtime: Handle,
     ) -> Self {
         let mut links = Links::new();
@@ -59,6 +62,7 @@ impl StoredLinks {
         Self {
             links: RwLock::new(links),
             file: Arc::new(File { behind, store }),
+            verdicts,
             runtime,
         }
     }
@@ -148,5 +152,10 @@ impl LinkStore for StoredLinks {
         // While the links are locked, as above.
         let key = (provider.to_owned(), hoster.clone(), key.clone());
         self.write(key, None);
+    }
+
+    fn asked(&self, source: &Source, answer: Result<(), &debridfs_provider::Error>) {
+        self.verdicts
+            .note(&source.provider, &source.torrent, answer);
     }
 }

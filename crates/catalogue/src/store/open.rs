@@ -24,6 +24,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "archives",
         include_str!("../../migrations/0003_archives.sql"),
     ),
+    (
+        4,
+        "copy verdicts",
+        include_str!("../../migrations/0004_copy_verdicts.sql"),
+    ),
 ];
 
 /// An opened database.

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::{Batch, HeldRow, HistoryEntry, Mark, RetiredRow, Stored, SyncRow, TorrentRow};
+use super::{
+    Batch, HeldRow, HistoryEntry, Mark, RetiredRow, Stored, SyncRow, TorrentRow, verdicts,
+};
 use crate::{Copy, CopyDetail, IdOverride, Memory, ShownRelease, ShownView, ViewChange};
 use debridfs_base::NodeId;
 
@@ -57,6 +59,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stor
             .push((row.try_get(0)?, HosterLink(row.try_get(1)?), link));
     }
     stored.sync = load_sync(connection, &mut unreadable).await?;
+    stored.verdicts = verdicts::load(connection).await?;
     let generation: Option<i64> = sqlx::query_scalar("SELECT value FROM counters WHERE name = ?")
         .bind(GENERATION)
         .fetch_optional(&mut *connection)
@@ -285,6 +288,10 @@ pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> s
     for sync in &batch.sync {
         write_sync(connection, sync).await?;
     }
+    verdicts::write(connection, &batch.verdicts).await?;
+    if !batch.purged.is_empty() {
+        verdicts::purge(connection).await?;
+    }
     if let Some(generation) = batch.generation {
         sqlx::query(
             "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -470,6 +477,6 @@ pub(super) async fn forget_link(
     Ok(())
 }
 
-fn time(microseconds: i64) -> Option<Timestamp> {
+pub(super) fn time(microseconds: i64) -> Option<Timestamp> {
     Timestamp::from_microsecond(microseconds).ok()
 }

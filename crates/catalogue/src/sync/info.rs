@@ -168,6 +168,7 @@ impl Info<'_> {
         let mut batch = Batch::default();
         let mut state = self.shared.state.lock().await;
         let now = self.shared.now();
+        self.shared.verdicts.note(name, &flight.id, Ok(()));
         let outcome = state.apply_info(name, &flight.id, flight.print, info, now, &mut batch);
         if !batch.torrents.is_empty() {
             self.shared.save(&state, batch).await;
@@ -195,6 +196,8 @@ impl Info<'_> {
     async fn failed(&mut self, flight: Flight, error: debridfs_provider::Error) {
         let now = Instant::now();
         tracing::debug!(torrent = %flight.id, %error, "info call failed");
+        let name = self.line.name();
+        self.shared.verdicts.note(name, &flight.id, Err(&error));
         match error.verdict {
             // The torrent's own trouble. One 404 proves nothing; the list tells whether it is gone.
             Verdict::NotFound => {

@@ -40,6 +40,10 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
                 }
             }
             () = shared.urgent.notified() => tokio::time::sleep_until(soon).await,
+            () = shared.verdicts.noted.notified() => {
+                shared.save_verdicts().await;
+                continue;
+            }
             () = tokio::time::sleep(until(next_change, shared.now())) => {
                 // Nothing of the account changed, but time passed.
                 shared.state.lock().await.dirty |= next_change.is_some_and(|at| at <= shared.now());
@@ -142,9 +146,17 @@ fn answer(shared: &Shared, library: &Library, awaited: Vec<ContentId>) {
 
 fn count(library: &Library, (done, total): (usize, usize)) -> Counts {
     let files = |entry: &Entry| entry.release.tree().map_or(0, |tree| tree.files.len());
+    let serving = |entry: &&Entry| entry.release.tree().map_or(0, |tree| tree.copies.len());
+    let copies = |entry: &Entry| entry.release.held().count();
     Counts {
         releases: library.all().len(),
         files: library.all().iter().map(files).sum(),
+        copies: library.all().iter().map(copies).sum(),
+        spared: library
+            .all()
+            .iter()
+            .filter(|entry| serving(entry) > 1)
+            .count(),
         bad: library.view(BAD).map_or(0, |view| view.entries.len()),
         done,
         total,

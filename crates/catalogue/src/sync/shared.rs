@@ -18,6 +18,7 @@ use super::writer::Writer;
 use crate::guard::GuardRules;
 use crate::status::{HeldLoss, ProviderSync, SyncTrouble};
 use crate::store::{Batch, RetiredRow, Store, stored_time};
+use crate::verdicts::Verdicts;
 use crate::views::ViewBuilder;
 use crate::{Error, Library};
 
@@ -109,6 +110,9 @@ pub(crate) struct Counts {
     pub(crate) releases: usize,
     pub(crate) files: usize,
     pub(crate) bad: usize,
+    /// Copies of `releases`, and how many of those more than one can serve.
+    pub(crate) copies: usize,
+    pub(crate) spared: usize,
     pub(crate) done: usize,
     pub(crate) total: usize,
 }
@@ -132,6 +136,7 @@ pub(crate) struct Shared {
     pub(crate) first_sync: AtomicBool,
     pub(crate) waiters: Waiters,
     pub(crate) writer: Writer,
+    pub(crate) verdicts: Arc<Verdicts>,
 }
 
 impl Shared {
@@ -141,8 +146,8 @@ impl Shared {
         store: Arc<Store>,
         state: State,
         builder: ViewBuilder,
-        generation: u64,
-        retired: Vec<RetiredRow>,
+        verdicts: Arc<Verdicts>,
+        (generation, retired): (u64, Vec<RetiredRow>),
     ) -> Self {
         let first_sync = !state.providers.values().any(|provider| provider.listed);
         let library = Library::new(generation, false, Vec::new());
@@ -160,6 +165,7 @@ impl Shared {
             first_sync: AtomicBool::new(first_sync),
             waiters: Waiters::default(),
             writer: Writer::new(store.clone()),
+            verdicts,
             store,
         }
     }
@@ -175,7 +181,21 @@ impl Shared {
 
     /// Stores `batch`, for good or as soon as the store can be written.
     pub(crate) async fn save(&self, state: &State, batch: Batch) {
+        self.verdicts.forget(&batch.purged);
         self.writer.write(state, batch, self.now()).await;
+    }
+
+    /// Stores verdicts that the store has not got.
+    pub(crate) async fn save_verdicts(&self) {
+        let verdicts = self.verdicts.take_unstored();
+        if !verdicts.is_empty() {
+            let state = self.state.lock().await;
+            let batch = Batch {
+                verdicts,
+                ..Batch::default()
+            };
+            self.save(&state, batch).await;
+        }
     }
 
     /// Refreshes what `status` tells of a provider.
@@ -232,6 +252,7 @@ impl Shared {
     /// Ends all waiting, and writes the log back into the file.
     pub(super) async fn stop(&self) {
         self.waiters.stop();
+        self.save_verdicts().await;
         if let Err(error) = self.store.checkpoint().await {
             tracing::debug!(%error, "checkpoint");
         }

@@ -19,6 +19,8 @@ pub struct Bench {
     pub dir: TempDir,
     pub clock: Arc<dyn WallClock>,
     pub fake: Arc<Fake>,
+    /// Other accounts, preferred less.
+    pub others: Vec<Arc<Fake>>,
 }
 
 /// One run.
@@ -37,7 +39,13 @@ impl Bench {
                 .unwrap(),
             clock: clock(),
             fake,
+            others: Vec::new(),
         }
+    }
+
+    fn providers(&self) -> Vec<Arc<dyn Provider>> {
+        let fakes = std::iter::once(&self.fake).chain(&self.others);
+        fakes.map(|fake| fake.clone() as _).collect()
     }
 
     pub fn path(&self) -> PathBuf {
@@ -45,19 +53,17 @@ impl Bench {
     }
 
     pub fn config(&self) -> CatalogueConfig {
-        let rules = ViewRules::new(
-            FolderNaming::default(),
-            vec![self.fake.name().to_owned()],
-            &BTreeMap::new(),
-        )
-        .unwrap();
+        let providers = self.providers();
+        let names = providers.iter().map(|provider| provider.name().to_owned());
+        let rules = ViewRules::new(FolderNaming::default(), names.collect(), &BTreeMap::new());
+        let rules = rules.unwrap();
         let mut config = CatalogueConfig::new(self.path(), rules);
         config.clock = self.clock.clone();
         config
     }
 
     pub async fn open(&self) -> Arc<Catalogue> {
-        Catalogue::open(self.config(), vec![self.fake.clone()])
+        Catalogue::open(self.config(), self.providers())
             .await
             .unwrap()
     }
@@ -67,9 +73,7 @@ impl Bench {
     }
 
     pub async fn start_with(&self, config: CatalogueConfig) -> Run {
-        let catalogue = Catalogue::open(config, vec![self.fake.clone()])
-            .await
-            .unwrap();
+        let catalogue = Catalogue::open(config, self.providers()).await.unwrap();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(catalogue.clone().run(shutdown.clone()));
         Run {

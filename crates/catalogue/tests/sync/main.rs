@@ -1,6 +1,7 @@
 //! The sync against a provider that tests control, on a paused clock.
 
 mod bench;
+mod copies;
 mod fake;
 mod faults;
 mod guard;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use debridfs_base::ByteSize;
-use debridfs_control::{EngineState, KeyStatus, ProviderStatus, Status};
+use debridfs_control::{CopiesStatus, EngineState, KeyStatus, ProviderStatus, Status};
 
 use super::{print_json, runtime};
 use crate::failure::Failure;
@@ -82,6 +82,7 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
         if let Some(age) = library.age_seconds {
             writeln!(out, "          updated {age:.0} s ago")?;
         }
+        write_copies(out, &library.copies)?;
         for held in &library.held {
             let names = held.names.join(", ");
             writeln!(
@@ -163,6 +164,39 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
     }
     if let Some(error) = &status.last_error {
         writeln!(out, "last error {}: {}", error.at, error.message)?;
+    }
+    Ok(())
+}
+
+/// Says nothing while every release has one copy and none is refused.
+fn write_copies(out: &mut String, copies: &CopiesStatus) -> std::fmt::Result {
+    if copies.spared > 0 {
+        writeln!(
+            out,
+            "copies    {}; {} releases have more than one that can serve",
+            copies.total, copies.spared
+        )?;
+    }
+    for refused in &copies.lines {
+        let copy = &refused.copy;
+        write!(
+            out,
+            "  refused {} {} of {}: {}",
+            copy.provider, copy.id, refused.release, copy.health
+        )?;
+        if let Some(verdict) = &copy.verdict {
+            write!(
+                out,
+                ", {}: {}",
+                verdict.said.replace('_', " "),
+                verdict.words
+            )?;
+        }
+        writeln!(out)?;
+    }
+    let more = copies.refused.saturating_sub(copies.lines.len() as u64);
+    if more > 0 {
+        writeln!(out, "  refused {more} more copies")?;
     }
     Ok(())
 }

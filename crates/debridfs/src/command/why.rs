@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use debridfs_base::ByteSize;
-use debridfs_control::{WhyEvent, WhyReport, WhyState};
+use debridfs_control::{CopyLine, WhyEvent, WhyReport, WhyState};
 
 use super::{print_json, runtime};
 use crate::failure::Failure;
@@ -53,6 +53,9 @@ fn write(out: &mut String, report: &WhyReport) -> std::fmt::Result {
     if let Some(release) = &report.release {
         let held = release.providers.join(", ");
         writeln!(out, "  release {} at {held}", release.hash)?;
+        for copy in &release.copies {
+            write_copy(out, copy)?;
+        }
         if let Some(reason) = &release.reason {
             writeln!(out, "  in __bad__: {reason}")?;
         }
@@ -81,6 +84,23 @@ fn write(out: &mut String, report: &WhyReport) -> std::fmt::Result {
         writeln!(out, "and {} more files", report.omitted)?;
     }
     Ok(())
+}
+
+fn write_copy(out: &mut String, copy: &CopyLine) -> std::fmt::Result {
+    write!(
+        out,
+        "  copy    {} {}: {}",
+        copy.provider, copy.id, copy.health
+    )?;
+    if let Some(verdict) = &copy.verdict {
+        let at = verdict.at.strftime("%Y-%m-%d %H:%M:%SZ");
+        let said = verdict.said.replace('_', " ");
+        write!(out, "; {said} since {at}")?;
+        if !verdict.words.is_empty() {
+            write!(out, ": {}", verdict.words)?;
+        }
+    }
+    writeln!(out)
 }
 
 fn state(state: WhyState) -> &'static str {

@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use debridfs_acquire::Acquire;
-use debridfs_catalogue::Catalogue;
+use debridfs_catalogue::{Catalogue, CopyReport};
 use debridfs_content::{Content, ReaderClass};
 use debridfs_control::{
-    Accepting, CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss,
-    Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
-    ProviderStatus, QueueStatus, ReaderStatus, RepairStatus, Status, StepStatus, WhyReport,
+    Accepting, CacheStatus, ContentStatus, CopiesStatus, CopyLine, EngineState, EngineStatus,
+    FuseStatus, HeldLoss, Instance, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus,
+    OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, RefusedCopy, RepairStatus, Status,
+    StepStatus, Verdict, WhyReport,
 };
 use debridfs_fuse::Serving;
 use debridfs_handover as handover;
@@ -182,8 +183,39 @@ impl Report {
                     since: Some(held.since),
                 })
                 .collect(),
+            copies: self.copies(said.copies),
         };
         (status, errors)
+    }
+
+    fn copies(&self, said: debridfs_catalogue::CopiesStatus) -> CopiesStatus {
+        let lines = said.lines.into_iter().map(|(release, copy)| RefusedCopy {
+            release,
+            copy: self.copy(copy),
+        });
+        CopiesStatus {
+            total: said.total as u64,
+            spared: said.spared as u64,
+            refused: said.refused as u64,
+            lines: lines.collect(),
+        }
+    }
+
+    fn copy(&self, copy: CopyReport) -> CopyLine {
+        let mut providers = self.providers.iter();
+        let provider = providers.find(|provider| provider.name() == copy.provider);
+        let first_key = provider.and_then(|provider| provider.keys().into_iter().next());
+        CopyLine {
+            provider: copy.provider,
+            id: copy.id.0,
+            key: first_key.map(|key| key.id.to_string()),
+            health: copy.health.as_str().to_owned(),
+            verdict: copy.verdict.map(|said| Verdict {
+                said: said.verdict.unwrap_or_else(|| "answered".to_owned()),
+                words: said.words,
+                at: said.at,
+            }),
+        }
     }
 
     fn content(&self) -> ContentStatus {
@@ -385,10 +417,13 @@ impl Instance for Report {
 
     fn why(&self, path: &str) -> Result<WhyReport, String> {
         let found = self.tree.explain(&self.birth.mount, path);
-        let mut report = found
-            .map(|found| why::report(found, &self.content))
-            .map_err(|error| error.to_string())?;
+        let mut found = found.map_err(|error| error.to_string())?;
+        let release = found.release.as_mut();
+        let copies = release.map_or(Vec::new(), |release| std::mem::take(&mut release.copies));
+        let mut report = why::report(found, &self.content);
         if let Some(release) = &mut report.release {
+            let copies = copies.iter().map(|copy| self.catalogue.report_of(copy));
+            release.copies = copies.map(|copy| self.copy(copy)).collect();
             let hash = release.hash.parse().ok();
             let patient = hash.and_then(|hash| self.repair.as_ref()?.patient(hash));
             release.repair = patient.as_ref().map(words_of);

@@ -62,6 +62,7 @@ pub fn report(found: Found, content: &Content) -> WhyReport {
             providers: release.providers,
             reason: release.bad.map(|reason| reason.as_str().into()),
             repair: None,
+            copies: Vec::new(),
         }),
         files,
         omitted: omitted as u64,
