@@ -1,14 +1,13 @@
 //! What the fronts' answers take with a long queue: `cargo run --release -p debridfs-acquire --example large_queue [JOBS]`.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::connect_info::MockConnectInfo;
 use bytes::Bytes;
 use debridfs_acquire::{
     Acquire, AcquireConfig, AddOptions, Known, Library, ProbeError, Release, Shown, WholeFile,
@@ -111,9 +110,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         };
         acquire.add(Release::from_link(&link)?, options).await?;
     }
-    let peer = SocketAddr::from(([127, 0, 0, 1], 4000));
+    let peer = debridfs_listen::Peer([127, 0, 0, 1].into());
     let open = qbittorrent::Credentials::default();
-    let torrents = qbittorrent::router(acquire.clone(), open).layer(MockConnectInfo(peer));
+    let torrents = qbittorrent::router(acquire.clone(), open).layer(Extension(peer));
     let key = sabnzbd::Credentials {
         key: Secret::new("key"),
         login: None,

@@ -21,14 +21,13 @@ mod preferences;
 mod read;
 mod view;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use debridfs_callers::mark_answer;
+use debridfs_listen::{mark_answer, peer};
 use serde::Serialize;
 
 pub use self::auth::{ArrLogin, Credentials};
@@ -78,8 +77,8 @@ impl IntoResponse for Refused {
     }
 }
 
-/// The API over `acquire`. To be served with `into_make_service_with_connect_info::<SocketAddr>()`, so that failed logins are
-/// counted by address.
+/// The API over `acquire`. To be served by [`debridfs_listen::serve`], which tells the peer's
+/// address: by that failed logins are counted.
 pub fn router(acquire: Arc<Acquire>, credentials: Credentials) -> Router {
     let front = Front {
         acquire,
@@ -99,8 +98,7 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
 }
 
 async fn handle(front: &Front, request: Request) -> Answer {
-    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let peer = connected.map(|info| info.0.ip());
+    let peer = peer(request.extensions());
     let path = request.uri().path().to_owned();
     if let Err(reason) = callers::check_origin(request.headers(), front.auth.is_open()) {
         tracing::warn!(path, reason, "a call was refused");

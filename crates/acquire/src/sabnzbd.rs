@@ -21,7 +21,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use debridfs_base::Secret;
-use debridfs_callers::{mark_answer, same};
+use debridfs_listen::{mark_answer, same};
 use serde_json::{Value, json};
 
 use crate::params::Params;

@@ -4,16 +4,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::HEXLOWER;
+use debridfs_listen::{digest, random};
 use jiff::Timestamp;
 use parking_lot::{RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// The token that goes into `.strm` files. Its text is kept beside the hashes, as further files need it.
 pub const OWN: &str = "strm";
-/// Random bytes of a token: nobody guesses 192 bits, so a plain hash of them is safe to keep.
-const RANDOM: usize = 24;
 /// Letters of a name, at most.
 const LONGEST_NAME: usize = 64;
 
@@ -145,9 +143,7 @@ impl Tokens {
         if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) {
             return Err(TokenError::BadName(name.to_owned()));
         }
-        let mut random = [0; RANDOM];
-        getrandom::fill(&mut random).map_err(|_| TokenError::NoRandom)?;
-        let text = BASE64URL_NOPAD.encode(&random);
+        let text = random().map_err(|_| TokenError::NoRandom)?;
         let mut state = self.state.write();
         if state.tokens.iter().any(|token| token.name == name) {
             return Err(TokenError::Exists(name.to_owned()));
@@ -195,7 +191,7 @@ const TABLE: &str = "http-tokens.json";
 const OWN_FILE: &str = "strm-token";
 
 fn hash(text: &str) -> String {
-    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
+    HEXLOWER.encode(&digest(text))
 }
 
 fn read(path: &Path) -> Result<Option<String>, TokenError> {

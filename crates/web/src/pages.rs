@@ -5,23 +5,21 @@
 
 mod changes;
 mod gate;
-mod password;
 mod shown;
 mod source;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use debridfs_control::Instance;
+use debridfs_listen::peer;
 
 pub use gate::Login;
-pub use password::{HashedPassword, PasswordError};
 pub use source::{
     Changing, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,
 };
@@ -60,13 +58,13 @@ struct House {
 
 type Home = State<Arc<House>>;
 
-/// `/`, `/library`, `/release`, `/queue`, `/accounts`, `/cache`, `/log`, and logging in. To be served with the peer's address
-/// (`into_make_service_with_connect_info`), by which guessing is slowed down.
+/// `/`, `/library`, `/release`, `/queue`, `/accounts`, `/cache`, `/log`, and logging in. To be served by
+/// [`debridfs_listen::serve`], which tells the peer's address: by that guessing is slowed down.
 ///
 /// # Errors
 /// The system gives no random numbers.
 pub fn pages_router(pages: Pages) -> Result<Router, std::io::Error> {
-    let gate = Gate::new(pages.login, pages.loopback).map_err(std::io::Error::other)?;
+    let gate = Gate::new(pages.login, pages.loopback)?;
     let house = Arc::new(House {
         instance: pages.instance,
         source: pages.source,
@@ -140,7 +138,7 @@ async fn check_origin(State(house): Home, request: Request, next: Next) -> Respo
 
 /// Lets nobody in who may not see the pages.
 async fn guard(State(house): Home, mut request: Request, next: Next) -> Response {
-    let peer = peer(request.extensions().get());
+    let peer = peer(request.extensions());
     match house.gate.visitor(request.headers(), peer) {
         Ok(visitor) => {
             request.extensions_mut().insert(visitor);
@@ -165,10 +163,6 @@ fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
         && accept
             .and_then(|accept| accept.to_str().ok())
             .is_some_and(|accept| accept.contains("text/html"))
-}
-
-fn peer(info: Option<&ConnectInfo<SocketAddr>>) -> Option<IpAddr> {
-    info.map(|ConnectInfo(address)| address.ip())
 }
 
 fn refuse(refusal: Refusal) -> Response {

@@ -1,31 +1,25 @@
 //! Who may call: sessions by cookie, a key, or user and password with every call.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use data_encoding::BASE64;
 use debridfs_base::Secret;
-use debridfs_callers::{Digest32, digest, same};
-use parking_lot::{Mutex, MutexGuard};
+use debridfs_listen::{Attempts, Lifetime, Sessions, TooMany, same};
 use subtle::Choice;
-use tokio::time::Instant;
 
 use super::text;
 use crate::params::Params;
 
-/// Failures from one address before it is banned (qBittorrent's `web_ui_max_auth_fail_count`).
-const FAILURES: u32 = 5;
-/// How long it is banned then. Everybody behind one gateway shares an address, so it is short; guessing is hopeless all the same.
-const BAN: Duration = Duration::from_secs(60);
-/// A session that was not used for so long ends (qBittorrent's default).
-const SESSION: Duration = Duration::from_secs(3600);
-/// Sessions at once; the one not used for longest makes room.
-const SESSIONS: usize = 1000;
-/// Addresses whose failures are remembered.
-const ADDRESSES: usize = 10_000;
+/// A session ends when it was not used for an hour (qBittorrent's default), and not before.
+const LIFETIME: Lifetime = Lifetime {
+    idle: Duration::from_secs(3600),
+    longest: Duration::MAX,
+};
+/// The session's cookie.
+const COOKIE: &str = "SID";
 
 /// An arr that may log in with its own URL as user and its own key as password.
 #[derive(Debug, Clone)]
@@ -67,25 +61,25 @@ pub(super) enum Refusal {
     Banned,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// Sessions by the hash of their id, with their last use.
-    sessions: HashMap<Digest32, Instant>,
-    /// Failures in a row by address, with the last one.
-    failures: HashMap<IpAddr, (u32, Instant)>,
+impl From<TooMany> for Refusal {
+    fn from(_: TooMany) -> Self {
+        Self::Banned
+    }
 }
 
-/// Sessions and failures.
+/// The door.
 pub(super) struct Auth {
     credentials: Credentials,
-    state: Mutex<State>,
+    sessions: Sessions<()>,
+    attempts: Attempts,
 }
 
 impl Auth {
     pub(super) fn new(credentials: Credentials) -> Self {
         Self {
             credentials,
-            state: Mutex::default(),
+            sessions: Sessions::new(COOKIE, LIFETIME),
+            attempts: Attempts::default(),
         }
     }
 
@@ -96,7 +90,7 @@ impl Auth {
 
     /// Whether a call may be made.
     pub(super) fn check(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), Refusal> {
-        if self.credentials.is_open() || self.has_session(headers) {
+        if self.credentials.is_open() || self.sessions.find(headers).is_some() {
             return Ok(());
         }
         let Some(shown) = headers
@@ -105,9 +99,7 @@ impl Auth {
         else {
             return Err(Refusal::NoSession);
         };
-        if self.is_banned(peer) {
-            return Err(Refusal::Banned);
-        }
+        self.attempts.begin(peer)?;
         let (scheme, rest) = shown.split_once(' ').unwrap_or((shown, ""));
         let good = match scheme.to_ascii_lowercase().as_str() {
             "bearer" => self.is_key(rest.trim()),
@@ -123,28 +115,28 @@ impl Auth {
                 }),
             _ => false,
         };
-        self.count(peer, good);
-        match good {
-            true => Ok(()),
-            false => Err(Refusal::Wrong),
+        if !good {
+            return Err(Refusal::Wrong);
         }
+        self.attempts.forgive(peer);
+        Ok(())
     }
 
     /// `auth/login`.
     pub(super) fn login(&self, params: &Params, peer: Option<IpAddr>) -> Response {
         let user = params.get("username").unwrap_or_default();
         let password = params.get("password").unwrap_or_default();
-        if self.is_banned(peer) {
+        if self.attempts.begin(peer).is_err() {
             return banned();
         }
-        let good = self.credentials.is_open() || self.is_login(user, password);
-        self.count(peer, good);
-        if !good {
+        if !self.credentials.is_open() && !self.is_login(user, password) {
             tracing::warn!(?peer, "a login to the qBittorrent API failed");
             return text(StatusCode::OK, "Fails.");
         }
+        self.attempts.forgive(peer);
         let mut answer = text(StatusCode::OK, "Ok.");
-        match self.begin() {
+        let attributes = "; HttpOnly; SameSite=Strict; path=/";
+        match self.sessions.begin((), attributes) {
             Some(cookie) => {
                 answer.headers_mut().insert(header::SET_COOKIE, cookie);
                 answer
@@ -155,40 +147,7 @@ impl Auth {
 
     /// Ends the session.
     pub(super) fn logout(&self, headers: &HeaderMap) {
-        let mut state = self.state();
-        for id in session_ids(headers) {
-            state.sessions.remove(&digest(id));
-        }
-    }
-
-    fn begin(&self) -> Option<HeaderValue> {
-        let mut random = [0; 24];
-        getrandom::fill(&mut random).ok()?;
-        let id = BASE64URL_NOPAD.encode(&random);
-        let now = Instant::now();
-        let mut state = self.state();
-        state.sessions.retain(|_, used| now - *used < SESSION);
-        if state.sessions.len() >= SESSIONS
-            && let Some(oldest) = state.sessions.iter().min_by_key(|(_, used)| **used)
-        {
-            let oldest = *oldest.0;
-            state.sessions.remove(&oldest);
-        }
-        state.sessions.insert(digest(&id), now);
-        HeaderValue::try_from(format!("SID={id}; HttpOnly; SameSite=Strict; path=/")).ok()
-    }
-
-    fn has_session(&self, headers: &HeaderMap) -> bool {
-        let now = Instant::now();
-        let mut state = self.state();
-        // Looking a hash up tells nothing about the id by the time it takes.
-        session_ids(headers).any(|id| match state.sessions.get_mut(&digest(id)) {
-            Some(used) if now - *used < SESSION => {
-                *used = now;
-                true
-            }
-            _ => false,
-        })
+        self.sessions.end(headers);
     }
 
     /// All pairs are compared, whatever the first ones gave.
@@ -208,31 +167,6 @@ impl Auth {
         let known = self.credentials.key.as_ref();
         known.is_some_and(|known| bool::from(same(key, known.expose()))) && !key.is_empty()
     }
-
-    fn is_banned(&self, peer: Option<IpAddr>) -> bool {
-        let state = self.state();
-        let failures = peer.and_then(|peer| state.failures.get(&peer));
-        failures.is_some_and(|(count, last)| *count >= FAILURES && last.elapsed() < BAN)
-    }
-
-    fn count(&self, peer: Option<IpAddr>, good: bool) {
-        let Some(peer) = peer else { return };
-        let now = Instant::now();
-        let mut state = self.state();
-        if good {
-            state.failures.remove(&peer);
-            return;
-        }
-        state.failures.retain(|_, (_, last)| now - *last < BAN);
-        if state.failures.len() < ADDRESSES || state.failures.contains_key(&peer) {
-            let failures = state.failures.entry(peer).or_insert((0, now));
-            *failures = (failures.0 + 1, now);
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
 }
 
 /// The answer to an address that is banned.
@@ -244,13 +178,4 @@ pub(super) fn banned() -> Response {
 /// A URL as people write it in two places: any case, with or without a slash at the end.
 fn canonical(url: &str) -> String {
     url.trim().trim_end_matches('/').to_ascii_lowercase()
-}
-
-fn session_ids(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(header::COOKIE)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|cookies| cookies.split(';'))
-        .filter_map(|cookie| cookie.trim().strip_prefix("SID="))
 }

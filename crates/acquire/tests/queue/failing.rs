@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::extract::connect_info::MockConnectInfo;
+use axum::Extension;
 use bytes::Bytes;
 use debridfs_acquire::qbittorrent::{Credentials, router};
 use debridfs_acquire::{
@@ -71,9 +71,9 @@ impl Home {
             change(config);
         })
         .await;
-        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 4000));
+        let peer = debridfs_listen::Peer([127, 0, 0, 1].into());
         let client = router(world.acquire.clone(), Credentials::default());
-        let client = client.layer(MockConnectInfo(peer));
+        let client = client.layer(Extension(peer));
         let caller = Caller::in_process(client, "", "", "tv");
         let arr = ArrProgram::new(program, KEY, caller);
         line.0.set(arr.clone()).unwrap();

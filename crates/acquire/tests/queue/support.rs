@@ -526,10 +526,8 @@ impl Client {
             request = request.header(name, value);
         }
         let mut request = request.body(Body::from(body)).unwrap();
-        let peer = std::net::SocketAddr::from((self.peer, 4000));
-        request
-            .extensions_mut()
-            .insert(axum::extract::ConnectInfo(peer));
+        let peer = debridfs_listen::Peer(self.peer.into());
+        request.extensions_mut().insert(peer);
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let status = answer.status().as_u16();
         let cookie = answer

@@ -1,6 +1,5 @@
 //! The front driven by a client that others wrote: `qbittorrent-api`, which `scripts/setup.sh` puts below `target/tools`.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use debridfs_acquire::qbittorrent::{Credentials, router};
@@ -20,9 +19,8 @@ async fn the_package_that_tools_are_built_on_is_content() {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let service = router(world.acquire.clone(), credentials)
-        .into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await });
+    let router = router(world.acquire.clone(), credentials);
+    tokio::spawn(debridfs_listen::serve(listener, router));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("../../target/tools/python/bin/python");
     let said = Command::new(&python)

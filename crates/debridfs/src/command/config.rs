@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use clap::Subcommand;
-use debridfs_web::HashedPassword;
+use debridfs_listen::HashedPassword;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::config::{self, Environment};

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use debridfs_base::Secret;
-use debridfs_web::{HashedPassword, Login};
+use debridfs_listen::HashedPassword;
+use debridfs_web::Login;
 use serde::{Deserialize, Serialize};
 
 use super::acquire::secret;

@@ -1,20 +1,17 @@
 //! What forms do. Each answers with a redirect, so that reloading a page does nothing twice.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use axum::Extension;
-use axum::extract::{ConnectInfo, Multipart, State};
+use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use debridfs_callers::same;
+use debridfs_listen::{Peer, same};
 
 use super::gate::By;
 use super::shown;
-use super::{Home, House, QueueChange, Refusal, Visitor, peer, refuse};
-
-type Asking = Option<Extension<ConnectInfo<SocketAddr>>>;
+use super::{Home, House, QueueChange, Refusal, Visitor, refuse};
 
 /// The fields of a form.
 struct Fields(HashMap<String, String>);
@@ -49,7 +46,7 @@ fn not_ours() -> Response {
 /// `POST /login`.
 pub(super) async fn log_in(
     State(house): Home,
-    asking: Asking,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -57,7 +54,7 @@ pub(super) async fn log_in(
     if !house.gate.has_login() {
         return Redirect::to("/").into_response();
     }
-    let peer = peer(asking.as_ref().map(|Extension(info)| info));
+    let peer = peer.map(|Extension(peer)| peer.0);
     let secure = headers
         .get("x-forwarded-proto")
         .is_some_and(|scheme| scheme == "https");

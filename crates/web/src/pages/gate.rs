@@ -1,31 +1,21 @@
 //! Who may see the pages: a session by cookie, or a token with every call. Without a login only a browser on this machine.
 
-use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use data_encoding::BASE64URL_NOPAD;
-use debridfs_callers::{Digest32, authority, digest, is_local, text};
-use parking_lot::{Mutex, MutexGuard};
-use subtle::ConstantTimeEq;
+use axum::http::{HeaderMap, HeaderValue, header};
+use debridfs_listen::{
+    Attempts, Digest32, HashedPassword, Lifetime, Sessions, TooMany, digest, has_foreign,
+    is_cross_site, is_digest_of, is_rebound, random,
+};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
-use super::HashedPassword;
-
-/// Failures from one address before it has to wait.
-const FAILURES: u32 = 5;
-/// How long it waits then. Everybody behind one gateway has one address, so it is short.
-const BAN: Duration = Duration::from_secs(60);
-/// Addresses whose failures are remembered.
-const ADDRESSES: usize = 10_000;
-/// A session that was not used for so long ends.
-const IDLE: Duration = Duration::from_secs(24 * 3600);
-/// No session lives longer: a page that is left open keeps it in use.
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Sessions at once; the one not used for longest makes room.
-const SESSIONS: usize = 1000;
+/// When a session ends by itself.
+const LIFETIME: Lifetime = Lifetime {
+    idle: Duration::from_secs(24 * 3600),
+    longest: Duration::from_secs(30 * 24 * 3600),
+};
 /// Passwords that are compared at once: each takes 19 MiB.
 const COMPARISONS: usize = 2;
 /// The session's cookie.
@@ -62,9 +52,8 @@ impl Login {
     }
 
     fn is_token(&self, text: &str) -> bool {
-        let digest = digest(text);
-        self.token
-            .is_some_and(|token| bool::from(token.ct_eq(&digest)))
+        let token = self.token.as_ref();
+        token.is_some_and(|token| is_digest_of(token, text))
     }
 }
 
@@ -105,21 +94,13 @@ pub(super) enum Refusal {
     Foreign,
 }
 
-struct Session {
-    csrf: String,
-    begun: Instant,
-    used: Instant,
+impl From<TooMany> for Refusal {
+    fn from(_: TooMany) -> Self {
+        Self::Busy
+    }
 }
 
-#[derive(Default)]
-struct State {
-    /// By the hash of their id: looking one up tells nothing about the id by the time it takes.
-    sessions: HashMap<Digest32, Session>,
-    /// Failures in a row by address, with the last one.
-    failures: HashMap<IpAddr, (u32, Instant)>,
-}
-
-/// Sessions and failures.
+/// The door.
 pub(super) struct Gate {
     login: Login,
     /// Whether only this machine reaches the server.
@@ -127,19 +108,22 @@ pub(super) struct Gate {
     /// What the forms hold that are shown without a session.
     csrf: String,
     comparisons: Semaphore,
-    state: Mutex<State>,
+    /// Each with what its forms hold.
+    sessions: Sessions<String>,
+    attempts: Attempts,
 }
 
 impl Gate {
     /// # Errors
     /// The system gives no random numbers.
-    pub(super) fn new(login: Login, loopback: bool) -> Result<Self, getrandom::Error> {
+    pub(super) fn new(login: Login, loopback: bool) -> io::Result<Self> {
         Ok(Self {
             login,
             loopback,
             csrf: random()?,
             comparisons: Semaphore::new(COMPARISONS),
-            state: Mutex::default(),
+            sessions: Sessions::new(COOKIE, LIFETIME),
+            attempts: Attempts::default(),
         })
     }
 
@@ -150,28 +134,18 @@ impl Gate {
 
     /// What is refused before anybody's right is looked at.
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let host = text(headers, header::HOST).unwrap_or_default();
-        if self.login.is_open() {
-            if !self.loopback {
-                return Err(Refusal::Closed);
-            }
-            if !host.is_empty() && !is_local(host) {
-                return Err(Refusal::Name);
-            }
+        match self.login.is_open() {
+            true if !self.loopback => Err(Refusal::Closed),
+            true if is_rebound(headers) => Err(Refusal::Name),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Refuses a change that a browser sends for a page of another site.
     pub(super) fn check_change(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let site = text(headers, HeaderName::from_static("sec-fetch-site"));
-        if site.is_some_and(|site| site != "same-origin" && site != "none") {
-            return Err(Refusal::Foreign);
-        }
-        let host = text(headers, header::HOST).unwrap_or_default();
-        match text(headers, header::ORIGIN) {
-            Some(origin) if authority(origin) != host => Err(Refusal::Foreign),
-            _ => Ok(()),
+        match is_cross_site(headers) || has_foreign(headers, &[header::ORIGIN]) {
+            true => Err(Refusal::Foreign),
+            false => Ok(()),
         }
     }
 
@@ -184,18 +158,19 @@ impl Gate {
         if self.login.is_open() {
             return Ok(self.anybody(By::Nothing));
         }
-        if let Some(csrf) = self.session(headers) {
+        if let Some(csrf) = self.sessions.find(headers) {
             let by = By::Session;
             return Ok(Visitor { csrf, by });
         }
-        let shown = text(headers, header::AUTHORIZATION).and_then(|text| text.split_once(' '));
-        match shown {
+        let shown = headers.get(header::AUTHORIZATION);
+        let shown = shown.and_then(|value| value.to_str().ok());
+        match shown.and_then(|text| text.split_once(' ')) {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                self.attempt(peer)?;
+                self.attempts.begin(peer)?;
                 if !self.login.is_token(token.trim()) {
                     return Err(Refusal::Wrong);
                 }
-                self.forgive(peer);
+                self.attempts.forgive(peer);
                 Ok(self.anybody(By::Token))
             }
             _ => Err(Refusal::NoSession),
@@ -217,8 +192,7 @@ impl Gate {
         let Ok(_turn) = self.comparisons.try_acquire() else {
             return Err(Refusal::Busy);
         };
-        // Counted before it is compared, or as many could be tried at once as connections can be made.
-        self.attempt(peer)?;
+        self.attempts.begin(peer)?;
         let good = self.login.is_token(shown)
             || match self.login.password.clone() {
                 None => false,
@@ -232,111 +206,35 @@ impl Gate {
             tracing::warn!(?peer, "a login to the pages failed");
             return Err(Refusal::Wrong);
         }
-        self.forgive(peer);
+        self.attempts.forgive(peer);
         self.begin(secure).ok_or(Refusal::Busy)
     }
 
     /// Ends the session; the cookie that says so.
     pub(super) fn log_out(&self, headers: &HeaderMap) -> HeaderValue {
-        let mut state = self.state();
-        for id in session_ids(headers) {
-            state.sessions.remove(&digest(id));
-        }
+        self.sessions.end(headers);
         HeaderValue::from_static("debridfs_session=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0")
     }
 
     fn begin(&self, secure: bool) -> Option<HeaderValue> {
-        let (id, csrf) = (random().ok()?, random().ok()?);
-        let now = Instant::now();
-        let mut state = self.state();
-        state.sessions.retain(|_, session| is_alive(session, now));
-        if state.sessions.len() >= SESSIONS
-            && let Some((oldest, _)) = state.sessions.iter().min_by_key(|(_, one)| one.used)
-        {
-            let oldest = *oldest;
-            state.sessions.remove(&oldest);
-        }
-        let (begun, used) = (now, now);
-        state
-            .sessions
-            .insert(digest(&id), Session { csrf, begun, used });
         let secure = if secure { "; Secure" } else { "" };
-        let seconds = LONGEST.as_secs();
-        HeaderValue::try_from(format!(
-            "{COOKIE}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}"
-        ))
-        .ok()
+        let seconds = LIFETIME.longest.as_secs();
+        let attributes = format!("; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}");
+        self.sessions.begin(random().ok()?, &attributes)
     }
-
-    fn session(&self, headers: &HeaderMap) -> Option<String> {
-        let now = Instant::now();
-        let mut state = self.state();
-        session_ids(headers).find_map(|id| {
-            let session = state.sessions.get_mut(&digest(id))?;
-            if !is_alive(session, now) {
-                return None;
-            }
-            session.used = now;
-            Some(session.csrf.clone())
-        })
-    }
-
-    /// Counts a try, unless there were too many.
-    fn attempt(&self, peer: Option<IpAddr>) -> Result<(), Refusal> {
-        let Some(peer) = peer else { return Ok(()) };
-        let now = Instant::now();
-        let mut state = self.state();
-        state.failures.retain(|_, (_, last)| now - *last < BAN);
-        let known = state.failures.len();
-        match state.failures.get_mut(&peer) {
-            // Not counted, or whoever shares the address could be kept out for ever.
-            Some((count, _)) if *count >= FAILURES => Err(Refusal::Busy),
-            Some(failures) => {
-                *failures = (failures.0 + 1, now);
-                Ok(())
-            }
-            None if known < ADDRESSES => {
-                state.failures.insert(peer, (1, now));
-                Ok(())
-            }
-            None => Err(Refusal::Busy),
-        }
-    }
-
-    fn forgive(&self, peer: Option<IpAddr>) {
-        if let Some(peer) = peer {
-            self.state().failures.remove(&peer);
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-}
-
-fn is_alive(session: &Session, now: Instant) -> bool {
-    now - session.used < IDLE && now - session.begun < LONGEST
-}
-
-fn random() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes)?;
-    Ok(BASE64URL_NOPAD.encode(&bytes))
-}
-
-fn session_ids(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(header::COOKIE)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|cookies| cookies.split(';'))
-        .filter_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
+    /// Failures before an address has to wait, and how long.
+    const FAILURES: u32 = 5;
+    const BAN: Duration = Duration::from_secs(60);
+    const IDLE: Duration = LIFETIME.idle;
+    const LONGEST: Duration = LIFETIME.longest;
     const PEER: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
     const OTHER: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)));
 

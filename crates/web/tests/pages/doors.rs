@@ -1,7 +1,8 @@
 //! Who is let in, and whose forms are taken.
 
 use axum::http::StatusCode;
-use debridfs_web::{HashedPassword, Login, QueueChange};
+use debridfs_listen::HashedPassword;
+use debridfs_web::{Login, QueueChange};
 
 use crate::site::{Answer, Fake, Site, job};
 

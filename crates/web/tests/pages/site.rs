@@ -212,10 +212,7 @@ impl Site {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = router
-            .unwrap()
-            .into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(axum::serve(listener, service).into_future());
+        tokio::spawn(debridfs_listen::serve(listener, router.unwrap()));
         Self { address, fake }
     }
 

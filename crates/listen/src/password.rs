@@ -7,7 +7,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 
 /// More than this is no password: it would only be work for the hash.
-pub(super) const LONGEST: usize = 1024;
+const LONGEST: usize = 1024;
 
 /// A password cannot be hashed, or a hash cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
