@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use nix::sched::{CloneFlags, unshare};
@@ -15,106 +15,17 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::process::Signal;
 use rustix::thread::LinkNameSpaceType;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::classify::{self, Surroundings};
 use crate::code::Code;
-use crate::container::{self, Container};
+use crate::container;
 use crate::host;
 use crate::level::Level;
 use crate::marker::{MARKER_NAME, Marker};
 use crate::run::runtime;
 use crate::server;
-
-/// Where a helper works: in the mount namespace of this process, or where it was started.
-pub(crate) type Where = Option<u32>;
-
-/// One helper.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Helper {
-    /// Makes a container, says `ready`, and holds it until its standard input ends.
-    Contain(Container),
-    /// Mounts and keeps the mount until SIGTERM; says `ready` once it is served.
-    Keep(server::Keep, Where),
-    /// Serves the marker over a keeper's connection.
-    Serve {
-        place: Where,
-        level: Level,
-        socket: PathBuf,
-        marker: Marker,
-    },
-    /// Waits until its standard input ends, and removes what the test left by then: nothing, unless
-    /// the test was killed.
-    Sweep {
-        base: PathBuf,
-        directories: Vec<PathBuf>,
-    },
-    /// As `Sweep`, with a sandbox of a runtime that comes first.
-    Forget(runtime::Left),
-    /// Is the first process of a runtime's container, until that is killed.
-    Stay,
-    /// Looks for the marker; says a [`Sight`].
-    Look {
-        place: Where,
-        level: Level,
-        mount: PathBuf,
-    },
-    /// Tries to make a file; says a [`Written`].
-    Write {
-        place: Where,
-        level: Level,
-        dir: PathBuf,
-    },
-    /// Tries to mount; says an [`Attempt`].
-    TryMount {
-        place: Where,
-        level: Level,
-        dir: PathBuf,
-    },
-}
-
-/// What is seen where the marker should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Sight {
-    Marker(Marker),
-    /// Nothing is there.
-    Missing,
-    /// A mount that nobody serves.
-    Dead,
-    /// The errno, and what it would stand for if the mount lets others in.
-    Denied(String, Code),
-    Failed(String),
-    /// No answer in time; never said by the helper itself.
-    Hung,
-}
-
-impl std::fmt::Display for Sight {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Marker(marker) => write!(f, "marker {}", &marker.nonce),
-            Self::Missing => f.write_str("no marker"),
-            Self::Dead => f.write_str("Transport endpoint is not connected"),
-            Self::Denied(errno, _) => write!(f, "denied: {errno}"),
-            Self::Failed(errno) => f.write_str(errno),
-            Self::Hung => f.write_str("no answer in time"),
-        }
-    }
-}
-
-/// What came of an attempt to make a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Written {
-    /// It was made (and removed again).
-    Made,
-    Refused(String),
-}
-
-/// What came of an attempt to mount.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Attempt {
-    Mounted,
-    Refused(Code, String),
-}
+use crate::task::{Attempt, Helper, Sight, Where, Written};
 
 /// What a helper process does; its answer is a line of JSON on standard output.
 ///

@@ -10,8 +10,6 @@ use debridfs_base::mountinfo::{self, Mount};
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use rustix::mount::{UnmountFlags, unmount};
 
-use crate::watch;
-
 /// Name of the mount point in the volume.
 pub(crate) const MOUNT_POINT: &str = "dfs";
 
@@ -24,6 +22,22 @@ pub(crate) fn mount_of(dir: &Path) -> io::Result<Mount> {
     mountinfo::containing(&mounts, dir)
         .cloned()
         .ok_or_else(|| io::Error::other("no mount holds it"))
+}
+
+/// Mounts of debridfs at or below a directory.
+pub(crate) fn ours_below(mounts: &[Mount], dir: &Path) -> Vec<Mount> {
+    let below = |mount: &&Mount| mount.is_ours() && mount.mount_point.starts_with(dir);
+    mounts.iter().filter(below).cloned().collect()
+}
+
+/// How mounts travel over it, for people.
+pub(crate) fn propagation_of(mount: &Mount) -> String {
+    match (mount.peer_group, mount.master) {
+        (Some(group), Some(master)) => format!("shared:{group} master:{master}"),
+        (Some(group), None) => format!("shared:{group}"),
+        (None, Some(master)) => format!("master:{master}"),
+        (None, None) => "private".into(),
+    }
 }
 
 /// What to say and do about a directory whose mount gives nothing to others.
@@ -98,7 +112,7 @@ pub(crate) fn remove(dir: &Path, directories: &[PathBuf]) -> Vec<String> {
     for _ in 0..MOST_LAYERS {
         let mounts = mountinfo::read().unwrap_or_default();
         // The last one made lies on top.
-        let Some(mount) = watch::ours_below(&mounts, dir).pop() else {
+        let Some(mount) = ours_below(&mounts, dir).pop() else {
             break;
         };
         // By force: its connection ends first, which frees whoever waits in it.

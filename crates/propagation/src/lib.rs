@@ -10,7 +10,8 @@
 //! | `code` | the reasons of a failure, and the way out of each |
 //! | `run` | the phases of the whole test on one host |
 //! | `roles` | one part of the test in one real container |
-//! | `helper` | what the processes of a test do: the test itself touches no path on its mount |
+//! | `task` | what the processes of a test are told, and what they say |
+//! | `helper` | what they do: the test itself touches no path on its mount |
 //! | `container` | how a namespace becomes like a container |
 //! | `classify` | which reason an errno stands for |
 //! | `report` | log and verdict |
@@ -28,6 +29,7 @@ mod report;
 mod roles;
 mod run;
 mod server;
+mod task;
 mod tree;
 mod watch;
 

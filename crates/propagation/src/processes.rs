@@ -14,11 +14,10 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::container::Container;
-use crate::helper::{Attempt, Helper, Sight, Where, Written};
 use crate::level::Level;
 use crate::marker::Marker;
-use crate::run::runtime::Left;
 use crate::server::Keep;
+use crate::task::{Attempt, Helper, Left, Sight, Where, Written};
 
 /// A look or an attempt that takes longer hangs. Generous: the machine may be busy.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);

@@ -7,9 +7,9 @@ use debridfs_base::mountinfo::{self, Mount};
 use tokio::time::{Instant, sleep};
 
 use crate::code::Code;
-use crate::helper::{Sight, Where};
 use crate::level::Level;
 use crate::processes::Helpers;
+use crate::task::{Sight, Where};
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -51,22 +51,6 @@ pub(crate) fn reason(sight: &Sight, mounts: &[Mount], mount: &Path, missing: Cod
             None => missing,
         },
         Sight::Missing | Sight::Failed(_) => missing,
-    }
-}
-
-/// Mounts of debridfs at or below a directory.
-pub(crate) fn ours_below(mounts: &[Mount], dir: &Path) -> Vec<Mount> {
-    let below = |mount: &&Mount| mount.is_ours() && mount.mount_point.starts_with(dir);
-    mounts.iter().filter(below).cloned().collect()
-}
-
-/// How mounts travel over it, for people.
-pub(crate) fn propagation_of(mount: &Mount) -> String {
-    match (mount.peer_group, mount.master) {
-        (Some(group), Some(master)) => format!("shared:{group} master:{master}"),
-        (Some(group), None) => format!("shared:{group}"),
-        (None, Some(master)) => format!("master:{master}"),
-        (None, None) => "private".into(),
     }
 }
 

@@ -4,10 +4,11 @@ use debridfs_base::mountinfo;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::code::Code;
-use crate::helper::{Sight, Written};
+use crate::host::{ours_below, propagation_of};
 use crate::level::{self, Level};
 use crate::report::{Phase, Recorder, Report};
-use crate::watch::{is_marker, look_until, ours_below, propagation_of, reason};
+use crate::task::{Sight, Written};
+use crate::watch::{is_marker, look_until, reason};
 
 use super::{Role, RoleSettings};
 

@@ -7,12 +7,12 @@ use debridfs_base::mountinfo;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::code::Code;
-use crate::host;
+use crate::host::{self, ours_below, propagation_of};
 use crate::report::{Phase, Recorder, Report};
-use crate::watch::{look_until, ours_below, propagation_of, reason};
+use crate::watch::{look_until, reason};
 
 use super::{NOTE_NAME, Note, Role, RoleSettings};
-use crate::helper::Sight;
+use crate::task::Sight;
 
 /// Pause between two looks into the mount table.
 const PAUSE: Duration = Duration::from_millis(100);

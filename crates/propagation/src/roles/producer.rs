@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use debridfs_base::mountinfo;
 
 use crate::code::Code;
-use crate::helper::Attempt;
-use crate::host;
+use crate::host::{self, ours_below, propagation_of};
 use crate::level::Level;
 use crate::marker::Marker;
 use crate::processes::Producer;
 use crate::report::{Phase, Recorder, Report};
 use crate::server::Keep;
-use crate::watch::{is_marker, look_until, ours_below, propagation_of, reason};
+use crate::task::Attempt;
+use crate::watch::{is_marker, look_until, reason};
 
 use super::{Role, RoleSettings};
 

@@ -8,10 +8,10 @@ use debridfs_cri::{Container as Asked, Seccomp};
 
 use crate::code::Code;
 use crate::container::{DEVICE, Propagation, VOLUME};
-use crate::helper::Sight;
 use crate::level::USER;
 use crate::report::{Phase, Step};
 use crate::roles::{RoleSettings, clean_host, set_up_host};
+use crate::task::Sight;
 use crate::watch::look_until;
 
 use super::Session;

@@ -7,13 +7,13 @@ use debridfs_base::mountinfo::{self, Mount};
 
 use crate::code::Code;
 use crate::container::{Container, Propagation, VOLUME};
-use crate::helper::{Attempt, Sight, Written};
-use crate::host::{self, MOUNT_POINT};
+use crate::host::{self, MOUNT_POINT, ours_below, propagation_of};
 use crate::level::{self, Level};
 use crate::processes::Contained;
 use crate::report::Phase;
 use crate::server::Keep;
-use crate::watch::{is_marker, look_until, ours_below, propagation_of, reason};
+use crate::task::{Attempt, Sight, Written};
+use crate::watch::{is_marker, look_until, reason};
 
 use super::consumers::{Consumer, Source, WAYS, Way};
 use super::{GivenUp, Session};

@@ -10,7 +10,6 @@ use std::time::Duration;
 use debridfs_base::mountinfo;
 use debridfs_cri::{Container as Asked, Pod, Runtime, State, Volume};
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::code::Code;
@@ -18,6 +17,7 @@ use crate::container::{Container, Propagation, SCRATCH, VOLUME};
 use crate::host;
 use crate::processes::{Contained, Helpers};
 use crate::report::Phase;
+use crate::task::Left;
 
 use super::{GivenUp, Session};
 
@@ -43,16 +43,6 @@ pub struct RuntimeSettings {
     /// This program as a file: it is bound into the containers, so it has to be static, or the
     /// image has to have its libraries.
     pub program: PathBuf,
-}
-
-/// What is left when a test is killed.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Left {
-    socket: PathBuf,
-    sandbox: String,
-    logs: PathBuf,
-    base: PathBuf,
-    directories: Vec<PathBuf>,
 }
 
 /// A sandbox for the containers of a test.
