@@ -10,7 +10,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use limiter::Limiter;
-pub use torrent::Status;
 pub(crate) use torrent::{Release, Torrent};
 pub(crate) use traffic::Traffic;
 
@@ -18,6 +17,7 @@ use crate::content::Content;
 use crate::library::{FileSpec, LibrarySpec, ReleaseSpec};
 use crate::random::{Id13, hash_parts};
 use crate::settings::Settings;
+use crate::status::Status;
 
 /// What the vendor holds against an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

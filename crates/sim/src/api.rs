@@ -17,10 +17,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header;
 
-use crate::cdn::cut_body;
+use crate::connection::Connection;
+use crate::cut::{abort, cut_body, unavailable};
 use crate::fault::{ApiFault, FaultId, OutageMode, Page};
 use crate::pause::pause;
-use crate::server::{self, Connection};
 use crate::sim::Sim;
 use answer::{Answer, VendorError};
 use call::Call;
@@ -43,7 +43,7 @@ pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
         OutageMode::None => {}
         OutageMode::Unavailable => {
             counters.call(endpoint.name(), "503".into());
-            return server::unavailable();
+            return unavailable();
         }
         OutageMode::Hang => {
             counters.call(endpoint.name(), "hang".into());
@@ -51,11 +51,11 @@ pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
                 .faults
                 .outage_over(|outage| outage.api != OutageMode::Hang)
                 .await;
-            return server::abort();
+            return abort();
         }
         OutageMode::Reset => {
             counters.call(endpoint.name(), "reset".into());
-            return server::abort();
+            return abort();
         }
     }
     let path_and_query = uri.path_and_query().map_or("", |text| text.as_str());
@@ -102,11 +102,11 @@ async fn fail(
     if fault.hang {
         counters.call(endpoint.name(), "hang".into());
         sim.inner.faults.cleared(id).await;
-        return server::abort();
+        return abort();
     }
     if fault.reset {
         counters.call(endpoint.name(), "reset".into());
-        return server::abort();
+        return abort();
     }
     let page = fault.page.map(|page| match page {
         Page::Malformed => r#"[{"id":"ABCDEFGHIJKLM","filename":"Sh"#.to_owned(),
@@ -124,7 +124,7 @@ async fn fail(
     };
     if fault.lose_answer {
         counters.call(endpoint.name(), "reset".into());
-        return server::abort();
+        return abort();
     }
     if let Some(body) = body {
         answer.body = Bytes::from(body);

@@ -2,7 +2,6 @@
 
 mod body;
 mod range;
-mod shaper;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,20 +14,20 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 
-pub use body::TransferEnd;
-pub(crate) use body::{Cut, Endings, cut_body};
 pub use range::{ByteRange, RangeRequest, parse_range};
-pub(crate) use shaper::Shaper;
 
 use crate::account::{Download, Traffic};
+use crate::connection::{Connection, Listener};
 use crate::counters::LinkRegister;
+use crate::cut::{abort, unavailable};
 use crate::fault::{CdnFaultKind, FaultId, OutageMode};
 use crate::pause::{pause, pause_precisely};
 use crate::random::Id13;
-use crate::server::{self, Connection, Listener};
 use crate::settings::Settings;
+use crate::shaper::Shaper;
 use crate::sim::Sim;
-use body::{End, Plan, SlowStart, Transfer};
+use crate::transfers::End;
+use body::{Plan, SlowStart, Transfer};
 
 /// A refusal: status, `X-Error`, `Retry-After` in seconds.
 type Refusal = (u16, Option<String>, Option<u32>);
@@ -53,7 +52,7 @@ pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
         OutageMode::None => {}
         OutageMode::Unavailable => {
             counters.cdn_outcome("503".into());
-            return server::unavailable();
+            return unavailable();
         }
         OutageMode::Hang => {
             counters.cdn_outcome("hang".into());
@@ -61,11 +60,11 @@ pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
                 .faults
                 .outage_over(|outage| outage.cdn != OutageMode::Hang)
                 .await;
-            return server::abort();
+            return abort();
         }
         OutageMode::Reset => {
             counters.cdn_outcome("reset".into());
-            return server::abort();
+            return abort();
         }
     }
     let response = answer(&sim, &request, connection).await;
@@ -74,7 +73,7 @@ pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
         Err(_) => "reset".into(),
     };
     counters.cdn_outcome(outcome);
-    response.unwrap_or_else(|Reset| server::abort())
+    response.unwrap_or_else(|Reset| abort())
 }
 
 /// The connection is to be reset without an answer.

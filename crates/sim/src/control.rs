@@ -29,11 +29,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::account::AccountState;
-use crate::cdn::TransferEnd;
 use crate::fault::{ApiFault, CdnFault, FaultId, Outage};
 use crate::library::ReleaseSpec;
 use crate::settings::Settings;
 use crate::sim::{Sim, SimError, TorrentChange};
+use crate::transfers::TransferEnd;
 
 impl IntoResponse for SimError {
     fn into_response(self) -> Response {

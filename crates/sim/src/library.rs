@@ -37,8 +37,8 @@ use serde::{Deserialize, Serialize};
 
 pub use generated::Generated;
 
-use crate::account::Status;
 use crate::clip::Clip;
+use crate::status::Status;
 
 /// Why a library description was not accepted.
 #[derive(Debug)]

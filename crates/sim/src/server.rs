@@ -1,6 +1,5 @@
 //! Puts a simulation on TCP, with or without TLS.
 
-mod connection;
 mod router;
 
 use std::net::SocketAddr;
@@ -11,12 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-pub(crate) use connection::Connection;
-pub(crate) use router::{abort, unavailable};
-
+use crate::connection::{Connection, Counted, Listener};
 use crate::sim::Sim;
 use crate::tls::TestCa;
-use connection::Counted;
 
 /// Congestion control of what is sent.
 const UNPACED: &str = "reno";
@@ -67,16 +63,6 @@ impl std::fmt::Display for ServeError {
 }
 
 impl std::error::Error for ServeError {}
-
-/// What a request's listener knows about itself.
-#[derive(Debug, Clone)]
-pub(crate) struct Listener {
-    /// Base URL of direct links; `None` when only the request's `Host` can tell.
-    pub(crate) cdn: Option<String>,
-    pub(crate) scheme: &'static str,
-    /// Base URL of the other listener, for redirects.
-    pub(crate) other: Option<String>,
-}
 
 /// A running server; dropping it closes every connection at once, and connecting is refused from then on.
 #[derive(Debug)]

@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
-use crate::account::{Account, AccountState, Download, Status, Torrent};
-use crate::cdn::{Endings, Shaper, TransferEnd};
+use crate::account::{Account, AccountState, Download, Torrent};
 use crate::clock::{SimClock, timestamp};
 use crate::content::{self, Content};
 use crate::counters::{Counters, Register};
@@ -18,6 +17,9 @@ use crate::fault::{ApiFault, CdnFault, FaultId, FaultStatus, Faults, Outage};
 use crate::library::{LibraryError, LibrarySpec, LinkMode, ReleaseSpec};
 use crate::random::{Id13, hash_parts};
 use crate::settings::Settings;
+use crate::shaper::Shaper;
+use crate::status::Status;
+use crate::transfers::{Endings, TransferEnd};
 
 /// The vendor's host in restricted links.
 pub(crate) const LINK_PREFIX: &str = "https://real-debrid.com/d/";

@@ -11,7 +11,7 @@ use super::answer::{Answer, VendorError};
 use super::endpoint::Endpoint;
 use super::{torrents, unrestrict, user};
 use crate::account::Account;
-use crate::server::Listener;
+use crate::connection::Listener;
 use crate::settings::Settings;
 use crate::sim::{Sim, SimError};
 

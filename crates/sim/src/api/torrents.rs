@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use super::answer::{Answer, VendorError};
 use super::call::Call;
-use crate::account::{Account, Release, Status, Torrent};
+use crate::account::{Account, Release, Torrent};
 use crate::bencode;
 use crate::clock::iso;
 use crate::library::{FileSpec, Outcome, ReleaseSpec};
 use crate::random::{Id13, hash_parts};
 use crate::settings::Settings;
 use crate::sim::LINK_PREFIX;
+use crate::status::Status;
 
 /// The vendor's own name in `host`.
 const HOST: &str = "real-debrid.com";

@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
-use super::shaper::Shaper;
 use crate::account::{Download, Traffic};
+use crate::connection::Connection;
 use crate::content::Blocks;
 use crate::counters::LinkRegister;
-use crate::fault::FaultId;
+use crate::cut::Cut;
 use crate::pause::{pause, pause_precisely};
-use crate::server::Connection;
+use crate::shaper::Shaper;
 use crate::sim::Sim;
+use crate::transfers::End;
 
 /// Bytes made and sent at a time; large enough that a system call costs little, small enough for the processor's cache.
 const BLOCK: u64 = 256 * 1024;
@@ -30,72 +29,6 @@ const FINE_BLOCKS: u64 = 4000;
 const FINE_FOR: u64 = 64;
 const PACKET: u64 = 1460;
 const LEAST_BLOCKS: u64 = 20;
-
-/// The connection was cut on purpose.
-#[derive(Debug)]
-pub(crate) struct Cut;
-
-impl std::fmt::Display for Cut {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("cut by the simulation")
-    }
-}
-
-impl std::error::Error for Cut {}
-
-/// How a body ends when it has sent what it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Complete,
-    Close,
-    Reset,
-    Stall(FaultId),
-    StallForGood,
-    Expire,
-}
-
-/// How transfers that are open now are brought to an end in their middle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TransferEnd {
-    /// The connection is closed (FIN).
-    Close,
-    /// The connection is reset (RST).
-    Reset,
-    /// Nothing more comes, and the connection stays open until the client closes it.
-    Stall,
-    /// The connection is closed, and the link answers `link_expired` from then on.
-    Expire,
-}
-
-/// The last order to end what is open, with a number that counts up.
-#[derive(Debug, Default)]
-pub(crate) struct Endings {
-    number: AtomicU64,
-    how: Mutex<Option<TransferEnd>>,
-}
-
-impl Endings {
-    pub(crate) fn order(&self, how: TransferEnd) {
-        let mut last = self.how.lock();
-        *last = Some(how);
-        self.number.fetch_add(1, Relaxed);
-    }
-
-    fn number(&self) -> u64 {
-        self.number.load(Relaxed)
-    }
-
-    fn last(&self) -> Option<End> {
-        let last = *self.how.lock();
-        last.map(|how| match how {
-            TransferEnd::Close => End::Close,
-            TransferEnd::Reset => End::Reset,
-            TransferEnd::Stall => End::StallForGood,
-            TransferEnd::Expire => End::Expire,
-        })
-    }
-}
 
 /// Pause and rate at the beginning of a body.
 #[derive(Debug)]
@@ -293,26 +226,4 @@ impl Sender {
             .traffic
             .add(&inner.clock.day(inner.clock.now_ms()), length);
     }
-}
-
-/// A body that ends early: `bytes` of it, then the connection is closed.
-pub(crate) fn cut_body(bytes: Bytes, connection: Option<Arc<Connection>>) -> Body {
-    let mark = connection
-        .as_ref()
-        .map_or(0, |connection| connection.flushes());
-    Body::from_stream(futures_util::stream::unfold(0u8, move |step| {
-        let (bytes, connection) = (bytes.clone(), connection.clone());
-        async move {
-            match step {
-                0 if !bytes.is_empty() => Some((Ok(bytes), 1)),
-                0 | 1 => {
-                    if let Some(connection) = connection {
-                        connection.flushed_after(mark).await;
-                    }
-                    Some((Err(Cut), 2))
-                }
-                _ => None,
-            }
-        }
-    }))
 }

@@ -1,8 +1,8 @@
 //! The demo library. Every title is made up.
 
 use super::{FileSpec, LibrarySpec, LinkMode, ReleaseSpec};
-use crate::account::Status;
 use crate::clip::Clip;
+use crate::status::Status;
 
 const GB: u64 = 1_000_000_000;
 const MB: u64 = 1_000_000;

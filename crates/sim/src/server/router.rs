@@ -1,13 +1,11 @@
-//! The HTTP side: one router for everything, and how a request can end without an answer.
+//! The HTTP side: one router for everything.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::Response;
 use axum::routing::any;
-use http::{HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,34 +13,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
-use super::{Connection, Listener};
-use crate::cdn::{Cut, cut_body};
+use crate::connection::{Connection, Listener};
+use crate::cut::{Abort, Cut};
 use crate::sim::Sim;
 use crate::{api, cdn, control};
-
-/// Marks a response that is never to be sent: the connection is reset instead.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Abort;
-
-/// No answer. Without a socket, the caller gets a body that fails at once.
-pub(crate) fn abort() -> Response {
-    let mut response = Response::new(cut_body(bytes::Bytes::new(), None));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response.extensions_mut().insert(Abort);
-    response
-}
-
-/// What a proxy in front of a dead service answers.
-pub(crate) fn unavailable() -> Response {
-    const PAGE: &str = "<html><head><title>503 Service Temporarily Unavailable</title></head>\n\
-        <body><center><h1>503 Service Temporarily Unavailable</h1></center></body></html>\n";
-    let mut response = Response::new(Body::from(PAGE));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
-    response
-}
 
 impl Sim {
     /// The API, the CDN and the control interface as one service: usable with `tower::ServiceExt::oneshot` and without any socket.

@@ -73,6 +73,16 @@ impl Drop for Connection {
     }
 }
 
+/// What a request's listener knows about itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Listener {
+    /// Base URL of direct links; `None` when only the request's `Host` can tell.
+    pub(crate) cdn: Option<String>,
+    pub(crate) scheme: &'static str,
+    /// Base URL of the other listener, for redirects.
+    pub(crate) other: Option<String>,
+}
+
 /// The stream of a [`Connection`].
 pub(crate) struct Counted {
     stream: TcpStream,
