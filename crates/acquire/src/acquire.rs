@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::job::Live;
 use crate::labels::check_category;
 use crate::shared::Shared;
+use crate::space::Space;
 use crate::store::{CategoryRow, Change, Deletion, Store};
 use crate::{
     AcquireConfig, DeletePolicy, Error, Job, JobFile, Library, Release, Result, ShareLimits, Step,
@@ -139,6 +140,11 @@ impl Acquire {
     /// How it was configured.
     pub fn config(&self) -> &AcquireConfig {
         &self.shared.config
+    }
+
+    /// Room in the downloads folder; none when it cannot be told, as tools refuse to add anything then.
+    pub(crate) fn space(&self) -> Space {
+        Space::of(&self.config().downloads).unwrap_or_default()
     }
 
     /// All jobs, oldest first.

@@ -2,7 +2,6 @@
 
 mod fetch;
 mod files;
-mod pace;
 mod strm;
 
 use std::collections::BTreeSet;
@@ -12,14 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::files::{Entry, What};
+use crate::attempt::{Attempt, Go, Outcome, Trouble};
 use crate::job::JobFile;
 use crate::links::{self, Link};
 use crate::shared::Shared;
-use crate::steps::{Attempt, Go, Outcome, Trouble};
 use crate::{Action, Error, Job, Shown, Step};
-
-pub(crate) use self::fetch::FILES;
-pub(crate) use self::pace::Pace;
 
 impl Attempt<'_> {
     /// Puts it in place.

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::{Attempt, Go, Trouble};
 use crate::shared::Shared;
-use crate::steps::{Attempt, Go, Trouble};
 use crate::store::{Change, Deletion};
 use crate::watch::Watch;
 use crate::{Action, Evidence, Job, Step, action, links, telling};

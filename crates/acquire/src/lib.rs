@@ -7,6 +7,7 @@
 
 mod acquire;
 mod action;
+mod attempt;
 mod bencode;
 mod callers;
 mod config;
@@ -16,6 +17,7 @@ mod filter;
 mod job;
 mod labels;
 mod links;
+mod pace;
 mod params;
 pub mod qbittorrent;
 mod release;

@@ -10,8 +10,8 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, Semaphore};
 
-use crate::action::{FILES, Pace};
 use crate::job::Live;
+use crate::pace::{FILES, Pace};
 use crate::store::{CategoryRow, Change, Deletion, Store, Stored};
 use crate::{AcquireConfig, Error, Job, Library, Result};
 

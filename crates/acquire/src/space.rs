@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use crate::Acquire;
-
 /// Room of a volume, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Space {
@@ -21,12 +19,5 @@ impl Space {
             free: found.f_bavail.saturating_mul(found.f_frsize),
             total: found.f_blocks.saturating_mul(found.f_frsize),
         })
-    }
-}
-
-impl Acquire {
-    /// Room in the downloads folder; none when it cannot be told, as tools refuse to add anything then.
-    pub(crate) fn space(&self) -> Space {
-        Space::of(&self.shared.config.downloads).unwrap_or_default()
     }
 }

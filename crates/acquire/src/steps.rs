@@ -10,10 +10,10 @@ use debridfs_provider::{
 use jiff::Timestamp;
 use tokio::time::timeout;
 
+use crate::attempt::{Attempt, Go, Outcome, Trouble};
 use crate::job::{AtProvider, JobFile};
 use crate::shared::Shared;
 use crate::store::{Change, Deletion};
-use crate::watch::Watch;
 use crate::{Error, Evidence, Job, ProbeError, Shown, Source, Step, Uncached, filter};
 
 /// The newest torrents of the account, among which one is looked for before it is added.
@@ -26,8 +26,6 @@ const SECOND_OPINION: Duration = Duration::from_secs(60);
 const SHOWN_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// A release that is shown as bad may be an older torrent of the same hash; the new one shows within this time.
 const BAD_FOR: Duration = Duration::from_secs(60);
-/// So many refusals to read a file, with the pauses of trouble between them, are believed.
-const REFUSALS: u32 = 3;
 /// Files probed at once.
 const PROBES: usize = 4;
 /// The library is asked again after this time at the latest.
@@ -35,63 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Looks at a torrent by a call of its own before the list is used: what is cached is ready within them.
 const OWN_LOOKS: u32 = 4;
 
-/// What comes next.
-pub(crate) enum Go {
-    /// The job as it is now, at once.
-    On,
-    /// The same, later.
-    After(Duration),
-}
-
-/// Why it does not go on.
-pub(crate) enum Trouble {
-    /// It may later, at the earliest after this time.
-    Later(String, Duration),
-    /// It never will, for a reason that says nothing of the release.
-    Hopeless(String),
-    /// It never will, and neither would the same release another time.
-    Condemned(Evidence, String),
-    /// As [`Self::Condemned`], and what this job added to the account is to be deleted there.
-    TakeBack(Evidence, String),
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::Later(error.to_string(), Duration::ZERO)
-    }
-}
-
-impl From<ProviderError> for Trouble {
-    fn from(error: ProviderError) -> Self {
-        let wait = error.retry_after.unwrap_or_default();
-        Self::Later(error.to_string(), wait)
-    }
-}
-
-pub(crate) type Outcome = Result<Go, Trouble>;
-
-/// One run of a job; what it counts is forgotten with the program.
-pub(crate) struct Attempt<'a> {
-    pub(crate) shared: &'a Arc<Shared>,
-    watch: &'a Watch,
-    looks: u32,
-    missing: u32,
-    infringing: u32,
-    refusals: u32,
-}
-
-impl<'a> Attempt<'a> {
-    pub(crate) fn new(shared: &'a Arc<Shared>, watch: &'a Watch) -> Self {
-        Self {
-            shared,
-            watch,
-            looks: 0,
-            missing: 0,
-            infringing: 0,
-            refusals: 0,
-        }
-    }
-
+impl Attempt<'_> {
     /// Does what `job` needs now.
     pub(crate) async fn next(&mut self, job: &Job) -> Outcome {
         match job.step {
@@ -443,15 +385,6 @@ impl<'a> Attempt<'a> {
                 wanted: wanted && !job.unwanted.contains(&file.path),
             })
             .collect()
-    }
-
-    /// A file was refused: once may be a slip.
-    pub(crate) fn refused(&mut self, words: String) -> Trouble {
-        self.refusals += 1;
-        match self.refusals {
-            REFUSALS.. => Trouble::Condemned(Evidence::Unreadable, words),
-            _ => Trouble::Later(words, Duration::ZERO),
-        }
     }
 
     async fn probe(&mut self, hash: InfoHash, paths: Vec<String>) -> Result<(), Trouble> {

@@ -18,9 +18,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::files::{self, Entry, Have, What};
+use crate::attempt::{Attempt, Trouble};
 use crate::shared::Shared;
 use crate::space::Space;
-use crate::steps::{Attempt, Trouble};
 use crate::{Error, Job, ProbeError, WholeFile};
 
 /// Bytes of one read.
@@ -29,8 +29,6 @@ const PIECE: u32 = 4 << 20;
 const AHEAD: usize = 4;
 /// So many bytes of a file may have to be fetched again after a crash.
 const STORED_EVERY: u64 = 32 << 20;
-/// Files being fetched at a time, of all jobs.
-pub(crate) const FILES: usize = 3;
 /// How often what is shown of the progress changes.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// A full disk is looked at again after this time at the earliest.

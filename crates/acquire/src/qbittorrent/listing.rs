@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 
 use super::cards::Cards;
 use super::params::selection_of;
-use super::read::{now, transfer};
-use super::view;
+use super::view::{self, now, transfer};
 use crate::params::Params;
 use crate::{Acquire, Job, Selection, Step};
 

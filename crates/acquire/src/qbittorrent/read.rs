@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::view::{self, FileInfo, Properties};
+use super::view::{self, FileInfo, Properties, now, transfer};
 use super::{
     API_VERSION, Answer, Front, Refused, VERSION, json as answer_json, listing, preferences, text,
 };
@@ -54,10 +54,6 @@ pub(super) fn answer(front: &Front, call: &str, params: &Params) -> Option<Answe
     })
 }
 
-pub(super) fn now(acquire: &Acquire) -> i64 {
-    acquire.config().clock.now().as_second()
-}
-
 /// The job that `hash` names, or 404.
 fn job(acquire: &Acquire, params: &Params) -> Result<Arc<Job>, Refused> {
     let hash = params.hash()?;
@@ -73,22 +69,6 @@ fn build_info() -> Value {
         "platform": "linux",
         "qt": "",
         "zlib": "",
-    })
-}
-
-pub(super) fn transfer(acquire: &Acquire) -> Value {
-    let speed: u64 = acquire.jobs().iter().map(|job| job.live.speed).sum();
-    json!({
-        "connection_status": "connected",
-        "dht_nodes": 0,
-        "dl_info_data": 0,
-        "dl_info_speed": speed,
-        "dl_rate_limit": 0,
-        "last_external_address_v4": "",
-        "last_external_address_v6": "",
-        "up_info_data": 0,
-        "up_info_speed": 0,
-        "up_rate_limit": 0,
     })
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::{Job, JobFile, Step};
+use crate::{Acquire, Job, JobFile, Step};
 
 /// "Unknown", in seconds.
 const NO_ETA: i64 = 8_640_000;
@@ -409,7 +410,7 @@ pub(super) struct Category {
 }
 
 /// Categories with the folders their jobs lie in, so that an arr checks a path that is there.
-pub(super) fn categories(acquire: &crate::Acquire) -> BTreeMap<String, Category> {
+pub(super) fn categories(acquire: &Acquire) -> BTreeMap<String, Category> {
     acquire
         .categories()
         .into_keys()
@@ -418,4 +419,26 @@ pub(super) fn categories(acquire: &crate::Acquire) -> BTreeMap<String, Category>
             (name.clone(), Category { name, save_path })
         })
         .collect()
+}
+
+/// The present time as qBittorrent tells times, in seconds.
+pub(super) fn now(acquire: &Acquire) -> i64 {
+    acquire.config().clock.now().as_second()
+}
+
+/// What `transfer/info` tells, and the list beside its jobs.
+pub(super) fn transfer(acquire: &Acquire) -> Value {
+    let speed: u64 = acquire.jobs().iter().map(|job| job.live.speed).sum();
+    json!({
+        "connection_status": "connected",
+        "dht_nodes": 0,
+        "dl_info_data": 0,
+        "dl_info_speed": speed,
+        "dl_rate_limit": 0,
+        "last_external_address_v4": "",
+        "last_external_address_v6": "",
+        "up_info_data": 0,
+        "up_info_speed": 0,
+        "up_rate_limit": 0,
+    })
 }

@@ -1,9 +1,12 @@
-//! How fast downloads may be, all of them together.
+//! How many files are downloaded at a time and how fast, all of them together.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
+
+/// Files being fetched at a time, of all jobs.
+pub(crate) const FILES: usize = 3;
 
 /// A limit of bytes a second.
 #[derive(Debug)]

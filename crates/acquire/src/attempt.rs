@@ -1,0 +1,83 @@
+//! One run of a job: what it counts, and how a step of it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_provider::Error as ProviderError;
+
+use crate::shared::Shared;
+use crate::watch::Watch;
+use crate::{Error, Evidence};
+
+/// Refusals to read a file that are believed, with the pauses of trouble between them.
+const REFUSALS: u32 = 3;
+
+/// What comes next.
+pub(crate) enum Go {
+    /// The job as it is now, at once.
+    On,
+    /// The same, later.
+    After(Duration),
+}
+
+/// Why it does not go on.
+pub(crate) enum Trouble {
+    /// It may later, at the earliest after this time.
+    Later(String, Duration),
+    /// It never will, for a reason that says nothing of the release.
+    Hopeless(String),
+    /// It never will, and neither would the same release another time.
+    Condemned(Evidence, String),
+    /// As [`Self::Condemned`], and what this job added to the account is to be deleted there.
+    TakeBack(Evidence, String),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Later(error.to_string(), Duration::ZERO)
+    }
+}
+
+impl From<ProviderError> for Trouble {
+    fn from(error: ProviderError) -> Self {
+        let wait = error.retry_after.unwrap_or_default();
+        Self::Later(error.to_string(), wait)
+    }
+}
+
+pub(crate) type Outcome = Result<Go, Trouble>;
+
+/// One run of a job; what it counts is forgotten with the program.
+pub(crate) struct Attempt<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) watch: &'a Watch,
+    /// Looks at the torrent by calls of its own.
+    pub(crate) looks: u32,
+    /// Answers in a row that there is no such torrent.
+    pub(crate) missing: u32,
+    /// Answers that the release is infringing.
+    pub(crate) infringing: u32,
+    refusals: u32,
+}
+
+impl<'a> Attempt<'a> {
+    pub(crate) fn new(shared: &'a Arc<Shared>, watch: &'a Watch) -> Self {
+        Self {
+            shared,
+            watch,
+            looks: 0,
+            missing: 0,
+            infringing: 0,
+            refusals: 0,
+        }
+    }
+
+    /// A file was refused: once may be a slip.
+    pub(crate) fn refused(&mut self, words: String) -> Trouble {
+        self.refusals += 1;
+        match self.refusals {
+            REFUSALS.. => Trouble::Condemned(Evidence::Unreadable, words),
+            _ => Trouble::Later(words, Duration::ZERO),
+        }
+    }
+}
