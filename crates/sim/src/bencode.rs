@@ -1,4 +1,8 @@
 //! As much of a `.torrent` file (BEP 3) as the vendor reads of it: the hash of its `info`, its name and its files.
+//!
+//! Deliberately not shared with the product, which reads the same format in `acquire`: what hands in
+//! a torrent is tested against what takes it, and one decoder for both would agree with itself about
+//! a wrong hash.
 
 use sha1::{Digest, Sha1};
 
