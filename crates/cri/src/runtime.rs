@@ -338,7 +338,8 @@ impl Runtime {
 
 /// Whole seconds, rounded up: CRI knows no others, and 0 has a meaning of its own.
 fn seconds(time: Duration) -> i64 {
-    let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let part = u64::from(time.subsec_nanos() > 0);
+    let whole = time.as_secs().saturating_add(part);
     i64::try_from(whole).unwrap_or(i64::MAX)
 }
 
@@ -452,5 +453,18 @@ fn profile(seccomp: Seccomp) -> wire::ProfileType {
     match seccomp {
         Seccomp::Unconfined => wire::ProfileType::Unconfined,
         Seccomp::RuntimeDefault => wire::ProfileType::RuntimeDefault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_whole_and_none_is_lost() {
+        for (millis, whole) in [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2)] {
+            assert_eq!(seconds(Duration::from_millis(millis)), whole, "{millis} ms");
+        }
+        assert_eq!(seconds(Duration::MAX), i64::MAX);
     }
 }

@@ -326,3 +326,54 @@ pub(crate) enum ContainerState {
 /// An answer of which nothing is used.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Nothing {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_fields_are_those_of_the_interface() {
+        let stop = StopContainerRequest {
+            container_id: "ab".into(),
+            timeout: 300,
+        };
+        assert_eq!(stop.encode_to_vec(), b"\x0a\x02ab\x10\xac\x02");
+        let mount = Mount {
+            container_path: "/v".into(),
+            host_path: "/mnt".into(),
+            readonly: true,
+            propagation: MountPropagation::Bidirectional.into(),
+        };
+        assert_eq!(
+            mount.encode_to_vec(),
+            b"\x0a\x02/v\x12\x04/mnt\x18\x01\x28\x02"
+        );
+        // What has its default is not sent.
+        assert_eq!(Mount::default().encode_to_vec(), b"");
+        assert_eq!(
+            Int64Value { value: -1 }.encode_to_vec(),
+            b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+        );
+    }
+
+    #[test]
+    fn an_answer_is_read_by_its_numbers_and_the_rest_is_skipped() {
+        // id, state, exit_code and finished_at (6), of which the last is not known here.
+        let bytes = b"\x0a\x0c\x0a\x01c\x18\x02\x30\x01\x38\x89\x01\x52\x00".as_slice();
+        let read = ContainerStatusResponse::decode(bytes).unwrap();
+        let status = read.status.unwrap();
+        assert_eq!(status.state(), ContainerState::Exited);
+        assert_eq!(status.exit_code, 137);
+        assert_eq!(status.reason, "");
+        assert!(ContainerStatusResponse::decode(b"\x0a\x7f".as_slice()).is_err());
+    }
+
+    #[test]
+    fn a_state_that_is_not_known_here_is_not_taken_for_an_end() {
+        let status = ContainerStatus {
+            state: 9,
+            ..ContainerStatus::default()
+        };
+        assert_ne!(status.state(), ContainerState::Exited);
+    }
+}
