@@ -143,3 +143,89 @@ pub(crate) fn remove(dir: &Path, directories: &[PathBuf]) -> Vec<String> {
     }
     left
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Vec<Mount> {
+        mountinfo::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn a_mount_is_not_bound_over_itself_to_be_shared() {
+        let root = &table("1 0 8:1 / / rw - ext4 a rw")[0];
+        assert_eq!(
+            sharing_commands(Path::new("/mnt"), root),
+            "mount --rbind /mnt /mnt && mount --make-rshared /mnt"
+        );
+        let own = &table("1 0 8:1 / /mnt rw - ext4 a rw")[0];
+        assert_eq!(
+            sharing_commands(Path::new("/mnt"), own),
+            "mount --make-rshared /mnt"
+        );
+    }
+
+    #[test]
+    fn a_mount_that_gives_nothing_is_told_with_its_way_out() {
+        let private = &table("1 0 8:1 / /mnt rw - ext4 a rw")[0];
+        assert_eq!(
+            not_shared(Path::new("/mnt/media"), private),
+            "/mnt/media lies on the mount /mnt (ext4), which is private; to mend it: \
+             mount --rbind /mnt/media /mnt/media && mount --make-rshared /mnt/media"
+        );
+        let slave = &table("1 0 8:1 / /mnt rw master:7 - ext4 a rw")[0];
+        let words = not_shared(Path::new("/mnt"), slave);
+        let slave = "a slave of peer group 7 and gives nothing back";
+        assert!(words.contains(slave), "{words}");
+    }
+
+    #[test]
+    fn propagation_in_words() {
+        let of = |fields: &str| {
+            let text = format!("1 0 8:1 / / rw {fields}- ext4 a rw");
+            propagation_of(&table(&text)[0])
+        };
+        assert_eq!(of("master:3 "), "master:3");
+        assert_eq!(of(""), "private");
+        assert_eq!(of("shared:5 "), "shared:5");
+        assert_eq!(of("shared:5 master:3 "), "shared:5 master:3");
+    }
+
+    #[test]
+    fn mounts_of_others_are_never_taken_away() {
+        let mounts = table(
+            "1 0 8:1 / / rw - ext4 a rw\n\
+             2 1 0:9 / /t/dfs ro - fuse.debridfs d ro\n\
+             3 2 0:10 / /t/dfs ro - fuse.debridfs d ro\n\
+             4 1 0:11 / /t/other rw - tmpfs t rw\n\
+             5 1 0:12 / /t2/dfs ro - fuse.debridfs d ro\n\
+             6 1 0:13 / /t/rclone ro - fuse.rclone r ro",
+        );
+        let devices = |dir: &str| -> Vec<_> {
+            let found = ours_below(&mounts, Path::new(dir)).into_iter();
+            found
+                .map(|mount| mount.mount_point.display().to_string())
+                .collect()
+        };
+        assert_eq!(devices("/t"), ["/t/dfs", "/t/dfs"]);
+        assert_eq!(devices("/t/dfs"), ["/t/dfs", "/t/dfs"]);
+        assert_eq!(devices("/t/other"), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_not_empty_is_left_and_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let [inner, full] = ["inner", "full"].map(|name| dir.path().join(name));
+        fs::create_dir(&inner).unwrap();
+        fs::create_dir(&full).unwrap();
+        fs::write(full.join("kept"), "").unwrap();
+        let missing = dir.path().join("missing");
+        let made = [inner.clone(), missing, full.clone()];
+        let left = remove(dir.path(), &made);
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(left[0].starts_with(&format!("directory {}: ", full.display())));
+        assert!(left[0].ends_with("(kept)"), "{left:?}");
+        assert!(!inner.exists());
+    }
+}

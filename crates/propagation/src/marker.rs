@@ -58,4 +58,23 @@ mod tests {
         assert_ne!(Marker::fresh().unwrap().nonce, marker.nonce);
         assert_eq!(Marker::parse(b"version 1"), None);
     }
+
+    #[test]
+    fn what_is_almost_a_marker_is_none() {
+        let started = "\"started\":\"2026-01-01T00:00:00Z\"";
+        let whole = format!("{{\"nonce\":\"ab\",{started}}}\n");
+        assert_eq!(Marker::parse(whole.as_bytes()).unwrap().nonce, "ab");
+        for text in [
+            String::new(),
+            "{}".into(),
+            format!("{{{started}}}"),
+            format!("{{\"nonce\":1,{started}}}"),
+            format!("{{\"nonce\":\"ab\",\"by\":\"others\",{started}}}"),
+            "{\"nonce\":\"ab\",\"started\":\"yesterday\"}".into(),
+            whole[..whole.len() - 3].into(),
+            format!("{whole}{whole}"),
+        ] {
+            assert_eq!(Marker::parse(text.as_bytes()), None, "{text}");
+        }
+    }
 }

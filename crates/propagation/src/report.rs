@@ -276,4 +276,56 @@ mod tests {
         assert!(report.ok && report.code.is_none());
         assert!(report.verdict[0].starts_with("SUCCESS: Producer marker found at 2"));
     }
+
+    #[test]
+    fn a_step_is_a_line_that_can_be_searched() {
+        let step = |outcome, code| Step {
+            at: Timestamp::from_millisecond(1_767_225_600_123).unwrap(),
+            phase: Phase::PermissionLevels,
+            what: "user".into(),
+            outcome,
+            code,
+            seen: "denied".into(),
+        };
+        assert_eq!(
+            step(Outcome::Failed, Some(Code::NoAllowOther)).to_string(),
+            "2026-01-01T00:00:00.123Z permission-levels FAILED  user: denied [NO_ALLOW_OTHER]"
+        );
+        assert_eq!(
+            step(Outcome::Ok, None).to_string(),
+            "2026-01-01T00:00:00.123Z permission-levels ok      user: denied"
+        );
+    }
+
+    #[test]
+    fn a_test_without_a_consumer_ends_with_the_line_it_was_given() {
+        let mut record = recorder();
+        record.note(Phase::HostSetUp, "host", "a note");
+        record.limit(Phase::Stale, "subPath", "a limit");
+        assert!(!record.has_failed());
+        let report = record.conclude("SUCCESS: the mount point is made");
+        assert_eq!(report.conclusion(), "SUCCESS: the mount point is made");
+        assert_eq!(
+            (report.ok, report.advice, report.steps.len()),
+            (true, None, 2)
+        );
+    }
+
+    #[test]
+    fn each_step_is_shown_as_it_ends() {
+        let shown = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let seen = shown.clone();
+        let mut record = Recorder::new(Box::new(move |step| {
+            seen.lock().push(step.what.clone());
+        }));
+        record.ok(Phase::Producer, "one", "");
+        assert_eq!(*shown.lock(), ["one"]);
+        record.failed(Phase::Producer, "two", Code::MountHung, "");
+        assert_eq!(*shown.lock(), ["one", "two"]);
+        let report = record.conclude("");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["code"], Code::MountHung.name());
+        assert_eq!(json["steps"][1]["outcome"], "failed");
+        assert_eq!(json["steps"][1]["phase"], "producer");
+    }
 }

@@ -110,3 +110,65 @@ pub(crate) struct Left {
     pub base: PathBuf,
     pub directories: Vec<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back<T>(what: &T) -> T
+    where
+        T: Serialize + serde::de::DeserializeOwned,
+    {
+        let text = serde_json::to_string(what).unwrap();
+        assert!(!text.contains('\n'), "an answer is one line");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn answers_of_helpers_are_understood_as_they_were_meant() {
+        let marker = Marker::fresh().unwrap();
+        for sight in [
+            Sight::Marker(marker),
+            Sight::Missing,
+            Sight::Dead,
+            Sight::Denied("Permission denied\n".into(), Code::Selinux),
+            Sight::Failed("EIO".into()),
+        ] {
+            assert_eq!(there_and_back(&sight), sight);
+        }
+        let refused = Attempt::Refused(Code::NoSysAdmin, "mount: EPERM".into());
+        assert_eq!(there_and_back(&refused), refused);
+        let refused = Written::Refused("read-only".into());
+        assert_eq!(there_and_back(&refused), refused);
+    }
+
+    #[test]
+    fn what_a_helper_is_told_is_an_argument_of_a_command() {
+        let look = Helper::Look {
+            place: Some(4711),
+            level: Level::Own,
+            mount: "/t/dfs".into(),
+        };
+        let Helper::Look { place, mount, .. } = there_and_back(&look) else {
+            panic!("another helper");
+        };
+        assert_eq!((place, mount), (Some(4711), "/t/dfs".into()));
+        // What a container of a runtime is started with.
+        assert_eq!(serde_json::to_string(&Helper::Stay).unwrap(), "\"Stay\"");
+        assert!(serde_json::from_str::<Helper>("\"Leave\"").is_err());
+    }
+
+    #[test]
+    fn sights_are_told_in_words() {
+        let denied = Sight::Denied("Permission denied".into(), Code::Selinux);
+        for (sight, words) in [
+            (Sight::Missing, "no marker"),
+            (Sight::Dead, "Transport endpoint is not connected"),
+            (denied, "denied: Permission denied"),
+            (Sight::Failed("EIO".into()), "EIO"),
+            (Sight::Hung, "no answer in time"),
+        ] {
+            assert_eq!(sight.to_string(), words);
+        }
+    }
+}

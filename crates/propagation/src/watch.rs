@@ -57,6 +57,7 @@ pub(crate) fn reason(sight: &Sight, mounts: &[Mount], mount: &Path, missing: Cod
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marker::Marker;
 
     #[test]
     fn a_denial_is_judged_by_the_mount_that_denies() {
@@ -73,7 +74,29 @@ mod tests {
         assert_eq!(judge(&table("ro"), "/v/dfs"), Code::NoAllowOther);
         assert_eq!(judge(&table("ro,allow_other"), "/v/dfs"), Code::Selinux);
         assert_eq!(judge(&table("ro"), "/v"), Code::NotPropagatedToHost);
-        assert_eq!(propagation_of(&table("ro")[1]), "master:3");
-        assert_eq!(propagation_of(&table("ro")[0]), "private");
+    }
+
+    #[test]
+    fn what_is_seen_in_place_of_the_marker_has_its_reason() {
+        let mounts = mountinfo::parse(b"1 0 8:1 / / rw - ext4 a rw");
+        let judge = |sight: &Sight| {
+            let missing = Code::NotPropagatedToHost;
+            reason(sight, &mounts, Path::new("/v/dfs"), missing)
+        };
+        let marker = Marker {
+            nonce: "other".into(),
+            ..Marker::fresh().unwrap()
+        };
+        assert!(is_marker(&Sight::Marker(marker.clone()), "other"));
+        assert!(!is_marker(&Sight::Marker(marker.clone()), "this"));
+        for (sight, code) in [
+            (Sight::Marker(marker), Code::StaleAfterRestart),
+            (Sight::Dead, Code::StaleAfterRestart),
+            (Sight::Hung, Code::MountHung),
+            (Sight::Missing, Code::NotPropagatedToHost),
+            (Sight::Failed("EIO".into()), Code::NotPropagatedToHost),
+        ] {
+            assert_eq!(judge(&sight), code, "{sight}");
+        }
     }
 }
