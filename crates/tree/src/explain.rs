@@ -167,7 +167,7 @@ mod tests {
 
     use super::*;
     use crate::Tree;
-    use crate::testing::{Disk, Shelf, config, nobody, torrent};
+    use crate::testing::{Shelf, config, no_account, nobody, torrent};
 
     #[tokio::test]
     async fn paths_are_found_as_people_write_them() {
@@ -176,12 +176,7 @@ mod tests {
             torrent(2, "Other", None),
         ]);
         let (_sender, receiver) = watch::channel(library);
-        let tree = Tree::new(
-            config(Layout::Tree),
-            receiver,
-            Arc::new(Disk::default()),
-            nobody(),
-        );
+        let tree = Tree::new(config(Layout::Tree), receiver, no_account(), nobody);
         let look = |path: &str| tree.explain(Path::new("/mnt/dfs"), path);
         for path in [
             "/mnt/dfs/__all__/Film/Film.mkv",

@@ -5,6 +5,7 @@
 //! | question | where |
 //! |---|---|
 //! | how is an operation answered, and how a new library shown | `tree.rs` |
+//! | which file does the reader read, and what does its failure mean | `sources.rs` |
 //! | what does one moment of the tree hold | `snapshot.rs` |
 //! | what does a name stand for | `snapshot/resolve.rs` |
 //! | which lines has a directory, with which cookies | `snapshot/listing.rs` |
@@ -29,6 +30,6 @@ mod xattrs;
 pub use explain::{Found, FoundFile, FoundRelease};
 pub use newcomers::follow_newcomers;
 pub use paths::files_below;
-pub use sources::{Demand, FileReader, file_ref};
+pub use sources::file_ref;
 pub use style::TreeConfig;
 pub use tree::{CONTENTS_DEADLINE, Tree};

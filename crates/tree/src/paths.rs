@@ -67,14 +67,13 @@ pub async fn files_below(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use debridfs_catalogue::Layout;
     use tokio::sync::watch;
 
     use super::*;
     use crate::Tree;
-    use crate::testing::{Disk, Shelf, config, nobody, torrent};
+    use crate::testing::{Shelf, config, no_account, nobody, torrent};
 
     #[tokio::test]
     async fn what_people_type_is_found() {
@@ -83,12 +82,7 @@ mod tests {
             torrent(2, "Other", Some(&["/Other.mkv"])),
         ]);
         let (_sender, receiver) = watch::channel(library);
-        let tree = Tree::new(
-            config(Layout::Tree),
-            receiver,
-            Arc::new(Disk::default()),
-            nobody(),
-        );
+        let tree = Tree::new(config(Layout::Tree), receiver, no_account(), nobody);
         let look = async |path: &str, most| {
             let mount = Path::new("/mnt/dfs");
             let found = files_below(&*tree, mount, Path::new(path), most).await;

@@ -1,23 +1,26 @@
-//! Libraries for tests, built by the catalogue out of torrents, and stand-ins for those whom the tree asks.
+//! Libraries for tests, built by the catalogue out of torrents, and readers for their files.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
+use async_trait::async_trait;
+use debridfs_base::Secret;
 use debridfs_catalogue::{
     Copy, CopyDetail, FolderConfig, FolderNaming, Layout, Library, Memory, ViewBuilder, ViewRules,
 };
-use debridfs_content::{ContentError, FileRef, ReadRequest};
+use debridfs_content::{Content, ContentConfig};
+use debridfs_provider::vendors::real_debrid;
 use debridfs_provider::{
-    ContentId, HosterLink, InfoHash, Source, TorrentFile, TorrentId, TorrentStatus,
+    AccountConfig, ContentId, DebridAccount, DirectLink, HosterLink, InfoHash, KeyId, LinkStore,
+    LinkStoreError, Provider, TorrentFile, TorrentId, TorrentStatus,
 };
+use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, serve};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
-use crate::{Demand, FileReader, TreeConfig};
+use crate::TreeConfig;
 
 pub(crate) fn config(layout: Layout) -> TreeConfig {
     TreeConfig {
@@ -111,74 +114,87 @@ impl Shelf {
     }
 }
 
-/// Byte `offset` of file `id`.
-pub(crate) fn byte(id: u64, offset: u64) -> u8 {
-    (id ^ offset.wrapping_mul(31)) as u8
+/// A simulated account with one film of 100 bytes, and its reader.
+pub(crate) struct Account {
+    pub(crate) content: Arc<Content>,
+    served: Served,
 }
 
-/// Has every file; in memory when `cached`.
-#[derive(Default)]
-pub(crate) struct Disk {
-    pub(crate) cached: bool,
-    pub(crate) reads: AtomicUsize,
-    pub(crate) released: Mutex<Vec<u64>>,
-    pub(crate) deadlines: Mutex<Vec<Duration>>,
-}
-
-impl Disk {
-    fn bytes(file: &FileRef, request: &ReadRequest) -> Vec<Bytes> {
-        let end = file.size.min(request.offset + u64::from(request.size));
-        vec![
-            (request.offset..end)
-                .map(|offset| byte(file.id, offset))
-                .collect(),
-        ]
-    }
-}
-
-impl FileReader for Disk {
-    fn try_read(&self, file: &FileRef, request: &ReadRequest) -> Option<Vec<Bytes>> {
-        self.cached.then(|| Self::bytes(file, request))
-    }
-
-    fn read(
-        &self,
-        file: &FileRef,
-        request: &ReadRequest,
-    ) -> BoxFuture<'static, Result<Vec<Bytes>, ContentError>> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        self.deadlines.lock().push(request.deadline);
-        let bytes = Self::bytes(file, request);
-        Box::pin(async move { Ok(bytes) })
+impl Account {
+    pub(crate) async fn new() -> Self {
+        // An error is a second installation, by another test of this process.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let film = FileSpec::generated("/Film.mkv", 100);
+        let library = LibrarySpec {
+            seed: 1,
+            releases: vec![ReleaseSpec::new("Film", vec![film])],
+        };
+        let sim = Sim::new(&library).unwrap();
+        let served = serve(sim, ServeOptions::default()).await.unwrap();
+        let config = AccountConfig {
+            name: "rd".to_owned(),
+            token: Some(Secret::new(served.token())),
+            api_url: served.api_url(),
+            ..AccountConfig::of(&real_debrid::KIND)
+        };
+        let provider = Arc::new(DebridAccount::new(config).unwrap());
+        Self {
+            content: content_of(vec![provider]),
+            served,
+        }
     }
 
-    fn release(&self, handle: u64) {
-        self.released.lock().push(handle);
+    /// The film as a torrent `n`, with the account's link.
+    pub(crate) fn film(&self, n: u32) -> Copy {
+        let links = self.served.sim().torrents(0).unwrap().remove(0).links;
+        let links = links.into_iter().map(HosterLink).collect();
+        Copy {
+            links,
+            ..torrent(n, "Film", Some(&["/Film.mkv"]))
+        }
     }
 
-    fn link_age(&self, source: &Source) -> Option<Duration> {
-        source
-            .link
-            .0
-            .ends_with("-0")
-            .then_some(Duration::from_secs(77))
+    /// These bytes of the film.
+    pub(crate) fn bytes(&self, range: Range<u64>) -> Vec<u8> {
+        let torrent = self.served.sim().torrents(0).unwrap().remove(0);
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        let key = torrent.files[0].key.unwrap();
+        debridfs_sim::content::fill(key, range.start, &mut bytes);
+        bytes
     }
 }
 
-type Demanded = dyn Fn(ContentId) -> BoxFuture<'static, Result<(), String>> + Send + Sync;
-
-/// Does what a test says when files are asked for.
-pub(crate) struct Asked(pub(crate) Box<Demanded>);
-
-impl Demand for Asked {
-    fn demand(&self, release: ContentId) -> BoxFuture<'static, Result<(), String>> {
-        (self.0)(release)
-    }
+fn content_of(providers: Vec<Arc<dyn Provider>>) -> Arc<Content> {
+    // Requests are counted: no time limit is met, however long the machine pauses.
+    let config = ContentConfig {
+        first_byte_timeout_ms: 60_000,
+        stall_timeout_ms: 60_000,
+        idle_connection_ms: 600_000,
+        idle_memory_ms: 600_000,
+        ..ContentConfig::default()
+    };
+    let links = Arc::new(NoLinks);
+    Content::new(config, providers, links, Handle::current())
 }
 
-/// Nobody may ask.
-pub(crate) fn nobody() -> Arc<Asked> {
-    Arc::new(Asked(Box::new(|hash| {
-        panic!("files of {hash} were asked for")
-    })))
+/// A reader that has no account to read from.
+pub(crate) fn no_account() -> Arc<Content> {
+    content_of(Vec::new())
+}
+
+/// Keeps nothing.
+struct NoLinks;
+
+#[async_trait]
+impl LinkStore for NoLinks {
+    async fn load(&self, _: &str, _: &HosterLink) -> Result<Vec<DirectLink>, LinkStoreError> {
+        Ok(Vec::new())
+    }
+    fn save(&self, _: &str, _: &HosterLink, _: &DirectLink) {}
+    fn forget(&self, _: &str, _: &HosterLink, _: &KeyId) {}
+}
+
+/// Nobody may ask for files.
+pub(crate) fn nobody(release: ContentId) -> BoxFuture<'static, debridfs_catalogue::Result<()>> {
+    panic!("files of {release} were asked for")
 }

@@ -15,12 +15,14 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use debridfs_base::NodeId;
 use debridfs_catalogue::{BadReason, File, Library};
-use debridfs_content::{FileRef, HandleOwner};
+use debridfs_content::{Content, FileRef, HandleOwner};
+use debridfs_provider::ContentId;
+use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::explain::Found;
 use crate::snapshot::{Dir, Missing, Node, Snapshot, kind};
-use crate::sources::{Demand, FileReader, failed_read, file_ref};
+use crate::sources::{failed_read, file_ref};
 use crate::style::TreeConfig;
 use debridfs_vfs::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
@@ -29,6 +31,9 @@ use debridfs_vfs::{
 
 /// How long an operation waits for the files of a release: below the 30 s after which a read must have ended.
 pub const CONTENTS_DEADLINE: Duration = Duration::from_secs(25);
+
+type Demanded = BoxFuture<'static, debridfs_catalogue::Result<()>>;
+type Demand = dyn Fn(ContentId) -> Demanded + Send + Sync;
 
 /// The tree of the published library.
 pub struct Tree {
@@ -41,21 +46,23 @@ struct Shared {
     /// Tells the generation of each snapshot once it is in place.
     shown: watch::Sender<u64>,
     library: watch::Receiver<Arc<Library>>,
-    reader: Arc<dyn FileReader>,
-    demand: Arc<dyn Demand>,
+    content: Arc<Content>,
+    demand: Box<Demand>,
     listeners: Mutex<Vec<mpsc::UnboundedSender<Vec<Change>>>>,
 }
 
 impl Tree {
-    /// The tree of `library`, which it follows until it is dropped or the library's sender is.
+    /// The tree of `library`, which it follows until it is dropped or the library's sender is. Bytes
+    /// of files come from `content`. `demand` asks for the files of a release before all others, and
+    /// resolves once a library that knows them is published.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
     pub fn new(
         config: TreeConfig,
         mut library: watch::Receiver<Arc<Library>>,
-        reader: Arc<dyn FileReader>,
-        demand: Arc<dyn Demand>,
+        content: Arc<Content>,
+        demand: impl Fn(ContentId) -> Demanded + Send + Sync + 'static,
     ) -> Arc<Self> {
         let first = library.borrow_and_update().clone();
         let generation = first.generation;
@@ -63,8 +70,8 @@ impl Tree {
             snapshot: ArcSwap::from_pointee(Snapshot::new(first, Arc::new(config.into()), None)),
             shown: watch::Sender::new(generation),
             library: library.clone(),
-            reader,
-            demand,
+            content,
+            demand: Box::new(demand),
             listeners: Mutex::default(),
         });
         let follower = Arc::downgrade(&shared);
@@ -183,10 +190,8 @@ impl Shared {
         let found: Box<dyn Fn(&Snapshot) -> bool + Send> = match missing {
             Missing::Failed(error) => return Err(error),
             Missing::Contents(hash) => {
-                self.demand
-                    .demand(hash)
-                    .await
-                    .map_err(|message| Error::new(ErrorKind::Unavailable, message))?;
+                let demanded = (self.demand)(hash).await;
+                demanded.map_err(|error| Error::new(ErrorKind::Unavailable, error))?;
                 let published = self.library.borrow().generation;
                 Box::new(move |snapshot| snapshot.library.generation >= published)
             }
@@ -250,10 +255,10 @@ impl Shared {
             size: request.size,
             deadline: request.deadline,
         };
-        if let Some(bytes) = self.reader.try_read(&file, &wanted) {
+        if let Some(bytes) = self.content.try_read(&file, &wanted) {
             return Answer::Now(Ok(bytes));
         }
-        let reading = self.reader.read(&file, &wanted);
+        let reading = self.content.read(&file, &wanted);
         Answer::Later(Box::pin(async move { reading.await.map_err(failed_read) }))
     }
 }
@@ -304,7 +309,7 @@ impl Vfs for Tree {
                         if let Node::File { dir, file } = node
                             && let Ok(file) = readable(dir, file)
                         {
-                            shared.reader.opened(&file);
+                            shared.content.open(&file);
                         }
                         Ok(handle)
                     }
@@ -314,7 +319,7 @@ impl Vfs for Tree {
     }
 
     fn release(&self, handle: u64) {
-        self.shared.reader.release(handle);
+        self.shared.content.release(handle);
     }
 
     fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
@@ -360,7 +365,9 @@ impl Vfs for Tree {
                 let node = snapshot.node(id)?;
                 std::str::from_utf8(&name)
                     .ok()
-                    .and_then(|name| snapshot.xattr(node, name, &*shared.reader))
+                    .and_then(|name| {
+                        snapshot.xattr(node, name, |source| shared.content.link_age(source))
+                    })
                     .map(String::into_bytes)
                     .ok_or_else(|| ErrorKind::NoAttribute.into())
             })
@@ -371,7 +378,7 @@ impl Vfs for Tree {
             .answer(CONTENTS_DEADLINE, move |shared, snapshot| {
                 snapshot
                     .node(id)
-                    .map(|node| snapshot.xattrs(node, &*shared.reader))
+                    .map(|node| snapshot.xattrs(node, |source| shared.content.link_age(source)))
             })
     }
 

@@ -1,9 +1,10 @@
 //! Extended attributes `user.debridfs.*` of releases' directories and files.
 
+use std::time::Duration;
+
 use debridfs_provider::Source;
 
 use crate::snapshot::{Node, Snapshot};
-use crate::sources::FileReader;
 
 /// Before every name.
 const PREFIX: &str = "user.debridfs.";
@@ -17,23 +18,13 @@ const REASON: &str = "reason";
 const LINK_AGE: &str = "link_age";
 
 impl Snapshot {
-    /// Where the bytes of a file of a release are.
-    pub(crate) fn sources(&self, node: Node<'_>) -> Vec<Source> {
-        match node {
-            Node::File { dir, file } => dir
-                .tree()
-                .map(|tree| tree.sources(file).collect())
-                .unwrap_or_default(),
-            Node::Root | Node::Version | Node::View(_) | Node::Dir(_) => Vec::new(),
-        }
-    }
-
-    /// The attribute's value; `None` if the node has no such attribute.
+    /// The attribute's value; `None` if the node has no such attribute. `link_age` tells how old the
+    /// direct link of a source is, if there is one.
     pub(crate) fn xattr(
         &self,
         node: Node<'_>,
         name: &str,
-        reader: &dyn FileReader,
+        link_age: impl Fn(&Source) -> Option<Duration>,
     ) -> Option<String> {
         let (Node::Dir(dir) | Node::File { dir, .. }) = node else {
             return None;
@@ -44,8 +35,13 @@ impl Snapshot {
             PROVIDER => Some(release.providers().collect::<Vec<_>>().join(",")),
             REASON => release.bad.map(|reason| reason.as_str().to_owned()),
             LINK_AGE => {
-                let sources = self.sources(node);
-                let age = sources.iter().find_map(|source| reader.link_age(source))?;
+                let Node::File { dir, file } = node else {
+                    return None;
+                };
+                let age = dir
+                    .tree()?
+                    .sources(file)
+                    .find_map(|source| link_age(&source))?;
                 Some(age.as_secs().to_string())
             }
             _ => None,
@@ -53,11 +49,15 @@ impl Snapshot {
     }
 
     /// Names of the attributes that the node has.
-    pub(crate) fn xattrs(&self, node: Node<'_>, reader: &dyn FileReader) -> Vec<String> {
+    pub(crate) fn xattrs(
+        &self,
+        node: Node<'_>,
+        link_age: impl Fn(&Source) -> Option<Duration>,
+    ) -> Vec<String> {
         [HASH, PROVIDER, REASON, LINK_AGE]
             .into_iter()
             .map(|name| format!("{PREFIX}{name}"))
-            .filter(|name| self.xattr(node, name, reader).is_some())
+            .filter(|name| self.xattr(node, name, &link_age).is_some())
             .collect()
     }
 }

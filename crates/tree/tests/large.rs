@@ -2,49 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
+use async_trait::async_trait;
 use debridfs_base::NodeId;
 use debridfs_catalogue::{
     Copy, CopyDetail, FolderConfig, FolderNaming, Layout, Library, Memory, ViewBuilder, ViewRules,
 };
-use debridfs_content::{ContentError, FileRef, ReadRequest};
+use debridfs_content::{Content, ContentConfig};
 use debridfs_provider::{
-    ContentId, HosterLink, InfoHash, Source, TorrentFile, TorrentId, TorrentStatus,
+    DirectLink, HosterLink, InfoHash, KeyId, LinkStore, LinkStoreError, TorrentFile, TorrentId,
+    TorrentStatus,
 };
-use debridfs_tree::{Demand, FileReader, Tree, TreeConfig};
+use debridfs_tree::{Tree, TreeConfig};
 use debridfs_vfs::{Answer, Change, Kind, Vfs};
-use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 const RELEASES: u32 = 10_000;
 const FILES: u32 = 10;
 
-struct Nobody;
+/// Keeps nothing.
+struct NoLinks;
 
-impl FileReader for Nobody {
-    fn try_read(&self, _: &FileRef, _: &ReadRequest) -> Option<Vec<Bytes>> {
-        None
+#[async_trait]
+impl LinkStore for NoLinks {
+    async fn load(&self, _: &str, _: &HosterLink) -> Result<Vec<DirectLink>, LinkStoreError> {
+        Ok(Vec::new())
     }
-    fn read(
-        &self,
-        _: &FileRef,
-        _: &ReadRequest,
-    ) -> BoxFuture<'static, Result<Vec<Bytes>, ContentError>> {
-        panic!("nobody reads")
-    }
-    fn release(&self, _: u64) {}
-    fn link_age(&self, _: &Source) -> Option<Duration> {
-        None
-    }
-}
-
-impl Demand for Nobody {
-    fn demand(&self, _: ContentId) -> BoxFuture<'static, Result<(), String>> {
-        panic!("walking asks for nothing")
-    }
+    fn save(&self, _: &str, _: &HosterLink, _: &DirectLink) {}
+    fn forget(&self, _: &str, _: &HosterLink, _: &KeyId) {}
 }
 
 fn record(n: u32) -> Arc<Copy> {
@@ -105,6 +93,13 @@ async fn a_hundred_thousand_files() {
     let mut records: Vec<_> = (0..RELEASES).map(record).collect();
     let files = (RELEASES * FILES) as usize;
 
+    let links = Arc::new(NoLinks);
+    let content = Content::new(
+        ContentConfig::default(),
+        Vec::new(),
+        links,
+        Handle::current(),
+    );
     let empty = resident();
     let since = Instant::now();
     let library = |views, generation| Arc::new(Library::new(generation, true, views));
@@ -120,7 +115,9 @@ async fn a_hundred_thousand_files() {
         layout: Layout::Tree,
         version: String::new(),
     };
-    let tree = Tree::new(config, receiver, Arc::new(Nobody), Arc::new(Nobody));
+    let tree = Tree::new(config, receiver, content, |_| {
+        panic!("walking asks for nothing")
+    });
     println!("first snapshot: {:?}", since.elapsed());
     let shown = resident();
     let per_file = |bytes: usize| bytes as f64 / files as f64;

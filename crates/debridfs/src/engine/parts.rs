@@ -7,9 +7,8 @@ use debridfs_archive::Examiner;
 use debridfs_cache::Cache;
 use debridfs_catalogue::{Catalogue, CatalogueConfig, GuardRules, ViewRules};
 use debridfs_content::Content;
-use debridfs_provider::{AccountConfig, ContentId, DebridAccount, Provider};
-use debridfs_tree::{Demand, Tree, TreeConfig};
-use futures_util::future::BoxFuture;
+use debridfs_provider::{AccountConfig, DebridAccount, Provider};
+use debridfs_tree::{Tree, TreeConfig};
 use tokio::runtime::Handle;
 
 use crate::config::{Config, LibraryConfig};
@@ -59,7 +58,8 @@ impl Parts {
             layout: config.library.layout,
             version: concat!("debridfs ", env!("CARGO_PKG_VERSION")).into(),
         };
-        let demand = Arc::new(Asked(catalogue.clone()));
+        let asked = catalogue.clone();
+        let demand = move |release| asked.demand(release);
         let tree = Tree::new(style, catalogue.library(), content.clone(), demand);
         Ok(Self {
             providers,
@@ -114,14 +114,4 @@ fn catalogue_config(
         ..GuardRules::default()
     };
     config
-}
-
-/// The catalogue, as the tree asks it.
-struct Asked(Arc<Catalogue>);
-
-impl Demand for Asked {
-    fn demand(&self, release: ContentId) -> BoxFuture<'static, Result<(), String>> {
-        let asked = self.0.demand(release);
-        Box::pin(async move { asked.await.map_err(|error| error.to_string()) })
-    }
 }

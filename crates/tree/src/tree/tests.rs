@@ -1,16 +1,16 @@
 //! The tree while its library changes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use debridfs_base::NodeId;
 use debridfs_catalogue::{Layout, Library};
-use debridfs_provider::TorrentStatus;
+use debridfs_provider::{ContentId, Source, TorrentStatus, Verdict};
 use tokio::sync::watch;
 
-use super::Tree;
-use crate::testing::{Asked, Disk, Shelf, at, byte, config, nobody, torrent};
+use super::{Demanded, Tree};
+use crate::snapshot::Snapshot;
+use crate::testing::{Account, Shelf, at, config, no_account, nobody, torrent};
 use debridfs_vfs::{Answer, Attr, Change, Error, ErrorKind, ReadOut, ReadRequest, Result, Vfs};
 
 fn now<T>(answer: Answer<T>) -> Result<T> {
@@ -35,14 +35,25 @@ fn at_path(tree: &Tree, path: &str) -> Result<Attr> {
         })
 }
 
+/// A tree without an account.
 fn start(
     library: Arc<Library>,
-    demand: Arc<Asked>,
-) -> (watch::Sender<Arc<Library>>, Arc<Disk>, Arc<Tree>) {
+    demand: impl Fn(ContentId) -> Demanded + Send + Sync + 'static,
+) -> (watch::Sender<Arc<Library>>, Arc<Tree>) {
     let (sender, receiver) = watch::channel(library);
-    let disk = Arc::new(Disk::default());
-    let tree = Tree::new(config(Layout::Tree), receiver, disk.clone(), demand);
-    (sender, disk, tree)
+    let tree = Tree::new(config(Layout::Tree), receiver, no_account(), demand);
+    (sender, tree)
+}
+
+/// A tree over an account; files that are not known are not asked for.
+fn start_over(
+    account: &Account,
+    library: Arc<Library>,
+) -> (watch::Sender<Arc<Library>>, Arc<Tree>) {
+    let (sender, receiver) = watch::channel(library);
+    let content = account.content.clone();
+    let tree = Tree::new(config(Layout::Tree), receiver, content, nobody);
+    (sender, tree)
 }
 
 fn read(id: NodeId, offset: u64, size: u32) -> ReadRequest {
@@ -73,21 +84,16 @@ async fn looking_into_an_unknown_release_asks_for_its_files_and_answers_with_the
     ]);
     let (sender, receiver) = watch::channel(first);
     let publisher = sender.clone();
-    let demand = Arc::new(Asked(Box::new(move |hash| {
-        assert_eq!(hash, crate::testing::hash(1));
+    let demand = move |release| -> Demanded {
+        assert_eq!(release, crate::testing::hash(1));
         let (publisher, second) = (publisher.clone(), second.clone());
         Box::pin(async move {
             tokio::time::sleep(Duration::from_secs(3)).await;
             publisher.send_replace(second);
             Ok(())
         })
-    })));
-    let tree = Tree::new(
-        config(Layout::Tree),
-        receiver,
-        Arc::new(Disk::default()),
-        demand,
-    );
+    };
+    let tree = Tree::new(config(Layout::Tree), receiver, no_account(), demand);
     let film = at_path(&tree, "/__all__/Film").unwrap();
     let lines = later(tree.read_dir(film.id, 0, 10)).await.unwrap();
     assert_eq!(
@@ -105,8 +111,7 @@ async fn looking_into_an_unknown_release_asks_for_its_files_and_answers_with_the
 #[tokio::test(start_paused = true)]
 async fn waiting_for_files_ends() {
     let library = Shelf::new().of(vec![torrent(1, "Film", None)]);
-    let silent = Arc::new(Asked(Box::new(|_| Box::pin(std::future::pending()))));
-    let (_sender, _, tree) = start(library.clone(), silent);
+    let (_sender, tree) = start(library.clone(), |_| Box::pin(std::future::pending()));
     let film = at_path(&tree, "/__all__/Film").unwrap().id;
     let since = tokio::time::Instant::now();
     assert_eq!(
@@ -115,49 +120,59 @@ async fn waiting_for_files_ends() {
     );
     assert_eq!(since.elapsed(), super::CONTENTS_DEADLINE);
 
-    let refused = Arc::new(Asked(Box::new(|_| {
-        Box::pin(async { Err("over the limit".into()) })
-    })));
-    let (_sender, _, tree) = start(library.clone(), refused);
+    let refused = || debridfs_provider::Error {
+        provider: "rd".into(),
+        verdict: Verdict::BackOff,
+        http_status: None,
+        code: None,
+        retry_after: None,
+        message: "over the limit".into(),
+    };
+    let (_sender, tree) = start(library.clone(), move |_| {
+        Box::pin(async move { Err(refused().into()) })
+    });
     let error: Error = later(tree.read_dir(film, 0, 9)).await.unwrap_err();
     assert_eq!(
         (error.kind, &*error.to_string()),
-        (ErrorKind::Unavailable, "over the limit")
+        (ErrorKind::Unavailable, "rd: over the limit")
     );
+    let cause = error.cause::<debridfs_catalogue::Error>();
+    assert!(matches!(
+        cause,
+        Some(debridfs_catalogue::Error::Provider(_))
+    ));
 
-    let useless = Arc::new(Asked(Box::new(|_| Box::pin(async { Ok(()) }))));
-    let (_sender, _, tree) = start(library, useless);
+    let (_sender, tree) = start(library, |_| Box::pin(async { Ok(()) }));
     assert_eq!(
         kind(later(tree.read_dir(film, 0, 9)).await),
         ErrorKind::Unavailable
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_id_known_from_before_waits_until_the_files_are_known_again() {
-    let known = vec![torrent(1, "Film", Some(&["/Film.mkv"]))];
+    let account = Account::new().await;
+    let known = vec![account.film(1)];
     let mut shelf = Shelf::new();
     let whole = shelf.of(known.clone());
-    let (_keep, _, tree) = start(whole, nobody());
+    let (_keep, tree) = start_over(&account, whole);
     let file = at_path(&tree, "/__all__/Film/Film.mkv").unwrap();
 
     // A fresh catalogue knows the release, and its files a little later.
     let mut shelf = Shelf::new();
-    let (sender, _, tree) = start(shelf.of(vec![torrent(1, "Film", None)]), nobody());
+    let unknown = shelf.of(vec![torrent(1, "Film", None)]);
+    let (sender, tree) = start_over(&account, unknown);
     let waiting = tree.read(ReadRequest {
         deadline: Duration::from_secs(10),
         ..read(file.id, 0, 4)
     });
     let whole = shelf.of(known);
     let publish = async {
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        tokio::time::sleep(Duration::from_millis(40)).await;
         sender.send_replace(whole);
     };
     let (bytes, ()) = tokio::join!(later(waiting), publish);
-    assert_eq!(
-        joined(bytes.unwrap()),
-        (0..4).map(|i| byte(file.id.0, i)).collect::<Vec<_>>()
-    );
+    assert_eq!(joined(bytes.unwrap()), account.bytes(0..4));
     assert_eq!(now(tree.attr(file.id)).unwrap(), file);
     // Now that everything is known, what is not there is gone.
     assert_eq!(kind(now(tree.attr(NodeId(1 << 50)))), ErrorKind::Stale);
@@ -167,15 +182,24 @@ async fn an_id_known_from_before_waits_until_the_files_are_known_again() {
 async fn reads() {
     let mut bad = torrent(2, "Bad", Some(&["/a.mkv", "/b.mkv"]));
     bad.links.truncate(1);
-    let library = Shelf::new().of(vec![torrent(1, "Film", Some(&["/Film.mkv"])), bad]);
-    let (_sender, disk, tree) = start(library.clone(), nobody());
+    let account = Account::new().await;
+    let library = Shelf::new().of(vec![account.film(1), bad]);
+    let (_sender, tree) = start_over(&account, library);
     let film = at_path(&tree, "/__all__/Film/Film.mkv").unwrap();
-    let expected: Vec<u8> = (90..100).map(|i| byte(film.id.0, i)).collect();
+    let expected = account.bytes(90..100);
+    let requests = || account.content.stats().cdn.requests;
+    assert_eq!(requests(), 0);
     assert_eq!(
         joined(later(tree.read(read(film.id, 90, 50))).await.unwrap()),
         expected
     );
-    assert_eq!(disk.reads.load(Ordering::Relaxed), 1);
+    assert_eq!(requests(), 1);
+    // What is in memory is answered at once.
+    assert_eq!(
+        joined(now(tree.read(read(film.id, 90, 50))).unwrap()),
+        expected
+    );
+    assert_eq!(requests(), 1);
 
     let dir = at_path(&tree, "/__all__/Film").unwrap();
     assert_eq!(
@@ -188,8 +212,18 @@ async fn reads() {
         now(tree.open(film.id)).unwrap(),
     );
     assert_ne!(one, two);
+    let readers = || account.content.stats().readers;
+    for handle in [one, two] {
+        let request = ReadRequest {
+            handle,
+            ..read(film.id, 0, 9)
+        };
+        let bytes = joined(later(tree.read(request)).await.unwrap());
+        assert_eq!(bytes, account.bytes(0..9));
+    }
+    assert_eq!(readers(), 3);
     Vfs::release(&*tree, one);
-    assert_eq!(*disk.released.lock(), [one]);
+    assert_eq!(readers(), 2);
 
     let version = at_path(&tree, "/version.txt").unwrap();
     assert_eq!(
@@ -213,18 +247,6 @@ async fn reads() {
     let error = now(tree.read(read(file.id, 0, 1))).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert!(error.to_string().contains("packed-rar"), "{error}");
-
-    let (_sender, receiver) = watch::channel(library);
-    let disk = Arc::new(Disk {
-        cached: true,
-        ..Disk::default()
-    });
-    let tree = Tree::new(config(Layout::Tree), receiver, disk.clone(), nobody());
-    assert_eq!(
-        joined(now(tree.read(read(film.id, 90, 50))).unwrap()),
-        expected
-    );
-    assert_eq!(disk.reads.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
@@ -233,13 +255,27 @@ async fn extended_attributes() {
     bad.status = TorrentStatus::Dead;
     let known = torrent(1, "Show", Some(&["/a.mkv", "/b.mkv"]));
     let library = Shelf::new().of(vec![known, bad, torrent(3, "New", None)]);
-    let (_sender, _, tree) = start(library, nobody());
+    let style = Arc::new(config(Layout::Tree).into());
+    let snapshot = Snapshot::new(library.clone(), style, None);
+    let (_sender, tree) = start(library, nobody);
+    // The first file of each release has a link.
+    let link_age = |source: &Source| {
+        let first = source.link.0.ends_with("-0");
+        first.then_some(Duration::from_secs(77))
+    };
     let attributes = |path: &str| -> Vec<(String, String)> {
         let id = at_path(&tree, path).unwrap().id;
-        let value = |name: &String| {
-            String::from_utf8(now(tree.xattr(id, name.as_bytes())).unwrap()).unwrap()
-        };
-        let names = now(tree.xattrs(id)).unwrap();
+        let node = snapshot.node(id).unwrap();
+        let value = |name: &String| snapshot.xattr(node, name, link_age).unwrap();
+        let names = snapshot.xattrs(node, link_age);
+        // The tree has no links, and all the others.
+        let mut others = names.clone();
+        others.retain(|name| !name.ends_with("link_age"));
+        assert_eq!(now(tree.xattrs(id)).unwrap(), others);
+        for name in &others {
+            let shown = now(tree.xattr(id, name.as_bytes())).unwrap();
+            assert_eq!(shown, value(name).into_bytes());
+        }
         names
             .into_iter()
             .map(|name| (name["user.debridfs.".len()..].to_owned(), value(&name)))
@@ -277,10 +313,11 @@ async fn extended_attributes() {
 
 #[tokio::test]
 async fn changes_are_told_once_the_new_tree_is_in_place() {
+    let account = Account::new().await;
     let mut shelf = Shelf::new();
-    let film = torrent(1, "Film", Some(&["/Film.mkv"]));
+    let film = account.film(1);
     let mut removed = film.clone();
-    let (sender, _, tree) = start(shelf.of(vec![film]), nobody());
+    let (sender, tree) = start_over(&account, shelf.of(vec![film]));
     let mut changes = tree.changes();
     let id = |path: &str| at_path(&tree, path).unwrap().id;
     let file = id("/__all__/Film/Film.mkv");
@@ -303,7 +340,7 @@ async fn changes_are_told_once_the_new_tree_is_in_place() {
     assert_eq!(id("/__bad__/Film/Film.mkv"), file);
     assert_eq!(
         joined(later(tree.read(read(file, 0, 1))).await.unwrap()),
-        [byte(file.0, 0)]
+        account.bytes(0..1)
     );
 
     drop(sender);
