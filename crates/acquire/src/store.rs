@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use debridfs_base::state_file;
 use debridfs_provider::{InfoHash, TorrentId};
 use jiff::Timestamp;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -85,8 +86,8 @@ impl Store {
                 });
             }
             Err(Opening::Corrupt(reason)) => {
-                let aside = move_aside(path, now).map_err(|error| fail(error.to_string()))?;
-                tracing::error!(path = %path.display(), aside = %aside.display(), reason, "the job store is corrupt: moved aside, starting anew");
+                state_file::move_aside(path, state_file::SQLITE, &reason, now)
+                    .map_err(|error| fail(error.to_string()))?;
                 connect(path).await.map_err(|error| fail(error.words()))?
             }
             Err(error @ Opening::Other(_)) => return Err(fail(error.words())),
@@ -207,24 +208,6 @@ async fn connect(path: &Path) -> std::result::Result<SqliteConnection, Opening> 
         }
         Err(error) => Err(Opening::Other(error.to_string())),
     }
-}
-
-fn move_aside(path: &Path, now: Timestamp) -> std::io::Result<PathBuf> {
-    let with = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let stamp = format!(".corrupt-{}", now.strftime("%Y%m%dT%H%M%SZ"));
-    for part in ["", "-wal", "-shm"] {
-        match std::fs::rename(with(part), with(&format!("{stamp}{part}"))) {
-            Err(error) if part.is_empty() || error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error);
-            }
-            _ => {}
-        }
-    }
-    Ok(with(&stamp))
 }
 
 async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stored> {

@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 /// What stands between a file's name and the time at which it was moved aside.
 const MARK: &str = ".corrupt-";
 
+/// What SQLite keeps beside a database in WAL mode: companions for [`move_aside`].
+pub const SQLITE: &[&str] = &["-wal", "-shm"];
+
 /// Reads a JSON file; `None` when there is none, or when it cannot be understood and was moved aside.
 ///
 /// # Errors
@@ -53,11 +56,16 @@ pub fn move_aside(
     Ok(aside)
 }
 
-/// What was moved aside in a directory, sorted. Nothing when it cannot be listed.
+/// What was moved aside in a directory, sorted, without what only belongs to a database. Nothing
+/// when it cannot be listed.
 pub fn moved_aside_in(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
-        .filter(|entry| entry.file_name().to_string_lossy().contains(MARK))
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.contains(MARK) && !SQLITE.iter().any(|end| name.ends_with(end))
+        })
         .map(|entry| entry.path())
         .collect();
     found.sort_unstable();
@@ -120,16 +128,11 @@ mod tests {
         let path = dir.path().join("jobs.db");
         std::fs::write(&path, "db").unwrap();
         std::fs::write(dir.path().join("jobs.db-wal"), "log").unwrap();
-        let aside = move_aside(
-            &path,
-            &["-wal", "-shm"],
-            &"no database",
-            Timestamp::UNIX_EPOCH,
-        )
-        .unwrap();
+        let aside = move_aside(&path, SQLITE, &"no database", Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(std::fs::read(&aside).unwrap(), b"db");
         assert_eq!(std::fs::read(with(&aside, "-wal")).unwrap(), b"log");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert_eq!(moved_aside_in(dir.path()), [aside]);
         move_aside(&path, &[], &"gone", Timestamp::UNIX_EPOCH).unwrap_err();
     }
 }

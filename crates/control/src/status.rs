@@ -41,6 +41,10 @@ pub struct Status {
     /// Requests of the kernel; absent while no engine is there to tell.
     #[serde(default)]
     pub fuse: Option<FuseStatus>,
+    /// State files that could not be read and were moved aside; none while no engine is there to
+    /// tell.
+    #[serde(default)]
+    pub moved_aside: Vec<PathBuf>,
     /// The newest error.
     pub last_error: Option<LastError>,
 }
@@ -508,6 +512,7 @@ impl Status {
                 }],
                 ..Default::default()
             }),
+            moved_aside: Vec::new(),
             last_error: None,
         }
     }

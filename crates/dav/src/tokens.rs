@@ -1,10 +1,11 @@
 //! Tokens that let programs read files over HTTP. Only their hashes are kept, so each is shown once; any of them can be revoked.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use debridfs_base::{replace_file, state_file};
 use debridfs_listen::{digest, random};
 use jiff::Timestamp;
 use parking_lot::{RwLock, RwLockReadGuard};
@@ -66,19 +67,17 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Reads `http-tokens.json` and `strm-token` in `dir`; there need not be any.
+    /// Reads `http-tokens.json` and `strm-token` in `dir`; there need not be any. One that cannot be
+    /// understood is moved aside, and its tokens let nobody in.
     ///
     /// # Errors
-    /// [`TokenError::File`]: a file that cannot be read lets nobody in by mistake.
-    pub fn load(dir: &Path) -> Result<Self, TokenError> {
-        let tokens: Vec<Token> = match read(&dir.join(TABLE))? {
-            None => Vec::new(),
-            Some(text) => serde_json::from_str(&text).map_err(|error| TokenError::File {
-                path: dir.join(TABLE),
-                error: error.into(),
-            })?,
-        };
-        let own = read(&dir.join(OWN_FILE))?.map(|text| text.trim().to_owned());
+    /// [`TokenError::File`]: the file system refuses.
+    pub fn load(dir: &Path, now: Timestamp) -> Result<Self, TokenError> {
+        let table = dir.join(TABLE);
+        let tokens = state_file::load_json::<Vec<Token>>(&table, now);
+        let tokens = tokens.map_err(|error| TokenError::File { path: table, error })?;
+        let tokens = tokens.unwrap_or_default();
+        let own = read_own(&dir.join(OWN_FILE), now)?;
         let is_good = |text: &String| {
             let hash = hash(text);
             tokens
@@ -194,32 +193,26 @@ fn hash(text: &str) -> String {
     HEXLOWER.encode(&digest(text))
 }
 
-fn read(path: &Path) -> Result<Option<String>, TokenError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+fn read_own(path: &Path, now: Timestamp) -> Result<Option<String>, TokenError> {
+    let read = match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(TokenError::File {
-            path: path.to_owned(),
-            error,
-        }),
-    }
-}
-
-/// All or nothing, and for nobody else's eyes: temporary files are made with mode 0600.
-fn write(dir: &Path, name: &str, text: &str) -> Result<(), TokenError> {
-    let path = dir.join(name);
-    let written = || -> io::Result<()> {
-        fs::create_dir_all(dir)?;
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        Ok(())
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            state_file::move_aside(path, &[], &error, now).map(|_| None)
+        }
+        Err(error) => Err(error),
     };
-    written().map_err(|error| TokenError::File {
-        path: path.clone(),
+    read.map_err(|error| TokenError::File {
+        path: path.to_owned(),
         error,
     })
+}
+
+/// All or nothing, and for nobody else's eyes.
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), TokenError> {
+    let path = dir.join(name);
+    let written = fs::create_dir_all(dir).and_then(|()| replace_file(&path, text.as_bytes()));
+    written.map_err(|error| TokenError::File { path, error })
 }
 
 #[cfg(test)]
@@ -232,7 +225,7 @@ mod tests {
     fn a_token_is_good_until_it_is_revoked_and_its_text_is_not_kept() {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let tokens = Tokens::load(dir.path()).unwrap();
+        let tokens = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
         let kodi = tokens.create("kodi", now).unwrap();
         let other = tokens.create("other", now).unwrap();
         assert!(tokens.is_good(&kodi) && tokens.is_good(&other) && !tokens.is_good(""));
@@ -250,33 +243,42 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&kodi), "{text}");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let again = Tokens::load(dir.path()).unwrap();
+        let again = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
         assert!(again.is_good(&kodi));
         again.revoke("kodi").unwrap();
         assert!(!again.is_good(&kodi) && again.is_good(&other));
         assert!(matches!(again.revoke("kodi"), Err(TokenError::Unknown(_))));
-        assert!(!Tokens::load(dir.path()).unwrap().is_good(&kodi));
+        assert!(
+            !Tokens::load(dir.path(), Timestamp::UNIX_EPOCH)
+                .unwrap()
+                .is_good(&kodi)
+        );
     }
 
     #[test]
     fn the_own_token_comes_back_over_a_restart_and_another_after_its_end() {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let tokens = Tokens::load(dir.path()).unwrap();
+        let tokens = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(tokens.own(), None);
         tokens.make_own(now).unwrap();
         let first = tokens.own().unwrap();
-        let again = Tokens::load(dir.path()).unwrap();
+        let again = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
         again.make_own(now).unwrap();
         assert_eq!(again.own().as_ref(), Some(&first));
         again.revoke(OWN).unwrap();
         assert_eq!(again.own(), None);
-        assert_eq!(Tokens::load(dir.path()).unwrap().own(), None);
+        assert_eq!(
+            Tokens::load(dir.path(), Timestamp::UNIX_EPOCH)
+                .unwrap()
+                .own(),
+            None
+        );
         again.make_own(now).unwrap();
         assert!(!again.is_good(&first) && again.is_good(&again.own().unwrap()));
         // Killed between the two files: another one is made.
         fs::remove_file(dir.path().join(OWN_FILE)).unwrap();
-        let third = Tokens::load(dir.path()).unwrap();
+        let third = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
         third.make_own(now).unwrap();
         assert!(third.own().is_some() && third.list().len() == 1);
     }
@@ -284,10 +286,19 @@ mod tests {
     #[test]
     fn a_table_that_cannot_be_read_lets_nobody_in() {
         let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let tokens = Tokens::load(dir.path(), now).unwrap();
+        let kodi = tokens.create("kodi", now).unwrap();
+        tokens.make_own(now).unwrap();
+        let own = tokens.own().unwrap();
         fs::write(dir.path().join(TABLE), "{").unwrap();
-        assert!(matches!(
-            Tokens::load(dir.path()),
-            Err(TokenError::File { .. })
-        ));
+        fs::write(dir.path().join(OWN_FILE), b"\xff").unwrap();
+        let again = Tokens::load(dir.path(), now).unwrap();
+        assert!(!again.is_good(&kodi) && !again.is_good(&own) && again.own().is_none());
+        again.make_own(now).unwrap();
+        // What was there is neither lost nor overwritten.
+        let aside = state_file::moved_aside_in(dir.path());
+        let kept: Vec<_> = aside.iter().map(|path| fs::read(path).unwrap()).collect();
+        assert_eq!(kept, [b"{".to_vec(), b"\xff".to_vec()]);
     }
 }

@@ -147,6 +147,7 @@ async fn attach_and_serve(
             keeper,
             restarts: generation.saturating_sub(1),
             keeper_socket: config.keeper_socket(),
+            state_dir: config.state_dir.clone(),
         },
     ));
     tokio::spawn(report.clone().follow_keeper());

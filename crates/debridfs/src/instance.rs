@@ -160,6 +160,7 @@ fn without_engine(said: handover::KeeperStatus, why: &str) -> Status {
         queue: None,
         repair: None,
         fuse: None,
+        moved_aside: Vec::new(),
         last_error: None,
     }
     .judged();

@@ -44,6 +44,7 @@ pub async fn examine(input: &Input) -> Vec<Check> {
         checks.extend(confinement::checks(&settings.mount));
         checks.push(storage::mount_point(&settings.mount).await);
         checks.push(storage::state_dir(&settings.state_dir));
+        checks.extend(storage::moved_aside(&settings.state_dir));
         checks.push(storage::socket_path(&settings.keeper_socket));
     }
     let mount = settings.map(|settings| settings.mount.as_path());

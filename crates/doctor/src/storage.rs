@@ -8,8 +8,8 @@ use std::time::Duration;
 use debridfs_web::{MountProbe, ProbeError};
 use rustix::fs::{Access, access, statvfs};
 
-use debridfs_base::ByteSize;
 use debridfs_base::mountinfo::{self, FSTYPE};
+use debridfs_base::{ByteSize, state_file};
 
 use crate::check::Check;
 
@@ -143,6 +143,21 @@ pub fn state_dir(path: &Path) -> Check {
     }
 }
 
+/// State files in `dir` that could not be read and were moved aside.
+pub fn moved_aside(dir: &Path) -> impl Iterator<Item = Check> {
+    let found = state_file::moved_aside_in(dir).into_iter();
+    found.map(|path| {
+        let shown = path.display();
+        Check::warning(
+            "state file",
+            format!("{shown} was damaged, so a new one was begun"),
+            format!(
+                "if something is missing now, stop the service and put back a backup; then `rm {shown}`"
+            ),
+        )
+    })
+}
+
 /// Whether `path` fits into a socket address.
 pub fn socket_path(path: &Path) -> Check {
     let name = "runtime_dir";
@@ -185,5 +200,19 @@ mod tests {
     fn sockets_have_short_names() {
         let long = format!("/tmp/{}", "x".repeat(120));
         assert_eq!(socket_path(Path::new(&long)).outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn what_was_moved_aside_is_named_until_it_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("jobs.db"), "fine").unwrap();
+        assert_eq!(moved_aside(dir.path()).count(), 0);
+        let aside = dir.path().join("repair.json.corrupt-20261121T040000Z");
+        std::fs::write(&aside, "damaged").unwrap();
+        let checks: Vec<Check> = moved_aside(dir.path()).collect();
+        assert_eq!(checks.len(), 1);
+        assert_eq!(checks[0].outcome, Outcome::Warning);
+        assert!(checks[0].seen.contains(aside.to_str().unwrap()));
+        assert!(checks[0].fix.as_ref().unwrap().contains("rm "));
     }
 }

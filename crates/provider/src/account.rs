@@ -95,7 +95,8 @@ impl DebridAccount {
         config.validate()?;
         let vendor = (config.kind.vendor)();
         let limits = &config.kind.limits;
-        let ledger = config.traffic_log.as_deref().map(TrafficLedger::open);
+        let ledger = config.traffic_log.as_deref();
+        let ledger = ledger.map(|path| TrafficLedger::open(path, clock.now()));
         let may_fetch = TrafficLimits {
             daily: config.daily_traffic.map(|size| size.0),
             reserve_percent: config.traffic_reserve_percent,
@@ -104,7 +105,7 @@ impl DebridAccount {
         for config in config.of_each_key() {
             let token = config.load_token()?;
             let id = KeyId::of_token(token.expose());
-            let scheduler = scheduler(&config, keys.is_empty(), &id, Arc::clone(&clock))?;
+            let scheduler = scheduler(&config, keys.is_empty(), &id, Arc::clone(&clock));
             let caller = Caller {
                 vendor: Arc::clone(&vendor),
                 base: config.base_url()?,
@@ -198,20 +199,17 @@ fn scheduler(
     first: bool,
     key: &KeyId,
     clock: Arc<dyn WallClock>,
-) -> std::result::Result<Scheduler, ConfigError> {
+) -> Scheduler {
     let limits = &config.kind.limits;
     let all = Budget {
         in_flight: limits.calls_in_flight,
         ..Budget::per_minute(config.calls_per_minute)
     };
     let scheduler = Scheduler::with_budgets(all, limits.budgets, clock);
-    let Some(path) = config.call_log_of(first, key) else {
-        return Ok(scheduler);
-    };
-    scheduler.with_call_log(&path).map_err(|error| {
-        let message = format!("{}: {error}", path.display());
-        config.error("call_log", message)
-    })
+    match config.call_log_of(first, key) {
+        Some(path) => scheduler.with_call_log(&path),
+        None => scheduler,
+    }
 }
 
 impl std::fmt::Debug for DebridAccount {

@@ -163,7 +163,7 @@ fn a_budget_of_an_hour_survives_kills() {
         let open = || {
             let scheduler =
                 Scheduler::with_budgets(Budget::per_minute(250), &[CREATES], Arc::clone(&clock));
-            scheduler.with_call_log(&path).unwrap()
+            scheduler.with_call_log(&path)
         };
         let mut made = 0;
         for _ in 0..6 {

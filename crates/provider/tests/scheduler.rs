@@ -485,9 +485,7 @@ fn three_kills_in_a_minute_do_not_exceed_the_limit() {
         let server = Arc::new(Server::new(250));
         let clock = clock();
         for life in [3, 1, 20, 15, 90] {
-            let scheduler = Scheduler::new(250, Arc::clone(&clock))
-                .with_call_log(&path)
-                .unwrap();
+            let scheduler = Scheduler::new(250, Arc::clone(&clock)).with_call_log(&path);
             let life = Duration::from_secs(life);
             engine_until_killed(scheduler, Arc::clone(&server), life).await;
         }
@@ -501,10 +499,31 @@ fn works_without_a_log_where_none_can_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing/rd.calls");
     paused(async {
-        let scheduler = Scheduler::new(10, clock()).with_call_log(&missing).unwrap();
+        let scheduler = Scheduler::new(10, clock()).with_call_log(&missing);
         fill(&scheduler, 3).await;
         assert_eq!(scheduler.status().budget_left, 7);
     });
+}
+
+#[test]
+fn a_damaged_log_is_moved_aside_and_another_one_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rd.calls");
+    std::fs::write(&path, "damaged beyond the magic").unwrap();
+    paused(async {
+        let clock = clock();
+        let open = || Scheduler::new(10, Arc::clone(&clock)).with_call_log(&path);
+        let scheduler = open();
+        fill(&scheduler, 3).await;
+        std::mem::forget(scheduler);
+        assert_eq!(open().status().budget_left, 7);
+    });
+    let aside = debridfs_base::state_file::moved_aside_in(dir.path());
+    assert_eq!(aside.len(), 1);
+    assert_eq!(
+        std::fs::read(&aside[0]).unwrap(),
+        b"damaged beyond the magic"
+    );
 }
 
 #[test]
@@ -513,11 +532,7 @@ fn a_cooldown_survives_a_kill() {
     let path = dir.path().join("rd.calls");
     paused(async {
         let clock = clock();
-        let open = || {
-            Scheduler::new(250, Arc::clone(&clock))
-                .with_call_log(&path)
-                .unwrap()
-        };
+        let open = || Scheduler::new(250, Arc::clone(&clock)).with_call_log(&path);
         let scheduler = open();
         let mut turn = scheduler.turn(Priority::User).await;
         turn.start();

@@ -79,7 +79,7 @@ impl Repair {
         ward: Arc<dyn Ward>,
         clock: Arc<dyn WallClock>,
     ) -> Result<Arc<Self>, StoreError> {
-        let stored = Stored::load(path)?;
+        let stored = Stored::load(path, clock.now())?;
         let machine = Machine::new(rules.clone(), stored.patients, stored.spent);
         Ok(Arc::new(Self {
             rules,

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use debridfs_base::replace_file;
+use debridfs_base::{replace_file, state_file};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -54,29 +54,19 @@ impl Stored {
         }
     }
 
-    /// Reads the file; nothing when there is none. One that cannot be understood is set aside: patients are found again, and treatments that are over are
-    /// found in the account.
+    /// Reads the file; nothing when there is none. One that cannot be understood is moved aside:
+    /// patients are found again, and treatments that are over are found in the account.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn load(path: &Path) -> Result<Self, StoreError> {
+    pub fn load(path: &Path, now: Timestamp) -> Result<Self, StoreError> {
         let fail = |error| StoreError::Io {
             path: path.to_owned(),
             error,
         };
-        let text = match std::fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            text => text.map_err(fail)?,
-        };
-        match serde_json::from_slice::<Self>(&text) {
-            Ok(stored) if stored.version <= VERSION => Ok(stored),
-            Ok(_) => Err(StoreError::Newer(path.to_owned())),
-            Err(error) => {
-                let aside = path.with_extension("json.corrupt");
-                tracing::error!(path = %path.display(), %error, aside = %aside.display(), "what repair knew is not readable: set aside");
-                std::fs::rename(path, aside).map_err(fail)?;
-                Ok(Self::default())
-            }
+        match state_file::load_json::<Self>(path, now).map_err(fail)? {
+            Some(stored) if stored.version > VERSION => Err(StoreError::Newer(path.to_owned())),
+            stored => Ok(stored.unwrap_or_default()),
         }
     }
 

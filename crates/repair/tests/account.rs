@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use debridfs_base::Secret;
-use debridfs_base::{TokioClock, WallClock};
+use debridfs_base::{Secret, TokioClock, WallClock, state_file};
 use debridfs_provider::vendors::real_debrid;
 use debridfs_provider::{
     AccountConfig, DebridAccount, HosterLink, InfoHash, Priority, Provider, TorrentId, Verdict,
@@ -371,7 +370,9 @@ async fn a_state_that_is_not_readable_is_set_aside_and_a_newer_one_is_left_alone
         world.clock.clone(),
     );
     assert_eq!(opened.unwrap().status().patients, []);
-    assert!(path.with_extension("json.corrupt").exists());
+    let aside = state_file::moved_aside_in(world.dir.path());
+    assert_eq!(aside.len(), 1);
+    assert_eq!(std::fs::read(&aside[0]).unwrap(), b"no JSON");
     std::fs::write(&path, r#"{"version": 99}"#).unwrap();
     let newer = Repair::open(
         Rules::default(),

@@ -1,9 +1,10 @@
 //! Opening the database file: migrations, and what is done about a corrupt, newer or unwritable one.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use debridfs_base::state_file;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
@@ -83,8 +84,11 @@ pub(super) async fn open(path: &Path, now: jiff::Timestamp) -> Result<Opened> {
             })
         }
         Err(Failure::Corrupt(reason)) => {
-            let aside = move_aside(path, now)?;
-            tracing::error!(path = %path.display(), aside = %aside.display(), reason, "the catalogue file is corrupt: moved aside, starting anew");
+            let aside = state_file::move_aside(path, state_file::SQLITE, &reason, now);
+            let aside = aside.map_err(|error| Error::Store {
+                path: path.to_owned(),
+                message: format!("corrupt, and cannot be moved aside: {error}"),
+            })?;
             let connection = connect(path).await.map_err(|failure| match failure {
                 Failure::Other(error) => error,
                 Failure::Corrupt(message) | Failure::NoSpace(message) => Error::Store {
@@ -250,34 +254,6 @@ async fn reading(path: &Path) -> Option<SqliteConnection> {
             None
         }
     }
-}
-
-fn move_aside(path: &Path, now: jiff::Timestamp) -> Result<PathBuf> {
-    let with = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let stamp = now.strftime("%Y%m%dT%H%M%SZ");
-    let aside = with(&format!(".corrupt-{stamp}"));
-    std::fs::rename(path, &aside).map_err(|error| Error::Store {
-        path: path.to_owned(),
-        message: format!("corrupt, and cannot be moved aside: {error}"),
-    })?;
-    for part in ["-wal", "-shm"] {
-        let target = with(&format!(".corrupt-{stamp}{part}"));
-        match std::fs::rename(with(part), target) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(Error::Store {
-                    path: path.to_owned(),
-                    message: format!("corrupt, and its {part} file cannot be moved aside: {error}"),
-                });
-            }
-        }
-    }
-    Ok(aside)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use debridfs_base::replace_file;
+use debridfs_base::{replace_file, state_file};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -95,13 +96,9 @@ impl Owed {
 }
 
 fn load(path: &Path) -> BTreeSet<u64> {
-    let text = match std::fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return BTreeSet::new(),
-        text => text,
-    };
-    let ids = text.and_then(|text| Ok(serde_json::from_slice(&text)?));
-    ids.unwrap_or_else(|error| {
+    let ids = state_file::load_json(path, Timestamp::now()).unwrap_or_else(|error| {
         tracing::warn!(path = %path.display(), %error, "which new files have no head and tail in the cache yet is forgotten");
-        BTreeSet::new()
-    })
+        None
+    });
+    ids.unwrap_or_default()
 }

@@ -162,6 +162,13 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
             )?;
         }
     }
+    for path in &status.moved_aside {
+        writeln!(
+            out,
+            "aside     {}: a damaged state file; restore it from a backup, or remove it",
+            path.display()
+        )?;
+    }
     if let Some(error) = &status.last_error {
         writeln!(out, "last error {}: {}", error.at, error.message)?;
     }

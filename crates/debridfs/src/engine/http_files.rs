@@ -26,12 +26,11 @@ pub struct HttpFiles {
 impl HttpFiles {
     /// Reads the tokens, and makes the one for `.strm` files if there are to be any.
     pub fn load(config: &Config) -> Result<Self, Failure> {
-        let tokens = Tokens::load(&config.state_dir).doing(|| "tokens".into())?;
+        let now = Timestamp::now();
+        let tokens = Tokens::load(&config.state_dir, now).doing(|| "tokens".into())?;
         let makes_strm = config.acquire.makes_strm();
         if makes_strm {
-            tokens
-                .make_own(Timestamp::now())
-                .doing(|| "tokens".into())?;
+            tokens.make_own(now).doing(|| "tokens".into())?;
         }
         Ok(Self {
             listen: config.http.listen,

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use debridfs_acquire::Acquire;
+use debridfs_base::state_file;
 use debridfs_catalogue::{Catalogue, CopyReport};
 use debridfs_content::{Content, ReaderClass};
 use debridfs_control::{
@@ -49,6 +50,8 @@ pub struct Birth {
     pub restarts: u64,
     /// Where the keeper can be asked.
     pub keeper_socket: PathBuf,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
 }
 
 /// Gathers the status.
@@ -410,6 +413,7 @@ impl Instance for Report {
             queue: self.queue.as_deref().map(queue),
             repair: self.repair.as_deref().map(repair),
             fuse: Some(self.fuse()),
+            moved_aside: state_file::moved_aside_in(&self.birth.state_dir),
             last_error: errors.into_iter().max_by_key(|error| error.at),
         }
         .judged()

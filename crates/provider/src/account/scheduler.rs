@@ -20,7 +20,6 @@ mod meter;
 mod window;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,12 +115,9 @@ impl Scheduler {
     /// and counts those that an earlier process noted there: so an engine killed at any moment, any
     /// number of times, keeps to the limit. The budget of a word has its own file, `path@WORD`.
     ///
-    /// The scheduler logs a file that it cannot open or write (disk full or read-only), and works
-    /// without it.
-    ///
-    /// # Errors
-    /// The file is not a call log.
-    pub fn with_call_log(self, path: &Path) -> io::Result<Self> {
+    /// A file that is not a call log is moved aside. The scheduler logs a file that it cannot open
+    /// or write (disk full or read-only), and works without it.
+    pub fn with_call_log(self, path: &Path) -> Self {
         let now = Instant::now();
         let unix_ms = self.shared.unix_ms();
         let mut state = self.shared.lock();
@@ -132,16 +128,12 @@ impl Scheduler {
                 // Short bursts; the next process takes longer to start.
                 (_, None) => continue,
             };
-            match meter.open_log(&path, unix_ms, now) {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error),
-                Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "no call log; a restart may forget calls");
-                }
-                Ok(()) => {}
+            if let Err(error) = meter.open_log(&path, unix_ms, now) {
+                tracing::warn!(path = %path.display(), %error, "no call log; a restart may forget calls");
             }
         }
         drop(state);
-        Ok(self)
+        self
     }
 
     /// Waits for the turn of a call without a word. Dropping the future gives up the place in the

@@ -7,23 +7,22 @@
 mod ledger;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::ledger::TrafficLedger;
 use crate::{KeyId, Priority};
-use debridfs_base::WallClock;
+use debridfs_base::{Backoff, WallClock};
 
 /// A key that is said to be out of traffic may be tried again immediately if there is no other:
 /// perhaps a CDN server said so, and the API knows better. After the next such answer it is left
-/// alone for this long, as its traffic may be reset at another time than expected…
-const FIRST_TRIAL: SignedDuration = SignedDuration::from_secs(10);
-/// …and for twice as long each time, up to this.
-const LONGEST_TRIAL: SignedDuration = SignedDuration::from_mins(15);
+/// alone for this long, as its traffic may be reset at another time than expected.
+const TRIALS: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(15 * 60));
 
 /// What the configuration allows a key to fetch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -164,7 +163,7 @@ impl KeyTraffic {
             day,
             ends,
             // A restart is no reason to ask a provider again that refused a moment ago.
-            next_trial: now.saturating_add(FIRST_TRIAL).unwrap_or(now),
+            next_trial: now.saturating_add(TRIALS.first).unwrap_or(now),
             refusals: 0,
             asked_at: None,
         });
@@ -249,10 +248,8 @@ impl KeyTraffic {
         }
         state.day.used_up = true;
         let wait = match state.refusals {
-            0 => SignedDuration::ZERO,
-            more => FIRST_TRIAL
-                .saturating_mul(1 << (more - 1).min(8))
-                .min(LONGEST_TRIAL),
+            0 => Duration::ZERO,
+            more => TRIALS.after(more),
         };
         state.refusals = state.refusals.saturating_add(1);
         state.next_trial = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
@@ -265,7 +262,7 @@ impl KeyTraffic {
         let (mut state, now) = self.today();
         let due = state.day.used_up && now >= state.next_trial;
         if due {
-            state.next_trial = now.saturating_add(FIRST_TRIAL).unwrap_or(Timestamp::MAX);
+            state.next_trial = now.saturating_add(TRIALS.first).unwrap_or(Timestamp::MAX);
         }
         due
     }
@@ -460,7 +457,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("traffic");
         let clock = Hand::at("2026-11-21T12:00:00Z");
-        let open = || Some(TrafficLedger::open(&path));
+        let open = || Some(TrafficLedger::open(&path, Timestamp::UNIX_EPOCH));
         // Written soon after a change, without a goodbye.
         let written = async |text: &str| {
             while !std::fs::read_to_string(&path).is_ok_and(|found| found.contains(text)) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use debridfs_catalogue::{Catalogue, ChangedPath, Library, Outline, changed_paths};
 use debridfs_provider::Provider;
+use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
@@ -35,7 +36,7 @@ pub fn start_hooks(
         let _ = std::fs::remove_file(kept);
         return;
     }
-    let before = Kept::load(&kept);
+    let before = Kept::load(&kept, Timestamp::now());
     let follower = Arc::new(Follower {
         hooks,
         mount,

@@ -1,12 +1,12 @@
 //! What hooks go on from after a restart: one file, written anew as a whole.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
-use debridfs_base::replace_file;
+use debridfs_base::{replace_file, state_file};
 use debridfs_catalogue::Outline;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ChangeKind;
@@ -37,24 +37,20 @@ impl Kept {
         }
     }
 
-    /// Reads the file; nothing when there is none that can be used: hooks then begin with the library as it is.
-    pub(super) fn load(path: &Path) -> Option<Self> {
-        let text = match fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            text => text,
-        };
-        let read = text.and_then(|text| Ok(serde_json::from_slice::<Self>(&text)?));
-        match read {
-            Ok(kept) if kept.version == VERSION => Some(kept),
-            Ok(kept) => {
-                tracing::warn!(path = %path.display(), version = kept.version, "what hooks were to be told was written by another version, and is left out");
-                None
+    /// Reads the file; nothing when there is none that can be used: hooks then begin with the
+    /// library as it is. A file of another form is moved aside.
+    pub(super) fn load(path: &Path, now: Timestamp) -> Option<Self> {
+        let read = state_file::load_json::<Self>(path, now).and_then(|kept| match kept {
+            Some(kept) if kept.version != VERSION => {
+                let why = format!("it has the form of version {}", kept.version);
+                state_file::move_aside(path, &[], &why, now).map(|_| None)
             }
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "what hooks were to be told cannot be read, and is left out");
-                None
-            }
-        }
+            kept => Ok(kept),
+        });
+        read.unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "what hooks were to be told cannot be read, and is left out");
+            None
+        })
     }
 
     /// Writes the file: the old one or the new one is there after a crash.

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
+use debridfs_base::Backoff;
 use tokio::time::Instant;
 
 use super::window::Ready;
 
-/// The first cool-down when the provider names none; a bucket was seen to refill in about 10 s.
-const FIRST_COOLDOWN: Duration = Duration::from_secs(10);
-/// The longest cool-down of our own choice; each refusal in a row doubles it up to here.
-const LONGEST_COOLDOWN: Duration = Duration::from_secs(300);
+/// Cool-downs when the provider names none; a bucket was seen to refill in about 10 s.
+const COOLDOWNS: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(300));
 /// The longest wait a provider may ask for and get.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// After a cool-down one call at a time feels its way, the next one after this long if there is no
@@ -106,9 +105,7 @@ impl BackOff {
         }
         let wait = match retry_after {
             Some(asked) => asked.min(LONGEST_RETRY_AFTER),
-            None => FIRST_COOLDOWN
-                .saturating_mul(1 << self.refusals_in_a_row.saturating_sub(1).min(8))
-                .min(LONGEST_COOLDOWN),
+            None => COOLDOWNS.after(self.refusals_in_a_row),
         };
         if news || retry_after.is_some() {
             self.cool_down_until(now + wait);

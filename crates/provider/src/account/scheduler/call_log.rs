@@ -62,10 +62,7 @@ impl CallLog {
         // A ring of another size is read whole and then begun anew; 1 MiB is far beyond any.
         file.by_ref().take(1 << 20).read_to_end(&mut bytes)?;
         if bytes.len() >= MAGIC.len() && !bytes.starts_with(MAGIC) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the file is not a call log; name another one",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a call log"));
         }
         let remembered = parse(&bytes, now_ms, per);
         let mut fresh = Vec::with_capacity((SLOTS_AT + slots * SLOT_BYTES) as usize);

@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use debridfs_base::state_file;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Outcome;
@@ -54,7 +56,15 @@ impl Meter {
         let slots = u64::from(self.budget.calls)
             .saturating_mul(4)
             .clamp(64, 65_536);
-        let (log, remembered) = CallLog::open(path, slots, unix_ms, self.budget.per)?;
+        let open = || CallLog::open(path, slots, unix_ms, self.budget.per);
+        let (log, remembered) = match open() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let now = Timestamp::from_millisecond(unix_ms.cast_signed()).unwrap_or_default();
+                state_file::move_aside(path, &[], &error, now)?;
+                open()?
+            }
+            opened => opened?,
+        };
         for at in remembered.calls {
             // A call that no longer counts may be as old as it likes; a monotonic clock does not
             // reach far back.

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 
 use super::Day;
 use crate::KeyId;
-use debridfs_base::replace_file;
+use debridfs_base::{replace_file, state_file};
 
 /// How long a change may wait.
 const DELAY: Duration = Duration::from_secs(1);
@@ -43,25 +44,18 @@ struct State {
 }
 
 impl TrafficLedger {
-    /// The ledger in the file at `path`. A file that cannot be read or understood is logged, and
-    /// replaced by an empty one.
-    pub(crate) fn open(path: &Path) -> Self {
-        let days = match std::fs::read(path) {
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
-                tracing::warn!(path = %path.display(), %error, "the traffic of today is forgotten");
-                BTreeMap::new()
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the traffic of today is forgotten");
-                BTreeMap::new()
-            }
-        };
+    /// The ledger in the file at `path`. A file that cannot be understood is moved aside; one that
+    /// cannot be read is logged.
+    pub(crate) fn open(path: &Path, now: Timestamp) -> Self {
+        let days = state_file::load_json(path, now).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "the traffic of today is forgotten");
+            None
+        });
         Self {
             shared: Arc::new(Shared {
                 path: path.to_owned(),
                 state: Mutex::new(State {
-                    days,
+                    days: days.unwrap_or_default(),
                     ..State::default()
                 }),
                 writing: Mutex::default(),
@@ -140,19 +134,31 @@ mod tests {
         let path = dir.path().join("traffic");
         for text in ["", "nonsense", "[1]", "{\"a\":{\"date\":\"2026-99-99\"}}"] {
             std::fs::write(&path, text).unwrap();
-            let ledger = TrafficLedger::open(&path);
+            let ledger = TrafficLedger::open(&path, Timestamp::UNIX_EPOCH);
             let key = KeyId::of_token("T");
             assert_eq!(ledger.day(&key), None, "{text}");
             let day = Day::new("2026-11-21".parse().unwrap());
             ledger.keep(&key, day.clone());
             drop(ledger);
-            assert_eq!(TrafficLedger::open(&path).day(&key), Some(day));
+            assert_eq!(
+                TrafficLedger::open(&path, Timestamp::UNIX_EPOCH).day(&key),
+                Some(day)
+            );
         }
+        let aside = state_file::moved_aside_in(dir.path());
+        let mut texts: Vec<_> = (aside.iter())
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect();
+        texts.sort_unstable();
+        assert_eq!(
+            texts,
+            ["", "[1]", "nonsense", "{\"a\":{\"date\":\"2026-99-99\"}}"]
+        );
     }
 
     #[test]
     fn a_place_that_cannot_be_written_is_no_trouble() {
-        let ledger = TrafficLedger::open(Path::new("/nonexistent/traffic"));
+        let ledger = TrafficLedger::open(Path::new("/nonexistent/traffic"), Timestamp::UNIX_EPOCH);
         let key = KeyId::of_token("T");
         ledger.keep(&key, Day::new("2026-11-21".parse().unwrap()));
         assert!(ledger.day(&key).is_some());
