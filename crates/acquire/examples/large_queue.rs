@@ -18,7 +18,7 @@ use debridfs_base::TokioClock;
 use debridfs_base::http::{Transport, TransportError};
 use debridfs_provider::InfoHash;
 use debridfs_provider::vendors::real_debrid;
-use debridfs_provider::{AccountConfig, DebridAccount};
+use debridfs_provider::{AccountConfig, DebridAccount, TorrentInfo};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tower::ServiceExt;
@@ -49,6 +49,8 @@ impl Library for Nobody {
     async fn shown(&self, _: InfoHash) -> Option<Shown> {
         None
     }
+
+    async fn told(&self, _: &str, _: TorrentInfo) {}
 
     fn look_now(&self) {}
 

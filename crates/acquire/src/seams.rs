@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use debridfs_provider::{InfoHash, TorrentId, TorrentStatus};
+use debridfs_provider::{InfoHash, TorrentId, TorrentInfo, TorrentStatus};
 
 /// A torrent that an account is known to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub trait Library: Send + Sync + 'static {
     async fn torrents(&self, hash: InfoHash) -> Vec<Known>;
     /// The release with its files; `None` while it is not shown or its files are not known. May wait for a call to the provider.
     async fn shown(&self, hash: InfoHash) -> Option<Shown>;
+    /// The account `provider` has just said this of a torrent that is ready: it need not be asked.
+    async fn told(&self, provider: &str, info: TorrentInfo);
     /// An account has just been changed: have a look soon.
     fn look_now(&self);
     /// Resolves when what is shown has changed.

@@ -185,6 +185,7 @@ impl Attempt<'_> {
         }
         match status {
             TorrentStatus::Downloaded => {
+                self.shared.library.told(&at.provider, info).await;
                 self.shared
                     .update(job.hash, |job| job.step = Step::Ready)
                     .await?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::{NodeId, SystemClock, WallClock};
-use debridfs_provider::{ContentId, LinkStore, Provider};
+use debridfs_provider::{ContentId, LinkStore, Provider, TorrentInfo};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -187,6 +187,14 @@ impl Catalogue {
     pub async fn copies(&self, release: impl Into<ContentId>) -> Vec<Arc<Copy>> {
         let state = self.shared.state.lock().await;
         state.held(release.into()).cloned().collect()
+    }
+
+    /// Takes what an account was just told to say of a torrent to somebody who asked it, as if the
+    /// catalogue had asked: of a torrent that is ready, no call is made for its files.
+    pub async fn told(&self, provider: &str, info: TorrentInfo) {
+        if let Some(line) = self.shared.line(provider) {
+            crate::sync::told::take(&self.shared, line, info).await;
+        }
     }
 
     /// Ends the wait for the next poll of every provider: an account has just been changed from here.

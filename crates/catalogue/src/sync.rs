@@ -10,6 +10,7 @@ mod publish;
 mod queue;
 mod shared;
 pub(crate) mod state;
+pub(crate) mod told;
 mod waiters;
 mod writer;
 

@@ -44,6 +44,19 @@ async fn a_cached_magnet_becomes_links_of_the_wanted_files() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_account_said_of_a_ready_torrent_is_handed_to_the_library() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    world.grab(HASH, "x").await;
+    world.complete(hash(HASH)).await;
+    let told = world.library.told.lock().unwrap().clone();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].summary.content, hash(HASH).into());
+    assert_eq!(told[0].files.len(), 4);
+    let asked = world.sim.counters().calls_of("torrents/info");
+    assert_eq!(asked, 2, "before and after its files were selected");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_handed_in_twice_is_added_once() {
     let world = World::new(vec![cached(HASH, "Film.2024")]).await;
     for _ in 0..3 {

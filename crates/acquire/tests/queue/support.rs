@@ -20,7 +20,7 @@ use debridfs_base::Secret;
 use debridfs_base::{TokioClock, WallClock};
 use debridfs_provider::vendors::real_debrid;
 use debridfs_provider::{
-    AccountConfig, DebridAccount, InfoHash, Provider, TorrentId, TorrentStatus,
+    AccountConfig, DebridAccount, InfoHash, Provider, TorrentId, TorrentInfo, TorrentStatus,
 };
 use debridfs_sim::{FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim, content};
 use http_body_util::BodyExt;
@@ -123,6 +123,8 @@ pub struct SimLibrary {
     pub unsettled: Mutex<Option<String>>,
     /// What lets players in.
     pub token: Mutex<Option<String>>,
+    /// What the account said of torrents that are ready.
+    pub told: Mutex<Vec<TorrentInfo>>,
 }
 
 /// Reads of whole files.
@@ -197,6 +199,10 @@ impl Library for SimLibrary {
             bad: None,
             unsettled: self.unsettled.lock().unwrap().clone(),
         })
+    }
+
+    async fn told(&self, _: &str, info: TorrentInfo) {
+        self.told.lock().unwrap().push(info);
     }
 
     fn look_now(&self) {}
@@ -287,6 +293,7 @@ impl World {
             }),
             unsettled: Mutex::default(),
             token: Mutex::new(Some("first".to_owned())),
+            told: Mutex::default(),
         });
         let mut config = config_in(dir.path(), clock.clone());
         change(&mut config);

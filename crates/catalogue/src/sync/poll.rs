@@ -125,6 +125,7 @@ impl Poll<'_> {
     }
 
     async fn follow(&mut self, plan: Plan) -> Result<(), Failed> {
+        self.line.told.list_begins();
         if let Plan::Peek(limit) = plan {
             let page = self
                 .line
@@ -159,6 +160,7 @@ impl Poll<'_> {
                 }
             }
         }
+        self.line.told.list_begins();
         let mut listing = listing::full(&*self.line.provider).await?;
         self.line.report().last_answer = Some(self.shared.now());
         if listing.doubt.is_none() && listing.lines.is_empty() && !self.listed().await {
@@ -201,7 +203,7 @@ impl Poll<'_> {
     }
 
     /// Takes a full list, as far as it can be believed.
-    async fn take(&mut self, listing: Listing) -> Result<(), Failed> {
+    async fn take(&mut self, mut listing: Listing) -> Result<(), Failed> {
         let now = self.shared.now();
         let name = self.line.name();
         let mut guard = self.shared.state.lock().await;
@@ -209,6 +211,7 @@ impl Poll<'_> {
         self.line.report().unreadable = listing.unreadable;
         let mut batch = Batch::default();
         let Some(doubt) = listing.doubt else {
+            self.line.told.complete(&mut listing.lines);
             let applied = state.apply_list(
                 name,
                 &listing.lines,

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use super::queue::InfoQueue;
 use super::state::State;
+use super::told::Told;
 use super::waiters::Waiters;
 use super::writer::Writer;
 use crate::guard::GuardRules;
@@ -40,6 +41,8 @@ pub(crate) struct Settings {
 pub(crate) struct Line {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) queue: InfoQueue,
+    /// What others were told.
+    pub(crate) told: Told,
     /// Ends the wait for the next poll.
     pub(crate) poll_now: Notify,
     /// The next poll is a full list.
@@ -63,6 +66,7 @@ impl Line {
         Self {
             provider,
             queue: InfoQueue::default(),
+            told: Told::default(),
             poll_now: Notify::new(),
             full_wanted: AtomicBool::new(false),
             report: parking_lot::Mutex::new(report),

@@ -271,6 +271,23 @@ impl State {
         );
     }
 
+    /// As [`Self::apply_line`], for a line that came in no list.
+    pub(crate) fn apply_told(
+        &mut self,
+        provider: &str,
+        line: &TorrentSummary,
+        now: Timestamp,
+        batch: &mut Batch,
+        applied: &mut Applied,
+    ) {
+        let known = self.is_live(provider, &line.id);
+        self.apply_line(provider, line, now, batch, applied);
+        // It counts as listed, so that the next list with it is no surprise.
+        if let (Some(state), false) = (self.providers.get_mut(provider), known) {
+            state.baseline = state.baseline.map(|told| told + 1);
+        }
+    }
+
     /// Takes a complete list: every line, and then what is missing, as far as the guard lets it.
     pub(crate) fn apply_list(
         &mut self,

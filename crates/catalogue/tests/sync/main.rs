@@ -9,3 +9,4 @@ mod model;
 mod normal;
 mod packed;
 mod store;
+mod told;

@@ -19,7 +19,7 @@ use debridfs_content::{
     Content, ContentConfig, ContentError, ErrorKind, FileRef, HandleOwner, ReadRequest,
 };
 use debridfs_fuse::ALLOW_VARIABLE;
-use debridfs_provider::InfoHash;
+use debridfs_provider::{InfoHash, TorrentInfo};
 use debridfs_tree::file_ref;
 
 use super::http_files::HttpFiles;
@@ -217,6 +217,10 @@ impl Library for Shelves {
         // Not known to the library yet is no failure; it is asked again.
         self.catalogue.demand(hash).await.ok()?;
         self.find(hash)
+    }
+
+    async fn told(&self, provider: &str, info: TorrentInfo) {
+        self.catalogue.told(provider, info).await;
     }
 
     fn look_now(&self) {

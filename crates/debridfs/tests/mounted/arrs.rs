@@ -90,6 +90,20 @@ fn a_magnet_is_grabbed_imported_through_the_mount_and_removed() {
 }
 
 #[test]
+fn what_a_grab_was_told_is_not_asked_again() {
+    let simulator = Simulator::start(vec![film("First.2024", 1 << 20)]);
+    simulator.know(HASH, "Grabbed.S01.1080p", season());
+    let household = Household::new(&simulator);
+    household.instance.wait_synced();
+    let before = simulator.calls_of("torrents/info");
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}&dn=Grabbed.S01.1080p");
+    household.patiently("the grab", || household.arr.grab_magnet(&magnet));
+    household.completed();
+    let asked = simulator.calls_of("torrents/info") - before;
+    assert_eq!(asked, 2, "before and after its files were selected");
+}
+
+#[test]
 fn a_download_is_followed_until_it_is_over() {
     let simulator = Simulator::start(vec![film("First.2024", 1 << 20)]);
     simulator.know(HASH, "Grabbed.S01.1080p", season());

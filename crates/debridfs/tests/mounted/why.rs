@@ -72,6 +72,18 @@ fn a_file_in_trouble_and_well_again() {
         "{report}"
     );
 
+    let id = simulator.id("Film.2024");
+    let copies = &report["release"]["copies"];
+    assert_eq!(copies.as_array().expect("copies").len(), 1, "{report}");
+    let copy = &copies[0];
+    assert_eq!(
+        (&copy["id"], &copy["health"]),
+        (&id.into(), &"good".into()),
+        "{report}"
+    );
+    assert_eq!(copy["provider"], report["release"]["providers"][0]);
+    assert!(copy["verdict"].is_null(), "{report}");
+
     simulator.fault(CdnFault::everywhere(CdnFaultKind::Status {
         status: 404,
         x_error: Some("link_not_found".into()),
