@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use debridfs_cache::Cache;
+use debridfs_cache::{Cache, FileId};
 use debridfs_cdn::{Cdn, Checkup, Event};
 use debridfs_provider::{LinkStore, Provider, Source};
 use futures_util::future::BoxFuture;
@@ -130,20 +130,17 @@ impl Content {
     }
 
     /// The bytes of `request`, if all of them are in memory, be it ours or the page cache. Never waits, so a transport thread may call it.
-    pub fn try_read(&self, file: &FileRef, request: &ReadRequest) -> Option<ReadOut> {
-        let range = file.range(request);
+    /// Allocates nothing but the answer.
+    pub fn try_read(&self, file: FileId, request: &ReadRequest) -> Option<ReadOut> {
+        let range = request.range(file.size);
         if range.is_empty() {
             return Some(Vec::new());
         }
-        let reader = self.readers.get(file, request.handle);
+        let reader = self.readers.get(file.id, request.handle);
         let out = reader
             .and_then(|reader| reader.try_read(&range))
             .or_else(|| {
-                let out = self
-                    .context
-                    .cache
-                    .as_ref()?
-                    .try_read(file.file_id(), &range)?;
+                let out = self.context.cache.as_ref()?.try_read(file, &range)?;
                 add(&self.context.counters.bytes_served, range.end - range.start);
                 Some(out)
             })?;
@@ -152,7 +149,7 @@ impl Content {
     }
 
     /// Takes note of a read, once.
-    fn note(&self, file: &FileRef, handle: u64, range: &Range<u64>) -> Arc<Watch> {
+    fn note(&self, file: FileId, handle: u64, range: &Range<u64>) -> Arc<Watch> {
         let (watch, class) = self.watches.note(file, handle, range);
         let read = &self.context.counters.class(class).read;
         add(read, range.end - range.start);
@@ -178,15 +175,15 @@ impl Content {
             let size = request.size;
             return Box::pin(async move { Err(ContentError::TooLarge(size)) });
         }
-        let range = file.range(request);
+        let range = request.range(file.size);
         if range.is_empty() {
             return Box::pin(async { Ok(Vec::new()) });
         }
         let deadline = Instant::now() + request.deadline.min(LONGEST_DEADLINE);
-        if self.readers.get(file, request.handle).is_none() {
+        if self.readers.get(file.id, request.handle).is_none() {
             self.context.cdn.first_read();
         }
-        let watch = self.note(file, request.handle, &range);
+        let watch = self.note(file.file_id(), request.handle, &range);
         let (context, readers) = (self.context.clone(), self.readers.clone());
         let (file, handle) = (file.clone(), request.handle);
         Box::pin(async move {
@@ -216,7 +213,7 @@ impl Content {
         file: &FileRef,
         request: &ReadRequest,
     ) -> Result<(), ContentError> {
-        self.watches.keep(file, request.handle);
+        self.watches.keep(file.file_id(), request.handle);
         let read = self.read(file, request).await?;
         if let Some(cache) = &self.context.cache {
             probe::keep_all(cache, file, request.offset, &read).await;
@@ -327,8 +324,8 @@ impl Readers {
         self.map.write()
     }
 
-    fn get(&self, file: &FileRef, handle: u64) -> Option<Arc<Reader>> {
-        self.read().get(&(handle, file.id)).cloned()
+    fn get(&self, file: u64, handle: u64) -> Option<Arc<Reader>> {
+        self.read().get(&(handle, file)).cloned()
     }
 
     fn open(
@@ -338,7 +335,7 @@ impl Readers {
         file: &FileRef,
         handle: u64,
     ) -> Arc<Reader> {
-        if let Some(reader) = self.get(file, handle) {
+        if let Some(reader) = self.get(file.id, handle) {
             return reader;
         }
         let spare_cursors = match handle {

@@ -11,7 +11,7 @@ use debridfs_provider::Source;
 /// The largest read that is served in one piece; fronts ask for 1 MiB at most.
 pub const MAX_READ: u32 = 16 << 20;
 
-/// A file as the reader has to know it.
+/// A file as those have to know it who fetch it; what is in memory is found by [`FileRef::file_id`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRef {
     /// Identity, the same for ever.
@@ -39,17 +39,19 @@ pub struct ReadRequest {
 pub type ReadOut = Vec<Bytes>;
 
 impl FileRef {
-    /// Its name in the cache.
+    /// Its identity and size.
     pub fn file_id(&self) -> FileId {
         FileId {
             id: self.id,
             size: self.size,
         }
     }
+}
 
-    /// The part of the file that `request` means; empty at and behind the end.
-    pub(crate) fn range(&self, request: &ReadRequest) -> Range<u64> {
-        let start = request.offset.min(self.size);
-        start..start.saturating_add(request.size.into()).min(self.size)
+impl ReadRequest {
+    /// The part that is meant of a file of `size` bytes; empty at and behind its end.
+    pub(crate) fn range(&self, size: u64) -> Range<u64> {
+        let start = self.offset.min(size);
+        start..start.saturating_add(self.size.into()).min(size)
     }
 }

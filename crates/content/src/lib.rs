@@ -40,6 +40,7 @@ mod window;
 pub use config::{ContentConfig, ProbeConfig};
 pub use content::Content;
 pub use debridfs_base::{ByteSize, InvalidByteSize};
+pub use debridfs_cache::FileId;
 pub use debridfs_cdn::{Cause, CdnStats, Checkup, Event, EventKind};
 pub use error::{ContentError, ErrorKind};
 pub use file::{FileRef, MAX_READ, ReadOut, ReadRequest};

@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use debridfs_cache::FileId;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::file::FileRef;
 use crate::pattern::Class;
 
 /// The version of the format that is written, and the only one that is read.
@@ -191,7 +191,7 @@ impl Recorder {
     }
 
     /// Records a read.
-    pub(crate) fn note(&self, file: &FileRef, handle: u64, range: &Range<u64>, class: Class) {
+    pub(crate) fn note(&self, file: FileId, handle: u64, range: &Range<u64>, class: Class) {
         if self.active.load(Ordering::Acquire)
             && let Some(recording) = &mut self.lock().recording
         {
@@ -210,7 +210,7 @@ impl Recorder {
 }
 
 impl Recording {
-    fn note(&mut self, file: &FileRef, handle: u64, range: &Range<u64>, class: Class) {
+    fn note(&mut self, file: FileId, handle: u64, range: &Range<u64>, class: Class) {
         if self
             .wanted
             .as_ref()
@@ -248,30 +248,24 @@ impl Recording {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
-    fn file(id: u64) -> FileRef {
-        FileRef {
-            id,
-            size: 1000,
-            sources: Arc::from([]),
-        }
+    fn file(id: u64) -> FileId {
+        FileId { id, size: 1000 }
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_what_is_wanted_is_recorded_once_and_without_names() {
         let recorder = Recorder::default();
-        recorder.note(&file(7), 99, &(0..10), Class::Probe);
+        recorder.note(file(7), 99, &(0..10), Class::Probe);
         let id = recorder.begin(Some([7].into())).unwrap();
         assert_eq!(recorder.begin(None), Err(RecordError::Busy));
-        recorder.note(&file(7), 99, &(0..10), Class::Probe);
-        recorder.note(&file(8), 99, &(0..10), Class::Probe);
+        recorder.note(file(7), 99, &(0..10), Class::Probe);
+        recorder.note(file(8), 99, &(0..10), Class::Probe);
         tokio::time::advance(Duration::from_millis(5)).await;
-        recorder.note(&file(7), 99, &(10..30), Class::Scan);
+        recorder.note(file(7), 99, &(10..30), Class::Scan);
         recorder.release(99);
-        recorder.note(&file(7), 99, &(30..40), Class::Probe);
+        recorder.note(file(7), 99, &(30..40), Class::Probe);
         let lines = recorder.take(id, false).unwrap();
         let text: Vec<_> = lines
             .iter()
@@ -304,7 +298,7 @@ mod tests {
         let recorder = Recorder::default();
         let id = recorder.begin(None).unwrap();
         for offset in 0..MOST_LINES as u64 + 10 {
-            recorder.note(&file(7), 1, &(offset..offset + 1), Class::Probe);
+            recorder.note(file(7), 1, &(offset..offset + 1), Class::Probe);
         }
         let lines = recorder.take(id, false).unwrap();
         assert!(lines.len() <= MOST_LINES + 1);

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_cache::FileId;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::Instant;
 
-use crate::file::FileRef;
 use crate::pattern::{Class, Pattern};
 use crate::trace::Recorder;
 
@@ -120,7 +120,7 @@ impl Watches {
     }
 
     /// The reader of `file` through `handle`.
-    fn of(&self, file: &FileRef, handle: u64) -> Arc<Watch> {
+    fn of(&self, file: FileId, handle: u64) -> Arc<Watch> {
         let key = (handle, file.id);
         if let Some(watch) = self.read().get(&key) {
             return watch.clone();
@@ -134,7 +134,7 @@ impl Watches {
     /// Takes note of a read; called once for each.
     pub(crate) fn note(
         &self,
-        file: &FileRef,
+        file: FileId,
         handle: u64,
         range: &Range<u64>,
     ) -> (Arc<Watch>, Class) {
@@ -145,7 +145,7 @@ impl Watches {
     }
 
     /// What is read of `file` through `handle` is to stay in the cache.
-    pub(crate) fn keep(&self, file: &FileRef, handle: u64) {
+    pub(crate) fn keep(&self, file: FileId, handle: u64) {
         self.of(file, handle).lock().keeps = true;
     }
 
@@ -199,22 +199,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn readers_are_told_apart_and_forgotten() {
         let watches = Watches::default();
-        let file = |id| FileRef {
-            id,
-            size: 1 << 30,
-            sources: Arc::from([]),
-        };
+        let file = |id| FileId { id, size: 1 << 30 };
         for place in 1..6 {
             let at = place * (100 << 20);
-            watches.note(&file(1), 5, &(at..at + 4096));
+            watches.note(file(1), 5, &(at..at + 4096));
         }
-        watches.note(&file(1), 6, &(0..4096));
-        watches.note(&file(2), 0, &(0..4096));
+        watches.note(file(1), 6, &(0..4096));
+        watches.note(file(2), 0, &(0..4096));
         assert_eq!(watches.count(), [2, 1, 0, 0]);
         watches.release(5);
         assert_eq!(watches.count(), [2, 0, 0, 0]);
         tokio::time::advance(FORGOTTEN / 2).await;
-        watches.note(&file(1), 6, &(0..4096));
+        watches.note(file(1), 6, &(0..4096));
         tokio::time::advance(FORGOTTEN / 2).await;
         watches.sweep();
         assert_eq!(watches.count(), [1, 0, 0, 0]);

@@ -73,7 +73,12 @@ async fn nothing_is_asked_before_the_first_read() {
         size: 4096,
         deadline: LONG,
     };
-    assert!(bench.content.try_read(&bench.file(1), &request).is_none());
+    assert!(
+        bench
+            .content
+            .try_read(bench.file(1).file_id(), &request)
+            .is_none()
+    );
     assert_eq!(bench.read(1, 5, 8 * MIB, 4096, LONG).await.unwrap(), 0);
     assert_eq!(bench.read(1, 5, u64::MAX, 4096, LONG).await.unwrap(), 0);
     assert_eq!(bench.read(1, 5, 77, 0, LONG).await.unwrap(), 0);

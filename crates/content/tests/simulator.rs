@@ -133,7 +133,7 @@ impl Bench {
             size,
             deadline,
         };
-        let out = match self.content.try_read(&self.file, &request) {
+        let out = match self.content.try_read(self.file.file_id(), &request) {
             Some(out) => out,
             None => self.content.read(&self.file, &request).await?,
         };

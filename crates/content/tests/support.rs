@@ -167,7 +167,7 @@ pub async fn checked(
         size,
         deadline,
     };
-    let out = match reader.try_read(file, &request) {
+    let out = match reader.try_read(file.file_id(), &request) {
         Some(out) => out,
         None => reader.read(file, &request).await?,
     };

@@ -14,8 +14,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use debridfs_base::NodeId;
-use debridfs_catalogue::{BadReason, File, Library};
-use debridfs_content::{Content, FileRef, HandleOwner};
+use debridfs_catalogue::{BadReason, File, Library, ReleaseTree};
+use debridfs_content::{Content, FileId, FileRef, HandleOwner};
 use debridfs_provider::ContentId;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
@@ -239,7 +239,13 @@ impl Shared {
                     vec![bytes]
                 }))
             }
-            Node::File { dir, file } => readable(dir, file).map(Plan::File),
+            Node::File { dir, file } => {
+                let tree = readable(dir, file)?;
+                // Sources are for what has to be fetched: what is in memory is found without.
+                let (id, size) = (file.id.0, file.size);
+                let held = self.content.try_read(FileId { id, size }, &wanted(request));
+                Ok(held.map_or_else(|| Plan::File(file_ref(tree, file)), Plan::Memory))
+            }
             Node::Root | Node::View(_) | Node::Dir(_) => Err(ErrorKind::IsDirectory.into()),
         }
     }
@@ -249,22 +255,23 @@ impl Shared {
             Plan::Memory(bytes) => return Answer::Now(Ok(bytes)),
             Plan::File(file) => file,
         };
-        let wanted = debridfs_content::ReadRequest {
-            handle: request.handle,
-            offset: request.offset,
-            size: request.size,
-            deadline: request.deadline,
-        };
-        if let Some(bytes) = self.content.try_read(&file, &wanted) {
-            return Answer::Now(Ok(bytes));
-        }
-        let reading = self.content.read(&file, &wanted);
+        let reading = self.content.read(&file, &wanted(request));
         Answer::Later(Box::pin(async move { reading.await.map_err(failed_read) }))
     }
 }
 
-/// The file as the reader has to know it, if it can be read.
-fn readable(dir: Dir<'_>, file: &File) -> std::result::Result<FileRef, Missing> {
+/// The request as the reader has to know it.
+fn wanted(request: &ReadRequest) -> debridfs_content::ReadRequest {
+    debridfs_content::ReadRequest {
+        handle: request.handle,
+        offset: request.offset,
+        size: request.size,
+        deadline: request.deadline,
+    }
+}
+
+/// Where the sources of `file` are, if it can be read.
+fn readable<'a>(dir: Dir<'a>, file: &File) -> std::result::Result<&'a ReleaseTree, Missing> {
     let release = dir.release();
     let refused = |why: &str| {
         let message = format!("release {}: {why}", release.id);
@@ -275,8 +282,8 @@ fn readable(dir: Dir<'_>, file: &File) -> std::result::Result<FileRef, Missing> 
         None | Some(BadReason::Removed | BadReason::Unreadable) => {}
         Some(reason) => return Err(refused(reason.as_str())),
     }
-    match dir.tree().map(|tree| file_ref(tree, file)) {
-        Some(file) if !file.sources.is_empty() => Ok(file),
+    match dir.tree() {
+        Some(tree) if !tree.places_of(file).is_empty() => Ok(tree),
         _ => Err(refused("the file has no link")),
     }
 }
@@ -307,9 +314,9 @@ impl Vfs for Tree {
                     Kind::File => {
                         // What cannot be read says so when it is.
                         if let Node::File { dir, file } = node
-                            && let Ok(file) = readable(dir, file)
+                            && let Ok(tree) = readable(dir, file)
                         {
-                            shared.content.open(&file);
+                            shared.content.open(&file_ref(tree, file));
                         }
                         Ok(handle)
                     }
