@@ -3,7 +3,7 @@
 use debridfs_provider::HosterLink;
 use serde::{Deserialize, Serialize};
 
-use crate::{BadReason, Copy};
+use crate::BadReason;
 
 /// An archive that was looked into; it is never looked into again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,29 +51,4 @@ pub struct Unexamined {
     pub link: HosterLink,
     /// The provider's display name of the torrent.
     pub name: String,
-}
-
-impl Copy {
-    /// Whether there is one link for several selected files: then it is an archive of them.
-    pub(crate) fn is_packed(&self) -> bool {
-        let selected = self.detail.as_ref().map(|detail| {
-            let selected = detail.files.iter().filter(|file| file.selected);
-            selected.take(2).count()
-        });
-        self.links.len() == 1 && selected == Some(2)
-    }
-
-    /// What was found in the torrent's archive, if it is packed and its present link was looked into.
-    pub(crate) fn findings(&self) -> Option<&Findings> {
-        let archive = self.archive.as_ref()?;
-        (self.is_packed() && archive.link == self.links[0]).then_some(&archive.findings)
-    }
-
-    /// Files in the torrent's archive, and the archive's size.
-    pub(crate) fn members(&self) -> Option<(&[Member], u64)> {
-        match self.findings()? {
-            Findings::Members { size, members } => Some((members, *size)),
-            Findings::Refused(_) => None,
-        }
-    }
 }

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::guard::GuardRules;
 use crate::status::{CopiesStatus, CopyReport, LibraryStatus, Progress, ViewCount};
-use crate::store::{Batch, HistoryEntry, Store, StoredLinks, stored_time};
+use crate::store::{Batch, HistoryEntry, Store, StoredLinks};
+use crate::stored_time::stored_time;
 use crate::sync::state::State;
 use crate::sync::{Counts, Line, Settings, Shared, publish};
 use crate::verdicts::Verdicts;

@@ -1,11 +1,12 @@
 //! A copy of a release: what one account told of its possession of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use debridfs_provider::{ContentId, HosterLink, TorrentFile, TorrentId, TorrentStatus};
 use jiff::Timestamp;
 
-use crate::Archive;
+use crate::archive::{Archive, Findings, Member};
 
 /// One account's possession of a release, as last told: a torrent at a provider. What the release is
 /// follows from its copies ([`crate::Release`]).
@@ -44,4 +45,41 @@ pub struct CopyDetail {
     pub original_filename: String,
     /// Files in the provider's order, with the provider's numbers of them.
     pub files: Vec<TorrentFile>,
+}
+
+impl Copy {
+    /// Whether there is one link for several selected files: then it is an archive of them.
+    pub(crate) fn is_packed(&self) -> bool {
+        let selected = self.detail.as_ref().map(|detail| {
+            let selected = detail.files.iter().filter(|file| file.selected);
+            selected.take(2).count()
+        });
+        self.links.len() == 1 && selected == Some(2)
+    }
+
+    /// What was found in the torrent's archive, if it is packed and its present link was looked into.
+    pub(crate) fn findings(&self) -> Option<&Findings> {
+        let archive = self.archive.as_ref()?;
+        (self.is_packed() && archive.link == self.links[0]).then_some(&archive.findings)
+    }
+
+    /// Files in the torrent's archive, and the archive's size.
+    pub(crate) fn members(&self) -> Option<(&[Member], u64)> {
+        match self.findings()? {
+            Findings::Members { size, members } => Some((members, *size)),
+            Findings::Refused(_) => None,
+        }
+    }
+
+    /// Its files with their path and how many of that path came before.
+    pub(crate) fn numbered_paths(&self) -> impl Iterator<Item = (&str, u32, &TorrentFile)> {
+        let mut seen: HashMap<&str, u32> = HashMap::new();
+        let files = self.detail.iter().flat_map(|detail| &detail.files);
+        files.map(move |file| {
+            let path = file.path.trim_start_matches('/');
+            let count = seen.entry(path).or_insert(0);
+            *count += 1;
+            (path, *count - 1, file)
+        })
+    }
 }

@@ -11,7 +11,7 @@ use itertools::{EitherOrBoth, Itertools};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::views::BAD;
+use crate::library::BAD;
 use crate::{Entry, File, Library, ReleaseTree, View};
 
 impl View {

@@ -1,9 +1,23 @@
 //! What the library holds: releases, their files, the views that show them, and ids that never change.
 //!
-//! Way of an entry: provider list → `sync` → diff and shrink guard → store → [`Library`] published to the `vfs`.
+//! Way of an entry: provider's list → `sync` → shrink guard → store → [`Library`], published to the tree.
+//!
+//! | question | where |
+//! |---|---|
+//! | what is shown | `library.rs` |
+//! | what does a library show that the one before it did not | `diff.rs` |
+//! | what does an account hold | `copy.rs`, packed in one archive: `archive.rs` |
+//! | which files has a release, and can it be served | `contents.rs` |
+//! | which releases does a view show, under which names | `views/`, `filters/`, `naming.rs`, `names.rs` |
+//! | which id has a file or a directory | `ids.rs` |
+//! | when is a provider asked, and what follows from its answer | `sync/` |
+//! | is a loss too large to be believed | `guard.rs` |
+//! | what did a provider say last of a copy | `verdicts.rs` |
+//! | what outlives the process | `store/` |
 #![forbid(unsafe_code)]
 
 mod archive;
+mod bad_reason;
 mod catalogue;
 mod contents;
 mod copy;
@@ -17,6 +31,7 @@ mod names;
 mod naming;
 mod status;
 mod store;
+mod stored_time;
 mod sync;
 #[cfg(test)]
 mod testing;
@@ -24,6 +39,7 @@ mod verdicts;
 mod views;
 
 pub use archive::{Archive, Findings, Member, Unexamined};
+pub use bad_reason::BadReason;
 pub use catalogue::{Catalogue, CatalogueConfig};
 pub use contents::{Health, LATE_LINKS, REMOVED_SHOWN};
 pub use copy::{Copy, CopyDetail};
@@ -33,7 +49,8 @@ pub use filters::{Age, Conditions, FilterError, Filters, FolderConfig, InvalidAg
 pub use guard::GuardRules;
 pub use ids::{FIRST as FIRST_ID, IdOverride, IdTable, is_file};
 pub use library::{
-    BadReason, Contents, Entry, File, Layout, Library, Place, Release, ReleaseTree, View,
+    ALL, BAD, Contents, Entry, File, Layout, Library, Place, Release, ReleaseTree, VERSION_FILE,
+    View,
 };
 pub use names::{LONGEST as LONGEST_NAME, legal as legal_name};
 pub use naming::FolderNaming;
@@ -44,6 +61,5 @@ pub use status::{
 pub use store::{HistoryEntry, StoreTrouble};
 pub use verdicts::CopyVerdict;
 pub use views::{
-    ALL, BAD, Built, Memory, RulesError, ShownRelease, ShownView, VERSION_FILE, ViewBuilder,
-    ViewChange, ViewRules,
+    Built, Memory, RulesError, ShownRelease, ShownView, ViewBuilder, ViewChange, ViewRules,
 };

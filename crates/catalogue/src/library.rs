@@ -8,8 +8,14 @@ use debridfs_provider::{ContentId, Part, Source};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Copy;
-use crate::views::{ALL, BAD};
+use crate::{BadReason, Copy};
+
+/// The view of everything that is ready.
+pub const ALL: &str = "__all__";
+/// The view of what cannot be served.
+pub const BAD: &str = "__bad__";
+/// The file in the root that tells the version.
+pub const VERSION_FILE: &str = "version.txt";
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone, Default)]
@@ -254,50 +260,6 @@ impl File {
     /// Its name in the flat layout, unique in the release.
     pub fn flat(&self) -> &str {
         self.flat_name.as_deref().unwrap_or(&self.name)
-    }
-}
-
-/// Why a release cannot be served, shown by `user.debridfs.reason`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BadReason {
-    /// The provider packed several files into one RAR, and nobody has looked into that yet.
-    PackedRar,
-    /// That RAR is compressed.
-    RarCompressed,
-    /// That RAR is encrypted.
-    RarEncrypted,
-    /// That RAR is solid: no file in it can be read alone.
-    RarSolid,
-    /// That RAR is one of several volumes.
-    RarSplit,
-    /// That RAR is none, or says of itself what cannot be true.
-    RarDamaged,
-    /// Fewer links than selected files.
-    MissingLinks,
-    /// It is in no list of the provider any more.
-    Removed,
-    /// The provider reports an error, a virus or a dead torrent.
-    Failed,
-    /// Checks confirmed that it cannot be read ([`crate::Catalogue::quarantine`]). It is tried all the same when somebody reads.
-    Unreadable,
-}
-
-impl BadReason {
-    /// The word shown to people and scripts.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PackedRar => "packed-rar",
-            Self::RarCompressed => "rar-compressed",
-            Self::RarEncrypted => "rar-encrypted",
-            Self::RarSolid => "rar-solid",
-            Self::RarSplit => "rar-split",
-            Self::RarDamaged => "rar-damaged",
-            Self::MissingLinks => "missing-links",
-            Self::Removed => "removed",
-            Self::Failed => "failed",
-            Self::Unreadable => "unreadable",
-        }
     }
 }
 

@@ -25,11 +25,6 @@ use debridfs_base::NodeId;
 
 pub(crate) use links::StoredLinks;
 
-/// `at` in whole microseconds, as the store keeps it: what is shown before a restart is shown after it.
-pub(crate) fn stored_time(at: Timestamp) -> Timestamp {
-    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
-}
-
 /// A torrent with what the sync has to remember of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TorrentRow {

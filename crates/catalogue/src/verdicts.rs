@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::Copy;
-use crate::store::stored_time;
+use crate::stored_time::stored_time;
 
 /// What a provider said when it was asked about a copy, or for a link of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

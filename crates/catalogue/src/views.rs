@@ -13,4 +13,4 @@ mod tests;
 
 pub use build::{Built, ViewBuilder};
 pub use memory::{Memory, ShownRelease, ShownView, ViewChange};
-pub use rules::{ALL, BAD, RulesError, VERSION_FILE, ViewRules};
+pub use rules::{RulesError, ViewRules};

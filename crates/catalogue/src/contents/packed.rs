@@ -9,7 +9,6 @@ mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::tree::numbered_paths;
 use crate::Copy;
 use crate::archive::Member;
 
@@ -31,8 +30,9 @@ pub(super) fn placed(record: &Copy) -> Vec<Placed<'_>> {
     };
     let files: Vec<(&str, u32, u64)> = {
         // Those selected come first: they are what was packed.
-        let (selected, others): (Vec<_>, Vec<_>) =
-            numbered_paths(record).partition(|(.., file)| file.selected);
+        let (selected, others): (Vec<_>, Vec<_>) = record
+            .numbered_paths()
+            .partition(|(.., file)| file.selected);
         selected
             .into_iter()
             .chain(others)

@@ -108,28 +108,12 @@ fn linked_files(record: &Copy, linked: bool) -> Vec<(usize, &str, u32, u64)> {
             .map(|member| (member.index, member.path, member.occurrence, member.size))
             .collect();
     }
-    numbered_paths(record)
+    record
+        .numbered_paths()
         .filter(|(.., file)| file.selected)
         .enumerate()
         .map(|(link, (path, occurrence, file))| (link, path, occurrence, file.bytes))
         .collect()
-}
-
-/// Files of a torrent with their path and how many of that path came before.
-pub(super) fn numbered_paths(
-    record: &Copy,
-) -> impl Iterator<Item = (&str, u32, &debridfs_provider::TorrentFile)> {
-    let mut seen: HashMap<&str, u32> = HashMap::new();
-    record
-        .detail
-        .iter()
-        .flat_map(|detail| &detail.files)
-        .map(move |file| {
-            let path = file.path.trim_start_matches('/');
-            let count = seen.entry(path).or_insert(0);
-            *count += 1;
-            (path, *count - 1, file)
-        })
 }
 
 /// All files that any copy tells of, each once, in the order of the oldest copy, and then what
@@ -140,11 +124,13 @@ pub(super) fn numbered_paths(
 fn slots(all: &[Arc<Copy>]) -> (Vec<Slot<'_>>, HashMap<(&str, u32), usize>) {
     let mut slots = Slots::default();
     for (number, copy) in all.iter().enumerate() {
-        let exact = numbered_paths(copy).map(|(path, occurrence, _)| (path, occurrence));
+        let exact = copy
+            .numbered_paths()
+            .map(|(path, occurrence, _)| (path, occurrence));
         let mut taken: HashSet<usize> = exact
             .filter_map(|path| slots.index.get(&path).copied())
             .collect();
-        for (path, occurrence, _) in numbered_paths(copy) {
+        for (path, occurrence, _) in copy.numbered_paths() {
             if slots.index.contains_key(&(path, occurrence)) {
                 continue;
             }

@@ -13,6 +13,7 @@ use sqlx::{Row, SqliteConnection};
 use super::{
     Batch, HeldRow, HistoryEntry, Mark, RetiredRow, Stored, SyncRow, TorrentRow, verdicts,
 };
+use crate::stored_time::read_time;
 use crate::{Copy, CopyDetail, IdOverride, Memory, ShownRelease, ShownView, ViewChange};
 use debridfs_base::NodeId;
 
@@ -43,7 +44,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stor
     .fetch_all(&mut *connection)
     .await?;
     for row in rows {
-        let Some(resolved_at) = time(row.try_get(5)?) else {
+        let Some(resolved_at) = read_time(row.try_get(5)?) else {
             unreadable += 1;
             continue;
         };
@@ -79,7 +80,7 @@ async fn load_memory(
         .await?;
     for row in rows {
         let id = row.try_get::<&str, _>(0)?.parse();
-        let (Ok(id), Some(added)) = (id, time(row.try_get(2)?)) else {
+        let (Ok(id), Some(added)) = (id, read_time(row.try_get(2)?)) else {
             *unreadable += 1;
             continue;
         };
@@ -117,7 +118,7 @@ async fn load_memory(
         .await?;
     for row in rows {
         let name: String = row.try_get(0)?;
-        let Some(changed) = time(row.try_get(1)?) else {
+        let Some(changed) = read_time(row.try_get(1)?) else {
             *unreadable += 1;
             continue;
         };
@@ -137,7 +138,7 @@ async fn load_retired(connection: &mut SqliteConnection) -> sqlx::Result<Vec<Ret
         .await?;
     let mut retired = Vec::with_capacity(rows.len());
     for row in rows {
-        let Some(at) = time(row.try_get(0)?) else {
+        let Some(at) = read_time(row.try_get(0)?) else {
             continue;
         };
         retired.push(RetiredRow {
@@ -158,7 +159,7 @@ async fn load_sync(
         .fetch_all(&mut *connection)
         .await?;
     for row in rows {
-        let Some(since) = time(row.try_get(2)?) else {
+        let Some(since) = read_time(row.try_get(2)?) else {
             *unreadable += 1;
             continue;
         };
@@ -178,8 +179,8 @@ async fn load_sync(
         all.push(SyncRow {
             provider,
             listed: row.try_get(1)?,
-            last_full: row.try_get::<Option<i64>, _>(2)?.and_then(time),
-            held_counted: row.try_get::<Option<i64>, _>(3)?.and_then(time),
+            last_full: row.try_get::<Option<i64>, _>(2)?.and_then(read_time),
+            held_counted: row.try_get::<Option<i64>, _>(3)?.and_then(read_time),
             held,
         });
     }
@@ -191,7 +192,7 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
     let Ok(content) = row.try_get::<&str, _>(2)?.parse::<ContentId>() else {
         return Ok(None);
     };
-    let Some(added) = time(row.try_get(6)?) else {
+    let Some(added) = read_time(row.try_get(6)?) else {
         return Ok(None);
     };
     let links: Option<Vec<HosterLink>> = serde_json::from_str(row.try_get(8)?).ok();
@@ -214,7 +215,7 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
         mark: Mark {
             list_print: row.try_get::<i64, _>(12)? as u64,
             info_due: info_due || detail.is_none() || links.is_none(),
-            ready_seen: row.try_get::<Option<i64>, _>(14)?.and_then(time),
+            ready_seen: row.try_get::<Option<i64>, _>(14)?.and_then(read_time),
         },
         record: Arc::new(Copy {
             provider: row.try_get(0)?,
@@ -224,11 +225,11 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
             bytes: row.try_get::<i64, _>(4)? as u64,
             status: TorrentStatus::from_word(row.try_get(5)?),
             added,
-            ended: row.try_get::<Option<i64>, _>(7)?.and_then(time),
+            ended: row.try_get::<Option<i64>, _>(7)?.and_then(read_time),
             links: links.unwrap_or_default(),
             detail,
             archive,
-            removed: row.try_get::<Option<i64>, _>(11)?.and_then(time),
+            removed: row.try_get::<Option<i64>, _>(11)?.and_then(read_time),
         }),
     }))
 }
@@ -428,7 +429,7 @@ pub(super) async fn history(
     .await?;
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
-        let Some(at) = time(row.try_get(0)?) else {
+        let Some(at) = read_time(row.try_get(0)?) else {
             continue;
         };
         entries.push(HistoryEntry {
@@ -475,8 +476,4 @@ pub(super) async fn forget_link(
         .execute(connection)
         .await?;
     Ok(())
-}
-
-pub(super) fn time(microseconds: i64) -> Option<Timestamp> {
-    Timestamp::from_microsecond(microseconds).ok()
 }

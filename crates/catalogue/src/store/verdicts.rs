@@ -3,7 +3,7 @@
 use debridfs_provider::TorrentId;
 use sqlx::{Row, SqliteConnection};
 
-use super::rows::time;
+use crate::stored_time::read_time;
 use crate::verdicts::{CopyVerdict, VerdictRow};
 
 /// Reads all.
@@ -19,7 +19,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Vec<
         .await?;
     let mut verdicts = Vec::with_capacity(rows.len());
     for row in rows {
-        let Some(at) = time(row.try_get(4)?) else {
+        let Some(at) = read_time(row.try_get(4)?) else {
             continue;
         };
         verdicts.push(VerdictRow {

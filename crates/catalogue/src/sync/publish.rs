@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::{Counts, Shared};
+use crate::library::BAD;
 use crate::store::{Batch, RetiredRow};
-use crate::views::BAD;
 use crate::{Entry, Library};
 
 /// At most this share of the time goes into building: one part in five.

@@ -3,15 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::filters::{Filter, FilterError, FolderConfig};
+use crate::library::{ALL, BAD, VERSION_FILE};
 use crate::names::legal;
 use crate::naming::FolderNaming;
-
-/// The view of everything that is ready.
-pub const ALL: &str = "__all__";
-/// The view of what cannot be served.
-pub const BAD: &str = "__bad__";
-/// The file in the root that tells the version.
-pub const VERSION_FILE: &str = "version.txt";
 
 /// A view's name or rule cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,8 @@ use debridfs_provider::{ContentId, TorrentStatus};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{ALL, BAD, Built, Memory, ShownView, ViewBuilder, ViewRules};
+use super::{Built, Memory, ShownView, ViewBuilder, ViewRules};
+use crate::library::{ALL, BAD};
 use crate::testing::{at, hash, known, now, record};
 use crate::{BadReason, Contents, Copy, FolderConfig, FolderNaming};
 use debridfs_base::NodeId;

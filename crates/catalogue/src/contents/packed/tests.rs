@@ -219,7 +219,8 @@ proptest! {
         for one in &placed {
             prop_assert_eq!(one.size, members[one.index].1);
             if !one.own {
-                let told = super::numbered_paths(&record)
+                let told = record
+                    .numbered_paths()
                     .find(|(path, occurrence, _)| (*path, *occurrence) == (one.path, one.occurrence));
                 prop_assert_eq!(told.map(|(.., file)| file.bytes), Some(one.size));
             }
