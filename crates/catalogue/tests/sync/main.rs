@@ -2,6 +2,7 @@
 
 mod bench;
 mod copies;
+mod downgrade;
 mod fake;
 mod faults;
 mod guard;
