@@ -14,7 +14,7 @@ use debridfs_archive::is_archive;
 use debridfs_base::ByteSize;
 use debridfs_cache::{Cache, CacheError, FileId};
 use debridfs_catalogue::is_file;
-use debridfs_content::{Content, HandleOwner};
+use debridfs_content::HandleOwner;
 use debridfs_tree::{Tree, files_below};
 use debridfs_vfs::{Answer as TreeAnswer, NodeId, ReadRequest, Vfs};
 use hyper::Method;
@@ -24,7 +24,8 @@ use tokio::time::Instant;
 
 use crate::answer::{Answer, Refused};
 use crate::client::with_arguments;
-use crate::{CallError, Client};
+use crate::server::Engine;
+use crate::{CallError, Client, RunningEngine};
 
 /// One file in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,66 +190,52 @@ impl From<CacheRefused> for Refused {
     }
 }
 
-/// The cache, and the tree that names what is in it.
-#[derive(Clone)]
-pub struct CacheDesk {
-    /// Bytes.
-    pub content: Arc<Content>,
-    /// Paths.
-    pub tree: Arc<Tree>,
-    /// Where the tree is mounted.
-    pub mount: PathBuf,
-}
-
 /// `GET /cache`, and `POST /cache/purge`, `pin`, `unpin` and `warm` with `?path=`.
-pub(crate) fn routes(desk: CacheDesk) -> Router {
+pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
     Router::new()
         .route("/cache", get(list))
         .route("/cache/purge", post(purge))
         .route("/cache/pin", post(pin))
         .route("/cache/unpin", post(unpin))
         .route("/cache/warm", post(warm))
-        .with_state(desk)
 }
 
-type Desk = State<CacheDesk>;
-
-async fn list(State(desk): Desk) -> Answer<Vec<CachedLine>> {
-    Ok(Json(desk.list()?))
+async fn list(State(engine): Engine) -> Answer<Vec<CachedLine>> {
+    Ok(Json(engine.cached()?))
 }
 
-async fn purge(State(desk): Desk, Query(what): Query<Any>) -> Answer<Purged> {
-    Ok(Json(desk.purge(what.path.as_deref()).await?))
+async fn purge(State(engine): Engine, Query(what): Query<Any>) -> Answer<Purged> {
+    Ok(Json(engine.purge_cache(what.path.as_deref()).await?))
 }
 
-async fn pin(State(desk): Desk, Query(what): Query<One>) -> Answer<Files> {
-    let files = desk.pin(&what.path, true).await?;
+async fn pin(State(engine): Engine, Query(what): Query<One>) -> Answer<Files> {
+    let files = engine.pin_in_cache(&what.path, true).await?;
     Ok(Json(Files { files }))
 }
 
-async fn unpin(State(desk): Desk, Query(what): Query<One>) -> Answer<Files> {
-    let files = desk.pin(&what.path, false).await?;
+async fn unpin(State(engine): Engine, Query(what): Query<One>) -> Answer<Files> {
+    let files = engine.pin_in_cache(&what.path, false).await?;
     Ok(Json(Files { files }))
 }
 
-async fn warm(State(desk): Desk, Query(what): Query<Warm>) -> Answer<Warmth> {
+async fn warm(State(engine): Engine, Query(what): Query<Warm>) -> Answer<Warmth> {
     let Warm {
         path,
         reader,
         later,
     } = what;
-    Ok(Json(desk.warm(&path, reader, later).await?))
+    Ok(Json(engine.warm_cache(&path, reader, later).await?))
 }
 
-impl CacheDesk {
+impl RunningEngine {
     fn cache(&self) -> Result<&Arc<Cache>, CacheRefused> {
-        let cache = self.content.cache();
+        let cache = self.parts.content.cache();
         cache.ok_or_else(|| CacheRefused::new("the cache is turned off (content.cache.enabled)"))
     }
 
     /// The files of releases at and below `path`, each once, in however many views it is shown.
-    async fn files(&self, path: &Path) -> Result<Vec<FileId>, CacheRefused> {
-        let found = files_below(&*self.tree, &self.mount, path, MOST_FILES).await;
+    async fn files_at(&self, path: &Path) -> Result<Vec<FileId>, CacheRefused> {
+        let found = files_below(&*self.parts.tree, &self.info.mount, path, MOST_FILES).await;
         let mut known = HashSet::new();
         let mut files = Vec::new();
         for (_, attr) in found.map_err(CacheRefused::new)? {
@@ -266,7 +253,7 @@ impl CacheDesk {
     ///
     /// # Errors
     /// The cache is turned off.
-    pub fn list(&self) -> Result<Vec<CachedLine>, CacheRefused> {
+    pub fn cached(&self) -> Result<Vec<CachedLine>, CacheRefused> {
         let mut lines: Vec<CachedLine> = Vec::new();
         let mut places = HashMap::new();
         for file in self.cache()?.list() {
@@ -279,7 +266,7 @@ impl CacheDesk {
                 continue;
             }
             lines.push(CachedLine {
-                path: self.tree.path(NodeId(file.id)),
+                path: self.parts.tree.path(NodeId(file.id)),
                 id: file.id,
                 archive: is_archive(file.id),
                 size: file.size,
@@ -292,11 +279,11 @@ impl CacheDesk {
         Ok(lines)
     }
 
-    async fn purge(&self, path: Option<&Path>) -> Result<Purged, CacheRefused> {
+    async fn purge_cache(&self, path: Option<&Path>) -> Result<Purged, CacheRefused> {
         let cache = self.cache()?;
         let mut wanted = None;
         if let Some(path) = path {
-            let files = self.files(path).await?;
+            let files = self.files_at(path).await?;
             wanted = Some(files.iter().map(|file| file.id).collect::<HashSet<u64>>());
         }
         // What was put before is listed after this.
@@ -308,9 +295,9 @@ impl CacheDesk {
         Ok(purge_some(cache, &ids, Instant::now() + STEP_FOR).await?)
     }
 
-    async fn pin(&self, path: &Path, pinned: bool) -> Result<u64, CacheRefused> {
+    async fn pin_in_cache(&self, path: &Path, pinned: bool) -> Result<u64, CacheRefused> {
         let cache = self.cache()?;
-        let mut files = self.files(path).await?;
+        let mut files = self.files_at(path).await?;
         if !pinned {
             let kept = cache.list().into_iter().filter(|file| file.pinned);
             let kept: HashSet<_> = kept.map(|file| file.id).collect();
@@ -321,9 +308,14 @@ impl CacheDesk {
         Ok(count)
     }
 
-    async fn warm(&self, path: &Path, reader: u64, later: u64) -> Result<Warmth, CacheRefused> {
+    async fn warm_cache(
+        &self,
+        path: &Path,
+        reader: u64,
+        later: u64,
+    ) -> Result<Warmth, CacheRefused> {
         let cache = self.cache()?;
-        let mut files = self.files(path).await?;
+        let mut files = self.files_at(path).await?;
         let total = files.iter().map(|file| file.size).sum();
         let limit = cache.stats().limit;
         if !becomes_usable(cache).await {
@@ -340,7 +332,7 @@ impl CacheDesk {
         files.rotate_left(later);
         let warming = warm_for_a_while(
             cache,
-            &self.tree,
+            &self.parts.tree,
             &files,
             HandleOwner::Warming.handle(reader),
         )

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | how a call is made, and how it fails | `client` |
 //! | which calls there are, with forms and routes | `instance`, `cached`, `queue`, `repair`, `tokens`, `traces` |
-//! | the form of `debridfs status --json` | [`Status`] |
-//! | the form of `debridfs why --json` | [`WhyReport`] |
+//! | the form of `debridfs status --json` | [`Status`]; its figures in `figures` |
+//! | the form of `debridfs why --json` | [`WhyReport`]; the verdict and advice in `verdict` |
 //! | what both say of copies | [`CopyLine`] |
 #![forbid(unsafe_code)]
 
@@ -13,22 +13,28 @@ mod answer;
 mod cached;
 mod client;
 mod copies;
+mod engine;
+mod figures;
 mod instance;
+mod keeper;
 mod queue;
 mod repair;
 mod server;
 mod status;
 mod tokens;
 mod traces;
+mod verdict;
 mod why;
 
-pub use cached::{CacheDesk, CacheRefused, CachedLine, Purged, Warmth};
+pub use cached::{CacheRefused, CachedLine, Purged, Warmth};
 pub use client::{CallError, Client, Silence};
 pub use copies::{CopiesStatus, CopyLine, RefusedCopy, Verdict};
+pub use engine::{EngineInfo, EngineParts, RunningEngine};
 pub use instance::{Accepting, Instance};
+pub use keeper::without_engine;
 pub use queue::{AddedJob, QueuedJob};
 pub use repair::{Check, Found};
-pub use server::Control;
+pub use server::control_router;
 pub use status::{
     CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus,
     KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, QueueStatus,

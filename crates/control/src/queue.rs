@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Refused};
 use crate::client::with_arguments;
-use crate::{CallError, Client};
+use crate::server::Engine;
+use crate::{CallError, Client, RunningEngine};
 
 /// What `GET /queue` answers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,30 +126,28 @@ impl Client {
     }
 }
 
-type Queue = State<Option<Arc<Acquire>>>;
-
 /// `GET /queue`, `POST /queue/add` and `POST /queue/remove`.
-pub(crate) fn routes(queue: Option<Arc<Acquire>>) -> Router {
+pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
     Router::new()
         .route("/queue", get(list))
         .route("/queue/add", post(add))
         .route("/queue/remove", post(remove))
-        .with_state(queue)
 }
 
-fn configured(queue: Option<Arc<Acquire>>) -> Result<Arc<Acquire>, Refused> {
+fn configured(engine: &RunningEngine) -> Result<&Acquire, Refused> {
     let words = "no downloads: `acquire.downloads` is not configured";
+    let queue = engine.parts.queue.as_deref();
     queue.ok_or_else(|| Refused::new(StatusCode::CONFLICT, words))
 }
 
-async fn list(State(queue): Queue) -> Answer<Queued> {
-    let jobs = configured(queue)?.jobs();
+async fn list(State(engine): Engine) -> Answer<Queued> {
+    let jobs = configured(&engine)?.jobs();
     let jobs = jobs.iter().map(|job| QueuedJob::from(&**job)).collect();
     Ok(Json(Queued { jobs }))
 }
 
-async fn add(State(queue): Queue, Query(adding): Query<Adding>) -> Answer<AddedJob> {
-    let queue = configured(queue)?;
+async fn add(State(engine): Engine, Query(adding): Query<Adding>) -> Answer<AddedJob> {
+    let queue = configured(&engine)?;
     let release = Release::from_link(&adding.link)
         .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
     let options = AddOptions {
@@ -164,8 +163,8 @@ async fn add(State(queue): Queue, Query(adding): Query<Adding>) -> Answer<AddedJ
     Ok(Json(added))
 }
 
-async fn remove(State(queue): Queue, Query(removing): Query<Removing>) -> Answer<Removed> {
-    let queue = configured(queue)?;
+async fn remove(State(engine): Engine, Query(removing): Query<Removing>) -> Answer<Removed> {
+    let queue = configured(&engine)?;
     let hash = removing
         .hash
         .parse()

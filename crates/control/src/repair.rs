@@ -1,6 +1,5 @@
 //! Releases that cannot be read: listed, checked, treated.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +8,17 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
-use debridfs_catalogue::{Catalogue, Layout};
+use debridfs_catalogue::Layout;
 use debridfs_provider::InfoHash;
 use debridfs_repair::{Checked, Finding, Repair, RepairStatus};
-use debridfs_tree::{FoundFile, Tree};
+use debridfs_tree::FoundFile;
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Refused};
 use crate::client::with_arguments;
-use crate::{CallError, Client};
+use crate::server::Engine;
+use crate::{CallError, Client, RunningEngine};
 
 /// A check asks the provider for links, behind all other calls.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -91,34 +91,25 @@ impl Client {
     }
 }
 
-/// Repair, and where it finds what somebody names.
-pub(crate) struct RepairDesk {
-    pub(crate) repair: Option<Arc<Repair>>,
-    pub(crate) tree: Arc<Tree>,
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) mount: PathBuf,
-}
-
 /// `GET /repair`, `POST /repair/check?path=…` and `POST /repair/run[?path=…]`.
-pub(crate) fn routes(desk: RepairDesk) -> Router {
+pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
     Router::new()
         .route("/repair", get(list))
         .route("/repair/check", post(check))
         .route("/repair/run", post(run))
-        .with_state(Arc::new(desk))
 }
 
-impl RepairDesk {
+impl RunningEngine {
     fn repair(&self) -> Result<&Repair, Refused> {
         let words = "nothing is repaired: `repair.enabled` is false";
-        let repair = self.repair.as_deref();
+        let repair = self.parts.repair.as_deref();
         repair.ok_or_else(|| Refused::new(StatusCode::CONFLICT, words))
     }
 
     /// What `path` names.
     fn find(&self, path: &str) -> Result<Finding, Refused> {
         let nothing = |words: &str| Refused::new(StatusCode::NOT_FOUND, words);
-        let found = self.tree.explain(&self.mount, path);
+        let found = self.parts.tree.explain(&self.info.mount, path);
         let found = found.map_err(|error| nothing(&error.to_string()))?;
         let release = found
             .release
@@ -139,22 +130,20 @@ impl RepairDesk {
 
     /// Repair names files as the torrent does, whatever the layout shows.
     fn path_in(&self, hash: InfoHash, found: &FoundFile) -> Option<String> {
-        let library = self.catalogue.library().borrow().clone();
+        let library = self.parts.catalogue.library().borrow().clone();
         let tree = library.release(hash)?.release.tree()?;
         let file = tree.files.iter().find(|file| file.id == found.id)?;
         Some(tree.path_of(Layout::Tree, file))
     }
 }
 
-type Desk = State<Arc<RepairDesk>>;
-
-async fn list(State(desk): Desk) -> Answer<RepairStatus> {
-    Ok(Json(desk.repair()?.status()))
+async fn list(State(engine): Engine) -> Answer<RepairStatus> {
+    Ok(Json(engine.repair()?.status()))
 }
 
-async fn check(State(desk): Desk, Query(what): Query<What>) -> Answer<Check> {
-    let repair = desk.repair()?;
-    let finding = desk.find(what.path.as_deref().unwrap_or_default())?;
+async fn check(State(engine): Engine, Query(what): Query<What>) -> Answer<Check> {
+    let repair = engine.repair()?;
+    let finding = engine.find(what.path.as_deref().unwrap_or_default())?;
     let name = finding.name.clone();
     let (found, words) = match repair.check(finding).await {
         Checked::Well => (Found::Well, None),
@@ -165,11 +154,11 @@ async fn check(State(desk): Desk, Query(what): Query<What>) -> Answer<Check> {
     Ok(Json(Check { name, found, words }))
 }
 
-async fn run(State(desk): Desk, Query(what): Query<What>) -> Answer<Approved> {
-    let repair = desk.repair()?;
+async fn run(State(engine): Engine, Query(what): Query<What>) -> Answer<Approved> {
+    let repair = engine.repair()?;
     let hash = match what.path {
         None => None,
-        Some(path) => Some(desk.find(&path)?.hash),
+        Some(path) => Some(engine.find(&path)?.hash),
     };
     if hash.is_some_and(|hash| repair.patient(hash).is_none()) {
         let words = "nothing is known against it; `debridfs repair check` looks";

@@ -3,49 +3,21 @@
 use std::sync::Arc;
 
 use axum::Router;
-use debridfs_acquire::Acquire;
-use debridfs_catalogue::Catalogue;
-use debridfs_repair::Repair;
+use axum::extract::State;
 
-use crate::repair::RepairDesk;
-use crate::{CacheDesk, Instance, TokenDesk, cached, instance, queue, repair, tokens, traces};
+use crate::{RunningEngine, cached, instance, queue, repair, tokens, traces};
 
-/// What a running engine lets its commands see and change.
-pub struct Control {
-    /// How it does.
-    pub instance: Arc<dyn Instance>,
-    /// Its library.
-    pub catalogue: Arc<Catalogue>,
-    /// Its files, and the cache on disk.
-    pub cache: CacheDesk,
-    /// Its downloads, if any are configured.
-    pub queue: Option<Arc<Acquire>>,
-    /// Its repair, unless that is turned off.
-    pub repair: Option<Arc<Repair>>,
-    /// Its tokens for files over HTTP.
-    pub tokens: TokenDesk,
-}
+/// What the calls are about.
+pub(crate) type Engine = State<Arc<RunningEngine>>;
 
-impl Control {
-    /// All calls.
-    pub fn router(self) -> Router {
-        let CacheDesk {
-            content,
-            tree,
-            mount,
-            ..
-        } = self.cache.clone();
-        let desk = RepairDesk {
-            repair: self.repair,
-            tree: tree.clone(),
-            catalogue: self.catalogue,
-            mount: mount.clone(),
-        };
-        instance::routes(self.instance)
-            .merge(cached::routes(self.cache))
-            .merge(queue::routes(self.queue))
-            .merge(repair::routes(desk))
-            .merge(tokens::routes(self.tokens))
-            .merge(traces::routes(content, tree, &mount))
-    }
+/// All calls to `engine`.
+pub fn control_router(engine: Arc<RunningEngine>) -> Router {
+    Router::new()
+        .merge(cached::routes())
+        .merge(queue::routes())
+        .merge(repair::routes())
+        .merge(tokens::routes())
+        .merge(traces::routes())
+        .with_state(engine.clone())
+        .merge(instance::routes(engine))
 }

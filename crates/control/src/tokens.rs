@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
-use debridfs_acquire::{Acquire, Action, Selection, Step};
+use debridfs_acquire::{Action, Selection, Step};
 use debridfs_dav::{OWN, TokenError, Tokens};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,8 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use crate::answer::{Answer, Refused};
 use crate::client::with_arguments;
-use crate::{CallError, Client};
+use crate::server::Engine;
+use crate::{CallError, Client, RunningEngine};
 
 /// What `GET /tokens` answers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -90,17 +91,14 @@ pub struct TokenDesk {
     pub url: String,
     /// Whether downloads are put in place as `.strm` files, for which there always is a token.
     pub makes_strm: bool,
-    /// Downloads, some of which may have been put in place so.
-    pub queue: Option<Arc<Acquire>>,
 }
 
 /// `GET /tokens`, `POST /tokens/new` and `POST /tokens/revoke`.
-pub(crate) fn routes(desk: TokenDesk) -> Router {
+pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
     Router::new()
         .route("/tokens", get(list))
         .route("/tokens/new", post(create))
         .route("/tokens/revoke", post(revoke))
-        .with_state(desk)
 }
 
 impl From<TokenError> for Refused {
@@ -120,26 +118,33 @@ impl From<JoinError> for Refused {
     }
 }
 
-async fn list(State(desk): State<TokenDesk>) -> Json<TokenList> {
-    let tokens = desk.tokens.list().into_iter().map(|token| TokenLine {
-        name: token.name,
-        created: token.created,
-    });
+async fn list(State(engine): Engine) -> Json<TokenList> {
+    let tokens = engine
+        .parts
+        .tokens
+        .tokens
+        .list()
+        .into_iter()
+        .map(|token| TokenLine {
+            name: token.name,
+            created: token.created,
+        });
     Json(TokenList {
         tokens: tokens.collect(),
     })
 }
 
-async fn create(State(desk): State<TokenDesk>, Query(named): Query<Named>) -> Answer<NewToken> {
-    let tokens = desk.tokens;
+async fn create(State(engine): Engine, Query(named): Query<Named>) -> Answer<NewToken> {
+    let TokenDesk { tokens, url, .. } = engine.parts.tokens.clone();
     let token = spawn_blocking(move || tokens.create(&named.name, Timestamp::now())).await??;
-    let url = desk.url;
     Ok(Json(NewToken { token, url }))
 }
 
 /// The one for `.strm` files is replaced at once, and files that still lie where they were put are written anew.
-async fn revoke(State(desk): State<TokenDesk>, Query(named): Query<Named>) -> Answer<Revoked> {
-    let (tokens, makes_strm) = (desk.tokens, desk.makes_strm);
+async fn revoke(State(engine): Engine, Query(named): Query<Named>) -> Answer<Revoked> {
+    let TokenDesk {
+        tokens, makes_strm, ..
+    } = engine.parts.tokens.clone();
     let own = named.name == OWN;
     let revoked = spawn_blocking(move || {
         tokens.revoke(&named.name)?;
@@ -150,7 +155,7 @@ async fn revoke(State(desk): State<TokenDesk>, Query(named): Query<Named>) -> An
     });
     revoked.await??;
     let mut again = 0;
-    if let Some(queue) = desk.queue.filter(|_| own) {
+    if let Some(queue) = engine.queue().filter(|_| own) {
         let jobs = queue.jobs();
         let jobs = jobs
             .iter()

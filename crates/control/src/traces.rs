@@ -1,6 +1,6 @@
 //! Recordings of what is read: begun, fetched, ended.
 
-use std::path::{self, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,13 +8,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
-use debridfs_content::{Content, RecordError, TraceLine};
-use debridfs_tree::{Tree, files_below};
+use debridfs_content::{RecordError, TraceLine};
+use debridfs_tree::files_below;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Refused};
 use crate::client::with_arguments;
-use crate::{CallError, Client};
+use crate::server::Engine;
+use crate::{CallError, Client, RunningEngine};
 
 /// Files that one recording may be limited to; for more, all are recorded.
 const MOST_FILES: usize = 10_000;
@@ -49,23 +50,11 @@ impl Client {
     }
 }
 
-#[derive(Clone)]
-struct Recorder {
-    content: Arc<Content>,
-    tree: Arc<Tree>,
-    mount: Arc<path::Path>,
-}
-
 /// `POST /traces?path=`, `GET /traces/{number}` and `DELETE /traces/{number}`.
-pub(crate) fn routes(content: Arc<Content>, tree: Arc<Tree>, mount: &path::Path) -> Router {
+pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
     Router::new()
         .route("/traces", post(begin))
         .route("/traces/{number}", get(take).delete(end))
-        .with_state(Recorder {
-            content,
-            tree,
-            mount: mount.into(),
-        })
 }
 
 impl From<RecordError> for Refused {
@@ -78,32 +67,22 @@ impl From<RecordError> for Refused {
     }
 }
 
-async fn begin(State(recorder): State<Recorder>, Query(what): Query<What>) -> Answer<Begun> {
-    let Recorder {
-        content,
-        tree,
-        mount,
-    } = recorder;
+async fn begin(State(engine): Engine, Query(what): Query<What>) -> Answer<Begun> {
     let mut files = None;
     if let Some(path) = what.path {
-        let found = files_below(&*tree, &mount, &path, MOST_FILES).await;
+        let (tree, mount) = (&*engine.parts.tree, &engine.info.mount);
+        let found = files_below(tree, mount, &path, MOST_FILES).await;
         let found = found.map_err(|error| Refused::new(StatusCode::NOT_FOUND, error))?;
         files = Some(found.into_iter().map(|(_, attr)| attr.id.0).collect());
     }
-    let recording = content.begin_trace(files)?;
+    let recording = engine.parts.content.begin_trace(files)?;
     Ok(Json(Begun { recording }))
 }
 
-async fn take(
-    State(recorder): State<Recorder>,
-    Path(recording): Path<u64>,
-) -> Answer<Vec<TraceLine>> {
-    Ok(Json(recorder.content.take_trace(recording, false)?))
+async fn take(State(engine): Engine, Path(recording): Path<u64>) -> Answer<Vec<TraceLine>> {
+    Ok(Json(engine.parts.content.take_trace(recording, false)?))
 }
 
-async fn end(
-    State(recorder): State<Recorder>,
-    Path(recording): Path<u64>,
-) -> Answer<Vec<TraceLine>> {
-    Ok(Json(recorder.content.take_trace(recording, true)?))
+async fn end(State(engine): Engine, Path(recording): Path<u64>) -> Answer<Vec<TraceLine>> {
+    Ok(Json(engine.parts.content.take_trace(recording, true)?))
 }

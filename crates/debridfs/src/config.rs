@@ -151,15 +151,6 @@ pub enum Backend {
     Native,
 }
 
-impl Backend {
-    /// The word used in the configuration and in `status`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-        }
-    }
-}
-
 /// `[keeper]`.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]

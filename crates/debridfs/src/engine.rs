@@ -6,11 +6,8 @@
 mod downloads;
 mod http_files;
 mod parts;
-mod report;
-mod show;
 mod sockets;
 mod ward;
-mod why;
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -19,14 +16,14 @@ use std::time::Duration;
 
 use debridfs_base::with_causes;
 use debridfs_cache::Cache;
-use debridfs_control::{CacheDesk, Control};
+use debridfs_control::{EngineInfo, EngineParts, RunningEngine, control_router};
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_handover::{EngineLink, HandoverError, Lease};
 use debridfs_provider::Provider;
 use debridfs_services::start_hooks;
 use debridfs_tree::follow_newcomers;
 use debridfs_vfs::{Change, Vfs};
-use debridfs_web::{MountProbe, Pages};
+use debridfs_web::{EngineSource, MountProbe, Pages};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,12 +33,11 @@ use tokio_util::sync::CancellationToken;
 use crate::command::engine::EngineArgs;
 use crate::config::Config;
 use crate::failure::{Doing, Failure, USAGE};
+use crate::logging;
 
 use downloads::Downloads;
 use http_files::HttpFiles;
 use parts::Parts;
-use report::Report;
-use show::Show;
 
 /// How soon a keeper that is not there is looked for again.
 const KEEPER_RETRY: Duration = Duration::from_millis(500);
@@ -135,44 +131,43 @@ async fn attach_and_serve(
         .doing(|| "transport".into())?;
     tracing::info!(mount = %mount.display(), generation, "serving");
 
-    let report = Arc::new(Report::new(
-        &parts,
-        queue.clone(),
-        repair.clone(),
-        serving.clone(),
-        report::Birth {
+    let engine = Arc::new(RunningEngine::new(
+        EngineParts {
+            providers: parts.providers.clone(),
+            catalogue: parts.catalogue.clone(),
+            content: parts.content.clone(),
+            tree: parts.tree.clone(),
+            queue,
+            repair: repair.clone(),
+            serving: serving.clone(),
+            tokens: http.desk(),
+        },
+        EngineInfo {
             started,
             mount: mount.clone(),
-            since,
+            mounted: since,
             keeper,
             restarts: generation.saturating_sub(1),
             keeper_socket: config.keeper_socket(),
             state_dir: config.state_dir.clone(),
         },
     ));
-    tokio::spawn(report.clone().follow_keeper());
-    tokio::spawn(report.clone().tell_progress());
+    tokio::spawn(engine.clone().follow_keeper());
+    tokio::spawn(engine.clone().tell_progress());
     tokio::spawn(compare_traffic(parts.providers.clone()));
-    let cache = CacheDesk {
-        content: parts.content.clone(),
-        tree: parts.tree.clone(),
-        mount: mount.clone(),
-    };
-    let control = Control {
-        instance: report.clone(),
-        catalogue: parts.catalogue.clone(),
-        cache: cache.clone(),
-        queue: queue.clone(),
-        repair: repair.clone(),
-        tokens: http.desk(queue.clone()),
-    };
     let pages = Pages {
-        instance: report.clone(),
-        source: Arc::new(Show::new(&parts, queue, cache)),
+        instance: engine.clone(),
+        source: Arc::new(EngineSource {
+            engine: engine.clone(),
+            log: logging::tail,
+        }),
         login,
         loopback: config.server.listen.ip().is_loopback(),
     };
-    tokio::spawn(sockets::control(config.control_socket(), control.router()));
+    tokio::spawn(sockets::control(
+        config.control_socket(),
+        control_router(engine.clone()),
+    ));
     start_hooks(
         hooks,
         parts.catalogue.clone(),
@@ -183,7 +178,7 @@ async fn attach_and_serve(
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     let listen = config.server.listen;
-    tokio::spawn(sockets::public(listen, report, probe, pages));
+    tokio::spawn(sockets::public(listen, engine, probe, pages));
     tokio::spawn(parts.examiner().run(shutdown.clone()));
     tokio::spawn(http.serve(parts.tree.clone()));
     let (content, unfilled) = (parts.content.clone(), parts.content.unfilled());

@@ -4,11 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use debridfs_control::{
-    CallError, Client, EngineState, EngineStatus, KeeperStatus, MountStatus, Status, WhyReport,
-};
+use debridfs_control::{CallError, Client, Status, WhyReport, without_engine};
 use debridfs_handover as handover;
-use jiff::Timestamp;
 
 use crate::config::{self, Environment};
 use crate::failure::{Failure, NOBODY};
@@ -91,7 +88,7 @@ impl Instance {
             Err(error) => error.to_string(),
         };
         handover::status(&self.keeper, LIMIT)
-            .map(|keeper| without_engine(keeper, &why))
+            .map(|keeper| without_engine(&keeper, &why))
             .map_err(|error| {
                 let message = format!(
                     "no instance answers: {} ({why}), {} ({error})",
@@ -111,67 +108,4 @@ impl Instance {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// The part of a status that a keeper knows.
-pub fn keeper_part(status: &handover::KeeperStatus) -> (KeeperStatus, EngineStatus, MountStatus) {
-    let since = i64::try_from(status.mounted_at)
-        .ok()
-        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
-        .filter(|_| status.mounted);
-    let state = match status.engine_state {
-        handover::EngineState::Absent => EngineState::Down,
-        handover::EngineState::Starting => EngineState::Starting,
-        handover::EngineState::Serving | handover::EngineState::Stalled => EngineState::Serving,
-    };
-    (
-        KeeperStatus {
-            pid: Some(status.keeper_pid),
-            restarts: status.restarts,
-            last_death: status.last_death.clone(),
-        },
-        EngineStatus {
-            pid: status.engine_pid,
-            state,
-            started: None,
-            listen: None,
-            resident: None,
-        },
-        MountStatus {
-            path: status.mount.clone(),
-            since,
-        },
-    )
-}
-
-fn without_engine(said: handover::KeeperStatus, why: &str) -> Status {
-    let (keeper, engine, mount) = keeper_part(&said);
-    let mut status = Status {
-        version: env!("CARGO_PKG_VERSION").into(),
-        healthy: false,
-        problems: Vec::new(),
-        keeper,
-        engine,
-        mount,
-        backend: config::Backend::Native.as_str().into(),
-        library: None,
-        providers: Vec::new(),
-        content: None,
-        queue: None,
-        repair: None,
-        fuse: None,
-        moved_aside: Vec::new(),
-        last_error: None,
-    }
-    .judged();
-    if said.engine_state == handover::EngineState::Stalled {
-        status
-            .problems
-            .push("the engine takes no requests; the keeper stands in".into());
-    }
-    status
-        .problems
-        .push(format!("the engine does not answer: {why}"));
-    status.healthy = false;
-    status
 }

@@ -10,8 +10,8 @@ mod public;
 
 pub use metrics::{METRICS, MetricInfo, encode};
 pub use pages::{
-    Changing, Login, PageSource, Pages, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery,
-    ViewLine, pages_router,
+    Changing, EngineSource, Login, PageSource, Pages, QueueChange, ReleaseLine, ReleaseList,
+    ReleaseQuery, ViewLine, pages_router,
 };
 pub use probe::{MountProbe, ProbeError};
 pub use public::{public_router, waiting_router};

@@ -4,6 +4,7 @@
 //! outside (names of releases above all) is escaped by the templates, and a browser is told to run no script but ours.
 
 mod changes;
+mod engine_source;
 mod gate;
 mod shown;
 mod source;
@@ -19,6 +20,7 @@ use axum::routing::{get, post};
 use debridfs_control::Instance;
 use debridfs_listen::peer;
 
+pub use engine_source::EngineSource;
 pub use gate::Login;
 pub use source::{
     Changing, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,

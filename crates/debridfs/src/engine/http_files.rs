@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use debridfs_acquire::Acquire;
 use debridfs_control::TokenDesk;
 use debridfs_dav::{Tokens, address, router};
 use debridfs_vfs::Vfs;
@@ -54,12 +53,11 @@ impl HttpFiles {
     }
 
     /// What the control socket lists and changes of them.
-    pub fn desk(&self, queue: Option<Arc<Acquire>>) -> TokenDesk {
+    pub fn desk(&self) -> TokenDesk {
         TokenDesk {
             tokens: self.tokens.clone(),
             url: self.url.clone(),
             makes_strm: self.makes_strm,
-            queue,
         }
     }
 

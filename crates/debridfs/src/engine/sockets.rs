@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use debridfs_control::RunningEngine;
 use debridfs_listen::{serve, tcp, unix};
 use debridfs_web::{MountProbe, Pages, pages_router, public_router, waiting_router};
-
-use super::report::Report;
 
 /// Answers probes of an engine that has no mount to serve yet, until it is dropped. An address that is taken is that of the
 /// engine before this one, which answers for both.
@@ -19,13 +18,18 @@ pub async fn waiting(address: SocketAddr) {
 }
 
 /// Serves health, metrics and pages.
-pub async fn public(address: SocketAddr, report: Arc<Report>, probe: MountProbe, pages: Pages) {
+pub async fn public(
+    address: SocketAddr,
+    engine: Arc<RunningEngine>,
+    probe: MountProbe,
+    pages: Pages,
+) {
     let listener = tcp(address, Some("health and metrics")).await;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "health, metrics and pages");
-        report.listening(address);
+        engine.listening(address);
     }
-    let mut router = public_router(report, probe);
+    let mut router = public_router(engine, probe);
     match pages_router(pages) {
         Ok(pages) => router = router.merge(pages),
         Err(error) => tracing::error!(%error, "no pages"),

@@ -2,11 +2,12 @@
 
 use debridfs_catalogue::{BadReason, VERSION_FILE};
 use debridfs_content::{Content, Event, EventKind};
-use debridfs_control::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};
 use debridfs_tree::{Found, FoundFile};
 
+use crate::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};
+
 /// The report about `found`.
-pub fn report(found: Found, content: &Content) -> WhyReport {
+pub(crate) fn report(found: Found, content: &Content) -> WhyReport {
     let Found {
         path,
         release,

@@ -1,38 +1,24 @@
-//! What the pages show of library, queue, cache and log.
+//! What the pages show of a running engine: library, queue, cache and log.
 
 use std::sync::Arc;
 
 use debridfs_acquire::{Acquire, AddOptions, Job, Release, ReleaseError, Selection};
-use debridfs_catalogue::{Catalogue, Contents, Entry};
-use debridfs_control::{CacheDesk, CachedLine, QueuedJob};
-use debridfs_web::{
-    Changing, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,
-};
+use debridfs_catalogue::{Contents, Entry};
+use debridfs_control::{CachedLine, QueuedJob, RunningEngine};
 
-use super::parts::Parts;
-use crate::logging;
+use super::{Changing, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine};
 
-/// Answers the pages from memory.
-pub struct Show {
-    catalogue: Arc<Catalogue>,
-    queue: Option<Arc<Acquire>>,
-    cache: CacheDesk,
+/// Answers the pages from an engine's memory.
+pub struct EngineSource {
+    /// The engine.
+    pub engine: Arc<RunningEngine>,
+    /// The last lines of its log, the oldest first.
+    pub log: fn() -> Vec<String>,
 }
 
-impl Show {
-    /// What `parts` and the cache hold, and the queue if there is one.
-    pub fn new(parts: &Parts, queue: Option<Arc<Acquire>>, cache: CacheDesk) -> Self {
-        Self {
-            catalogue: parts.catalogue.clone(),
-            queue,
-            cache,
-        }
-    }
-}
-
-impl PageSource for Show {
+impl PageSource for EngineSource {
     fn views(&self) -> Vec<ViewLine> {
-        let library = self.catalogue.library().borrow().clone();
+        let library = self.engine.catalogue().library().borrow().clone();
         let views = library.views.iter().map(|view| ViewLine {
             name: view.name.clone(),
             releases: view.entries.len(),
@@ -41,13 +27,13 @@ impl PageSource for Show {
     }
 
     fn releases(&self, query: &ReleaseQuery) -> Option<ReleaseList> {
-        let library = self.catalogue.library().borrow().clone();
+        let library = self.engine.catalogue().library().borrow().clone();
         let view = library.views.iter().find(|view| view.name == query.view)?;
         Some(select(&view.entries, query))
     }
 
     fn queue(&self) -> Option<Vec<QueuedJob>> {
-        let jobs = self.queue.as_ref()?.jobs();
+        let jobs = self.engine.queue()?.jobs();
         Some(
             jobs.iter()
                 .rev()
@@ -57,13 +43,16 @@ impl PageSource for Show {
     }
 
     fn categories(&self) -> Vec<String> {
-        let queue = self.queue.as_ref();
-        let categories = queue.map(|queue| queue.categories()).unwrap_or_default();
+        let categories = self
+            .engine
+            .queue()
+            .map(|queue| queue.categories())
+            .unwrap_or_default();
         categories.into_keys().collect()
     }
 
     fn change_queue(&self, change: QueueChange) -> Changing {
-        let queue = self.queue.clone();
+        let queue = self.engine.queue().cloned();
         Box::pin(async move {
             let queue = queue.ok_or("no downloads are configured")?;
             carry_out(&queue, change).await
@@ -71,11 +60,11 @@ impl PageSource for Show {
     }
 
     fn cached(&self) -> Result<Vec<CachedLine>, String> {
-        self.cache.list().map_err(|refused| refused.to_string())
+        self.engine.cached().map_err(|refused| refused.to_string())
     }
 
     fn log(&self) -> Vec<String> {
-        logging::tail()
+        (self.log)()
     }
 }
 

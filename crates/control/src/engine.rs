@@ -1,0 +1,229 @@
+//! A running engine: all that commands, metrics and pages see of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use debridfs_acquire::Acquire;
+use debridfs_base::state_file;
+use debridfs_catalogue::Catalogue;
+use debridfs_content::Content;
+use debridfs_fuse::Serving;
+use debridfs_handover as handover;
+use debridfs_provider::Provider;
+use debridfs_repair::{Patient, Repair};
+use debridfs_tree::Tree;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use crate::keeper::keeper_part;
+use crate::{
+    Accepting, EngineState, EngineStatus, Instance, KeeperStatus, MountStatus, Status, TokenDesk,
+    WhyReport, figures, verdict,
+};
+
+/// How often the keeper is asked how it does.
+const KEEPER_EVERY: Duration = Duration::from_secs(2);
+/// How often the progress of the first sync is told in the log.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// What is known of an engine and its mount from the start.
+pub struct EngineInfo {
+    /// When the engine started.
+    pub started: Timestamp,
+    /// The mount point.
+    pub mount: PathBuf,
+    /// When it was mounted.
+    pub mounted: Timestamp,
+    /// The keeper's process id, if it is in a namespace we can see.
+    pub keeper: Option<u32>,
+    /// Engines before this one.
+    pub restarts: u64,
+    /// Where the keeper can be asked.
+    pub keeper_socket: PathBuf,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+}
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// Accounts.
+    pub providers: Vec<Arc<dyn Provider>>,
+    /// The library.
+    pub catalogue: Arc<Catalogue>,
+    /// Bytes.
+    pub content: Arc<Content>,
+    /// What is shown.
+    pub tree: Arc<Tree>,
+    /// Downloads, if any are configured.
+    pub queue: Option<Arc<Acquire>>,
+    /// Repair, unless it is turned off.
+    pub repair: Option<Arc<Repair>>,
+    /// The mount.
+    pub serving: Arc<Serving>,
+    /// Tokens for files over HTTP.
+    pub tokens: TokenDesk,
+}
+
+/// A running engine.
+pub struct RunningEngine {
+    pub(crate) parts: EngineParts,
+    pub(crate) info: EngineInfo,
+    keeper: Mutex<KeeperStatus>,
+    listen: OnceLock<SocketAddr>,
+}
+
+impl RunningEngine {
+    /// An engine made of `parts`.
+    pub fn new(parts: EngineParts, info: EngineInfo) -> Self {
+        let keeper = KeeperStatus {
+            pid: info.keeper,
+            restarts: info.restarts,
+            last_death: None,
+        };
+        Self {
+            parts,
+            info,
+            keeper: Mutex::new(keeper),
+            listen: OnceLock::new(),
+        }
+    }
+
+    /// Its library.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.parts.catalogue
+    }
+
+    /// Its downloads, if any are configured.
+    pub fn queue(&self) -> Option<&Arc<Acquire>> {
+        self.parts.queue.as_ref()
+    }
+
+    /// Health and metrics are at `address`.
+    pub fn listening(&self, address: SocketAddr) {
+        // Told once, by the only server.
+        let _ = self.listen.set(address);
+    }
+
+    /// Asks the keeper now and then, so that a status never waits for it.
+    pub async fn follow_keeper(self: Arc<Self>) {
+        loop {
+            let socket = self.info.keeper_socket.clone();
+            let asked =
+                tokio::task::spawn_blocking(move || handover::status(&socket, KEEPER_EVERY)).await;
+            if let Ok(Ok(said)) = asked {
+                let (keeper, ..) = keeper_part(&said);
+                *self.keeper.lock() = keeper;
+            }
+            tokio::time::sleep(KEEPER_EVERY).await;
+        }
+    }
+
+    /// Tells the log how far the first sync is, until it is done.
+    pub async fn tell_progress(self: Arc<Self>) {
+        while let Some(progress) = self.parts.catalogue.status().progress {
+            if progress.total == 0 {
+                tracing::info!("first sync: waiting for the list of the account");
+            } else {
+                tracing::info!(
+                    known = progress.done,
+                    of = progress.total,
+                    seconds_left = progress.seconds_left,
+                    "first sync"
+                );
+            }
+            tokio::time::sleep(PROGRESS_EVERY).await;
+        }
+        let status = self.parts.catalogue.status();
+        tracing::info!(
+            releases = status.releases,
+            files = status.files,
+            "the library is complete"
+        );
+    }
+}
+
+/// How far repair is with a release, in words.
+fn words_of(patient: &Patient) -> String {
+    let checks = match patient.confirmations {
+        0 => "no check has confirmed it yet".to_owned(),
+        one_or_more => format!("{one_or_more} checks confirmed it"),
+    };
+    let last = patient.evidence.back().map_or("", |last| &last.words);
+    format!("{}: {checks}; last: {last}", patient.stage.label())
+}
+
+impl Instance for RunningEngine {
+    fn status(&self) -> Status {
+        let mut problems = Vec::new();
+        let EngineParts {
+            catalogue,
+            tree,
+            providers,
+            ..
+        } = &self.parts;
+        let (library, errors) = figures::library(catalogue, tree, providers, &mut problems);
+        let keeper = self.keeper.lock().clone();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            healthy: false,
+            problems,
+            keeper,
+            engine: EngineStatus {
+                pid: Some(std::process::id()),
+                state: EngineState::Serving,
+                started: Some(self.info.started),
+                listen: self.listen.get().copied(),
+                resident: figures::resident(),
+            },
+            mount: MountStatus {
+                path: self.info.mount.clone(),
+                since: Some(self.info.mounted),
+            },
+            backend: self.parts.serving.backend().into(),
+            library: Some(library),
+            providers: self
+                .parts
+                .providers
+                .iter()
+                .map(|one| figures::provider(&**one))
+                .collect(),
+            content: Some(figures::content(&self.parts.content)),
+            queue: self.parts.queue.as_deref().map(figures::queue),
+            repair: self.parts.repair.as_deref().map(figures::repair),
+            fuse: Some(figures::fuse(&self.parts.serving)),
+            moved_aside: state_file::moved_aside_in(&self.info.state_dir),
+            last_error: errors.into_iter().max_by_key(|error| error.at),
+        }
+        .judged()
+    }
+
+    fn why(&self, path: &str) -> Result<WhyReport, String> {
+        let EngineParts {
+            catalogue,
+            providers,
+            content,
+            tree,
+            ..
+        } = &self.parts;
+        let found = tree.explain(&self.info.mount, path);
+        let mut found = found.map_err(|error| error.to_string())?;
+        let release = found.release.as_mut();
+        let copies = release.map_or(Vec::new(), |release| std::mem::take(&mut release.copies));
+        let mut report = verdict::report(found, content);
+        if let Some(release) = &mut report.release {
+            let copies = copies.iter().map(|copy| catalogue.report_of(copy));
+            release.copies = copies.map(|one| figures::copy(one, providers)).collect();
+            let hash = release.hash.parse().ok();
+            let patient = hash.and_then(|hash| self.parts.repair.as_ref()?.patient(hash));
+            release.repair = patient.as_ref().map(words_of);
+        }
+        Ok(report)
+    }
+
+    fn accept_loss(&self) -> Accepting {
+        let catalogue = self.parts.catalogue.clone();
+        Box::pin(async move { catalogue.accept().await as u64 })
+    }
+}

@@ -1,0 +1,276 @@
+//! The figures of a status, from those of the parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use debridfs_acquire::Acquire;
+use debridfs_catalogue::{self as catalogue, Catalogue, CopyReport};
+use debridfs_content::{Content, ReaderClass};
+use debridfs_fuse::Serving;
+use debridfs_provider::Provider;
+use debridfs_repair::Repair;
+use debridfs_tree::Tree;
+use debridfs_vfs::Vfs;
+
+use crate::{
+    CacheStatus, ContentStatus, CopiesStatus, CopyLine, FuseStatus, HeldLoss, KeyStatus, LastError,
+    LibraryStatus, OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, RefusedCopy,
+    RepairStatus, StepStatus, Verdict,
+};
+
+/// Names of bad releases in a status.
+const NAMES: usize = 20;
+
+/// The library, with the errors of its sync; what is wrong now is added to `problems`.
+pub(crate) fn library(
+    catalogue: &Catalogue,
+    tree: &Tree,
+    providers: &[Arc<dyn Provider>],
+    problems: &mut Vec<String>,
+) -> (LibraryStatus, Vec<LastError>) {
+    let said = catalogue.status();
+    let mut errors = Vec::new();
+    if let Some(trouble) = &said.store_trouble {
+        problems.push(format!("store {}: {}", said.store, trouble.message));
+    }
+    for provider in &said.providers {
+        if let Some(trouble) = &provider.trouble {
+            problems.push(format!("sync of {}: {}", provider.name, trouble.message));
+        }
+        errors.extend(provider.last_error.iter().map(|error| LastError {
+            at: error.last,
+            message: format!("sync of {}: {}", provider.name, error.message),
+        }));
+    }
+    let progress = said.progress.as_ref();
+    let status = LibraryStatus {
+        listed: said.listed,
+        releases: said.releases as u64,
+        bad: said.bad as u64,
+        unknown: progress.map_or(0, |left| left.total.saturating_sub(left.done) as u64),
+        files: said.files as u64,
+        bytes: tree.statfs().bytes,
+        updated: said
+            .providers
+            .iter()
+            .map(|provider| provider.last_answer)
+            .min()
+            .flatten(),
+        age_seconds: said.age_seconds.map(|age| age as f64),
+        full_list: said
+            .providers
+            .iter()
+            .map(|provider| provider.last_full_list)
+            .min()
+            .flatten(),
+        sync_seconds_left: progress.and_then(|left| left.seconds_left),
+        held: said
+            .held
+            .into_iter()
+            .map(|held| HeldLoss {
+                provider: held.provider,
+                releases: held.torrents as u64,
+                names: held.names,
+                since: Some(held.since),
+            })
+            .collect(),
+        copies: copies(said.copies, providers),
+    };
+    (status, errors)
+}
+
+fn copies(said: catalogue::CopiesStatus, providers: &[Arc<dyn Provider>]) -> CopiesStatus {
+    let lines = said.lines.into_iter().map(|(release, said)| RefusedCopy {
+        release,
+        copy: copy(said, providers),
+    });
+    CopiesStatus {
+        total: said.total as u64,
+        spared: said.spared as u64,
+        refused: said.refused as u64,
+        lines: lines.collect(),
+    }
+}
+
+/// One account's copy of a release.
+pub(crate) fn copy(copy: CopyReport, providers: &[Arc<dyn Provider>]) -> CopyLine {
+    let mut providers = providers.iter();
+    let provider = providers.find(|provider| provider.name() == copy.provider);
+    let first_key = provider.and_then(|provider| provider.keys().into_iter().next());
+    CopyLine {
+        provider: copy.provider,
+        id: copy.id.0,
+        key: first_key.map(|key| key.id.to_string()),
+        health: copy.health.as_str().to_owned(),
+        verdict: copy.verdict.map(|said| Verdict {
+            said: said.verdict.unwrap_or_else(|| "answered".to_owned()),
+            words: said.words,
+            at: said.at,
+        }),
+    }
+}
+
+pub(crate) fn content(content: &Content) -> ContentStatus {
+    let stats = content.stats();
+    ContentStatus {
+        memory_used: stats.bytes_reserved,
+        memory_limit: stats.bytes_limit,
+        client_memory: stats.cdn.client_bytes,
+        fetched: stats.cdn.bytes_fetched,
+        served: stats.bytes_served,
+        requests: stats.cdn.requests,
+        hedges: stats.cdn.hedges,
+        retries: stats.cdn.retries,
+        stalls: stats.cdn.stalls,
+        wrong_answers: stats.cdn.wrong_answers,
+        connections: stats.cdn.open_connections as u64,
+        connections_waiting: stats.cdn.waiting_for_connection as u64,
+        links_resolved: stats.cdn.link_resolutions,
+        links_refused: stats.cdn.links_refused,
+        read_errors: stats.reads_failed,
+        files_filled: stats.files_filled,
+        files_unfilled: stats.files_unfilled,
+        cache: stats.cache.map(|cache| CacheStatus {
+            usable: cache.usable,
+            files: cache.files,
+            bytes: cache.bytes,
+            limit: cache.limit,
+            probe_bytes: cache.probe_bytes,
+            probe_limit: cache.probe_limit,
+            waiting: cache.waiting_bytes,
+            spare: cache.spare_bytes,
+            hits: cache.hits,
+            misses: cache.misses,
+            hit_bytes: cache.hit_bytes,
+            written: cache.written_bytes,
+            evicted: cache.evicted_bytes,
+            skipped: cache.skipped_bytes,
+            bypasses: cache.bypasses,
+            errors: cache.errors,
+            damaged: cache.damaged,
+        }),
+        readers: ReaderClass::ALL
+            .into_iter()
+            .zip(stats.classes)
+            .map(|(class, counted)| ReaderStatus {
+                class: class.as_str().into(),
+                readers: counted.readers as u64,
+                read: counted.bytes_read,
+                fetched: counted.bytes_fetched,
+            })
+            .collect(),
+    }
+}
+
+pub(crate) fn fuse(serving: &Serving) -> FuseStatus {
+    let stats = serving.stats();
+    FuseStatus {
+        pending: stats.pending,
+        replayed: stats.replayed,
+        interrupted: stats.interrupted,
+        operations: stats
+            .kinds
+            .into_iter()
+            .map(|kind| OperationStatus {
+                operation: kind.operation.into(),
+                requests: kind.requests,
+                failed: kind.failed,
+                seconds: kind.micros as f64 / 1e6,
+            })
+            .collect(),
+    }
+}
+
+pub(crate) fn provider(provider: &dyn Provider) -> ProviderStatus {
+    let health = provider.health();
+    ProviderStatus {
+        name: health.name,
+        kind: health.kind.into(),
+        healthy: health.healthy,
+        budget_left: health.budget_left,
+        budget_per_minute: health.budget_per_minute,
+        calls: health.calls,
+        failures: health.failures,
+        waiting: health.waiting as u64,
+        cooldown_seconds: health.cooldown.map(|rest| rest.as_secs_f64()),
+        last_error: health
+            .last_error
+            .map(|(at, message)| LastError { at, message }),
+        keys: provider.keys().into_iter().map(key).collect(),
+    }
+}
+
+fn key(key: debridfs_provider::KeyStatus) -> KeyStatus {
+    let traffic = key.traffic;
+    KeyStatus {
+        number: key.number as u64,
+        id: key.id.to_string(),
+        calls: key.calls,
+        refused: key.refused,
+        traffic_counted: traffic.counted,
+        traffic_used: traffic.used,
+        traffic_limit: traffic.limit,
+        playback_only: traffic.playback_only,
+        used_up: traffic.used_up,
+        traffic_resets: Some(traffic.resets),
+    }
+}
+
+pub(crate) fn queue(queue: &Acquire) -> QueueStatus {
+    let said = queue.status();
+    QueueStatus {
+        jobs: said
+            .jobs
+            .into_iter()
+            .map(|(step, jobs)| StepStatus {
+                step: step.label().into(),
+                jobs,
+            })
+            .collect(),
+        troubled: said.troubled,
+        deletions: said.deletions,
+    }
+}
+
+pub(crate) fn repair(repair: &Repair) -> RepairStatus {
+    let said = repair.status();
+    let mut stages = BTreeMap::new();
+    for patient in &said.patients {
+        *stages.entry(patient.stage.label().to_owned()).or_default() += 1;
+    }
+    let bad = said.patients.iter().filter(|one| one.stage.is_bad());
+    RepairStatus {
+        stages,
+        bad: bad.map(|one| one.name.clone()).take(NAMES).collect(),
+        held: said.held,
+        spent: said.spent as u64,
+        per_hour: said.per_hour as u64,
+        healed: said.healed,
+    }
+}
+
+/// Bytes of memory that this process has.
+pub(crate) fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resident;
+
+    #[test]
+    fn memory_that_is_used_is_seen() {
+        const BYTES: usize = 256 << 20;
+        let before = resident().unwrap();
+        let held = std::hint::black_box(vec![1_u8; BYTES]);
+        let with = resident().unwrap();
+        // Other tests of this program come and go beside.
+        assert!(with > before + BYTES as u64 / 2, "{before} {with}");
+        drop(held);
+    }
+}
