@@ -10,8 +10,8 @@ use debridfs_services::Arr;
 use serde::{Deserialize, Serialize};
 
 use crate::FileFilter;
+use crate::checkpoint::Checkpoint;
 use crate::job::{Action, Uncached};
-use crate::seams::Checkpoint;
 
 /// What happens at the provider when somebody deletes a job together with its files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use crate::attempt::{Attempt, Go, Trouble};
 use crate::shared::Shared;
 use crate::store::{Change, Deletion};
 use crate::watch::Watch;
-use crate::{Action, Evidence, Job, Step, action, links, telling};
+use crate::{Action, Evidence, Job, Step, action, links, tell_arrs};
 
 /// Jobs handed to a provider at once; the others wait in their order.
 const STARTING: usize = 8;
@@ -31,7 +31,7 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut helpers = JoinSet::new();
     helpers.spawn(mend(shared.clone()));
     helpers.spawn(delete_owed(shared.clone()));
-    helpers.spawn(telling::run(shared.clone()));
+    helpers.spawn(tell_arrs::run(shared.clone()));
     helpers.spawn(action::sweep(shared.clone()));
     loop {
         reconcile(&shared, &watch, &mut running, &mut tasks);

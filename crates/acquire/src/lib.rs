@@ -10,34 +10,36 @@ mod action;
 mod attempt;
 mod bencode;
 mod callers;
+mod checkpoint;
 mod config;
 mod drive;
 mod error;
 mod filter;
 mod job;
 mod labels;
+mod library;
 mod links;
+mod mounted_library;
 mod pace;
 mod params;
 pub mod qbittorrent;
 mod release;
 pub mod sabnzbd;
-mod seams;
 mod shared;
 mod space;
 mod steps;
 mod store;
-mod telling;
+mod tell_arrs;
 mod watch;
 
 pub use acquire::{Acquire, AddOptions, Added, Move, QueueStatus, Selection};
+pub use checkpoint::{Checkpoint, FETCH_POINTS, POINTS};
 pub use config::{AcquireConfig, CategoryRule, DeletePolicy};
 pub use error::{Error, Result};
 pub use filter::FileFilter;
 pub use job::{
     Action, AtProvider, Evidence, Job, JobFile, Live, ShareLimits, Step, Told, Uncached,
 };
+pub use library::{Known, Library, ProbeError, Shown, ShownFile, WholeFile};
+pub use mounted_library::{AddressOf, MountedLibrary};
 pub use release::{Release, ReleaseError, Source};
-pub use seams::{
-    Checkpoint, FETCH_POINTS, Known, Library, POINTS, ProbeError, Shown, ShownFile, WholeFile,
-};

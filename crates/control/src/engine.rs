@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use crate::keeper::keeper_part;
 use crate::{
-    Accepting, EngineState, EngineStatus, Instance, KeeperStatus, MountStatus, Status, TokenDesk,
+    Accepting, EngineState, EngineStatus, HttpTokens, Instance, KeeperStatus, MountStatus, Status,
     WhyReport, figures, verdict,
 };
 
@@ -63,7 +63,7 @@ pub struct EngineParts {
     /// The mount.
     pub serving: Arc<Serving>,
     /// Tokens for files over HTTP.
-    pub tokens: TokenDesk,
+    pub tokens: HttpTokens,
 }
 
 /// A running engine.

@@ -40,5 +40,5 @@ pub use status::{
     KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, QueueStatus,
     ReaderStatus, RepairStatus, Status, StepStatus,
 };
-pub use tokens::{NewToken, Revoked, TokenDesk, TokenLine};
+pub use tokens::{HttpTokens, NewToken, Revoked, TokenLine};
 pub use why::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};

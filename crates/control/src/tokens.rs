@@ -82,9 +82,9 @@ fn named(name: &str) -> Named {
     }
 }
 
-/// The tokens, and what is done with them.
+/// Tokens for files over HTTP, and what they are for.
 #[derive(Clone)]
-pub struct TokenDesk {
+pub struct HttpTokens {
     /// The tokens.
     pub tokens: Arc<Tokens>,
     /// What addresses of files begin with.
@@ -135,14 +135,14 @@ async fn list(State(engine): Engine) -> Json<TokenList> {
 }
 
 async fn create(State(engine): Engine, Query(named): Query<Named>) -> Answer<NewToken> {
-    let TokenDesk { tokens, url, .. } = engine.parts.tokens.clone();
+    let HttpTokens { tokens, url, .. } = engine.parts.tokens.clone();
     let token = spawn_blocking(move || tokens.create(&named.name, Timestamp::now())).await??;
     Ok(Json(NewToken { token, url }))
 }
 
 /// The one for `.strm` files is replaced at once, and files that still lie where they were put are written anew.
 async fn revoke(State(engine): Engine, Query(named): Query<Named>) -> Answer<Revoked> {
-    let TokenDesk {
+    let HttpTokens {
         tokens, makes_strm, ..
     } = engine.parts.tokens.clone();
     let own = named.name == OWN;

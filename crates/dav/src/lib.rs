@@ -5,11 +5,14 @@
 //! | what a request is answered | `files` |
 //! | which part of a file is meant | `conditions` |
 //! | who is let in | `tokens` |
+//! | which address a `.strm` file holds | `addresses` |
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod conditions;
 mod files;
 mod tokens;
 
+pub use addresses::{Addresses, NoAddress};
 pub use files::{address, router};
 pub use tokens::{OWN, Token, TokenError, Tokens};

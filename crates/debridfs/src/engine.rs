@@ -6,8 +6,8 @@
 mod downloads;
 mod http_files;
 mod parts;
+mod repair;
 mod sockets;
-mod ward;
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -90,7 +90,7 @@ async fn attach_and_serve(
     let login = config.web.login();
     let login = login.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
-    let repair = ward::open(config, &parts, queue.clone())?;
+    let repair = repair::open(config, &parts, queue.clone())?;
     let hooks = config.hooks();
     let hooks = hooks.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
     let (link, mut lease) = take_lease(config, args).await?;
@@ -140,7 +140,7 @@ async fn attach_and_serve(
             queue,
             repair: repair.clone(),
             serving: serving.clone(),
-            tokens: http.desk(),
+            tokens: http.tokens.clone(),
         },
         EngineInfo {
             started,

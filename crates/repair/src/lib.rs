@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod again;
+mod library_ward;
 mod machine;
 mod patient;
 mod repair;
@@ -18,6 +19,7 @@ mod store;
 mod ward;
 
 pub use again::{AddedAgain, Again};
+pub use library_ward::LibraryWard;
 pub use machine::{Machine, Wish};
 pub use patient::{Evidence, Intent, Patient, Stage, Treatment};
 pub use repair::{Repair, RepairStatus};

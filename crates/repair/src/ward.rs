@@ -1,4 +1,5 @@
-//! What repair needs of the rest of the program, and tests put in its place.
+//! What repair needs to know and to do. Tests put another ward in the place of the library's, as
+//! bytes of a real one come from sockets, which no paused clock waits for.
 
 use std::collections::BTreeSet;
 

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use debridfs_control::TokenDesk;
-use debridfs_dav::{Tokens, address, router};
+use debridfs_control::HttpTokens;
+use debridfs_dav::{Addresses, Tokens, router};
 use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 
@@ -16,10 +16,10 @@ use crate::failure::{Doing, Failure};
 #[derive(Clone)]
 pub struct HttpFiles {
     listen: Option<SocketAddr>,
-    /// What addresses begin with.
-    url: String,
-    tokens: Arc<Tokens>,
-    makes_strm: bool,
+    /// What lets readers in.
+    pub tokens: HttpTokens,
+    /// Addresses of files, for `.strm` files.
+    pub addresses: Addresses,
 }
 
 impl HttpFiles {
@@ -31,34 +31,18 @@ impl HttpFiles {
         if makes_strm {
             tokens.make_own(now).doing(|| "tokens".into())?;
         }
-        Ok(Self {
-            listen: config.http.listen,
-            url: config.http.url.trim_end_matches('/').to_owned(),
+        let tokens = HttpTokens {
             tokens: Arc::new(tokens),
+            url: config.http.url.trim_end_matches('/').to_owned(),
             makes_strm,
+        };
+        let listen = config.http.listen;
+        let served = listen.map(|_| tokens.url.clone());
+        Ok(Self {
+            listen,
+            addresses: Addresses::new(served.unwrap_or_default(), tokens.tokens.clone()),
+            tokens,
         })
-    }
-
-    /// The address of a file by its path in the mount.
-    ///
-    /// # Errors
-    /// Why it has none, for people.
-    pub fn url(&self, path: &str) -> Result<String, String> {
-        if self.listen.is_none() || self.url.is_empty() {
-            return Err("`http.listen` and `http.url` are not configured".to_owned());
-        }
-        let token = self.tokens.own();
-        let token = token.ok_or("there is no token for .strm files: restart the engine")?;
-        Ok(format!("{}{}", self.url, address(&token, path)))
-    }
-
-    /// What the control socket lists and changes of them.
-    pub fn desk(&self) -> TokenDesk {
-        TokenDesk {
-            tokens: self.tokens.clone(),
-            url: self.url.clone(),
-            makes_strm: self.makes_strm,
-        }
     }
 
     /// Serves them, if an address is configured.
@@ -66,7 +50,7 @@ impl HttpFiles {
         let Some(listen) = self.listen else {
             return;
         };
-        let router = router(vfs, self.tokens);
+        let router = router(vfs, self.tokens.tokens);
         sockets::front(listen, "files over HTTP", true, router).await;
     }
 }

@@ -1,55 +1,26 @@
-//! Repair, as this program lets it see the library, its accounts, and the arrs.
+//! What repair sees of the library and its accounts, and what it asks of arrs.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use debridfs_acquire::{Acquire, DeletePolicy, Selection};
-use debridfs_base::SystemClock;
+use debridfs_acquire::{Acquire, Selection};
 use debridfs_catalogue::{BadReason, Catalogue, Layout, Library, Release};
 use debridfs_content::{Checkup, Content, EventKind};
 use debridfs_provider::{InfoHash, Priority, Provider};
-use debridfs_repair::{Again, Checked, Finding, ProviderState, Repair, Treated, Ward};
 use debridfs_services::{Arr, Replaced, Replacement};
 use debridfs_tree::file_ref;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::parts::Parts;
-use crate::config::Config;
-use crate::failure::{Doing, Failure, USAGE};
+use crate::{Again, Checked, Finding, ProviderState, Treated, Ward};
 
 /// Other releases that are asked whether the provider can serve anything at all.
 const CONTROLS: usize = 2;
 
-/// Opens repair, unless it is turned off.
-pub fn open(
-    config: &Config,
-    parts: &Parts,
-    queue: Option<Arc<Acquire>>,
-) -> Result<Option<Arc<Repair>>, Failure> {
-    let Some(mut rules) = config.repair.rules() else {
-        return Ok(None);
-    };
-    rules.let_go = queue.is_some() && config.acquire.delete != DeletePolicy::Ignore;
-    let arrs = config.arrs();
-    let ward = Household {
-        catalogue: parts.catalogue.clone(),
-        content: parts.content.clone(),
-        providers: parts.providers.clone(),
-        arrs: arrs.map_err(|words| Failure::new(words, None).with_code(USAGE))?,
-        queue,
-        heard: Mutex::new(Timestamp::now()),
-        turn: AtomicUsize::new(0),
-    };
-    let path = config.state_dir.join("repair.json");
-    let repair = Repair::open(rules, &path, Arc::new(ward), Arc::new(SystemClock));
-    repair.doing(|| "repair".into()).map(Some)
-}
-
-/// What repair is let see.
-struct Household {
+/// The library, its accounts, and the arrs.
+pub struct LibraryWard {
     catalogue: Arc<Catalogue>,
     content: Arc<Content>,
     providers: Vec<Arc<dyn Provider>>,
@@ -96,7 +67,26 @@ fn words(kind: EventKind) -> &'static str {
     }
 }
 
-impl Household {
+impl LibraryWard {
+    /// Readers are heard from now on.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        content: Arc<Content>,
+        providers: Vec<Arc<dyn Provider>>,
+        arrs: Vec<Arc<Arr>>,
+        queue: Option<Arc<Acquire>>,
+    ) -> Self {
+        Self {
+            catalogue,
+            content,
+            providers,
+            arrs,
+            queue,
+            heard: Mutex::new(Timestamp::now()),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
     fn library(&self) -> Arc<Library> {
         self.catalogue.library().borrow().clone()
     }
@@ -168,7 +158,7 @@ impl Household {
 }
 
 #[async_trait]
-impl Ward for Household {
+impl Ward for LibraryWard {
     fn releases(&self) -> usize {
         self.catalogue.status().releases
     }

@@ -1,7 +1,7 @@
-//! What this crate needs of the rest of the program, and tests put in its place.
+//! The library as downloads see it. Tests put another one in its place, as bytes of a real one come
+//! from sockets, which no paused clock waits for.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -89,25 +89,3 @@ pub trait WholeFile: Send + Sync + 'static {
     /// [`ProbeError`].
     async fn read(&self, offset: u64, size: u32) -> Result<Vec<Bytes>, ProbeError>;
 }
-
-/// Called at each of [`POINTS`]; a hook for tests that kill the program there.
-pub type Checkpoint = Arc<dyn Fn(&'static str) + Send + Sync>;
-
-/// Where a job that fetches files may be cut off besides [`POINTS`], in their order.
-pub const FETCH_POINTS: [&str; 4] = ["fetching", "fetch-begun", "fetch-stored", "fetched"];
-
-/// Where a job may be cut off, in their order: between what the world sees and what the store knows of it.
-pub const POINTS: [&str; 12] = [
-    "accepted",
-    "add-intended",
-    "added",
-    "add-stored",
-    "selected",
-    "ready",
-    "probed",
-    "linking",
-    "linked",
-    "completed",
-    "unlinked",
-    "deleted",
-];
