@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::command::engine::EngineArgs;
 use crate::config::Config;
-use crate::failure::{Doing, Failure, USAGE};
+use crate::failure::{Doing, Failure};
 use crate::logging;
 
 use downloads::Downloads;
@@ -87,12 +87,10 @@ async fn attach_and_serve(
     let parts = Parts::load(config, cache).await?;
     let http = HttpFiles::load(config)?;
     let downloads = Downloads::load(config, &parts, &http).await?;
-    let login = config.web.login();
-    let login = login.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
+    let login = config.web.login()?;
     let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
     let repair = repair::open(config, &parts, queue.clone())?;
-    let hooks = config.hooks();
-    let hooks = hooks.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
+    let hooks = config.hooks()?;
     let (link, mut lease) = take_lease(config, args).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();

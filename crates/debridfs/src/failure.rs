@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use debridfs_control::CallError;
 use miette::{MietteDiagnostic, Report};
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Unusable};
 
 /// The configuration or the command line is wrong (as clap's own).
 pub const USAGE: u8 = 2;
@@ -64,6 +64,12 @@ impl From<ConfigError> for Failure {
             reports: error.reports(),
             code: USAGE,
         }
+    }
+}
+
+impl From<Unusable> for Failure {
+    fn from(error: Unusable) -> Self {
+        Self::new(error.to_string(), None).with_code(USAGE)
     }
 }
 

@@ -100,12 +100,8 @@ impl Instance {
             })
     }
 
-    /// What the engine knows of `path`, or its words when it knows of none.
-    pub async fn why(&self, path: &Path) -> Result<Result<WhyReport, String>, Failure> {
-        match self.client.why(&path.to_string_lossy()).await {
-            Ok(report) => Ok(Ok(report)),
-            Err(CallError::Refused(words)) => Ok(Err(words)),
-            Err(error) => Err(error.into()),
-        }
+    /// What the engine knows of `path`.
+    pub async fn why(&self, path: &Path) -> Result<WhyReport, CallError> {
+        self.client.why(&path.to_string_lossy()).await
     }
 }

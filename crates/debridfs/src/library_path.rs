@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use debridfs_control::WhyReport;
+use debridfs_control::{CallError, WhyReport};
 
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -14,9 +14,10 @@ pub async fn explain(instance: &Instance, path: &Path) -> Result<WhyReport, Fail
     let target = std::fs::read_link(path).ok();
     let mut refused = None;
     for meaning in meanings(path, here.as_deref(), target.as_deref()) {
-        match instance.why(&meaning).await? {
+        match instance.why(&meaning).await {
             Ok(report) => return Ok(report),
-            Err(error) => refused = refused.or(Some(error)),
+            Err(CallError::Refused(words)) => refused = refused.or(Some(words)),
+            Err(error) => return Err(error.into()),
         }
     }
     let refused = refused.unwrap_or_else(|| format!("{} is no path", path.display()));

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use debridfs_doctor::{Check, Input, Outcome, Settings, examine, fuse_device, mend};
 
-use super::runtime;
+use super::{print_json, runtime};
 use crate::config::{self, Config, ConfigError, Environment, Loaded};
-use crate::failure::{Doing, Failure};
+use crate::failure::Failure;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -45,8 +45,7 @@ pub fn run(args: &DoctorArgs, file: Option<&Path>) -> Result<(), Failure> {
     let failed = checks.iter().any(|check| check.outcome == Outcome::Failed);
     if args.json {
         let report = serde_json::json!({ "ok": !failed, "checks": checks, "repairs": repairs });
-        let text = serde_json::to_string_pretty(&report).doing(|| "report".into())?;
-        println!("{text}");
+        print_json(&report, "report")?;
     } else {
         checks.iter().for_each(|check| println!("{check}"));
     }

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use debridfs_acquire::Action;
 use debridfs_catalogue::{FolderConfig, FolderNaming, ViewRules};
-use debridfs_control::WhyState;
+use debridfs_control::{CallError, WhyState};
 use debridfs_import::{Error, Import, Known, Ours, Program, Request};
 use debridfs_provider::vendors::real_debrid;
 
-use super::{runtime, serve};
+use super::{print_json, runtime, serve};
 use crate::config::{self, Config, Environment};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::instance::{Instance, InstanceArgs};
@@ -170,8 +170,7 @@ fn check_links(args: &CheckLinksArgs, file: Option<&Path>) -> Result<(), Failure
         debridfs_import::check(&args.dir, &mount, why).await
     })?;
     if args.json {
-        let text = serde_json::to_string_pretty(&checked).doing(|| "links".into())?;
-        println!("{text}");
+        print_json(&checked, "links")?;
     } else {
         for (link, target) in &checked.dangling {
             println!("dangles: {} -> {}", link.display(), target.display());
@@ -198,10 +197,13 @@ fn check_links(args: &CheckLinksArgs, file: Option<&Path>) -> Result<(), Failure
 
 /// What the running engine knows of `path`.
 async fn known(instance: &Instance, path: &Path) -> Result<Option<Known>, Failure> {
-    let said = instance.why(path).await?;
-    Ok(said.ok().map(|report| Known {
-        path: report.path.into(),
-        in_release: report.release.is_some(),
-        files_known: report.state != WhyState::NotKnownYet,
-    }))
+    match instance.why(path).await {
+        Ok(report) => Ok(Some(Known {
+            path: report.path.into(),
+            in_release: report.release.is_some(),
+            files_known: report.state != WhyState::NotKnownYet,
+        })),
+        Err(CallError::Refused(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

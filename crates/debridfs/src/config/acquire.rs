@@ -8,11 +8,10 @@ use std::time::Duration;
 use debridfs_acquire::qbittorrent::{ArrLogin, Credentials};
 use debridfs_acquire::sabnzbd;
 use debridfs_acquire::{AcquireConfig, Action, CategoryRule, DeletePolicy, FileFilter, Uncached};
-use debridfs_base::ByteSize;
-use debridfs_base::Secret;
+use debridfs_base::{ByteSize, HumanDuration, Secret};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use debridfs_base::HumanDuration;
+use super::Unusable;
 
 /// `[acquire]`.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -221,8 +220,8 @@ impl SabnzbdSection {
     /// Where to listen, and who may call; reads the files of secrets. `None` when it is not to be served.
     ///
     /// # Errors
-    /// A text for people: the file that cannot be used, or that there is no key.
-    pub fn front(&self) -> Result<Option<(SocketAddr, sabnzbd::Credentials)>, String> {
+    /// [`Unusable`]: the file that cannot be read, or that there is no key.
+    pub fn front(&self) -> Result<Option<(SocketAddr, sabnzbd::Credentials)>, Unusable> {
         let Some(listen) = self.listen else {
             return Ok(None);
         };
@@ -259,8 +258,11 @@ impl QbittorrentSection {
     /// Reads the files of secrets.
     ///
     /// # Errors
-    /// A text for people: the file that cannot be used.
-    pub fn credentials(&self, arrs: &BTreeMap<String, ArrSection>) -> Result<Credentials, String> {
+    /// [`Unusable`]: the file that cannot be read.
+    pub fn credentials(
+        &self,
+        arrs: &BTreeMap<String, ArrSection>,
+    ) -> Result<Credentials, Unusable> {
         let arrs = arrs.values().map(|arr| {
             let key = secret(arr.api_key.as_ref(), arr.api_key_file.as_deref())?;
             Ok(key.map(|key| ArrLogin {
@@ -273,7 +275,7 @@ impl QbittorrentSection {
             password: secret(self.password.as_ref(), self.password_file.as_deref())?,
             key: secret(self.api_key.as_ref(), self.api_key_file.as_deref())?,
             arrs: arrs
-                .collect::<Result<Vec<_>, String>>()?
+                .collect::<Result<Vec<_>, Unusable>>()?
                 .into_iter()
                 .flatten()
                 .collect(),
@@ -285,7 +287,7 @@ impl QbittorrentSection {
 pub(super) fn secret(
     given: Option<&Secret>,
     file: Option<&Path>,
-) -> Result<Option<Secret>, String> {
+) -> Result<Option<Secret>, Unusable> {
     let Some(file) = file else {
         return match given {
             Some(secret) if secret.expose().is_empty() => Err("an empty password or key".into()),
@@ -295,7 +297,7 @@ pub(super) fn secret(
     let text =
         std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     match text.trim() {
-        "" => Err(format!("{} is empty", file.display())),
+        "" => Err(format!("{} is empty", file.display()).into()),
         text => Ok(Some(Secret::new(text))),
     }
 }

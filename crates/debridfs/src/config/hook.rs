@@ -8,7 +8,7 @@ use debridfs_services::{Hook, HookKind, UpdateProgram, network};
 use serde::{Deserialize, Serialize};
 
 use super::acquire::secret;
-use super::{Config, LibraryConfig};
+use super::{Config, LibraryConfig, Unusable};
 
 /// `[hook.NAME]`.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -33,8 +33,8 @@ impl Config {
     /// The hooks; reads the files of their secrets.
     ///
     /// # Errors
-    /// A text for people: the file that cannot be used, or what is missing.
-    pub fn hooks(&self) -> Result<Vec<Hook>, String> {
+    /// [`Unusable`]: the file that cannot be read, or what is missing.
+    pub fn hooks(&self) -> Result<Vec<Hook>, Unusable> {
         if self.hook.is_empty() {
             return Ok(Vec::new());
         }

@@ -42,6 +42,18 @@ impl Problem {
     }
 }
 
+/// A setting that turns out to be of no use when the engine starts, such as the file of a secret
+/// that is not there; in words for people.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(String);
+
+impl<T: Into<String>> From<T> for Unusable {
+    fn from(words: T) -> Self {
+        Self(words.into())
+    }
+}
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use debridfs_services::{Arr, network};
 
-use super::Config;
 use super::acquire::secret;
+use super::{Config, Unusable};
 
 impl Config {
     /// The arrs that are told what became of their grabs; reads the files of their keys.
     ///
     /// # Errors
-    /// A text for people: the file that cannot be used.
-    pub fn arrs(&self) -> Result<Vec<Arc<Arr>>, String> {
+    /// [`Unusable`]: the file that cannot be read.
+    pub fn arrs(&self) -> Result<Vec<Arc<Arr>>, Unusable> {
         if self.arr.is_empty() {
             return Ok(Vec::new());
         }

@@ -7,6 +7,7 @@ use debridfs_listen::HashedPassword;
 use debridfs_web::Login;
 use serde::{Deserialize, Serialize};
 
+use super::Unusable;
 use super::acquire::secret;
 
 /// `[web]`.
@@ -33,8 +34,8 @@ impl WebSection {
     /// Reads the files of secrets.
     ///
     /// # Errors
-    /// A text for people: the file that cannot be used, or a hash that is none.
-    pub fn login(&self) -> Result<Login, String> {
+    /// [`Unusable`]: the file that cannot be read, or a hash that is none.
+    pub fn login(&self) -> Result<Login, Unusable> {
         let file = self.password_hash_file.as_deref();
         let password = match secret(self.password_hash.as_ref(), file)? {
             None => None,

@@ -12,7 +12,7 @@ use super::http_files::HttpFiles;
 use super::parts::Parts;
 use super::sockets;
 use crate::config::Config;
-use crate::failure::{Doing, Failure, USAGE};
+use crate::failure::{Doing, Failure};
 
 /// A directory; the program kills itself at the point of a job that a file in it is named after, once. For tests alone.
 const CRASH_VARIABLE: &str = "DEBRIDFS_TEST_CRASH_JOBS";
@@ -38,13 +38,9 @@ impl Downloads {
             return Ok(None);
         };
         queue.checkpoint = checkpoint().doing(|| "crash hook".into())?;
-        let arrs = config.arrs();
-        queue.arrs = arrs.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
-        let credentials = config.qbittorrent.credentials(&config.arr);
-        let credentials =
-            credentials.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
-        let sabnzbd = config.sabnzbd.front();
-        let sabnzbd = sabnzbd.map_err(|words| Failure::new(words, None).with_code(USAGE))?;
+        queue.arrs = config.arrs()?;
+        let credentials = config.qbittorrent.credentials(&config.arr)?;
+        let sabnzbd = config.sabnzbd.front()?;
         let addresses = http.addresses.clone();
         let library = MountedLibrary::new(
             parts.catalogue.clone(),

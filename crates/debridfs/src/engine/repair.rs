@@ -8,7 +8,7 @@ use debridfs_repair::{LibraryWard, Repair};
 
 use super::parts::Parts;
 use crate::config::Config;
-use crate::failure::{Doing, Failure, USAGE};
+use crate::failure::{Doing, Failure};
 
 /// Opens repair, unless it is turned off.
 pub fn open(
@@ -20,12 +20,11 @@ pub fn open(
         return Ok(None);
     };
     rules.let_go = queue.is_some() && config.acquire.delete != DeletePolicy::Ignore;
-    let arrs = config.arrs();
     let ward = LibraryWard::new(
         parts.catalogue.clone(),
         parts.content.clone(),
         parts.providers.clone(),
-        arrs.map_err(|words| Failure::new(words, None).with_code(USAGE))?,
+        config.arrs()?,
         queue,
     );
     let path = config.state_dir.join("repair.json");
