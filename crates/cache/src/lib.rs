@@ -8,7 +8,7 @@
 //!
 //! | question | where |
 //! |---|---|
-//! | what may be asked of the cache | `cache.rs` |
+//! | what may be asked of the cache | `cache.rs`, by hand `by_hand.rs` |
 //! | which files it knows, which parts of them, why | `file.rs`, `store.rs`, `entry/` |
 //! | what a side file looks like | `map.rs` |
 //! | who holds the directory, where files lie | `disk.rs` |
@@ -19,6 +19,7 @@
 //! | when is a disk passed by | `shared.rs` |
 #![forbid(unsafe_code)]
 
+mod by_hand;
 mod cache;
 mod config;
 mod disk;
@@ -36,6 +37,7 @@ mod store;
 mod syncer;
 mod writer;
 
+pub use by_hand::Purged;
 pub use cache::Cache;
 pub use config::CacheConfig;
 pub use error::CacheError;

@@ -12,11 +12,11 @@ use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_archive::is_archive;
 use debridfs_base::ByteSize;
-use debridfs_cache::{Cache, CacheError, FileId};
+use debridfs_cache::{Cache, CacheError, FileId, Purged};
 use debridfs_catalogue::is_file;
 use debridfs_content::HandleOwner;
-use debridfs_tree::{Tree, files_below};
-use debridfs_vfs::{Answer as TreeAnswer, NodeId, ReadRequest, Vfs};
+use debridfs_tree::files_below;
+use debridfs_vfs::NodeId;
 use hyper::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -47,18 +47,6 @@ pub struct CachedLine {
     pub pinned: bool,
     /// When it was used last, in Unix time.
     pub used: u64,
-}
-
-/// What was removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Purged {
-    /// Files.
-    pub files: u64,
-    /// Bytes they took on disk.
-    pub bytes: u64,
-    /// Files that are still to be removed.
-    #[serde(default)]
-    pub left: u64,
 }
 
 /// How far the warming of a path is.
@@ -110,13 +98,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MOST_FILES: usize = 10_000;
 /// A call to warm or to purge is answered after this time, so that its caller can show how far it is.
 const STEP_FOR: Duration = Duration::from_secs(1);
-/// Files that are removed at once; each takes three changes of a directory, and the disk may be a slow one.
-const PURGED_AT_ONCE: usize = 16;
 /// A cache that cannot be used for longer is told to be so.
 const USABLE_WITHIN: Duration = Duration::from_secs(5);
-/// Bytes read at once when warming, and before the disk is waited for: half of what may wait for it.
-const STEP: u64 = 1 << 20;
-const BEFORE_DISK: u64 = 8 << 20;
 
 impl Client {
     /// What is in the cache; refused when the cache is turned off.
@@ -292,7 +275,7 @@ impl RunningEngine {
         ids.retain(|id| wanted.as_ref().is_none_or(|wanted| wanted.contains(id)));
         ids.sort_unstable();
         ids.dedup();
-        Ok(purge_some(cache, &ids, Instant::now() + STEP_FOR).await?)
+        Ok(cache.purge_until(Instant::now() + STEP_FOR, &ids).await?)
     }
 
     async fn pin_in_cache(&self, path: &Path, pinned: bool) -> Result<u64, CacheRefused> {
@@ -318,7 +301,7 @@ impl RunningEngine {
         let mut files = self.files_at(path).await?;
         let total = files.iter().map(|file| file.size).sum();
         let limit = cache.stats().limit;
-        if !becomes_usable(cache).await {
+        if !cache.becomes_usable(USABLE_WITHIN).await {
             return Err(CacheError::Unusable.into());
         }
         if total > limit {
@@ -330,16 +313,12 @@ impl RunningEngine {
         }
         let later = usize::try_from(later).unwrap_or(0) % files.len().max(1);
         files.rotate_left(later);
-        let warming = warm_for_a_while(
-            cache,
-            &self.parts.tree,
-            &files,
-            HandleOwner::Warming.handle(reader),
-        )
-        .await;
+        let handle = HandleOwner::Warming.handle(reader);
+        let tree = &self.parts.tree;
+        let warming = tree.warm(cache, &files, handle, STEP_FOR).await;
         let (mut missing, mut hopeless) = (0, true);
         for file in &files {
-            let bytes = absent(cache, *file);
+            let bytes = cache.missing(*file);
             missing += bytes;
             hopeless &= bytes == 0 || warming.unreadable.contains(&file.id);
         }
@@ -351,141 +330,5 @@ impl RunningEngine {
             trouble: warming.trouble,
             hopeless: hopeless && missing > 0,
         })
-    }
-}
-
-/// Whether the cache can be used. An engine that has just taken over waits for its side files, and whoever warms need not know of that.
-async fn becomes_usable(cache: &Cache) -> bool {
-    let end = Instant::now() + USABLE_WITHIN;
-    while !cache.is_usable() && Instant::now() < end {
-        tokio::time::sleep(USABLE_WITHIN / 100).await;
-    }
-    cache.is_usable()
-}
-
-/// Removes these files, some at a time, until `end` at least.
-async fn purge_some(cache: &Cache, ids: &[u64], end: Instant) -> Result<Purged, CacheError> {
-    let mut purged = Purged {
-        left: ids.len() as u64,
-        ..Purged::default()
-    };
-    for some in ids.chunks(PURGED_AT_ONCE) {
-        let (files, bytes) = cache.purge(Some(some.iter().copied().collect())).await?;
-        purged.files += files;
-        purged.bytes += bytes;
-        purged.left -= some.len() as u64;
-        if Instant::now() >= end {
-            break;
-        }
-    }
-    Ok(purged)
-}
-
-/// Bytes of `file` that are not in the cache.
-fn absent(cache: &Cache, file: FileId) -> u64 {
-    let (mut at, mut bytes) = (0, 0);
-    while let Some(part) = cache.absent(file, &(at..file.size)) {
-        bytes += part.end - part.start;
-        at = part.end;
-    }
-    bytes
-}
-
-/// What came of warming for a while.
-#[derive(Default)]
-struct Warming {
-    /// Bytes that were read.
-    fetched: u64,
-    /// Why the first read that failed did.
-    trouble: Option<String>,
-    /// Files that the library itself refuses to read, so that nobody was asked for their bytes.
-    unreadable: HashSet<u64>,
-}
-
-/// Reads what is absent, for a while. A file that makes trouble is left for the next call.
-async fn warm_for_a_while(cache: &Cache, tree: &Tree, files: &[FileId], handle: u64) -> Warming {
-    let end = Instant::now() + STEP_FOR;
-    let mut warming = Warming::default();
-    let mut waiting = 0;
-    for file in files {
-        let mut at = 0;
-        while let Some(part) = cache.absent(*file, &(at..file.size)) {
-            let size = (part.end - part.start).min(STEP);
-            let request = ReadRequest {
-                id: NodeId(file.id),
-                handle,
-                offset: part.start,
-                // At most a step.
-                size: size as u32,
-                deadline: STEP_FOR * 2,
-            };
-            let answer = match tree.read(request) {
-                TreeAnswer::Now(answer) => {
-                    if answer.is_err() {
-                        warming.unreadable.insert(file.id);
-                    }
-                    answer
-                }
-                TreeAnswer::Later(answer) => answer.await,
-            };
-            if let Err(error) = answer {
-                warming.trouble.get_or_insert(error.to_string());
-                break;
-            }
-            at = part.start + size;
-            waiting += size;
-            warming.fetched += size;
-            if Instant::now() >= end {
-                break;
-            }
-            if waiting >= BEFORE_DISK {
-                if let Err(error) = cache.flush().await {
-                    warming.trouble.get_or_insert(error.to_string());
-                    break;
-                }
-                waiting = 0;
-            }
-        }
-        tree.release(handle);
-        if Instant::now() >= end {
-            break;
-        }
-    }
-    if let Err(error) = cache.flush().await {
-        warming.trouble.get_or_insert(error.to_string());
-    }
-    warming
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use debridfs_cache::{CacheClass, CacheConfig};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn many_files_are_removed_in_steps() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path().into(), CacheConfig::default()).unwrap();
-        while !becomes_usable(&cache).await {}
-        let ids: Vec<u64> = (1..=PURGED_AT_ONCE as u64 + 3).collect();
-        for id in &ids {
-            let file = FileId {
-                id: *id,
-                size: 4096,
-            };
-            cache.put(CacheClass::Playback, file, 0, &Bytes::from(vec![7; 4096]));
-        }
-        cache.flush().await.unwrap();
-        // Time is over from the start.
-        let first = purge_some(&cache, &ids, Instant::now()).await.unwrap();
-        assert_eq!((first.files, first.left), (PURGED_AT_ONCE as u64, 3));
-        assert!(first.bytes >= 4096 * first.files, "{first:?}");
-        let left: Vec<u64> = cache.list().iter().map(|file| file.id).collect();
-        assert_eq!(left, ids[PURGED_AT_ONCE..]);
-        let second = purge_some(&cache, &left, Instant::now()).await.unwrap();
-        assert_eq!((second.files, second.left), (3, 0));
-        assert!(cache.list().is_empty());
     }
 }

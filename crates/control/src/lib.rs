@@ -26,7 +26,7 @@ mod traces;
 mod verdict;
 mod why;
 
-pub use cached::{CacheRefused, CachedLine, Purged, Warmth};
+pub use cached::{CacheRefused, CachedLine, Warmth};
 pub use client::{CallError, Client, Silence};
 pub use copies::{CopiesStatus, CopyLine, RefusedCopy, Verdict};
 pub use engine::{EngineInfo, EngineParts, RunningEngine};

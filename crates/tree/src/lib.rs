@@ -14,6 +14,7 @@
 //! | which extended attributes has a node | `xattrs.rs` |
 //! | what does a path that somebody typed stand for | `explain.rs`, `paths.rs` |
 //! | which films are new | `newcomers.rs` |
+//! | how do files come into the cache before anybody reads them | `warm.rs` |
 #![forbid(unsafe_code)]
 
 mod explain;
@@ -25,6 +26,7 @@ mod style;
 #[cfg(test)]
 mod testing;
 mod tree;
+mod warm;
 mod xattrs;
 
 pub use explain::{Found, FoundFile, FoundRelease};
@@ -33,3 +35,4 @@ pub use paths::files_below;
 pub use sources::file_ref;
 pub use style::TreeConfig;
 pub use tree::{CONTENTS_DEADLINE, Tree};
+pub use warm::Warming;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use debridfs_base::ByteSize;
-use debridfs_control::{CachedLine, CallError, Purged, Warmth};
+use debridfs_cache::Purged;
+use debridfs_control::{CachedLine, CallError, Warmth};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
