@@ -125,8 +125,11 @@ async fn write_before(connection: &mut SqliteConnection, from: u32, to: u32) {
         .unwrap();
 }
 
+/// View, name, numbers of directories, numbers and names of files.
+type Shown = (String, String, Vec<u64>, Vec<(u64, String)>);
+
 /// Names and numbers of all that is shown.
-fn outline(library: &Library) -> Vec<(String, String, Vec<u64>, Vec<(u64, String)>)> {
+fn outline(library: &Library) -> Vec<Shown> {
     let entries = library.views.iter().flat_map(|view| {
         let entries = view.entries.iter();
         entries.map(move |entry| {
