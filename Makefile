@@ -14,10 +14,10 @@ endif
 # Milliseconds that each fuzz target runs.
 FUZZ_MS ?= 10000
 
-.PHONY: help setup setup-demo setup-bench demo test lint fuzz bench soak clean
+.PHONY: help setup setup-demo setup-bench demo test test-upgrade lint fuzz bench soak clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what the tests need (Debian packages, cargo tools)
 	@scripts/setup.sh test
@@ -44,6 +44,10 @@ fuzz: setup ## every fuzz target for FUZZ_MS milliseconds each
 bench: setup-bench ## ratios against curl, rclone and a bare loop in one run (BENCH_ARGS=--quick: 15 min)
 	@cargo build --release --package debridfs --package debridfs-bench
 	@target/release/debridfs-bench $(BENCH_ARGS)
+
+test-upgrade: setup ## OLD=PROGRAM, an older build: it and this one on the same store in turn, under a reader
+	@cargo build --quiet --package debridfs
+	@scripts/test-upgrade.sh $(OLD) target/debug/debridfs
 
 soak: setup ## the long tests: 200 kills of each kind, 100 000 files
 	@scripts/soak.sh

@@ -11,6 +11,8 @@ end() {
   set +e
   [ "${#pids[@]}" = 0 ] || kill "${pids[@]}" 2>/dev/null
   wait 2>/dev/null
+  # The empty mount point is immutable.
+  chattr -i "$dir/mnt"
   rm -rf "$dir"
 }
 trap end EXIT
@@ -63,13 +65,14 @@ for _ in $(seq 300); do [ "$(find "$dir/mnt/__all__" -type f 2>/dev/null | wc -l
 sleep 3
 tree >"$dir/tree"
 [ "$(wc -l <"$dir/tree")" -ge 120 ] || fail "the library is not there: $(tail -n 3 "$dir/serve.log")"
-hash=$(getfattr --only-values -n user.debridfs.hash "$(find "$dir/mnt/__all__" -mindepth 1 -maxdepth 1 -type d | head -n 1)")
+hash=$(getfattr --absolute-names --only-values -n user.debridfs.hash "$(find "$dir/mnt/__all__" -mindepth 1 -maxdepth 1 -type d | head -n 1)")
 "$dir/debridfs" queue add --config "$dir/debridfs.toml" "$hash" >/dev/null
 mapfile -t films < <(find "$dir/mnt/__all__" -type f -size +8M | sort | head -n 4)
 sums() { for film in "${films[@]}"; do dd if="$film" bs=1M skip="$1" count=2 iflag=direct status=none | sha256sum; done; }
 sums 3 >"$dir/sums"
 sleep 2
 jobs_now >"$dir/jobs"
+grep -q "$hash" "$dir/jobs" || fail "the download is not listed: $(cat "$dir/jobs")"
 
 # Reads without end, in places that were not read before; what fails is counted.
 ( place=0
