@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A length of time: `"30s"`, `"1h 30m"`, `"250ms"`, or a number of seconds, which may be a fraction.
+/// A length of time: `"30s"`, `"1h 30m"`, `"250ms"`, `"7d"`, or a number of seconds, which may be a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HumanDuration(pub Duration);
 
@@ -22,7 +22,7 @@ impl FromStr for HumanDuration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("not a duration: {text:?}; write it like 10s, 250ms or 1h 30m");
+        let wanted = || format!("not a duration: {text:?}; write it like 10s, 250ms, 1h 30m or 7d");
         let trimmed = text.trim();
         if let Ok(seconds) = trimmed.parse() {
             return Ok(Self::from_secs(seconds));
@@ -32,7 +32,13 @@ impl FromStr for HumanDuration {
                 .map(Self)
                 .map_err(|_| wanted());
         }
-        let parsed: SignedDuration = trimmed.parse().map_err(|_| wanted())?;
+        // Of days and weeks a calendar has shorter and longer ones; here a day is 24 hours.
+        let with_days = || {
+            let span: Span = trimmed.parse().ok()?;
+            span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
+        };
+        let parsed: Option<SignedDuration> = trimmed.parse().ok().or_else(with_days);
+        let parsed = parsed.ok_or_else(wanted)?;
         Duration::try_from(parsed).map(Self).map_err(|_| wanted())
     }
 }
@@ -116,6 +122,8 @@ mod tests {
             ("250ms", 250),
             ("1h 30m", 5_400_000),
             ("6h", 21_600_000),
+            ("7d", 604_800_000),
+            ("1w 2d 3h", 788_400_000),
             ("10", 10_000),
             ("1.5", 1_500),
             ("0s", 0),
@@ -133,6 +141,8 @@ mod tests {
             "1e300",
             "soon",
             "10 parsecs",
+            "1 month",
+            "-7d",
         ] {
             assert!(text.parse::<HumanDuration>().is_err(), "{text}");
         }

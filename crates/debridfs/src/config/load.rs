@@ -194,6 +194,8 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
 
 #[cfg(test)]
 mod tests {
+    use debridfs_base::HumanDuration;
+
     use super::*;
 
     fn loaded(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
@@ -464,6 +466,79 @@ mod tests {
         let config = config.unwrap().config;
         assert!(!config.web.login().unwrap().is_open());
         assert!(!toml::to_string(&config).unwrap().contains("hush"));
+    }
+
+    /// Keys and defaults of the tables in docs/configuration.md; defaults that are told in words are left out.
+    fn documented() -> Vec<(String, String)> {
+        let document = include_str!("../../../../docs/configuration.md");
+        let (mut section, mut found) = (String::new(), Vec::new());
+        for line in document.lines() {
+            if let Some(heading) = line.strip_prefix("## ") {
+                let name = heading.split(['[', ']']).nth(1);
+                section = name.map_or_else(String::new, |name| format!("{name}."));
+                section = section.replace("NAME", "rd");
+            }
+            let cells: Vec<&str> = line.split(" | ").collect();
+            let [keys, defaults, ..] = cells[..] else {
+                continue;
+            };
+            let keys: Vec<&str> = keys.split('`').skip(1).step_by(2).collect();
+            let defaults: Option<Vec<&str>> = defaults.split(", ").map(literal).collect();
+            let defaults = defaults.unwrap_or_default();
+            for (at, key) in keys.iter().enumerate() {
+                let section = if key.contains('.') { "" } else { &section };
+                let default = match defaults[..] {
+                    [all] => all,
+                    _ if defaults.len() == keys.len() => defaults[at],
+                    _ => continue,
+                };
+                found.push((format!("{section}{key}"), default.to_owned()));
+            }
+        }
+        found
+    }
+
+    /// A value, if `text` is one.
+    fn literal(text: &str) -> Option<&str> {
+        let quoted = text
+            .strip_prefix('`')
+            .and_then(|text| text.strip_suffix('`'));
+        let plain = || text.parse::<toml::Value>().is_ok() || text.parse::<HumanDuration>().is_ok();
+        quoted
+            .filter(|text| !text.contains('`'))
+            .or_else(|| plain().then_some(text))
+    }
+
+    #[test]
+    fn every_default_is_taken_as_the_document_writes_it() {
+        let base = "provider.rd.token = \"x\"\nacquire.downloads = \"/d\"\n";
+        let table = |text: &str| {
+            let config = loaded(text, &[]);
+            let config = config.unwrap_or_else(|error| panic!("{text}: {error:?}"));
+            toml::Table::try_from(&config.config).unwrap()
+        };
+        let defaults = table(base);
+        let documented = documented();
+        for (key, value) in &documented {
+            let quoted = match value.parse::<toml::Value>() {
+                Ok(_) => value.clone(),
+                Err(_) => format!("{value:?}"),
+            };
+            let with = table(&format!("{base}{key} = {quoted}\n"));
+            // The one that holds a word to be replaced.
+            if key != "provider.rd.user_agent" {
+                assert_eq!(with, defaults, "{key} = {quoted}");
+            }
+        }
+        let has = |name: &str| documented.iter().any(|(key, _)| key == name);
+        for key in [
+            "acquire.trash_time",
+            "provider.rd.connect_timeout",
+            "content.cache.size",
+            "server.listen",
+        ] {
+            assert!(has(key), "{key}: {documented:?}");
+        }
     }
 
     #[test]
