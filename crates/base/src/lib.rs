@@ -8,6 +8,7 @@
 //! | how is a small file replaced as a whole | `replace_file.rs` |
 //! | what becomes of a state file that cannot be read | `state_file.rs` |
 //! | which names are films, music, subtitles; what is read of a film | `media.rs` |
+//! | what is a program that is started not told | `children.rs` |
 //! | what is mounted where | `mountinfo.rs` |
 //! | how is an HTTP client built, how is one request sent | `http/` (feature `http`) |
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@
 mod backoff;
 mod byte_size;
 mod causes;
+mod children;
 mod clock;
 mod duration;
 #[cfg(feature = "http")]
@@ -29,6 +31,7 @@ pub mod state_file;
 pub use backoff::Backoff;
 pub use byte_size::{ByteSize, InvalidByteSize};
 pub use causes::with_causes;
+pub use children::private_variables;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
 pub use clock::{SystemClock, WallClock};

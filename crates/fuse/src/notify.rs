@@ -118,7 +118,11 @@ fn encode(out: &mut Vec<u8>, change: &Change) {
 }
 
 fn start(helper: &NotifyHelper, connection: &OwnedFd) -> io::Result<(Child, ChildStdin)> {
-    let mut child = Command::new(&helper.program)
+    let mut command = Command::new(&helper.program);
+    for name in debridfs_base::private_variables() {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(&helper.arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::from(connection.try_clone()?))

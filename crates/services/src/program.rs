@@ -3,18 +3,22 @@
 //! It is called with its configured arguments followed by the changed paths, relative to the mount
 //! (`__all__/Name`). A path is told when a release came and its files are known, when they changed,
 //! and when it went. Changes are gathered for `debounce`. One run is under way at a time; one that
-//! lasts longer than `time_limit` is killed. Its output goes to the log. A run gets at most
+//! lasts longer than `time_limit` is killed. The first of its output goes to the log. Our own variables, which may hold tokens,
+//! are not in its environment. A run gets at most
 //! [`PATHS_PER_RUN`] paths, the next one the rest. The first sync of an empty catalogue is not told:
 //! everything is new then, and a scan would fight the sync for the provider's budget.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::process::Stdio;
+use std::io;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::private_variables;
 use debridfs_catalogue::{Catalogue, Library, changed_paths};
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -23,8 +27,8 @@ use crate::hooks::until_complete;
 
 /// Linux allows about 2 MiB of arguments (`getconf ARG_MAX`); names have at most 255 bytes.
 pub const PATHS_PER_RUN: usize = 1000;
-/// Bytes of what it prints that go to the log.
-const LOGGED: usize = 2000;
+/// Bytes of what it prints, on each of stdout and stderr, that go to the log: some lines.
+const LOGGED: u64 = 2000;
 
 /// The program to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +100,11 @@ impl UpdateProgram {
 
     async fn call(&self, paths: &BTreeSet<String>) {
         let program = self.program.to_string_lossy();
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        for name in private_variables() {
+            command.env_remove(name);
+        }
+        let child = command
             .args(&self.args)
             .args(paths)
             .stdin(Stdio::null())
@@ -111,14 +119,12 @@ impl UpdateProgram {
                 return;
             }
         };
-        match timeout(self.time_limit, child.wait_with_output()).await {
-            Ok(Ok(output)) => {
-                let stdout = shorten(&output.stdout);
-                let stderr = shorten(&output.stderr);
-                if output.status.success() {
+        match timeout(self.time_limit, finish(child)).await {
+            Ok(Ok((status, stdout, stderr))) => {
+                if status.success() {
                     tracing::info!(%program, paths = paths.len(), stdout, stderr, "on_library_update ran");
                 } else {
-                    tracing::error!(%program, status = %output.status, stdout, stderr, "on_library_update failed");
+                    tracing::error!(%program, %status, stdout, stderr, "on_library_update failed");
                 }
             }
             Ok(Err(error)) => tracing::error!(%program, %error, "on_library_update was lost"),
@@ -157,7 +163,33 @@ impl News {
     }
 }
 
-fn shorten(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&output[..output.len().min(LOGGED)]);
-    text.trim().to_owned()
+/// Waits for the end of a program; how it ended, and what it said first. Given up, it is killed.
+async fn finish(mut child: Child) -> io::Result<(ExitStatus, String, String)> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    tokio::try_join!(child.wait(), beginning(stdout), beginning(stderr))
+}
+
+/// The first [`LOGGED`] bytes of what is said. The rest is read and dropped: a pipe that nobody empties would stop the program.
+async fn beginning(said: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
+    let Some(mut said) = said else {
+        return Ok(String::new());
+    };
+    let mut kept = Vec::new();
+    (&mut said).take(LOGGED).read_to_end(&mut kept).await?;
+    tokio::io::copy(&mut said, &mut tokio::io::sink()).await?;
+    Ok(String::from_utf8_lossy(&kept).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn much_is_read_and_little_kept() {
+        let mut said = tokio::io::repeat(b'y').take(64 << 20);
+        let kept = beginning(Some(&mut said)).await.unwrap();
+        assert_eq!(kept.len() as u64, LOGGED);
+        assert_eq!(said.limit(), 0, "all of it was read");
+        assert_eq!(beginning(None::<&[u8]>).await.unwrap(), "");
+    }
 }

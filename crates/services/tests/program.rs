@@ -147,3 +147,43 @@ async fn a_program_that_hangs_is_ended_and_the_next_change_told() {
     bed.until_told(&["__all__/Release 000008"]).await;
     bed.stop().await;
 }
+
+#[tokio::test]
+#[ignore = "started by the next test, with variables of its own"]
+async fn the_environment_of_a_program() {
+    let bed = Bed::new(r#"env > "$0""#, Duration::from_secs(60)).await;
+    bed.until_complete().await;
+    bed.sim.add_release(0, &release(7)).unwrap();
+    bed.until_told(&["PLEX_TOKEN=mine"]).await;
+    let told = told(&bed.file());
+    let ours = told.iter().find(|line| line.starts_with("DEBRIDFS_"));
+    assert_eq!(ours, None);
+    bed.stop().await;
+}
+
+#[test]
+fn a_program_is_not_handed_our_tokens() {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_environment_of_a_program", "--ignored"])
+        .env("DEBRIDFS__PROVIDER__RD__TOKEN", "secret")
+        .env("PLEX_TOKEN", "mine")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_never_stops_talking_is_ended_and_the_next_change_told() {
+    let script = r#"printf '%s\n' "$@" >> "$0"; exec yes"#;
+    let bed = Bed::new(script, Duration::from_millis(300)).await;
+    bed.until_complete().await;
+    bed.sim.add_release(0, &release(7)).unwrap();
+    bed.until_told(&["__all__/Release 000007"]).await;
+    bed.sim.add_release(0, &release(8)).unwrap();
+    bed.until_told(&["__all__/Release 000008"]).await;
+    bed.stop().await;
+}

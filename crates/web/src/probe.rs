@@ -67,7 +67,11 @@ impl MountProbe {
             .command
             .split_first()
             .ok_or_else(|| ProbeError::NotStarted("no command".into()))?;
-        let child = tokio::process::Command::new(program)
+        let mut command = tokio::process::Command::new(program);
+        for name in debridfs_base::private_variables() {
+            command.env_remove(name);
+        }
+        let child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
