@@ -382,10 +382,10 @@ impl Acquire {
 
     /// Takes what was put in place away before the job: a job without it can be removed again, links without a job cannot.
     async fn unlink(&self, jobs: &[Arc<Job>]) {
-        let jobs = jobs.to_vec();
+        let (shared, jobs) = (self.shared.clone(), jobs.to_vec());
         let removed = tokio::task::spawn_blocking(move || {
             for job in jobs {
-                if let Err(error) = action::take_away(&job) {
+                if let Err(error) = action::take_away(&shared.config, &job) {
                     tracing::warn!(name = job.name, %error, "what was put in place cannot be removed");
                 }
             }

@@ -1,7 +1,7 @@
 //! What is done with a release that is ready: it is put where the arr looks for it.
 
 mod fetch;
-mod files;
+pub(crate) mod files;
 mod strm;
 
 use std::collections::BTreeSet;
@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use self::files::{Entry, What};
 use crate::attempt::{Attempt, Go, Outcome, Trouble};
+use crate::folder::Spot;
 use crate::job::JobFile;
 use crate::links::{self, Link};
 use crate::shared::Shared;
-use crate::{Action, Error, Job, Shown, Step};
+use crate::{AcquireConfig, Action, Error, Job, Shown, Step};
 
 impl Attempt<'_> {
     /// Puts it in place.
@@ -30,18 +31,24 @@ impl Attempt<'_> {
             Action::None => shown.path.clone(),
             Action::Symlink | Action::Download | Action::Strm => job.save_path.join(&shown.name),
         };
+        let place = || {
+            let place = self.shared.config.spot(&content);
+            place.map_err(|error| Trouble::Later(error.to_string(), Duration::ZERO))
+        };
         let placing = match job.action {
             Action::None => Placing::Nothing,
             Action::Symlink => Placing::Links {
+                place: place()?,
                 wanted: links_of(job, &shown),
                 unwanted: links_where(job, &shown, false),
             },
             Action::Download | Action::Strm => {
+                let place = place()?;
                 let entries = self.entries(job, &shown)?;
                 self.shared.at("fetching");
-                self.fetch(job, &content, &entries).await?;
+                self.fetch(job, &place, &entries).await?;
                 Placing::Files {
-                    building: files::building(job),
+                    place,
                     entries,
                     unwanted: unwanted(job),
                 }
@@ -106,11 +113,12 @@ fn unwanted(job: &Job) -> Vec<Entry> {
 enum Placing {
     Nothing,
     Links {
+        place: Spot,
         wanted: Vec<Link>,
         unwanted: Vec<Link>,
     },
     Files {
-        building: PathBuf,
+        place: Spot,
         entries: Vec<Entry>,
         unwanted: Vec<Entry>,
     },
@@ -129,18 +137,22 @@ async fn complete(
     placing: Placing,
 ) -> Result<(), PlaceError> {
     if !matches!(placing, Placing::Nothing) {
-        let place = content.clone();
+        let owner = job.hash;
         let put = tokio::task::spawn_blocking(move || match placing {
             Placing::Nothing => Ok(()),
-            Placing::Links { wanted, unwanted } => {
-                links::place(&place, &wanted)?;
+            Placing::Links {
+                place,
+                wanted,
+                unwanted,
+            } => {
+                links::place(&place, owner, &wanted)?;
                 links::withdraw(&place, &unwanted)
             }
             Placing::Files {
-                building,
+                place,
                 entries,
                 unwanted,
-            } => files::put(&building, &place, &entries, &unwanted),
+            } => files::put(owner, &place, &entries, &unwanted),
         });
         let put = put.await.map_err(io::Error::other);
         put.and_then(|put| put).map_err(PlaceError::Disk)?;
@@ -160,7 +172,9 @@ async fn complete(
         Some(job) => tracing::info!(hash = %job.hash, name = job.name, "complete"),
         None => {
             job.content = Some(content);
-            let removed = tokio::task::spawn_blocking(move || take_away(&job)).await;
+            let owner = shared.clone();
+            let removed = tokio::task::spawn_blocking(move || take_away(&owner.config, &job));
+            let removed = removed.await;
             let removed = removed.map_err(io::Error::other);
             removed
                 .and_then(|removed| removed)
@@ -172,22 +186,26 @@ async fn complete(
 }
 
 /// Removes what `job` put in place, and nothing of others.
-pub(crate) fn take_away(job: &Job) -> io::Result<()> {
-    let content = job.content.as_deref();
+pub(crate) fn take_away(config: &AcquireConfig, job: &Job) -> io::Result<()> {
+    let content = || match &job.content {
+        Some(content) => config.spot(content).map(Some),
+        None => Ok(None),
+    };
     match job.action {
         Action::None => Ok(()),
-        Action::Symlink => content.map_or(Ok(()), links::remove),
+        Action::Symlink => content()?.map_or(Ok(()), |content| links::remove(&content)),
         Action::Download | Action::Strm => {
-            files::discard(&files::building(job))?;
-            content.map_or(Ok(()), |content| files::remove(content, &names(job)))
+            files::discard(&config.spot(&files::building(job))?)?;
+            content()?.map_or(Ok(()), |content| files::remove(&content, &names(job)))
         }
     }
 }
 
 /// Removes what a job that is gone may have begun.
-pub(crate) async fn abandon(building: PathBuf) {
+pub(crate) async fn abandon(shared: Arc<Shared>, building: PathBuf) {
     let discarded = tokio::task::spawn_blocking(move || {
-        if let Err(error) = files::discard(&building) {
+        let spot = shared.config.spot(&building);
+        if let Err(error) = spot.and_then(|spot| files::discard(&spot)) {
             tracing::warn!(path = %building.display(), %error, "what a download left cannot be removed");
         }
     });
@@ -214,9 +232,18 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
     };
     let swept = tokio::task::spawn_blocking(move || {
         for folder in folders {
-            files::sweep(&folder, |hash| {
+            // One that is not configured any more is left alone.
+            let Ok(spot) = shared.config.spot(&folder) else {
+                continue;
+            };
+            files::sweep(&spot, |hash| {
                 let job = shared.job(hash);
-                job.is_some_and(|job| !job.step.is_settled() && job.save_path == folder)
+                // Links of what is complete may just be made anew.
+                let made = |job: &Job| match job.action {
+                    Action::Symlink => job.step != Step::Failed,
+                    _ => !job.step.is_settled(),
+                };
+                job.is_some_and(|job| job.save_path == folder && made(&job))
             });
         }
     });

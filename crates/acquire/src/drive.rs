@@ -97,7 +97,7 @@ fn reconcile(
                 () = drive(&shared, &watch, hash) => {}
             }
             if shared.job(hash).is_none() {
-                action::abandon(building).await;
+                action::abandon(shared, building).await;
             }
             hash
         });
@@ -202,10 +202,11 @@ async fn mend(shared: Arc<Shared>) {
         let wanted = action::links_of(&job, &shown);
         let (owner, name) = (shared.clone(), job.name.clone());
         let made = tokio::task::spawn_blocking(move || {
-            links::place(&content, &wanted)?;
+            let place = owner.config.spot(&content)?;
+            links::place(&place, job.hash, &wanted)?;
             // Removed in the meantime, and its links with it.
             if owner.job(job.hash).is_none() {
-                links::remove(&content)?;
+                links::remove(&place)?;
             }
             Ok::<_, std::io::Error>(())
         });

@@ -15,6 +15,7 @@ mod config;
 mod drive;
 mod error;
 mod filter;
+mod folder;
 mod job;
 mod labels;
 mod library;

@@ -1,107 +1,104 @@
 //! The action `symlink`: a directory of absolute symlinks into the mount.
 
-use std::fs;
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
+
+use debridfs_provider::InfoHash;
+use rustix::fs::FileType;
+
+use crate::folder::{Dir, Spot, hidden, is};
+
+/// What a link that was not in its place yet was called, whoever made it, by versions before this one.
+const OLD_FRESH: &str = ".debridfs-link.part";
 
 /// A link to be: its path below the directory, and where it leads.
 pub(crate) type Link = (String, PathBuf);
 
-/// Makes `directory` hold `links`. A new directory is made beside and then moved, so that it is whole when it shows; in one that is
-/// there, each missing or wrong link is put right. What is no symlink is left alone.
-pub(crate) fn place(directory: &Path, links: &[Link]) -> io::Result<()> {
+/// Makes `directory` hold `links` of the job `owner`. A new directory is made beside and then moved, so that it is whole when it
+/// shows; in one that is there, each missing or wrong link is put right. What is no symlink is left alone.
+pub(crate) fn place(directory: &Spot, owner: InfoHash, links: &[Link]) -> io::Result<()> {
     if links.iter().any(|(path, _)| !is_below(path)) {
         return Err(io::Error::other("a path that leads out of its directory"));
     }
-    let parent = directory
-        .parent()
-        .ok_or_else(|| io::Error::other("no directory above"))?;
-    fs::create_dir_all(parent)?;
-    if fs::symlink_metadata(directory).is_ok() {
+    let (above, name) = directory.make_above()?;
+    if let Some(there) = above.enter(name)? {
         return links
             .iter()
-            .try_for_each(|(path, target)| place_one(&directory.join(path), target));
+            .try_for_each(|(path, target)| place_one(&there, owner, Path::new(path), target));
     }
-    let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    // Names have up to 255 bytes, so the marks cannot be added to a whole one.
-    let short: String = name.chars().take(40).collect();
-    let building = parent.join(format!(".debridfs-{short}.part"));
-    remove(&building)?;
-    fs::create_dir_all(&building)?;
+    let building = above.building(owner)?;
+    // What an engine that was killed left half made.
+    building.clear()?;
     for (path, target) in links {
-        let link = building.join(path);
-        if let Some(parent) = link.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        symlink(target, link)?;
+        let (dir, name) = building.make_above(Path::new(path))?;
+        dir.symlink(target, name)?;
     }
-    fs::rename(&building, directory)
+    above.publish(&building, owner, name)
 }
 
-fn place_one(link: &Path, target: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(link) {
-        Ok(found) if !found.is_symlink() => {
-            let message = format!("{} is in the way and is no symlink", link.display());
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+fn place_one(directory: &Dir, owner: InfoHash, path: &Path, target: &Path) -> io::Result<()> {
+    if let Some((dir, name)) = directory.find_above(path)?
+        && let Some(found) = dir.look(name)?
+    {
+        if !is(&found, FileType::Symlink) {
+            return Err(dir.in_the_way(name, "it is no symlink"));
         }
-        Ok(_) if fs::read_link(link)? == target => return Ok(()),
-        _ => {}
+        if dir.read_link(name)? == target {
+            return Ok(());
+        }
     }
-    let parent = link.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(parent)?;
-    let fresh = parent.join(".debridfs-link.part");
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    let (dir, name) = directory.make_above(path)?;
+    dir.require_ours(owner)?;
+    let fresh = hidden(owner, ".link");
+    for left in [OLD_FRESH, &fresh] {
+        dir.remove_file(OsStr::new(left))?;
     }
-    symlink(target, &fresh)?;
-    fs::rename(&fresh, link)
+    dir.symlink(target, OsStr::new(&fresh))?;
+    dir.rename(OsStr::new(&fresh), &dir, name)
 }
 
 /// Takes back those of `links` that are there as they were made.
-pub(crate) fn withdraw(directory: &Path, links: &[Link]) -> io::Result<()> {
+pub(crate) fn withdraw(directory: &Spot, links: &[Link]) -> io::Result<()> {
+    let Some(there) = directory.open()? else {
+        return Ok(());
+    };
     for (path, target) in links.iter().filter(|(path, _)| is_below(path)) {
-        let link = directory.join(path);
-        if fs::read_link(&link).is_ok_and(|found| found == *target) {
-            fs::remove_file(link)?;
+        if let Some((dir, name)) = there.find_above(Path::new(path))?
+            && dir.read_link(name).is_ok_and(|found| found == *target)
+        {
+            dir.remove_file(name)?;
         }
     }
     Ok(())
 }
 
-/// Removes the symlinks in `directory` and what is empty then. Files of others stay, and so do their directories.
-pub(crate) fn remove(directory: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(directory).is_ok_and(|found| found.is_symlink()) {
+/// Removes the symlinks in `directory` and what is empty then. Files of others stay, and so do their directories; so does whatever
+/// else has its name.
+pub(crate) fn remove(directory: &Spot) -> io::Result<()> {
+    match directory.find_above()? {
+        Some((above, name)) => remove_in(&above, name),
+        None => Ok(()),
+    }
+}
+
+/// As [`remove`], of the directory `name` in `above`.
+pub(crate) fn remove_in(above: &Dir, name: &OsStr) -> io::Result<()> {
+    let found = above.look(name)?;
+    if !found.is_some_and(|found| is(&found, FileType::Directory)) {
         return Ok(());
     }
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        // A file in its place is not ours.
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(()),
-        Err(error) => return Err(error),
+    let Some(dir) = above.enter(name)? else {
+        return Ok(());
     };
-    for entry in entries {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_symlink() {
-            fs::remove_file(entry.path())?;
-        } else if kind.is_dir() {
-            remove(&entry.path())?;
+    for (name, kind) in dir.entries()? {
+        match kind {
+            FileType::Symlink => dir.remove_file(&name)?,
+            FileType::Directory => remove_in(&dir, &name)?,
+            _ => {}
         }
     }
-    match fs::remove_dir(directory) {
-        Err(error)
-            if !matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
-            ) =>
-        {
-            Err(error)
-        }
-        _ => Ok(()),
-    }
+    above.remove_dir(name).map(drop)
 }
 
 /// Whether `path` stays below the directory it is joined to.
@@ -114,7 +111,15 @@ pub(crate) fn is_below(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use futures_util::future::join_all;
+    use tempfile::TempDir;
+
     use super::*;
+
+    const OWNER: InfoHash = InfoHash([7; 20]);
 
     fn links(of: &[&str]) -> Vec<Link> {
         of.iter()
@@ -127,12 +132,16 @@ mod tests {
             .collect()
     }
 
+    fn spot(dir: &TempDir, path: &str) -> Spot {
+        Spot::below(dir.path(), &dir.path().join(path)).unwrap()
+    }
+
     #[test]
     fn links_are_made_mended_and_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let release = dir.path().join("tv/Release");
+        let (release, place_of) = (dir.path().join("tv/Release"), spot(&dir, "tv/Release"));
         let wanted = links(&["a.mkv", "Subs/a.srt"]);
-        place(&release, &wanted).unwrap();
+        place(&place_of, OWNER, &wanted).unwrap();
         let target = |path: &str| fs::read_link(release.join(path)).unwrap();
         assert_eq!(
             target("Subs/a.srt"),
@@ -141,16 +150,31 @@ mod tests {
         fs::remove_file(release.join("a.mkv")).unwrap();
         fs::remove_file(release.join("Subs/a.srt")).unwrap();
         symlink("/elsewhere", release.join("Subs/a.srt")).unwrap();
-        place(&release, &wanted).unwrap();
+        symlink("/stale", release.join(OLD_FRESH)).unwrap();
+        place(&place_of, OWNER, &wanted).unwrap();
         assert_eq!(target("a.mkv"), Path::new("/mnt/dfs/__all__/R/a.mkv"));
         assert_eq!(
             target("Subs/a.srt"),
             Path::new("/mnt/dfs/__all__/R/Subs/a.srt")
         );
-        remove(&release).unwrap();
-        remove(&release).unwrap();
+        assert_eq!(fs::read_dir(&release).unwrap().count(), 2, "and no more");
+        remove(&place_of).unwrap();
+        remove(&place_of).unwrap();
         let left = fs::read_dir(dir.path().join("tv")).unwrap().count();
         assert_eq!(left, 0, "nothing, hidden or not");
+    }
+
+    #[test]
+    fn a_new_directory_has_the_mode_of_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("usual")).unwrap();
+        place(&spot(&dir, "R"), OWNER, &links(&["a.mkv"])).unwrap();
+        let mode = |name: &str| {
+            let found = fs::metadata(dir.path().join(name)).unwrap();
+            found.permissions().mode()
+        };
+        assert_eq!(mode("R"), mode("usual"));
     }
 
     #[test]
@@ -158,10 +182,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let release = dir.path().join("Release");
         let both = links(&["a.mkv", "b.mkv"]);
-        place(&release, &both).unwrap();
+        place(&spot(&dir, "Release"), OWNER, &both).unwrap();
         fs::remove_file(release.join("b.mkv")).unwrap();
         symlink("/elsewhere", release.join("b.mkv")).unwrap();
-        withdraw(&release, &both).unwrap();
+        withdraw(&spot(&dir, "Release"), &both).unwrap();
         assert!(fs::symlink_metadata(release.join("a.mkv")).is_err());
         assert!(fs::symlink_metadata(release.join("b.mkv")).is_ok());
     }
@@ -169,24 +193,83 @@ mod tests {
     #[test]
     fn what_a_crash_left_half_made_is_begun_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let building = dir.path().join(".debridfs-Release.part");
+        let building = dir.path().join(hidden(OWNER, ".part"));
         fs::create_dir(&building).unwrap();
         symlink("/stale", building.join("stale.mkv")).unwrap();
+        fs::write(building.join("half.mkv"), "x").unwrap();
+        place(&spot(&dir, "Release"), OWNER, &links(&["a.mkv"])).unwrap();
         let release = dir.path().join("Release");
-        place(&release, &links(&["a.mkv"])).unwrap();
         assert_eq!(fs::read_dir(&release).unwrap().count(), 1);
         assert!(!building.exists());
+    }
+
+    /// The names have their first 40 characters in common.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn releases_with_names_that_begin_alike_never_mix() {
+        let dir = tempfile::tempdir().unwrap();
+        let name =
+            |number: u8| format!("The.Lord.of.the.Rings.The.Rings.of.Power.S01E{number:02}.1080p");
+        let files = |number: u8| -> Vec<String> {
+            let file = |part| format!("E{number:02}.part{part:02}.srt");
+            (0..20).map(file).collect()
+        };
+        for round in 0..5 {
+            let made = (0..16).map(|number| {
+                let place_of = spot(&dir, &format!("tv{round}/{}", name(number)));
+                let paths = files(number);
+                let wanted = links(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+                tokio::task::spawn_blocking(move || {
+                    place(&place_of, InfoHash([number; 20]), &wanted)
+                })
+            });
+            for made in join_all(made).await {
+                made.unwrap().unwrap();
+            }
+            for number in 0..16 {
+                let place = dir.path().join(format!("tv{round}")).join(name(number));
+                let found = fs::read_dir(place).unwrap();
+                let found = found.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+                let mut found: Vec<String> = found.collect();
+                found.sort();
+                assert_eq!(found, files(number), "round {round}");
+            }
+        }
+    }
+
+    /// Two jobs of releases that are called the same.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn two_jobs_may_mend_one_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..50 {
+            let release = dir.path().join(format!("R{round}"));
+            fs::create_dir(&release).unwrap();
+            let made = (0..4u8).map(|number| {
+                let place_of = spot(&dir, &format!("R{round}"));
+                let wanted = links(&[&format!("{number}.mkv")]);
+                tokio::task::spawn_blocking(move || {
+                    place(&place_of, InfoHash([number; 20]), &wanted)
+                })
+            });
+            for made in join_all(made).await {
+                made.unwrap().unwrap();
+            }
+            for number in 0..4 {
+                let name = format!("{number}.mkv");
+                let target = fs::read_link(release.join(&name)).unwrap();
+                assert_eq!(target, Path::new("/mnt/dfs/__all__/R").join(name));
+            }
+        }
     }
 
     #[test]
     fn files_of_others_stay() {
         let dir = tempfile::tempdir().unwrap();
         let release = dir.path().join("Release");
-        place(&release, &links(&["a.mkv"])).unwrap();
+        place(&spot(&dir, "Release"), OWNER, &links(&["a.mkv"])).unwrap();
         fs::write(release.join("theirs.mkv"), "x").unwrap();
-        let error = place(&release, &links(&["theirs.mkv"])).unwrap_err();
+        let error = place(&spot(&dir, "Release"), OWNER, &links(&["theirs.mkv"])).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        remove(&release).unwrap();
+        remove(&spot(&dir, "Release")).unwrap();
         assert_eq!(fs::read_to_string(release.join("theirs.mkv")).unwrap(), "x");
     }
 
@@ -195,7 +278,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for path in ["../a", "/etc/a", "a/../../b", ""] {
             let link = vec![(path.to_owned(), PathBuf::from("/x"))];
-            assert!(place(&dir.path().join("R"), &link).is_err(), "{path}");
+            assert!(place(&spot(&dir, "R"), OWNER, &link).is_err(), "{path}");
         }
     }
 }

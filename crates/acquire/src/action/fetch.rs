@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use super::files::{self, Entry, Have, What};
 use crate::attempt::{Attempt, Trouble};
+use crate::folder::Spot;
 use crate::shared::Shared;
 use crate::space::Space;
 use crate::{Error, Job, ProbeError, WholeFile};
@@ -48,7 +49,7 @@ struct Fetch<'a> {
     shared: &'a Arc<Shared>,
     hash: InfoHash,
     path: &'a str,
-    part: PathBuf,
+    place: &'a Spot,
     bytes: u64,
     /// Bytes fetched of all files of the job.
     progress: &'a AtomicU64,
@@ -59,11 +60,11 @@ impl Attempt<'_> {
     pub(super) async fn fetch(
         &mut self,
         job: &Job,
-        place: &Path,
+        place: &Spot,
         entries: &[Entry],
     ) -> Result<(), Trouble> {
         let building = files::building(job);
-        let have = survey(job, &building, place, entries).await;
+        let have = self.survey(job, place, entries).await;
         let have = have.map_err(|error| disk(&building, &error))?;
         let whole = |(entry, have): (&Entry, &Have)| match (&entry.content, have) {
             (What::Fetched(bytes), Have::Placed) => *bytes,
@@ -96,7 +97,7 @@ impl Attempt<'_> {
                             shared: self.shared,
                             hash: job.hash,
                             path: &entry.path,
-                            part: building.join(&entry.path),
+                            place,
                             bytes: *bytes,
                             progress: &progress,
                         };
@@ -131,22 +132,19 @@ impl Attempt<'_> {
         self.shared.at("fetched");
         Ok(())
     }
-}
 
-async fn survey(
-    job: &Job,
-    building: &Path,
-    place: &Path,
-    entries: &[Entry],
-) -> io::Result<Vec<Have>> {
-    let (building, place) = (building.to_owned(), place.to_owned());
-    let (entries, stored) = (entries.to_vec(), job.fetched.clone());
-    let earlier = job.content.clone().filter(|earlier| *earlier != place);
-    let stored = move |path: &str| stored.get(path).copied().unwrap_or(0);
-    let done = spawn_blocking(move || {
-        files::survey(&building, &place, earlier.as_deref(), &entries, stored)
-    });
-    done.await.map_err(io::Error::other)?
+    async fn survey(&self, job: &Job, place: &Spot, entries: &[Entry]) -> io::Result<Vec<Have>> {
+        let (hash, place) = (job.hash, place.clone());
+        let (entries, stored) = (entries.to_vec(), job.fetched.clone());
+        let earlier = job.content.as_deref();
+        // A folder that is not configured any more is left alone.
+        let earlier = earlier.and_then(|earlier| self.shared.config.spot(earlier).ok());
+        let earlier = earlier.filter(|earlier| *earlier != place);
+        let stored = move |path: &str| stored.get(path).copied().unwrap_or(0);
+        let done =
+            spawn_blocking(move || files::survey(hash, &place, earlier.as_ref(), &entries, stored));
+        done.await.map_err(io::Error::other)?
+    }
 }
 
 /// What a disk's refusal means: it is tried again, and nothing of what is there is lost.
@@ -204,8 +202,8 @@ impl<'a> Fetch<'a> {
         let gone = || ProbeError::NoAnswer("it is not shown any more".to_owned());
         let whole = library.whole(self.hash, self.path).await;
         let whole: Arc<dyn WholeFile> = whole.ok_or_else(gone).map_err(Failure::Read)?.into();
-        let part = self.part.clone();
-        let file = spawn_blocking(move || files::open_part(&part));
+        let (hash, place, path) = (self.hash, self.place.clone(), self.path.to_owned());
+        let file = spawn_blocking(move || files::open_part(hash, &place, &path));
         let file = file.await.map_err(io::Error::other).and_then(|file| file);
         let file = Arc::new(file.map_err(Failure::Disk)?);
         self.shared.at("fetch-begun");
