@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use debridfs_provider::{InfoHash, Provider};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,8 @@ use crate::job::Live;
 use crate::labels::check_category;
 use crate::shared::Shared;
 use crate::space::Space;
-use crate::store::{CategoryRow, Change, Deletion, Store};
+use crate::store::{CategoryRow, Change, Store};
+use crate::trash::Deletion;
 use crate::{
     AcquireConfig, DeletePolicy, Error, Job, JobFile, Library, Release, Result, ShareLimits, Step,
     action, drive,
@@ -341,15 +343,13 @@ impl Acquire {
             self.unlink(&jobs).await;
             self.shared.at("unlinked");
         }
-        let due = match self.shared.config.delete {
+        let kept = match self.shared.config.delete {
             _ if !files => None,
             DeletePolicy::Ignore => None,
-            DeletePolicy::Trash => {
-                let time = self.shared.config.trash_time;
-                self.shared.now().saturating_add(time).ok()
-            }
-            DeletePolicy::Provider => Some(self.shared.now()),
+            DeletePolicy::Trash => Some(self.shared.config.trash_time),
+            DeletePolicy::Provider => Some(Duration::ZERO),
         };
+        let now = self.shared.now();
         let hashes: Vec<InfoHash> = jobs.iter().map(|job| job.hash).collect();
         let removed = self
             .shared
@@ -359,15 +359,12 @@ impl Acquire {
                 for job in hashes.iter().filter_map(|hash| memory.jobs.get(hash)) {
                     removed.push(job.clone());
                     changes.push(Change::Gone(job.hash));
-                    if let Some(due) = due
+                    if let Some(kept) = kept
                         && let Some(at) = job.at.clone().filter(|at| at.ours)
                     {
-                        changes.push(Change::Owed(Deletion {
-                            provider: at.provider,
-                            torrent: at.torrent,
-                            hash: job.hash,
-                            due,
-                        }));
+                        let at = (at.provider, at.torrent);
+                        let owed = Deletion::new(at, job.hash, kept, now);
+                        changes.push(Change::Owed(owed));
                     }
                 }
                 Ok((changes, removed))

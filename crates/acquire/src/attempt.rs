@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_provider::Error as ProviderError;
+use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::shared::Shared;
 use crate::watch::Watch;
@@ -58,6 +60,8 @@ pub(crate) struct Attempt<'a> {
     /// Answers that the release is infringing.
     pub(crate) infringing: u32,
     refusals: u32,
+    /// What is being waited for since when: the moment that names it in the store, and the same by a clock that nobody sets.
+    waiting: Option<(Timestamp, Instant)>,
 }
 
 impl<'a> Attempt<'a> {
@@ -69,6 +73,19 @@ impl<'a> Attempt<'a> {
             missing: 0,
             infringing: 0,
             refusals: 0,
+            waiting: None,
+        }
+    }
+
+    /// How long this run has been waiting for what began at `since`. The time of day takes no part: when it is wrong, or put right,
+    /// no release is given up for it. With a restart the time begins anew.
+    pub(crate) fn elapsed_since(&mut self, since: Timestamp) -> Duration {
+        match self.waiting {
+            Some((named, begun)) if named == since => begun.elapsed(),
+            _ => {
+                self.waiting = Some((since, Instant::now()));
+                Duration::ZERO
+            }
         }
     }
 

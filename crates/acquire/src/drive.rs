@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Attempt, Go, Trouble};
 use crate::shared::Shared;
-use crate::store::{Change, Deletion};
+use crate::store::Change;
+use crate::trash::Deletion;
 use crate::watch::Watch;
 use crate::{Action, Evidence, Job, Step, action, links, tell_arrs};
 
@@ -164,12 +165,8 @@ async fn fail(
             let ours = job.at.clone().filter(|at| at.ours && take_back);
             let mut changes = vec![Change::Job(Box::new(job))];
             changes.extend(ours.map(|at| {
-                Change::Owed(Deletion {
-                    provider: at.provider,
-                    torrent: at.torrent,
-                    hash,
-                    due: now,
-                })
+                let at = (at.provider, at.torrent);
+                Change::Owed(Deletion::new(at, hash, Duration::ZERO, now))
             }));
             Ok((changes, ()))
         })
@@ -221,14 +218,22 @@ async fn mend(shared: Arc<Shared>) {
 /// Deletes from accounts what is due, again and again until it is gone.
 async fn delete_owed(shared: Arc<Shared>) {
     loop {
-        let now = shared.now();
         let due: Vec<Deletion> = {
             let memory = shared.read();
             let owed = memory.deletions.iter();
-            owed.filter(|owed| owed.due <= now).cloned().collect()
+            owed.filter(|owed| owed.left().is_zero()).cloned().collect()
         };
         for owed in due {
             delete(&shared, owed).await;
+        }
+        let now = shared.now();
+        let counted = shared.transact(move |memory| {
+            let owed = memory.deletions.iter();
+            let counted = owed.filter_map(|owed| owed.recounted(now));
+            Ok((counted.map(Change::Owed).collect(), ()))
+        });
+        if let Err(error) = counted.await {
+            tracing::warn!(%error, "how long what is in the trash is still kept could not be stored");
         }
         // What could not be deleted is tried again after the pause.
         let _ = timeout(DELETIONS_EVERY, shared.owed.notified()).await;

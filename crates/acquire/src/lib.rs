@@ -31,6 +31,7 @@ mod space;
 mod steps;
 mod store;
 mod tell_arrs;
+mod trash;
 mod watch;
 
 pub use acquire::{Acquire, AddOptions, Added, Move, QueueStatus, Selection};

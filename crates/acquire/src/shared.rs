@@ -12,7 +12,8 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, Semaphore};
 
 use crate::job::Live;
 use crate::pace::{FILES, Pace};
-use crate::store::{CategoryRow, Change, Deletion, Store, Stored};
+use crate::store::{CategoryRow, Change, Store, Stored};
+use crate::trash::Deletion;
 use crate::{AcquireConfig, Error, Job, Library, Result};
 
 /// Removals that are remembered for those who ask what has changed.
@@ -70,7 +71,11 @@ impl Shared {
         let revision = u64::try_from(config.clock.now().as_second()).unwrap_or(0);
         let mut memory = Memory {
             tags: stored.tags.into_iter().collect(),
-            deletions: stored.deletions,
+            deletions: stored
+                .deletions
+                .into_iter()
+                .map(|owed| owed.at_most(config.trash_time))
+                .collect(),
             revision,
             first_revision: revision,
             ..Memory::default()

@@ -7,13 +7,13 @@ use debridfs_provider::{
     Error as ProviderError, InfoHash, Priority, Provider, TorrentId, TorrentInfo, TorrentStatus,
     Verdict,
 };
-use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::attempt::{Attempt, Go, Outcome, Trouble};
 use crate::job::{AtProvider, JobFile};
 use crate::shared::Shared;
-use crate::store::{Change, Deletion};
+use crate::store::Change;
+use crate::trash::Deletion;
 use crate::{Error, Evidence, Job, ProbeError, Shown, Source, Step, Uncached, filter};
 
 /// The newest torrents of the account, among which one is looked for before it is added.
@@ -276,7 +276,7 @@ impl Attempt<'_> {
     }
 
     /// Whether the provider may take longer.
-    fn patience(&self, job: &Job, status: &TorrentStatus) -> Result<(), Trouble> {
+    fn patience(&mut self, job: &Job, status: &TorrentStatus) -> Result<(), Trouble> {
         let limit = match job.uncached {
             Uncached::Wait => return Ok(()),
             // A magnet that is unknown to the provider is not in its cache either, but resolving it may take a moment.
@@ -284,7 +284,7 @@ impl Attempt<'_> {
             Uncached::UpTo(limit) => limit.max(CACHED_WITHIN),
         };
         let since = job.selected.or(job.adding).unwrap_or(job.added);
-        if !has_passed(since, limit, self.shared.now()) {
+        if self.elapsed_since(since) < limit {
             return Ok(());
         }
         let words = format!(
@@ -340,10 +340,9 @@ impl Attempt<'_> {
                 return Ok(Go::On);
             }
             other => {
-                let now = self.shared.now();
                 let bad = other.and_then(|shown| shown.bad);
                 let limit = if bad.is_some() { BAD_FOR } else { SHOWN_WITHIN };
-                if has_passed(job.changed, limit, now) {
+                if self.elapsed_since(job.changed) >= limit {
                     return Err(match bad {
                         Some(reason) => Trouble::Condemned(Evidence::Unservable, reason),
                         None => Trouble::Hopeless("it never showed in the library".to_owned()),
@@ -449,12 +448,10 @@ async fn add(shared: &Arc<Shared>, hash: InfoHash, source: Source) -> Result<(),
                     Change::Job(Box::new(job))
                 }
                 // Removed in the meantime: nobody wants what was just added.
-                None => Change::Owed(Deletion {
-                    provider: name,
-                    torrent,
-                    hash,
-                    due: now,
-                }),
+                None => {
+                    let at = (name, torrent);
+                    Change::Owed(Deletion::new(at, hash, Duration::ZERO, now))
+                }
             };
             Ok((vec![change], ()))
         })
@@ -475,8 +472,4 @@ fn is_under_way(status: &TorrentStatus) -> bool {
         status,
         MagnetConversion | Queued | Downloading | Compressing | Uploading
     )
-}
-
-fn has_passed(since: Timestamp, limit: Duration, now: Timestamp) -> bool {
-    since.saturating_add(limit).is_ok_and(|end| now >= end)
 }

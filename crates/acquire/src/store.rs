@@ -15,20 +15,23 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
+use crate::trash::Deletion;
 use crate::{Error, Job, Result, Source};
 
 /// Every schema change ever made, oldest first.
 const MIGRATIONS: [(i64, &str, &str); 1] =
     [(1, "first", include_str!("../migrations/0001_first.sql"))];
 
-/// A torrent that is to be deleted from an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Deletion {
-    pub(crate) provider: String,
-    pub(crate) torrent: TorrentId,
-    pub(crate) hash: InfoHash,
-    pub(crate) due: Timestamp,
-}
+/// How long torrents that are to be deleted are still kept. No migration: versions before this one refuse a store with one they do
+/// not know. One of them may change `deletions` meanwhile; `due` tells whether the row is still of the same deletion.
+const KEPT: &str = "CREATE TABLE IF NOT EXISTS kept (
+    provider TEXT NOT NULL,
+    torrent TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    -- Milliseconds.
+    remaining INTEGER NOT NULL,
+    PRIMARY KEY (provider, torrent)
+) WITHOUT ROWID";
 
 /// A category and its folder; an empty one means below the downloads folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,7 +204,10 @@ async fn connect(path: &Path) -> std::result::Result<SqliteConnection, Opening> 
     });
     let migrator = Migrator::with_migrations(migrations.collect());
     match migrator.run_direct(None, &mut connection, false).await {
-        Ok(()) => Ok(connection),
+        Ok(()) => {
+            sqlx::query(KEPT).execute(&mut connection).await?;
+            Ok(connection)
+        }
         Err(MigrateError::VersionMissing(_)) => Err(Opening::Newer),
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
             Err(error.into())
@@ -233,19 +239,20 @@ async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stored> {
     stored.tags = sqlx::query_scalar("SELECT name FROM tags")
         .fetch_all(&mut *connection)
         .await?;
-    let deletions: Vec<(String, String, String, i64)> =
-        sqlx::query_as("SELECT provider, torrent, hash, due FROM deletions")
-            .fetch_all(&mut *connection)
-            .await?;
+    let deletions: Vec<(String, String, String, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT provider, torrent, hash, due, remaining
+         FROM deletions LEFT JOIN kept USING (provider, torrent, due)",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     stored.deletions = deletions
         .into_iter()
-        .filter_map(|(provider, torrent, hash, due)| {
-            Some(Deletion {
-                provider,
-                torrent: TorrentId(torrent),
-                hash: hash.parse().ok()?,
-                due: Timestamp::from_microsecond(due).ok()?,
-            })
+        .filter_map(|(provider, torrent, hash, due, left)| {
+            let due = Timestamp::from_microsecond(due).ok()?;
+            let left = left.and_then(|left| u64::try_from(left).ok());
+            let at = (provider, TorrentId(torrent));
+            let left = left.map(Duration::from_millis);
+            Some(Deletion::stored(at, hash.parse().ok()?, due, left))
         })
         .collect();
     Ok(stored)
@@ -289,14 +296,30 @@ async fn write(connection: &mut SqliteConnection, change: &Change) -> sqlx::Resu
             sqlx::query("INSERT OR REPLACE INTO tags (name) VALUES (?)").bind(name.clone())
         }
         Change::TagGone(name) => sqlx::query("DELETE FROM tags WHERE name = ?").bind(name.clone()),
-        Change::Owed(owed) => sqlx::query(
-            "INSERT OR REPLACE INTO deletions (provider, torrent, hash, due) VALUES (?, ?, ?, ?)",
-        )
-        .bind(owed.provider.clone())
-        .bind(owed.torrent.0.clone())
-        .bind(owed.hash.to_string())
-        .bind(owed.due.as_microsecond()),
+        Change::Owed(owed) => {
+            sqlx::query(
+                "INSERT OR REPLACE INTO kept (provider, torrent, due, remaining) VALUES (?, ?, ?, ?)",
+            )
+            .bind(owed.provider.clone())
+            .bind(owed.torrent.0.clone())
+            .bind(owed.due.as_microsecond())
+            .bind(i64::try_from(owed.left().as_millis()).unwrap_or(i64::MAX))
+            .execute(&mut *connection)
+            .await?;
+            sqlx::query(
+                "INSERT OR REPLACE INTO deletions (provider, torrent, hash, due) VALUES (?, ?, ?, ?)",
+            )
+            .bind(owed.provider.clone())
+            .bind(owed.torrent.0.clone())
+            .bind(owed.hash.to_string())
+            .bind(owed.due.as_microsecond())
+        }
         Change::Paid(provider, torrent) => {
+            sqlx::query("DELETE FROM kept WHERE provider = ? AND torrent = ?")
+                .bind(provider.clone())
+                .bind(torrent.0.clone())
+                .execute(&mut *connection)
+                .await?;
             sqlx::query("DELETE FROM deletions WHERE provider = ? AND torrent = ?")
                 .bind(provider.clone())
                 .bind(torrent.0.clone())

@@ -26,3 +26,4 @@ mod sab;
 mod shape;
 mod support;
 mod tools;
+mod trash;
