@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::Live;
 use crate::labels::check_category;
+use crate::release::shortened;
 use crate::shared::Shared;
 use crate::space::Space;
 use crate::store::{CategoryRow, Change, Store};
@@ -473,7 +474,7 @@ impl Shared {
         let files = release.files.iter().zip(wanted);
         Job {
             hash: release.hash,
-            name: options.name.clone().unwrap_or_else(|| release.name.clone()),
+            name: shortened(options.name.as_deref().unwrap_or(&release.name)),
             category: options.category.clone(),
             tags: options.tags.clone(),
             trackers: release.trackers.clone(),

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use debridfs_base::terminal::is_obeyed;
+
 use crate::store::{CategoryRow, Change};
 use crate::{Acquire, Error, Job, Result, Selection};
 
@@ -122,7 +124,7 @@ impl Acquire {
 pub(crate) fn check_category(name: &str) -> Result<()> {
     let good = !name.is_empty()
         && name.len() <= 255
-        && !name.contains(|c: char| c == '\\' || c.is_control())
+        && !name.contains(|c: char| c == '\\' || is_obeyed(c))
         && name
             .split('/')
             .all(|part| !part.is_empty() && part != "." && part != ".." && part.trim() == part);
@@ -142,7 +144,18 @@ mod tests {
             assert!(check_category(good).is_ok(), "{good}");
         }
         for bad in [
-            "", "/", "/a", "a/", "a//b", "..", "a/../b", "a\\b", "a\nb", " a", "a/ b",
+            "a\u{202e}b",
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            "..",
+            "a/../b",
+            "a\\b",
+            "a\nb",
+            " a",
+            "a/ b",
         ] {
             assert!(check_category(bad).is_err(), "{bad}");
         }

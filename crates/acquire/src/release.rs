@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
+use debridfs_base::terminal::cleaned;
 use debridfs_provider::InfoHash;
 use sha1::{Digest, Sha1};
 
@@ -222,12 +223,13 @@ fn hash_of(digits: &str) -> Option<InfoHash> {
     }
 }
 
-fn shortened(name: &str) -> String {
+/// `name` as a job is called: of bounded length, and without what a terminal obeys, as others print it too.
+pub(crate) fn shortened(name: &str) -> String {
     let mut end = name.len().min(LONGEST_NAME);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    name[..end].to_owned()
+    cleaned(&name[..end]).into_owned()
 }
 
 #[cfg(test)]
@@ -287,6 +289,19 @@ mod tests {
         for (link, error) in bad {
             assert_eq!(Release::from_link(&link).unwrap_err(), error, "{link:.80}");
         }
+    }
+
+    #[test]
+    fn names_are_cut_and_hold_nothing_that_a_terminal_obeys() {
+        let link = |name: &str| format!("magnet:?xt=urn:btih:{HEX}&dn={name}");
+        let name = |link: &str| Release::from_link(link).unwrap().name;
+        assert_eq!(
+            name(&link("Film%1b%5d52%3bc%07%0d%0a%c2%9b%e2%80%aegpj")),
+            "Film_]52;c_____gpj"
+        );
+        assert_eq!(name(&link(&"%e6%98%a0".repeat(1000))).len(), 1023);
+        let info = "d6:lengthi42e4:name6:a\u{202e}\nb6:pieces0:e";
+        assert_eq!(torrent(info).unwrap().name, "a__b");
     }
 
     fn torrent(info: &str) -> Result<Release, ReleaseError> {

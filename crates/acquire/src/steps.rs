@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::attempt::{Attempt, Go, Outcome, Trouble};
 use crate::job::{AtProvider, JobFile};
+use crate::release::shortened;
 use crate::shared::Shared;
 use crate::store::Change;
 use crate::trash::Deletion;
@@ -227,7 +228,7 @@ impl Attempt<'_> {
         let name = told.into_iter().find(|name| !name.trim().is_empty());
         let name = name
             .filter(|_| job.name == job.hash.to_string())
-            .cloned()
+            .map(|name| shortened(name.trim()))
             .unwrap_or_else(|| job.name.clone());
         if files.is_empty() || (files == job.files && name == job.name) {
             return Ok(());

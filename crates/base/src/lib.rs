@@ -9,6 +9,7 @@
 //! | what becomes of a state file that cannot be read | `state_file.rs` |
 //! | which names are films, music, subtitles; what is read of a film | `media.rs` |
 //! | what is a program that is started not told | `children.rs` |
+//! | how are words of others shown on a terminal | `terminal.rs` |
 //! | what is mounted where | `mountinfo.rs` |
 //! | how is an HTTP client built, how is one request sent | `http/` (feature `http`) |
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ mod node_id;
 mod replace_file;
 mod secret;
 pub mod state_file;
+pub mod terminal;
 
 pub use backoff::Backoff;
 pub use byte_size::{ByteSize, InvalidByteSize};

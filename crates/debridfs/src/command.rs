@@ -21,7 +21,12 @@ pub mod trace;
 pub mod upgrade;
 pub mod why;
 
+use std::borrow::Cow;
+
+use debridfs_base::terminal::{escaped, escaped_json, escaped_lines};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::failure::{Doing, Failure};
 
@@ -36,6 +41,39 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 /// Prints `value` as JSON; `what` says what it is.
 pub fn print_json(value: &impl Serialize, what: &str) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).doing(|| what.into())?;
-    println!("{text}");
+    say(&escaped_json(&text));
     Ok(())
+}
+
+/// Prints lines for people or programs. Whatever a terminal would obey in them is escaped; what else is said by others, and could
+/// begin a line of its own, goes through [`plain`] or [`escaped`](debridfs_base::terminal::escaped) before.
+#[expect(clippy::print_stdout, reason = "where all commands print")]
+pub fn say(text: &str) {
+    println!("{}", escaped_lines(text.strip_suffix('\n').unwrap_or(text)));
+}
+
+/// `report` with every text in it as one line that no terminal obeys: names, reasons and answers are the words of others.
+pub fn plain<T: Serialize + DeserializeOwned>(report: &T) -> Result<T, Failure> {
+    let mut value = serde_json::to_value(report).doing(|| "report".into())?;
+    escape_all(&mut value);
+    serde_json::from_value(value).doing(|| "report".into())
+}
+
+fn escape_all(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(escaped) = escaped(text) {
+                *text = escaped;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(escape_all),
+        Value::Object(fields) => {
+            let escaped_fields = std::mem::take(fields).into_iter().map(|(name, mut value)| {
+                escape_all(&mut value);
+                (escaped(&name).into_owned(), value)
+            });
+            *fields = escaped_fields.collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }

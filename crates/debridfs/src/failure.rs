@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use debridfs_base::terminal::{escaped, escaped_lines};
 use debridfs_control::CallError;
 use miette::{MietteDiagnostic, Report};
 
@@ -22,7 +23,7 @@ pub struct Failure {
 impl Failure {
     /// A failure in words, with what to do about it.
     pub fn new(message: impl Into<String>, help: Option<&str>) -> Self {
-        let mut shown = MietteDiagnostic::new(message);
+        let mut shown = MietteDiagnostic::new(escaped_lines(&message.into()));
         shown.help = help.map(str::to_owned);
         Self {
             reports: vec![Report::new(shown)],
@@ -75,7 +76,8 @@ impl From<Unusable> for Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let words = error.to_string();
+        // An engine's words, which may quote others.
+        let words = escaped(&error.to_string()).into_owned();
         match error {
             CallError::Silent { .. } => {
                 Self::new(words, Some("is `debridfs serve` running?")).with_code(NOBODY)

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use debridfs_base::terminal::escaped;
 use debridfs_control::{CallError, WhyReport};
 
 use crate::failure::Failure;
@@ -22,7 +23,7 @@ pub async fn explain(instance: &Instance, path: &Path) -> Result<WhyReport, Fail
     }
     let refused = refused.unwrap_or_else(|| format!("{} is no path", path.display()));
     let help = "name a path below the mount, or relative to its root, such as __all__/RELEASE";
-    Err(Failure::new(refused, Some(help)))
+    Err(Failure::new(escaped(&refused), Some(help)))
 }
 
 /// The path relative to the root of the mount. While no engine answers it is taken as it was given.

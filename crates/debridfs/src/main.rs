@@ -1,5 +1,6 @@
 //! The program: command line, configuration, wiring, `demo` and `doctor`.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout)]
 
 mod cli;
 mod command;

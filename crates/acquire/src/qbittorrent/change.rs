@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 
 use super::{Answer, Refused, add, done, failure};
 use crate::params::Params;
+use crate::release::shortened;
 use crate::{Acquire, Move, Selection, Step};
 
 /// Calls that change something.
@@ -189,7 +190,7 @@ async fn share_limits(acquire: &Acquire, params: &Params) -> Answer {
 
 async fn rename(acquire: &Acquire, params: &Params) -> Answer {
     let hash = params.hash()?;
-    let name = params.need("name")?.trim().to_owned();
+    let name = shortened(params.need("name")?.trim());
     if acquire.job(hash).is_none() {
         return Err(Refused::not_found());
     }

@@ -10,7 +10,7 @@ use debridfs_control::{CachedLine, CallError, Warmth};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use super::{print_json, runtime};
+use super::{plain, print_json, runtime, say};
 use crate::failure::{Doing, Failure};
 use crate::instance::{Instance, InstanceArgs};
 use crate::library_path;
@@ -101,7 +101,7 @@ async fn list(instance: &Instance, json: bool) -> Result<(), Failure> {
         return print_json(&lines, "list");
     }
     lines.sort_by(|a, b| (&a.path, a.id, &a.class).cmp(&(&b.path, b.id, &b.class)));
-    print!("{}", for_people(&lines));
+    say(&for_people(&plain(&lines)?));
     Ok(())
 }
 
@@ -137,7 +137,11 @@ async fn purge(instance: &Instance, args: &PurgeArgs) -> Result<(), Failure> {
         None => None,
     };
     let purged = purge_all(instance, place).await?;
-    println!("{} files, {} freed", purged.files, ByteSize(purged.bytes));
+    say(&format!(
+        "{} files, {} freed",
+        purged.files,
+        ByteSize(purged.bytes)
+    ));
     Ok(())
 }
 
@@ -162,7 +166,7 @@ async fn pin(instance: &Instance, args: &CachePathArgs, pinned: bool) -> Result<
     let place = library_path::resolve(instance, &args.path).await?;
     let files = instance.client.pin(place, pinned).await?;
     let what = if pinned { "pinned" } else { "unpinned" };
-    println!("{files} files {what}");
+    say(&format!("{files} files {what}"));
     Ok(())
 }
 
@@ -189,11 +193,11 @@ async fn warm(instance: &Instance, args: &CachePathArgs) -> Result<(), Failure> 
         bar.set_position(warmth.cached);
         if warmth.cached == warmth.total {
             bar.finish_and_clear();
-            println!(
+            say(&format!(
                 "{} files, {} in the cache",
                 warmth.files,
                 ByteSize(warmth.total)
-            );
+            ));
             return Ok(());
         }
         let further = warmth.cached > most;

@@ -4,9 +4,11 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use clap::Subcommand;
+use debridfs_base::terminal::escaped;
 use debridfs_listen::HashedPassword;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
+use super::say;
 use crate::config::{self, Environment};
 use crate::failure::{Doing, Failure, USAGE};
 
@@ -38,7 +40,7 @@ pub fn run(command: &ConfigCommand, file: Option<&Path>) -> Result<(), Failure> 
 fn check(file: Option<&Path>) -> Result<(), Failure> {
     let loaded = config::load(file, &Environment::of_process())?;
     for note in &loaded.notes {
-        println!("note: {note}");
+        say(&format!("note: {}", escaped(note)));
     }
     for provider in loaded.config.provider.values() {
         provider
@@ -50,7 +52,7 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
         None => "environment and defaults".into(),
     };
     let providers = loaded.config.provider.len();
-    println!("valid: {from}, {providers} provider(s)");
+    say(&format!("valid: {from}, {providers} provider(s)"));
     Ok(())
 }
 
@@ -63,7 +65,7 @@ fn show(file: Option<&Path>) -> Result<(), Failure> {
         table.insert("folders".into(), folders);
     }
     let text = toml::to_string(&table).doing(|| "configuration".into())?;
-    print!("{text}");
+    say(&text);
     Ok(())
 }
 
@@ -80,7 +82,7 @@ fn hash_password() -> Result<(), Failure> {
     };
     let hash = HashedPassword::of(&password)
         .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
-    println!("{}", hash.reveal());
+    say(&hash.reveal());
     Ok(())
 }
 

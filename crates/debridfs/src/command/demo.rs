@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use debridfs_base::terminal::escaped;
 use debridfs_control::{EngineState, Status};
 use debridfs_web::MountProbe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -171,7 +172,7 @@ impl StatusLine {
 
     fn note(&mut self, text: &str) {
         if text != self.last && std::io::stderr().is_terminal() {
-            let shown: String = text.chars().take(100).collect();
+            let shown: String = escaped(text).chars().take(100).collect();
             eprint!("\r\x1b[K{shown}");
             // A terminal that is gone is none of our business.
             let _ = std::io::stderr().flush();

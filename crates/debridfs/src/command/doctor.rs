@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use debridfs_doctor::{Check, Input, Outcome, Settings, examine, fuse_device, mend};
 
-use super::{print_json, runtime};
+use super::{print_json, runtime, say};
 use crate::config::{self, Config, ConfigError, Environment, Loaded};
 use crate::failure::Failure;
 
@@ -47,7 +47,7 @@ pub fn run(args: &DoctorArgs, file: Option<&Path>) -> Result<(), Failure> {
         let report = serde_json::json!({ "ok": !failed, "checks": checks, "repairs": repairs });
         print_json(&report, "report")?;
     } else {
-        checks.iter().for_each(|check| println!("{check}"));
+        checks.iter().for_each(|check| say(&check.to_string()));
     }
     if failed {
         Err(Failure::silent(1))

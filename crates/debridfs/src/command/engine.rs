@@ -36,7 +36,7 @@ pub struct EngineArgs {
 /// Serves until told to end.
 pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
     if args.print_seccomp_profile {
-        println!("{:#}", debridfs_confine::profile());
+        super::say(&format!("{:#}", debridfs_confine::profile()));
         return Ok(());
     }
     let environment = Environment {

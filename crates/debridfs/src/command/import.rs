@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use debridfs_acquire::Action;
+use debridfs_base::terminal::escaped;
 use debridfs_catalogue::{FolderConfig, FolderNaming, ViewRules};
 use debridfs_control::{CallError, WhyState};
 use debridfs_import::{Error, Import, Known, Ours, Program, Request};
 use debridfs_provider::vendors::real_debrid;
 
-use super::{print_json, runtime, serve};
+use super::{print_json, runtime, say, serve};
 use crate::config::{self, Config, Environment};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::instance::{Instance, InstanceArgs};
@@ -104,7 +105,7 @@ fn import(args: &ImportArgs, program: Program) -> Result<(), Failure> {
     // Whoever is not root is who will run the engine.
     let owner = serve::owner(&config).map(|owner| (owner.uid, owner.gid));
     import.write(owner)?;
-    print!("{}", import.report());
+    say(&import.report().to_string());
     Ok(())
 }
 
@@ -173,21 +174,27 @@ fn check_links(args: &CheckLinksArgs, file: Option<&Path>) -> Result<(), Failure
         print_json(&checked, "links")?;
     } else {
         for (link, target) in &checked.dangling {
-            println!("dangles: {} -> {}", link.display(), target.display());
+            let (link, target) = (link.display().to_string(), target.display().to_string());
+            say(&format!(
+                "dangles: {} -> {}",
+                escaped(&link),
+                escaped(&target)
+            ));
         }
         for (place, links) in &checked.mounted_elsewhere {
-            println!(
+            let place = place.display().to_string();
+            say(&format!(
                 "{links} would lead to the library if it were mounted at {}",
-                place.display()
-            );
+                escaped(&place)
+            ));
         }
-        println!(
+        say(&format!(
             "{} lead to the library, {} to releases not looked into yet, {} dangle, {} lead elsewhere",
             checked.resolve,
             checked.not_known_yet,
             checked.dangling.len(),
             checked.others,
-        );
+        ));
     }
     match checked.dangling.is_empty() && checked.mounted_elsewhere.is_empty() {
         true => Ok(()),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-use super::runtime;
+use super::{runtime, say};
 use crate::failure::Failure;
 use crate::instance::{Instance, InstanceArgs};
 
@@ -20,6 +20,6 @@ pub fn run(command: &LibraryCommand, file: Option<&Path>) -> Result<(), Failure>
     let LibraryCommand::Accept(args) = command;
     let instance = Instance::find(args, file)?;
     let releases = runtime()?.block_on(instance.client.accept_loss())?;
-    println!("accepted: {releases} releases let go");
+    say(&format!("accepted: {releases} releases let go"));
     Ok(())
 }

@@ -18,6 +18,7 @@ pub struct MountProbeArgs {
 }
 
 /// Says on stdout what is wrong, and ends with 1; or ends with 0.
+#[expect(clippy::print_stdout, reason = "a pipe to the engine")]
 pub fn run(args: &MountProbeArgs) -> ExitCode {
     // Left behind by a dead engine it would be of no use.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));

@@ -102,6 +102,10 @@ impl Helper {
 
 /// What such a process does: says on stdout what is wrong, and ends with 1; or ends with 0. Without its parent it does nothing: whoever ended that may be
 /// about to remove the directories.
+#[expect(
+    clippy::print_stdout,
+    reason = "a pipe to the process that started this one"
+)]
 pub fn run(args: &OwnDirectoriesArgs) -> ExitCode {
     let bound = set_parent_process_death_signal(Some(Signal::KILL));
     if bound.is_err() || getppid().is_none_or(|pid| pid.as_raw_pid() != args.parent) {

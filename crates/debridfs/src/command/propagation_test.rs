@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use debridfs_base::mountinfo;
+use debridfs_base::terminal::{escaped_json, escaped_lines};
 use debridfs_propagation::{
     self as test, Recorder, Report, RoleSettings, RuntimeSettings, Settings, Until,
 };
@@ -310,9 +311,21 @@ fn stop_signal() -> std::io::Result<impl Future<Output = String>> {
 fn shown(args: &PropagationArgs) -> Box<dyn Fn(&test::Step) + Send> {
     // Nobody may be listening any more; the test goes on and cleans up.
     if args.json {
-        Box::new(|step| drop(writeln!(std::io::stderr(), "{step}")))
+        Box::new(|step| {
+            drop(writeln!(
+                std::io::stderr(),
+                "{}",
+                escaped_lines(&step.to_string())
+            ))
+        })
     } else {
-        Box::new(|step| drop(writeln!(std::io::stdout(), "{step}")))
+        Box::new(|step| {
+            drop(writeln!(
+                std::io::stdout(),
+                "{}",
+                escaped_lines(&step.to_string())
+            ))
+        })
     }
 }
 
@@ -324,6 +337,10 @@ fn conclude(report: &Report, args: &PropagationArgs) -> Result<(), Failure> {
         report.conclusion()
     };
     // As above.
+    let text = match args.json {
+        true => escaped_json(&text),
+        false => escaped_lines(&text),
+    };
     let _ = writeln!(out, "{text}");
     if report.ok {
         Ok(())

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use debridfs_base::ByteSize;
+use debridfs_base::terminal::escaped;
 use debridfs_control::QueuedJob;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::sleep;
 
-use super::{print_json, runtime};
+use super::{plain, print_json, runtime, say};
 use crate::failure::{Doing, Failure};
 use crate::instance::{Instance, InstanceArgs};
 
@@ -86,8 +87,8 @@ pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
             if args.json {
                 return print_json(&jobs, "queue");
             }
-            for job in &jobs {
-                println!("{}", line(job));
+            for job in &plain(&jobs)? {
+                say(&line(job));
             }
             Ok(())
         }
@@ -95,13 +96,17 @@ pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
             let instance = Instance::find(&args.instance, file)?;
             let adding = instance.client.add_job(&args.link, &args.category);
             let added = runtime.block_on(adding)?;
-            println!("{} {}", added.hash, added.name);
+            say(&format!(
+                "{} {}",
+                escaped(&added.hash),
+                escaped(&added.name)
+            ));
             Ok(())
         }
         QueueCommand::Rm(args) => {
             let instance = Instance::find(&args.instance, file)?;
             runtime.block_on(instance.client.remove_job(&args.hash, args.files))?;
-            println!("removed: {}", args.hash);
+            say(&format!("removed: {}", escaped(&args.hash)));
             Ok(())
         }
     }
@@ -113,7 +118,7 @@ async fn watch(instance: &Instance) -> Result<(), Failure> {
     let style = ProgressStyle::with_template("{bar:20} {wide_msg}").doing(|| "bar".into())?;
     let mut shown: HashMap<String, (ProgressBar, String)> = HashMap::new();
     loop {
-        let jobs = instance.client.queue().await?;
+        let jobs = plain(&instance.client.queue().await?)?;
         let mut before = std::mem::take(&mut shown);
         for job in &jobs {
             let known = before.remove(&job.hash);
@@ -130,7 +135,7 @@ async fn watch(instance: &Instance) -> Result<(), Failure> {
                 bar.finish_and_clear();
             }
             if !under_way || (bars.is_hidden() && was.as_ref() != Some(&job.step)) {
-                bars.suspend(|| println!("{}", line(job)));
+                bars.suspend(|| say(&line(job)));
             }
             if under_way {
                 bar.set_position((job.progress * WHOLE) as u64);

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use debridfs_control::Found;
 use debridfs_repair::RepairStatus;
 
-use super::{print_json, runtime};
+use super::{plain, print_json, runtime, say};
 use crate::failure::Failure;
 use crate::instance::{Instance, InstanceArgs, ReportArgs};
 
@@ -62,17 +62,17 @@ pub fn run(command: &RepairCommand, file: Option<&Path>) -> Result<(), Failure> 
             if args.json {
                 return print_json(&status, "repair");
             }
-            print!("{}", for_people(&status));
+            say(&for_people(&plain(&status)?));
             Ok(())
         }
         RepairCommand::Check(args) => {
             let instance = Instance::find(&args.instance, file)?;
             let path = args.path.to_string_lossy();
-            let check = runtime()?.block_on(instance.client.check(&path))?;
+            let check = plain(&runtime()?.block_on(instance.client.check(&path))?)?;
             let (name, found) = (check.name, check.found.as_str());
             match check.words {
-                Some(words) => println!("{name}: {found}: {words}"),
-                None => println!("{name}: {found}"),
+                Some(words) => say(&format!("{name}: {found}: {words}")),
+                None => say(&format!("{name}: {found}")),
             }
             match check.found {
                 Found::Well => Ok(()),
@@ -84,7 +84,7 @@ pub fn run(command: &RepairCommand, file: Option<&Path>) -> Result<(), Failure> 
             let path = args.path.as_ref();
             let path = path.map(|path| path.to_string_lossy().into_owned());
             let approved = runtime()?.block_on(instance.client.approve(path))?;
-            println!("approved: {approved}");
+            say(&format!("approved: {approved}"));
             Ok(())
         }
     }

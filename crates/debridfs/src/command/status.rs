@@ -6,7 +6,7 @@ use std::path::Path;
 use debridfs_base::ByteSize;
 use debridfs_control::{CopiesStatus, EngineState, KeyStatus, ProviderStatus, Status};
 
-use super::{print_json, runtime};
+use super::{plain, print_json, runtime, say};
 use crate::failure::Failure;
 use crate::instance::{Instance, ReportArgs};
 
@@ -17,7 +17,7 @@ pub fn run(args: &ReportArgs, file: Option<&Path>) -> Result<(), Failure> {
     if args.json {
         print_json(&status, "status")?;
     } else {
-        print!("{}", for_people(&status));
+        say(&for_people(&plain(&status)?));
     }
     if status.healthy {
         Ok(())

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use debridfs_base::terminal::escaped;
 
-use super::{print_json, runtime};
+use super::{plain, print_json, runtime, say};
 use crate::failure::Failure;
 use crate::instance::{Instance, InstanceArgs, ReportArgs};
 
@@ -43,22 +44,24 @@ pub fn run(command: &TokenCommand, file: Option<&Path>) -> Result<(), Failure> {
             if args.json {
                 return print_json(&tokens, "tokens");
             }
-            for token in &tokens {
-                println!("{:<24} {}", token.name, token.created);
+            for token in &plain(&tokens)? {
+                say(&format!("{:<24} {}", token.name, token.created));
             }
         }
         TokenCommand::New(args) => {
             let instance = Instance::find(&args.instance, file)?;
             let made = runtime.block_on(instance.client.new_token(&args.name))?;
-            println!("{}", made.token);
+            say(&made.token);
         }
         TokenCommand::Revoke(args) => {
             let instance = Instance::find(&args.instance, file)?;
             let revoked = runtime.block_on(instance.client.revoke_token(&args.name))?;
-            println!("revoked: {}", args.name);
+            say(&format!("revoked: {}", escaped(&args.name)));
             match revoked.written_anew {
                 0 => {}
-                jobs => println!("downloads whose .strm files are written anew: {jobs}"),
+                jobs => say(&format!(
+                    "downloads whose .strm files are written anew: {jobs}"
+                )),
             }
         }
     }

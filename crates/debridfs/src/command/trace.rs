@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use debridfs_base::terminal::escaped;
 use debridfs_content::{ReaderClass, TRACE_VERSION, TraceLine, parse_trace};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::runtime;
+use super::{runtime, say};
 use crate::failure::{Doing, Failure};
 use crate::instance::{Instance, InstanceArgs};
 use crate::library_path;
@@ -112,7 +113,7 @@ async fn write_to(
     };
     let first = serde_json::to_string(&first).doing(output)?;
     writeln!(out, "{first}").doing(output)?;
-    eprintln!("recording to {}; Ctrl-C ends it", path.display());
+    eprintln!("recording to {}; Ctrl-C ends it", escaped(&output()));
     let end = Instant::now() + seconds.map_or(FOR_EVER, Duration::from_secs);
     let mut reads = 0;
     let mut ended = false;
@@ -143,10 +144,8 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     let name = || args.file.display().to_string();
     let text = std::fs::read_to_string(&args.file).doing(name)?;
     let lines = parse_trace(&text).doing(name)?;
-    let shown = summary(&lines);
-    std::io::stdout()
-        .write_all(shown.as_bytes())
-        .doing(|| "output".into())
+    say(&summary(&lines));
+    Ok(())
 }
 
 /// One handle of one file.

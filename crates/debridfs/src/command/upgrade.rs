@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use debridfs_base::terminal::escaped;
 use debridfs_base::with_causes;
 use debridfs_handover::{self as handover, HandoverError, Upgrade};
 
-use super::runtime;
+use super::{runtime, say};
 use crate::failure::{Failure, NOBODY};
 use crate::instance::{Instance, InstanceArgs};
 
@@ -20,14 +21,15 @@ pub fn run(args: &InstanceArgs, file: Option<&Path>) -> Result<(), Failure> {
     let instance = Instance::find(args, file)?;
     let socket = instance.keeper();
     let before = handover::upgrade(socket, LIMIT).map_err(|error| match error {
-        HandoverError::Refused(reason) => Failure::new(reason, None),
+        HandoverError::Refused(reason) => Failure::new(escaped(&reason), None),
         error => {
             let help = "is `debridfs serve` running? choose it with --socket or DEBRIDFS_CONTROL";
             Failure::new(with_causes(&error), Some(help)).with_code(NOBODY)
         }
     })?;
     let old = before.engine_version.unwrap_or_else(|| "none".into());
-    println!("the new engine loads; {old} serves meanwhile");
+    let old = escaped(&old);
+    say(&format!("the new engine loads; {old} serves meanwhile"));
     let runtime = runtime()?;
     loop {
         // The keeper itself gives a new engine up that does not get ready.
@@ -36,12 +38,13 @@ pub fn run(args: &InstanceArgs, file: Option<&Path>) -> Result<(), Failure> {
         match status.upgrade {
             Upgrade::Running | Upgrade::None => {}
             Upgrade::Done { version } => {
-                println!("{version} serves now (before: {old})");
+                let version = escaped(&version);
+                say(&format!("{version} serves now (before: {old})"));
                 return Ok(());
             }
             Upgrade::Failed { reason } => {
                 let help = "the old program serves on; `debridfs serve` logs what the new one said";
-                return Err(Failure::new(reason, Some(help)));
+                return Err(Failure::new(escaped(&reason), Some(help)));
             }
         }
         runtime.block_on(async { tokio::time::sleep(EVERY).await });

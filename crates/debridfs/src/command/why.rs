@@ -7,7 +7,7 @@ use clap::Args;
 use debridfs_base::ByteSize;
 use debridfs_control::{CopyLine, WhyEvent, WhyReport, WhyState};
 
-use super::{print_json, runtime};
+use super::{plain, print_json, runtime, say};
 use crate::failure::Failure;
 use crate::instance::{Instance, InstanceArgs};
 use crate::library_path;
@@ -32,7 +32,7 @@ pub fn run(args: &WhyArgs, file: Option<&Path>) -> Result<(), Failure> {
     if args.json {
         print_json(&report, "report")?;
     } else {
-        print!("{}", for_people(&report));
+        say(&for_people(&plain(&report)?));
     }
     match report.state {
         WhyState::Quiet | WhyState::Fine => Ok(()),
