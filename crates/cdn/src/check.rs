@@ -87,6 +87,7 @@ fn is_against(cause: &Cause) -> bool {
         Cause::WrongAnswer(_) | Cause::LinkRefused | Cause::NoSource => true,
         Cause::Waiting
         | Cause::Connect(_)
+        | Cause::NotAllowed(_)
         | Cause::FirstByte(_)
         | Cause::Stalled(_)
         | Cause::Transport(_)

@@ -16,6 +16,9 @@ pub enum Cause {
     /// No connection could be made.
     #[error("no connection to {0}")]
     Connect(String),
+    /// The link, or a redirect, leads to an address that must not be asked.
+    #[error("{0}")]
+    NotAllowed(String),
     /// Connected, but no answer came in this time.
     #[error("no answer within {0:?}")]
     FirstByte(Duration),
@@ -105,6 +108,7 @@ impl Cause {
     pub(crate) fn of_transport(error: TransportError) -> Self {
         match error {
             TransportError::Connect(words) => Self::Connect(words),
+            TransportError::NotAllowed(words) => Self::NotAllowed(words),
             TransportError::Broken(words) => Self::Transport(words),
             other => Self::Transport(other.to_string()),
         }
@@ -125,6 +129,7 @@ impl Cause {
         match self {
             Self::Connect(_) | Self::Transport(_) => EventKind::Network,
             Self::Waiting | Self::FirstByte(_) | Self::Stalled(_) => EventKind::Stalled,
+            Self::NotAllowed(_) => EventKind::NotAllowed,
             Self::WrongAnswer(_) => EventKind::WrongAnswer,
             Self::TrafficUsedUp => EventKind::OutOfTraffic,
             Self::LinkRefused => EventKind::LinkRefused,

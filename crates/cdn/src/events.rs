@@ -41,6 +41,8 @@ pub enum EventKind {
     LinkRefused,
     /// The CDN refused because it is busy or not well (429, 5xx).
     HostRefused,
+    /// The link, or a redirect of the CDN, leads to an address that must not be asked.
+    NotAllowed,
     /// What came was not what had been asked.
     WrongAnswer,
     /// Nothing came for too long.
@@ -65,6 +67,7 @@ impl EventKind {
             | Self::AccountRefused
             | Self::OutOfTraffic
             | Self::HostRefused
+            | Self::NotAllowed
             | Self::Stalled
             | Self::Network
             | Self::FailOver

@@ -16,7 +16,7 @@ use crate::request::Request;
 use crate::stats::add;
 use crate::trouble::Trouble;
 
-/// After this many wrong answers or failed connections in a row the link is not trusted any more.
+/// After this many wrong answers, failed connections or forbidden addresses in a row the link is not trusted any more.
 const FAILURES_PER_LINK: u32 = 2;
 
 /// Fetches ranges of one file, one after the other, and remembers what failed.
@@ -124,8 +124,11 @@ impl Fetch {
     }
 
     fn blame(&self, lease: &Lease, cause: &Cause) {
-        let distrusted = matches!(cause, Cause::WrongAnswer(_) | Cause::Connect(_))
-            && (self.trouble.in_a_row + 1).is_multiple_of(FAILURES_PER_LINK);
+        let elsewhere = matches!(
+            cause,
+            Cause::WrongAnswer(_) | Cause::Connect(_) | Cause::NotAllowed(_)
+        );
+        let distrusted = elsewhere && (self.trouble.in_a_row + 1).is_multiple_of(FAILURES_PER_LINK);
         match cause.blame() {
             Blame::Link => lease.refused(),
             Blame::Key => lease.out_of_traffic(),

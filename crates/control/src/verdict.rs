@@ -122,6 +122,9 @@ fn summary(state: WhyState, cause: Option<EventKind>) -> String {
             Some(EventKind::OutOfTraffic) => "the day's traffic is used up",
             Some(EventKind::LinkRefused) => "the CDN refuses the links of this file",
             Some(EventKind::HostRefused) => "the CDN server is busy or not well",
+            Some(EventKind::NotAllowed) => {
+                "the provider sends us to an address that is not asked: no public one, or one without TLS"
+            }
             Some(EventKind::WrongAnswer) => {
                 "the CDN sends other bytes than were asked for, so none are handed out"
             }
@@ -159,6 +162,9 @@ fn advice(kind: EventKind) -> Option<&'static str> {
         }
         EventKind::HostRefused => {
             "reads go on by themselves; if it happens often, lower `cdn_connections_per_host`"
+        }
+        EventKind::NotAllowed => {
+            "look at what the name server says of that host; if the CDN is in your network, add it to `cdn_networks` of the provider"
         }
         EventKind::WrongAnswer => {
             "other links are tried; if it stays so, the file is damaged at the provider, or a proxy between changes answers"
@@ -233,6 +239,7 @@ fn word(kind: EventKind) -> &'static str {
         EventKind::OutOfTraffic => "out_of_traffic",
         EventKind::LinkRefused => "link_refused",
         EventKind::HostRefused => "host_refused",
+        EventKind::NotAllowed => "not_allowed",
         EventKind::WrongAnswer => "wrong_answer",
         EventKind::Stalled => "stalled",
         EventKind::Network => "network",

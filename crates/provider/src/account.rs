@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use debridfs_base::http::{Network, StreamingClient, Transport};
+use debridfs_base::http::{Network, Transport};
 use debridfs_base::{SystemClock, WallClock};
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -123,7 +123,7 @@ impl DebridAccount {
         Ok(Self {
             vendor,
             cdn: CdnAccess {
-                client: StreamingClient::new(network::cdn_client(&config)?),
+                client: network::cdn_client(&config)?,
                 limits: CdnLimits {
                     per_host: config.cdn_connections_per_host,
                     total: config.cdn_connections_total,

@@ -103,8 +103,13 @@ async fn goes_through_an_http_proxy() {
     config.ca_file = Some(ca);
     config.proxy = Some(ProxyUrl::new(format!("http://user:pass@{}", proxy.address)));
     ask(config.clone()).await.unwrap();
-    let account = DebridAccount::new(config.clone()).unwrap();
     let url = format!("http://localhost:{}/d/X/file", plain.address.port());
+    // Not without TLS, as the API has it, whoever carries it.
+    let account = DebridAccount::new(config.clone()).unwrap();
+    let refused = fetch(&account, &url).await.unwrap_err();
+    assert!(refused.to_string().contains("without TLS"), "{refused}");
+    config.api_url = url.clone();
+    let account = DebridAccount::new(config.clone()).unwrap();
     fetch(&account, &url).await.unwrap();
     let seen = proxy.seen();
     assert!(seen[0].starts_with(&format!("CONNECT localhost:{} ", secure.address.port())));
@@ -247,6 +252,67 @@ async fn reads_no_answer_without_end() {
             "{error}"
         );
     }
+}
+
+/// An account whose API is at `127.0.0.2`, and a server at `127.0.0.1` that nobody should ask.
+async fn beside_a_trap() -> (AccountConfig, Server) {
+    let trap = Server::origin(V4, USER, None).await;
+    (config("http://127.0.0.2:9".to_owned()), trap)
+}
+
+#[tokio::test]
+async fn a_link_leads_to_no_machine_beside_this_one() {
+    let (mut config, trap) = beside_a_trap().await;
+    let port = trap.address.port();
+    let account = DebridAccount::new(config.clone()).unwrap();
+    for (host, address) in [
+        ("127.0.0.1", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"),
+        ("[::ffff:127.0.0.1]", "::ffff:127.0.0.1"),
+        ("169.254.169.254", "169.254.169.254"),
+        ("[fd00:ec2::254]", "fd00:ec2::254"),
+        ("0.0.0.0", "0.0.0.0"),
+        // Resolved, and refused when the connection is to be made.
+        ("localhost", "127.0.0.1"),
+    ] {
+        let url = format!("http://{host}:{port}/d/X/file");
+        let error = fetch(&account, &url).await.unwrap_err();
+        assert!(matches!(error, TransportError::NotAllowed(_)), "{error}");
+        let words = error.to_string();
+        // A machine with IPv6 may name that one first.
+        let named = words.contains(address) || (address == "127.0.0.1" && words.contains("::1"));
+        assert!(named, "{words}");
+        assert!(words.contains("provider.rd.cdn_networks"), "{words}");
+    }
+    assert!(trap.seen().is_empty(), "{:?}", trap.seen());
+
+    let url = format!("http://localhost:{port}/d/X/file");
+    // The network is allowed, the API is there itself, or a proxy resolves and reaches.
+    config.cdn_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let account = DebridAccount::new(config.clone()).unwrap();
+    assert!(fetch(&account, &url).await.unwrap().is_success());
+    config.cdn_networks.clear();
+    config.api_url = "http://localhost:9".to_owned();
+    let account = DebridAccount::new(config.clone()).unwrap();
+    assert!(fetch(&account, &url).await.unwrap().is_success());
+    config.api_url = "http://127.0.0.2:9".to_owned();
+    let proxy = Server::http_proxy().await;
+    config.proxy = Some(ProxyUrl::new(format!("http://{}", proxy.address)));
+    let account = DebridAccount::new(config).unwrap();
+    assert!(fetch(&account, &url).await.unwrap().is_success());
+    assert_eq!(trap.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn the_vendors_own_name_is_no_leave() {
+    let (mut config, trap) = beside_a_trap().await;
+    // As if its name server said that it is here: what the name resolves to is not asked at all.
+    config.api_url = real_debrid::KIND.api_url.to_owned();
+    let account = DebridAccount::new(config).unwrap();
+    let url = format!("https://localhost:{}/d/X/file", trap.address.port());
+    let error = fetch(&account, &url).await.unwrap_err();
+    assert!(matches!(error, TransportError::NotAllowed(_)), "{error}");
+    assert!(trap.seen().is_empty());
 }
 
 #[tokio::test]

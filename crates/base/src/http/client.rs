@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Proxy, Url, redirect};
 use serde::{Deserialize, Serialize};
 
+use super::reach::Reach;
+use super::streaming::StreamingClient;
 use super::tls::tls_config;
 use crate::ProxyUrl;
 
@@ -74,6 +77,20 @@ impl ClientOptions<'_> {
     /// # Errors
     /// An option that cannot be used.
     pub fn build(&self) -> Result<Client, ClientError> {
+        self.build_within(None)
+    }
+
+    /// A client for bodies of any size that goes no further than `reach`.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_streaming(&self, reach: Reach) -> Result<StreamingClient, ClientError> {
+        let reach = Arc::new(reach);
+        let client = self.build_within(Some(reach.clone()))?;
+        Ok(StreamingClient::within(client, reach))
+    }
+
+    fn build_within(&self, reach: Option<Arc<Reach>>) -> Result<Client, ClientError> {
         let tls = tls_config(self.ca_file).map_err(|why| error(Setting::CaFile, why))?;
         let mut builder = Client::builder()
             .http1_only()
@@ -97,9 +114,13 @@ impl ClientOptions<'_> {
             })?;
             builder = builder.proxy(proxy);
         }
-        if self.ip != IpChoice::Any {
+        if self.ip != IpChoice::Any || reach.is_some() {
             let ip = self.ip;
-            builder = builder.dns_resolver(OneVersion { ip, proxy_host });
+            builder = builder.dns_resolver(Resolver {
+                ip,
+                proxy_host,
+                reach,
+            });
         }
         builder
             .build()
@@ -126,20 +147,22 @@ fn proxy_url(proxy: &ProxyUrl) -> Result<Url, ClientError> {
     }
 }
 
-/// Resolves names to addresses of one IP version.
-struct OneVersion {
+/// Resolves names to addresses of one IP version, within a reach.
+struct Resolver {
     ip: IpChoice,
     proxy_host: Option<String>,
+    reach: Option<Arc<Reach>>,
 }
 
-impl Resolve for OneVersion {
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
         let is_proxy = self.proxy_host.as_deref() == Some(&name);
         let ip = if is_proxy { IpChoice::Any } else { self.ip };
+        let reach = self.reach.clone().filter(|_| !is_proxy);
         Box::pin(async move {
             let all = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let wanted: Vec<SocketAddr> = all
+            let mut wanted: Vec<SocketAddr> = all
                 .filter(|address| match ip {
                     IpChoice::Any => true,
                     IpChoice::V4 => address.is_ipv4(),
@@ -149,6 +172,9 @@ impl Resolve for OneVersion {
             if wanted.is_empty() {
                 let version = if ip == IpChoice::V4 { "IPv4" } else { "IPv6" };
                 return Err(format!("{name} has no {version} address").into());
+            }
+            if let Some(reach) = reach {
+                wanted = reach.filter(&name, wanted).await?;
             }
             let addresses: Addrs = Box::new(wanted.into_iter());
             Ok(addresses)

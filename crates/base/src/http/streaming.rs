@@ -1,12 +1,15 @@
 //! Requests whose answers come piece by piece.
 
+use std::error::Error as _;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use http::HeaderMap;
 use reqwest::Url;
 
+use super::reach::{NotAllowed, Reach};
 use super::transport::{TransportError, words};
 
 /// A body, piece by piece, as it comes.
@@ -14,24 +17,38 @@ pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Sen
 
 /// A client for bodies of any size. Sets no time limit but its connection's. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct StreamingClient(reqwest::Client);
+pub struct StreamingClient {
+    client: reqwest::Client,
+    /// Where it may go; anywhere without one.
+    reach: Option<Arc<Reach>>,
+}
 
 impl StreamingClient {
-    /// Requests by `client`.
+    /// Requests by `client`, to wherever it is told.
     pub fn new(client: reqwest::Client) -> Self {
-        Self(client)
+        let reach = None;
+        Self { client, reach }
+    }
+
+    /// Requests by `client`, whose names are resolved within `reach`.
+    pub(super) fn within(client: reqwest::Client, reach: Arc<Reach>) -> Self {
+        let reach = Some(reach);
+        Self { client, reach }
     }
 
     /// Sends one GET, once: the head of the answer, and its body to come.
     ///
     /// # Errors
-    /// There was no answer.
+    /// There was no answer, or the address is one that must not be asked.
     pub async fn get(
         &self,
         url: Url,
         headers: HeaderMap,
     ) -> Result<http::Response<Pieces>, TransportError> {
-        let sent = self.0.get(url).headers(headers).send().await;
+        if let Some(reach) = &self.reach {
+            reach.check(&url).await.map_err(refused)?;
+        }
+        let sent = self.client.get(url).headers(headers).send().await;
         let mut response = sent.map_err(lost)?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
@@ -43,7 +60,18 @@ impl StreamingClient {
     }
 }
 
+fn refused(why: NotAllowed) -> TransportError {
+    TransportError::NotAllowed(why.to_string())
+}
+
 fn lost(error: reqwest::Error) -> TransportError {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(why) = inner.downcast_ref::<NotAllowed>() {
+            return refused(why.clone());
+        }
+        cause = inner.source();
+    }
     if error.is_connect() {
         TransportError::Connect(words(error))
     } else {

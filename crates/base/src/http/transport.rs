@@ -13,6 +13,9 @@ pub enum TransportError {
     /// No connection: refused, no such name, TLS, proxy.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// The address is one that must not be asked ([`super::NotAllowed`]).
+    #[error("{0}")]
+    NotAllowed(String),
     /// The head of the answer did not come in time.
     #[error("no answer within {0:?}")]
     NoAnswer(Duration),

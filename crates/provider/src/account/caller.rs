@@ -262,6 +262,7 @@ impl Caller {
             TransportError::TooLarge(_) => Verdict::Malformed,
             TransportError::Request(_) => Verdict::BadRequest,
             TransportError::Connect(_)
+            | TransportError::NotAllowed(_)
             | TransportError::NoAnswer(_)
             | TransportError::TooSlow(_)
             | TransportError::Broken(_) => Verdict::Retry,

@@ -5,7 +5,7 @@ mod list;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use debridfs_base::http::IpChoice;
+use debridfs_base::http::{IpChoice, IpNet};
 use debridfs_base::{ByteSize, ProxyUrl, Secret, human_duration};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,10 @@ pub struct AccountConfig {
     pub proxy: Option<ProxyUrl>,
     /// Another proxy for the CDN, or `none` for no proxy there.
     pub cdn_proxy: Option<ProxyUrl>,
+    /// Networks in which the CDN may be although they are not public, such as `10.1.0.0/16`. A
+    /// list; in a variable also text with commas between them.
+    #[serde(deserialize_with = "list::deserialize")]
+    pub cdn_networks: Vec<IpNet>,
     /// IP version towards the API, for names that are resolved here: an HTTP or `socks5h` proxy
     /// resolves names itself, and an address written in `api_url` is used as it is.
     pub api_ip: IpChoice,
@@ -114,6 +118,7 @@ impl AccountConfig {
             ca_file: None,
             proxy: None,
             cdn_proxy: None,
+            cdn_networks: Vec::new(),
             api_ip: IpChoice::Any,
             cdn_ip: IpChoice::Any,
             calls_per_minute: limits.calls_per_minute,
