@@ -29,8 +29,9 @@ use crate::stats::{Counters, add};
 const MOST_ENTRIES: usize = 4096;
 /// The store may be slow, but not hold up a read for longer.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A resolution that hangs is given up, so that the next read may start another.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A resolution that hangs is given up, so that the next read may start another: not before a trial of a provider that pauses (every 30 s) had
+/// the time of its first byte (`first_byte_timeout`, 15 s).
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(45);
 /// Nothing said about a link holds for longer: a hiccup must not become a verdict.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A link that never worked but was not refused either is given so long.

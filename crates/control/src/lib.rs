@@ -3,7 +3,7 @@
 //! | question | where |
 //! |---|---|
 //! | how a call is made, and how it fails | `client` |
-//! | which calls there are, with forms and routes | `instance`, `cached`, `queue`, `repair`, `tokens`, `traces` |
+//! | which calls there are, with forms and routes | `instance`, `cached`, `providers`, `queue`, `repair`, `tokens`, `traces` |
 //! | the form of `debridfs status --json` | [`Status`]; its figures in `figures` |
 //! | the form of `debridfs why --json` | [`WhyReport`]; the verdict and advice in `verdict` |
 //! | what both say of copies | [`CopyLine`] |
@@ -17,6 +17,7 @@ mod engine;
 mod figures;
 mod instance;
 mod keeper;
+mod providers;
 mod queue;
 mod repair;
 mod server;

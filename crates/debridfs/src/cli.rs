@@ -15,6 +15,7 @@ use crate::command::library::LibraryCommand;
 use crate::command::mount_probe::MountProbeArgs;
 use crate::command::own_directories::OwnDirectoriesArgs;
 use crate::command::propagation_test::PropagationCommand;
+use crate::command::provider::ProviderCommand;
 use crate::command::queue::QueueCommand;
 use crate::command::repair::RepairCommand;
 use crate::command::serve::ServeArgs;
@@ -201,6 +202,9 @@ and media servers go on. Shows what is carried over and what is not, and why; wr
     /// Releases that cannot be read: list, check, treat.
     #[command(subcommand)]
     Repair(RepairCommand),
+    /// End the pause of an account.
+    #[command(subcommand)]
+    Provider(ProviderCommand),
     /// Decide about the library.
     #[command(subcommand)]
     Library(LibraryCommand),

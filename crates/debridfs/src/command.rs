@@ -11,6 +11,7 @@ pub mod library;
 pub mod mount_probe;
 pub mod own_directories;
 pub mod propagation_test;
+pub mod provider;
 pub mod queue;
 pub mod repair;
 pub mod serve;

@@ -203,6 +203,7 @@ fn scheduler(
     let limits = &config.kind.limits;
     let all = Budget {
         in_flight: limits.calls_in_flight,
+        refusals: limits.refusals,
         ..Budget::per_minute(config.calls_per_minute)
     };
     let scheduler = Scheduler::with_budgets(all, limits.budgets, clock);
@@ -294,6 +295,14 @@ impl Provider for DebridAccount {
             key.traffic.provider_said(today, said);
         }
         Ok(())
+    }
+
+    fn end_pauses(&self) -> bool {
+        let mut ended = false;
+        for key in &self.keys {
+            ended |= key.end_pauses();
+        }
+        ended
     }
 
     fn cdn(&self) -> CdnAccess {

@@ -28,7 +28,7 @@ pub mod vendors;
 pub use account::DebridAccount;
 pub use account::config::{AccountConfig, ConfigError};
 pub use account::key::{KeyId, KeyStatus};
-pub use account::limits::{Budget, Limits};
+pub use account::limits::{Budget, Limits, Refusals};
 pub use account::scheduler::{Outcome, Scheduler, SchedulerStatus, Turn};
 pub use account::traffic::{KeyTraffic, Shortage, TrafficStatus};
 pub use content_id::{ContentId, ContentKind, InvalidContentId};

@@ -127,6 +127,10 @@ pub trait Provider: Send + Sync + 'static {
     async fn read_traffic(&self) -> Result<()> {
         Ok(())
     }
+    /// Ends the pauses that its refusals asked for ("too many calls", a refused key): the next call is made at once. Whether there was one.
+    fn end_pauses(&self) -> bool {
+        false
+    }
     /// How bytes behind direct links are fetched.
     fn cdn(&self) -> CdnAccess;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::{TokioClock, WallClock};
-use debridfs_provider::{Budget, Outcome, Priority, Scheduler};
+use debridfs_provider::{Budget, Outcome, Priority, Refusals, Scheduler};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use tokio::task::JoinSet;
@@ -21,6 +21,10 @@ const CREATES: Budget = Budget {
     per: HOUR,
     in_flight: 2,
     pauses_alone: false,
+    refusals: Refusals {
+        longest_pause: HOUR,
+        harmless: false,
+    },
 };
 
 fn clock() -> Arc<dyn WallClock> {
@@ -142,7 +146,9 @@ fn a_refusal_pauses_all_calls_unless_it_is_declared_to_be_about_one_budget() {
             };
             let scheduler = scheduler(&[budget]);
             call(&scheduler, CREATE, refused()).await.unwrap();
-            assert_eq!(scheduler.status().cooldown, (!alone).then_some(HOUR));
+            // Each believes as much as is declared for it.
+            let minute = Refusals::CAUTIOUS.longest_pause;
+            assert_eq!(scheduler.status().cooldown, (!alone).then_some(minute));
             assert_eq!(is_free(&scheduler, None).await, alone);
             assert!(!is_free(&scheduler, CREATE).await);
             assert!(scheduler.last_refusal().is_some());

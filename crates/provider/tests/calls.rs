@@ -253,13 +253,59 @@ async fn retry_after_may_be_a_date() {
     // The calendar of these tests starts at 2027-01-15 08:00:00 UTC.
     let transport = Scripted::new([reply_with(
         429,
-        ("Retry-After", "Fri, 15 Jan 2027 08:05:00 GMT"),
+        ("Retry-After", "Fri, 15 Jan 2027 08:00:40 GMT"),
         "",
     )]);
     let account = account(transport);
-    let error = account.account(Priority::User).await.unwrap_err();
-    assert_eq!(error.retry_after, Some(Duration::from_secs(300)));
-    assert_eq!(account.health().cooldown, Some(Duration::from_secs(300)));
+    let link = hoster("https://real-debrid.com/d/AAAAAAAAAAAAA");
+    let asked = account.unrestrict(Priority::User, &link).await;
+    let error = asked.unwrap_err();
+    assert_eq!(error.retry_after, Some(Duration::from_secs(40)));
+    assert_eq!(account.health().cooldown, Some(Duration::from_secs(40)));
+}
+
+/// A proxy's page, or a bad minute: every answer but one is good.
+#[tokio::test(start_paused = true)]
+async fn one_refusal_for_years_costs_playback_half_a_minute() {
+    const LINK_ASKED: &str = "https://real-debrid.com/d/AAAAAAAAAAAAA";
+    for asked in [
+        "3600",
+        "99999999999",
+        "18446744073709551615",
+        "Fri, 15 Jan 2038 08:00:00 GMT",
+    ] {
+        for (status, body) in [(429, "<html>slow down</html>"), (503, THROTTLED)] {
+            let transport = Scripted::new([
+                reply_with(status, ("Retry-After", asked), body),
+                reply(200, LINK),
+            ]);
+            let account = account(Arc::clone(&transport));
+            let link = hoster(LINK_ASKED);
+            let error = account.unrestrict(Priority::Playback, &link).await;
+            let error = error.unwrap_err();
+            let minute = Duration::from_secs(60);
+            assert_eq!(error.retry_after, Some(minute), "{asked}");
+            assert_eq!(account.health().cooldown, Some(minute), "{asked}");
+            let begun = Instant::now();
+            account.unrestrict(Priority::Playback, &link).await.unwrap();
+            assert_eq!(begun.elapsed(), Duration::from_secs(30), "{asked}");
+            assert_eq!(account.health().cooldown, None, "{asked}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_of_every_kind_end_when_somebody_says_so() {
+    let link = hoster("https://real-debrid.com/d/AAAAAAAAAAAAA");
+    for refusal in [reply(429, THROTTLED), reply(401, BAD_TOKEN)] {
+        let account = account(Scripted::new([refusal, reply(200, LINK)]));
+        assert!(!account.end_pauses());
+        account.unrestrict(Priority::User, &link).await.unwrap_err();
+        assert!(account.end_pauses());
+        let begun = Instant::now();
+        account.unrestrict(Priority::User, &link).await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
 }
 
 #[tokio::test(start_paused = true)]

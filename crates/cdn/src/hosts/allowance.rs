@@ -252,6 +252,26 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_asked_within_a_second_whatever_it_asks_for() {
+        for asked in [1, 3600, 99_999_999_999, u64::MAX] {
+            let now = Instant::now();
+            let mut host = Allowance::default();
+            let attempt = host.enter(now);
+            host.refused(&refusal(429, Some(Duration::from_secs(asked))), now);
+            host.left(&attempt);
+            assert_eq!(
+                host.admission(now),
+                Admission::At(now + LONGEST_RETRY_AFTER)
+            );
+            assert_eq!(host.admission(now + LONGEST_RETRY_AFTER), Admission::Now);
+            // Who has the bytes elsewhere as well comes back in time, too.
+            assert!(host.long_refusal(now).is_some());
+            let later = now + LONGEST_ABSENCE.min(Duration::from_secs(asked));
+            assert_eq!(host.long_refusal(later), None);
+        }
+    }
+
+    #[test]
     fn one_sick_file_does_not_stop_the_host() {
         let now = Instant::now();
         let mut host = Allowance::default();

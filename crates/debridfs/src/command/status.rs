@@ -221,7 +221,10 @@ fn write_provider(out: &mut String, provider: &ProviderStatus) -> std::fmt::Resu
         provider.failures
     )?;
     if let Some(seconds) = provider.cooldown_seconds {
-        write!(out, ", cooling down for {seconds:.0} s")?;
+        write!(
+            out,
+            ", cooling down for {seconds:.0} s (`debridfs provider resume` ends it)"
+        )?;
     }
     writeln!(out)?;
     for key in &provider.keys {

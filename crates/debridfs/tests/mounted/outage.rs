@@ -1,10 +1,12 @@
 //! Trouble at the provider leaves the tree as it was, and `status` says so.
 
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use debridfs_sim::{ApiFault, Page};
 
-use crate::support::{Instance, Settings, Simulator, find, until};
+use crate::support::{Instance, Settings, Simulator, film, find, until};
 
 fn settings() -> Settings {
     Settings {
@@ -139,4 +141,39 @@ fn before_the_first_list_views_answer_eio_and_never_look_empty() {
     simulator.outage_over();
     instance.wait_listed();
     assert_eq!(std::fs::read_dir(&view).expect("listed").count(), 5);
+}
+
+/// An answer of a proxy: the hour that it asks for is not believed, and a person need not wait even for the rest.
+#[test]
+fn a_pause_for_an_hour_is_cut_and_can_be_ended() {
+    let simulator = Simulator::start(vec![film("Film.2024", 1 << 20)]);
+    let instance = Instance::start(&simulator, settings());
+    instance.wait_synced();
+    let resume = |name: &[&str]| -> Output {
+        Command::new(env!("CARGO_BIN_EXE_debridfs"))
+            .args(["provider", "resume", "--socket"])
+            .arg(instance.runtime().join("control.sock"))
+            .args(name)
+            .output()
+            .expect("debridfs runs")
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said(&resume(&[])), "nothing paused\n");
+    simulator.api_fault(ApiFault {
+        status: Some(429),
+        page: Some(Page::Html),
+        headers: BTreeMap::from([("Retry-After".into(), "3600".into())]),
+        times: Some(1),
+        ..ApiFault::default()
+    });
+    let pause = || instance.try_status()?["providers"][0]["cooldown_seconds"].as_f64();
+    until("calls pause", Duration::from_secs(60), || pause().is_some());
+    assert!(pause().is_none_or(|seconds| seconds <= 60.0));
+    let unknown = resume(&["nobody"]);
+    assert!(!unknown.status.success());
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no provider is called \"nobody\""));
+    assert!(said(&resume(&[])).starts_with("resumed: "));
+    assert_eq!(pause(), None);
+    let film = instance.mount().join("__all__/Film.2024/Film.2024.mkv");
+    assert_eq!(std::fs::read(film).expect("played").len(), 1 << 20);
 }

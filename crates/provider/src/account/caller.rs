@@ -221,7 +221,7 @@ impl Caller {
             let mut error = self.error(call.what, meaning.verdict, meaning.words);
             error.http_status = http_status;
             error.code = meaning.code;
-            error.retry_after = self.retry_after(&head.headers);
+            error.retry_after = self.retry_after(call, &head.headers);
             self.doubt(&mut error);
             return Err(Failure {
                 refuses_token: meaning.refuses_token,
@@ -270,16 +270,18 @@ impl Caller {
         self.error(call.what, verdict, failure)
     }
 
-    /// `Retry-After`: seconds, or a date.
-    fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+    /// `Retry-After`, seconds or a date, as far as it is believed.
+    fn retry_after(&self, call: &Call, headers: &HeaderMap) -> Option<Duration> {
         let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = jiff::fmt::rfc2822::DateTimeParser::new()
-            .parse_timestamp(text)
-            .ok()?;
-        Duration::try_from(date.duration_since(self.clock.now())).ok()
+        let asked = match text.parse() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => {
+                let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+                let date = parser.parse_timestamp(text).ok()?;
+                Duration::try_from(date.duration_since(self.clock.now())).ok()?
+            }
+        };
+        Some(asked.min(self.config.kind.limits.longest_pause(call.word)))
     }
 
     /// How long to wait before `call` is made again, or `None` if it is not to be.

@@ -102,6 +102,19 @@ impl Key {
         });
     }
 
+    /// Ends the pauses after refusals of its calls, of its token, and of links with it. Whether there was one.
+    pub(crate) fn end_pauses(&self) -> bool {
+        let now = Instant::now();
+        let refused = self.refusal.lock().as_mut().is_some_and(|refusal| {
+            let stands = refusal.until > now;
+            refusal.until = now;
+            stands
+        });
+        let token = self.caller.health.standing_refusal().is_some();
+        self.caller.health.end_pause();
+        self.caller.scheduler.end_pauses() || token || refused
+    }
+
     fn fitness(&self, priority: Priority) -> Fitness {
         let scheduler = self.caller.scheduler.status();
         if self.traffic.check(priority).is_err() {

@@ -18,6 +18,27 @@ pub struct Budget {
     /// A refusal ("too many calls") holds back the calls of this budget alone. Otherwise all calls
     /// of the key pause.
     pub pauses_alone: bool,
+    /// What is made of a refusal.
+    pub refusals: Refusals,
+}
+
+/// What a vendor's refusals ("too many calls") are believed and cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusals {
+    /// No pause after one is longer, whatever its `Retry-After` says: a proxy's page or a bad minute
+    /// of the provider says anything.
+    pub longest_pause: Duration,
+    /// A call that is refused during a pause counts as one call and does no other harm: then one for
+    /// playback may be tried every 30 s.
+    pub harmless: bool,
+}
+
+impl Refusals {
+    /// For a vendor that declares nothing.
+    pub const CAUTIOUS: Self = Self {
+        longest_pause: Duration::from_secs(60),
+        harmless: false,
+    };
 }
 
 impl Budget {
@@ -29,6 +50,7 @@ impl Budget {
             per: Duration::from_secs(60),
             in_flight: u32::MAX,
             pauses_alone: false,
+            refusals: Refusals::CAUTIOUS,
         }
     }
 }
@@ -43,6 +65,8 @@ pub struct Limits {
     pub calls_in_flight: u32,
     /// Further budgets, such as 60 additions an hour.
     pub budgets: &'static [Budget],
+    /// What is made of a refusal of calls that no budget pauses alone for.
+    pub refusals: Refusals,
     /// Connections to one CDN host when the configuration names no number…
     pub connections_per_host: usize,
     /// …and the most that it may name.
@@ -67,6 +91,7 @@ impl Limits {
         calls_per_minute: 60,
         calls_in_flight: 4,
         budgets: &[],
+        refusals: Refusals::CAUTIOUS,
         connections_per_host: 4,
         most_connections_per_host: 8,
         connections_total: 16,
@@ -75,6 +100,14 @@ impl Limits {
         zone: "UTC0",
         tells_traffic: false,
     };
+
+    /// The longest pause that a refusal of a call with `word` may ask for.
+    pub fn longest_pause(&self, word: Option<&str>) -> Duration {
+        let own = self.budgets.iter();
+        let own = own.filter(|budget| budget.word == word && budget.pauses_alone);
+        let own = own.map(|budget| budget.refusals.longest_pause).max();
+        own.unwrap_or(self.refusals.longest_pause)
+    }
 
     /// The time zone of the vendor's days.
     pub fn time_zone(&self) -> TimeZone {

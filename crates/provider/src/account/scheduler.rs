@@ -11,8 +11,9 @@
 //! evenly ([`meter`]), so that a first sync of thousands of torrents never stands in the way of a
 //! reader.
 //!
-//! **A refusal pauses all calls** ([`backoff`]): none goes before the cool-down is over, then one
-//! call feels its way, and the rate grows back slowly.
+//! **A refusal pauses all calls** ([`backoff`]), for no longer than the vendor declares: then one
+//! call feels its way, and the rate grows back slowly. Before that, playback alone may try now and
+//! then, where the vendor's refusals do no harm.
 
 mod backoff;
 mod call_log;
@@ -211,6 +212,18 @@ impl Scheduler {
         self.shared.lock().all().budget.calls
     }
 
+    /// Ends the pauses after refusals now: the next call feels its way. Whether there was one.
+    pub fn end_pauses(&self) -> bool {
+        let now = Instant::now();
+        let mut state = self.shared.lock();
+        let mut ended = false;
+        for meter in &mut state.meters {
+            ended |= meter.end_cooldown(now);
+        }
+        state.wake_first();
+        ended
+    }
+
     /// When the provider last refused a call for being one too many.
     pub fn last_refusal(&self) -> Option<Instant> {
         let mut state = self.shared.lock();
@@ -269,8 +282,7 @@ impl Shared {
         let ahead = state.queues.get(&word).map_or(0, BTreeMap::len);
         let meters = state.meters.iter_mut();
         let own = meters.filter(|meter| meter.budget.word == word);
-        own.map(|meter| meter.wait(is_background(priority), ahead, now))
-            .max()
+        own.map(|meter| meter.wait(priority, ahead, now)).max()
     }
 
     fn try_grant(&self, word: Word, place: Place) -> Attempt {
@@ -286,10 +298,9 @@ impl Shared {
         }
         state.remove(word, place);
         let unix_ms = self.unix_ms();
-        let background = is_background(place.0);
         let passed = state.passed(word);
         let grants = passed
-            .map(|meter| meter.grant(background, now, unix_ms))
+            .map(|meter| meter.grant(place.0, now, unix_ms))
             .collect();
         state.wake_first();
         Attempt::Granted(grants)
@@ -324,18 +335,16 @@ impl State {
             }
         }
         others.into_iter().all(|(other, priority)| {
-            let background = is_background(priority);
             let meters = self.meters.iter_mut();
             let mut own =
                 meters.filter(|meter| meter.budget.word.is_some() && meter.budget.word == other);
-            own.any(|meter| meter.ready(background, now) != Ready::Now)
+            own.any(|meter| meter.ready(priority, now) != Ready::Now)
         })
     }
 
     /// When every budget lets a call with `word` go.
     fn ready(&mut self, word: Word, priority: Priority, now: Instant) -> Ready {
-        let background = is_background(priority);
-        let each = self.passed(word).map(|meter| meter.ready(background, now));
+        let each = self.passed(word).map(|meter| meter.ready(priority, now));
         each.max().unwrap_or(Ready::Now)
     }
 
@@ -355,13 +364,6 @@ impl State {
                 notify.notify_one();
             }
         }
-    }
-}
-
-fn is_background(priority: Priority) -> bool {
-    match priority {
-        Priority::Playback | Priority::Import | Priority::User => false,
-        Priority::Refresh | Priority::Probe | Priority::Repair => true,
     }
 }
 

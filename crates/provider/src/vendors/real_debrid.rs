@@ -21,8 +21,8 @@ use crate::account::call::{Answer, Call, Meaning};
 use crate::account::caller::Api;
 use crate::account::decode::DecodeError;
 use crate::{
-    Account, ActiveCount, DirectLink, DownloadPage, HosterLink, Limits, Result, TorrentId,
-    TorrentInfo, TorrentPage, TrafficDay, Verdict,
+    Account, ActiveCount, DirectLink, DownloadPage, HosterLink, Limits, Refusals, Result,
+    TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
 };
 
 /// Real-Debrid.
@@ -34,6 +34,12 @@ pub static KIND: Kind = Kind {
         // Refused calls count.
         calls_per_minute: 250,
         calls_in_flight: u32::MAX,
+        refusals: Refusals {
+            // Refused calls count among the 250, and only masses of them block the account (vendor's
+            // documentation): two a minute are no more than two calls.
+            harmless: true,
+            ..Refusals::CAUTIOUS
+        },
         // More than 32 to one server are refused (users' reports); the rest is for other programs.
         connections_per_host: 28,
         most_connections_per_host: 32,

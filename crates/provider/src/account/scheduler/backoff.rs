@@ -1,5 +1,9 @@
 //! What a refusal for too many calls does: a cool-down for all calls of the budget, careful first
 //! calls after it, and a lower rate that grows back.
+//!
+//! A cool-down is never longer than the vendor declares ([`Refusals`]), and where refusals are
+//! harmless a call for playback may try meanwhile: whoever asked for the pause may have been a proxy,
+//! or wrong. An answer to it ends the pause for all.
 
 use std::time::Duration;
 
@@ -7,11 +11,13 @@ use debridfs_base::Backoff;
 use tokio::time::Instant;
 
 use super::window::Ready;
+use crate::Refusals;
 
 /// Cool-downs when the provider names none; a bucket was seen to refill in about 10 s.
 const COOLDOWNS: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(300));
-/// The longest wait a provider may ask for and get.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// Between two trials of playback during a cool-down: as long as a reader waits (the default of
+/// `mount.read_deadline`), so that each of them has one.
+const TRIAL_SPACING: Duration = Duration::from_secs(30);
 /// After a cool-down one call at a time feels its way, the next one after this long if there is no
 /// answer yet.
 const FEELER_SPACING: Duration = Duration::from_secs(2);
@@ -26,10 +32,13 @@ const INCREASE_PER_MINUTE: f64 = 0.05;
 #[derive(Debug)]
 pub(super) struct BackOff {
     limit: f64,
+    refusals: Refusals,
     /// The rate at `rate_since`; it grows from there.
     rate: f64,
     rate_since: Option<Instant>,
     cooldown_until: Option<Instant>,
+    /// When a call for playback may try although calls cool down.
+    trial_at: Option<Instant>,
     /// Calls granted up to this moment say nothing new when they are refused.
     last_refusal: Option<Instant>,
     refusals_in_a_row: u32,
@@ -39,12 +48,14 @@ pub(super) struct BackOff {
 }
 
 impl BackOff {
-    pub(super) fn new(limit: u32) -> Self {
+    pub(super) fn new(limit: u32, refusals: Refusals) -> Self {
         Self {
             limit: f64::from(limit),
+            refusals,
             rate: f64::from(limit),
             rate_since: None,
             cooldown_until: None,
+            trial_at: None,
             last_refusal: None,
             refusals_in_a_row: 0,
             feeling: false,
@@ -62,9 +73,9 @@ impl BackOff {
         (self.rate + grown).clamp(1.0, self.limit) as usize
     }
 
-    /// When back-off lets a call go.
-    pub(super) fn ready(&self, in_flight: usize, now: Instant) -> Ready {
-        if let Some(until) = self.cooldown_until.filter(|until| *until > now) {
+    /// When back-off lets a call go, for `playback` or not.
+    pub(super) fn ready(&self, playback: bool, in_flight: usize, now: Instant) -> Ready {
+        if let Some(until) = self.held_until(playback, now) {
             return Ready::At(until);
         }
         if self.feeling && in_flight > 0 {
@@ -76,16 +87,40 @@ impl BackOff {
         Ready::Now
     }
 
-    pub(super) fn granted(&mut self, now: Instant) {
-        self.last_grant = Some(now);
+    /// When a cool-down lets a call go that it holds back now.
+    pub(super) fn held_until(&self, playback: bool, now: Instant) -> Option<Instant> {
+        let end = self.cooldown_end(now)?;
+        let trial = self.trial_at.filter(|_| playback);
+        let until = trial.map_or(end, |trial| trial.min(end));
+        (until > now).then_some(until)
     }
 
-    /// The call granted at `granted_at` was answered otherwise than by "too many".
-    pub(super) fn answered(&mut self, granted_at: Instant) {
-        if self.last_refusal.is_none_or(|at| granted_at > at) {
-            self.feeling = false;
-            self.refusals_in_a_row = 0;
+    pub(super) fn granted(&mut self, now: Instant) {
+        self.last_grant = Some(now);
+        if self.cooldown_end(now).is_some() {
+            self.trial_at = Some(now + TRIAL_SPACING);
         }
+    }
+
+    /// The call granted at `granted_at` was answered otherwise than by "too many". Whether that ended
+    /// a cool-down.
+    pub(super) fn answered(&mut self, granted_at: Instant, now: Instant) -> bool {
+        if self.last_refusal.is_some_and(|at| granted_at <= at) {
+            return false;
+        }
+        self.feeling = false;
+        self.refusals_in_a_row = 0;
+        self.end_cooldown(now)
+    }
+
+    /// Ends the cool-down, if there is one; what comes next still feels its way.
+    pub(super) fn end_cooldown(&mut self, now: Instant) -> bool {
+        let ended = self.cooldown_end(now).is_some();
+        if ended {
+            self.cooldown_until = None;
+            self.rate_since = Some(now);
+        }
+        ended
     }
 
     /// The call granted at `granted_at` was refused, while `used` calls counted.
@@ -103,17 +138,19 @@ impl BackOff {
             self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
             self.last_refusal = Some(now);
         }
-        let wait = match retry_after {
-            Some(asked) => asked.min(LONGEST_RETRY_AFTER),
-            None => COOLDOWNS.after(self.refusals_in_a_row),
-        };
+        let wait = retry_after.unwrap_or_else(|| COOLDOWNS.after(self.refusals_in_a_row));
         if news || retry_after.is_some() {
-            self.cool_down_until(now + wait);
+            self.cool_down(wait, now);
         }
     }
 
-    /// No call goes before `until`, nor before a later end that was set already.
-    pub(super) fn cool_down_until(&mut self, until: Instant) {
+    /// No call goes for `wait`, or for the longest pause there is, nor before a later end that was
+    /// set already.
+    pub(super) fn cool_down(&mut self, wait: Duration, now: Instant) {
+        if self.cooldown_end(now).is_none() {
+            self.trial_at = self.refusals.harmless.then_some(now + TRIAL_SPACING);
+        }
+        let until = now + wait.min(self.refusals.longest_pause);
         let until = self.cooldown_until.map_or(until, |old| old.max(until));
         self.cooldown_until = Some(until);
         self.rate_since = Some(until);

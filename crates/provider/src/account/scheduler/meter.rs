@@ -12,16 +12,13 @@ use super::Outcome;
 use super::backoff::BackOff;
 use super::call_log::CallLog;
 use super::window::{Ready, Window};
-use crate::Budget;
+use crate::{Budget, Priority};
 
 /// The share of a budget that background calls can use.
 const BACKGROUND_SHARE: f64 = 0.85;
 
 /// The share of a budget up to which background calls go at once; beyond it they are spread.
 const BURST_SHARE: f64 = 0.5;
-
-/// A cool-down in a log ends within this time, or the clock was changed.
-const LONGEST_COOLDOWN: Duration = Duration::from_secs(3600);
 
 /// A call that was granted.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +42,7 @@ impl Meter {
         Self {
             budget: Budget { calls, ..budget },
             window: Window::new(budget.per),
-            backoff: BackOff::new(calls),
+            backoff: BackOff::new(calls, budget.refusals),
             last_background: None,
             log: None,
         }
@@ -73,16 +70,17 @@ impl Meter {
         }
         let rest = Duration::from_millis(remembered.cooldown_until.saturating_sub(unix_ms));
         if !rest.is_zero() {
-            self.backoff
-                .cool_down_until(now + rest.min(LONGEST_COOLDOWN));
+            self.backoff.cool_down(rest, now);
         }
         self.log = Some(log);
         Ok(())
     }
 
     /// When this budget lets a call go.
-    pub(super) fn ready(&mut self, background: bool, now: Instant) -> Ready {
-        match self.backoff.ready(self.window.in_flight(), now) {
+    pub(super) fn ready(&mut self, priority: Priority, now: Instant) -> Ready {
+        let playback = priority == Priority::Playback;
+        let background = is_background(priority);
+        match self.backoff.ready(playback, self.window.in_flight(), now) {
             Ready::Now => {}
             later => return later,
         }
@@ -107,11 +105,12 @@ impl Meter {
 
     /// How long a call would wait for this budget, with `ahead` calls before it, as far as is
     /// known.
-    pub(super) fn wait(&mut self, background: bool, ahead: usize, now: Instant) -> Duration {
-        if let Some(until) = self.backoff.cooldown_end(now) {
+    pub(super) fn wait(&mut self, priority: Priority, ahead: usize, now: Instant) -> Duration {
+        let playback = priority == Priority::Playback;
+        if let Some(until) = self.backoff.held_until(playback, now) {
             return until - now;
         }
-        let cap = self.cap(background, now);
+        let cap = self.cap(is_background(priority), now);
         match self.window.ready(cap, ahead, now) {
             Ready::Now => Duration::ZERO,
             Ready::At(at) => at - now,
@@ -128,10 +127,10 @@ impl Meter {
         }
     }
 
-    pub(super) fn grant(&mut self, background: bool, now: Instant, unix_ms: u64) -> Granted {
+    pub(super) fn grant(&mut self, priority: Priority, now: Instant, unix_ms: u64) -> Granted {
         self.window.grant();
         self.backoff.granted(now);
-        if background {
+        if is_background(priority) {
             self.last_background = Some(now);
         }
         let slot = self.log.as_mut().map(|log| log.begin(unix_ms));
@@ -161,18 +160,36 @@ impl Meter {
             log.end(slot, unix_ms);
         }
         match outcome {
-            Outcome::Answered => self.backoff.answered(call.at),
+            Outcome::Answered => {
+                if self.backoff.answered(call.at, now) {
+                    self.note_cooldown(0);
+                }
+            }
             Outcome::NoAnswer => {}
             Outcome::Refused { .. } if !blamed => {}
             Outcome::Refused { retry_after } => {
                 self.backoff.refused(call.at, retry_after, used, now);
-                if let (Some(until), Some(log)) =
-                    (self.backoff.cooldown_end(now), self.log.as_mut())
-                {
+                if let Some(until) = self.backoff.cooldown_end(now) {
                     let rest = u64::try_from((until - now).as_millis()).unwrap_or(u64::MAX);
-                    log.cool_down(unix_ms.saturating_add(rest));
+                    self.note_cooldown(unix_ms.saturating_add(rest));
                 }
             }
+        }
+    }
+
+    /// Ends the cool-down, if there is one.
+    pub(super) fn end_cooldown(&mut self, now: Instant) -> bool {
+        let ended = self.backoff.end_cooldown(now);
+        if ended {
+            self.note_cooldown(0);
+        }
+        ended
+    }
+
+    /// A next process keeps to the cool-down until then, in Unix milliseconds; 0 for none.
+    fn note_cooldown(&mut self, until_ms: u64) {
+        if let Some(log) = self.log.as_mut() {
+            log.cool_down(until_ms);
         }
     }
 
@@ -183,5 +200,13 @@ impl Meter {
 
     pub(super) fn in_flight(&self) -> usize {
         self.window.in_flight()
+    }
+}
+
+/// Calls that get a share of a budget, so that nobody waits because of them.
+fn is_background(priority: Priority) -> bool {
+    match priority {
+        Priority::Playback | Priority::Import | Priority::User => false,
+        Priority::Refresh | Priority::Probe | Priority::Repair => true,
     }
 }
