@@ -48,6 +48,10 @@ use crate::{
     TorrentInfo, TorrentPage, TrafficDay, Verdict,
 };
 
+/// Entries of the longest list that is read, far more than an account holds: a total and pages
+/// without end would be read for ever and kept in memory.
+const LONGEST_LIST: u64 = 1_000_000;
+
 /// An account at a vendor, with one or more keys.
 pub struct DebridAccount {
     vendor: Arc<dyn Vendor>,
@@ -316,7 +320,13 @@ impl Provider for DebridAccount {
     async fn torrents(&self, priority: Priority, offset: u64, limit: u32) -> Result<TorrentPage> {
         let limit = limit.clamp(1, self.limits().page);
         let api = self.api(priority);
-        self.vendor.torrents(&api, offset, limit).await
+        let page = self.vendor.torrents(&api, offset, limit).await?;
+        let longest = page.total.unwrap_or(0).max(offset);
+        if longest > LONGEST_LIST {
+            let words = format!("the list is said to have {longest} entries, which no account has");
+            return Err(api.error("listing torrents", Verdict::Malformed, &words));
+        }
+        Ok(page)
     }
 
     async fn torrent(&self, priority: Priority, id: &TorrentId) -> Result<TorrentInfo> {

@@ -309,6 +309,22 @@ async fn pauses_of_every_kind_end_when_somebody_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_account_has_a_list_without_end() {
+    for total in ["1000001", "18446744073709551615"] {
+        let listed = reply_with(200, ("X-Total-Count", total), LIST);
+        let account = account(Scripted::new([listed]));
+        let error = account.torrents(Priority::Refresh, 0, 100).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.verdict, Verdict::Malformed, "{total}");
+        assert!(error.message.contains(total), "{error}");
+    }
+    // Without a total, pages are asked for as long as there are more.
+    let account = account(Scripted::new([reply(200, LIST)]));
+    let page = account.torrents(Priority::Refresh, 1_000_001, 100).await;
+    assert_eq!(page.unwrap_err().verdict, Verdict::Malformed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn infringing_is_not_believed_while_throttled() {
     let transport = Scripted::new([
         reply(429, THROTTLED),

@@ -254,6 +254,29 @@ async fn reads_no_answer_without_end() {
     }
 }
 
+/// An answer that is no film: many headers, a header without end, answers before the answer without end.
+#[tokio::test]
+async fn reads_no_head_without_end() {
+    let line = "X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n";
+    let many = format!("HTTP/1.1 200 OK\r\n{}", line.repeat(100_000));
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(8 << 20));
+    let early = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100_000);
+    for answer in [many, long, early] {
+        let answer: &'static [u8] = answer.into_bytes().leak();
+        let server = Server::origin(V4, answer, None).await;
+        let url = format!("http://{}", server.address);
+        let mut config = config(url.clone());
+        config.first_byte_timeout = Duration::from_secs(1);
+        let account = DebridAccount::new(config).unwrap();
+        let error = account.account(Priority::User).await.unwrap_err();
+        assert_eq!(error.verdict, Verdict::Retry, "{error}");
+        // Who reads gives the head of an answer a time of its own.
+        let limit = Duration::from_secs(1);
+        let fetched = tokio::time::timeout(limit, fetch(&account, &url)).await;
+        assert!(fetched.is_err() || fetched.unwrap().is_err());
+    }
+}
+
 /// An account whose API is at `127.0.0.2`, and a server at `127.0.0.1` that nobody should ask.
 async fn beside_a_trap() -> (AccountConfig, Server) {
     let trap = Server::origin(V4, USER, None).await;

@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 /// Longest part of somebody else's text that goes into a message of ours.
 const LONGEST_QUOTE: usize = 80;
 
+/// Values in the largest sound answer: 100 000 files, or 5000 torrents of a hundred links, have half a
+/// million. Each becomes some 100 bytes, so a body of 64 MiB that is nothing but values would take
+/// gigabytes.
+const MOST_VALUES: usize = 2_000_000;
+
 /// Somebody else's text for a message: short, on one line, without URLs.
 pub(crate) fn quote(text: &str) -> String {
     text.split_whitespace()
@@ -27,12 +32,14 @@ pub(crate) fn quote(text: &str) -> String {
 
 /// The whole body as a value.
 pub(crate) fn parse(body: &[u8]) -> Result<Value, String> {
+    check_values(body)?;
     let text = repair(body);
     serde_json::from_str(&text).map_err(|error| explain(&text, &error))
 }
 
 /// The elements of a list, each apart, so that one bad one does not spoil the others.
 pub(crate) fn parse_list(body: &[u8]) -> Result<Vec<Result<Value, String>>, String> {
+    check_values(body)?;
     let text = repair(body);
     if text.trim_start().starts_with('{') {
         return Err("an object where a list was promised".to_owned());
@@ -46,6 +53,15 @@ pub(crate) fn parse_list(body: &[u8]) -> Result<Vec<Result<Value, String>>, Stri
                 .map_err(|error: serde_json::Error| error.to_string())
         })
         .collect())
+}
+
+/// Refuses a body of absurdly many values, by the commas in it: those in texts count as well.
+fn check_values(body: &[u8]) -> Result<(), String> {
+    let commas = body.iter().filter(|byte| **byte == b',').count();
+    match commas <= MOST_VALUES {
+        true => Ok(()),
+        false => Err(format!("more than {MOST_VALUES} values")),
+    }
 }
 
 fn explain(text: &str, error: &serde_json::Error) -> String {
@@ -230,6 +246,20 @@ mod tests {
         assert!(why(b"").contains("empty"));
         assert!(why(b"{\"a\":[1,").contains("cut off"));
         assert!(why(b"{]").contains("not JSON"));
+    }
+
+    #[test]
+    fn no_answer_has_values_without_end() {
+        let values = |count: usize| format!("[{}0]", "0,".repeat(count));
+        let sound = values(MOST_VALUES).into_bytes();
+        assert_eq!(parse_list(&sound).unwrap().len(), MOST_VALUES + 1);
+        let absurd = values(MOST_VALUES + 1).into_bytes();
+        for error in [
+            parse(&absurd).unwrap_err(),
+            parse_list(&absurd).unwrap_err(),
+        ] {
+            assert!(error.contains("more than 2000000 values"), "{error}");
+        }
     }
 
     #[test]
