@@ -3,8 +3,8 @@
 #
 # The bases are arguments. BUILDER is a Debian with Rust (rustup in /usr/local) or without further ado the image of that name; RUNTIME may be
 # anything, as the program is static: with `debian:bookworm-slim` or `alpine` there is a shell for `library.on_library_update`.
-ARG BUILDER=docker.io/library/rust:1.95-bookworm
-ARG DEBIAN=docker.io/library/debian:bookworm-slim
+ARG BUILDER=docker.io/library/rust:1.95.0-bookworm
+ARG DEBIAN=docker.io/library/debian:12.12-slim
 ARG RUNTIME=scratch
 
 # Runs on the machine that builds, whatever it builds for (`--platform linux/arm64`): nothing has to be emulated.

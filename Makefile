@@ -14,7 +14,7 @@ endif
 # Milliseconds that each fuzz target runs.
 FUZZ_MS ?= 10000
 
-.PHONY: help setup setup-demo setup-bench demo test test-upgrade lint fuzz bench soak clean
+.PHONY: help setup setup-demo setup-bench demo test test-upgrade lint advisories fuzz bench soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: setup ## everything CI runs
 
 lint: setup ## format, clippy, rustdoc, licences and sources
 	@scripts/lint.sh
+
+advisories: setup ## known faults of what is linked, by RustSec's database (needs the network; to be asked once a day)
+	@cargo deny --log-level error check advisories
 
 fuzz: setup ## every fuzz target for FUZZ_MS milliseconds each
 	@FUZZ_MS=$(FUZZ_MS) scripts/fuzz.sh

@@ -6,7 +6,7 @@ use std::process::Command;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Service};
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -55,6 +55,7 @@ fn wrong(object: &Value) -> Vec<String> {
         "Deployment" => lost::<Deployment>(object),
         "Ingress" => lost::<Ingress>(object),
         "Job" => lost::<Job>(object),
+        "NetworkPolicy" => lost::<NetworkPolicy>(object),
         "Namespace" => lost::<Namespace>(object),
         "PersistentVolumeClaim" => lost::<PersistentVolumeClaim>(object),
         "Service" => lost::<Service>(object),
@@ -163,6 +164,107 @@ fn the_streaming_instance() {
         objects.iter().all(|object| object["kind"] != "Secret"),
         "secrets are never in Git"
     );
+}
+
+/// Nobody else of the cluster reaches the engine, and the keeper reaches nobody.
+#[test]
+fn the_engine_is_reached_at_its_services_ports_by_those_who_may() {
+    let objects = build(&root().join("deploy/kustomize/streaming/overlays/traefik"));
+    let service = &object(&objects, "Service", "debridfs")["spec"];
+    let served: Vec<&Value> = list(&service["ports"])
+        .iter()
+        .map(|port| &port["targetPort"])
+        .collect();
+    let policies: Vec<&Value> = objects
+        .iter()
+        .filter(|one| one["kind"] == "NetworkPolicy")
+        .collect();
+    let of_engine = policies
+        .iter()
+        .filter(|one| one["spec"]["podSelector"]["matchLabels"] == service["selector"]);
+    let mut callers = Vec::new();
+    for policy in of_engine {
+        assert_eq!(
+            policy["spec"]["policyTypes"],
+            serde_json::json!(["Ingress"])
+        );
+        for rule in list(&policy["spec"]["ingress"]) {
+            let ports: Vec<&Value> = list(&rule["ports"]).iter().map(|it| &it["port"]).collect();
+            assert_eq!(ports, served);
+            // Without a selector it would be everybody.
+            callers.extend(list(&rule["from"]));
+        }
+    }
+    let of_namespace = |name: &str| {
+        callers.iter().any(|from| {
+            from["namespaceSelector"]["matchLabels"]
+                .to_string()
+                .contains(name)
+        })
+    };
+    assert!(of_namespace("debridfs.io/client") && of_namespace("kube-system"));
+    assert!(callers.iter().all(|from| from.get("ipBlock").is_none()));
+    let everybody = serde_json::json!({});
+    assert!(
+        callers
+            .iter()
+            .all(|from| from["namespaceSelector"] != everybody)
+    );
+
+    let keeper = &object(&objects, "DaemonSet", "debridfs-keeper")["spec"]["selector"];
+    let silent = &object(&objects, "NetworkPolicy", "debridfs-keeper")["spec"];
+    assert_eq!(&silent["podSelector"], keeper);
+    assert_eq!(
+        silent["policyTypes"],
+        serde_json::json!(["Ingress", "Egress"])
+    );
+    for rules in ["ingress", "egress"] {
+        assert_eq!(silent[rules], Value::Null, "nothing is allowed");
+    }
+}
+
+/// A body or a job of any size ends the engine, which is replaced, and not whatever else is on the node.
+#[test]
+fn what_stays_has_a_limit_of_memory() {
+    let objects = build(&root().join("deploy/kustomize/streaming/base"));
+    for (kind, name) in [("Deployment", "debridfs"), ("DaemonSet", "debridfs-keeper")] {
+        for container in list(&pod(object(&objects, kind, name))["containers"]) {
+            let memory = |what: &str| {
+                let text = container["resources"][what]["memory"].as_str();
+                mebibytes(text.unwrap_or_else(|| panic!("{name}: no {what}")))
+            };
+            assert!(memory("requests") <= memory("limits"), "{name}");
+        }
+    }
+    // What the defaults need has room twice (docs/configuration.md: 480 MiB).
+    let engine = pod(object(&objects, "Deployment", "debridfs"));
+    let limit = &engine["containers"][0]["resources"]["limits"]["memory"];
+    assert!(mebibytes(limit.as_str().expect("text")) >= 2 * 480);
+}
+
+fn mebibytes(text: &str) -> u64 {
+    let number = |unit: &str| text.strip_suffix(unit)?.parse::<u64>().ok();
+    let mebi = number("Mi").or_else(|| Some(number("Gi")? * 1024));
+    mebi.unwrap_or_else(|| panic!("{text}: neither Mi nor Gi"))
+}
+
+/// What is applied twice is the same twice: an image that changes under its tag would be another engine, or keeper, at a restart.
+#[test]
+fn every_image_has_the_tag_of_a_version() {
+    for dir in ["streaming/overlays/traefik", "propagation-test"] {
+        for object in build(&root().join("deploy/kustomize").join(dir)) {
+            let containers = pod(&object)["containers"].as_array();
+            for container in containers.into_iter().flatten() {
+                let image = container["image"].as_str().expect("an image");
+                let ours = format!("ghcr.io/debridfs/debridfs:{}", env!("CARGO_PKG_VERSION"));
+                assert_eq!(image, ours, "{dir}");
+            }
+        }
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// A keeper's pod is replaced by hand only, so it has to start again when everything that belonged to an earlier state of the cluster

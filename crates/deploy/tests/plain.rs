@@ -263,6 +263,95 @@ fn tempdir() -> PathBuf {
     dir
 }
 
+/// Whether an image is the same tomorrow: by a digest, or the tag of one version (of Debian, one point release).
+fn is_exact(image: &str) -> bool {
+    if image.contains("@sha256:") || image == "scratch" {
+        return true;
+    }
+    let Some((name, tag)) = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) else {
+        return false;
+    };
+    let version = tag.split('-').next().unwrap_or_default();
+    let numbers = version
+        .split('.')
+        .filter(|part| part.parse::<u32>().is_ok());
+    let least = if name.ends_with("library/debian") {
+        2
+    } else {
+        3
+    };
+    numbers.count() >= least
+}
+
+#[test]
+fn images_are_the_same_tomorrow() {
+    for (image, exact) in [
+        ("jellyfin/jellyfin", false),
+        ("debridfs:latest", false),
+        ("localhost:5000/debridfs", false),
+        ("docker.io/library/rust:1.95-bookworm", false),
+        ("docker.io/library/debian:bookworm-slim", false),
+        ("docker.io/library/debian:12.12-slim", true),
+        ("docker.io/library/rust:1.95.0-bookworm", true),
+        ("debridfs@sha256:0123", true),
+    ] {
+        assert_eq!(is_exact(image), exact, "{image}");
+    }
+    let compose = compose();
+    let services = compose["services"].as_object().expect("services");
+    for (name, service) in services {
+        let image = service["image"].as_str().expect("an image");
+        // ${VARIABLE:-default}
+        let default = image
+            .split_once(":-")
+            .map(|(_, rest)| rest.trim_end_matches('}'));
+        assert!(is_exact(default.unwrap_or(image)), "{name}: {image}");
+    }
+    let dockerfile = read("Dockerfile");
+    let bases = ["BUILDER", "DEBIAN", "RUNTIME"];
+    for base in bases {
+        let line = format!("ARG {base}=");
+        let image = dockerfile.lines().find_map(|one| one.strip_prefix(&line));
+        assert!(is_exact(image.expect("a default")), "{base}: {image:?}");
+    }
+    // Everything else is built on those, or on a stage of this file.
+    let stages: Vec<&str> = dockerfile
+        .lines()
+        .filter_map(|line| line.split_once(" AS "))
+        .map(|(_, stage)| stage)
+        .collect();
+    for from in dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("FROM "))
+    {
+        let mut words = from.split(' ').filter(|word| !word.starts_with("--"));
+        let image = words.next().expect("an image");
+        let known = bases.iter().any(|base| image == format!("${{{base}}}"));
+        assert!(known || stages.contains(&image), "{from}");
+    }
+}
+
+#[test]
+fn services_of_compose_that_stay_have_a_limit_of_memory() {
+    let compose = compose();
+    for name in ["keeper", "engine"] {
+        let limit = &compose["services"][name]["mem_limit"];
+        assert!(limit.is_string(), "{name}: {limit}");
+    }
+}
+
+/// Known faults of what is linked are asked for by a command of its own: `make test` needs no database of them.
+#[test]
+fn advisories_are_asked_for_by_a_command_and_refuse_what_they_find() {
+    let deny: Value = toml::from_str(&read("deny.toml")).expect("TOML");
+    let advisories = &deny["advisories"];
+    assert_eq!(advisories["yanked"], "deny");
+    let makefile = read("Makefile");
+    assert!(makefile.contains("\nadvisories: "));
+    assert!(makefile.contains("check advisories"));
+    assert!(!read("scripts/test.sh").contains("advisories"));
+}
+
 /// The values of a key in a unit, in order.
 fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
     let of_key = |line: &'a str| line.strip_prefix(key)?.strip_prefix('=');
