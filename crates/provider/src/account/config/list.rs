@@ -29,7 +29,8 @@ where
                     .collect(),
             };
             // What was given may be a secret, so it is not repeated.
-            serde_json::from_value(words).map_err(|_| E::custom("not a list of words"))
+            serde_json::from_value(words)
+                .map_err(|_| E::custom("not a list of the words that belong here"))
         }
         fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
             Vec::deserialize(SeqAccessDeserializer::new(list))
