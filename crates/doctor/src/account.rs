@@ -1,7 +1,8 @@
-//! Whether the account can be used: one call, and one for the clock.
+//! Whether the account can be used: one call, one for the clock, and one for a link whose host is looked up.
 
 use std::time::Duration;
 
+use debridfs_base::http::{TransportError, Url};
 use debridfs_provider::vendors::Kind;
 use debridfs_provider::{AccountConfig, DebridAccount, Error, Priority, Provider, Verdict};
 use jiff::Timestamp;
@@ -54,7 +55,24 @@ pub async fn check(config: &AccountConfig) -> Vec<Check> {
     {
         checks.push(clock(theirs, Timestamp::now()));
     }
+    if let Ok(Some(check)) = tokio::time::timeout(LIMIT, cdn(&provider, &name)).await {
+        checks.push(check);
+    }
     checks
+}
+
+/// Checks where the newest link leads that the account has; `None` if it has none, or the vendor does not tell.
+async fn cdn(provider: &DebridAccount, name: &str) -> Option<Check> {
+    let newest = provider.downloads(Priority::User, 0, 1).await.ok()?;
+    let url = Url::parse(&newest.items.first()?.direct.url).ok()?;
+    let host = url.host_str()?;
+    let name = format!("{name} CDN");
+    let fix = "look at what the name server says of it (a filter, a router without a connection); if the CDN is in your network, add that to `cdn_networks`";
+    Some(match provider.cdn().client.may_ask(&url).await {
+        Ok(()) => Check::ok(&name, format!("{host} may be asked")),
+        Err(TransportError::NotAllowed(words)) => Check::failed(&name, words, fix),
+        Err(error) => Check::warning(&name, error.to_string(), "check the name server"),
+    })
 }
 
 fn fix_for(kind: &Kind, error: &Error) -> String {
@@ -92,8 +110,60 @@ fn clock(theirs: Timestamp, ours: Timestamp) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use debridfs_base::http::Transport;
+    use debridfs_base::{Secret, SystemClock};
+    use debridfs_provider::vendors::real_debrid;
+
     use super::*;
     use crate::check::Outcome;
+
+    /// Answers everything with one body.
+    struct Says(String);
+
+    #[async_trait]
+    impl Transport for Says {
+        async fn send(
+            &self,
+            _request: http::Request<Bytes>,
+            _max_body: usize,
+        ) -> Result<http::Response<Bytes>, TransportError> {
+            Ok(http::Response::new(Bytes::from(self.0.clone())))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cdn_in_the_network_is_named_with_the_setting() {
+        let newest = |url: &str| {
+            let link = "https://real-debrid.com/d/AAAAAAAAAAAAA";
+            let row = format!(r#"[{{"id":"A","link":"{link}","download":"{url}"}}]"#);
+            let config = AccountConfig {
+                name: "rd".to_owned(),
+                token: Some(Secret::new("TOKEN")),
+                ..AccountConfig::of(&real_debrid::KIND)
+            };
+            DebridAccount::with_transport(config, Arc::new(Says(row)), Arc::new(SystemClock))
+                .unwrap()
+        };
+        for (url, outcome, words) in [
+            ("https://1.1.1.1/d/SECRET", Outcome::Ok, "1.1.1.1"),
+            (
+                "https://10.1.2.3/d/SECRET",
+                Outcome::Failed,
+                "provider.rd.cdn_networks",
+            ),
+            ("https://localhost/d/SECRET", Outcome::Failed, "loopback"),
+            ("http://1.1.1.1/d/SECRET", Outcome::Failed, "TLS"),
+        ] {
+            let check = cdn(&newest(url), "provider.rd").await.unwrap();
+            assert_eq!(check.outcome, outcome, "{check}");
+            assert!(check.seen.contains(words), "{check}");
+            assert!(!check.to_string().contains("SECRET"), "{check}");
+        }
+    }
 
     #[test]
     fn a_clock_may_be_a_little_off() {

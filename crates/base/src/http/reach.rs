@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 use reqwest::Url;
 
+use super::transport::TransportError;
+
 /// Where a client may go whose addresses others tell it (links of a provider, redirects of its CDN).
 ///
 /// Addresses are judged after names were resolved, at each connection: a name that leads elsewhere the second time gains nothing.
@@ -62,6 +64,19 @@ impl Reach {
             }
             Err(_) => Ok(()),
         }
+    }
+
+    /// Checks an address, and those of its name.
+    pub(super) async fn resolve(&self, url: &Url) -> Result<(), TransportError> {
+        let refused = |why: NotAllowed| TransportError::NotAllowed(why.to_string());
+        self.check(url).await.map_err(refused)?;
+        let Some(name) = url.domain().filter(|_| !self.by_proxy) else {
+            return Ok(());
+        };
+        let found = tokio::net::lookup_host((name, 0)).await;
+        let found = found.map_err(|why| TransportError::Connect(format!("{name}: {why}")))?;
+        let found = self.filter(name, found.collect()).await;
+        found.map(drop).map_err(refused)
     }
 
     /// Those of the addresses of `host` that may be asked.
@@ -245,6 +260,12 @@ mod tests {
         ] {
             assert_eq!(goes(&reach, allowed).await, Ok(()), "{allowed}");
         }
+        let named = Url::parse("http://localhost/d").unwrap();
+        let known = reach.resolve(&named).await;
+        assert!(
+            matches!(known, Err(TransportError::NotAllowed(_))),
+            "{known:?}"
+        );
         for (url, address) in [
             ("http://127.0.0.1/d", "127.0.0.1"),
             ("http://2130706433/d", "127.0.0.1"),

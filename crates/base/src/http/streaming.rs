@@ -36,6 +36,17 @@ impl StreamingClient {
         Self { client, reach }
     }
 
+    /// Whether `url` may be asked: its name is resolved, and nobody is connected to.
+    ///
+    /// # Errors
+    /// It may not, or its name has no address.
+    pub async fn may_ask(&self, url: &Url) -> Result<(), TransportError> {
+        match &self.reach {
+            Some(reach) => reach.resolve(url).await,
+            None => Ok(()),
+        }
+    }
+
     /// Sends one GET, once: the head of the answer, and its body to come.
     ///
     /// # Errors
