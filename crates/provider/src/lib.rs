@@ -34,7 +34,7 @@ pub use account::traffic::{KeyTraffic, Shortage, TrafficStatus};
 pub use content_id::{ContentId, ContentKind, InvalidContentId};
 pub use error::{Error, Result, Verdict};
 pub use file_path::{PathsBegin, canonical_path};
-pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, Part, Source};
+pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, NoLinks, Part, Source};
 pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,

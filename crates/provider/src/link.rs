@@ -90,3 +90,16 @@ pub trait LinkStore: Send + Sync + 'static {
         let _ = (source, answer);
     }
 }
+
+/// Keeps nothing: each start makes its links anew.
+#[derive(Debug, Clone, Copy)]
+pub struct NoLinks;
+
+#[async_trait]
+impl LinkStore for NoLinks {
+    async fn load(&self, _: &str, _: &HosterLink) -> Result<Vec<DirectLink>, LinkStoreError> {
+        Ok(Vec::new())
+    }
+    fn save(&self, _: &str, _: &HosterLink, _: &DirectLink) {}
+    fn forget(&self, _: &str, _: &HosterLink, _: &KeyId) {}
+}

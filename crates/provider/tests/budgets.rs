@@ -1,12 +1,13 @@
 //! Budgets beside the calls per minute: kept, over restarts as well, and in no other call's way.
 
-use std::future::Future;
+#[path = "support/clock.rs"]
+mod clock;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_base::{TokioClock, WallClock};
+use clock::{clock, paused};
 use debridfs_provider::{Budget, Outcome, Priority, Refusals, Scheduler};
-use jiff::Timestamp;
 use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -27,23 +28,8 @@ const CREATES: Budget = Budget {
     },
 };
 
-fn clock() -> Arc<dyn WallClock> {
-    Arc::new(TokioClock::starting_at(
-        Timestamp::from_second(1_800_000_000).unwrap(),
-    ))
-}
-
 fn scheduler(budgets: &[Budget]) -> Scheduler {
     Scheduler::with_budgets(Budget::per_minute(250), budgets, clock())
-}
-
-fn paused<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(test)
 }
 
 /// A call that is answered at once; how long it would have to wait if it gets no turn.

@@ -1,16 +1,16 @@
 //! The scheduler under a paused clock: never above the limit, the most urgent first, one cool-down for all, nothing lost by
 //! cancelling or by a kill.
 
+#[path = "support/clock.rs"]
+mod clock;
 #[path = "support/server.rs"]
 mod server;
 
-use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use debridfs_base::{TokioClock, WallClock};
+use clock::{clock, paused};
 use debridfs_provider::{Budget, Outcome, Priority, Refusals, Scheduler};
-use jiff::Timestamp;
 use proptest::prelude::*;
 use server::Server;
 use tokio::task::JoinSet;
@@ -24,21 +24,6 @@ const PRIORITIES: [Priority; 6] = [
     Priority::Probe,
     Priority::Repair,
 ];
-
-fn clock() -> Arc<dyn WallClock> {
-    Arc::new(TokioClock::starting_at(
-        Timestamp::from_second(1_800_000_000).unwrap(),
-    ))
-}
-
-fn paused<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(test)
-}
 
 /// A call with `out` on the way there and `back` on the way back.
 async fn call(
