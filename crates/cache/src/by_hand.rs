@@ -5,12 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
+use crate::tuning::by_hand::{LOOKS_APART, PURGED_AT_ONCE};
 use crate::{Cache, CacheError, FileId};
-
-/// Files that are removed at once; each takes three changes of a directory, and the disk may be a slow one.
-const PURGED_AT_ONCE: usize = 16;
-/// Between looks at whether the cache can be used.
-const LOOKS_APART: Duration = Duration::from_millis(50);
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,10 +18,8 @@ use crate::file::{CacheClass, CachedFile, FileId, Supply};
 use crate::shared::Shared;
 use crate::stats::{CacheStats, add};
 use crate::syncer;
+use crate::tuning::reading::READ_LIMIT;
 use crate::writer::{self, Command};
-
-/// The disk has so long for a read; a healthy one needs a hundredth of it, and what remains of the read's deadline belongs to the network.
-const READ_LIMIT: Duration = Duration::from_secs(1);
 
 /// The cache. Dropping it ends its threads after they have written what waits.
 pub struct Cache {

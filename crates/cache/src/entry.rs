@@ -7,7 +7,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -19,12 +19,8 @@ use crate::map::{
 mod side_file;
 mod trust;
 
+use crate::tuning::eviction::{MOST_HITS, ONE_USE};
 pub(crate) use trust::{Judgement, Look, Stamp};
-
-/// Reads so close together are one use of a segment: playing it once, not returning to it.
-const ONE_USE: Duration = Duration::from_secs(30);
-/// Uses that count.
-const MOST_HITS: u8 = 3;
 
 /// A file in the cache.
 #[derive(Debug)]

@@ -9,13 +9,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::file::{CacheClass, FileId};
 use crate::map::{BLOCK, GRANULE};
-
-/// Bytes that may wait.
-const LIMIT: usize = 16 << 20;
-/// Places where bytes come in at the same time.
-const PLACES: usize = 256;
-/// What is joined no further for so long is written as it is.
-const IDLE: Duration = Duration::from_millis(500);
+use crate::tuning::writing::{IDLE, LIMIT, PLACES};
 
 /// Bytes of one file to be written.
 #[derive(Debug)]

@@ -17,6 +17,7 @@
 //! | when is it safe from a crash | `syncer.rs` |
 //! | who reads when the page cache has it not | `readers.rs`, `pool.rs` |
 //! | when is a disk passed by | `shared.rs` |
+//! | which numbers decide, and whence they are | `tuning.rs` |
 #![forbid(unsafe_code)]
 
 mod by_hand;
@@ -35,6 +36,7 @@ mod shared;
 mod stats;
 mod store;
 mod syncer;
+mod tuning;
 mod writer;
 
 pub use by_hand::Purged;

@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::tuning::reading::{SIZES, SPARE};
 use bytes::Bytes;
 use parking_lot::Mutex;
-
-/// The two sizes: what the kernel reads ahead by default, and the most it asks for.
-const SIZES: [usize; 2] = [128 << 10, 1 << 20];
-/// Spare buffers of each size; together 20 MiB.
-const SPARE: [usize; 2] = [32, 16];
 
 /// Spare buffers.
 #[derive(Debug, Default)]

@@ -8,12 +8,9 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use crate::tuning::reading::{QUEUE, THREADS};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
-
-const THREADS: usize = 4;
-/// Reads that may wait for a thread.
-const QUEUE: usize = 256;
 
 const UNDER_WAY: u8 = 0;
 const OVERDUE: u8 = 1;

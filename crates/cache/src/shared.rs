@@ -18,13 +18,8 @@ use crate::readers::Readers;
 use crate::stats::{Counters, add};
 use crate::store::{Answer, Store};
 use crate::syncer;
+use crate::tuning::reading::{FAILURES, PIECES, SICK_FOR};
 use crate::writer::Command;
-
-/// After so many failed reads in a row the cache is passed by for a while.
-const FAILURES: u32 = 3;
-const SICK_FOR: Duration = Duration::from_secs(10);
-/// Pieces that one answer is put together from, at most: heads may lie apart from the rest.
-const PIECES: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readiness {

@@ -17,11 +17,7 @@ use crate::file::FileId;
 use crate::map::{GRANULE, granule_sum};
 use crate::pool::Pool;
 use crate::stats::{Counters, add};
-
-/// Files whose descriptors are kept; two each.
-const OPEN_FILES: usize = 128;
-/// A read that meets changes so often in a row is left to the network.
-const ATTEMPTS: usize = 3;
+use crate::tuning::reading::{ATTEMPTS, OPEN_FILES};
 
 /// The files of one class.
 pub(crate) struct Store {

@@ -13,11 +13,7 @@ use rustix::fs::{Advice, fadvise, fdatasync};
 use crate::entry::Files;
 use crate::file::CacheClass;
 use crate::shared::Shared;
-
-/// How often: what a kill costs at most.
-const EVERY: Duration = Duration::from_secs(1);
-/// Every so many rounds all files are looked at: reading changes when they were used last, and nobody tells.
-const ALL_EVERY: u32 = 60;
+use crate::tuning::writing::{ALL_EVERY, EVERY};
 
 /// A round of syncs.
 pub(crate) struct Round {

@@ -25,18 +25,8 @@ use crate::shared::{Readiness, Shared};
 use crate::stats::add;
 use crate::store::Store;
 use crate::syncer;
-
-/// How soon a lock that another process has, and a disk that cannot be used, are tried again.
-const LOCK_RETRY: Duration = Duration::from_millis(100);
-const DISK_RETRY: Duration = Duration::from_secs(10);
-/// How long nothing is written after an error or on a full disk.
-const STEP_BACK: Duration = Duration::from_secs(5);
-/// What a write may take on disk beyond its bytes: a block of each file's tree, a page of the side file.
-const MARGIN: u64 = 64 << 10;
-/// Segments evicted for one write, at most: if the disk is no emptier then, the write is left out.
-const EVICTIONS: usize = 4;
-/// What was copied takes no more than one part in so many from what was played.
-const COPY_SHARE: u64 = 8;
+use crate::tuning::eviction::{COPY_SHARE, EVICTIONS};
+use crate::tuning::writing::{DISK_RETRY, LOCK_RETRY, MARGIN, STEP_BACK};
 
 /// What is asked of the thread.
 pub(crate) enum Command {

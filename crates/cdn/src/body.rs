@@ -1,7 +1,6 @@
 //! The bytes of one range of a file on their way, asked for once more where they come slowly.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -12,11 +11,7 @@ use crate::error::Cause;
 use crate::hosts::{Lead, Need, Urgency};
 use crate::links::Lease;
 use crate::request::{Download, Request, may_hedge};
-
-/// How often a body that is waited for is looked at, or after so many times to the first byte: by then a second one would have
-/// begun.
-const LOOK: Duration = Duration::from_secs(1);
-const LOOK_FIRST_BYTES: u32 = 4;
+use crate::tuning::body::{LOOK, LOOK_FIRST_BYTES};
 
 /// A checked answer under way. Places are those in the file. Dropping it closes the connection unless the range is complete.
 pub struct Body {

@@ -11,7 +11,6 @@ use crate::check::{self, Checkup};
 use crate::events::EventLog;
 use crate::hosts::{Host, Hosts};
 use crate::links::Links;
-use crate::opening::Opening;
 use crate::stats::{CdnStats, Counters};
 
 /// Settings of fetching.
@@ -32,7 +31,6 @@ pub struct Cdn {
     pub(crate) hosts: Hosts,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: EventLog,
-    opening: Opening,
 }
 
 impl CdnConfig {
@@ -57,7 +55,6 @@ impl Cdn {
             links: Links::new(providers, store, &hosts, runtime, counters.clone()),
             hosts,
             counters,
-            opening: Opening::default(),
             config,
         })
     }
@@ -80,17 +77,6 @@ impl Cdn {
     /// Whether requests wait for a connection.
     pub fn is_short_of_connections(&self) -> bool {
         self.hosts.count().1 > 0
-    }
-
-    /// A file was opened whose first source is `source`: its link is made ready for the first read, if it is not known and few such links
-    /// wait for a read. Opens no connection and never waits.
-    pub fn opened(&self, source: &Source) {
-        self.opening.opened(&self.links, source);
-    }
-
-    /// A file was read for the first time: the link of another may be made ready.
-    pub fn first_read(&self) {
-        self.opening.read();
     }
 
     /// Looks whether the file `file` of `size` bytes can be read at all: makes a new link for each of `sources` in turn until bytes come, behind

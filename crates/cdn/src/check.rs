@@ -3,8 +3,6 @@
 //! A read that fails says little: its link may have been old, its deadline short, a host busy. Here only what says something of the file itself counts against
 //! it, and every source has to say so.
 
-use std::time::Duration;
-
 use debridfs_provider::{Priority, Source, Verdict};
 
 use crate::cdn::Cdn;
@@ -12,11 +10,7 @@ use crate::error::{Blame, Cause};
 use crate::fetch::place_in_object;
 use crate::hosts::{Need, Urgency};
 use crate::request::Request;
-
-/// Bytes that have to come.
-const SAMPLE: u64 = 16 << 10;
-/// How long the answer may take to begin, and how long it may stand still.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::tuning::check::{PATIENCE, SAMPLE};
 
 /// What a look at a file found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use debridfs_base::http::TransportError;
 use debridfs_provider::Verdict;
 
 use crate::events::EventKind;
+use crate::tuning::error::LONG_REFUSAL;
 
 /// Why an attempt failed. Holds no URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,9 +92,6 @@ const TRAFFIC_ERRORS: [&str; 4] = [
     "daily_limit_exceeded",
     "bytes_limit_reached",
 ];
-
-/// A refusal for at least so long is worth going to another source at once.
-const LONG_REFUSAL: Duration = Duration::from_secs(1);
 
 impl Cause {
     /// The provider gave no link.

@@ -5,7 +5,6 @@ mod file;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
@@ -13,15 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use self::file::EventFile;
-
-/// Events kept of one file; older ones are forgotten.
-const EVENTS_PER_FILE: usize = 32;
-/// Files that events are kept of; those of which nothing was heard longest are forgotten.
-const MOST_FILES: usize = 2048;
-/// Text of an event, in characters.
-const LONGEST_DETAIL: usize = 300;
-/// How long an event may wait to be written.
-const DELAY: Duration = Duration::from_secs(1);
+use crate::tuning::events::{DELAY, EVENTS_PER_FILE, LONGEST_DETAIL, MOST_FILES};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -304,6 +295,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn kinds(log: &EventLog, file: u64) -> Vec<(EventKind, u64)> {

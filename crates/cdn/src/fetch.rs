@@ -15,9 +15,7 @@ use crate::links::Lease;
 use crate::request::Request;
 use crate::stats::add;
 use crate::trouble::Trouble;
-
-/// After this many wrong answers, failed connections or forbidden addresses in a row the link is not trusted any more.
-const FAILURES_PER_LINK: u32 = 2;
+use crate::tuning::trouble::FAILURES_PER_LINK;
 
 /// Fetches ranges of one file, one after the other, and remembers what failed.
 pub struct Fetch {

@@ -28,12 +28,7 @@ use self::queue::{Granted, Queue, Where};
 pub use self::urgency::{Need, Urgency};
 use crate::error::Cause;
 use crate::pace::Pace;
-
-/// Where there are fewer for each, each has one: they would come to have one or two by chance.
-const FEWEST_EACH: usize = 3;
-/// Connections to a host that its sequential readers share evenly, beyond one for each. The providers' default is 28 per host: the rest
-/// is for seeks and probes.
-const SHARED_LANES: usize = 20;
+use crate::tuning::hosts::{FEWEST_EACH, SHARED_LANES};
 
 /// All hosts met so far.
 #[derive(Default)]

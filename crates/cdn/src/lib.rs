@@ -6,7 +6,6 @@
 //! | what is shared, what may be called | `cdn.rs` |
 //! | which source is next, and after what pause | `fetch.rs`, `trouble.rs` |
 //! | where is a file's direct link, when is it made anew | `links.rs` |
-//! | which links are made before they are needed | `opening.rs` |
 //! | which request gets the next connection, when may a host be asked | `hosts.rs` and `hosts/` |
 //! | how quick is a host, what is late or slow | `pace.rs` |
 //! | how does one request go, with redirects and a second one | `request.rs` |
@@ -16,6 +15,7 @@
 //! | what did a failure mean | `error.rs` |
 //! | what happened to a file | `events.rs` |
 //! | can a file be read at all | `check.rs` |
+//! | which numbers decide, and whence they are | `tuning.rs` |
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -28,12 +28,12 @@ mod fetch;
 mod hosts;
 mod http;
 mod links;
-mod opening;
 mod pace;
 mod request;
 mod source;
 mod stats;
 mod trouble;
+mod tuning;
 
 pub use body::Body;
 pub use cdn::{Cdn, CdnConfig};

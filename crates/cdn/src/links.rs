@@ -24,20 +24,9 @@ use crate::hosts::{Connections, Hosts};
 use crate::http::HttpSource;
 use crate::source::RangeSource;
 use crate::stats::{Counters, add};
-
-/// Hoster links remembered. Beyond it those used longest ago are dropped: their links are in the store, so that costs no call.
-const MOST_ENTRIES: usize = 4096;
-/// The store may be slow, but not hold up a read for longer.
-const STORE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A resolution that hangs is given up, so that the next read may start another: not before a trial of a provider that pauses (every 30 s) had
-/// the time of its first byte (`first_byte_timeout`, 15 s).
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(45);
-/// Nothing said about a link holds for longer: a hiccup must not become a verdict.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A link that never worked but was not refused either is given so long.
-const DISTRUST_AFTER: Duration = Duration::from_secs(60);
-/// A link that worked and is refused is replaced at once, but not more often than this.
-const LINK_INTERVAL: Duration = Duration::from_secs(1);
+use crate::tuning::links::{
+    DISTRUST_AFTER, LINK_INTERVAL, LONGEST_PAUSE, MOST_ENTRIES, RESOLVE_TIMEOUT, STORE_TIMEOUT,
+};
 
 /// The links that were needed lately; all others are in the store.
 pub(crate) struct Links {
@@ -271,10 +260,6 @@ impl Links {
             drop(landed);
         });
         flight
-    }
-
-    pub(crate) fn runtime(&self) -> &Handle {
-        &self.runtime
     }
 
     /// How old the link of `source` is, if it is in memory.

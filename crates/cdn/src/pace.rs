@@ -4,36 +4,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::tuning::pace::{
+    ENOUGH, HEDGES_EARNED, LARGEST_SEGMENT, LEAST_HEDGE, LEAST_LONG, LEAST_MOVED, LEAST_SEGMENT,
+    LEAST_SOON, LONG, LONGEST_PATIENCE, MOST_HEDGES, NEWEST, REMEMBERED, SEGMENT_OVER_LATENCY,
+    SLOW, UNKNOWN_RATE,
+};
 use parking_lot::{Mutex, MutexGuard};
-
-/// Weight of the newest measurement in the averages.
-const NEWEST: f64 = 0.25;
-/// A transfer of fewer bytes says little about the rate: it came out of buffers.
-const LEAST_MOVED: u64 = 512 << 10;
-/// The longest way forward that is waited for (hf-mount's and mountpoint-s3's constant).
-const LONGEST_PATIENCE: u64 = 16 << 20;
-/// A transfer is slow when it brings so much less than the usual one of its host, or than a host is taken for of which nothing is known.
-const SLOW: f64 = 1.0 / 8.0;
-const UNKNOWN_RATE: f64 = 512.0 * 1024.0;
-/// One range of several that are fetched at once.
-const LEAST_SEGMENT: u64 = 1 << 20;
-const LARGEST_SEGMENT: u64 = 4 << 20;
-/// A range is so many times what one connection brings in the time an answer takes to begin, so that waiting for answers takes a third of
-/// a connection's time.
-const SEGMENT_OVER_LATENCY: f64 = 2.0;
-/// Times to the first byte that are remembered, and how many are needed to speak of the slowest hundredth.
-const REMEMBERED: usize = 128;
-const ENOUGH: usize = 20;
-/// What takes less time than this is soon everywhere.
-const LEAST_SOON: Duration = Duration::from_millis(100);
-/// Bytes that take more than this part of the time to the first one are long in coming, but not in less time than this.
-const LONG: f64 = 0.25;
-const LEAST_LONG: Duration = Duration::from_millis(10);
-/// An answer is not called late sooner than this, however quick the host is.
-const LEAST_HEDGE: Duration = Duration::from_millis(50);
-/// Second requests that each request earns, and the most that are saved up. The first is given.
-const HEDGES_EARNED: f64 = 0.05;
-const MOST_HEDGES: f64 = 3.0;
 
 /// Measurements of one host.
 #[derive(Debug, Default)]

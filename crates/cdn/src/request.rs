@@ -17,9 +17,7 @@ use crate::hosts::{Host, Lead, Pass, Urgency};
 use crate::links::Lease;
 use crate::source::Answer;
 use crate::stats::add;
-
-/// Redirects followed before the link counts as broken.
-const MOST_REDIRECTS: usize = 4;
+use crate::tuning::http::MOST_REDIRECTS;
 
 /// A checked answer whose bytes are under way. Dropping it closes the connection unless all came.
 pub(crate) struct Download {

@@ -2,11 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::tuning::http::CLIENT_BUFFER;
 use serde::Serialize;
-
-/// The HTTP client reads at most this far ahead of us on a connection (hyper's default `max_buf_size`: 8 KiB and 100 pages; reqwest has
-/// no setting for it).
-const CLIENT_BUFFER: u64 = (8 << 10) + 100 * (4 << 10);
 
 /// What fetching did since the start, and holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

@@ -1,20 +1,10 @@
 //! What failed in a row while a range was fetched, and what is tried next.
 
-use std::time::Duration;
-
-use debridfs_base::Backoff;
 use debridfs_provider::Source;
 use tokio::time::Instant;
 
 use crate::error::{Blame, Cause};
-
-/// Pauses after refusals and between attempts; the longest is short, so that reading goes on within a second of a host's recovery.
-pub(crate) const BACK_OFF: Backoff =
-    Backoff::new(Duration::from_millis(200), Duration::from_millis(700));
-/// The least pause after every source was asked for a link in vain.
-const LEAST_PAUSE: Duration = Duration::from_millis(100);
-/// After so many failures in a row another source is tried.
-const FAILURES_PER_SOURCE: u32 = 3;
+use crate::tuning::trouble::{BACK_OFF, FAILURES_PER_SOURCE, LEAST_PAUSE};
 
 /// What failed in a row, and what follows from it.
 #[derive(Default)]

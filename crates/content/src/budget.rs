@@ -1,10 +1,8 @@
 //! The one limit of all buffers.
 
+use crate::tuning::content::LOOKING_SHARE;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-/// Of the limit, those who look and scan may have one part in so many.
-const LOOKING_SHARE: u64 = 4;
 
 /// Bytes that may be held by all windows together.
 #[derive(Debug)]

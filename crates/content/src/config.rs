@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::tuning::content::LEAST_TIMEOUT;
 use debridfs_base::ByteSize;
 use debridfs_cache::CacheConfig;
 use debridfs_cdn::CdnConfig;
 use serde::{Deserialize, Serialize};
-
-/// A shorter time-out would give up every connection.
-const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Settings of the reader; the defaults suit a home line and a media player.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

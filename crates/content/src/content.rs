@@ -18,7 +18,6 @@ use tokio::time::{Instant, sleep};
 use crate::budget::Budget;
 use crate::config::ContentConfig;
 use crate::context::Context;
-use crate::cursor::FIRST_FETCH;
 use crate::error::ContentError;
 use crate::file::{FileRef, MAX_READ, ReadOut, ReadRequest};
 use crate::pattern::Class;
@@ -26,21 +25,11 @@ use crate::probe::{self, Owed, Waiting};
 use crate::reader::Reader;
 use crate::stats::{ContentStats, Counters, add};
 use crate::trace::{RecordError, TraceLine};
-use crate::watch::{Watch, Watches};
-
-/// How often idle readers are looked for.
-const SWEEP: Duration = Duration::from_secs(1);
-/// When memory is short, readers that did nothing for so long lose theirs, and no sooner than this after the last time.
-const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(1);
-const PRESSURE_INTERVAL: Duration = Duration::from_millis(100);
-/// Nobody waits longer, whatever was asked.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(3600);
-/// The cache's disk has this part of a read's time, so that enough is left for the network.
-const DISK_SHARE: u32 = 4;
-/// Places of a file that are kept for one handle: where it plays, and the head or tail it looked at.
-const CURSORS_PER_HANDLE: usize = 2;
-/// Readers without a handle may be many.
-const CURSORS_WITHOUT_HANDLE: usize = 8;
+use crate::tuning::content::{
+    CURSORS_PER_HANDLE, CURSORS_WITHOUT_HANDLE, DISK_SHARE, IDLE_UNDER_PRESSURE, LONGEST_DEADLINE,
+    PRESSURE_INTERVAL, SWEEP,
+};
+use crate::watch::{Reading, Watch, Watches};
 
 /// Reads files of debrid accounts.
 pub struct Content {
@@ -95,7 +84,7 @@ impl Content {
         ));
         let fills = context.cache.is_some() && context.config.probe.fill_new;
         let newcomers = fills.then(|| {
-            let (waiting, files) = mpsc::channel(probe::MOST_WAITING);
+            let (waiting, files) = mpsc::channel(crate::tuning::probe::MOST_WAITING);
             let owed = Owed::open(context.config.fill_log.as_deref(), runtime.clone());
             runtime.spawn(probe::fill(Arc::downgrade(&context), files, owed.clone()));
             Waiting {
@@ -109,19 +98,6 @@ impl Content {
             watches,
             newcomers,
         })
-    }
-
-    /// Says that `file` was opened: the link of its first source is made ready for the first read, if it is not known and few such links
-    /// wait for a read, and if the start of the file is not in the cache. Opens no connection to a CDN and never waits.
-    pub fn open(&self, file: &FileRef) {
-        // While the start is read from the cache there is time enough for a link, if one is needed at all.
-        let start = 0..file.size.min(FIRST_FETCH);
-        let cached = self.context.cache.as_ref();
-        if let Some(source) = file.sources.first()
-            && !cached.is_some_and(|cache| cache.covers(file.file_id(), &start))
-        {
-            self.context.cdn.opened(source);
-        }
     }
 
     /// The cache on disk, if there is one.
@@ -144,13 +120,14 @@ impl Content {
                 add(&self.context.counters.bytes_served, range.end - range.start);
                 Some(out)
             })?;
-        self.note(file, request.handle, &range);
+        self.note(file, request, &range);
         Some(out)
     }
 
     /// Takes note of a read, once.
-    fn note(&self, file: FileId, handle: u64, range: &Range<u64>) -> Arc<Watch> {
-        let (watch, class) = self.watches.note(file, handle, range);
+    fn note(&self, file: FileId, request: &ReadRequest, range: &Range<u64>) -> Arc<Watch> {
+        let (handle, client) = (request.handle, request.client);
+        let (watch, class) = self.watches.note(file, handle, client, range);
         let read = &self.context.counters.class(class).read;
         add(read, range.end - range.start);
         if class == Class::Copy
@@ -180,10 +157,7 @@ impl Content {
             return Box::pin(async { Ok(Vec::new()) });
         }
         let deadline = Instant::now() + request.deadline.min(LONGEST_DEADLINE);
-        if self.readers.get(file.id, request.handle).is_none() {
-            self.context.cdn.first_read();
-        }
-        let watch = self.note(file.file_id(), request.handle, &range);
+        let watch = self.note(file.file_id(), request, &range);
         let (context, readers) = (self.context.clone(), self.readers.clone());
         let (file, handle) = (file.clone(), request.handle);
         Box::pin(async move {
@@ -264,6 +238,11 @@ impl Content {
     /// There is no recording of this number.
     pub fn take_trace(&self, recording: u64, end: bool) -> Result<Vec<TraceLine>, RecordError> {
         self.watches.recorder.take(recording, end)
+    }
+
+    /// Who reads what now, but for this program itself; the latest first.
+    pub fn reading(&self) -> Vec<Reading> {
+        self.watches.reading()
     }
 
     /// Counters and what is held now.

@@ -2,24 +2,10 @@
 
 use std::time::Duration;
 
+use crate::tuning::crew::{
+    CALM, EPOCH, EPOCH_FIRST_BYTES, FAST, FIRST_EPOCH, GAIN, HOLD, LONGEST_HOLD, MOST_LANES,
+};
 use tokio::time::Instant;
-
-/// The most connections of one reader: the vendor allows about 32 of one user, and there are other readers.
-pub(crate) const MOST_LANES: usize = 8;
-/// A connection that brings more bytes a second (a gigabit line) is not what the reader waits for.
-const FAST: f64 = 100e6;
-/// What more connections have to bring to be kept, as a factor.
-const GAIN: f64 = 1.2;
-/// Rates are taken over so long, or so many times to the first byte. The first time that a reader waits for its only connection need not be
-/// long: what more of them bring is judged with care.
-const EPOCH: Duration = Duration::from_millis(200);
-const EPOCH_FIRST_BYTES: u32 = 3;
-const FIRST_EPOCH: Duration = Duration::from_millis(100);
-/// After a step that brought nothing no other is tried for so long; doubled each time.
-const HOLD: Duration = Duration::from_secs(5);
-const LONGEST_HOLD: Duration = Duration::from_secs(120);
-/// A reader that did not wait for so long needs fewer connections.
-const CALM: Duration = Duration::from_secs(5);
 
 /// The number of connections of one cursor, found by trying.
 #[derive(Debug)]

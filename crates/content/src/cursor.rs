@@ -20,18 +20,8 @@ use crate::crew::Crew;
 use crate::file::ReadOut;
 use crate::lanes::Lanes;
 use crate::pattern::Class;
+use crate::tuning::cursor::{FIRST_FETCH, LARGEST_REST, NEAR_START, OUT_OF_ORDER};
 use crate::window::Window;
-
-/// The first fetch at a file's start: a read of 1 MiB and the 128 KiB that Linux reads ahead of it, so that it needs no second
-/// request (mountpoint-s3's constant). Also the first step of read-ahead.
-pub(crate) const FIRST_FETCH: u64 = (1 << 20) + (128 << 10);
-/// A first read up to here may be the start of a sequential one that the kernel sent out of order; so may one that is no further
-/// ahead of the last.
-const NEAR_START: u64 = 128 << 10;
-/// A read so far ahead of what is ordered for a sequential reader waits for the bytes between: the kernel reads ahead out of order.
-const OUT_OF_ORDER: u64 = 512 << 10;
-/// A transfer that is not needed any more may finish when it has no more than this to bring: its connection is warm for the next one.
-pub(crate) const LARGEST_REST: u64 = FIRST_FETCH;
 
 /// Where somebody reads.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use debridfs_base::Client;
 use debridfs_cache::FileId;
 use debridfs_provider::Source;
 
@@ -33,6 +34,8 @@ pub struct ReadRequest {
     pub size: u32,
     /// What is left of the read's time.
     pub deadline: Duration,
+    /// Who asks.
+    pub client: Client,
 }
 
 /// Bytes of a read, in order; together what was asked, or what there is of it up to the end of the file.

@@ -13,6 +13,7 @@
 //! | how does a lane work | `pump.rs`, from the cache: `supply.rs`, from the network: `transfer.rs` |
 //! | what is a reader taken for | `watch.rs`, `pattern.rs`; recorded: `trace.rs` |
 //! | how do heads and tails come into the cache | `probe.rs` |
+//! | which numbers decide, and whence they are | `tuning.rs` |
 #![forbid(unsafe_code)]
 
 mod budget;
@@ -34,6 +35,7 @@ mod stats;
 mod supply;
 mod trace;
 mod transfer;
+mod tuning;
 mod watch;
 mod window;
 
@@ -48,3 +50,4 @@ pub use handles::HandleOwner;
 pub use pattern::{Class as ReaderClass, Pattern};
 pub use stats::ContentStats;
 pub use trace::{RecordError, TRACE_VERSION, TraceError, TraceLine, parse_trace};
+pub use watch::Reading;

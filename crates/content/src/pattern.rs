@@ -8,32 +8,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::tuning::pattern::{
+    GAP, LEAST_COPY_RATE, LOOK_AHEAD, MEASURE, PROVEN, SCAN_STRETCH, SCATTERED,
+    SCATTERED_AFTER_PLAYBACK, SHORTEST_FILM, STREAMS,
+};
 use debridfs_base::media::{COPY_RATE, HEAD, TAIL};
 use serde::{Deserialize, Serialize};
-
-/// So much in sequence is more than a look: with the kernel's read-ahead, ffprobe reads 6 MB of a file without an index, mediainfo
-/// 13 MB of a Matroska, `file` 15 MB of anything.
-const PROVEN: u64 = 16 << 20;
-/// The most that is fetched ahead of somebody who may still be looking: four connections with ranges of 1 MiB, and one more.
-const LOOK_AHEAD: u64 = 5 << 20;
-/// So many places in the middle of a file, none of them read on from, are a scan. Resuming a film is one, an index in a place of its
-/// own another.
-const SCATTERED: u32 = 3;
-/// Who played before is given more: people look for a scene.
-const SCATTERED_AFTER_PLAYBACK: u32 = 12;
-/// A read so far beyond the last one, or so far before its end, goes on from it: the kernel's read-ahead comes out of order, and players skip over a
-/// track they do not show.
-const GAP: u64 = 512 << 10;
-/// Places followed at once for one reader. A badly interleaved film is read at two places in turn.
-const STREAMS: usize = 8;
-/// A rate is measured for at least so long, so that a player that fills its buffer is not taken for a copy for long.
-const MEASURE: Duration = Duration::from_secs(4);
-/// Who would be through the file in less time than this is not watching it.
-const SHORTEST_FILM: Duration = Duration::from_secs(300);
-/// Slower than this nobody is called a copy, however small the file.
-const LEAST_COPY_RATE: u64 = 1_000_000;
-/// What a scan has to read in sequence before anything is fetched ahead of it.
-const SCAN_STRETCH: u64 = 1 << 20;
 
 /// What a reader is up to.
 #[derive(

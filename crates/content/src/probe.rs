@@ -20,20 +20,11 @@ use crate::watch::Watch;
 
 mod owed;
 
+use crate::tuning::probe::{AGAIN, DISK_LIMIT, LIMIT, RETRY};
 pub(crate) use owed::Owed;
 
-/// Files that wait to be filled; of a library that grows by more at once the rest is kept as it is read.
-pub(crate) const MOST_WAITING: usize = 10_000;
 /// The kernel's pages, and the cache's blocks.
 const PAGE: u64 = 4 << 10;
-/// A file that gives nothing for so long is left to whoever reads it.
-const LIMIT: Duration = Duration::from_secs(60);
-/// How soon it is looked again whether those who read have the connections they want.
-const RETRY: Duration = Duration::from_millis(500);
-/// So long it is waited until the disk has the bytes that somebody will ask for.
-const DISK_LIMIT: Duration = Duration::from_secs(5);
-/// How soon bytes are offered again of which the cache had no room to take all.
-const AGAIN: Duration = Duration::from_millis(20);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Keeps `bytes` of `file`, which begin at `at`: those of head and tail where playback cannot displace them.

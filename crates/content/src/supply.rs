@@ -1,20 +1,10 @@
 //! The cache before the network: what of an order is on disk comes from there, and only the rest is asked of a CDN.
 
-use std::time::Duration;
-
 use debridfs_cache::Supply;
 
 use crate::cursor::Flow;
 use crate::place::{Order, Place};
-
-/// Bytes taken from the disk at once.
-const STEP: u64 = 1 << 20;
-/// Less than this amid what has to be fetched is fetched as well: another request costs more.
-const WORTH_A_REQUEST: u64 = 1 << 20;
-/// What is on its way to the disk is waited for so long before it is fetched once more: about as long as a CDN takes to begin.
-const SOON: Duration = Duration::from_millis(200);
-/// The disk has so long for a step; the cache has its own limit below that.
-const LIMIT: Duration = Duration::from_secs(1);
+use crate::tuning::supply::{LIMIT, SOON, STEP, WORTH_A_REQUEST};
 
 /// Supplies the first part of `order` from the cache. Returns what is to be fetched instead, or `None` if anything was supplied.
 pub(crate) async fn from_cache(place: &Place, order: Order) -> Option<Order> {

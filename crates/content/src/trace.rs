@@ -6,7 +6,6 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use debridfs_cache::FileId;
 use parking_lot::{Mutex, MutexGuard};
@@ -14,13 +13,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::pattern::Class;
+use crate::tuning::trace::{FORGOTTEN, MOST_LINES};
 
 /// The version of the format that is written, and the only one that is read.
 pub const TRACE_VERSION: u32 = 1;
-/// Lines held for the recording program; what does not fit is counted. About 6 MiB.
-const MOST_LINES: usize = 65_536;
-/// A recording that nobody takes lines from for so long is given up.
-const FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// One line of a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,6 +244,8 @@ impl Recording {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn file(id: u64) -> FileId {

@@ -5,20 +5,12 @@ use debridfs_cdn::{Body, Cause, Fetch, Need};
 use tokio::time::sleep;
 
 use crate::budget::Budget;
-use crate::cursor::{Flow, LARGEST_REST};
+use crate::cursor::Flow;
 use crate::file::FileRef;
 use crate::place::Place;
 use crate::probe;
-
-/// While others wait for the host, a transfer gives its place up after this many bytes.
-const FAIR_TRANSFER: u64 = 8 << 20;
-/// The same for one that only reads ahead.
-const AHEAD_TRANSFER: u64 = 1 << 20;
-/// A body that brings at least this much before it fails was no failure of the source.
-const PROGRESS: u64 = 64 << 10;
-/// Pieces of a body that are smaller are copied when memory is short. hyper reads into buffers of 8 to 408 KiB and hands out what came in them, so
-/// that a few bytes may hold a whole buffer; large pieces fill theirs at least by half, and a copy of them would cost more than it saves.
-const SNUG: usize = 64 << 10;
+use crate::tuning::cursor::LARGEST_REST;
+use crate::tuning::transfer::{AHEAD_TRANSFER, FAIR_TRANSFER, PROGRESS, SNUG};
 
 /// What is moved, and on whose behalf.
 pub(crate) struct Transfer<'a> {

@@ -5,19 +5,29 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::Client;
 use debridfs_cache::FileId;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::Instant;
 
 use crate::pattern::{Class, Pattern};
 use crate::trace::Recorder;
+use crate::tuning::pattern::{FORGOTTEN, SHOWN, TELL};
 
-/// A reader that did nothing for so long begins anew; longer than any pause that a player keeps its connection for, and short enough
-/// that fronts without handles leave nothing behind.
-const FORGOTTEN: Duration = Duration::from_secs(600);
-
-/// The cache is told so often, in bytes, that what it gets is a copy.
-const TELL: u64 = 8 << 20;
+/// A reader that is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The file's id.
+    pub file: u64,
+    /// Who reads.
+    pub client: Client,
+    /// What the reader is taken for.
+    pub class: Class,
+    /// Bytes it has asked for.
+    pub bytes: u64,
+    /// Time since its last read.
+    pub idle: Duration,
+}
 
 /// What one reader does.
 #[derive(Debug)]
@@ -30,6 +40,10 @@ pub(crate) struct Watch {
 struct State {
     pattern: Pattern,
     last: Duration,
+    /// Who read last; `None` before the first read.
+    client: Option<Client>,
+    /// Bytes asked for.
+    read: u64,
     /// Bytes read since the cache was told of the copy.
     untold: u64,
     /// Its bytes are to stay, however fast they are read.
@@ -41,6 +55,8 @@ impl State {
         Mutex::new(Self {
             pattern,
             last: Duration::ZERO,
+            client: None,
+            read: 0,
             untold: 0,
             keeps: false,
         })
@@ -79,10 +95,12 @@ impl Watch {
         self.lock().pattern.class()
     }
 
-    fn note(&self, range: &Range<u64>) -> Class {
+    fn note(&self, client: Client, range: &Range<u64>) -> Class {
         let mut state = self.lock();
         state.last = self.begun.elapsed();
         let at = state.last;
+        state.client = Some(client);
+        state.read += range.end - range.start;
         state.untold += range.end - range.start;
         state.pattern.note(at, range)
     }
@@ -102,6 +120,20 @@ impl Watch {
         let state = self.lock();
         let copied = state.pattern.ends_as_copy(state.last) && !state.keeps;
         copied.then(|| self.begun.into_std())
+    }
+
+    /// What it is shown as, if it read lately and is none of ours.
+    fn reading(&self, file: u64) -> Option<Reading> {
+        let state = self.lock();
+        let idle = self.begun.elapsed().saturating_sub(state.last);
+        let client = state.client.filter(|client| *client != Client::Own)?;
+        (idle < SHOWN).then(|| Reading {
+            file,
+            client,
+            class: state.pattern.class(),
+            bytes: state.read,
+            idle,
+        })
     }
 
     fn idle(&self) -> Duration {
@@ -136,10 +168,11 @@ impl Watches {
         &self,
         file: FileId,
         handle: u64,
+        client: Client,
         range: &Range<u64>,
     ) -> (Arc<Watch>, Class) {
         let watch = self.of(file, handle);
-        let class = watch.note(range);
+        let class = watch.note(client, range);
         self.recorder.note(file, handle, range, class);
         (watch, class)
     }
@@ -182,6 +215,17 @@ impl Watches {
         }
     }
 
+    /// Who reads now, the latest first.
+    pub(crate) fn reading(&self) -> Vec<Reading> {
+        let map = self.read();
+        let mut reading: Vec<_> = map
+            .iter()
+            .filter_map(|((_, file), watch)| watch.reading(*file))
+            .collect();
+        reading.sort_by_key(|reading| reading.idle);
+        reading
+    }
+
     /// How many readers of each class there are, in the order of [`Class::ALL`].
     pub(crate) fn count(&self) -> [usize; Class::ALL.len()] {
         let mut counts = [0; Class::ALL.len()];
@@ -196,21 +240,30 @@ impl Watches {
 mod tests {
     use super::*;
 
+    const ME: Client = Client::Process(7);
+
     #[tokio::test(start_paused = true)]
     async fn readers_are_told_apart_and_forgotten() {
         let watches = Watches::default();
         let file = |id| FileId { id, size: 1 << 30 };
         for place in 1..6 {
             let at = place * (100 << 20);
-            watches.note(file(1), 5, &(at..at + 4096));
+            watches.note(file(1), 5, ME, &(at..at + 4096));
         }
-        watches.note(file(1), 6, &(0..4096));
-        watches.note(file(2), 0, &(0..4096));
+        watches.note(file(1), 6, ME, &(0..4096));
+        watches.note(file(2), 0, Client::Own, &(0..4096));
         assert_eq!(watches.count(), [2, 1, 0, 0]);
+        let reading = watches.reading();
+        let of = |reading: &Reading| (reading.file, reading.client, reading.bytes);
+        let shown: BTreeSet<_> = reading.iter().map(|each| each.bytes).collect();
+        assert_eq!(shown, [4096, 5 * 4096].into());
+        assert_eq!(of(&reading[0]), (1, ME, reading[0].bytes));
         watches.release(5);
         assert_eq!(watches.count(), [2, 0, 0, 0]);
+        tokio::time::advance(SHOWN).await;
+        assert_eq!(watches.reading(), []);
         tokio::time::advance(FORGOTTEN / 2).await;
-        watches.note(file(1), 6, &(0..4096));
+        watches.note(file(1), 6, ME, &(0..4096));
         tokio::time::advance(FORGOTTEN / 2).await;
         watches.sweep();
         assert_eq!(watches.count(), [1, 0, 0, 0]);

@@ -7,9 +7,7 @@ use std::ops::Range;
 use bytes::{Buf as _, Bytes};
 
 use crate::file::ReadOut;
-
-/// Pieces are joined up to this size, so that a body that comes in crumbs costs no more memory than it has bytes.
-const SMALL: usize = 4096;
+use crate::tuning::transfer::SMALL;
 
 /// What is held of a file from `start` on: runs of bytes, in order, with gaps between them.
 #[derive(Debug)]

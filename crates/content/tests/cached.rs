@@ -95,7 +95,6 @@ async fn what_was_played_is_played_again_without_the_network() {
     assert_eq!(cached.cache.absent(file(1).file_id(), &(0..SIZE)), None);
     cached.cdn.script(|_| Answer::Status(503, ""));
     for handle in 2..4 {
-        cached.content.open(&file(1));
         cached.play(1, handle).await;
         // Anywhere, by anybody.
         cached.read(1, 0, 7_777_777, MIB).await;
@@ -150,6 +149,7 @@ async fn what_is_read_to_be_kept_is_there_for_the_next_one_however_busy_the_disk
             offset,
             size: size as u32,
             deadline: LONG,
+            client: debridfs_base::Client::Own,
         };
         let read = cached.content.read_to_keep(&file(1), &request).await;
         read.unwrap();

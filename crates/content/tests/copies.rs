@@ -160,6 +160,7 @@ async fn what_is_warmed_is_no_copy() {
             offset: at,
             size: MIB as u32,
             deadline: LONG,
+            client: debridfs_base::Client::Own,
         };
         home.content.read_to_keep(&file(2), &request).await.unwrap();
     }

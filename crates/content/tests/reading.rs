@@ -72,6 +72,7 @@ async fn nothing_is_asked_before_the_first_read() {
         offset: 0,
         size: 4096,
         deadline: LONG,
+        client: debridfs_base::Client::Own,
     };
     assert!(
         bench
@@ -86,43 +87,6 @@ async fn nothing_is_asked_before_the_first_read() {
     assert_eq!((bench.provider.calls(), bench.cdn.connections()), (0, 0));
     // At the end of the file there are fewer.
     assert_eq!(bench.read(1, 5, 8 * MIB - 7, 4096, LONG).await.unwrap(), 7);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_opened_file_has_its_link_before_the_first_read() {
-    let bench = Bench::patient(8 * MIB).await;
-    bench.content.open(&bench.file(1));
-    until("the link is made", || {
-        bench.content.link_age(&source("rd", 1)).is_some()
-    })
-    .await;
-    assert_eq!(bench.cdn.connections(), 0);
-    bench.content.open(&bench.file(1));
-    bench.read(1, 5, 0, 4096, LONG).await.unwrap();
-    assert_eq!(bench.provider.calls(), 1);
-}
-
-/// Programs that open everything and read little or nothing cause few calls, however many files there are.
-#[tokio::test(flavor = "multi_thread")]
-async fn thousands_of_opened_files_are_no_storm() {
-    let sizes = (1..=2000).map(|id| (id, MIB));
-    let bench = Bench::with(patient(), sizes, |p| p).await;
-    for id in 1..=2000 {
-        bench.content.open(&bench.file(id));
-        if id % 100 == 0 {
-            sleep(Duration::from_millis(5)).await;
-        }
-    }
-    until("a link is asked for", || bench.provider.calls() > 0).await;
-    sleep(Duration::from_millis(100)).await;
-    let calls = bench.provider.calls();
-    assert!(calls <= 16, "{calls}");
-    // Who reads may have more.
-    for id in 1001..=1100 {
-        bench.content.open(&bench.file(id));
-        bench.read(id, id, 0, 4096, LONG).await.unwrap();
-    }
-    assert!(bench.provider.calls() <= 16 + 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -570,6 +534,7 @@ async fn a_part_of_a_container_is_read_through_the_containers_link() {
             offset: at,
             size: len,
             deadline: LONG,
+            client: debridfs_base::Client::Own,
         };
         let bytes = bench.content.read(&file, &request).await.unwrap().concat();
         let end = (at + u64::from(len)).min(size);

@@ -132,6 +132,7 @@ impl Bench {
             offset,
             size,
             deadline,
+            client: debridfs_base::Client::Own,
         };
         let out = match self.content.try_read(self.file.file_id(), &request) {
             Some(out) => out,

@@ -166,6 +166,7 @@ pub async fn checked(
         offset,
         size,
         deadline,
+        client: debridfs_base::Client::Own,
     };
     let out = match reader.try_read(file.file_id(), &request) {
         Some(out) => out,

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Event;
-
-/// A file longer than this is set aside. So both together are at most about twice this.
-const LONGEST: u64 = 1 << 20;
+use crate::tuning::events::LONGEST_FILE;
 
 /// An event with its file and number; a later line of the same number replaces an earlier one.
 type Line = (u64, u64, Event);
@@ -71,7 +69,7 @@ impl EventFile {
             serde_json::to_writer(&mut text, &row)?;
         }
         let mut file = self.open_to_append()?;
-        if file.metadata()?.len() > LONGEST {
+        if file.metadata()?.len() > LONGEST_FILE {
             std::fs::rename(&self.path, aside(&self.path))?;
             file = self.open_to_append()?;
         }
@@ -122,7 +120,7 @@ mod tests {
             file.append(&[line(number)]);
         }
         let length = |path: &Path| std::fs::metadata(path).unwrap().len();
-        assert!(length(&path) + length(&aside(&path)) < 2 * LONGEST + 4096);
+        assert!(length(&path) + length(&aside(&path)) < 2 * LONGEST_FILE + 4096);
         let (_, lines) = EventFile::open(&path);
         assert_eq!(lines.last(), Some(&line(9_999)));
     }

@@ -5,15 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::Cause;
-use crate::trouble::BACK_OFF;
-
-/// A longer `Retry-After` is cut: the host may be well again sooner, and one request a second of all readers together hurts nobody.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_millis(900);
-/// Those who have the bytes elsewhere as well stay away for as long as it asked, up to this.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
-/// How long a learnt number of transfers stands before one more is tried; doubled each time that it was refused.
-const LIMIT_STEP: Duration = Duration::from_secs(3);
-const LONGEST_LIMIT_STEP: Duration = Duration::from_secs(60);
+use crate::tuning::hosts::{LIMIT_STEP, LONGEST_ABSENCE, LONGEST_LIMIT_STEP, LONGEST_RETRY_AFTER};
+use crate::tuning::trouble::BACK_OFF;
 
 /// What one host was seen to allow. Has no clock: the time is told.
 #[derive(Debug, Default)]

@@ -1,14 +1,11 @@
 //! Requests that wait for a connection, so that one that has enough for now gives its connection up.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
+use crate::tuning::hosts::LATELY;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-/// Where a request waited for a connection within this time, another will again.
-const LATELY: Duration = Duration::from_secs(2);
 
 /// How many wait.
 #[derive(Debug, Default)]

@@ -13,15 +13,10 @@ use super::allowance::{Admission, Allowance, Attempt};
 use super::crowd::Crowd;
 use super::urgency::Urgency;
 use crate::error::Cause;
+use crate::tuning::hosts::{BACKGROUND_SHARE, OLDEST_EVERY};
 
-/// The share of an account's connections that background callers (`Refresh`, `Probe`, `Repair`) can hold, so that a reader finds one
-/// free.
-const BACKGROUND_SHARE: f64 = 0.75;
 const BACKGROUND: usize = Priority::Refresh as usize;
 const PRIORITIES: usize = Priority::Repair as usize + 1;
-/// One connection of this many goes to the request that waits longest, whatever its priority: where connections are always short no request
-/// waits for ever, and those before it lose little.
-pub(super) const OLDEST_EVERY: usize = 4;
 
 /// All that wait and all that are connected, at all hosts: an account's limit of all its connections holds across them.
 #[derive(Debug, Default)]

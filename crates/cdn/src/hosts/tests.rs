@@ -7,9 +7,9 @@ use debridfs_provider::{CdnLimits, Priority};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::queue::OLDEST_EVERY;
 use super::{Connections, Hosts, Need, Pass, Urgency};
 use crate::error::Cause;
+use crate::tuning::hosts::OLDEST_EVERY;
 
 const PLAYBACK: Priority = Priority::Playback;
 

@@ -1,18 +1,12 @@
 //! Who may ask a provider that is not well: one at a time, about once a second, whatever it says about how long it will take. So its
 //! recovery is noticed within a second, and a thousand readers are no storm.
 
-use std::time::Duration;
-
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::error::Cause;
-
-/// Between two trials.
-const INTERVAL: Duration = Duration::from_millis(800);
-/// Others wait so long for the outcome of a trial before they look elsewhere.
-const PATIENCE: Duration = Duration::from_millis(400);
+use crate::tuning::links::{TRIAL_INTERVAL, TRIAL_PATIENCE};
 
 /// One provider's gate.
 #[derive(Default)]
@@ -53,16 +47,16 @@ impl Gate {
         };
         let now = Instant::now();
         match (state.trying, state.next_trial) {
-            (Some(since), _) if now < since + PATIENCE => Asked::Trying,
+            (Some(since), _) if now < since + TRIAL_PATIENCE => Asked::Trying,
             // A trial that takes long is left to itself; it was the one of this interval.
             (_, Some(until)) if now < until => Asked::Closed { cause, until },
             (Some(_), _) => Asked::Closed {
                 cause,
-                until: now + INTERVAL,
+                until: now + TRIAL_INTERVAL,
             },
             (None, _) => {
                 state.trying = Some(now);
-                state.next_trial = Some(now + INTERVAL);
+                state.next_trial = Some(now + TRIAL_INTERVAL);
                 Asked::Go
             }
         }
@@ -73,7 +67,7 @@ impl Gate {
         let changed = self.changed.notified();
         async move {
             // Either way the gate is asked again.
-            let _ = timeout(PATIENCE, changed).await;
+            let _ = timeout(TRIAL_PATIENCE, changed).await;
         }
     }
 
@@ -88,7 +82,7 @@ impl Gate {
         let mut state = self.lock();
         state.trouble = Some(cause);
         state.trying = None;
-        state.next_trial = Some(Instant::now() + INTERVAL);
+        state.next_trial = Some(Instant::now() + TRIAL_INTERVAL);
         drop(state);
         self.changed.notify_waiters();
     }
@@ -96,6 +90,8 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn trouble() -> Cause {
@@ -126,7 +122,7 @@ mod tests {
     async fn a_trial_without_end_is_not_waited_for() {
         let gate = Gate::default();
         gate.close(trouble());
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(TRIAL_INTERVAL).await;
         assert!(matches!(gate.ask(), Asked::Go));
         gate.opening().await;
         assert!(matches!(gate.ask(), Asked::Closed { .. }));

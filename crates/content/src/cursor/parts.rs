@@ -5,15 +5,9 @@ use std::ops::Range;
 use debridfs_cdn::Host;
 use tokio::time::Instant;
 
-use super::reach::LEAST_AHEAD;
 use super::{Cursor, NEAR_START};
 use crate::lanes::Lane;
-
-/// After so many bytes in sequence one request goes up to the end of the file.
-const LONG_RUN: u64 = 32 << 20;
-/// The first fetch of a file comes in so many parts where one connection is slow, if it has at least this size.
-const PARTS: usize = 3;
-const LEAST_DIVIDED: u64 = 512 << 10;
+use crate::tuning::cursor::{LEAST_AHEAD, LEAST_DIVIDED, LONG_RUN, PARTS};
 
 impl Cursor {
     /// Divides the first fetch of a file whose start somebody waits for, if `host`, where it probably is, is slow enough: half of what is waited for, so that

@@ -6,23 +6,12 @@ use std::time::Duration;
 use debridfs_base::media::COPY_RATE;
 use tokio::time::Instant;
 
-use super::{Cursor, FIRST_FETCH};
+use super::Cursor;
 use crate::config::ContentConfig;
 use crate::pattern::Class;
-
-/// The least read-ahead of a sequential reader, however many share the budget.
-pub(super) const LEAST_AHEAD: u64 = 256 << 10;
-/// A reader that takes all it gets, or more than anybody watches, is fetched ahead of by so many ranges of each connection, and by no
-/// less than this: more of them come no sooner, take memory, and are fetched in vain where it stops.
-const GREEDY_RANGES: u64 = 4;
-const LEAST_GREEDY: u64 = 4 << 20;
-/// The least read-ahead of a reader whose bit rate is known.
-const LEAST_TIMED: u64 = 2 * FIRST_FETCH;
-/// Who read so much in sequence has a player's part of memory and connections, whatever it turns out to be.
-const SEEMS_TO_PLAY: u64 = 2 * FIRST_FETCH;
-/// The bit rate is taken over so long, and over no longer than that: then the reader paused.
-const RATE_OVER: Duration = Duration::from_secs(2);
-const RATE_WITHIN: Duration = Duration::from_secs(20);
+use crate::tuning::cursor::{
+    FIRST_FETCH, GREEDY_RANGES, LEAST_AHEAD, LEAST_GREEDY, RATE_OVER, RATE_WITHIN, SEEMS_TO_PLAY,
+};
 
 /// Bytes a second that the reader takes when it need not wait.
 #[derive(Debug)]
@@ -126,7 +115,7 @@ impl Cursor {
         }
         let useful = match self.rate.known {
             Some(rate) if rate < COPY_RATE as f64 => {
-                ((rate * config.read_ahead_seconds as f64) as u64).max(LEAST_TIMED)
+                ((rate * config.read_ahead_seconds as f64) as u64).max(SEEMS_TO_PLAY)
             }
             _ => (GREEDY_RANGES * self.crew.allowed() as u64 * self.segment()).max(LEAST_GREEDY),
         };
