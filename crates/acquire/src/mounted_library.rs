@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use debridfs_base::Client;
 use debridfs_base::media::HEAD;
 use debridfs_catalogue::{ALL, BadReason, Catalogue, Layout};
 use debridfs_content::{
@@ -94,6 +95,7 @@ impl WholeFile for Whole {
             offset,
             size,
             deadline: FETCH_LIMIT,
+            client: Client::Own,
         };
         let read = self.content.read(&self.file, &request).await;
         read.map_err(|error| probe_error(&error))
@@ -193,6 +195,7 @@ impl Library for MountedLibrary {
                 // A few MiB at most.
                 size: size as u32,
                 deadline: PROBE_LIMIT,
+                client: Client::Own,
             };
             if let Err(error) = self.content.read_to_keep(&file, &request).await {
                 outcome = Err(probe_error(&error));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::Backoff;
+use debridfs_base::Client;
 use debridfs_catalogue::{BadReason, Catalogue, Findings, Unexamined};
 use debridfs_content::{Content, FileRef, HandleOwner, ReadRequest};
 use debridfs_provider::{Part, Priority, Provider, Source};
@@ -179,6 +180,7 @@ impl Examiner {
             // Headers are below 2 MiB.
             size: u32::try_from(length).unwrap_or(u32::MAX),
             deadline: READ_LIMIT,
+            client: Client::Own,
         };
         let bytes = self.content.read(&file, &request).await;
         self.content.release(handle);

@@ -10,6 +10,7 @@
 //! | which names are films, music, subtitles; what is read of a film | `media.rs` |
 //! | what is a program that is started not told | `children.rs` |
 //! | how are words of others shown on a terminal | `terminal.rs` |
+//! | who asks for bytes | `client.rs` |
 //! | what is mounted where | `mountinfo.rs` |
 //! | how is an HTTP client built, how is one request sent | `http/` (feature `http`) |
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ mod backoff;
 mod byte_size;
 mod causes;
 mod children;
+mod client;
 mod clock;
 mod duration;
 #[cfg(feature = "http")]
@@ -34,6 +36,7 @@ pub use backoff::Backoff;
 pub use byte_size::{ByteSize, InvalidByteSize};
 pub use causes::with_causes;
 pub use children::private_variables;
+pub use client::Client;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
 pub use clock::{SystemClock, WallClock};

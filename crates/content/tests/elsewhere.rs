@@ -103,6 +103,7 @@ impl Bench {
             offset: 0,
             size: 4096,
             deadline,
+            client: debridfs_base::Client::Own,
         };
         let out = self.content.read(&self.file, &request).await?;
         Ok(out.concat().len() as u64)

@@ -189,7 +189,7 @@ impl Instance for RunningEngine {
                 .iter()
                 .map(|one| figures::provider(&**one))
                 .collect(),
-            content: Some(figures::content(&self.parts.content)),
+            content: Some(figures::content(&self.parts.content, tree)),
             queue: self.parts.queue.as_deref().map(figures::queue),
             repair: self.parts.repair.as_deref().map(figures::repair),
             fuse: Some(figures::fuse(&self.parts.serving)),

@@ -10,16 +10,18 @@ use debridfs_fuse::Serving;
 use debridfs_provider::Provider;
 use debridfs_repair::Repair;
 use debridfs_tree::Tree;
-use debridfs_vfs::Vfs;
+use debridfs_vfs::{NodeId, Vfs};
 
 use crate::{
     CacheStatus, ContentStatus, CopiesStatus, CopyLine, FuseStatus, HeldLoss, KeyStatus, LastError,
-    LibraryStatus, OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, RefusedCopy,
-    RepairStatus, StepStatus, Verdict,
+    LibraryStatus, OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, ReadingStatus,
+    RefusedCopy, RepairStatus, StepStatus, Verdict,
 };
 
 /// Names of bad releases in a status.
 const NAMES: usize = 20;
+/// Readers in a status.
+const READERS: usize = 100;
 
 /// The library, with the errors of its sync; what is wrong now is added to `problems`.
 pub(crate) fn library(
@@ -110,7 +112,22 @@ pub(crate) fn copy(copy: CopyReport, providers: &[Arc<dyn Provider>]) -> CopyLin
     }
 }
 
-pub(crate) fn content(content: &Content) -> ContentStatus {
+/// Who reads what now.
+fn reading(content: &Content, tree: &Tree) -> Vec<ReadingStatus> {
+    let shown = content.reading().into_iter().filter_map(|reading| {
+        Some(ReadingStatus {
+            path: tree.path(NodeId(reading.file))?,
+            front: reading.client.front().to_owned(),
+            client: reading.client.to_string(),
+            class: reading.class.as_str().to_owned(),
+            read: reading.bytes,
+            idle_seconds: reading.idle.as_secs(),
+        })
+    });
+    shown.take(READERS).collect()
+}
+
+pub(crate) fn content(content: &Content, tree: &Tree) -> ContentStatus {
     let stats = content.stats();
     ContentStatus {
         memory_used: stats.bytes_reserved,
@@ -130,6 +147,7 @@ pub(crate) fn content(content: &Content) -> ContentStatus {
         read_errors: stats.reads_failed,
         files_filled: stats.files_filled,
         files_unfilled: stats.files_unfilled,
+        reading: reading(content, tree),
         cache: stats.cache.map(|cache| CacheStatus {
             usable: cache.usable,
             files: cache.files,

@@ -280,6 +280,9 @@ pub struct ContentStatus {
     /// Readers by what they are taken for; none while no engine is there to tell.
     #[serde(default)]
     pub readers: Vec<ReaderStatus>,
+    /// Who reads what, the latest first, 100 at most; what the engine reads for itself is left out.
+    #[serde(default)]
+    pub reading: Vec<ReadingStatus>,
     /// The cache on disk; absent when it is turned off.
     #[serde(default)]
     pub cache: Option<CacheStatus>,
@@ -337,6 +340,23 @@ pub struct ReaderStatus {
     pub read: u64,
     /// Bytes fetched for them since the engine's start.
     pub fetched: u64,
+}
+
+/// A reader of one file, which read within the last minute.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadingStatus {
+    /// Where the file is shown, relative to the root.
+    pub path: String,
+    /// `fuse` or `http`.
+    pub front: String,
+    /// `pid 1234` or an address; empty where the front does not know, as for a process in another PID namespace.
+    pub client: String,
+    /// What the reader is taken for: `probe`, `scan`, `playback` or `copy`.
+    pub class: String,
+    /// Bytes it has asked for.
+    pub read: u64,
+    /// Seconds since its last read.
+    pub idle_seconds: u64,
 }
 
 /// Requests of the kernel since the engine's start.

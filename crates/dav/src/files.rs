@@ -11,7 +11,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use debridfs_vfs::{Attr, Error, ErrorKind, Kind, ReadRequest, Vfs};
+use debridfs_listen::peer;
+use debridfs_vfs::{Attr, Client, Error, ErrorKind, Kind, ReadRequest, Vfs};
 use futures_util::stream::{self, StreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -133,7 +134,11 @@ async fn answer(front: &Front, request: &Parts) -> Result<Response, StatusCode> 
     );
     let body = match request.method {
         Method::HEAD => Body::empty(),
-        _ => body(front.vfs.clone(), attr, range).await.map_err(status)?,
+        _ => {
+            let client = Client::Http(peer(&request.extensions));
+            let body = body(front.vfs.clone(), client, attr, range).await;
+            body.map_err(status)?
+        }
     };
     Ok((code, headers, body).into_response())
 }
@@ -156,6 +161,7 @@ struct Open {
     vfs: Arc<dyn Vfs>,
     attr: Attr,
     handle: u64,
+    client: Client,
 }
 
 impl Drop for Open {
@@ -173,6 +179,7 @@ impl Open {
             // A piece at most.
             size: size as u32,
             deadline: LIMIT,
+            client: self.client,
         };
         let mut pieces = self.vfs.read(request).get().await?;
         let bytes = match pieces.len() {
@@ -191,12 +198,22 @@ impl Open {
 
 /// The bytes of `range`. The first ones are there when this returns, so what cannot be read at all is an error and no half answer;
 /// what fails later ends the connection before the promised length.
-async fn body(vfs: Arc<dyn Vfs>, attr: Attr, range: Range<u64>) -> Result<Body, Error> {
+async fn body(
+    vfs: Arc<dyn Vfs>,
+    client: Client,
+    attr: Attr,
+    range: Range<u64>,
+) -> Result<Body, Error> {
     if range.is_empty() {
         return Ok(Body::empty());
     }
     let handle = vfs.open(attr.id).get().await?;
-    let open = Arc::new(Open { vfs, attr, handle });
+    let open = Arc::new(Open {
+        vfs,
+        attr,
+        handle,
+        client,
+    });
     let size = |offset: u64, end: u64| PIECE.min(end - offset);
     let first = size(range.start, range.end);
     let head = open.clone().read(range.start, first).await?;

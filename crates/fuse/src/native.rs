@@ -7,7 +7,7 @@ mod second_try;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_vfs::{Answer, NodeId, Vfs};
+use debridfs_vfs::{Answer, Client, NodeId, Vfs};
 
 use crate::backend::{Backend, Call, Outcome};
 use crate::errno::{self, Failure};
@@ -110,6 +110,7 @@ impl Backend for Native {
                     offset,
                     size,
                     deadline: call.left.saturating_sub(GRACE),
+                    client: Client::Process(request.header.pid),
                 };
                 read::read(&self.vfs, &self.second_tries, subject, wanted, reply)
             }

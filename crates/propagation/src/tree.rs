@@ -36,6 +36,7 @@ mod tests {
                 offset,
                 size,
                 deadline: std::time::Duration::from_secs(1),
+                client: debridfs_vfs::Client::Own,
             };
             now(tree.read(request)).unwrap().concat()
         };

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use debridfs_base::Secret;
 use debridfs_catalogue::{
     Copy, CopyDetail, FolderConfig, FolderNaming, Layout, Library, Memory, ViewBuilder, ViewRules,
@@ -12,8 +11,8 @@ use debridfs_catalogue::{
 use debridfs_content::{Content, ContentConfig};
 use debridfs_provider::vendors::real_debrid;
 use debridfs_provider::{
-    AccountConfig, ContentId, DebridAccount, DirectLink, HosterLink, InfoHash, KeyId, LinkStore,
-    LinkStoreError, Provider, TorrentFile, TorrentId, TorrentStatus,
+    AccountConfig, ContentId, DebridAccount, HosterLink, InfoHash, NoLinks, Provider, TorrentFile,
+    TorrentId, TorrentStatus,
 };
 use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, serve};
 use futures_util::future::BoxFuture;
@@ -180,18 +179,6 @@ fn content_of(providers: Vec<Arc<dyn Provider>>) -> Arc<Content> {
 /// A reader that has no account to read from.
 pub(crate) fn no_account() -> Arc<Content> {
     content_of(Vec::new())
-}
-
-/// Keeps nothing.
-struct NoLinks;
-
-#[async_trait]
-impl LinkStore for NoLinks {
-    async fn load(&self, _: &str, _: &HosterLink) -> Result<Vec<DirectLink>, LinkStoreError> {
-        Ok(Vec::new())
-    }
-    fn save(&self, _: &str, _: &HosterLink, _: &DirectLink) {}
-    fn forget(&self, _: &str, _: &HosterLink, _: &KeyId) {}
 }
 
 /// Nobody may ask for files.

@@ -267,6 +267,7 @@ fn wanted(request: &ReadRequest) -> debridfs_content::ReadRequest {
         offset: request.offset,
         size: request.size,
         deadline: request.deadline,
+        client: request.client,
     }
 }
 
@@ -307,22 +308,13 @@ impl Vfs for Tree {
     fn open(&self, id: NodeId) -> Answer<u64> {
         let number = self.handles.fetch_add(1, Ordering::Relaxed);
         let handle = HandleOwner::Open.handle(number);
-        self.shared
-            .answer(CONTENTS_DEADLINE, move |shared, snapshot| {
-                let node = snapshot.node(id)?;
-                match kind(node) {
-                    Kind::File => {
-                        // What cannot be read says so when it is.
-                        if let Node::File { dir, file } = node
-                            && let Ok(tree) = readable(dir, file)
-                        {
-                            shared.content.open(&file_ref(tree, file));
-                        }
-                        Ok(handle)
-                    }
-                    Kind::Directory => Err(ErrorKind::IsDirectory.into()),
-                }
-            })
+        self.shared.answer(CONTENTS_DEADLINE, move |_, snapshot| {
+            match kind(snapshot.node(id)?) {
+                // What cannot be read says so when it is.
+                Kind::File => Ok(handle),
+                Kind::Directory => Err(ErrorKind::IsDirectory.into()),
+            }
+        })
     }
 
     fn release(&self, handle: u64) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use debridfs_cache::{Cache, FileId};
-use debridfs_vfs::{Answer, NodeId, ReadRequest, Vfs};
+use debridfs_vfs::{Answer, Client, NodeId, ReadRequest, Vfs};
 use tokio::time::Instant;
 
 use crate::Tree;
@@ -48,6 +48,7 @@ impl Tree {
                     // At most a step.
                     size: size as u32,
                     deadline: time * 2,
+                    client: Client::Own,
                 };
                 let answer = match self.read(request) {
                     Answer::Now(answer) => {

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use debridfs_base::{NodeId, Secret};
 use debridfs_catalogue::{
     Copy, CopyDetail, FolderNaming, Layout, Library, Memory, ViewBuilder, ViewRules,
@@ -14,8 +13,8 @@ use debridfs_catalogue::{
 use debridfs_content::{Content, ContentConfig};
 use debridfs_provider::vendors::real_debrid;
 use debridfs_provider::{
-    AccountConfig, DebridAccount, DirectLink, HosterLink, InfoHash, KeyId, LinkStore,
-    LinkStoreError, TorrentFile, TorrentId, TorrentStatus,
+    AccountConfig, DebridAccount, HosterLink, InfoHash, NoLinks, TorrentFile, TorrentId,
+    TorrentStatus,
 };
 use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, serve};
 use debridfs_tree::{Tree, TreeConfig};
@@ -52,18 +51,6 @@ static COUNTING: Counting = Counting;
 
 fn allocations() -> usize {
     ALLOCATIONS.with(Cell::get)
-}
-
-/// Keeps nothing.
-struct NoLinks;
-
-#[async_trait]
-impl LinkStore for NoLinks {
-    async fn load(&self, _: &str, _: &HosterLink) -> Result<Vec<DirectLink>, LinkStoreError> {
-        Ok(Vec::new())
-    }
-    fn save(&self, _: &str, _: &HosterLink, _: &DirectLink) {}
-    fn forget(&self, _: &str, _: &HosterLink, _: &KeyId) {}
 }
 
 async fn account() -> Served {
@@ -168,6 +155,7 @@ async fn a_hit_allocates_its_answer_alone() {
         offset,
         size,
         deadline: Duration::from_secs(60),
+        client: debridfs_vfs::Client::Own,
     };
     // What is not in memory is asked of its sources.
     let Answer::Later(fetched) = tree.read(request(0, 1 << 20)) else {

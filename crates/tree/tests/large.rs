@@ -4,16 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_trait::async_trait;
 use debridfs_base::NodeId;
 use debridfs_catalogue::{
     Copy, CopyDetail, FolderConfig, FolderNaming, Layout, Library, Memory, ViewBuilder, ViewRules,
 };
 use debridfs_content::{Content, ContentConfig};
-use debridfs_provider::{
-    DirectLink, HosterLink, InfoHash, KeyId, LinkStore, LinkStoreError, TorrentFile, TorrentId,
-    TorrentStatus,
-};
+use debridfs_provider::{HosterLink, InfoHash, NoLinks, TorrentFile, TorrentId, TorrentStatus};
 use debridfs_tree::{Tree, TreeConfig};
 use debridfs_vfs::{Answer, Change, Kind, Vfs};
 use jiff::{SignedDuration, Timestamp};
@@ -22,18 +18,6 @@ use tokio::sync::watch;
 
 const RELEASES: u32 = 10_000;
 const FILES: u32 = 10;
-
-/// Keeps nothing.
-struct NoLinks;
-
-#[async_trait]
-impl LinkStore for NoLinks {
-    async fn load(&self, _: &str, _: &HosterLink) -> Result<Vec<DirectLink>, LinkStoreError> {
-        Ok(Vec::new())
-    }
-    fn save(&self, _: &str, _: &HosterLink, _: &DirectLink) {}
-    fn forget(&self, _: &str, _: &HosterLink, _: &KeyId) {}
-}
 
 fn record(n: u32) -> Arc<Copy> {
     let mut hash = [0x5a; 20];

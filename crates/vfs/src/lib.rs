@@ -14,7 +14,7 @@ mod error;
 mod memory;
 mod operations;
 
-pub use debridfs_base::NodeId;
+pub use debridfs_base::{Client, NodeId};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "memory")]
 pub use memory::{Call, MemoryVfs};

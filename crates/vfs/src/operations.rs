@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_base::NodeId;
+use debridfs_base::{Client, NodeId};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
@@ -90,6 +90,8 @@ pub struct ReadRequest {
     pub size: u32,
     /// What is left of the read's deadline, counted from its arrival through replays.
     pub deadline: Duration,
+    /// Who asks.
+    pub client: Client,
 }
 
 /// Bytes of a read, in order; together exactly what was asked, or what there is up to the end of the file.

@@ -4,11 +4,16 @@ use std::fmt::Write;
 use std::path::Path;
 
 use debridfs_base::ByteSize;
-use debridfs_control::{CopiesStatus, EngineState, KeyStatus, ProviderStatus, Status};
+use debridfs_control::{
+    CopiesStatus, EngineState, KeyStatus, ProviderStatus, ReadingStatus, Status,
+};
 
 use super::{plain, print_json, runtime, say};
 use crate::failure::Failure;
 use crate::instance::{Instance, ReportArgs};
+
+/// Readers that are printed; `--json` has more.
+const READERS: usize = 20;
 
 /// Prints how the instance does. Ends with 1 when something is wrong.
 pub fn run(args: &ReportArgs, file: Option<&Path>) -> Result<(), Failure> {
@@ -113,6 +118,7 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
                 ByteSize(readers.fetched)
             )?;
         }
+        write_reading(out, &content.reading)?;
     }
     let cache = status
         .content
@@ -204,6 +210,22 @@ fn write_copies(out: &mut String, copies: &CopiesStatus) -> std::fmt::Result {
     let more = copies.refused.saturating_sub(copies.lines.len() as u64);
     if more > 0 {
         writeln!(out, "  refused {more} more copies")?;
+    }
+    Ok(())
+}
+
+fn write_reading(out: &mut String, reading: &[ReadingStatus]) -> std::fmt::Result {
+    for one in reading.iter().take(READERS) {
+        let who = [&*one.front, &*one.client].join(" ");
+        let (who, read) = (who.trim_end(), ByteSize(one.read));
+        writeln!(
+            out,
+            "  reading {}: {}, {who}, {read} read",
+            one.path, one.class
+        )?;
+    }
+    if reading.len() > READERS {
+        writeln!(out, "  reading and {} more", reading.len() - READERS)?;
     }
     Ok(())
 }

@@ -77,6 +77,7 @@ mod tests {
             offset,
             size: 4096,
             deadline,
+            client: debridfs_vfs::Client::Own,
         }
     }
 

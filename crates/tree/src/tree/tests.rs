@@ -63,6 +63,7 @@ fn read(id: NodeId, offset: u64, size: u32) -> ReadRequest {
         offset,
         size,
         deadline: Duration::from_secs(30),
+        client: debridfs_vfs::Client::Own,
     }
 }
 
