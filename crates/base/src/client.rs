@@ -6,7 +6,8 @@ use std::net::IpAddr;
 /// A reader, as its front knows it: for limits, and to show who reads what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Client {
-    /// A process that reads the mount. The kernel gives 0 for one in a PID namespace that the engine does not see.
+    /// A thread that reads the mount, by its number (`gettid(2)`). The kernel gives 0 for one in a PID namespace that the
+    /// engine does not see.
     Process(u32),
     /// Whoever asks over HTTP; without an address over a unix socket.
     Http(Option<IpAddr>),

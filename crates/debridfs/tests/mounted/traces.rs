@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use debridfs_content::{ReaderClass, TraceLine, parse_trace};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::gettid;
 
 use crate::support::{Instance, Settings, Simulator, film, run, until};
 
@@ -55,6 +56,18 @@ fn reads_through_the_mount_are_recorded() {
     until("the reads", Duration::from_secs(120), || {
         text().contains("scan")
     });
+    let status = instance.status();
+    let reading = status["content"]["reading"].as_array().expect("a list");
+    let path = "__all__/Film.2024/Film.2024.mkv";
+    let me = reading.iter().find(|one| one["path"] == path);
+    let me = me.expect("what is read is shown");
+    assert_eq!(
+        (&me["front"], &me["class"]),
+        (&"fuse".into(), &"scan".into())
+    );
+    // The kernel names the thread that reads.
+    let thread = gettid().as_raw_nonzero();
+    assert_eq!(me["client"], format!("pid {thread}"));
     kill_process(Pid::from_child(&recording.0), Signal::INT).expect("it runs");
     assert!(recording.0.wait().expect("it ends").success());
     let lines = parse_trace(&text()).expect("a trace");
