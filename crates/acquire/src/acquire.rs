@@ -5,6 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use debridfs_base::volume::Volume;
 use debridfs_provider::{InfoHash, Provider};
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +17,10 @@ use crate::shared::Shared;
 use crate::space::Space;
 use crate::store::{CategoryRow, Change, Store};
 use crate::trash::Deletion;
+use crate::whole_job::whole_job;
 use crate::{
-    AcquireConfig, DeletePolicy, Error, Job, JobFile, Library, Release, Result, ShareLimits, Step,
-    action, drive,
+    AcquireConfig, DeletePolicy, Error, Job, JobFile, Library, Release, ReleaseError, Result,
+    ShareLimits, Step, action, drive,
 };
 
 /// How an arr wants a release done.
@@ -145,9 +148,24 @@ impl Acquire {
         &self.shared.config
     }
 
-    /// Room in the downloads folder; none when it cannot be told, as tools refuse to add anything then.
+    /// Room in the downloads folder as last measured; none while it was never told, as tools refuse to add anything then.
     pub(crate) fn space(&self) -> Space {
-        Space::of(&self.config().downloads).unwrap_or_default()
+        self.shared.disks.space().unwrap_or_default()
+    }
+
+    /// Reads a `.torrent`, beside the runtime's threads.
+    ///
+    /// # Errors
+    /// As [`Release::from_torrent`].
+    pub async fn read_torrent(bytes: Bytes) -> std::result::Result<Release, ReleaseError> {
+        whole_job(move || Release::from_torrent(bytes)).await
+    }
+
+    /// The folders that jobs are put in, each with its volume: those of categories only where they lie outside the first one.
+    pub fn volumes(&self) -> Vec<(PathBuf, Volume)> {
+        let all = self.shared.disks.all();
+        all.map(|(folder, volume)| (folder.to_owned(), volume.clone()))
+            .collect()
     }
 
     /// All jobs, oldest first.
@@ -334,14 +352,14 @@ impl Acquire {
     /// Removes jobs. With `files` their symlinks go as well, and [`DeletePolicy`] says what happens in the account.
     ///
     /// # Errors
-    /// [`Error::Store`]; the jobs are still there then.
+    /// [`Error::Store`], [`Error::NoAnswer`]; the jobs are still there then.
     pub async fn remove(&self, selection: Selection, files: bool) -> Result<usize> {
         let jobs: Vec<Arc<Job>> = {
             let memory = self.shared.read();
             meant(&memory.jobs, &selection).cloned().collect()
         };
         if files {
-            self.unlink(&jobs).await;
+            self.unlink(&jobs).await?;
             self.shared.at("unlinked");
         }
         let kept = match self.shared.config.delete {
@@ -373,23 +391,22 @@ impl Acquire {
             .await?;
         if files {
             // Whoever made links until now has seen the job; whoever does from now on sees that it is gone.
-            self.unlink(&removed).await;
+            self.unlink(&removed).await?;
         }
         Ok(removed.len())
     }
 
     /// Takes what was put in place away before the job: a job without it can be removed again, links without a job cannot.
-    async fn unlink(&self, jobs: &[Arc<Job>]) {
-        let (shared, jobs) = (self.shared.clone(), jobs.to_vec());
-        let removed = tokio::task::spawn_blocking(move || {
-            for job in jobs {
-                if let Err(error) = action::take_away(&shared.config, &job) {
-                    tracing::warn!(name = job.name, %error, "what was put in place cannot be removed");
-                }
+    async fn unlink(&self, jobs: &[Arc<Job>]) -> Result<()> {
+        for job in jobs {
+            let path = job.content_path();
+            let (name, job, shared) = (job.name.clone(), job.clone(), self.shared.clone());
+            let away = move || action::take_away(&shared.config, &job);
+            if let Err(error) = self.shared.disks.volume(&path).run(&path, away).await? {
+                tracing::warn!(name, %error, "what was put in place cannot be removed");
             }
-        });
-        // It fails only when the program is stopping.
-        let _ = removed.await;
+        }
+        Ok(())
     }
 
     /// Moves jobs that are not complete in the queue, keeping their order among each other.

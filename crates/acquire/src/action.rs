@@ -4,9 +4,9 @@ mod fetch;
 pub(crate) mod files;
 mod strm;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::folder::Spot;
 use crate::job::JobFile;
 use crate::links::{self, Link};
 use crate::shared::Shared;
-use crate::{AcquireConfig, Action, Error, Job, Shown, Step};
+use crate::{AcquireConfig, Action, Error, Job, Library, Shown, Step};
 
 impl Attempt<'_> {
     /// Puts it in place.
-    pub(crate) async fn act(&mut self, job: &Job) -> Outcome {
+    pub(crate) async fn act(&mut self, job: &Arc<Job>) -> Outcome {
         let Some(shown) = self.shared.library.shown(job.hash).await else {
             self.shared
                 .update(job.hash, |job| job.step = Step::Ready)
@@ -31,29 +31,15 @@ impl Attempt<'_> {
             Action::None => shown.path.clone(),
             Action::Symlink | Action::Download | Action::Strm => job.save_path.join(&shown.name),
         };
-        let place = || {
-            let place = self.shared.config.spot(&content);
-            place.map_err(|error| Trouble::Later(error.to_string(), Duration::ZERO))
-        };
-        let placing = match job.action {
-            Action::None => Placing::Nothing,
-            Action::Symlink => Placing::Links {
-                place: place()?,
-                wanted: links_of(job, &shown),
-                unwanted: links_where(job, &shown, false),
-            },
-            Action::Download | Action::Strm => {
-                let place = place()?;
-                let entries = self.entries(job, &shown)?;
-                self.shared.at("fetching");
-                self.fetch(job, &place, &entries).await?;
-                Placing::Files {
-                    place,
-                    entries,
-                    unwanted: unwanted(job),
-                }
-            }
-        };
+        let (known, library) = (job.clone(), self.shared.library.clone());
+        let (shared, place) = (self.shared.clone(), content.clone());
+        let lists = move || placing(&shared.config, &known, &shown, &place, library.as_ref());
+        let placing = self.shared.whole(job.hash, lists).await;
+        let placing = Arc::new(placing.map_err(|why| Trouble::Later(why, Duration::ZERO))?);
+        if matches!(*placing, Placing::Files { .. }) {
+            self.shared.at("fetching");
+            self.fetch(job, &content, &placing).await?;
+        }
         self.shared.at("linking");
         let shared = self.shared.clone();
         // Not to be cut off in between, as the links of a removed job would stay.
@@ -68,34 +54,65 @@ impl Attempt<'_> {
             Err(_) => Err(Trouble::Later("stopping".to_owned(), Duration::ZERO)),
         }
     }
+}
 
-    /// The files that `job` is to have.
-    fn entries(&self, job: &Job, shown: &Shown) -> Result<Vec<Entry>, Trouble> {
-        let wanted = job.files.iter().filter(|file| file.wanted);
-        let wanted: Vec<&JobFile> = wanted
-            .filter(|file| shown.files.iter().any(|there| there.path == file.path))
-            .collect();
-        let fetched = |file: &JobFile| Entry {
-            path: file.path.clone(),
-            content: What::Fetched(file.bytes),
-        };
-        if job.action == Action::Download {
-            return Ok(wanted.into_iter().map(fetched).collect());
-        }
-        let names = strm::names(wanted.iter().map(|file| &*file.path));
-        let entry = |(file, name): (&JobFile, Option<String>)| match name {
-            None => Ok(fetched(file)),
-            Some(path) => {
-                let url = self.shared.library.url(shown, &file.path);
-                let url = url.map_err(|why| Trouble::Later(why, Duration::ZERO))?;
-                Ok(Entry {
-                    path,
-                    content: What::Text(format!("{url}\n")),
-                })
-            }
-        };
-        wanted.into_iter().zip(names).map(entry).collect()
+/// What `job` wants in its place, of what is shown.
+fn placing(
+    config: &AcquireConfig,
+    job: &Job,
+    shown: &Shown,
+    content: &Path,
+    library: &dyn Library,
+) -> Result<Placing, String> {
+    let place = || config.spot(content).map_err(|error| error.to_string());
+    Ok(match job.action {
+        Action::None => Placing::Nothing,
+        Action::Symlink => Placing::Links {
+            place: place()?,
+            wanted: links_of(job, shown),
+            unwanted: links_where(job, shown, false),
+        },
+        Action::Download | Action::Strm => Placing::Files {
+            place: place()?,
+            entries: entries(job, shown, library)?,
+            unwanted: unwanted(job),
+        },
+    })
+}
+
+/// The files that `job` is to have.
+fn entries(job: &Job, shown: &Shown, library: &dyn Library) -> Result<Vec<Entry>, String> {
+    let wanted: Vec<&JobFile> = shown_files(job, shown, true).collect();
+    let fetched = |file: &JobFile| Entry {
+        path: file.path.clone(),
+        content: What::Fetched(file.bytes),
+    };
+    if job.action == Action::Download {
+        return Ok(wanted.into_iter().map(fetched).collect());
     }
+    let names = strm::names(wanted.iter().map(|file| &*file.path));
+    let entry = |(file, name): (&JobFile, Option<String>)| match name {
+        None => Ok(fetched(file)),
+        Some(path) => {
+            let url = library.url(shown, &file.path)?;
+            Ok(Entry {
+                path,
+                content: What::Text(format!("{url}\n")),
+            })
+        }
+    };
+    wanted.into_iter().zip(names).map(entry).collect()
+}
+
+/// Files of `job` that are shown, those that are wanted or the others.
+fn shown_files<'a>(
+    job: &'a Job,
+    shown: &'a Shown,
+    wanted: bool,
+) -> impl Iterator<Item = &'a JobFile> {
+    let there: HashSet<&str> = shown.files.iter().map(|file| &*file.path).collect();
+    let meant = job.files.iter().filter(move |file| file.wanted == wanted);
+    meant.filter(move |file| there.contains(&*file.path))
 }
 
 /// Files of `job` that may lie in its place and are not to.
@@ -132,30 +149,29 @@ enum PlaceError {
 /// Puts it in place and stores that the job is complete, or takes it back when it was removed in the meantime.
 async fn complete(
     shared: Arc<Shared>,
-    mut job: Job,
+    job: Arc<Job>,
     content: PathBuf,
-    placing: Placing,
+    placing: Arc<Placing>,
 ) -> Result<(), PlaceError> {
-    if !matches!(placing, Placing::Nothing) {
+    if !matches!(*placing, Placing::Nothing) {
         let owner = job.hash;
-        let put = tokio::task::spawn_blocking(move || match placing {
+        let put = shared.on_disk(owner, &content, move || match &*placing {
             Placing::Nothing => Ok(()),
             Placing::Links {
                 place,
                 wanted,
                 unwanted,
             } => {
-                links::place(&place, owner, &wanted)?;
-                links::withdraw(&place, &unwanted)
+                links::place(place, owner, wanted)?;
+                links::withdraw(place, unwanted)
             }
             Placing::Files {
                 place,
                 entries,
                 unwanted,
-            } => files::put(owner, &place, &entries, &unwanted),
+            } => files::put(owner, place, entries, unwanted),
         });
-        let put = put.await.map_err(io::Error::other);
-        put.and_then(|put| put).map_err(PlaceError::Disk)?;
+        put.await.map_err(PlaceError::Disk)?;
         shared.at("linked");
     }
     let (now, place) = (shared.now(), content.clone());
@@ -171,14 +187,12 @@ async fn complete(
     match stored {
         Some(job) => tracing::info!(hash = %job.hash, name = job.name, "complete"),
         None => {
-            job.content = Some(content);
+            let mut gone = Job::clone(&job);
+            gone.content = Some(content.clone());
             let owner = shared.clone();
-            let removed = tokio::task::spawn_blocking(move || take_away(&owner.config, &job));
-            let removed = removed.await;
-            let removed = removed.map_err(io::Error::other);
-            removed
-                .and_then(|removed| removed)
-                .map_err(PlaceError::Disk)?;
+            let away = move || take_away(&owner.config, &gone);
+            let removed = shared.on_disk(job.hash, &content, away);
+            removed.await.map_err(PlaceError::Disk)?;
         }
     }
     shared.at("completed");
@@ -203,14 +217,14 @@ pub(crate) fn take_away(config: &AcquireConfig, job: &Job) -> io::Result<()> {
 
 /// Removes what a job that is gone may have begun.
 pub(crate) async fn abandon(shared: Arc<Shared>, building: PathBuf) {
-    let discarded = tokio::task::spawn_blocking(move || {
-        let spot = shared.config.spot(&building);
-        if let Err(error) = spot.and_then(|spot| files::discard(&spot)) {
-            tracing::warn!(path = %building.display(), %error, "what a download left cannot be removed");
-        }
+    let (owner, path) = (shared.clone(), building.clone());
+    let discarded = shared.disks.volume(&path).io(&path, move || {
+        let spot = owner.config.spot(&building)?;
+        files::discard(&spot)
     });
-    // It fails only when the program is stopping.
-    let _ = discarded.await;
+    if let Err(error) = discarded.await {
+        tracing::warn!(path = %path.display(), %error, "what a download left cannot be removed");
+    }
 }
 
 /// Where the files of `job` are made before they are moved to their place.
@@ -230,25 +244,27 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
             .chain([shared.config.downloads.clone()])
             .collect()
     };
-    let swept = tokio::task::spawn_blocking(move || {
-        for folder in folders {
-            // One that is not configured any more is left alone.
-            let Ok(spot) = shared.config.spot(&folder) else {
-                continue;
-            };
+    for folder in folders {
+        // One that is not configured any more is left alone.
+        let Ok(spot) = shared.config.spot(&folder) else {
+            continue;
+        };
+        let (owner, place) = (shared.clone(), folder.clone());
+        let swept = shared.disks.volume(&folder).run(&folder, move || {
             files::sweep(&spot, |hash| {
-                let job = shared.job(hash);
+                let job = owner.job(hash);
                 // Links of what is complete may just be made anew.
                 let made = |job: &Job| match job.action {
                     Action::Symlink => job.step != Step::Failed,
                     _ => !job.step.is_settled(),
                 };
-                job.is_some_and(|job| job.save_path == folder && made(&job))
+                job.is_some_and(|job| job.save_path == place && made(&job))
             });
+        });
+        if let Err(error) = swept.await {
+            tracing::info!(%error, "leftovers of downloads are looked for at the next start");
         }
-    });
-    // It fails only when the program is stopping.
-    let _ = swept.await;
+    }
 }
 
 /// What `job` may have put in its place.
@@ -271,9 +287,47 @@ pub(crate) fn links_of(job: &Job, shown: &Shown) -> Vec<Link> {
 }
 
 fn links_where(job: &Job, shown: &Shown, wanted: bool) -> Vec<Link> {
-    let meant = job.files.iter().filter(|file| file.wanted == wanted);
-    meant
-        .filter(|file| shown.files.iter().any(|there| there.path == file.path))
+    shown_files(job, shown, wanted)
         .map(|file| (file.path.clone(), shown.path.join(&file.path)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ShownFile;
+    use crate::release::MOST_FILES;
+
+    /// Compared each with each, these take minutes.
+    #[test]
+    fn as_many_files_as_there_may_be_are_compared_in_a_moment() {
+        let path = |number: usize| format!("{}/{number}.epub", number / 1000);
+        let files = (0..MOST_FILES)
+            .map(|number| json!({ "path": path(number), "bytes": 1, "wanted": number % 2 == 0 }));
+        let job = json!({
+            "hash": format!("{:040x}", 1), "name": "Name", "category": "tv",
+            "added": "2026-01-01T00:00:00Z", "changed": "2026-01-01T00:00:00Z", "step": "probed",
+            "save_path": "/downloads/tv", "action": "symlink", "uncached": "wait",
+            "files": files.collect::<Vec<_>>(),
+        });
+        let job: Job = serde_json::from_value(job).unwrap();
+        // The second half is not shown.
+        let shown = (0..MOST_FILES / 2).map(|number| ShownFile {
+            path: path(number),
+            bytes: 1,
+        });
+        let shown = Shown {
+            name: "Name".to_owned(),
+            path: "/mnt/dfs/__all__/Name".into(),
+            files: shown.collect(),
+            bad: None,
+            unsettled: None,
+        };
+        for wanted in [true, false] {
+            let links = links_where(&job, &shown, wanted);
+            assert_eq!(links.len(), MOST_FILES / 4);
+        }
+    }
 }

@@ -1,109 +1,126 @@
-//! As much of bencode (BEP 3) as reading a `.torrent` needs.
+//! As much of bencode (BEP 3) as reading a `.torrent` needs. Nothing is built: a value is the bytes it is written in, and what is
+//! not asked for is passed over.
 //!
 //! Written here because an info-hash is the hash of the bytes *as they stand in the file*: the published decoders give values, or
 //! refuse files whose keys are not in order, of which there are many.
 
 /// Lists and dictionaries nested deeper are an attack on the stack.
 const DEPTH: u32 = 32;
+/// Values and keys of one file: a file of a release takes about ten, and a release has 100 000 at most.
+pub(crate) const MOST_VALUES: u32 = 2_000_000;
 
-/// A value that borrows from the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value<'a> {
-    Number(i64),
-    Text(&'a [u8]),
-    List(Vec<Value<'a>>),
-    Dictionary(Vec<Entry<'a>>),
-}
+/// Digits, sign and end of any 64-bit number, and some zeros before.
+const LONGEST_NUMBER: usize = 64;
 
-/// A key, its value, and the bytes that the value is written in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
-    pub(crate) key: &'a [u8],
-    pub(crate) value: Value<'a>,
-    pub(crate) raw: &'a [u8],
+/// A value, as the bytes it is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Value<'a>(&'a [u8]);
+
+/// Why bytes are no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// They are something else.
+    NoBencode,
+    /// They hold more than [`MOST_VALUES`].
+    TooMany,
 }
 
 impl<'a> Value<'a> {
-    /// The value that is all of `bytes`; `None` if they are something else.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        match value(bytes, 0)? {
-            (value, []) => Some(value),
-            _ => None,
+    /// The value that is all of `bytes`.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Unreadable> {
+        let mut left = MOST_VALUES;
+        match skip(bytes, 0, &mut left) {
+            Some([]) => Ok(Self(bytes)),
+            _ if left == 0 => Err(Unreadable::TooMany),
+            _ => Err(Unreadable::NoBencode),
         }
     }
 
-    /// The entry of a dictionary.
-    pub(crate) fn entry(&self, key: &str) -> Option<&Entry<'a>> {
-        match self {
-            Self::Dictionary(entries) => entries.iter().find(|entry| entry.key == key.as_bytes()),
-            _ => None,
-        }
+    /// The bytes that it is written in.
+    pub(crate) fn raw(self) -> &'a [u8] {
+        self.0
     }
 
-    /// The value of a dictionary's entry.
-    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
-        self.entry(key).map(|entry| &entry.value)
+    /// The value of a dictionary's entry, the first of that key.
+    pub(crate) fn get(self, key: &str) -> Option<Self> {
+        let mut rest = self.0.strip_prefix(b"d")?;
+        while *rest.first()? != b'e' {
+            let (found, behind_key) = text(rest)?;
+            let (value, after) = first(behind_key)?;
+            if found == key.as_bytes() {
+                return Some(value);
+            }
+            rest = after;
+        }
+        None
     }
 
     /// A text; bytes that are no UTF-8 are replaced.
-    pub(crate) fn text(&self) -> Option<String> {
-        match self {
-            Self::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-            _ => None,
-        }
+    pub(crate) fn text(self) -> Option<String> {
+        let (text, _) = text(self.0)?;
+        Some(String::from_utf8_lossy(text).into_owned())
     }
 
     /// The items of a list.
-    pub(crate) fn list(&self) -> Option<&[Self]> {
-        match self {
-            Self::List(items) => Some(items),
-            _ => None,
-        }
+    pub(crate) fn list(self) -> Option<impl Iterator<Item = Self>> {
+        let mut rest = self.0.strip_prefix(b"l")?;
+        Some(std::iter::from_fn(move || {
+            if *rest.first()? == b'e' {
+                return None;
+            }
+            let (item, after) = first(rest)?;
+            rest = after;
+            Some(item)
+        }))
     }
 
     /// A number that is a size.
-    pub(crate) fn size(&self) -> Option<u64> {
-        match self {
-            Self::Number(number) => u64::try_from(*number).ok(),
-            _ => None,
-        }
+    pub(crate) fn size(self) -> Option<u64> {
+        let (number, _) = number(self.0)?;
+        u64::try_from(number).ok()
     }
 }
 
-fn value(bytes: &[u8], depth: u32) -> Option<(Value<'_>, &[u8])> {
+/// The value that `bytes` begin with, and what is behind it.
+fn first(bytes: &[u8]) -> Option<(Value<'_>, &[u8])> {
+    // They were counted when the whole was looked at.
+    let mut uncounted = u32::MAX;
+    let rest = skip(bytes, 0, &mut uncounted)?;
+    Some((Value(&bytes[..bytes.len() - rest.len()]), rest))
+}
+
+/// What is behind the value that `bytes` begin with. Each value is taken off `left`; none is passed over once that is 0.
+fn skip<'a>(bytes: &'a [u8], depth: u32, left: &mut u32) -> Option<&'a [u8]> {
     if depth > DEPTH {
         return None;
     }
+    *left = left.checked_sub(1)?;
     match bytes.first()? {
-        b'i' => {
-            let (digits, rest) = until(&bytes[1..], b'e')?;
-            let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
-            Some((Value::Number(number), rest))
-        }
+        b'i' => number(bytes).map(|(_, rest)| rest),
         b'l' => {
-            let mut items = Vec::new();
             let mut rest = &bytes[1..];
             while *rest.first()? != b'e' {
-                let (item, after) = value(rest, depth + 1)?;
-                items.push(item);
-                rest = after;
+                rest = skip(rest, depth + 1, left)?;
             }
-            Some((Value::List(items), &rest[1..]))
+            Some(&rest[1..])
         }
         b'd' => {
-            let mut entries = Vec::new();
             let mut rest = &bytes[1..];
             while *rest.first()? != b'e' {
-                let (key, behind_key) = text(rest)?;
-                let (value, after) = value(behind_key, depth + 1)?;
-                let raw = &behind_key[..behind_key.len() - after.len()];
-                entries.push(Entry { key, value, raw });
-                rest = after;
+                *left = left.checked_sub(1)?;
+                let (_, behind_key) = text(rest)?;
+                rest = skip(behind_key, depth + 1, left)?;
             }
-            Some((Value::Dictionary(entries), &rest[1..]))
+            Some(&rest[1..])
         }
-        _ => text(bytes).map(|(text, rest)| (Value::Text(text), rest)),
+        _ => text(bytes).map(|(_, rest)| rest),
     }
+}
+
+fn number(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let (digits, rest) = until(bytes.strip_prefix(b"i")?, b'e')?;
+    let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some((number, rest))
 }
 
 fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -115,8 +132,10 @@ fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
+/// What is before and behind the first `end`, which comes within the digits of a number: what is further away is not looked for.
 fn until(bytes: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|byte| *byte == end)?;
+    let near = &bytes[..bytes.len().min(LONGEST_NUMBER)];
+    let at = near.iter().position(|byte| *byte == end)?;
     Some((&bytes[..at], &bytes[at + 1..]))
 }
 
@@ -127,13 +146,14 @@ mod tests {
     #[test]
     fn values_keep_their_bytes() {
         let value = Value::parse(b"d1:bi-7e1:ald1:x1:yeee").unwrap();
-        assert_eq!(value.get("b"), Some(&Value::Number(-7)));
-        assert_eq!(value.entry("a").unwrap().raw, b"ld1:x1:yee");
-        assert_eq!(
-            value.get("b").unwrap().size(),
-            None,
-            "a size is not negative"
-        );
+        assert_eq!(value.get("b").unwrap().raw(), b"i-7e");
+        assert_eq!(value.get("a").unwrap().raw(), b"ld1:x1:yee");
+        let mut items = value.get("a").unwrap().list().unwrap();
+        let item = items.next().unwrap().get("x").unwrap();
+        assert_eq!((item.text().as_deref(), items.next()), (Some("y"), None));
+        assert_eq!(value.get("c"), None);
+        let size = value.get("b").unwrap().size();
+        assert_eq!(size, None, "a size is not negative");
     }
 
     #[test]
@@ -149,13 +169,56 @@ mod tests {
             b"-1:a",
             b"99999999999999999999:a",
         ] {
-            assert_eq!(Value::parse(bad), None, "{}", String::from_utf8_lossy(bad));
+            let error = Err(Unreadable::NoBencode);
+            assert_eq!(Value::parse(bad), error, "{}", String::from_utf8_lossy(bad));
         }
-        assert_eq!(Value::parse(&[b'l'; 100_000]), None);
+        assert_eq!(Value::parse(&[b'l'; 100_000]), Err(Unreadable::NoBencode));
+    }
+
+    #[test]
+    fn values_are_counted_and_take_no_memory() {
+        // The list itself is one.
+        let lists = |count: u32| [&b"l"[..], &b"le".repeat(count as usize), b"e"].concat();
+        let most = lists(MOST_VALUES - 1);
+        assert_eq!(
+            Value::parse(&most).unwrap().list().unwrap().count(),
+            most.len() / 2 - 1
+        );
+        assert_eq!(Value::parse(&lists(MOST_VALUES)), Err(Unreadable::TooMany));
+        assert_eq!(size_of::<Value<'_>>(), size_of::<&[u8]>());
+    }
+
+    /// All values in `value`, by the ways there are into it.
+    fn walk(value: Value<'_>) -> usize {
+        let items = value.list().map_or(0, |items| items.map(walk).sum());
+        value.text();
+        value.size();
+        value.get("a").map_or(0, walk) + items + 1
     }
 
     #[test]
     fn fuzz_any_bytes_are_answered() {
-        bolero::check!().for_each(|bytes: &[u8]| drop(Value::parse(bytes)));
+        bolero::check!().for_each(|bytes: &[u8]| {
+            if let Ok(value) = Value::parse(bytes) {
+                assert_eq!(value.raw(), bytes);
+                assert!(walk(value) <= bytes.len());
+            }
+        });
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read(texts in proptest::collection::vec(".{0,20}", 0..20), size: u32) {
+            let mut written = b"d5:texts".to_vec();
+            written.push(b'l');
+            for text in &texts {
+                written.extend(format!("{}:{text}", text.len()).bytes());
+            }
+            written.extend(format!("e4:sizei{size}ee").bytes());
+            let value = Value::parse(&written).unwrap();
+            let read: Vec<String> = value.get("texts").unwrap().list().unwrap().filter_map(Value::text).collect();
+            proptest::prop_assert_eq!(read, texts);
+            proptest::prop_assert_eq!(value.get("size").unwrap().size(), Some(u64::from(size)));
+        }
     }
 }

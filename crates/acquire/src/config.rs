@@ -68,6 +68,8 @@ pub struct AcquireConfig {
     pub arrs: Vec<Arc<Arr>>,
     /// Wall time.
     pub clock: Arc<dyn WallClock>,
+    /// Where it is noted which jobs are in hand, which has to outlive the process alone: in memory at best. Nothing is noted without.
+    pub in_hand: Option<PathBuf>,
     /// For tests that kill the program.
     pub checkpoint: Checkpoint,
 }
@@ -89,6 +91,7 @@ impl AcquireConfig {
             poll_every: Duration::from_secs(10),
             arrs: Vec::new(),
             clock: Arc::new(SystemClock),
+            in_hand: None,
             checkpoint: Arc::new(|_| {}),
         }
     }

@@ -1,6 +1,7 @@
 //! Goes on with jobs: which are driven when, how long is waited after trouble, and deletions that are owed.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ const DELETIONS_EVERY: Duration = Duration::from_secs(60);
 
 /// Drives all jobs until `shutdown`.
 pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    stop_guilty(&shared).await;
     let watch = Arc::new(Watch::default());
     let mut running: HashMap<InfoHash, CancellationToken> = HashMap::new();
     let mut tasks: JoinSet<InfoHash> = JoinSet::new();
@@ -34,6 +36,8 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     helpers.spawn(delete_owed(shared.clone()));
     helpers.spawn(tell_arrs::run(shared.clone()));
     helpers.spawn(action::sweep(shared.clone()));
+    let measured = shared.clone();
+    helpers.spawn(async move { measured.disks.measure().await });
     loop {
         reconcile(&shared, &watch, &mut running, &mut tasks);
         tokio::select! {
@@ -47,6 +51,18 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
                 }
                 Err(_) => {}
             }
+        }
+    }
+    shared.end();
+}
+
+/// Gives up the jobs that were in hand at two deaths of an engine: a third try would end this one.
+async fn stop_guilty(shared: &Arc<Shared>) {
+    let guilty = std::mem::take(&mut *shared.guilty.lock());
+    for hash in guilty {
+        if shared.job(hash).is_some_and(|job| !job.step.is_settled()) {
+            let words = "it ended the engine twice: it was in hand when two engines in a row were killed or crashed; start it again to try once more";
+            fail(shared, hash, None, words.to_owned(), false).await;
         }
     }
 }
@@ -190,27 +206,44 @@ async fn mend(shared: Arc<Shared>) {
         let Some(content) = job.content.clone() else {
             continue;
         };
-        if tokio::fs::symlink_metadata(&content).await.is_ok() {
+        if is_there(&shared, &content).await {
             continue;
         }
         let Some(shown) = shared.library.shown(job.hash).await else {
             continue;
         };
-        let wanted = action::links_of(&job, &shown);
         let (owner, name) = (shared.clone(), job.name.clone());
-        let made = tokio::task::spawn_blocking(move || {
+        let (hash, path) = (job.hash, content.clone());
+        let wanted = shared
+            .whole(hash, move || action::links_of(&job, &shown))
+            .await;
+        let made = shared.on_disk(hash, &path, move || {
             let place = owner.config.spot(&content)?;
-            links::place(&place, job.hash, &wanted)?;
+            links::place(&place, hash, &wanted)?;
             // Removed in the meantime, and its links with it.
-            if owner.job(job.hash).is_none() {
+            if owner.job(hash).is_none() {
                 links::remove(&place)?;
             }
-            Ok::<_, std::io::Error>(())
+            Ok(())
         });
         match made.await {
-            Ok(Ok(())) => tracing::info!(name, "the symlinks were gone: made anew"),
-            Ok(Err(error)) => tracing::warn!(name, %error, "symlinks cannot be made"),
-            Err(_) => return,
+            Ok(()) => tracing::info!(name, "the symlinks were gone: made anew"),
+            Err(error) => tracing::warn!(name, %error, "symlinks cannot be made"),
+        }
+    }
+}
+
+/// Whether something lies at `path`, as soon as its volume says so.
+async fn is_there(shared: &Shared, path: &Path) -> bool {
+    loop {
+        let looked = path.to_owned();
+        let there = shared
+            .disks
+            .volume(path)
+            .run(path, move || links::is_there(&looked));
+        match there.await {
+            Ok(there) => return there,
+            Err(_) => sleep(PAUSES.longest).await,
         }
     }
 }

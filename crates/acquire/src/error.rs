@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use debridfs_base::volume::NoAnswer;
+
 use crate::ReleaseError;
 
 /// A result of this crate.
@@ -27,6 +29,9 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A volume of the downloads does not answer: nothing was changed.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
     /// What was handed in is no release.
     #[error(transparent)]
     Release(#[from] ReleaseError),

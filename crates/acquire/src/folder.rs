@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
+use debridfs_base::volume::alive;
 use debridfs_provider::InfoHash;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, linkat, mkdirat, open, openat,
@@ -168,12 +169,15 @@ impl Dir {
 
     /// The directory that holds `path` below it, and its name there; nothing when that directory is not there.
     pub(crate) fn find_above<'a>(&self, path: &'a Path) -> io::Result<Option<(Self, &'a OsStr)>> {
+        // For each of perhaps 100 000 files.
+        alive();
         let (above, name) = split(path)?;
         Ok(self.find(above)?.map(|dir| (dir, name)))
     }
 
     /// As [`Self::find_above`], with directories that are missing being made.
     pub(crate) fn make_above<'a>(&self, path: &'a Path) -> io::Result<(Self, &'a OsStr)> {
+        alive();
         let (above, name) = split(path)?;
         let mut at = self.again()?;
         for name in above {

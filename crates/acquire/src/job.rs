@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use debridfs_base::total;
 use debridfs_provider::{InfoHash, TorrentId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -256,11 +257,8 @@ pub struct Live {
 impl Job {
     /// Bytes of the wanted files, as far as they are known.
     pub fn bytes(&self) -> u64 {
-        self.files
-            .iter()
-            .filter(|file| file.wanted)
-            .map(|file| file.bytes)
-            .sum()
+        let wanted = self.files.iter().filter(|file| file.wanted);
+        total(wanted.map(|file| file.bytes))
     }
 
     /// Share that is done, 0 to 1. What is fetched to the disk is half done once the provider has it.

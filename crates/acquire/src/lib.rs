@@ -16,6 +16,7 @@ mod drive;
 mod error;
 mod filter;
 mod folder;
+mod in_hand;
 mod job;
 mod labels;
 mod library;
@@ -33,6 +34,7 @@ mod store;
 mod tell_arrs;
 mod trash;
 mod watch;
+mod whole_job;
 
 pub use acquire::{Acquire, AddOptions, Added, Move, QueueStatus, Selection};
 pub use checkpoint::{Checkpoint, FETCH_POINTS, POINTS};

@@ -101,6 +101,11 @@ pub(crate) fn remove_in(above: &Dir, name: &OsStr) -> io::Result<()> {
     above.remove_dir(name).map(drop)
 }
 
+/// Whether something lies at `path`, if only a link that leads nowhere.
+pub(crate) fn is_there(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
 /// Whether `path` stays below the directory it is joined to.
 pub(crate) fn is_below(path: &str) -> bool {
     !path.is_empty()

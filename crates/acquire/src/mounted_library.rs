@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use debridfs_base::Client;
 use debridfs_base::media::HEAD;
-use debridfs_catalogue::{ALL, BadReason, Catalogue, Layout};
+use debridfs_catalogue::{ALL, BadReason, Catalogue, Layout, Library as Shelf};
 use debridfs_content::{
     Content, ContentConfig, ContentError, ErrorKind, FileRef, HandleOwner, ReadRequest,
 };
 use debridfs_provider::{InfoHash, TorrentInfo};
 use debridfs_tree::file_ref;
 
+use crate::whole_job::whole_job;
 use crate::{Known, Library, ProbeError, Shown, ShownFile, WholeFile};
 
 /// Bytes read from each end of a file before it is shown to an arr: what a container's header and
@@ -112,39 +113,43 @@ fn probe_error(error: &ContentError) -> ProbeError {
 
 impl MountedLibrary {
     /// The release as the library shows it now.
-    fn find(&self, hash: InfoHash) -> Option<Shown> {
+    async fn find(&self, hash: InfoHash) -> Option<Shown> {
         let library = self.catalogue.library().borrow().clone();
-        let entry = library.release(hash)?;
-        let tree = entry.release.tree()?;
-        let files = tree.files.iter().map(|file| ShownFile {
-            path: tree.path_of(self.layout, file),
-            bytes: file.size,
-        });
-        let bad = entry.release.bad;
-        // Soon it shows what is inside, or is bad for another reason.
-        let packed = bad == Some(BadReason::PackedRar);
-        Some(Shown {
-            name: entry.name.clone(),
-            path: self.mount.join(ALL).join(&entry.name),
-            files: files.collect(),
-            bad: bad
-                .filter(|_| !packed)
-                .map(|reason| reason.as_str().to_owned()),
-            unsettled: packed.then(|| "its RAR was not looked into yet".to_owned()),
-        })
+        let (mount, layout) = (self.mount.clone(), self.layout);
+        whole_job(move || shown_of(&library, hash, &mount, layout)).await
     }
 
     fn file(&self, hash: InfoHash, path: &str) -> Option<FileRef> {
         let library = self.catalogue.library().borrow().clone();
         let tree = library.release(hash)?.release.tree()?;
-        let mut files = tree.files.iter();
-        let file = files.find(|file| tree.path_of(self.layout, file) == path)?;
+        let file = tree.file_at(self.layout, path)?;
         Some(file_ref(tree, file))
     }
 
     fn next_handle(&self) -> u64 {
         HandleOwner::Download.handle(self.handles.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+fn shown_of(library: &Shelf, hash: InfoHash, mount: &Path, layout: Layout) -> Option<Shown> {
+    let entry = library.release(hash)?;
+    let tree = entry.release.tree()?;
+    let files = tree.files.iter().map(|file| ShownFile {
+        path: tree.path_of(layout, file),
+        bytes: file.size,
+    });
+    let bad = entry.release.bad;
+    // Soon it shows what is inside, or is bad for another reason.
+    let packed = bad == Some(BadReason::PackedRar);
+    Some(Shown {
+        name: entry.name.clone(),
+        path: mount.join(ALL).join(&entry.name),
+        files: files.collect(),
+        bad: bad
+            .filter(|_| !packed)
+            .map(|reason| reason.as_str().to_owned()),
+        unsettled: packed.then(|| "its RAR was not looked into yet".to_owned()),
+    })
 }
 
 #[async_trait]
@@ -160,12 +165,12 @@ impl Library for MountedLibrary {
     }
 
     async fn shown(&self, hash: InfoHash) -> Option<Shown> {
-        if let Some(shown) = self.find(hash) {
+        if let Some(shown) = self.find(hash).await {
             return Some(shown);
         }
         // Not known to the library yet is no failure; it is asked again.
         self.catalogue.demand(hash).await.ok()?;
-        self.find(hash)
+        self.find(hash).await
     }
 
     async fn told(&self, provider: &str, info: TorrentInfo) {

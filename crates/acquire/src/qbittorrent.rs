@@ -172,7 +172,10 @@ fn failure(error: Error) -> Refused {
             StatusCode::CONFLICT
         }
         Error::Release(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Error::Store { .. } | Error::NewerSchema { .. } | Error::NoProvider(_) => {
+        Error::Store { .. }
+        | Error::NoAnswer(_)
+        | Error::NewerSchema { .. }
+        | Error::NoProvider(_) => {
             tracing::error!(%error, "a call of the qBittorrent API failed");
             StatusCode::INTERNAL_SERVER_ERROR
         }

@@ -6,12 +6,18 @@ use debridfs_base::terminal::cleaned;
 use debridfs_provider::InfoHash;
 use sha1::{Digest, Sha1};
 
-use crate::bencode::Value;
+use crate::bencode::{MOST_VALUES, Unreadable, Value};
 
 /// The longest magnet that is read; the longest seen in the field have a hundred trackers and stay below 16 KiB.
 const LONGEST_MAGNET: usize = 64 << 10;
 /// The longest display name that is kept, in bytes.
 const LONGEST_NAME: usize = 1024;
+
+/// The largest `.torrent` that is read, in bytes: what the pages take. Those of the largest releases
+/// in the field are some MiB, most of it the hashes of pieces.
+const LARGEST_TORRENT: usize = 16 << 20;
+/// Files of one release. Each is looked at, read and linked by itself, hours of calls for so many.
+pub(crate) const MOST_FILES: usize = 100_000;
 
 /// Why something was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +37,19 @@ pub enum ReleaseError {
     /// Not a `.torrent`.
     #[error("not a .torrent file")]
     NotATorrent,
+    /// A file larger than any `.torrent` has to be.
+    #[error(
+        "a .torrent file of {0} bytes; none above {LARGEST_TORRENT} is read: hand in a magnet instead"
+    )]
+    TooLarge(usize),
+    /// A file made of more values than any `.torrent` has to be.
+    #[error("a .torrent file of more than {MOST_VALUES} values: hand in a magnet instead")]
+    TooManyValues,
+    /// More files than can be dealt with.
+    #[error(
+        "a release of more than {MOST_FILES} files: take one that is split or packed otherwise"
+    )]
+    TooManyFiles,
 }
 
 /// What a provider is handed.
@@ -118,11 +137,18 @@ impl Release {
     /// Reads a `.torrent`: v1 or hybrid.
     ///
     /// # Errors
-    /// [`ReleaseError::NotATorrent`], [`ReleaseError::OnlyV2`].
+    /// [`ReleaseError::NotATorrent`], [`ReleaseError::OnlyV2`], and those of files that are too large, in bytes or in what they
+    /// hold. May take a second: not for the runtime's threads, see [`crate::Acquire::read_torrent`].
     pub fn from_torrent(bytes: Bytes) -> Result<Self, ReleaseError> {
-        let root = Value::parse(&bytes).ok_or(ReleaseError::NotATorrent)?;
-        let info = root.entry("info").ok_or(ReleaseError::NotATorrent)?;
-        let (raw, info) = (info.raw, &info.value);
+        if bytes.len() > LARGEST_TORRENT {
+            return Err(ReleaseError::TooLarge(bytes.len()));
+        }
+        let root = Value::parse(&bytes).map_err(|why| match why {
+            Unreadable::NoBencode => ReleaseError::NotATorrent,
+            Unreadable::TooMany => ReleaseError::TooManyValues,
+        })?;
+        let info = root.get("info").ok_or(ReleaseError::NotATorrent)?;
+        let raw = info.raw();
         if info.get("pieces").is_none() {
             return Err(match info.get("meta version") {
                 Some(_) => ReleaseError::OnlyV2,
@@ -139,16 +165,19 @@ impl Release {
                 let size = info.get("length").and_then(Value::size);
                 vec![(format!("/{name}"), size.ok_or(ReleaseError::NotATorrent)?)]
             }
-            Some(files) => files
-                .list()
-                .and_then(|files| files.iter().map(file).collect::<Option<Vec<_>>>())
-                .ok_or(ReleaseError::NotATorrent)?
-                .into_iter()
-                .flatten()
-                .collect(),
+            Some(files) => {
+                let mut listed = files.list().ok_or(ReleaseError::NotATorrent)?;
+                let first = listed.by_ref().take(MOST_FILES);
+                let files = first.map(file).collect::<Option<Vec<_>>>();
+                let files = files.ok_or(ReleaseError::NotATorrent)?;
+                if listed.next().is_some() {
+                    return Err(ReleaseError::TooManyFiles);
+                }
+                files.into_iter().flatten().collect()
+            }
         };
         let hash = InfoHash(Sha1::digest(raw).into());
-        let trackers = trackers(&root);
+        let trackers = trackers(root);
         let name = match name.trim() {
             "" => hash.to_string(),
             name => shortened(name),
@@ -179,7 +208,7 @@ impl Release {
 }
 
 /// Path and size of an entry of `files`; nothing for the padding that BEP 47 puts between files.
-fn file(entry: &Value<'_>) -> Option<Option<(String, u64)>> {
+fn file(entry: Value<'_>) -> Option<Option<(String, u64)>> {
     let size = entry.get("length")?.size()?;
     let parts = entry.get("path.utf-8").or_else(|| entry.get("path"))?;
     let mut path = String::new();
@@ -194,7 +223,7 @@ fn file(entry: &Value<'_>) -> Option<Option<(String, u64)>> {
     Some((!padding).then_some((path, size)))
 }
 
-fn trackers(root: &Value<'_>) -> Vec<String> {
+fn trackers(root: Value<'_>) -> Vec<String> {
     let tiers = root.get("announce-list").and_then(Value::list);
     let mut found: Vec<String> = tiers
         .into_iter()
@@ -302,6 +331,27 @@ mod tests {
         assert_eq!(name(&link(&"%e6%98%a0".repeat(1000))).len(), 1023);
         let info = "d6:lengthi42e4:name6:a\u{202e}\nb6:pieces0:e";
         assert_eq!(torrent(info).unwrap().name, "a__b");
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_in_clear_words() {
+        let large = Release::from_torrent(Bytes::from(vec![b'0'; LARGEST_TORRENT + 1]));
+        let error = large.unwrap_err();
+        assert_eq!(error, ReleaseError::TooLarge(LARGEST_TORRENT + 1));
+        assert!(error.to_string().contains("hand in a magnet"), "{error}");
+        // 2 bytes each; before, each took 32 bytes of memory and more while its list grew.
+        let values = format!("d1:xl{}ee", "0:".repeat(MOST_VALUES as usize));
+        let error = Release::from_torrent(values.into()).unwrap_err();
+        assert_eq!(error, ReleaseError::TooManyValues);
+        let files = |count: usize| {
+            let files = "d6:lengthi1e4:pathl1:aee".repeat(count);
+            torrent(&format!("d5:filesl{files}e4:name1:n6:pieces0:e"))
+        };
+        assert_eq!(files(MOST_FILES).unwrap().files.len(), MOST_FILES);
+        assert_eq!(
+            files(MOST_FILES + 1).unwrap_err(),
+            ReleaseError::TooManyFiles
+        );
     }
 
     fn torrent(info: &str) -> Result<Release, ReleaseError> {

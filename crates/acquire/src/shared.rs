@@ -1,26 +1,28 @@
 //! The queue in memory and its store: what is shown was stored first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use debridfs_base::volume::{NoAnswer, Volume};
 use debridfs_provider::{InfoHash, Provider};
 use jiff::Timestamp;
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 
+use crate::in_hand::InHand;
 use crate::job::Live;
 use crate::pace::{FILES, Pace};
+use crate::space::Disks;
 use crate::store::{CategoryRow, Change, Store, Stored};
 use crate::trash::Deletion;
+use crate::whole_job::whole_job;
 use crate::{AcquireConfig, Error, Job, Library, Result};
 
 /// Removals that are remembered for those who ask what has changed.
 const GONE_KEPT: usize = 10_000;
-
-/// The store, held by one change at a time.
-type Guard = OwnedMutexGuard<Store>;
 
 /// The queue as it is now.
 #[derive(Debug, Default)]
@@ -45,7 +47,13 @@ pub(crate) struct Shared {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) providers: Vec<Arc<dyn Provider>>,
     memory: RwLock<Memory>,
-    store: Arc<Mutex<Store>>,
+    /// Held by one change at a time, on a thread of its volume.
+    store: Mutex<Store>,
+    /// What jobs are put on.
+    pub(crate) disks: Disks,
+    in_hand: Arc<InHand>,
+    /// Jobs that ended the engine, until they are stopped.
+    pub(crate) guilty: Mutex<Vec<InfoHash>>,
     /// Told when there may be something to do.
     pub(crate) wake: Notify,
     /// Told when a deletion is owed.
@@ -90,7 +98,11 @@ impl Shared {
             job.live.revision = revision;
             memory.jobs.insert(job.hash, Arc::new(job));
         }
+        let (in_hand, guilty) = InHand::load(config.in_hand.as_deref(), config.clock.now());
         Self {
+            disks: Disks::of(&config),
+            in_hand: Arc::new(in_hand),
+            guilty: Mutex::new(guilty),
             fetching: Semaphore::new(FILES),
             pace: Pace::new(config.download_rate),
             config,
@@ -98,7 +110,7 @@ impl Shared {
             provider,
             providers,
             memory: RwLock::new(memory),
-            store: Arc::new(Mutex::new(store)),
+            store: Mutex::new(store),
             wake: Notify::new(),
             owed: Notify::new(),
             settled: Notify::new(),
@@ -132,42 +144,75 @@ impl Shared {
     }
 
     /// Lets `plan` look at the queue, stores the changes it wants, and then shows them. No other change comes in between, and one
-    /// that was begun is ended, also when its caller goes away.
+    /// that was begun is ended, also when its caller goes away, or is told that the store's volume does not answer.
     pub(crate) async fn transact<T: Send + 'static>(
         self: &Arc<Self>,
         plan: impl FnOnce(&Memory) -> Result<(Vec<Change>, T)> + Send + 'static,
     ) -> Result<T> {
         let shared = self.clone();
         let done = tokio::spawn(async move {
-            let store = shared.store.clone().lock_owned().await;
-            let (changes, value) = plan(&shared.read())?;
-            if !changes.is_empty() {
-                // The store stays held until the change can be seen.
-                let (_store, changes) = shared.write(store, changes).await?;
-                shared.apply(changes);
-                shared.wake.notify_one();
-            }
-            Ok(value)
+            let (runtime, owner) = (Handle::current(), shared.clone());
+            // There, as jobs are copied and turned into text by the thousand, files and all; and a paused clock waits for such a
+            // thread, as it would not for the database's own.
+            let done = Volume::state().run(&shared.config.store, move || {
+                let mut store = owner.store.lock();
+                let (changes, value) = plan(&owner.read())?;
+                if !changes.is_empty() {
+                    runtime.block_on(store.write(&changes))?;
+                    // The store stays held until the change can be seen.
+                    owner.apply(changes);
+                    owner.wake.notify_one();
+                }
+                Ok(value)
+            });
+            done.await.map_err(|error| shared.no_store(&error))?
         });
-        done.await.unwrap_or_else(|_| Err(self.stopping()))
+        done.await
+            .unwrap_or_else(|_| Err(self.no_store(&NoAnswer::Stopping)))
     }
 
-    /// Writes `changes` on the blocking pool and gives them back: jobs are turned into text by the thousand, and a paused clock
-    /// waits for that pool, as it would not for the database's own thread.
-    async fn write(&self, mut store: Guard, changes: Vec<Change>) -> Result<(Guard, Vec<Change>)> {
-        let runtime = Handle::current();
-        let written = tokio::task::spawn_blocking(move || {
-            let outcome = runtime.block_on(store.write(&changes));
-            outcome.map(|()| (store, changes))
-        });
-        written.await.map_err(|_| self.stopping())?
-    }
-
-    fn stopping(&self) -> Error {
+    fn no_store(&self, why: &NoAnswer) -> Error {
         Error::Store {
             path: self.config.store.clone(),
-            message: "the program is stopping".to_owned(),
+            message: why.to_string(),
         }
+    }
+
+    /// Runs `work`, which is of the size of the job `hash`, beside the runtime's threads.
+    pub(crate) async fn whole<T: Send + 'static>(
+        &self,
+        hash: InfoHash,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let in_hand = self.in_hand.clone();
+        whole_job(move || {
+            let _held = in_hand.take(hash);
+            work()
+        })
+        .await
+    }
+
+    /// Runs `work` of the job `hash`, which touches `path`, on a thread of the volume there.
+    pub(crate) async fn on_disk<T: Send + 'static>(
+        &self,
+        hash: InfoHash,
+        path: &Path,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let in_hand = self.in_hand.clone();
+        let done = self.disks.volume(path).run(path, move || {
+            let _held = in_hand.take(hash);
+            work()
+        });
+        done.await.unwrap_or_else(|error| {
+            self.in_hand.put_down(hash);
+            Err(error.into())
+        })
+    }
+
+    /// What is under way is cut off in order from now on.
+    pub(crate) fn end(&self) {
+        self.in_hand.end();
     }
 
     /// Changes one job; `None` when it is gone.
@@ -207,12 +252,12 @@ impl Shared {
     }
 
     /// What the job was made of.
-    pub(crate) async fn source(&self, hash: InfoHash) -> Result<Option<crate::Source>> {
-        let mut store = self.store.clone().lock_owned().await;
-        let runtime = Handle::current();
-        tokio::task::spawn_blocking(move || runtime.block_on(store.source(hash)))
-            .await
-            .map_err(|_| self.stopping())?
+    pub(crate) async fn source(self: &Arc<Self>, hash: InfoHash) -> Result<Option<crate::Source>> {
+        let (runtime, owner) = (Handle::current(), self.clone());
+        let read = Volume::state().run(&self.config.store, move || {
+            runtime.block_on(owner.store.lock().source(hash))
+        });
+        read.await.map_err(|error| self.no_store(&error))?
     }
 
     /// The folder of a category.

@@ -11,11 +11,13 @@ use tokio::time::timeout;
 
 use crate::attempt::{Attempt, Go, Outcome, Trouble};
 use crate::job::{AtProvider, JobFile};
-use crate::release::shortened;
+use crate::release::{MOST_FILES, shortened};
 use crate::shared::Shared;
 use crate::store::Change;
 use crate::trash::Deletion;
-use crate::{Error, Evidence, Job, ProbeError, Shown, Source, Step, Uncached, filter};
+use crate::{
+    AcquireConfig, Error, Evidence, Job, ProbeError, Shown, Source, Step, Uncached, filter,
+};
 
 /// The newest torrents of the account, among which one is looked for before it is added.
 const NEWEST: u32 = 100;
@@ -36,7 +38,7 @@ const OWN_LOOKS: u32 = 4;
 
 impl Attempt<'_> {
     /// Does what `job` needs now.
-    pub(crate) async fn next(&mut self, job: &Job) -> Outcome {
+    pub(crate) async fn next(&mut self, job: &Arc<Job>) -> Outcome {
         match job.step {
             Step::Placed => self.place(job).await,
             Step::Waiting => self.wait(job).await,
@@ -47,7 +49,7 @@ impl Attempt<'_> {
     }
 
     /// Finds the torrent in an account, or adds it.
-    async fn place(&mut self, job: &Job) -> Outcome {
+    async fn place(&mut self, job: &Arc<Job>) -> Outcome {
         if let Some((provider, torrent)) = self.find(job.hash).await? {
             return self.adopt(job, provider, torrent).await;
         }
@@ -116,7 +118,7 @@ impl Attempt<'_> {
 
     async fn adopt(
         &mut self,
-        job: &Job,
+        job: &Arc<Job>,
         provider: Arc<dyn Provider>,
         torrent: TorrentId,
     ) -> Outcome {
@@ -147,7 +149,7 @@ impl Attempt<'_> {
     }
 
     /// Looks after the torrent at the provider until it is ready there.
-    async fn wait(&mut self, job: &Job) -> Outcome {
+    async fn wait(&mut self, job: &Arc<Job>) -> Outcome {
         let Some(at) = &job.at else {
             return self.again(job).await;
         };
@@ -172,12 +174,16 @@ impl Attempt<'_> {
             return Ok(Go::After(every));
         }
         let info = match provider.torrent(Priority::Import, &at.torrent).await {
-            Ok(info) => info,
+            Ok(info) => Arc::new(info),
             Err(error) if error.verdict == Verdict::NotFound => return self.lost(job, at).await,
             Err(error) => return Err(error.into()),
         };
         self.missing = 0;
         self.looks += 1;
+        if info.files.len() > MOST_FILES {
+            let words = format!("it has {} files, more than {MOST_FILES}", info.files.len());
+            return Err(Trouble::TakeBack(Evidence::Unservable, words));
+        }
         self.note(job, &info).await?;
         let status = &info.summary.status;
         if is_dead(status) {
@@ -186,6 +192,7 @@ impl Attempt<'_> {
         }
         match status {
             TorrentStatus::Downloaded => {
+                let info = Arc::unwrap_or_clone(info);
                 self.shared.library.told(&at.provider, info).await;
                 self.shared
                     .update(job.hash, |job| job.step = Step::Ready)
@@ -208,31 +215,12 @@ impl Attempt<'_> {
     }
 
     /// Keeps what the provider tells of the torrent.
-    async fn note(&self, job: &Job, info: &TorrentInfo) -> Result<(), Error> {
-        let paths = info.files.iter().map(|file| (&*file.path, file.bytes));
-        let wanted = self.shared.config.filter_of(&job.category).choose(paths);
-        let files: Vec<JobFile> = info
-            .files
-            .iter()
-            .zip(wanted)
-            .map(|(file, wanted)| {
-                let path = file.path.trim_start_matches('/').to_owned();
-                JobFile {
-                    wanted: wanted && !job.unwanted.contains(&path),
-                    bytes: file.bytes,
-                    path,
-                }
-            })
-            .collect();
-        let told = [&info.original_filename, &info.summary.filename];
-        let name = told.into_iter().find(|name| !name.trim().is_empty());
-        let name = name
-            .filter(|_| job.name == job.hash.to_string())
-            .map(|name| shortened(name.trim()))
-            .unwrap_or_else(|| job.name.clone());
-        if files.is_empty() || (files == job.files && name == job.name) {
+    async fn note(&self, job: &Arc<Job>, info: &Arc<TorrentInfo>) -> Result<(), Error> {
+        let (shared, known, told) = (self.shared.clone(), job.clone(), info.clone());
+        let news = move || told_of(&shared.config, &known, &told);
+        let Some((files, name)) = self.shared.whole(job.hash, news).await else {
             return Ok(());
-        }
+        };
         self.shared
             .update(job.hash, move |job| {
                 job.files = files;
@@ -242,22 +230,16 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    async fn select(&self, job: &Job, provider: &dyn Provider, info: &TorrentInfo) -> Outcome {
-        let paths = info.files.iter().map(|file| (&*file.path, file.bytes));
-        let wanted = self.shared.config.filter_of(&job.category).choose(paths);
-        let ids: Vec<u32> = info
-            .files
-            .iter()
-            .zip(wanted)
-            .filter(|(file, wanted)| {
-                *wanted && !job.unwanted.contains(file.path.trim_start_matches('/'))
-            })
-            .map(|(file, _)| file.id)
-            .collect();
-        if ids.is_empty() {
-            let words = filter::why_none(info.files.iter().map(|file| &*file.path));
-            return Err(Trouble::TakeBack(Evidence::Unwanted, words));
-        }
+    async fn select(
+        &self,
+        job: &Arc<Job>,
+        provider: &dyn Provider,
+        info: &Arc<TorrentInfo>,
+    ) -> Outcome {
+        let (shared, known, told) = (self.shared.clone(), job.clone(), info.clone());
+        let chosen = move || chosen_of(&shared.config, &known, &told);
+        let chosen = self.shared.whole(job.hash, chosen).await;
+        let ids = chosen.map_err(|words| Trouble::TakeBack(Evidence::Unwanted, words))?;
         match provider
             .select_files(Priority::Import, &info.summary.id, &ids)
             .await
@@ -277,7 +259,7 @@ impl Attempt<'_> {
     }
 
     /// Whether the provider may take longer.
-    fn patience(&mut self, job: &Job, status: &TorrentStatus) -> Result<(), Trouble> {
+    fn patience(&mut self, job: &Arc<Job>, status: &TorrentStatus) -> Result<(), Trouble> {
         let limit = match job.uncached {
             Uncached::Wait => return Ok(()),
             // A magnet that is unknown to the provider is not in its cache either, but resolving it may take a moment.
@@ -297,7 +279,7 @@ impl Attempt<'_> {
     }
 
     /// The provider does not know the torrent.
-    async fn lost(&mut self, job: &Job, at: &AtProvider) -> Outcome {
+    async fn lost(&mut self, job: &Arc<Job>, at: &AtProvider) -> Outcome {
         self.missing += 1;
         if self.missing < 2 {
             let words = format!("{} does not know the torrent", at.provider);
@@ -312,7 +294,7 @@ impl Attempt<'_> {
         self.again(job).await
     }
 
-    async fn again(&self, job: &Job) -> Outcome {
+    async fn again(&self, job: &Arc<Job>) -> Outcome {
         self.shared
             .update(job.hash, |job| {
                 job.step = Step::Placed;
@@ -325,7 +307,7 @@ impl Attempt<'_> {
     }
 
     /// Waits until the library shows it, and reads head and tail of every wanted file.
-    async fn show(&mut self, job: &Job) -> Outcome {
+    async fn show(&mut self, job: &Arc<Job>) -> Outcome {
         let library = &self.shared.library;
         library.look_now();
         let shown = match library.shown(job.hash).await {
@@ -354,16 +336,11 @@ impl Attempt<'_> {
                 return Ok(Go::On);
             }
         };
-        let files = self.files_of(job, &shown);
-        let wanted: Vec<String> = files
-            .iter()
-            .filter(|file| file.wanted)
-            .map(|file| file.path.clone())
-            .collect();
-        if wanted.is_empty() {
-            let words = filter::why_none(files.iter().map(|file| &*file.path));
-            return Err(Trouble::Condemned(Evidence::Unwanted, words));
-        }
+        let (shared, known) = (self.shared.clone(), job.clone());
+        let files = move || files_of(&shared.config, &known, &shown);
+        let files = self.shared.whole(job.hash, files).await;
+        let (files, wanted) =
+            files.map_err(|words| Trouble::Condemned(Evidence::Unwanted, words))?;
         self.probe(job.hash, wanted).await?;
         self.shared
             .update(job.hash, move |job| {
@@ -373,19 +350,6 @@ impl Attempt<'_> {
             .await?;
         self.shared.at("probed");
         Ok(Go::On)
-    }
-
-    fn files_of(&self, job: &Job, shown: &Shown) -> Vec<JobFile> {
-        let paths = shown.files.iter().map(|file| (&*file.path, file.bytes));
-        let wanted = self.shared.config.filter_of(&job.category).choose(paths);
-        let files = shown.files.iter().zip(wanted);
-        files
-            .map(|(file, wanted)| JobFile {
-                path: file.path.clone(),
-                bytes: file.bytes,
-                wanted: wanted && !job.unwanted.contains(&file.path),
-            })
-            .collect()
     }
 
     async fn probe(&mut self, hash: InfoHash, paths: Vec<String>) -> Result<(), Trouble> {
@@ -416,6 +380,74 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+}
+
+/// Files and name of `job` as the provider tells them, if that is new.
+fn told_of(
+    config: &AcquireConfig,
+    job: &Job,
+    info: &TorrentInfo,
+) -> Option<(Vec<JobFile>, String)> {
+    let paths = info.files.iter().map(|file| (&*file.path, file.bytes));
+    let wanted = config.filter_of(&job.category).choose(paths);
+    let files = info.files.iter().zip(wanted).map(|(file, wanted)| {
+        let path = file.path.trim_start_matches('/').to_owned();
+        JobFile {
+            wanted: wanted && !job.unwanted.contains(&path),
+            bytes: file.bytes,
+            path,
+        }
+    });
+    let files: Vec<JobFile> = files.collect();
+    let told = [&info.original_filename, &info.summary.filename];
+    let name = told.into_iter().find(|name| !name.trim().is_empty());
+    let name = name
+        .filter(|_| job.name == job.hash.to_string())
+        .map_or_else(|| job.name.clone(), |name| shortened(name.trim()));
+    let is_new = !files.is_empty() && (files != job.files || name != job.name);
+    is_new.then_some((files, name))
+}
+
+/// The provider's numbers of the files that `job` wants, or why there are none.
+fn chosen_of(config: &AcquireConfig, job: &Job, info: &TorrentInfo) -> Result<Vec<u32>, String> {
+    let paths = info.files.iter().map(|file| (&*file.path, file.bytes));
+    let wanted = config.filter_of(&job.category).choose(paths);
+    let files = info.files.iter().zip(wanted);
+    let wanted = files.filter(|(file, wanted)| {
+        *wanted && !job.unwanted.contains(file.path.trim_start_matches('/'))
+    });
+    let ids: Vec<u32> = wanted.map(|(file, _)| file.id).collect();
+    match ids.is_empty() {
+        true => Err(filter::why_none(info.files.iter().map(|file| &*file.path))),
+        false => Ok(ids),
+    }
+}
+
+/// The files of `job` as they are shown, and the paths of those that are wanted, or why there are
+/// none.
+fn files_of(
+    config: &AcquireConfig,
+    job: &Job,
+    shown: &Shown,
+) -> Result<(Vec<JobFile>, Vec<String>), String> {
+    let paths = shown.files.iter().map(|file| (&*file.path, file.bytes));
+    let wanted = config.filter_of(&job.category).choose(paths);
+    let files = shown
+        .files
+        .iter()
+        .zip(wanted)
+        .map(|(file, wanted)| JobFile {
+            path: file.path.clone(),
+            bytes: file.bytes,
+            wanted: wanted && !job.unwanted.contains(&file.path),
+        });
+    let files: Vec<JobFile> = files.collect();
+    let wanted = files.iter().filter(|file| file.wanted);
+    let wanted: Vec<String> = wanted.map(|file| file.path.clone()).collect();
+    match wanted.is_empty() {
+        true => Err(filter::why_none(files.iter().map(|file| &*file.path))),
+        false => Ok((files, wanted)),
     }
 }
 

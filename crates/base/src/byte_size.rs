@@ -11,6 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 #[serde(transparent)]
 pub struct ByteSize(pub u64);
 
+/// The sum of `sizes`, at most [`u64::MAX`]: sizes are told by strangers.
+pub fn total(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, u64::saturating_add)
+}
+
 /// The text was not a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a size such as \"512 MiB\" or \"1.5GB\"")]
@@ -93,6 +98,12 @@ impl<'de> Deserialize<'de> for ByteSize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn sums_of_what_strangers_tell_do_not_wrap() {
+        assert_eq!(total([1, 2, 3]), 6);
+        assert_eq!(total([u64::MAX, u64::MAX]), u64::MAX);
+    }
 
     #[test]
     fn sizes_are_read_from_text_and_nonsense_is_refused() {

@@ -12,6 +12,7 @@
 //! | how are words of others shown on a terminal | `terminal.rs` |
 //! | who asks for bytes | `client.rs` |
 //! | what is mounted where | `mountinfo.rs` |
+//! | what touches a volume that may hang | `volume.rs` (feature `tokio`) |
 //! | how is an HTTP client built, how is one request sent | `http/` (feature `http`) |
 #![forbid(unsafe_code)]
 
@@ -31,9 +32,11 @@ mod replace_file;
 mod secret;
 pub mod state_file;
 pub mod terminal;
+#[cfg(feature = "tokio")]
+pub mod volume;
 
 pub use backoff::Backoff;
-pub use byte_size::{ByteSize, InvalidByteSize};
+pub use byte_size::{ByteSize, InvalidByteSize, total};
 pub use causes::with_causes;
 pub use children::private_variables;
 pub use client::Client;

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use debridfs_base::volume::Volume;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -51,6 +52,11 @@ impl Cache {
     /// Whether it can be used now.
     pub fn is_usable(&self) -> bool {
         self.shared.is_usable()
+    }
+
+    /// The volume it lies on, which its own threads touch.
+    pub fn volume(&self) -> &Volume {
+        &self.shared.volume
     }
 
     /// The bytes of `range`, if all are present, known to be right, and in the page cache. Never waits, so a transport thread may call it.

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use debridfs_base::volume::alive;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, fstatvfs};
 use rustix::io::Errno;
 
@@ -141,6 +142,7 @@ impl Dir {
     pub(crate) fn scan(&self, mut found: impl FnMut(Found)) -> io::Result<()> {
         let mut data = Vec::new();
         for item in fs::read_dir(&self.path)? {
+            alive();
             let name = item?.file_name();
             let Some((id, kind)) = name.to_str().and_then(parse) else {
                 continue;

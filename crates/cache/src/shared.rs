@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use debridfs_base::volume::Volume;
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::CacheConfig;
@@ -32,6 +33,8 @@ pub(crate) enum Readiness {
 pub(crate) struct Shared {
     pub(crate) root: PathBuf,
     pub(crate) config: CacheConfig,
+    /// Notes when the threads touch the disk, and whether it answers; they are the cache's own.
+    pub(crate) volume: Volume,
     stores: [Store; 2],
     pub(crate) intake: Intake<Command>,
     pub(crate) pool: Arc<Pool>,
@@ -57,6 +60,7 @@ impl Shared {
             root,
             limit: AtomicU64::new(config.size.0),
             config,
+            volume: Volume::new("cache"),
             stores: CacheClass::ALL.map(|_| Store::new(pool.clone(), counters.clone())),
             intake: Intake::new(),
             pool,
@@ -160,6 +164,7 @@ impl Shared {
     }
 
     pub(crate) fn read(&self, file: FileId, range: &Range<u64>) -> Option<Vec<Bytes>> {
+        let _at_work = self.volume.enter(&self.root);
         let mut out = Vec::new();
         for (class, part) in self.plan(file, range)? {
             match self.store(class).read(file, &part) {

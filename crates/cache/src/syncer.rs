@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use debridfs_base::media::COPY_RATE;
+use debridfs_base::volume::alive;
 use rustix::fs::{Advice, fadvise, fdatasync};
 
 use crate::entry::Files;
@@ -64,6 +65,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 /// Syncs what is unsynced; `all`: also what was merely used.
 pub(crate) fn sync(shared: &Shared, all: bool) {
     let mut round = shared.round.lock();
+    let _at_work = shared.volume.enter(&shared.root);
     let time = round.next();
     for class in CacheClass::ALL {
         let store = shared.store(class);
@@ -78,6 +80,7 @@ pub(crate) fn sync(shared: &Shared, all: bool) {
             let Some(unsynced) = entry.unsynced() else {
                 continue;
             };
+            alive();
             let synced = fdatasync(&unsynced.files.data)
                 .map_err(Into::into)
                 .and_then(|()| entry.synced(&unsynced));

@@ -113,6 +113,7 @@ impl Command {
 impl Writer {
     /// Takes the directory and reads its side files; `None` while another process has it.
     fn begin(shared: &Arc<Shared>) -> io::Result<Option<Self>> {
+        let _at_work = shared.volume.enter(&shared.root);
         let Some(lock) = Lock::take(&shared.root)? else {
             return Ok(None);
         };
@@ -185,7 +186,10 @@ impl Writer {
 
     /// One piece of work. Returns false at the end.
     fn step(&mut self) -> bool {
-        match self.shared.intake.next(Duration::from_secs(1)) {
+        let work = self.shared.intake.next(Duration::from_secs(1));
+        let shared = self.shared.clone();
+        let _at_work = shared.volume.enter(&shared.root);
+        match work {
             Work::Over => return false,
             // Others may have filled the disk.
             Work::Idle => drop(self.make_room(CacheClass::Playback, 0)),

@@ -202,6 +202,21 @@ impl ReleaseTree {
         }
     }
 
+    /// The file that [`Self::path_of`] gives `path`. Makes no list of the others.
+    pub fn file_at(&self, layout: Layout, path: &str) -> Option<&File> {
+        if layout == Layout::Flat {
+            return self.files.iter().find(|file| file.flat() == path);
+        }
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let dir = self
+            .dirs
+            .binary_search_by(|known| (**known).cmp(dir))
+            .ok()?;
+        let place = |file: &File| (file.dir as usize, &*file.name).cmp(&(dir, name));
+        let found = self.files.binary_search_by(place).ok()?;
+        self.files.get(found)
+    }
+
     /// Where the bytes of `file` are, the preferred source first; empty when there is no link for it.
     pub fn sources(&self, file: &File) -> impl ExactSizeIterator<Item = Source> + '_ {
         self.places_of(file).iter().map(|place| {

@@ -12,6 +12,7 @@ mod verdicts;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use debridfs_base::volume::{NoAnswer, Volume};
 use debridfs_provider::{DirectLink, HosterLink, TorrentId};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -172,7 +173,12 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the file and reads it.
     pub(crate) async fn open(path: &Path, now: Timestamp) -> Result<(Self, Stored)> {
-        let opened = open::open(path, now).await?;
+        let (place, runtime) = (path.to_owned(), tokio::runtime::Handle::current());
+        let opening = move || runtime.block_on(open::open(&place, now));
+        let opened = match Volume::state().run(path, opening).await {
+            Ok(opened) => opened?,
+            Err(silent) => open::without_file(path, &silent).await?,
+        };
         let volatile = opened.volatile;
         let store = Self {
             path: path.to_owned(),
@@ -298,22 +304,23 @@ impl Store {
         self.trouble.lock()
     }
 
-    /// Runs `job` on the blocking pool: turning rows into text by the ten thousand would hold up the runtime's own threads.
+    /// Runs `job` on a thread of the volume: turning rows into text by the ten thousand would hold up the runtime's own threads.
     async fn with<T: Send + 'static>(&self, job: Job<T>) -> Result<T> {
         let connection = self.connection.clone();
         let runtime = tokio::runtime::Handle::current();
-        let outcome = tokio::task::spawn_blocking(move || {
+        let outcome = Volume::state().run(&self.path, move || {
             let mut connection = connection.blocking_lock();
             runtime.block_on(job(&mut connection))
+        });
+        let message = match outcome.await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => error.to_string(),
+            Err(NoAnswer::Stopping) => return Err(Error::Stopping),
+            Err(silent) => silent.to_string(),
+        };
+        Err(Error::Store {
+            path: self.path.clone(),
+            message,
         })
-        .await;
-        match outcome {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Error::Store {
-                path: self.path.clone(),
-                message: error.to_string(),
-            }),
-            Err(_) => Err(Error::Stopping),
-        }
     }
 }

@@ -3,9 +3,10 @@
 mod file;
 
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use debridfs_base::volume::Volume;
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,8 @@ pub struct EventLog {
 struct Shared {
     state: Mutex<State>,
     file: Option<Mutex<EventFile>>,
+    /// Where that is.
+    path: PathBuf,
 }
 
 #[derive(Default)]
@@ -137,6 +140,7 @@ impl EventLog {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
                 file,
+                path: path.map(Path::to_owned).unwrap_or_default(),
             }),
             runtime,
         }
@@ -226,8 +230,14 @@ impl EventLog {
             let shared = self.shared.clone();
             self.runtime.spawn(async move {
                 tokio::time::sleep(DELAY).await;
-                // An error is the end of the runtime, and of a second of history.
-                let _ = tokio::task::spawn_blocking(move || shared.write()).await;
+                let written = shared.clone();
+                let done = Volume::state()
+                    .run(&shared.path, move || written.write())
+                    .await;
+                if done.is_err() {
+                    // With the next event.
+                    shared.lock().scheduled = false;
+                }
             });
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use debridfs_acquire::Acquire;
 use debridfs_base::state_file;
+use debridfs_base::volume::Volume;
 use debridfs_catalogue::Catalogue;
 use debridfs_content::Content;
 use debridfs_fuse::Serving;
@@ -25,6 +26,8 @@ use crate::{
 
 /// How often the keeper is asked how it does.
 const KEEPER_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked for state files that were moved aside, which also shows whether their volume answers.
+const STATE_EVERY: Duration = Duration::from_secs(5);
 /// How often the progress of the first sync is told in the log.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
@@ -44,6 +47,8 @@ pub struct EngineInfo {
     pub keeper_socket: PathBuf,
     /// Where state is kept.
     pub state_dir: PathBuf,
+    /// Where bytes are kept.
+    pub cache_dir: PathBuf,
 }
 
 /// What an engine is made of.
@@ -71,6 +76,7 @@ pub struct RunningEngine {
     pub(crate) parts: EngineParts,
     pub(crate) info: EngineInfo,
     keeper: Mutex<KeeperStatus>,
+    moved_aside: Mutex<Vec<PathBuf>>,
     listen: OnceLock<SocketAddr>,
 }
 
@@ -86,6 +92,7 @@ impl RunningEngine {
             parts,
             info,
             keeper: Mutex::new(keeper),
+            moved_aside: Mutex::default(),
             listen: OnceLock::new(),
         }
     }
@@ -117,6 +124,21 @@ impl RunningEngine {
                 *self.keeper.lock() = keeper;
             }
             tokio::time::sleep(KEEPER_EVERY).await;
+        }
+    }
+
+    /// Looks at the state directory now and then, so that a status never waits for it.
+    pub async fn follow_state(self: Arc<Self>) {
+        loop {
+            let dir = self.info.state_dir.clone();
+            let looked = Volume::state().run(&self.info.state_dir, move || {
+                state_file::moved_aside_in(&dir)
+            });
+            // Silence shows by itself.
+            if let Ok(found) = looked.await {
+                *self.moved_aside.lock() = found;
+            }
+            tokio::time::sleep(STATE_EVERY).await;
         }
     }
 
@@ -193,7 +215,8 @@ impl Instance for RunningEngine {
             queue: self.parts.queue.as_deref().map(figures::queue),
             repair: self.parts.repair.as_deref().map(figures::repair),
             fuse: Some(figures::fuse(&self.parts.serving)),
-            moved_aside: state_file::moved_aside_in(&self.info.state_dir),
+            moved_aside: self.moved_aside.lock().clone(),
+            volumes: figures::volumes(&self.parts, &self.info),
             last_error: errors.into_iter().max_by_key(|error| error.at),
         }
         .judged()

@@ -1,9 +1,11 @@
 //! The figures of a status, from those of the parts.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use debridfs_acquire::Acquire;
+use debridfs_base::volume::Volume;
 use debridfs_catalogue::{self as catalogue, Catalogue, CopyReport};
 use debridfs_content::{Content, ReaderClass};
 use debridfs_fuse::Serving;
@@ -13,9 +15,9 @@ use debridfs_tree::Tree;
 use debridfs_vfs::{NodeId, Vfs};
 
 use crate::{
-    CacheStatus, ContentStatus, CopiesStatus, CopyLine, FuseStatus, HeldLoss, KeyStatus, LastError,
-    LibraryStatus, OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, ReadingStatus,
-    RefusedCopy, RepairStatus, StepStatus, Verdict,
+    CacheStatus, ContentStatus, CopiesStatus, CopyLine, EngineInfo, EngineParts, FuseStatus,
+    HeldLoss, KeyStatus, LastError, LibraryStatus, OperationStatus, ProviderStatus, QueueStatus,
+    ReaderStatus, ReadingStatus, RefusedCopy, RepairStatus, StepStatus, Verdict, VolumeStatus,
 };
 
 /// Names of bad releases in a status.
@@ -265,6 +267,28 @@ pub(crate) fn repair(repair: &Repair) -> RepairStatus {
         per_hour: said.per_hour as u64,
         healed: said.healed,
     }
+}
+
+/// The volumes that an engine uses.
+pub(crate) fn volumes(parts: &EngineParts, info: &EngineInfo) -> Vec<VolumeStatus> {
+    let told = |volume: &Volume, path: PathBuf| VolumeStatus {
+        name: volume.name().to_owned(),
+        path,
+        silent_since: volume.silence().map(|silence| silence.since),
+    };
+    let mut all = vec![told(Volume::state(), info.state_dir.clone())];
+    let cache = parts.content.cache();
+    all.extend(cache.map(|cache| told(cache.volume(), info.cache_dir.clone())));
+    let downloads = parts.queue.iter().flat_map(|queue| queue.volumes());
+    all.extend(downloads.map(|(folder, volume)| told(&volume, folder)));
+    // Where a program lies is known once it hangs.
+    let programs = Volume::programs();
+    all.extend(
+        programs
+            .silence()
+            .map(|silence| told(programs, silence.path)),
+    );
+    all
 }
 
 /// Bytes of memory that this process has.

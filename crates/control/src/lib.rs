@@ -39,7 +39,7 @@ pub use server::control_router;
 pub use status::{
     CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus,
     KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, QueueStatus,
-    ReaderStatus, ReadingStatus, RepairStatus, Status, StepStatus,
+    ReaderStatus, ReadingStatus, RepairStatus, Status, StepStatus, VolumeStatus,
 };
 pub use tokens::{HttpTokens, NewToken, Revoked, TokenLine};
 pub use why::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};

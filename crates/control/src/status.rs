@@ -45,8 +45,42 @@ pub struct Status {
     /// tell.
     #[serde(default)]
     pub moved_aside: Vec<PathBuf>,
+    /// Volumes that the engine uses; none while no engine is there to tell.
+    #[serde(default)]
+    pub volumes: Vec<VolumeStatus>,
     /// The newest error.
     pub last_error: Option<LastError>,
+}
+
+/// A volume that may hang, which holds up nothing but what is kept there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeStatus {
+    /// `state`, `cache`, `downloads` or `hooks`.
+    pub name: String,
+    /// Its directory.
+    pub path: PathBuf,
+    /// Since when it has not answered; absent while it does.
+    pub silent_since: Option<Timestamp>,
+}
+
+impl VolumeStatus {
+    /// What it means that it does not answer, and what to do; nothing while it answers.
+    fn problem(&self) -> Option<String> {
+        let since = self.silent_since?;
+        let meanwhile = match self.name.as_str() {
+            "state" => "what is new is kept in memory, and downloads cannot be added or changed",
+            "cache" => "files are read from the network alone",
+            "downloads" => "downloads wait",
+            _ => "the program of on_library_update is not started",
+        };
+        Some(format!(
+            "the {} volume ({}) has not answered since {since:.0}: the library is served, {meanwhile}. Bring its disk or share back \
+             (`stat -f {}` answers then), or unmount it by force (`umount -f -l`); nothing has to be started again",
+            self.name,
+            self.path.display(),
+            self.path.display(),
+        ))
+    }
 }
 
 /// Downloads for arrs.
@@ -417,6 +451,7 @@ impl Status {
                 ));
             }
         }
+        problems.extend(self.volumes.iter().filter_map(VolumeStatus::problem));
         for held in self.repair.iter().flat_map(|repair| &repair.held) {
             problems.push(format!(
                 "so many releases of {held} cannot be read that it is suspected itself; `debridfs repair ls` lists them"
@@ -533,6 +568,11 @@ impl Status {
                 ..Default::default()
             }),
             moved_aside: Vec::new(),
+            volumes: vec![VolumeStatus {
+                name: "downloads".into(),
+                path: "/mnt/downloads".into(),
+                silent_since: None,
+            }],
             last_error: None,
         }
     }
@@ -559,6 +599,7 @@ mod tests {
             message: "bad token".into(),
         });
         status.providers[0].keys[0].used_up = true;
+        status.volumes[0].silent_since = Some(at);
         status.library.as_mut().unwrap().listed = false;
         status.library.as_mut().unwrap().held.push(HeldLoss {
             provider: "rd".into(),
@@ -575,6 +616,7 @@ mod tests {
             "40 releases",
             "bad token",
             "out of traffic",
+            "downloads volume (/mnt/downloads) has not answered since 1970-01-01T00:00:00Z",
         ] {
             assert!(all.contains(word), "{word} in {all}");
         }

@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_acquire::{Action, Selection, Step};
+use debridfs_base::volume::{NoAnswer, Volume};
 use debridfs_dav::{OWN, TokenError, Tokens};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::task::{JoinError, spawn_blocking};
 
 use crate::answer::{Answer, Refused};
 use crate::client::with_arguments;
@@ -112,9 +112,9 @@ impl From<TokenError> for Refused {
     }
 }
 
-impl From<JoinError> for Refused {
-    fn from(_: JoinError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping")
+impl From<NoAnswer> for Refused {
+    fn from(error: NoAnswer) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
 }
 
@@ -136,7 +136,9 @@ async fn list(State(engine): Engine) -> Json<TokenList> {
 
 async fn create(State(engine): Engine, Query(named): Query<Named>) -> Answer<NewToken> {
     let HttpTokens { tokens, url, .. } = engine.parts.tokens.clone();
-    let token = spawn_blocking(move || tokens.create(&named.name, Timestamp::now())).await??;
+    let dir = tokens.dir().to_owned();
+    let create = move || tokens.create(&named.name, Timestamp::now());
+    let token = Volume::state().run(&dir, create).await??;
     Ok(Json(NewToken { token, url }))
 }
 
@@ -146,7 +148,8 @@ async fn revoke(State(engine): Engine, Query(named): Query<Named>) -> Answer<Rev
         tokens, makes_strm, ..
     } = engine.parts.tokens.clone();
     let own = named.name == OWN;
-    let revoked = spawn_blocking(move || {
+    let dir = tokens.dir().to_owned();
+    let revoked = Volume::state().run(&dir, move || {
         tokens.revoke(&named.name)?;
         match own && makes_strm {
             true => tokens.make_own(Timestamp::now()),

@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use debridfs_base::{replace_file, state_file};
 use debridfs_listen::{digest, random};
 use jiff::Timestamp;
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
 
 /// The token that goes into `.strm` files. Its text is kept beside the hashes, as further files need it.
@@ -64,6 +64,8 @@ struct State {
 pub struct Tokens {
     dir: PathBuf,
     state: RwLock<State>,
+    /// Held by one change at a time. Readers are let in meanwhile: the disk may take its time.
+    changing: Mutex<()>,
 }
 
 impl Tokens {
@@ -90,7 +92,13 @@ impl Tokens {
                 own: own.filter(is_good),
                 tokens,
             }),
+            changing: Mutex::default(),
         })
+    }
+
+    /// The directory that changes are written to.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -143,18 +151,18 @@ impl Tokens {
             return Err(TokenError::BadName(name.to_owned()));
         }
         let text = random().map_err(|_| TokenError::NoRandom)?;
-        let mut state = self.state.write();
-        if state.tokens.iter().any(|token| token.name == name) {
+        let _one = self.changing.lock();
+        let mut tokens = self.list();
+        if tokens.iter().any(|token| token.name == name) {
             return Err(TokenError::Exists(name.to_owned()));
         }
-        let mut tokens = state.tokens.clone();
         tokens.push(Token {
             name: name.to_owned(),
             created: now,
             hash: hash(&text),
         });
         self.store(&tokens)?;
-        state.tokens = tokens;
+        self.state.write().tokens = tokens;
         Ok(text)
     }
 
@@ -163,13 +171,15 @@ impl Tokens {
     /// # Errors
     /// [`TokenError::Unknown`], [`TokenError::File`].
     pub fn revoke(&self, name: &str) -> Result<(), TokenError> {
-        let mut state = self.state.write();
-        let mut tokens = state.tokens.clone();
+        let _one = self.changing.lock();
+        let mut tokens = self.list();
+        let before = tokens.len();
         tokens.retain(|token| token.name != name);
-        if tokens.len() == state.tokens.len() {
+        if tokens.len() == before {
             return Err(TokenError::Unknown(name.to_owned()));
         }
         self.store(&tokens)?;
+        let mut state = self.state.write();
         state.tokens = tokens;
         if name == OWN {
             state.own = None;

@@ -148,9 +148,11 @@ async fn attach_and_serve(
             restarts: generation.saturating_sub(1),
             keeper_socket: config.keeper_socket(),
             state_dir: config.state_dir.clone(),
+            cache_dir: config.cache_dir.clone(),
         },
     ));
     tokio::spawn(engine.clone().follow_keeper());
+    tokio::spawn(engine.clone().follow_state());
     tokio::spawn(engine.clone().tell_progress());
     tokio::spawn(compare_traffic(parts.providers.clone()));
     let pages = Pages {
@@ -189,11 +191,11 @@ async fn attach_and_serve(
     if let Some(repair) = repair {
         tokio::spawn(repair.run(shutdown.clone()));
     }
+    let mut ending = JoinSet::new();
     if let Some(downloads) = downloads {
-        tokio::spawn(downloads.queue.clone().run(shutdown.clone()));
+        ending.spawn(downloads.queue.clone().run(shutdown.clone()));
         tokio::spawn(downloads.serve());
     }
-    let mut ending = JoinSet::new();
     if let Some(program) = config.library.update_program() {
         ending.spawn(program.follow(parts.catalogue.clone(), shutdown.clone()));
     }

@@ -98,6 +98,7 @@ fn status() -> Status {
         }),
         fuse: None,
         moved_aside: vec![EVIL.into()],
+        volumes: Vec::new(),
         last_error: Some(error),
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use debridfs_handover::{Custody, EngineLink, Lease};
@@ -110,7 +111,14 @@ pub fn serve_with(
 
     let mut published = Published::new(Arc::clone(connection.journal()), Arc::clone(&vfs));
     published.refresh();
-    let mut tasks = vec![runtime.spawn(published.beat()).abort_handle()];
+    let mut tasks = Vec::new();
+    let stop_beating = Arc::new(AtomicBool::new(false));
+    {
+        let (runtime, stop) = (runtime.clone(), stop_beating.clone());
+        thread::Builder::new()
+            .name("heartbeat".into())
+            .spawn(move || published.beat(&runtime, &stop))?;
+    }
     if let Some(helper) = options.notify_helper {
         let first = notify::after_adoption(vfs.as_ref(), options.retired);
         let telling = runtime.spawn(notify::tell(helper, notified, first, changes));
@@ -147,6 +155,7 @@ pub fn serve_with(
                 });
                 connection.abandon();
                 tasks.iter().for_each(AbortHandle::abort);
+                stop_beating.store(true, Ordering::Relaxed);
                 say_ended.send_replace(Some(Ended::Unmounted));
                 keeper.close();
             });

@@ -165,7 +165,7 @@ impl Journal {
         })
     }
 
-    /// Engine: shows that it is alive; call it every 250 ms from the runtime.
+    /// Engine: shows that it is alive; call it every 250 ms while the runtime does what it is given.
     pub fn beat(&self) {
         self.memory.u64(header::HEARTBEAT).fetch_add(1, Relaxed);
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::WallClock;
+use debridfs_base::volume::Volume;
 use debridfs_provider::InfoHash;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
@@ -268,16 +269,17 @@ impl Repair {
                 )
             };
             let path = self.path.clone();
-            let saved = tokio::task::spawn_blocking(move || stored.save(&path)).await;
-            match saved {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
+            let saved = Volume::state()
+                .run(&self.path, move || stored.save(&path))
+                .await;
+            let saved = saved.map_err(|error| error.to_string());
+            match saved.and_then(|saved| saved.map_err(|error| error.to_string())) {
+                Ok(()) => {}
+                Err(error) => {
                     tracing::error!(%error, "repair waits, as its state cannot be stored");
                     self.machine().set_changed();
                     sleep(STORE_PAUSE).await;
                 }
-                // The program is stopping.
-                Err(_) => return,
             }
         }
     }

@@ -11,22 +11,26 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::private_variables;
+use debridfs_base::volume::{NoAnswer, Volume};
 use debridfs_catalogue::{Catalogue, Library, changed_paths};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::hooks::until_complete;
 
 /// Linux allows about 2 MiB of arguments (`getconf ARG_MAX`); names have at most 255 bytes.
 pub const PATHS_PER_RUN: usize = 1000;
+/// Before it is started again from a volume that does not answer.
+const PAUSE: Duration = Duration::from_secs(30);
 /// Bytes of what it prints, on each of stdout and stderr, that go to the log: some lines.
 const LOGGED: u64 = 2000;
 
@@ -94,29 +98,38 @@ impl UpdateProgram {
                 Some(first) => paths.split_off(&first),
                 None => BTreeSet::new(),
             };
-            self.call(&std::mem::replace(&mut paths, rest)).await;
+            let told = std::mem::replace(&mut paths, rest);
+            while let Err(error) = self.call(&told).await {
+                tracing::error!(program = %self.program.to_string_lossy(), %error, "on_library_update cannot be started yet");
+                sleep(PAUSE).await;
+            }
         }
     }
 
-    async fn call(&self, paths: &BTreeSet<String>) {
+    /// Tells it of `paths`, whatever it makes of that.
+    async fn call(&self, paths: &BTreeSet<String>) -> Result<(), NoAnswer> {
         let program = self.program.to_string_lossy();
         let mut command = Command::new(&self.program);
         for name in private_variables() {
             command.env_remove(name);
         }
-        let child = command
+        command
             .args(&self.args)
             .args(paths)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
+            .kill_on_drop(true);
+        // Where it lies is not ours: starting it reads from there.
+        let place = Path::new(&self.program);
+        let child = Volume::programs()
+            .run(place, move || command.spawn())
+            .await?;
         let child = match child {
             Ok(child) => child,
             Err(error) => {
                 tracing::error!(%program, %error, "on_library_update cannot be started");
-                return;
+                return Ok(());
             }
         };
         match timeout(self.time_limit, finish(child)).await {
@@ -132,6 +145,7 @@ impl UpdateProgram {
                 tracing::error!(%program, limit = ?self.time_limit, "on_library_update took too long and was killed");
             }
         }
+        Ok(())
     }
 }
 

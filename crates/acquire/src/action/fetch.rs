@@ -3,32 +3,34 @@
 //! Each file is written from its start to its end; the reader below fetches it over as many connections as bring more. What is known
 //! to be on the disk is stored with the job now and then, so a restart goes on from there.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use debridfs_base::total;
 use debridfs_provider::InfoHash;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
-use tokio::task::spawn_blocking;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::Placing;
 use super::files::{self, Entry, Have, What};
 use crate::attempt::{Attempt, Trouble};
 use crate::folder::Spot;
 use crate::shared::Shared;
-use crate::space::Space;
 use crate::{Error, Job, ProbeError, WholeFile};
 
 /// Bytes of one read.
 const PIECE: u32 = 4 << 20;
 /// Reads of one file under way at a time: they are in order, so the reader sees one who reads on and on.
 const AHEAD: usize = 4;
-/// So many bytes of a file may have to be fetched again after a crash.
+/// So many bytes of a job may have to be fetched again after a crash.
 const STORED_EVERY: u64 = 32 << 20;
 /// How often what is shown of the progress changes.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -50,34 +52,87 @@ struct Fetch<'a> {
     hash: InfoHash,
     path: &'a str,
     place: &'a Spot,
+    /// Where it is made.
+    part: PathBuf,
     bytes: u64,
     /// Bytes fetched of all files of the job.
     progress: &'a AtomicU64,
+    kept: &'a Kept<'a>,
+}
+
+/// What is known to be on the disk. It is stored by the job, not by the file: a job is written with all its files each time, of
+/// which there may be 100 000 small ones.
+struct Kept<'a> {
+    shared: &'a Arc<Shared>,
+    hash: InfoHash,
+    unstored: Mutex<Unstored>,
+}
+
+/// What is not stored yet.
+#[derive(Default)]
+struct Unstored {
+    bytes: u64,
+    /// First bytes of files that are on the disk, by path.
+    files: BTreeMap<String, u64>,
+}
+
+impl Kept<'_> {
+    /// The first `at` bytes of the file at `path` are on the disk, `more` of them since the last time.
+    async fn note(&self, path: &str, at: u64, more: u64) -> Result<(), Failure> {
+        let due = {
+            let mut unstored = self.unstored.lock();
+            unstored.bytes = unstored.bytes.saturating_add(more);
+            unstored.files.insert(path.to_owned(), at);
+            unstored.bytes >= STORED_EVERY
+        };
+        match due {
+            true => self.store().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn store(&self) -> Result<(), Failure> {
+        let unstored = std::mem::take(&mut *self.unstored.lock());
+        if unstored.files.is_empty() {
+            return Ok(());
+        }
+        let job = self.shared.update(self.hash, move |job| {
+            job.fetched.extend(unstored.files);
+        });
+        let job = job.await.map_err(Failure::Store)?;
+        job.ok_or(Failure::Gone)?;
+        self.shared.at("fetch-stored");
+        Ok(())
+    }
 }
 
 impl Attempt<'_> {
-    /// Brings all `entries` of `job` into its building, or finds that they lie in `place` already.
+    /// Brings all files of `placing` into the building of `job`, or finds that they lie in `place` already.
     pub(super) async fn fetch(
         &mut self,
-        job: &Job,
-        place: &Spot,
-        entries: &[Entry],
+        job: &Arc<Job>,
+        content: &Path,
+        placing: &Arc<Placing>,
     ) -> Result<(), Trouble> {
+        let Placing::Files { place, entries, .. } = &**placing else {
+            return Ok(());
+        };
         let building = files::building(job);
-        let have = self.survey(job, place, entries).await;
+        let have = survey(self.shared, job, content, placing).await;
         let have = have.map_err(|error| disk(&building, &error))?;
         let whole = |(entry, have): (&Entry, &Have)| match (&entry.content, have) {
             (What::Fetched(bytes), Have::Placed) => *bytes,
             (What::Fetched(_), Have::Part(there)) => *there,
             (What::Text(_), _) => 0,
         };
-        let there: u64 = entries.iter().zip(&have).map(whole).sum();
+        let there = total(entries.iter().zip(&have).map(whole));
         let wanted = |entry: &Entry| match entry.content {
             What::Fetched(bytes) => bytes,
             What::Text(_) => 0,
         };
-        let all: u64 = entries.iter().map(wanted).sum();
-        let (owed, space) = (all.saturating_sub(there), Space::of(&building));
+        let all = total(entries.iter().map(wanted));
+        let owed = all.saturating_sub(there);
+        let space = self.shared.disks.space_at(&building).await;
         if let Some(space) = space.filter(|space| space.free < owed) {
             let words = format!(
                 "the disk of {} is full: {owed} bytes are needed and {} are free",
@@ -87,6 +142,11 @@ impl Attempt<'_> {
             return Err(Trouble::Later(words, FULL));
         }
         let progress = AtomicU64::new(there);
+        let kept = Kept {
+            shared: self.shared,
+            hash: job.hash,
+            unstored: Mutex::default(),
+        };
         let fetches =
             entries
                 .iter()
@@ -98,8 +158,10 @@ impl Attempt<'_> {
                             hash: job.hash,
                             path: &entry.path,
                             place,
+                            part: building.join(&entry.path),
                             bytes: *bytes,
                             progress: &progress,
+                            kept: &kept,
                         };
                         Some(fetch.run(*there))
                     }
@@ -110,12 +172,13 @@ impl Attempt<'_> {
             fetched = join_all(fetches) => fetched,
             never = tell(self.shared, job.hash, &progress) => never,
         };
+        let stored = kept.store().await.map_err(|failure| ("", failure));
         let at = progress.load(Ordering::Relaxed);
         self.shared.live(job.hash, |live| {
             live.fetched = at;
             live.speed = 0;
         });
-        if let Some((path, failure)) = fetched.into_iter().find_map(Result::err) {
+        if let Some((path, failure)) = fetched.into_iter().chain([stored]).find_map(Result::err) {
             return Err(match failure {
                 Failure::Read(ProbeError::Refused(why)) => {
                     self.refused(format!("{path} cannot be read: {why}"))
@@ -132,19 +195,29 @@ impl Attempt<'_> {
         self.shared.at("fetched");
         Ok(())
     }
+}
 
-    async fn survey(&self, job: &Job, place: &Spot, entries: &[Entry]) -> io::Result<Vec<Have>> {
-        let (hash, place) = (job.hash, place.clone());
-        let (entries, stored) = (entries.to_vec(), job.fetched.clone());
+/// Looks what there is of each file of `placing`, which is put at `content`.
+async fn survey(
+    shared: &Arc<Shared>,
+    job: &Arc<Job>,
+    content: &Path,
+    placing: &Arc<Placing>,
+) -> io::Result<Vec<Have>> {
+    let (hash, owner) = (job.hash, shared.clone());
+    let (job, placing) = (job.clone(), placing.clone());
+    let survey = move || {
+        let Placing::Files { place, entries, .. } = &*placing else {
+            return Ok(Vec::new());
+        };
         let earlier = job.content.as_deref();
         // A folder that is not configured any more is left alone.
-        let earlier = earlier.and_then(|earlier| self.shared.config.spot(earlier).ok());
-        let earlier = earlier.filter(|earlier| *earlier != place);
-        let stored = move |path: &str| stored.get(path).copied().unwrap_or(0);
-        let done =
-            spawn_blocking(move || files::survey(hash, &place, earlier.as_ref(), &entries, stored));
-        done.await.map_err(io::Error::other)?
-    }
+        let earlier = earlier.and_then(|earlier| owner.config.spot(earlier).ok());
+        let earlier = earlier.filter(|earlier| earlier != place);
+        let stored = |path: &str| job.fetched.get(path).copied().unwrap_or(0);
+        files::survey(hash, place, earlier.as_ref(), entries, stored)
+    };
+    shared.on_disk(hash, content, survey).await
 }
 
 /// What a disk's refusal means: it is tried again, and nothing of what is there is lost.
@@ -203,9 +276,8 @@ impl<'a> Fetch<'a> {
         let whole = library.whole(self.hash, self.path).await;
         let whole: Arc<dyn WholeFile> = whole.ok_or_else(gone).map_err(Failure::Read)?.into();
         let (hash, place, path) = (self.hash, self.place.clone(), self.path.to_owned());
-        let file = spawn_blocking(move || files::open_part(hash, &place, &path));
-        let file = file.await.map_err(io::Error::other).and_then(|file| file);
-        let file = Arc::new(file.map_err(Failure::Disk)?);
+        let open = move || files::open_part(hash, &place, &path);
+        let file = Arc::new(self.on_disk(open).await?);
         self.shared.at("fetch-begun");
         let (mut at, mut stored) = (there, there);
         let pieces = stream::iter((there..self.bytes).step_by(PIECE as usize)).map(|offset| {
@@ -222,58 +294,53 @@ impl<'a> Fetch<'a> {
             let Some((size, piece)) = pieces.next().await else {
                 break Ok(());
             };
-            if let Err(failure) = write(&file, at, size, piece).await {
+            if let Err(failure) = self.write(&file, at, size, piece).await {
                 break Err(failure);
             }
             at += size;
             self.progress.fetch_add(size, Ordering::Relaxed);
             if at - stored >= STORED_EVERY {
-                self.store(&file, at).await?;
+                self.keep(&file, at, at - stored).await?;
                 stored = at;
             }
         };
         // Also what came before a failure is not to be fetched again.
         if at > stored {
-            self.store(&file, at).await?;
+            self.keep(&file, at, at - stored).await?;
         }
         outcome
     }
 
-    /// Stores that the file's first `at` bytes are on the disk, once they are.
-    async fn store(&self, file: &Arc<File>, at: u64) -> Result<(), Failure> {
+    /// Notes that the file's first `at` bytes are on the disk, once they are.
+    async fn keep(&self, file: &Arc<File>, at: u64, more: u64) -> Result<(), Failure> {
         let synced = file.clone();
-        let synced = spawn_blocking(move || synced.sync_data()).await;
-        synced
-            .map_err(io::Error::other)
-            .and_then(|synced| synced)
-            .map_err(Failure::Disk)?;
-        let path = self.path.to_owned();
-        let job = self.shared.update(self.hash, move |job| {
-            job.fetched.insert(path, at);
-        });
-        let job = job.await.map_err(Failure::Store)?;
-        job.ok_or(Failure::Gone)?;
-        self.shared.at("fetch-stored");
-        Ok(())
+        self.on_disk(move || synced.sync_data()).await?;
+        self.kept.note(self.path, at, more).await
     }
-}
 
-/// Writes one piece, if it is whole.
-async fn write(
-    file: &Arc<File>,
-    at: u64,
-    size: u64,
-    piece: Result<Vec<Bytes>, ProbeError>,
-) -> Result<(), Failure> {
-    let piece = piece.map_err(Failure::Read)?;
-    if piece.iter().map(|bytes| bytes.len() as u64).sum::<u64>() != size {
-        let words = "fewer bytes than there should be".to_owned();
-        return Err(Failure::Read(ProbeError::NoAnswer(words)));
+    /// Writes one piece, if it is whole.
+    async fn write(
+        &self,
+        file: &Arc<File>,
+        at: u64,
+        size: u64,
+        piece: Result<Vec<Bytes>, ProbeError>,
+    ) -> Result<(), Failure> {
+        let piece = piece.map_err(Failure::Read)?;
+        if piece.iter().map(|bytes| bytes.len() as u64).sum::<u64>() != size {
+            let words = "fewer bytes than there should be".to_owned();
+            return Err(Failure::Read(ProbeError::NoAnswer(words)));
+        }
+        let file = file.clone();
+        self.on_disk(move || files::write(&file, at, &piece)).await
     }
-    let file = file.clone();
-    let written = spawn_blocking(move || files::write(&file, at, &piece)).await;
-    written
-        .map_err(io::Error::other)
-        .and_then(|written| written)
-        .map_err(Failure::Disk)
+
+    /// Runs `work` on a thread of the volume that the file lies on.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let volume = self.shared.disks.volume(&self.part);
+        volume.io(&self.part, work).await.map_err(Failure::Disk)
+    }
 }

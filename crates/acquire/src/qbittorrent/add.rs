@@ -13,15 +13,24 @@ pub(super) async fn add(acquire: &Acquire, params: &Params) -> Answer {
     let links = params.get("urls").unwrap_or_default().lines();
     let links = links.map(str::trim).filter(|link| !link.is_empty());
     let mut releases: Vec<Result<Release, ReleaseError>> = links.map(Release::from_link).collect();
-    releases.extend(params.files.iter().cloned().map(Release::from_torrent));
+    for file in &params.files {
+        releases.push(Acquire::read_torrent(file.clone()).await);
+    }
     let mut taken = 0;
-    let mut bad_file = false;
+    let mut bad_file = None;
     for release in releases {
         let release = match release {
             Ok(release) => release,
             Err(error) => {
                 tracing::warn!(%error, "a release was not taken");
-                bad_file |= error == ReleaseError::NotATorrent;
+                let of_file = match error {
+                    ReleaseError::NotATorrent => Some("not a valid torrent file.".to_owned()),
+                    ReleaseError::TooLarge(_)
+                    | ReleaseError::TooManyValues
+                    | ReleaseError::TooManyFiles => Some(error.to_string()),
+                    _ => None,
+                };
+                bad_file = bad_file.or(of_file);
                 continue;
             }
         };
@@ -37,11 +46,13 @@ pub(super) async fn add(acquire: &Acquire, params: &Params) -> Answer {
         }
     }
     match taken {
-        0 if bad_file => Err(Refused::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Error: not a valid torrent file.",
-        )),
-        0 => Ok(text(StatusCode::OK, "Fails.")),
+        0 => match bad_file {
+            Some(why) => Err(Refused::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                format!("Error: {why}"),
+            )),
+            None => Ok(text(StatusCode::OK, "Fails.")),
+        },
         _ => Ok(text(StatusCode::OK, "Ok.")),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use debridfs_base::total;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -12,6 +13,8 @@ use crate::{Acquire, Job, JobFile, Step};
 const NO_ETA: i64 = 8_640_000;
 /// Larger than any part a provider knows of: one piece for each part of a file that has none.
 const PIECE: u64 = 4 << 20;
+/// Pieces of a job beyond one for each file: what is larger than half a TiB has larger pieces.
+const MOST_PIECES: u64 = 1 << 17;
 
 /// A torrent of `torrents/info` and `sync/maindata`, but what changes although its job does not: its hash, place and times are in `cards`.
 #[derive(Debug, Clone, Serialize)]
@@ -76,7 +79,7 @@ impl TorrentInfo {
         let size = job.bytes();
         let progress = job.progress();
         let completed = (size as f64 * progress) as u64;
-        let all: u64 = job.files.iter().map(|file| file.bytes).sum();
+        let all = all_bytes(job);
         let content = shown(&job.content_path());
         Self {
             added_on: job.added.as_second(),
@@ -265,7 +268,8 @@ pub(super) struct Properties {
 impl Properties {
     pub(super) fn of(job: &Job, now: i64) -> Self {
         let info = TorrentInfo::of(job);
-        let pieces: u64 = job.files.iter().map(pieces_of).sum();
+        let size = piece_size(job);
+        let pieces = pieces(job, size);
         Self {
             addition_date: info.added_on,
             // The only place where people look for words.
@@ -293,7 +297,7 @@ impl Properties {
             nb_connections_limit: 0,
             peers: 0,
             peers_total: 0,
-            piece_size: PIECE,
+            piece_size: size,
             pieces_have: (pieces as f64 * info.progress) as u64,
             pieces_num: pieces,
             popularity: 0.0,
@@ -318,8 +322,25 @@ impl Properties {
     }
 }
 
-fn pieces_of(file: &JobFile) -> u64 {
-    file.bytes.div_ceil(PIECE).max(1)
+fn all_bytes(job: &Job) -> u64 {
+    total(job.files.iter().map(|file| file.bytes))
+}
+
+/// Bytes of a piece of `job`.
+fn piece_size(job: &Job) -> u64 {
+    let all: u128 = job.files.iter().map(|file| u128::from(file.bytes)).sum();
+    let most = u128::from(PIECE * MOST_PIECES);
+    let size = u128::from(PIECE) * (all / most + 1).next_power_of_two();
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
+/// Pieces of `job` when each has `size` bytes.
+fn pieces(job: &Job, size: u64) -> u64 {
+    total(job.files.iter().map(|file| pieces_of(file, size)))
+}
+
+fn pieces_of(file: &JobFile, size: u64) -> u64 {
+    file.bytes.div_ceil(size).max(1)
 }
 
 /// A file of `torrents/files`.
@@ -339,13 +360,13 @@ pub(super) struct FileInfo {
 pub(super) fn files(job: &Job) -> Vec<FileInfo> {
     let content = job.content_path();
     let directory = content.file_name().unwrap_or_default().to_string_lossy();
-    let progress = job.progress();
+    let (progress, size) = (job.progress(), piece_size(job));
     let mut piece = 0;
     (0..)
         .zip(&job.files)
         .map(|(index, file)| {
             let first = piece;
-            piece += pieces_of(file);
+            piece += pieces_of(file, size);
             FileInfo {
                 availability: progress,
                 index,
@@ -362,7 +383,7 @@ pub(super) fn files(job: &Job) -> Vec<FileInfo> {
 
 /// `torrents/pieceStates`: 2 = there, 0 = not.
 pub(super) fn piece_states(job: &Job) -> Vec<u8> {
-    let pieces: u64 = job.files.iter().map(pieces_of).sum();
+    let pieces = pieces(job, piece_size(job));
     let have = (pieces as f64 * job.progress()) as u64;
     (0..pieces)
         .map(|piece| if piece < have { 2 } else { 0 })
@@ -428,7 +449,7 @@ pub(super) fn now(acquire: &Acquire) -> i64 {
 
 /// What `transfer/info` tells, and the list beside its jobs.
 pub(super) fn transfer(acquire: &Acquire) -> Value {
-    let speed: u64 = acquire.jobs().iter().map(|job| job.live.speed).sum();
+    let speed = total(acquire.jobs().iter().map(|job| job.live.speed));
     json!({
         "connection_status": "connected",
         "dht_nodes": 0,
@@ -441,4 +462,36 @@ pub(super) fn transfer(acquire: &Acquire) -> Value {
         "up_info_speed": 0,
         "up_rate_limit": 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(sizes: &[u64]) -> Job {
+        let files = (0..).zip(sizes).map(
+            |(number, bytes)| json!({ "path": format!("{number}.mkv"), "bytes": bytes, "wanted": true }),
+        );
+        let job = json!({
+            "hash": format!("{:040x}", 1), "name": "Name", "category": "tv",
+            "added": "2026-01-01T00:00:00Z", "changed": "2026-01-01T00:00:00Z", "step": "complete",
+            "save_path": "/downloads/tv", "action": "symlink", "uncached": "wait",
+            "files": files.collect::<Vec<_>>(),
+        });
+        serde_json::from_value(job).unwrap()
+    }
+
+    #[test]
+    fn sizes_of_strangers_make_no_lists_of_their_length() {
+        let huge = job(&[u64::MAX, u64::MAX, 0]);
+        assert_eq!(huge.bytes(), u64::MAX);
+        let states = piece_states(&huge);
+        assert!(states.len() as u64 <= MOST_PIECES + 3, "{}", states.len());
+        let last = files(&huge).pop().unwrap().piece_range[1];
+        assert_eq!(last + 1, states.len() as u64);
+        assert!(TorrentInfo::of(&huge).total_size > 0);
+        // Others have pieces as before.
+        let usual = job(&[9 << 20, 1]);
+        assert_eq!((piece_size(&usual), piece_states(&usual).len()), (PIECE, 4));
+    }
 }

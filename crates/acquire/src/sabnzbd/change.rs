@@ -75,10 +75,10 @@ async fn add_file(acquire: &Acquire, params: &Params) -> Answer {
     }
     let mut ids = Vec::new();
     for file in &params.files {
-        match Release::from_torrent(file.clone()) {
+        match Acquire::read_torrent(file.clone()).await {
             Ok(release) => ids.extend(add(acquire, release, params).await?),
             Err(error) => {
-                tracing::warn!(bytes = file.len(), %error, "not taken: there is no usenet provider for an nzb");
+                tracing::warn!(bytes = file.len(), %error, "a file was not taken; for an nzb there is no usenet provider");
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use debridfs_base::total;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -117,9 +118,9 @@ fn queue(acquire: &Acquire, params: &Params) -> String {
     let shown: Vec<Arc<Job>> = page(&jobs, params, 0).collect();
     let numbered = (start..).zip(&shown);
     let slots: Vec<Slot<'_>> = numbered.map(|(index, job)| Slot::of(index, job)).collect();
-    let bytes: u64 = jobs.iter().map(|job| job.bytes()).sum();
-    let left: u64 = jobs.iter().map(|job| left_of(job)).sum();
-    let speed: u64 = jobs.iter().map(|job| job.live.speed).sum();
+    let bytes = total(jobs.iter().map(|job| job.bytes()));
+    let left = total(jobs.iter().map(|job| left_of(job)));
+    let speed = total(jobs.iter().map(|job| job.live.speed));
     let Space { free, total } = acquire.space();
     let totals = json!({
         "version": super::VERSION,
@@ -245,7 +246,7 @@ fn history(acquire: &Acquire, params: &Params) -> Value {
     let slots: Vec<Value> = page(&jobs, params, HISTORY)
         .map(|job| settled(&job))
         .collect();
-    let bytes: u64 = jobs.iter().map(|job| job.bytes()).sum();
+    let bytes = total(jobs.iter().map(|job| job.bytes()));
     let mut said = json!({
         "version": super::VERSION,
         "noofslots": jobs.len(),

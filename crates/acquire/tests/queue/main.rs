@@ -21,6 +21,7 @@ mod failing;
 mod fetched;
 mod grabs;
 mod killed;
+mod large;
 mod logins;
 mod sab;
 mod shape;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use debridfs_base::state_file;
+use debridfs_base::volume::NoAnswer;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
@@ -215,6 +216,20 @@ fn classify(path: &Path, error: &sqlx::Error) -> Failure {
             message: error.to_string(),
         }),
     }
+}
+
+/// One in memory, as the volume of the file does not answer.
+///
+/// # Errors
+/// [`Error::Store`], without memory.
+pub(super) async fn without_file(path: &Path, silent: &NoAnswer) -> Result<Opened> {
+    tracing::error!(path = %path.display(), "{silent}: going on in memory, changes are lost at the next stop");
+    Ok(Opened {
+        connection: in_memory(path).await?,
+        stored: None,
+        trouble: Some(silent.to_string()),
+        volatile: true,
+    })
 }
 
 /// An empty database in memory.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use debridfs_base::volume::Volume;
 use debridfs_base::{replace_file, state_file};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -16,8 +17,6 @@ pub(crate) struct Owed {
     /// Where; nothing outlives a restart without.
     path: Option<PathBuf>,
     files: Mutex<Files>,
-    /// Held while the file is written, so that the newest stays.
-    writing: Mutex<()>,
     runtime: Handle,
 }
 
@@ -26,6 +25,8 @@ struct Files {
     /// Those of an earlier run, until it is known which of them are still there.
     before: BTreeSet<u64>,
     now: BTreeSet<u64>,
+    /// The file will be written.
+    scheduled: bool,
     told: bool,
 }
 
@@ -39,7 +40,6 @@ impl Owed {
                 before,
                 ..Files::default()
             }),
-            writing: Mutex::default(),
             runtime,
         })
     }
@@ -75,23 +75,36 @@ impl Owed {
         let Some(path) = self.path.clone() else {
             return;
         };
+        if std::mem::replace(&mut self.lock().scheduled, true) {
+            return;
+        }
         let owed = self.clone();
-        // Nobody asks how it ended: the next change writes all anew.
-        drop(self.runtime.spawn_blocking(move || {
-            let _turn = owed.writing.lock();
-            let text = {
-                let files = owed.lock();
-                serde_json::to_vec(&files.before.union(&files.now).collect::<Vec<_>>())
-            };
-            let written = text
-                .map_err(io::Error::from)
-                .and_then(|text| replace_file(&path, &text));
-            if let Err(error) = written
-                && !std::mem::replace(&mut owed.lock().told, true)
-            {
-                tracing::warn!(path = %path.display(), %error, "a restart will forget which new files have no head and tail in the cache yet");
+        self.runtime.spawn(async move {
+            let (writer, place) = (owed.clone(), path.clone());
+            let done = Volume::state()
+                .run(&path, move || writer.write_to(&place))
+                .await;
+            if done.is_err() {
+                // The next change writes all anew.
+                owed.lock().scheduled = false;
             }
-        }));
+        });
+    }
+
+    fn write_to(&self, path: &Path) {
+        let text = {
+            let mut files = self.lock();
+            files.scheduled = false;
+            serde_json::to_vec(&files.before.union(&files.now).collect::<Vec<_>>())
+        };
+        let written = text
+            .map_err(io::Error::from)
+            .and_then(|text| replace_file(path, &text));
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.lock().told, true)
+        {
+            tracing::warn!(path = %path.display(), %error, "a restart will forget which new files have no head and tail in the cache yet");
+        }
     }
 }
 

@@ -62,7 +62,10 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
     confine(&config)?;
     // It may have been started by way of a descriptor, whose number is no name.
     rustix::thread::set_name(c"debridfs-engine").doing(|| "process name".into())?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        // One alone would leave nobody to answer readers while it is at something long.
+        .worker_threads(processors.max(2))
         .thread_name("engine")
         .enable_all()
         .build()

@@ -37,6 +37,7 @@ impl Downloads {
         let Some(mut queue) = config.acquire.queue(&config.state_dir) else {
             return Ok(None);
         };
+        queue.in_hand = Some(config.runtime_dir.join("in-hand.json"));
         queue.checkpoint = checkpoint().doing(|| "crash hook".into())?;
         queue.arrs = config.arrs()?;
         let credentials = config.qbittorrent.credentials(&config.arr)?;

@@ -15,13 +15,13 @@ use crate::support::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An ext4 file system in an image, mounted; thawed, unmounted and removed when dropped.
-struct Volume {
+pub struct Volume {
     at: PathBuf,
     image: PathBuf,
 }
 
 impl Volume {
-    fn mount(at: &Path) -> Self {
+    pub fn mount(at: &Path) -> Self {
         let volume = Self {
             at: at.to_owned(),
             image: at.with_extension("image"),
@@ -35,11 +35,11 @@ impl Volume {
         volume
     }
 
-    fn freeze(&self) {
+    pub fn freeze(&self) {
         run("fsfreeze", &["--freeze", text(&self.at)]);
     }
 
-    fn thaw(&self) {
+    pub fn thaw(&self) {
         run("fsfreeze", &["--unfreeze", text(&self.at)]);
     }
 }
@@ -108,6 +108,12 @@ fn read_on_and_thaw(
     volume: &Volume,
     readers: Vec<(&str, Reader)>,
 ) {
+    until("the volume is named", PATIENCE, || {
+        let status = instance.status();
+        let volumes = status["volumes"].as_array().expect("volumes");
+        let cache = volumes.iter().find(|volume| volume["name"] == "cache");
+        !cache.expect("the cache's")["silent_since"].is_null()
+    });
     let before = simulator.bytes_sent();
     until("it reads on", PATIENCE, || {
         simulator.bytes_sent() > before + (4 << 20)

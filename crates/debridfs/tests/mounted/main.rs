@@ -13,6 +13,7 @@ mod consumers;
 mod faults;
 mod healing;
 mod hooks;
+mod hung_folders;
 mod hung_volume;
 mod identity;
 mod kept;

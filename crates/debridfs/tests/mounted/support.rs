@@ -9,7 +9,7 @@ mod server;
 mod service_manager;
 mod simulator;
 
-pub use household::Household;
+pub use household::{Household, free_address};
 pub use instance::{ENGINE_USER, Instance, Settings, connection};
 pub use network::Network;
 pub use reader::{Outcome, Reader, once, spawn_once, spawn_once_after};

@@ -132,7 +132,7 @@ async fn carry_out(queue: &Acquire, change: QueueChange) -> Result<(), String> {
             add(Release::from_link(&link), category).await?;
         }
         QueueChange::Upload { torrent, category } => {
-            add(Release::from_torrent(torrent), category).await?;
+            add(Acquire::read_torrent(torrent).await, category).await?;
         }
         QueueChange::Stop(hash) => {
             let stop = |job: &mut Job| {

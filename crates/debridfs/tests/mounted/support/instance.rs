@@ -75,6 +75,11 @@ impl Instance {
         instance
     }
 
+    /// Other settings, for what is configured next.
+    pub fn set(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// Writes the configuration for `simulator`.
     pub fn configure(&self, simulator: &Simulator) {
         let root = self.dir.path().display();
