@@ -337,7 +337,10 @@ impl Dir {
         if let Some(dir) = self.enter(name)? {
             dir.clear()?;
         }
-        self.remove_dir(name).map(drop)
+        match self.remove_dir(name)? {
+            true => Ok(()),
+            false => Err(self.in_the_way(name, "something was put into it meanwhile")),
+        }
     }
 
     /// Removes all that is in it.

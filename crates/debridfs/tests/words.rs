@@ -282,3 +282,22 @@ fn links_with_the_worst_names_are_listed_as_plain_lines() {
     assert_plain("check-links", &said.stdout);
     assert_plain("check-links", &said.stderr);
 }
+
+#[test]
+fn what_an_import_cannot_carry_over_is_listed_as_plain_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let theirs = include_str!("import/decypharr-1.json");
+    let mut theirs: Value = serde_json::from_str(theirs).unwrap();
+    theirs[EVIL] = json!(EVIL);
+    let file = dir.path().join("config.json");
+    std::fs::write(&file, theirs.to_string()).unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_debridfs"))
+        .args(["import", "decypharr"])
+        .arg(&file)
+        .env("HOME", dir.path())
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stdout).contains("WORDS"));
+    assert_plain("import", &said.stdout);
+}

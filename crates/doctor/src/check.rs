@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use debridfs_base::terminal::escaped;
 use serde::Serialize;
 
 use crate::repair::Repair;
@@ -64,7 +65,7 @@ impl Check {
     }
 }
 
-/// As lines for a terminal.
+/// As two lines for a terminal, whatever programs and containers said of themselves.
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = match self.outcome {
@@ -72,9 +73,9 @@ impl fmt::Display for Check {
             Outcome::Warning => "!",
             Outcome::Failed => "✗",
         };
-        write!(f, "{sign} {}: {}", self.name, self.seen)?;
+        write!(f, "{sign} {}: {}", self.name, escaped(&self.seen))?;
         match &self.fix {
-            Some(fix) => write!(f, "\n    → {fix}"),
+            Some(fix) => write!(f, "\n    → {}", escaped(fix)),
             None => Ok(()),
         }
     }
@@ -97,5 +98,7 @@ mod tests {
                 .to_string()
                 .starts_with("! x: y\n")
         );
+        let words = Check::ok("containers", "a\n✓ forged\u{1b}[8m").to_string();
+        assert_eq!(words, "✓ containers: a\\n✓ forged\\u{1b}[8m");
     }
 }

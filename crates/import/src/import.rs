@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use debridfs_base::terminal::escaped;
 use serde_json::{Map, Value};
 
 use crate::error::{Doing, Error};
@@ -187,7 +188,9 @@ impl Import {
                 Outcome::LeftOut(why) => ("left out", why.as_str()),
                 Outcome::Unknown => ("UNKNOWN ", "not understood, and not carried"),
             };
-            let _ = writeln!(out, "{word}  {:<width$}  {words}", row.theirs);
+            // Names of their configuration, whatever is in them.
+            let (theirs, words) = (escaped(&row.theirs), escaped(words));
+            let _ = writeln!(out, "{word}  {theirs:<width$}  {words}");
         }
         let count = |of: fn(&Outcome) -> bool| rows.iter().filter(|row| of(&row.outcome)).count();
         let _ = writeln!(

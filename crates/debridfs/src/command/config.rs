@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use clap::Subcommand;
-use debridfs_base::terminal::escaped;
+use debridfs_base::terminal::{escaped, escaped_json};
 use debridfs_listen::HashedPassword;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
@@ -65,7 +65,8 @@ fn show(file: Option<&Path>) -> Result<(), Failure> {
         table.insert("folders".into(), folders);
     }
     let text = toml::to_string(&table).doing(|| "configuration".into())?;
-    say(&text);
+    // As JSON, TOML knows `\u202e`.
+    say(&escaped_json(&text));
     Ok(())
 }
 
