@@ -28,9 +28,9 @@ use self::queue::{Granted, Queue, Where};
 pub use self::urgency::{Need, Urgency};
 use crate::error::Cause;
 use crate::pace::Pace;
-use crate::tuning::hosts::{FEWEST_EACH, SHARED_LANES};
+use crate::tuning::hosts::{FEWEST_EACH, MOST_HOSTS, SHARED_LANES};
 
-/// All hosts met so far.
+/// The hosts met so far.
 #[derive(Default)]
 pub struct Hosts {
     queue: Arc<Queue>,
@@ -83,6 +83,9 @@ impl Hosts {
     /// The host of this name at this port.
     pub fn get(&self, name: &str, port: u16) -> Arc<Host> {
         let mut hosts = self.hosts.lock();
+        if hosts.len() >= MOST_HOSTS {
+            hosts.retain(|_, host| Arc::strong_count(host) > 1);
+        }
         let host = hosts.entry((name.to_owned(), port)).or_insert_with(|| {
             let crowd = Arc::<Crowd>::default();
             Arc::new(Host {
@@ -242,6 +245,12 @@ impl Lead {
             () = self.host.crowd.arrival() => {}
             () = self.connections.crowd.arrival() => {}
         }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.queue.remove_host(self.number);
     }
 }
 

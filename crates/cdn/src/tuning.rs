@@ -70,6 +70,9 @@ pub(crate) mod trouble {
 pub(crate) mod hosts {
     use super::*;
 
+    /// Hosts in memory. The provider chooses the names, without end; beyond this those that nobody uses go, with how
+    /// quick they were [hosts; chosen: one for each link in memory, `links::MOST_ENTRIES`].
+    pub(crate) const MOST_HOSTS: usize = super::links::MOST_ENTRIES;
     /// A longer `Retry-After` of a CDN is cut: one request a second of all readers together hurts no host, which may
     /// be well again sooner [milliseconds; bench `faults`].
     pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_millis(900);

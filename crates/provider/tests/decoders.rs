@@ -146,6 +146,42 @@ fn a_size_of_zero_is_unknown() {
 }
 
 #[test]
+fn a_direct_link_is_a_url_of_the_web_that_a_server_could_take() {
+    let link = |url: &str, size: &str| {
+        let body = format!(r#"{{"download":"{url}","filesize":{size}}}"#);
+        decode::direct_link(body.as_bytes(), Timestamp::UNIX_EPOCH)
+    };
+    let of_length = |length: usize| format!("https://x/{}", "a".repeat(length - 10));
+    assert!(link(&of_length(8192), "1").is_ok());
+    for bad in [
+        "",
+        "file:///etc/passwd",
+        "ftp://1.example/d",
+        "gopher://1.example/d",
+        "https://",
+        "//1.example/d",
+        "/d/X",
+        &of_length(8193),
+        &of_length(1 << 20),
+    ] {
+        let error = link(bad, "1").unwrap_err().to_string();
+        assert!(error.len() < 100, "{error}");
+    }
+    // What cannot be a size is none; a wrong one is found at the first answer of the CDN.
+    for (size, read) in [
+        ("-1", None),
+        ("\"x\"", None),
+        ("[]", None),
+        ("18446744073709551615", Some(u64::MAX)),
+        ("18446744073709551616", Some(i64::MAX.unsigned_abs())),
+        ("1e300", Some(i64::MAX.unsigned_abs())),
+    ] {
+        let bytes = link("https://1.example/d", size).unwrap().bytes;
+        assert_eq!(bytes, read, "{size}");
+    }
+}
+
+#[test]
 fn deep_nesting_is_refused() {
     let deep = "[".repeat(100_000);
     assert!(decode::torrents(deep.as_bytes(), None).is_err());

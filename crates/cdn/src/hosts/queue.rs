@@ -34,6 +34,8 @@ pub(super) struct Where {
 #[derive(Debug, Default)]
 struct State {
     hosts: Vec<Host>,
+    /// Numbers of those that are gone.
+    free: Vec<usize>,
     accounts: Vec<Account>,
     /// Those where a request waits or is connected.
     lines: BTreeMap<Where, Line>,
@@ -97,15 +99,35 @@ pub(super) struct Granted {
 impl Queue {
     /// Adds a host; its number.
     pub(super) fn add_host(&self, crowd: Arc<Crowd>) -> usize {
-        let hosts = &mut self.state.lock().hosts;
-        hosts.push(Host {
+        let state = &mut *self.state.lock();
+        let host = Host {
             allowance: Allowance::default(),
             granted: 0,
             waiting: 0,
             crowd,
             alarm: None,
-        });
-        hosts.len() - 1
+        };
+        match state.free.pop() {
+            Some(number) => {
+                state.hosts[number] = host;
+                number
+            }
+            None => {
+                state.hosts.push(host);
+                state.hosts.len() - 1
+            }
+        }
+    }
+
+    /// Nobody waits at this host, is connected to it, or will be: its number goes to another.
+    pub(super) fn remove_host(&self, number: usize) {
+        self.state.lock().free.push(number);
+    }
+
+    /// Hosts that are or were there at the same time.
+    #[cfg(test)]
+    pub(super) fn most_hosts(&self) -> usize {
+        self.state.lock().hosts.len()
     }
 
     /// Adds an account; its number.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Connections, Hosts, Need, Pass, Urgency};
 use crate::error::Cause;
-use crate::tuning::hosts::OLDEST_EVERY;
+use crate::tuning::hosts::{MOST_HOSTS, OLDEST_EVERY};
 
 const PLAYBACK: Priority = Priority::Playback;
 
@@ -87,6 +87,33 @@ async fn a_full_host_does_not_hold_up_another() {
     waiting.abort();
     let _ = waiting.await;
     assert_eq!((connections.open(), connections.waiting()), (1, 0));
+}
+
+/// A provider names another host in each link, and in each redirect.
+#[tokio::test(start_paused = true)]
+async fn hosts_without_end_are_forgotten_and_those_in_use_are_not() {
+    let connections = CdnConnections::new(1, usize::MAX);
+    let held = connections.permit("held", PLAYBACK).await;
+    let waiting = tokio::spawn({
+        let connections = connections.clone();
+        async move { connections.permit("held", PLAYBACK).await }
+    });
+    sleep(Duration::from_millis(1)).await;
+    for number in 0..3 * MOST_HOSTS {
+        assert!(is_free(&connections, &format!("{number}.example"), PLAYBACK).await);
+    }
+    assert!(connections.hosts.hosts.lock().len() <= MOST_HOSTS);
+    assert!(connections.hosts.queue.most_hosts() <= MOST_HOSTS);
+    let known = connections.hosts.get("held", 443);
+    assert!(Arc::ptr_eq(&known, &held.lead().host));
+    assert_eq!((connections.open(), connections.waiting()), (1, 1));
+    // A number that was another's is that of a host of its own.
+    let first = connections.permit("new", PLAYBACK).await;
+    assert!(!is_free(&connections, "new", PLAYBACK).await);
+    drop(first);
+    drop(held);
+    drop(waiting.await.unwrap());
+    assert_eq!(connections.open(), 0);
 }
 
 /// The order in which those are served who arrive as `waiting` says where there is one connection, which another has.

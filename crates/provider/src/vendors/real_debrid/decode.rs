@@ -18,6 +18,10 @@ use crate::{
 /// The vendor's own links: only the first 39 characters count, older accounts show more.
 const VENDOR_LINK: &str = "https://real-debrid.com/d/";
 const VENDOR_LINK_LENGTH: usize = 39;
+/// Web servers take no longer line of a request (8 KiB, the default of Apache and nginx), and thousands
+/// of links are kept in memory.
+const LONGEST_URL: usize = 8 << 10;
+
 /// `GET /user`.
 pub fn account(body: &[u8]) -> Decoded<Account> {
     let fields = whole(body)?;
@@ -209,6 +213,10 @@ fn file(value: &Value) -> Decoded<TorrentFile> {
 
 fn direct(fields: &Fields, resolved_at: Timestamp) -> Decoded<DirectLink> {
     let url = need_text(fields, "download")?;
+    if url.len() > LONGEST_URL {
+        let words = format!("download is a URL of {} bytes", url.len());
+        return Err(DecodeError(words));
+    }
     let parsed = Url::parse(&url).map_err(|_| DecodeError("download is not a URL".to_owned()))?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(DecodeError("download is not an HTTP URL".to_owned()));
