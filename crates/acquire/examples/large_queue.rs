@@ -114,12 +114,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let peer = debridfs_listen::Peer([127, 0, 0, 1].into());
     let open = qbittorrent::Credentials::default();
-    let torrents = qbittorrent::router(acquire.clone(), open).layer(Extension(peer));
+    let torrents =
+        qbittorrent::router(acquire.clone(), open, Arc::default()).layer(Extension(peer));
     let key = sabnzbd::Credentials {
         key: Secret::new("key"),
         login: None,
     };
-    let nzbs = sabnzbd::router(acquire.clone(), key);
+    let nzbs = sabnzbd::router(acquire.clone(), key, Arc::default());
     let some: Vec<String> = (0..jobs.min(200)).map(|n| format!("{n:040x}")).collect();
     let some = some.join("|");
     let seen = acquire.revision();

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use axum::body::HttpBody;
 use axum::extract::multipart::MultipartError;
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
 
@@ -26,10 +27,22 @@ pub(crate) struct Params {
 }
 
 impl Params {
-    /// Reads all of a request.
-    pub(crate) async fn read(request: Request) -> Result<Self, Unreadable> {
+    /// Reads what the address of a request holds.
+    pub(crate) fn of_query(request: &Request) -> Self {
         let mut params = Self::default();
         params.add_form(request.uri().query().unwrap_or_default().as_bytes());
+        params
+    }
+
+    /// Reads all of a request, whose body may have `most` bytes. A longer one is refused before it
+    /// is read, if its length is told.
+    pub(crate) async fn read(mut request: Request, most: usize) -> Result<Self, Unreadable> {
+        let mut params = Self::of_query(&request);
+        if request.body().size_hint().lower() > most as u64 {
+            let words = format!("more than {most} bytes");
+            return Err(Unreadable(StatusCode::PAYLOAD_TOO_LARGE, words));
+        }
+        DefaultBodyLimit::max(most).apply(&mut request);
         let content_type = request.headers().get(header::CONTENT_TYPE);
         let is_multipart = content_type.is_some_and(|kind| {
             kind.as_bytes()

@@ -24,15 +24,16 @@ mod view;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use debridfs_listen::{mark_answer, peer};
+use debridfs_listen::{Attempts, mark_answer, peer};
 use serde::Serialize;
 
 pub use self::auth::{ArrLogin, Credentials};
 use self::auth::{Auth, Refusal};
 use self::cards::Cards;
+use crate::callers::LARGEST_BODY;
 use crate::params::Params;
 use crate::{Acquire, Error, callers};
 
@@ -40,8 +41,10 @@ use crate::{Acquire, Error, callers};
 const VERSION: &str = "v5.1.0";
 /// What `app/webapiVersion` says: the API of 5.1 (`stopped` in `torrents/add` since 2.11.0).
 const API_VERSION: &str = "2.11.4";
-/// The largest request: some hundred `.torrent` files of usual size.
-const LARGEST_BODY: usize = 64 << 20;
+/// The name of the front in the log.
+const FRONT: &str = "qBittorrent API";
+/// The largest login: a name and a password. Whoever logs in may be anybody.
+const LARGEST_LOGIN: usize = 4 << 10;
 
 /// The front and what it needs.
 struct Front {
@@ -77,18 +80,15 @@ impl IntoResponse for Refused {
     }
 }
 
-/// The API over `acquire`. To be served by [`debridfs_listen::serve`], which tells the peer's
-/// address: by that failed logins are counted.
-pub fn router(acquire: Arc<Acquire>, credentials: Credentials) -> Router {
+/// The API over `acquire`. To be served by [`debridfs_listen::Front::serve`], which tells the peer's
+/// address: by that failed logins are counted in `attempts`.
+pub fn router(acquire: Arc<Acquire>, credentials: Credentials, attempts: Arc<Attempts>) -> Router {
     let front = Front {
         acquire,
-        auth: Auth::new(credentials),
+        auth: Auth::new(credentials, attempts),
         cards: Cards::default(),
     };
-    Router::new()
-        .fallback(serve)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(Arc::new(front))
+    Router::new().fallback(serve).with_state(Arc::new(front))
 }
 
 async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
@@ -101,8 +101,9 @@ async fn handle(front: &Front, request: Request) -> Answer {
     let peer = peer(request.extensions());
     let path = request.uri().path().to_owned();
     if let Err(reason) = callers::check_origin(request.headers(), front.auth.is_open()) {
-        tracing::warn!(path, reason, "a call was refused");
-        return Err(Refused::new(StatusCode::UNAUTHORIZED, "Unauthorized"));
+        callers::tell(front.auth.attempts(), &request, FRONT, reason);
+        let words = format!("Unauthorized: {reason}\n");
+        return Err(Refused::new(StatusCode::UNAUTHORIZED, words));
     }
     if path == "/" {
         return Ok(text(StatusCode::OK, "debridfs: qBittorrent API at /api/v2"));
@@ -112,7 +113,7 @@ async fn handle(front: &Front, request: Request) -> Answer {
     let is_post = request.method() == Method::POST;
     if call == "auth/login" {
         must_be_post(is_post)?;
-        let params = Params::read(request).await?;
+        let params = Params::read(request, LARGEST_LOGIN).await?;
         return Ok(front.auth.login(&params, peer));
     }
     match front.auth.check(request.headers(), peer) {
@@ -132,7 +133,7 @@ async fn handle(front: &Front, request: Request) -> Answer {
         front.auth.logout(request.headers());
         return Ok(text(StatusCode::OK, ""));
     }
-    let params = Params::read(request).await?;
+    let params = Params::read(request, LARGEST_BODY).await?;
     if let Some(answer) = read::answer(front, call, &params) {
         return answer;
     }

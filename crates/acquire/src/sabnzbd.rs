@@ -14,23 +14,30 @@
 mod change;
 mod read;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use debridfs_base::Secret;
-use debridfs_listen::{mark_answer, same};
+use debridfs_listen::{Attempts, TooMany, mark_answer, peer, same};
 use serde_json::{Value, json};
 
-use crate::params::Params;
+use crate::callers::LARGEST_BODY;
+use crate::params::{Params, Unreadable};
 use crate::{Acquire, Error, callers};
 
 /// What `mode=version` says.
 const VERSION: &str = "4.5.1";
-/// The largest request: an nzb of a whole season is some MiB.
-const LARGEST_BODY: usize = 64 << 20;
+/// The name of the front in the log.
+const FRONT: &str = "SABnzbd API";
+/// The largest request of somebody who shows no key in its address or its head: it may be in the
+/// body, and who sends it may be anybody.
+const LARGEST_UNKNOWN: usize = 64 << 10;
+/// A header that may hold the key.
+const KEY_HEADER: &str = "x-api-key";
 
 /// Who may call. There is no call without a key but `version` and `auth`.
 #[derive(Debug, Clone)]
@@ -45,6 +52,7 @@ pub struct Credentials {
 struct Front {
     acquire: Arc<Acquire>,
     credentials: Credentials,
+    attempts: Arc<Attempts>,
 }
 
 /// Why a call is refused, in the words that callers know.
@@ -86,16 +94,16 @@ impl IntoResponse for Said {
     }
 }
 
-/// The API over `acquire`, at `/api` and `/sabnzbd/api`.
-pub fn router(acquire: Arc<Acquire>, credentials: Credentials) -> Router {
+/// The API over `acquire`, at `/api` and `/sabnzbd/api`. To be served by
+/// [`debridfs_listen::Front::serve`], which tells the peer's address: by that wrong keys are counted
+/// in `attempts`.
+pub fn router(acquire: Arc<Acquire>, credentials: Credentials, attempts: Arc<Attempts>) -> Router {
     let front = Front {
         acquire,
         credentials,
+        attempts,
     };
-    Router::new()
-        .fallback(serve)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(Arc::new(front))
+    Router::new().fallback(serve).with_state(Arc::new(front))
 }
 
 async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
@@ -106,36 +114,94 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     if !path.ends_with("/api") {
         return StatusCode::NOT_FOUND.into_response();
     }
+    // Nobody is let in without a key, so a proxy in front lets nobody in either.
     if let Err(reason) = callers::check_origin(request.headers(), false) {
-        tracing::warn!(reason, "a call of the SABnzbd API was refused");
-        return StatusCode::UNAUTHORIZED.into_response();
+        callers::tell(&front.attempts, &request, FRONT, reason);
+        let words = format!("debridfs: {reason}\n");
+        return (StatusCode::UNAUTHORIZED, words).into_response();
     }
-    let params = match Params::read(request).await {
-        Ok(params) => params,
-        Err(error) => return (error.0, error.1).into_response(),
+    let answer = match handle(&front, request).await {
+        Ok(answer) => answer,
+        Err(Unanswered::Unreadable(Unreadable(code, words))) => {
+            return (code, words).into_response();
+        }
+        Err(Unanswered::Refused(refused)) => {
+            Said::Value(json!({ "status": false, "error": refused.0 }))
+        }
     };
-    let answer = answer(&front, &params).await.unwrap_or_else(|refused| {
+    let mut answer = answer.into_response();
+    mark_answer(answer.headers_mut());
+    answer
+}
+
+/// Why there is no answer of the queue.
+enum Unanswered {
+    Unreadable(Unreadable),
+    Refused(Refused),
+}
+
+impl From<Refused> for Unanswered {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Unreadable> for Unanswered {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
+
+/// Looks for the key where no body is needed first: what strangers send is not read.
+async fn handle(front: &Front, request: Request) -> Result<Said, Unanswered> {
+    let peer = peer(request.extensions());
+    let header = request.headers().get(KEY_HEADER);
+    let header = header.and_then(|value| value.to_str().ok());
+    let header = header.map(str::to_owned);
+    let query = Params::of_query(&request);
+    if let Some(said) = open_to_all(&query) {
+        return Ok(said);
+    }
+    let key = header.as_deref();
+    let known = Shown::of(&query, key).is_some();
+    if known {
+        front.check(peer, &query, key)?;
+    }
+    let most = if known { LARGEST_BODY } else { LARGEST_UNKNOWN };
+    let params = match Params::read(request, most).await {
+        Err(Unreadable(StatusCode::PAYLOAD_TOO_LARGE, words)) if !known => {
+            let words = format!("{words} without a key: put `apikey` into the address\n");
+            return Err(Unreadable(StatusCode::PAYLOAD_TOO_LARGE, words).into());
+        }
+        read => read?,
+    };
+    if !known {
+        if let Some(said) = open_to_all(&params) {
+            return Ok(said);
+        }
+        front.check(peer, &params, key)?;
+    }
+    Ok(answer(front, &params).await.inspect_err(|refused| {
         let mode = params.get("mode").unwrap_or_default();
         tracing::info!(
             mode,
             reason = refused.0,
             "a call of the SABnzbd API was refused"
         );
-        Said::Value(json!({ "status": false, "error": refused.0 }))
-    });
-    let mut answer = answer.into_response();
-    mark_answer(answer.headers_mut());
-    answer
+    })?)
+}
+
+/// What is answered without a key: it tells nothing but what is here.
+fn open_to_all(params: &Params) -> Option<Said> {
+    match params.get("mode")? {
+        "version" => Some(Said::Value(json!({ "version": VERSION }))),
+        "auth" => Some(Said::Value(json!({ "auth": "apikey" }))),
+        _ => None,
+    }
 }
 
 async fn answer(front: &Front, params: &Params) -> Result<Said, Refused> {
     let mode = params.get("mode").unwrap_or_default();
-    match mode {
-        "version" => return Ok(Said::Value(json!({ "version": VERSION }))),
-        "auth" => return Ok(Said::Value(json!({ "auth": "apikey" }))),
-        _ => {}
-    }
-    front.credentials.check(params)?;
     if let Some(answer) = read::answer(&front.acquire, mode, params) {
         return Ok(answer);
     }
@@ -143,25 +209,56 @@ async fn answer(front: &Front, params: &Params) -> Result<Said, Refused> {
     changed.map(Said::Value)
 }
 
-impl Credentials {
-    /// Whether a call shows what it has to.
-    fn check(&self, params: &Params) -> Result<(), Refused> {
-        let shown = |name| params.get(name).filter(|value| !value.is_empty());
-        if let Some(key) = shown("apikey") {
-            return match bool::from(same(key, self.key.expose())) {
-                true => Ok(()),
-                false => Err(Refused::new("API Key Incorrect")),
-            };
+/// What a call shows: a key, or a name and a password.
+enum Shown<'a> {
+    Key(&'a str),
+    Login(&'a str, &'a str),
+}
+
+impl<'a> Shown<'a> {
+    fn of(params: &'a Params, header: Option<&'a str>) -> Option<Self> {
+        let value = |name| params.get(name).filter(|value| !value.is_empty());
+        if let Some(key) = value("apikey").or(header) {
+            return Some(Self::Key(key));
         }
-        let (Some(name), Some(password)) = (shown("ma_username"), shown("ma_password")) else {
+        Some(Self::Login(value("ma_username")?, value("ma_password")?))
+    }
+}
+
+impl Front {
+    /// Whether a call shows what it has to.
+    fn check(
+        &self,
+        peer: Option<IpAddr>,
+        params: &Params,
+        header: Option<&str>,
+    ) -> Result<(), Refused> {
+        let Some(shown) = Shown::of(params, header) else {
             return Err(Refused::new("API Key Required"));
         };
-        let good = self.login.as_ref().is_some_and(|login| {
-            bool::from(same(name, &login.0) & same(password, login.1.expose()))
-        });
-        match good {
-            true => Ok(()),
-            false => Err(Refused::new("Authentication failed")),
+        let Credentials { key, login } = &self.credentials;
+        let (judged, wrong) = match shown {
+            Shown::Key(shown) => {
+                let is_good = || bool::from(same(shown, key.expose()));
+                let judged = self.attempts.judge(peer, FRONT, Some(shown), is_good);
+                (judged, "API Key Incorrect")
+            }
+            Shown::Login(name, password) => {
+                let is_good = || {
+                    login.as_ref().is_some_and(|login| {
+                        bool::from(same(name, &login.0) & same(password, login.1.expose()))
+                    })
+                };
+                let judged = self.attempts.judge(peer, FRONT, None, is_good);
+                (judged, "Authentication failed")
+            }
+        };
+        match judged {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refused::new(wrong)),
+            Err(TooMany) => Err(Refused::new(
+                "too many wrong keys from this address: try again in a minute",
+            )),
         }
     }
 }

@@ -12,6 +12,7 @@ use debridfs_catalogue::Catalogue;
 use debridfs_content::Content;
 use debridfs_fuse::Serving;
 use debridfs_handover as handover;
+use debridfs_listen::Listeners;
 use debridfs_provider::Provider;
 use debridfs_repair::{Patient, Repair};
 use debridfs_tree::Tree;
@@ -20,8 +21,8 @@ use parking_lot::Mutex;
 
 use crate::keeper::keeper_part;
 use crate::{
-    Accepting, EngineState, EngineStatus, HttpTokens, Instance, KeeperStatus, MountStatus, Status,
-    WhyReport, figures, verdict,
+    Accepting, CallersStatus, EngineState, EngineStatus, HttpTokens, Instance, KeeperStatus,
+    MountStatus, Status, WhyReport, figures, verdict,
 };
 
 /// How often the keeper is asked how it does.
@@ -69,6 +70,8 @@ pub struct EngineParts {
     pub serving: Arc<Serving>,
     /// Tokens for files over HTTP.
     pub tokens: HttpTokens,
+    /// Who is connected.
+    pub listeners: Arc<Listeners>,
 }
 
 /// A running engine.
@@ -215,6 +218,7 @@ impl Instance for RunningEngine {
             queue: self.parts.queue.as_deref().map(figures::queue),
             repair: self.parts.repair.as_deref().map(figures::repair),
             fuse: Some(figures::fuse(&self.parts.serving)),
+            callers: Some(CallersStatus::of(&self.parts.listeners)),
             moved_aside: self.moved_aside.lock().clone(),
             volumes: figures::volumes(&self.parts, &self.info),
             last_error: errors.into_iter().max_by_key(|error| error.at),

@@ -58,6 +58,7 @@ pub fn without_engine(said: &handover::KeeperStatus, why: &str) -> Status {
         queue: None,
         repair: None,
         fuse: None,
+        callers: None,
         moved_aside: Vec::new(),
         volumes: Vec::new(),
         last_error: None,

@@ -11,6 +11,7 @@
 
 mod answer;
 mod cached;
+mod callers;
 mod client;
 mod copies;
 mod engine;
@@ -28,6 +29,7 @@ mod verdict;
 mod why;
 
 pub use cached::{CacheRefused, CachedLine, Warmth};
+pub use callers::{CallersStatus, ListenerStatus};
 pub use client::{CallError, Client, Silence};
 pub use copies::{CopiesStatus, CopyLine, RefusedCopy, Verdict};
 pub use engine::{EngineInfo, EngineParts, RunningEngine};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::CopiesStatus;
+use crate::{CallersStatus, CopiesStatus};
 
 /// How an instance does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct Status {
     /// Requests of the kernel; absent while no engine is there to tell.
     #[serde(default)]
     pub fuse: Option<FuseStatus>,
+    /// Who is connected over TCP and by the control socket; absent while no engine is there to tell.
+    #[serde(default)]
+    pub callers: Option<CallersStatus>,
     /// State files that could not be read and were moved aside; none while no engine is there to
     /// tell.
     #[serde(default)]
@@ -563,6 +566,14 @@ impl Status {
                 operations: vec![OperationStatus {
                     operation: "READ".into(),
                     requests: 3,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }),
+            callers: Some(CallersStatus {
+                listeners: vec![crate::ListenerStatus {
+                    name: "pages".into(),
+                    connections: 2,
                     ..Default::default()
                 }],
                 ..Default::default()

@@ -1,6 +1,5 @@
 //! Files by GET and HEAD: `/files/TOKEN/PATH`, where PATH is one of the mount.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,21 +9,18 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use debridfs_listen::peer;
-use debridfs_vfs::{Attr, Client, Error, ErrorKind, Kind, ReadRequest, Vfs};
-use futures_util::stream::{self, StreamExt};
+use debridfs_listen::{Attempts, TooMany, peer};
+use debridfs_vfs::{Attr, Client, Error, ErrorKind, Kind, Vfs};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::Tokens;
 use crate::conditions::{Part, Version};
+use crate::transfers::Transfers;
 
-/// Bytes of one read.
-const PIECE: u64 = 1 << 20;
-/// Reads under way for one caller.
-const AHEAD: usize = 2;
+/// The name of the front in the log.
+const FRONT: &str = "files over HTTP";
 /// What one read may take.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// What stays as it is in the part of an address between two slashes.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -35,13 +31,19 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 struct Front {
     vfs: Arc<dyn Vfs>,
     tokens: Arc<Tokens>,
+    attempts: Arc<Attempts>,
+    transfers: Transfers,
 }
 
-/// Serves the files of `vfs` to whoever shows one of `tokens`.
-pub fn router(vfs: Arc<dyn Vfs>, tokens: Arc<Tokens>) -> Router {
-    Router::new()
-        .fallback(serve)
-        .with_state(Arc::new(Front { vfs, tokens }))
+/// Serves the files of `vfs` to whoever shows one of `tokens`; wrong ones are counted in `attempts`.
+pub fn router(vfs: Arc<dyn Vfs>, tokens: Arc<Tokens>, attempts: Arc<Attempts>) -> Router {
+    let front = Front {
+        vfs,
+        tokens,
+        attempts,
+        transfers: Transfers::default(),
+    };
+    Router::new().fallback(serve).with_state(Arc::new(front))
 }
 
 /// The path and query of an address for `path`, which is relative to the mount; to be put behind `http://HOST:PORT`.
@@ -73,6 +75,11 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             answer.headers_mut().insert(header::RETRY_AFTER, plain("5"));
         }
+        StatusCode::TOO_MANY_REQUESTS => {
+            answer
+                .headers_mut()
+                .insert(header::RETRY_AFTER, plain("60"));
+        }
         _ => {}
     }
     answer
@@ -85,8 +92,12 @@ async fn answer(front: &Front, request: &Parts) -> Result<Response, StatusCode> 
     }
     let rest = path.strip_prefix("/files/").ok_or(StatusCode::NOT_FOUND)?;
     let (token, path) = rest.split_once('/').unwrap_or((rest, ""));
-    if !front.tokens.is_good(token) {
-        return Err(StatusCode::FORBIDDEN);
+    let is_good = || front.tokens.is_good(token);
+    let peer = peer(&request.extensions);
+    match front.attempts.judge(peer, FRONT, Some(token), is_good) {
+        Ok(true) => {}
+        Ok(false) => return Err(StatusCode::FORBIDDEN),
+        Err(TooMany) => return Err(StatusCode::TOO_MANY_REQUESTS),
     }
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
@@ -135,9 +146,11 @@ async fn answer(front: &Front, request: &Parts) -> Result<Response, StatusCode> 
     let body = match request.method {
         Method::HEAD => Body::empty(),
         _ => {
-            let client = Client::Http(peer(&request.extensions));
-            let body = body(front.vfs.clone(), client, attr, range).await;
-            body.map_err(status)?
+            let turn = front.transfers.begin(token);
+            let turn = turn.ok_or(StatusCode::TOO_MANY_REQUESTS)?;
+            let (vfs, client) = (front.vfs.clone(), Client::Http(peer));
+            let body = front.transfers.body(turn, vfs, client, attr, range);
+            body.await.map_err(status)?
         }
     };
     Ok((code, headers, body).into_response())
@@ -154,74 +167,6 @@ async fn find(vfs: &dyn Vfs, path: &str) -> Result<Attr, Error> {
         attr = vfs.lookup(attr.id, &name).get().await?;
     }
     Ok(attr)
-}
-
-/// An open file; closed when dropped.
-struct Open {
-    vfs: Arc<dyn Vfs>,
-    attr: Attr,
-    handle: u64,
-    client: Client,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.vfs.release(self.handle);
-    }
-}
-
-impl Open {
-    async fn read(self: Arc<Self>, offset: u64, size: u64) -> Result<Bytes, Error> {
-        let request = ReadRequest {
-            id: self.attr.id,
-            handle: self.handle,
-            offset,
-            // A piece at most.
-            size: size as u32,
-            deadline: LIMIT,
-            client: self.client,
-        };
-        let mut pieces = self.vfs.read(request).get().await?;
-        let bytes = match pieces.len() {
-            1 => pieces.remove(0),
-            _ => pieces.concat().into(),
-        };
-        match bytes.len() as u64 == size {
-            true => Ok(bytes),
-            false => Err(Error::new(
-                ErrorKind::Unavailable,
-                "fewer bytes than there should be",
-            )),
-        }
-    }
-}
-
-/// The bytes of `range`. The first ones are there when this returns, so what cannot be read at all is an error and no half answer;
-/// what fails later ends the connection before the promised length.
-async fn body(
-    vfs: Arc<dyn Vfs>,
-    client: Client,
-    attr: Attr,
-    range: Range<u64>,
-) -> Result<Body, Error> {
-    if range.is_empty() {
-        return Ok(Body::empty());
-    }
-    let handle = vfs.open(attr.id).get().await?;
-    let open = Arc::new(Open {
-        vfs,
-        attr,
-        handle,
-        client,
-    });
-    let size = |offset: u64, end: u64| PIECE.min(end - offset);
-    let first = size(range.start, range.end);
-    let head = open.clone().read(range.start, first).await?;
-    let end = range.end;
-    let rest = stream::iter((range.start + first..end).step_by(PIECE as usize))
-        .map(move |offset| open.clone().read(offset, size(offset, end)))
-        .buffered(AHEAD);
-    Ok(Body::from_stream(stream::iter([Ok(head)]).chain(rest)))
 }
 
 /// The one place where failures of the tree become answers.

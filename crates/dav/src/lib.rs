@@ -3,6 +3,7 @@
 //! | question | decided in |
 //! |---|---|
 //! | what a request is answered | `files` |
+//! | how its bytes are handed on, and how many at one time | `transfers` |
 //! | which part of a file is meant | `conditions` |
 //! | who is let in | `tokens` |
 //! | which address a `.strm` file holds | `addresses` |
@@ -12,6 +13,7 @@ mod addresses;
 mod conditions;
 mod files;
 mod tokens;
+mod transfers;
 
 pub use addresses::{Addresses, NoAddress};
 pub use files::{address, router};

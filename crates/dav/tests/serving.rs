@@ -65,7 +65,7 @@ impl World {
         let reads = Arc::new(AtomicU64::new(0));
         let vfs = Arc::new(library(readable.clone(), reads.clone()));
         Self {
-            router: router(vfs.clone(), tokens.clone()),
+            router: router(vfs.clone(), tokens.clone(), Arc::default()),
             vfs,
             readable,
             reads,

@@ -18,10 +18,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use debridfs_base::HumanDuration;
+use debridfs_base::{ByteSize, HumanDuration};
 use debridfs_catalogue::{FolderConfig, FolderNaming, Layout};
 use debridfs_content::ContentConfig;
 use debridfs_handover::Recovery;
+use debridfs_listen::Limits;
 use debridfs_provider::AccountConfig;
 use serde::{Deserialize, Serialize};
 
@@ -251,12 +252,34 @@ pub struct HttpConfig {
 pub struct ServerConfig {
     /// Address of `/livez`, `/readyz`, `/metrics` and the pages.
     pub listen: SocketAddr,
+    /// Connections to one listener, of this section and of any other.
+    pub connections: usize,
+    /// Of them from one address, or one /64 of IPv6; this machine's own are not limited apart.
+    pub connections_per_address: usize,
+    /// Bytes of requests' bodies in memory, of all listeners together.
+    pub bodies: ByteSize,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
+        let limits = Limits::default();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8282)),
+            connections: limits.connections,
+            connections_per_address: limits.per_address,
+            bodies: ByteSize(limits.bodies),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// What is allowed to callers.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            connections: self.connections,
+            per_address: self.connections_per_address,
+            bodies: self.bodies.0,
+            ..Limits::default()
         }
     }
 }

@@ -19,6 +19,7 @@ use debridfs_cache::Cache;
 use debridfs_control::{EngineInfo, EngineParts, RunningEngine, control_router};
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_handover::{EngineLink, HandoverError, Lease};
+use debridfs_listen::Listeners;
 use debridfs_provider::Provider;
 use debridfs_services::start_hooks;
 use debridfs_tree::follow_newcomers;
@@ -61,11 +62,12 @@ pub async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
     let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
     let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
     let shutdown = CancellationToken::new();
+    let listeners = sockets::listeners(config);
     let cache = parts::cache(config)?;
     let end = tokio::select! {
         _ = terminate.recv() => End::Signal,
         _ = interrupt.recv() => End::Signal,
-        end = attach_and_serve(config, args, cache.clone(), shutdown.clone()) => End::Connection(end?),
+        end = attach_and_serve(config, args, listeners, cache.clone(), shutdown.clone()) => End::Connection(end?),
     };
     shutdown.cancel();
     if let Some(cache) = cache
@@ -79,6 +81,7 @@ pub async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
 async fn attach_and_serve(
     config: &Config,
     args: &EngineArgs,
+    listeners: Arc<Listeners>,
     cache: Option<Arc<Cache>>,
     shutdown: CancellationToken,
 ) -> Result<Ended, Failure> {
@@ -139,6 +142,7 @@ async fn attach_and_serve(
             repair: repair.clone(),
             serving: serving.clone(),
             tokens: http.tokens.clone(),
+            listeners: listeners.clone(),
         },
         EngineInfo {
             started,
@@ -163,8 +167,10 @@ async fn attach_and_serve(
         }),
         login,
         loopback: config.server.listen.ip().is_loopback(),
+        attempts: listeners.attempts().clone(),
     };
     tokio::spawn(sockets::control(
+        listeners.front("control"),
         config.control_socket(),
         control_router(engine.clone()),
     ));
@@ -178,9 +184,10 @@ async fn attach_and_serve(
     let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     let listen = config.server.listen;
-    tokio::spawn(sockets::public(listen, engine, probe, pages));
+    let front = listeners.front("pages");
+    tokio::spawn(sockets::public(front, listen, engine, probe, pages));
     tokio::spawn(parts.examiner().run(shutdown.clone()));
-    tokio::spawn(http.serve(parts.tree.clone()));
+    tokio::spawn(http.serve(parts.tree.clone(), listeners.clone()));
     let (content, unfilled) = (parts.content.clone(), parts.content.unfilled());
     let newcomers = move |files| content.newcomers(files);
     tokio::spawn(follow_newcomers(
@@ -194,7 +201,7 @@ async fn attach_and_serve(
     let mut ending = JoinSet::new();
     if let Some(downloads) = downloads {
         ending.spawn(downloads.queue.clone().run(shutdown.clone()));
-        tokio::spawn(downloads.serve());
+        tokio::spawn(downloads.serve(listeners));
     }
     if let Some(program) = config.library.update_program() {
         ending.spawn(program.follow(parts.catalogue.clone(), shutdown.clone()));
@@ -234,7 +241,7 @@ async fn take_lease(config: &Config, args: &EngineArgs) -> Result<(EngineLink, L
     if args.child || args.replace {
         return ask_for_lease(config, args.replace).await;
     }
-    let probes = tokio::spawn(sockets::waiting(config.server.listen));
+    let probes = tokio::spawn(sockets::waiting(config.server.clone()));
     let taken = ask_for_lease(config, false).await;
     probes.abort();
     // Afterwards the address is free.

@@ -97,6 +97,7 @@ fn status() -> Status {
             ..RepairStatus::default()
         }),
         fuse: None,
+        callers: None,
         moved_aside: vec![EVIL.into()],
         volumes: Vec::new(),
         last_error: Some(error),

@@ -5,25 +5,45 @@
 //! | question | where |
 //! |---|---|
 //! | how an address or a socket is taken | `bind.rs` |
-//! | how connections are accepted and served | `serve.rs` |
+//! | how connections are accepted, of any protocol | `serve.rs`, from what in `accept.rs` |
+//! | how many, how long, how much | `limits.rs`; how many files in `descriptors.rs` |
+//! | who has to go when a listener is full | `crowd.rs`; what a connection waits for in `activity.rs` |
+//! | how HTTP is served on one | `http.rs`; what bodies take of the memory in `budget.rs` |
+//! | who counts as one caller | `network.rs` |
 //! | who has logged in | `sessions.rs` |
-//! | who has guessed too often | `attempts.rs` |
+//! | who has guessed too often | `attempts.rs`, and who is told of in the log in `recent.rs` |
 //! | is it the right secret | `secret.rs`, `password.rs` |
-//! | does a browser send it for a page of another site | `origin.rs` |
+//! | does a browser send it for a page of another site, or a proxy for somebody | `origin.rs` |
 #![forbid(unsafe_code)]
 
+mod accept;
+mod activity;
 mod attempts;
 mod bind;
+mod budget;
+mod crowd;
+mod descriptors;
+mod http;
+mod limits;
+mod network;
 mod origin;
 mod password;
+mod recent;
 mod secret;
 mod serve;
 mod sessions;
 
+pub use accept::Accept;
+pub use activity::{Activity, Busy, Stream};
 pub use attempts::{Attempts, TooMany};
 pub use bind::{tcp, unix};
-pub use origin::{has_foreign, is_cross_site, is_rebound, mark_answer};
+pub use budget::{ByteBudget, Taken};
+pub use descriptors::raise_descriptors;
+pub use http::{Peer, peer};
+pub use limits::{Limits, Times};
+pub use network::Network;
+pub use origin::{forwarding, has_foreign, is_cross_site, is_rebound, mark_answer};
 pub use password::{HashedPassword, PasswordError};
 pub use secret::{Digest32, digest, is_digest_of, random, same};
-pub use serve::{Peer, peer, serve};
+pub use serve::{Front, FrontReport, Guest, Listeners};
 pub use sessions::{Lifetime, Sessions};

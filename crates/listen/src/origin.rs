@@ -28,6 +28,15 @@ pub fn is_rebound(headers: &HeaderMap) -> bool {
     !host.is_empty() && !is_local(host)
 }
 
+/// The header by which a proxy says that it passes the call on for somebody else, if there is one.
+/// Without a login whoever reaches the proxy would be taken for somebody at this machine.
+pub fn forwarding(headers: &HeaderMap) -> Option<&HeaderName> {
+    headers.keys().find(|name| {
+        let name = name.as_str();
+        matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-")
+    })
+}
+
 /// Says in an answer that it is what it says it is, and true only now.
 pub fn mark_answer(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -103,6 +112,23 @@ mod tests {
         ] {
             assert_eq!(authority(url), host, "{url}");
         }
+    }
+
+    #[test]
+    fn proxies_say_that_they_are_there() {
+        for name in [
+            "forwarded",
+            "via",
+            "x-real-ip",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-forwarded-host",
+        ] {
+            let called = headers(&[("host", "localhost"), (name, "x")]);
+            assert_eq!(forwarding(&called).map(HeaderName::as_str), Some(name));
+        }
+        let called = headers(&[("host", "localhost"), ("x-forward", "x"), ("viaduct", "x")]);
+        assert_eq!(forwarding(&called), None);
     }
 
     #[test]

@@ -1,134 +1,235 @@
-//! The one accept loop: every listener of the program goes through [`serve`]. What is to hold for all
-//! connections (limits of time and number) belongs here.
+//! The one accept loop: every listener of the program goes through it, whatever it speaks, so what
+//! holds for all connections holds here.
 
+use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
-use axum::http::{Extensions, Request};
-use axum::serve::Listener;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::unix;
-use tower::ServiceExt;
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
 
-/// The address of whoever is connected, found in each request's extensions. Connections by a unix
-/// socket have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub IpAddr);
+use crate::accept::{Accept, is_of_one};
+use crate::activity::{Activity, Busy, Stream};
+use crate::crowd::{Crowd, Entry, Seat, count};
+use crate::recent::Lines;
+use crate::{Attempts, ByteBudget, Limits, Network, http};
 
-/// The address of the caller, if its connection has one.
-pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get::<Peer>().map(|peer| peer.0)
+/// How long accepting waits after an error of the process (no descriptor, no memory).
+const RETRY: Duration = Duration::from_millis(100);
+/// What telling a caller that it is one too many may take, and how many are told at one time.
+const REFUSING: Duration = Duration::from_secs(1);
+const REFUSALS: usize = 16;
+/// Bytes of a request that are read to be thrown away: with some unread the answer would be lost.
+const UNREAD: u64 = 16 << 10;
+
+/// What all listeners of a program share.
+#[derive(Debug)]
+pub struct Listeners {
+    limits: Limits,
+    fronts: Mutex<Vec<Front>>,
+    bodies: Arc<ByteBudget>,
+    attempts: Arc<Attempts>,
+    lines: Lines,
+    refusals: Arc<Semaphore>,
 }
 
-/// Addresses of connections.
-pub trait Address {
-    /// What its requests are marked with.
-    fn peer(&self) -> Option<Peer>;
+/// One listener, and who is connected to it.
+#[derive(Debug, Clone)]
+pub struct Front {
+    name: &'static str,
+    crowd: Arc<Crowd>,
+    shared: Arc<Listeners>,
 }
 
-impl Address for std::net::SocketAddr {
-    fn peer(&self) -> Option<Peer> {
-        Some(Peer(self.ip()))
+/// Who is connected.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// The caller's address; none on a unix socket.
+    pub peer: Option<IpAddr>,
+    activity: Arc<Activity>,
+}
+
+/// Figures of one listener since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FrontReport {
+    /// What is served there.
+    pub name: &'static str,
+    /// Connections now.
+    pub connections: u64,
+    /// Connections that were let in.
+    pub accepted: u64,
+    /// Connections that were one too many.
+    pub refused: u64,
+    /// Connections that did nothing and made room for others.
+    pub made_room: u64,
+    /// Connections that ended as no request came.
+    pub idle: u64,
+    /// Connections that ended as a body did not come, or an answer was not taken.
+    pub slow: u64,
+    /// Errors of accepting: no descriptor was left, for example.
+    pub errors: u64,
+}
+
+impl Listeners {
+    /// Listeners that hold to `limits`.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            fronts: Mutex::default(),
+            bodies: ByteBudget::new(limits.bodies),
+            attempts: Arc::default(),
+            lines: Lines::default(),
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
+        })
     }
-}
 
-impl Address for unix::SocketAddr {
-    fn peer(&self) -> Option<Peer> {
-        None
-    }
-}
-
-/// Accepts connections for ever and serves `router` on each. Connections outlive this future: a
-/// dropped one only accepts no more.
-pub async fn serve<L>(mut listener: L, router: Router)
-where
-    L: Listener<Addr: Address>,
-{
-    loop {
-        // Logs what goes wrong, and waits a second where another try at once would fail as well.
-        let (io, address) = listener.accept().await;
-        tokio::spawn(connection(io, address.peer(), router.clone()));
-    }
-}
-
-async fn connection<I>(io: I, peer: Option<Peer>, router: Router)
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let router = router.map_request(move |mut request: Request<Incoming>| {
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
-        }
-        request
-    });
-    let service = TowerToHyperService::new(router);
-    let served = http1::Builder::new().serve_connection(TokioIo::new(io), service);
-    if let Err(error) = served.await {
-        // The caller hung up, or does not speak HTTP.
-        tracing::trace!(%error, "a connection ended");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream, UnixStream};
-
-    use super::*;
-    use crate::bind;
-
-    /// Says whom it takes its caller for.
-    fn router() -> Router {
-        let said = |request: axum::extract::Request| async move {
-            format!("{:?}", peer(request.extensions()))
+    /// One more listener, for what is called `name` in the log and in figures.
+    pub fn front(self: &Arc<Self>, name: &'static str) -> Front {
+        let front = Front {
+            name,
+            crowd: Crowd::new(self.limits),
+            shared: self.clone(),
         };
-        Router::new().route("/", get(said))
+        self.fronts.lock().push(front.clone());
+        front
     }
 
-    async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
-        let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        stream.write_all(request).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+    /// The one table of failed logins.
+    pub fn attempts(&self) -> &Arc<Attempts> {
+        &self.attempts
     }
 
-    async fn started() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, router()));
-        address
+    /// What requests' bodies take of the memory now.
+    pub fn bodies(&self) -> &Arc<ByteBudget> {
+        &self.bodies
     }
 
-    #[tokio::test]
-    async fn requests_carry_the_address_of_their_connection() {
-        let stream = TcpStream::connect(started().await).await.unwrap();
-        let answer = ask(stream).await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-        assert!(answer.ends_with("Some(127.0.0.1)"), "{answer}");
+    /// How each listener does.
+    pub fn report(&self) -> Vec<FrontReport> {
+        self.fronts.lock().iter().map(Front::report).collect()
+    }
+}
 
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("socket");
-        tokio::spawn(serve(bind::unix(&path).unwrap(), router()));
-        let answer = ask(UnixStream::connect(path).await.unwrap()).await;
-        assert!(answer.ends_with("None"), "{answer}");
+impl Guest {
+    /// A whole request is there: the connection is in use until what is returned is dropped. While
+    /// none is, it may be closed to make room, and is closed after a while.
+    pub fn begin(&self) -> Busy {
+        self.activity.begin()
     }
 
-    #[tokio::test]
-    async fn one_connection_does_not_hold_up_another() {
-        let address = started().await;
-        let mut silent = TcpStream::connect(address).await.unwrap();
-        silent.write_all(b"GET / HT").await.unwrap();
-        let mut garbage = TcpStream::connect(address).await.unwrap();
-        garbage.write_all(b"\x16\x03\x01\r\n\r\n").await.unwrap();
-        let answer = ask(TcpStream::connect(address).await.unwrap()).await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+}
+
+impl Front {
+    /// Accepts connections for ever and serves `router` on each, by HTTP/1. Connections outlive this
+    /// future: a dropped one only accepts no more.
+    pub async fn serve(self, listener: impl Accept, router: Router) {
+        let bodies = self.shared.bodies.clone();
+        let handle =
+            move |stream, guest| http::connection(stream, guest, router.clone(), bodies.clone());
+        self.accept(listener, http::TOO_MANY, handle).await;
+    }
+
+    /// Accepts connections for ever and hands each to `handle`, for a protocol of any kind. Who is
+    /// one too many is sent `refusal`. `handle` is dropped when its connection has to end.
+    pub async fn accept<A, H, F>(self, mut listener: A, refusal: &'static str, handle: H)
+    where
+        A: Accept,
+        H: Fn(Stream<A::Io>, Guest) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        loop {
+            match listener.accept().await {
+                Ok((io, peer)) => match self.seat(peer).await {
+                    Some(seat) => {
+                        let activity = seat.activity.clone();
+                        let stream = Stream::new(io, activity.clone());
+                        tokio::spawn(oversee(seat, handle(stream, Guest { peer, activity })));
+                    }
+                    None => self.refuse(io, peer, refusal),
+                },
+                Err(error) if is_of_one(&error) => {}
+                Err(error) => {
+                    count(&self.crowd.counters.errors);
+                    if self.shared.lines.may_tell(None) {
+                        tracing::error!(front = self.name, %error, "no connection can be accepted: tried again, and told of once a minute");
+                    }
+                    self.crowd.shrink();
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+            // Those that were let in come to say something before the next ones are.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A place for a connection, if there is one or will be in a moment.
+    async fn seat(&self, peer: Option<IpAddr>) -> Option<Seat> {
+        loop {
+            match self.crowd.enter(peer.map(Network::of)) {
+                Entry::In(seat) => return Some(seat),
+                Entry::Later(at) => tokio::time::sleep_until(at).await,
+                Entry::Full => return None,
+            }
+        }
+    }
+
+    fn refuse<I>(&self, mut io: I, peer: Option<IpAddr>, refusal: &'static str)
+    where
+        I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        count(&self.crowd.counters.refused);
+        if self.shared.lines.may_tell(peer.map(Network::of)) {
+            let limits = self.crowd.limits();
+            tracing::warn!(
+                front = self.name,
+                ?peer,
+                connections = limits.connections,
+                per_address = limits.per_address,
+                "a connection was refused, as all that there may be are in use (server.connections, server.connections_per_address)"
+            );
+        }
+        // Beyond a few at one time they are only closed.
+        let Ok(turn) = self.shared.refusals.clone().try_acquire_owned() else {
+            return;
+        };
+        tokio::spawn(async move {
+            let _turn = turn;
+            let tell = async {
+                io.write_all(refusal.as_bytes()).await?;
+                io.shutdown().await?;
+                tokio::io::copy(&mut io.take(UNREAD), &mut tokio::io::sink()).await
+            };
+            // It may not listen.
+            let _ = tokio::time::timeout(REFUSING, tell).await;
+        });
+    }
+
+    fn report(&self) -> FrontReport {
+        let counters = &self.crowd.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        FrontReport {
+            name: self.name,
+            connections: self.crowd.len() as u64,
+            accepted: read(&counters.accepted),
+            refused: read(&counters.refused),
+            made_room: read(&counters.made_room),
+            idle: read(&counters.idle),
+            slow: read(&counters.slow),
+            errors: read(&counters.errors),
+        }
+    }
+}
+
+async fn oversee(seat: Seat, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        ended = seat.ended() => tracing::trace!(?ended, "a connection was ended"),
     }
 }

@@ -5,8 +5,8 @@ mod list;
 use std::sync::atomic::AtomicU64;
 
 use debridfs_control::{
-    CacheStatus, ContentStatus, EngineState, KeyStatus, OperationStatus, ProviderStatus,
-    ReaderStatus, Status,
+    CacheStatus, CallersStatus, ContentStatus, EngineState, KeyStatus, ListenerStatus,
+    OperationStatus, ProviderStatus, ReaderStatus, Status,
 };
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -92,6 +92,9 @@ pub fn encode(status: &Status) -> String {
         "debridfs_engine_restarts_total",
         status.keeper.restarts as f64,
     );
+    if let Some(callers) = &status.callers {
+        put_callers(&mut page, callers);
+    }
     if let Some(library) = &status.library {
         page.one("debridfs_library_listed", flag(library.listed));
         page.one("debridfs_library_releases", library.releases as f64);
@@ -217,6 +220,38 @@ pub fn encode(status: &Status) -> String {
     // Writing to a String cannot fail.
     let _ = text::encode(&mut text, &page.registry);
     text
+}
+
+fn put_callers(page: &mut Page, callers: &CallersStatus) {
+    let listeners = &callers.listeners;
+    let labels = |one: &ListenerStatus| vec![("listener", one.name.clone())];
+    let mut each = |name: &str, value: &dyn Fn(&ListenerStatus) -> u64| {
+        let values = listeners.iter().map(|one| (labels(one), value(one) as f64));
+        page.put(name, values.collect());
+    };
+    each("debridfs_listener_connections", &|one| one.connections);
+    each("debridfs_listener_accepted_total", &|one| one.accepted);
+    each("debridfs_listener_refused_total", &|one| one.refused);
+    each("debridfs_listener_errors_total", &|one| one.errors);
+    let ended = listeners.iter().flat_map(|one| {
+        let reasons = [
+            ("room", one.made_room),
+            ("idle", one.idle),
+            ("slow", one.slow),
+        ];
+        reasons.map(|(reason, count)| {
+            let mut labels = labels(one);
+            labels.push(("reason", reason.to_owned()));
+            (labels, count as f64)
+        })
+    });
+    page.put("debridfs_listener_ended_total", ended.collect());
+    page.one("debridfs_request_body_bytes", callers.body_bytes as f64);
+    page.one(
+        "debridfs_request_body_limit_bytes",
+        callers.body_limit as f64,
+    );
+    page.one("debridfs_failed_logins_total", callers.failed_logins as f64);
 }
 
 fn put_content(page: &mut Page, content: &ContentStatus) {

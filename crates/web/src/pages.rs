@@ -18,7 +18,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use debridfs_control::Instance;
-use debridfs_listen::peer;
+use debridfs_listen::{Attempts, peer};
 
 pub use engine_source::EngineSource;
 pub use gate::Login;
@@ -49,6 +49,8 @@ pub struct Pages {
     pub login: Login,
     /// Whether only this machine reaches the server: without a login nobody else is let in.
     pub loopback: bool,
+    /// Where failed logins are counted.
+    pub attempts: Arc<Attempts>,
 }
 
 /// What the handlers share.
@@ -61,12 +63,12 @@ struct House {
 type Home = State<Arc<House>>;
 
 /// `/`, `/library`, `/release`, `/queue`, `/accounts`, `/cache`, `/log`, and logging in. To be served by
-/// [`debridfs_listen::serve`], which tells the peer's address: by that guessing is slowed down.
+/// [`debridfs_listen::Front::serve`], which tells the peer's address: by that guessing is slowed down.
 ///
 /// # Errors
 /// The system gives no random numbers.
 pub fn pages_router(pages: Pages) -> Result<Router, std::io::Error> {
-    let gate = Gate::new(pages.login, pages.loopback)?;
+    let gate = Gate::new(pages.login, pages.loopback, pages.attempts)?;
     let house = Arc::new(House {
         instance: pages.instance,
         source: pages.source,
@@ -178,6 +180,11 @@ fn refuse(refusal: Refusal) -> Response {
         Refusal::Closed => (
             StatusCode::FORBIDDEN,
             "the pages need a login here, as `server.listen` can be reached from other machines: \
+             `debridfs config hash-password` makes a `web.password_hash`",
+        ),
+        Refusal::Forwarded => (
+            StatusCode::FORBIDDEN,
+            "it comes by a proxy, and without a login whoever reaches that would be let in: \
              `debridfs config hash-password` makes a `web.password_hash`",
         ),
         Refusal::Name => (

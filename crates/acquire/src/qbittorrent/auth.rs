@@ -1,6 +1,7 @@
 //! Who may call: sessions by cookie, a key, or user and password with every call.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode, header};
@@ -10,7 +11,7 @@ use debridfs_base::Secret;
 use debridfs_listen::{Attempts, Lifetime, Sessions, TooMany, same};
 use subtle::Choice;
 
-use super::text;
+use super::{FRONT, text};
 use crate::params::Params;
 
 /// A session ends when it was not used for an hour (qBittorrent's default), and not before.
@@ -71,16 +72,21 @@ impl From<TooMany> for Refusal {
 pub(super) struct Auth {
     credentials: Credentials,
     sessions: Sessions<()>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
 }
 
 impl Auth {
-    pub(super) fn new(credentials: Credentials) -> Self {
+    pub(super) fn new(credentials: Credentials, attempts: Arc<Attempts>) -> Self {
         Self {
             credentials,
             sessions: Sessions::new(COOKIE, LIFETIME),
-            attempts: Attempts::default(),
+            attempts,
         }
+    }
+
+    /// Who failed to log in, here and elsewhere.
+    pub(super) fn attempts(&self) -> &Arc<Attempts> {
+        &self.attempts
     }
 
     /// Whether everybody who can connect may call.
@@ -99,11 +105,21 @@ impl Auth {
         else {
             return Err(Refusal::NoSession);
         };
-        self.attempts.begin(peer)?;
-        let (scheme, rest) = shown.split_once(' ').unwrap_or((shown, ""));
-        let good = match scheme.to_ascii_lowercase().as_str() {
-            "bearer" => self.is_key(rest.trim()),
-            "basic" => BASE64
+        let key = bearer(shown);
+        let is_good = || self.is_shown(shown);
+        match self.attempts.judge(peer, FRONT, key, is_good)? {
+            true => Ok(()),
+            false => Err(Refusal::Wrong),
+        }
+    }
+
+    /// Whether an `Authorization` is right.
+    fn is_shown(&self, shown: &str) -> bool {
+        if let Some(key) = bearer(shown) {
+            return self.is_key(key);
+        }
+        match shown.split_once(' ') {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("basic") => BASE64
                 .decode(rest.trim().as_bytes())
                 .ok()
                 .and_then(|bytes| String::from_utf8(bytes).ok())
@@ -114,26 +130,21 @@ impl Auth {
                     parts.any(|(user, password)| self.is_login(user, password))
                 }),
             _ => false,
-        };
-        if !good {
-            return Err(Refusal::Wrong);
         }
-        self.attempts.forgive(peer);
-        Ok(())
     }
 
     /// `auth/login`.
     pub(super) fn login(&self, params: &Params, peer: Option<IpAddr>) -> Response {
         let user = params.get("username").unwrap_or_default();
         let password = params.get("password").unwrap_or_default();
-        if self.attempts.begin(peer).is_err() {
-            return banned();
+        if !self.credentials.is_open() {
+            let is_good = || self.is_login(user, password);
+            match self.attempts.judge(peer, FRONT, None, is_good) {
+                Ok(true) => {}
+                Ok(false) => return text(StatusCode::OK, "Fails."),
+                Err(TooMany) => return banned(),
+            }
         }
-        if !self.credentials.is_open() && !self.is_login(user, password) {
-            tracing::warn!(?peer, "a login to the qBittorrent API failed");
-            return text(StatusCode::OK, "Fails.");
-        }
-        self.attempts.forgive(peer);
         let mut answer = text(StatusCode::OK, "Ok.");
         let attributes = "; HttpOnly; SameSite=Strict; path=/";
         match self.sessions.begin((), attributes) {
@@ -167,6 +178,12 @@ impl Auth {
         let known = self.credentials.key.as_ref();
         known.is_some_and(|known| bool::from(same(key, known.expose()))) && !key.is_empty()
     }
+}
+
+/// The key of an `Authorization: Bearer`.
+fn bearer(shown: &str) -> Option<&str> {
+    let (scheme, key) = shown.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 /// The answer to an address that is banned.

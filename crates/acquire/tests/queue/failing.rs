@@ -72,7 +72,11 @@ impl Home {
         })
         .await;
         let peer = debridfs_listen::Peer([127, 0, 0, 1].into());
-        let client = router(world.acquire.clone(), Credentials::default());
+        let client = router(
+            world.acquire.clone(),
+            Credentials::default(),
+            Arc::default(),
+        );
         let client = client.layer(Extension(peer));
         let caller = Caller::in_process(client, "", "", "tv");
         let arr = ArrProgram::new(program, KEY, caller);

@@ -173,3 +173,63 @@ async fn pages_of_other_sites_are_refused() {
         .header("host", "debridfs:8283");
     assert_eq!(named.get("app/version").await.status, 403);
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_a_password_nothing_is_answered_that_a_proxy_passes_on() {
+    let world = World::new(Vec::new()).await;
+    for (name, value) in [
+        ("forwarded", "for=203.0.113.7"),
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-proto", "https"),
+        ("x-real-ip", "203.0.113.7"),
+        ("via", "1.1 proxy"),
+    ] {
+        let passed_on = world.api().header(name, value);
+        for said in [
+            passed_on.get("torrents/info").await,
+            passed_on.post("torrents/add", &[("urls", "x")]).await,
+        ] {
+            assert_eq!(said.status, 401, "{name}");
+            assert!(said.text.contains("qbittorrent.password"), "{said:?}");
+        }
+        // With a password it is a caller as any other.
+        let closed = world.api_with(credentials()).header(name, value);
+        assert_eq!(login(&closed, "admin", "adminadmin").await.0, "Ok.");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_is_small() {
+    let world = World::new(Vec::new()).await;
+    let client = world.api_with(credentials());
+    let long = "x".repeat(5000);
+    let form = [("username", "admin"), ("password", long.as_str())];
+    assert_eq!(client.post("auth/login", &form).await.status, 413);
+    // What anybody may send is not read at all.
+    assert_eq!(client.post("torrents/add", &form).await.status, 403);
+    let inside = client.header("authorization", "Bearer qbt_key");
+    assert_eq!(inside.post("torrents/add", &form).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_at_one_front_count_at_the_other() {
+    let world = World::new(Vec::new()).await;
+    let client = world.api_with(credentials());
+    for _ in 0..3 {
+        assert_eq!(login(&client, "admin", "wrong").await.0, "Fails.");
+    }
+    let sab = world.sab();
+    for _ in 0..2 {
+        let said = sab.get("api?mode=queue&apikey=wrong").await;
+        assert!(said.text.contains("API Key Incorrect"), "{said:?}");
+    }
+    let said = sab.get("api?mode=queue&apikey=wrong").await;
+    assert!(said.text.contains("too many wrong keys"), "{said:?}");
+    assert!(
+        login(&client, "admin", "adminadmin")
+            .await
+            .0
+            .contains("banned")
+    );
+    assert_eq!(world.attempts.failures(), 5);
+}

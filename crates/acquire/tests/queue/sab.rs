@@ -135,6 +135,63 @@ async fn a_key_is_needed_and_nothing_changes_without() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn guessing_is_stopped_for_a_while() {
+    let world = World::new(Vec::new()).await;
+    let sab = world.sab();
+    let login = |password: &str| format!("api?mode=queue&ma_username=admin&ma_password={password}");
+    for guess in 0..5 {
+        let said = sab.get(&login(&guess.to_string())).await;
+        assert!(said.text.contains("Authentication failed"), "{said:?}");
+    }
+    for password in ["5", "adminadmin"] {
+        let said = sab.get(&login(password)).await;
+        assert!(said.text.contains("too many wrong keys"), "{said:?}");
+    }
+    // It costs nothing to say which API this is.
+    assert!(sab.get("api?mode=version").await.json()["version"].is_string());
+    let mut other = sab.clone();
+    other.peer = [192, 0, 2, 1];
+    assert!(other.get(&login("adminadmin")).await.json()["queue"].is_object());
+    tokio::time::advance(std::time::Duration::from_secs(61)).await;
+    assert!(sab.get(&login("adminadmin")).await.json()["queue"].is_object());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_key_is_looked_for_before_a_body_is_read() {
+    let world = World::new(Vec::new()).await;
+    let sab = world.sab();
+    let large = "x".repeat(70_000);
+    // A key in the body is found, if that is not large.
+    let said = sab
+        .post("api", &[("mode", "queue"), ("apikey", SAB_KEY)])
+        .await;
+    assert!(said.json()["queue"].is_object());
+    let said = sab
+        .post(
+            "api",
+            &[("mode", "queue"), ("apikey", SAB_KEY), ("x", &large)],
+        )
+        .await;
+    assert_eq!(said.status, 413);
+    assert!(
+        said.text.contains("put `apikey` into the address"),
+        "{said:?}"
+    );
+    let query = format!("api?apikey={SAB_KEY}");
+    let by_query = sab.post(&query, &[("mode", "queue"), ("x", &large)]).await;
+    assert!(by_query.json()["queue"].is_object());
+    let by_header = sab.clone().header("x-api-key", SAB_KEY);
+    let by_header = by_header
+        .post("api", &[("mode", "queue"), ("x", &large)])
+        .await;
+    assert!(by_header.json()["queue"].is_object());
+    let wrong = sab
+        .post("api?apikey=wrong", &[("mode", "queue"), ("x", &large)])
+        .await;
+    assert!(wrong.text.contains("API Key Incorrect"), "{wrong:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_grab_shows_in_the_queue_and_then_in_the_history() {
     let mut release = cached(HASH, "Film.2024");
     release.cached = false;

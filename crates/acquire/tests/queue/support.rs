@@ -18,6 +18,7 @@ use debridfs_acquire::{
 };
 use debridfs_base::Secret;
 use debridfs_base::{TokioClock, WallClock};
+use debridfs_listen::Attempts;
 use debridfs_provider::vendors::real_debrid;
 use debridfs_provider::{
     AccountConfig, DebridAccount, InfoHash, Provider, TorrentId, TorrentInfo, TorrentStatus,
@@ -254,6 +255,8 @@ pub struct World {
     provider: Arc<dyn Provider>,
     clock: Arc<dyn WallClock>,
     pub acquire: Arc<Acquire>,
+    /// Failed logins at both fronts.
+    pub attempts: Arc<Attempts>,
     shutdown: CancellationToken,
 }
 
@@ -309,6 +312,7 @@ impl World {
             provider,
             clock,
             acquire,
+            attempts: Arc::default(),
             shutdown,
         }
     }
@@ -397,7 +401,7 @@ impl World {
 
     pub fn api_with(&self, credentials: Credentials) -> Client {
         Client {
-            router: router(self.acquire.clone(), credentials),
+            router: router(self.acquire.clone(), credentials, self.attempts.clone()),
             prefix: "/api/v2",
             headers: Vec::new(),
             peer: [127, 0, 0, 1],
@@ -411,7 +415,7 @@ impl World {
             login: Some(("admin".to_owned(), Secret::new("adminadmin"))),
         };
         Client {
-            router: sabnzbd::router(self.acquire.clone(), credentials),
+            router: sabnzbd::router(self.acquire.clone(), credentials, self.attempts.clone()),
             prefix: "/sabnzbd",
             headers: Vec::new(),
             peer: [127, 0, 0, 1],

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use debridfs_acquire::qbittorrent::{Credentials, router};
 use debridfs_base::Secret;
+use debridfs_listen::{Limits, Listeners};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -19,8 +20,13 @@ async fn the_package_that_tools_are_built_on_is_content() {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let router = router(world.acquire.clone(), credentials);
-    tokio::spawn(debridfs_listen::serve(listener, router));
+    let listeners = Listeners::new(Limits::default());
+    let router = router(
+        world.acquire.clone(),
+        credentials,
+        listeners.attempts().clone(),
+    );
+    tokio::spawn(listeners.front("test").serve(listener, router));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("../../target/tools/python/bin/python");
     let said = Command::new(&python)

@@ -54,15 +54,28 @@ impl WebSection {
 
 /// What no single type can tell, as (path of the key, message, help).
 pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'static str)> {
+    let mut found = Vec::new();
     let hash = config.web.password_hash.as_ref();
-    match hash.map(|hash| HashedPassword::parse(hash.expose())) {
-        Some(Err(error)) => vec![(
+    if let Some(Err(error)) = hash.map(|hash| HashedPassword::parse(hash.expose())) {
+        found.push((
             vec!["web", "password_hash"],
             format!("`web.password_hash`: {error}"),
             "`debridfs config hash-password` makes one; the password itself is not written anywhere",
-        )],
-        _ => Vec::new(),
+        ));
     }
+    let server = &config.server;
+    for (key, value) in [
+        ("connections", server.connections),
+        ("connections_per_address", server.connections_per_address),
+    ] {
+        if value == 0 {
+            let message = format!("`server.{key}` cannot be 0");
+            let help =
+                "leave it out for the default; without callers, leave `listen` of the others out";
+            found.push((vec!["server", key], message, help));
+        }
+    }
+    found
 }
 
 /// What is worth telling though it is no mistake.

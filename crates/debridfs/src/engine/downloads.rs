@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use debridfs_acquire::{Acquire, Checkpoint, MountedLibrary, qbittorrent, sabnzbd};
 use debridfs_fuse::ALLOW_VARIABLE;
+use debridfs_listen::Listeners;
 
 use super::http_files::HttpFiles;
 use super::parts::Parts;
@@ -61,7 +62,7 @@ impl Downloads {
     }
 
     /// Serves its fronts.
-    pub async fn serve(self) {
+    pub async fn serve(self, listeners: Arc<Listeners>) {
         let Self {
             queue,
             listen,
@@ -69,12 +70,16 @@ impl Downloads {
             sabnzbd,
         } = self;
         if let Some((listen, credentials)) = sabnzbd {
-            let router = sabnzbd::router(queue.clone(), credentials);
-            tokio::spawn(sockets::front(listen, "SABnzbd API", true, router));
+            let attempts = listeners.attempts().clone();
+            let router = sabnzbd::router(queue.clone(), credentials, attempts);
+            let listeners = listeners.clone();
+            tokio::spawn(async move {
+                sockets::front(&listeners, listen, "SABnzbd API", true, router).await;
+            });
         }
         let login = !credentials.is_open();
-        let router = qbittorrent::router(queue, credentials);
-        sockets::front(listen, "qBittorrent API", login, router).await;
+        let router = qbittorrent::router(queue, credentials, listeners.attempts().clone());
+        sockets::front(&listeners, listen, "qBittorrent API", login, router).await;
     }
 }
 

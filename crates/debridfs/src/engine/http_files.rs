@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use debridfs_control::HttpTokens;
 use debridfs_dav::{Addresses, Tokens, router};
+use debridfs_listen::Listeners;
 use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 
@@ -46,11 +47,11 @@ impl HttpFiles {
     }
 
     /// Serves them, if an address is configured.
-    pub async fn serve(self, vfs: Arc<dyn Vfs>) {
+    pub async fn serve(self, vfs: Arc<dyn Vfs>, listeners: Arc<Listeners>) {
         let Some(listen) = self.listen else {
             return;
         };
-        let router = router(vfs, self.tokens.tokens);
-        sockets::front(listen, "files over HTTP", true, router).await;
+        let router = router(vfs, self.tokens.tokens, listeners.attempts().clone());
+        sockets::front(&listeners, listen, "files over HTTP", true, router).await;
     }
 }

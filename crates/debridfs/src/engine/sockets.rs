@@ -6,19 +6,38 @@ use std::sync::Arc;
 
 use axum::Router;
 use debridfs_control::RunningEngine;
-use debridfs_listen::{serve, tcp, unix};
+use debridfs_listen::{Front, Listeners, raise_descriptors, tcp, unix};
 use debridfs_web::{MountProbe, Pages, pages_router, public_router, waiting_router};
+
+use crate::config::{Config, ServerConfig};
+
+/// What all servers of an engine share.
+pub fn listeners(config: &Config) -> Arc<Listeners> {
+    let descriptors = raise_descriptors();
+    let wanted = config.server.limits();
+    let limits = wanted.within(descriptors);
+    if limits.connections < wanted.connections {
+        tracing::warn!(
+            descriptors,
+            connections = limits.connections,
+            "fewer connections to each listener than server.connections says, as half of the open files are kept for CDNs and disk: raise LimitNOFILE= or `ulimit -n`"
+        );
+    }
+    Listeners::new(limits)
+}
 
 /// Answers probes of an engine that has no mount to serve yet, until it is dropped. An address that is taken is that of the
 /// engine before this one, which answers for both.
-pub async fn waiting(address: SocketAddr) {
-    let listener = tcp(address, None).await;
+pub async fn waiting(server: ServerConfig) {
+    let listener = tcp(server.listen, None).await;
     let router = waiting_router("the keeper has not given the mount to this engine yet");
-    serve(listener, router).await;
+    let front = Listeners::new(server.limits()).front("waiting");
+    front.serve(listener, router).await;
 }
 
 /// Serves health, metrics and pages.
 pub async fn public(
+    front: Front,
     address: SocketAddr,
     engine: Arc<RunningEngine>,
     probe: MountProbe,
@@ -34,22 +53,29 @@ pub async fn public(
         Ok(pages) => router = router.merge(pages),
         Err(error) => tracing::error!(%error, "no pages"),
     }
-    serve(listener, router).await;
+    front.serve(listener, router).await;
 }
 
-/// Serves one front; an address that is taken is waited for.
-pub async fn front(address: SocketAddr, what: &str, login: bool, router: Router) {
+/// Serves one front, called `what`; an address that is taken is waited for.
+pub async fn front(
+    listeners: &Arc<Listeners>,
+    address: SocketAddr,
+    what: &'static str,
+    login: bool,
+    router: Router,
+) {
+    let front = listeners.front(what);
     let listener = tcp(address, Some(&format!("the {what}"))).await;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, login, "{what}");
     }
-    serve(listener, router).await;
+    front.serve(listener, router).await;
 }
 
 /// Serves what the commands of an operator ask for.
-pub async fn control(path: PathBuf, router: Router) {
+pub async fn control(front: Front, path: PathBuf, router: Router) {
     match unix(&path) {
-        Ok(listener) => serve(listener, router).await,
+        Ok(listener) => front.serve(listener, router).await,
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "no control socket: `debridfs status` will know little");
         }

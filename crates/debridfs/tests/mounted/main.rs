@@ -10,6 +10,7 @@ mod attached;
 mod cached;
 mod confined;
 mod consumers;
+mod crowded;
 mod faults;
 mod healing;
 mod hooks;

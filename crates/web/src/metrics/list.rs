@@ -56,6 +56,46 @@ pub const METRICS: &[MetricInfo] = &[
         &[],
         "1 once a complete list has been stored",
     ),
+    metric(
+        "debridfs_listener_connections",
+        &["listener"],
+        "Connections of callers now",
+    ),
+    metric(
+        "debridfs_listener_accepted_total",
+        &["listener"],
+        "Connections that were let in",
+    ),
+    metric(
+        "debridfs_listener_refused_total",
+        &["listener"],
+        "Connections that were refused, as all that there may be were in use",
+    ),
+    metric(
+        "debridfs_listener_ended_total",
+        &["listener", "reason"],
+        "Connections that were ended: `room` for another one, `idle` without a request, `slow` with a body or an answer",
+    ),
+    metric(
+        "debridfs_listener_errors_total",
+        &["listener"],
+        "Failures to accept a connection, for want of a descriptor above all",
+    ),
+    metric(
+        "debridfs_request_body_bytes",
+        &[],
+        "Bytes of requests' bodies in memory, of all listeners",
+    ),
+    metric(
+        "debridfs_request_body_limit_bytes",
+        &[],
+        "Bytes of requests' bodies that may be in memory",
+    ),
+    metric(
+        "debridfs_failed_logins_total",
+        &[],
+        "Passwords, keys and tokens that were wrong, of all listeners",
+    ),
     metric("debridfs_library_releases", &[], "Releases in __all__"),
     metric("debridfs_library_bad_releases", &[], "Releases in __bad__"),
     metric(

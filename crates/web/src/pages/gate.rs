@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use debridfs_listen::{
-    Attempts, Digest32, HashedPassword, Lifetime, Sessions, TooMany, digest, has_foreign,
-    is_cross_site, is_digest_of, is_rebound, random,
+    Attempts, Digest32, HashedPassword, Lifetime, Sessions, TooMany, digest, forwarding,
+    has_foreign, is_cross_site, is_digest_of, is_rebound, random,
 };
 use tokio::sync::Semaphore;
 
@@ -18,6 +19,8 @@ const LIFETIME: Lifetime = Lifetime {
 };
 /// Passwords that are compared at once: each takes 19 MiB.
 const COMPARISONS: usize = 2;
+/// The name of the front in the log.
+const FRONT: &str = "pages";
 /// The session's cookie.
 const COOKIE: &str = "debridfs_session";
 
@@ -88,6 +91,8 @@ pub(super) enum Refusal {
     Busy,
     /// There is no login, and the address can be reached from elsewhere.
     Closed,
+    /// There is no login, and a proxy passes the call on for somebody else.
+    Forwarded,
     /// There is no login, and the host's name could be anybody's (DNS rebinding).
     Name,
     /// A browser sends it for a page of another site.
@@ -110,20 +115,20 @@ pub(super) struct Gate {
     comparisons: Semaphore,
     /// Each with what its forms hold.
     sessions: Sessions<String>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
 }
 
 impl Gate {
     /// # Errors
     /// The system gives no random numbers.
-    pub(super) fn new(login: Login, loopback: bool) -> io::Result<Self> {
+    pub(super) fn new(login: Login, loopback: bool, attempts: Arc<Attempts>) -> io::Result<Self> {
         Ok(Self {
             login,
             loopback,
             csrf: random()?,
             comparisons: Semaphore::new(COMPARISONS),
             sessions: Sessions::new(COOKIE, LIFETIME),
-            attempts: Attempts::default(),
+            attempts,
         })
     }
 
@@ -136,6 +141,7 @@ impl Gate {
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         match self.login.is_open() {
             true if !self.loopback => Err(Refusal::Closed),
+            true if forwarding(headers).is_some() => Err(Refusal::Forwarded),
             true if is_rebound(headers) => Err(Refusal::Name),
             _ => Ok(()),
         }
@@ -166,12 +172,12 @@ impl Gate {
         let shown = shown.and_then(|value| value.to_str().ok());
         match shown.and_then(|text| text.split_once(' ')) {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                self.attempts.begin(peer)?;
-                if !self.login.is_token(token.trim()) {
-                    return Err(Refusal::Wrong);
+                let token = token.trim();
+                let is_good = || self.login.is_token(token);
+                match self.attempts.judge(peer, FRONT, Some(token), is_good)? {
+                    true => Ok(self.anybody(By::Token)),
+                    false => Err(Refusal::Wrong),
                 }
-                self.attempts.forgive(peer);
-                Ok(self.anybody(By::Token))
             }
             _ => Err(Refusal::NoSession),
         }
@@ -203,7 +209,7 @@ impl Gate {
                 }
             };
         if !good {
-            tracing::warn!(?peer, "a login to the pages failed");
+            self.attempts.failed(peer, FRONT);
             return Err(Refusal::Wrong);
         }
         self.attempts.forgive(peer);
@@ -239,7 +245,7 @@ mod tests {
     const OTHER: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)));
 
     fn gate() -> Gate {
-        Gate::new(Login::new(None, Some("token")), false).unwrap()
+        Gate::new(Login::new(None, Some("token")), false, Arc::default()).unwrap()
     }
 
     fn with_cookie(set: &HeaderValue) -> HeaderMap {
@@ -301,7 +307,7 @@ mod tests {
     #[tokio::test]
     async fn passwords_are_compared_a_few_at_a_time() {
         let password = HashedPassword::of("good").unwrap();
-        let gate = Gate::new(Login::new(Some(password), None), false).unwrap();
+        let gate = Gate::new(Login::new(Some(password), None), false, Arc::default()).unwrap();
         let turns = gate.comparisons.try_acquire_many(2).unwrap();
         let tried = gate.log_in("good", PEER, false).await;
         assert_eq!(tried.unwrap_err(), Refusal::Busy);
@@ -323,13 +329,20 @@ mod tests {
             headers.insert(header::HOST, HeaderValue::from_static(host));
             headers
         };
-        let open = Gate::new(Login::default(), true).unwrap();
+        let open = Gate::new(Login::default(), true, Arc::default()).unwrap();
         for host in ["127.0.0.1:8282", "localhost", "[::1]:8282"] {
             assert_eq!(open.check_origin(&at(host)), Ok(()), "{host}");
         }
         let rebound = open.check_origin(&at("evil.example:8282"));
         assert_eq!(rebound, Err(Refusal::Name));
-        let wide = Gate::new(Login::default(), false).unwrap();
+        for name in ["forwarded", "x-forwarded-for", "x-real-ip", "via"] {
+            let mut passed_on = at("127.0.0.1:8282");
+            passed_on.insert(name, HeaderValue::from_static("203.0.113.7"));
+            let refused = open.check_origin(&passed_on);
+            assert_eq!(refused, Err(Refusal::Forwarded), "{name}");
+            assert_eq!(gate().check_origin(&passed_on), Ok(()), "with a login");
+        }
+        let wide = Gate::new(Login::default(), false, Arc::default()).unwrap();
         let host = at("192.168.1.2:8282");
         assert_eq!(wide.check_origin(&host), Err(Refusal::Closed));
         assert_eq!(gate().check_origin(&at("evil.example")), Ok(()));

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use debridfs_control::{
     Accepting, CachedLine, Instance, QueuedJob, Status, WhyEvent, WhyFile, WhyReport, WhyState,
 };
+use debridfs_listen::{Limits, Listeners};
 use debridfs_web::{
     Changing, Login, PageSource, Pages, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery,
     ViewLine, pages_router,
@@ -204,15 +205,17 @@ impl Site {
     /// As `new`, at an address that is said to be a loopback one or not.
     pub async fn at(fake: Fake, login: Login, loopback: bool) -> Self {
         let fake = Arc::new(fake);
+        let listeners = Listeners::new(Limits::default());
         let router = pages_router(Pages {
             instance: fake.clone(),
             source: fake.clone(),
             login,
             loopback,
+            attempts: listeners.attempts().clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(debridfs_listen::serve(listener, router.unwrap()));
+        tokio::spawn(listeners.front("test").serve(listener, router.unwrap()));
         Self { address, fake }
     }
 
