@@ -20,6 +20,7 @@ use crate::command::queue::QueueCommand;
 use crate::command::repair::RepairCommand;
 use crate::command::serve::ServeArgs;
 use crate::command::sim::SimArgs;
+use crate::command::supervise::SuperviseArgs;
 use crate::command::token::TokenCommand;
 use crate::command::trace::TraceCommand;
 use crate::command::why::WhyArgs;
@@ -88,6 +89,19 @@ runtime_dir). Run it in a container of its own: then the engine's can be upgrade
 Serve a mount that a keeper holds (`debridfs keeper` with the same runtime_dir). Waits until the \
 keeper is there and no other engine lives; takes the mount again when it was lost.")]
     Engine(EngineArgs),
+    /// Process 1 of a container: start a command again whenever it crashes.
+    #[command(
+        long_about = "\
+Start a command, and start it again at once whenever it crashes, so that a crash is not the end of \
+a container: its runtime would wait longer each time before it starts it again. Hands signals on. \
+Ends with the command when that was told to end, or found its configuration wrong, and gives up a \
+command that has only crashed at its start for 5 minutes.",
+        after_long_help = "\
+Examples:
+  debridfs supervise keeper
+  debridfs --config /etc/debridfs/config.toml supervise engine"
+    )]
+    Supervise(SuperviseArgs),
     /// Try it with a simulated account.
     #[command(
         long_about = "\

@@ -17,6 +17,7 @@ pub mod repair;
 pub mod serve;
 pub mod sim;
 pub mod status;
+pub mod supervise;
 pub mod token;
 pub mod trace;
 pub mod upgrade;

@@ -12,6 +12,8 @@ use crate::config::{ConfigError, Unusable};
 pub const USAGE: u8 = 2;
 /// Nobody answers.
 pub const NOBODY: u8 = 3;
+/// A supervised engine was replaced by another one.
+pub const REPLACED: u8 = 4;
 
 /// What to print, and the code to end with.
 #[derive(Debug)]

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => command::serve::run(args, file),
         Command::Keeper(args) => command::serve::run_attached(args, file),
         Command::Engine(args) => command::engine::run(args, file),
+        Command::Supervise(args) => command::supervise::run(args, file),
         Command::Demo(args) => command::demo::run(args),
         Command::Sim(args) => command::sim::run(args),
         Command::Status(args) => command::status::run(args, file),

@@ -82,7 +82,7 @@ fn volume_at<'a>(volumes: &'a [Volume], target: &str) -> &'a Volume {
 fn the_keeper_of_compose_can_mount_and_can_do_nothing_else() {
     let compose = compose();
     let keeper = &compose["services"]["keeper"];
-    assert_eq!(texts(&keeper["command"]), ["keeper"]);
+    assert_eq!(texts(&keeper["command"]), ["supervise", "keeper"]);
     assert_eq!(texts(&keeper["devices"]), ["/dev/fuse"]);
     assert_eq!(texts(&keeper["cap_drop"]), ["ALL"]);
     let added: BTreeSet<String> = texts(&keeper["cap_add"])
@@ -150,7 +150,7 @@ fn the_engine_of_compose_is_replaced_alone_and_asks_for_nothing() {
         &compose["services"]["keeper"],
         &compose["services"]["engine"],
     );
-    assert_eq!(texts(&engine["command"]), ["engine"]);
+    assert_eq!(texts(&engine["command"]), ["supervise", "engine"]);
     assert_ne!(keeper["image"], engine["image"], "an image of its own");
     assert_eq!(texts(&engine["cap_drop"]), ["ALL"]);
     for key in ["cap_add", "devices", "privileged", "pid", "stop_signal"] {

@@ -13,7 +13,7 @@ use super::own_directories;
 use super::serve::{owner, require_providers};
 use crate::config::{self, Config, Environment};
 use crate::engine::{self, End};
-use crate::failure::{Doing, Failure};
+use crate::failure::{Doing, Failure, REPLACED};
 use crate::logging;
 
 /// Arguments of `engine`.
@@ -28,6 +28,9 @@ pub struct EngineArgs {
     /// Take over from the engine that serves now, as soon as this one has loaded everything; that one ends.
     #[arg(long)]
     pub replace: bool,
+    /// `debridfs supervise` started it: tells that by its code when another engine took over.
+    #[arg(long, hide = true)]
+    pub supervised: bool,
     /// Print the profile of the system calls that an engine uses, for container runtimes, and end.
     #[arg(long)]
     pub print_seccomp_profile: bool,
@@ -77,10 +80,11 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
         End::Signal => Ok(()),
         End::Connection(end) => {
             tracing::info!(?end, "the connection ended");
-            if args.child || end == Ended::Replaced {
-                Ok(())
-            } else {
-                Err(attach_again())
+            match end {
+                Ended::Replaced if args.supervised => Err(Failure::silent(REPLACED)),
+                Ended::Replaced => Ok(()),
+                _ if args.child => Ok(()),
+                _ => Err(attach_again()),
             }
         }
     }

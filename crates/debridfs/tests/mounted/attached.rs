@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -25,13 +25,24 @@ impl Part {
         kill_process(Pid::from_child(&self.0), signal).expect("a child of ours");
     }
 
-    /// Signals what runs in the namespaces that the part made.
-    pub fn signal_inner(&self, signal: Signal) {
+    /// What it has started, if there is one such process.
+    pub fn inner(&self) -> Option<Pid> {
         let outer = self.0.id();
         let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
         let children = children.expect("it lives");
-        let inner = children.trim().parse().ok().and_then(Pid::from_raw);
-        kill_process(inner.expect("one child"), signal).expect("a process of ours");
+        children.trim().parse().ok().and_then(Pid::from_raw)
+    }
+
+    /// Signals what it has started.
+    pub fn signal_inner(&self, signal: Signal) {
+        let inner = self.inner().expect("one child");
+        kill_process(inner, signal).expect("a process of ours");
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ends(&mut self) -> ExitStatus {
+        until("it ends", Duration::from_secs(120), || self.has_ended());
+        self.0.wait().expect("a child of ours")
     }
 
     pub fn has_ended(&mut self) -> bool {
@@ -62,7 +73,7 @@ pub fn prepare() -> (Simulator, Instance) {
     (simulator, instance)
 }
 
-fn part(instance: &Instance, mut command: Command) -> Part {
+pub fn part(instance: &Instance, mut command: Command) -> Part {
     let log = || {
         fs::OpenOptions::new()
             .create(true)

@@ -28,6 +28,7 @@ mod random_work;
 mod severed;
 mod stalled;
 mod storm;
+mod supervised;
 mod support;
 mod sync;
 mod traces;
