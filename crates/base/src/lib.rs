@@ -13,6 +13,7 @@
 //! | who asks for bytes | `client.rs` |
 //! | what is mounted where | `mountinfo.rs` |
 //! | what touches a volume that may hang | `volume.rs` (feature `tokio`) |
+//! | how does root reach a directory on whose way others may plant links | `walk.rs` |
 //! | how is an HTTP client built, how is one request sent | `http/` (feature `http`) |
 #![forbid(unsafe_code)]
 
@@ -34,6 +35,7 @@ pub mod state_file;
 pub mod terminal;
 #[cfg(feature = "tokio")]
 pub mod volume;
+pub mod walk;
 
 pub use backoff::Backoff;
 pub use byte_size::{ByteSize, InvalidByteSize, total};

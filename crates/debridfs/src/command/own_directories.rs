@@ -1,13 +1,16 @@
 //! `debridfs own-directories`, the helper that makes the directories that an engine writes to, and makes them its own before it starts.
 
+mod hand_over;
+
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, lchown};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use clap::Args;
+use debridfs_base::walk::{Links, walk};
 use debridfs_keeper::Owner;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
@@ -44,9 +47,9 @@ pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
     let state_helper = Helper::start(std::slice::from_ref(state), owner);
     if config.content.cache.enabled {
         let cache = &config.cache_dir;
-        let dirs = ["", "playback", "probe"].map(|part| cache.join(part));
         // Nothing is the worse without it but speed.
-        if let Err(error) = Helper::start(&dirs, owner).and_then(Helper::end) {
+        if let Err(error) = Helper::start(std::slice::from_ref(cache), owner).and_then(Helper::end)
+        {
             tracing::warn!(dir = %cache.display(), %error, "no cache directory");
         }
     }
@@ -70,6 +73,8 @@ impl Helper {
         if let Some(Owner { uid, gid }) = owner {
             command.arg(format!("--owner={uid}:{gid}"));
         }
+        // It is told everything by its arguments, and the environment may hold tokens.
+        command.env_clear();
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.spawn().map(Self)
     }
@@ -127,26 +132,18 @@ pub fn run(args: &OwnDirectoriesArgs) -> ExitCode {
     }
 }
 
-/// Makes `dir`, for its owner alone, if it is missing. Files in it that root made are handed over, as PUID may have been set later.
+/// The mode of a directory of the engine's: for its owner alone.
+const OWN_MODE: u32 = 0o700;
+
+/// Makes `dir`, for its owner alone, if it is missing. Without an owner the process is that user already, who may do as he likes.
 fn own(dir: &Path, owner: Option<Owner>) -> io::Result<()> {
+    if let Some(owner) = owner {
+        let dir = std::path::absolute(dir)?;
+        return hand_over::hand_over(&walk(&dir, Links::Trusted, OWN_MODE)?, owner);
+    }
     if let Some(parent) = dir.parent() {
         // Others have to come through these.
         fs::create_dir_all(parent)?;
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let Some(Owner { uid, gid }) = owner else {
-        return Ok(());
-    };
-    let found = fs::metadata(dir)?;
-    if (found.uid(), found.gid()) != (uid, gid) {
-        chown(dir, Some(uid), Some(gid))?;
-    }
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        if found.is_file() && found.uid() == 0 {
-            lchown(entry.path(), Some(uid), Some(gid))?;
-        }
-    }
-    Ok(())
+    DirBuilder::new().recursive(true).mode(OWN_MODE).create(dir)
 }

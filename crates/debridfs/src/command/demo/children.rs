@@ -139,7 +139,8 @@ async fn stop(mut child: Child) {
 /// This program again, in a process group of its own, so that Ctrl-C reaches the demo alone; its log goes to a file.
 fn child(place: &Place, name: &str) -> Result<Command, Failure> {
     let log = place.log(name);
-    let file = File::create(&log).doing(|| log.display().to_string())?;
+    // The directory is the engine's user's: a link that lies there is not followed.
+    let file = File::create_new(&log).doing(|| log.display().to_string())?;
     let mut command = Command::new(program()?);
     command.process_group(0).stdin(Stdio::null()).stderr(file);
     // The demo's own places must hold, whatever the user's instance is told by its environment.
