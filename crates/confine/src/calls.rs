@@ -161,6 +161,12 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Call> {
     COMMON.iter().chain(X86_64).chain(&OTHERS)
 }
 
+/// Name and number of every system call that an engine can make on this machine, whatever is asked
+/// of its arguments: for tests that make them.
+pub fn allowed() -> impl Iterator<Item = (&'static str, libc::c_long)> {
+    all().filter_map(|call| Some((call.name(), call.number?)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

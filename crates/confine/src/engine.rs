@@ -1,4 +1,7 @@
-use rustix::process::{Gid, Uid, parent_process_death_signal, set_parent_process_death_signal};
+use rustix::process::{
+    DumpableBehavior, Gid, Uid, parent_process_death_signal, set_dumpable_behavior,
+    set_parent_process_death_signal,
+};
 use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::{capabilities, filter};
@@ -57,6 +60,18 @@ pub fn become_user(uid: u32, gid: u32) -> Result<(), ConfineError> {
             gid,
             source: errno.into(),
         })
+}
+
+/// Nobody but root looks into this process from now on, whoever its user is: `/proc/PID/environ`, `maps` and `mem`, its descriptors, a debugger. A
+/// program that it starts is as open as any other.
+///
+/// # Errors
+/// The kernel does not refuse it.
+pub fn close_to_others() -> Result<(), ConfineError> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|errno| ConfineError::Privileges {
+        call: "PR_SET_DUMPABLE",
+        source: errno.into(),
+    })
 }
 
 /// Gives up every capability and the way to get any, then filters the system calls of the calling thread

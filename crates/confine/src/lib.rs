@@ -20,6 +20,7 @@ mod engine;
 mod filter;
 mod profile;
 
+pub use calls::allowed;
 pub use capabilities::{KEEPER, Kept, Needed, keep_needed};
-pub use engine::{ConfineError, Filter, become_user, confine};
+pub use engine::{ConfineError, Filter, become_user, close_to_others, confine};
 pub use profile::profile;

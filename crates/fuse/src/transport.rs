@@ -18,7 +18,7 @@ use std::time::Duration;
 use debridfs_handover::journal::{
     Held, InHand as AtWork, Journal, Origin, Place, Region, Slot, StoreError,
 };
-use debridfs_handover::{Descriptors, Lease, boottime_ns, interrupt_target};
+use debridfs_handover::{Descriptors, Lease, awake_ns, interrupt_target};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -226,7 +226,7 @@ impl Connection {
 
     /// What is left of the deadline of a request.
     fn left(&self, origin: Origin) -> Duration {
-        let age = Duration::from_nanos(boottime_ns().saturating_sub(origin.arrival));
+        let age = Duration::from_nanos(awake_ns().saturating_sub(origin.arrival));
         self.limit.saturating_sub(age)
     }
 
@@ -327,7 +327,7 @@ impl Connection {
         };
         match device::send(fd, header.unique, reply) {
             Ok(Sent::Taken) => {
-                let micros = boottime_ns().saturating_sub(origin.arrival) / 1000;
+                let micros = awake_ns().saturating_sub(origin.arrival) / 1000;
                 self.stats.answered(header.opcode, micros, reply.errno());
                 if !self.answered.swap(true, Relaxed) {
                     self.journal().note_answered();

@@ -37,6 +37,13 @@ impl Descriptors {
             .collect()
     }
 
+    /// Those of the connection: all but the journal.
+    pub fn of_connection(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(&self.main)
+            .chain(&self.clones)
+            .map(AsFd::as_fd)
+    }
+
     /// The fd with the index that the journal notes (0 is the main fd).
     pub fn get(&self, index: u32) -> Option<BorrowedFd<'_>> {
         match index.checked_sub(1) {

@@ -15,7 +15,7 @@
 //! | which descriptors has a connection, in what order? | [`Descriptors`] |
 //! | how do they travel, and who is at the other end? | [`packet`] |
 //! | what do both read of a request? | [`InHeader`] |
-//! | which clock do they share? | [`boottime_ns`] |
+//! | which clock do they share? | [`awake_ns`] |
 //!
 //! The talk goes over one unix socket (`SOCK_SEQPACKET`), one JSON object a message. An engine
 //! sends [`ToKeeper::Hello`], waits for [`FromKeeper::Lease`] (which comes with the descriptors,
@@ -52,7 +52,7 @@ mod lease;
 mod link;
 mod message;
 
-pub use clock::boottime_ns;
+pub use clock::awake_ns;
 pub use custody::Custody;
 pub use descriptors::Descriptors;
 pub use error::HandoverError;

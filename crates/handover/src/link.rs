@@ -79,13 +79,23 @@ impl EngineLink {
     }
 
     fn receive_with_fds(&self) -> Result<(FromKeeper, Vec<OwnedFd>), HandoverError> {
-        match packet::receive(self.socket.as_fd()).map_err(gone_or_io)? {
-            Packet::End => Err(HandoverError::Gone),
-            Packet::Message { bytes, fds } => {
-                let message = serde_json::from_slice(&bytes)
-                    .map_err(|error| HandoverError::Message(error.to_string()))?;
-                Ok((message, fds))
-            }
+        understood(packet::receive(self.socket.as_fd()))
+    }
+
+    fn receive_without_fds(&self) -> Result<FromKeeper, HandoverError> {
+        Ok(understood(packet::receive_bytes(self.socket.as_fd()))?.0)
+    }
+}
+
+fn understood(
+    packet: std::io::Result<Packet>,
+) -> Result<(FromKeeper, Vec<OwnedFd>), HandoverError> {
+    match packet.map_err(gone_or_io)? {
+        Packet::End => Err(HandoverError::Gone),
+        Packet::Message { bytes, fds } => {
+            let message = serde_json::from_slice(&bytes)
+                .map_err(|error| HandoverError::Message(error.to_string()))?;
+            Ok((message, fds))
         }
     }
 }
@@ -128,7 +138,8 @@ fn ask(path: &Path, limit: Duration, question: &ToKeeper) -> Result<KeeperStatus
     };
     packet::set_receive_limit(link.socket.as_fd(), limit)?;
     link.send(question)?;
-    match link.receive()? {
+    // Root asks whoever listens there: no descriptor of his is wanted.
+    match link.receive_without_fds()? {
         FromKeeper::Status(status) => Ok(status),
         FromKeeper::Refused { reason } => Err(HandoverError::Refused(reason)),
         other => Err(HandoverError::Message(format!(

@@ -52,32 +52,56 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io:
     Ok(())
 }
 
-/// Receives one message.
+/// Receives one message, and the descriptors that come with it.
+///
+/// To let go of one may take for ever: of a file on a FUSE mount whose engine does not answer. So
+/// this is for who wants them, and trusts or checks the other side; see [`receive_bytes`].
 pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Packet> {
-    let mut bytes = vec![0; MAX_MESSAGE];
     let mut space = [MaybeUninit::uninit(); FD_SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = rustix::io::retry_on_intr(|| {
-        let mut parts = [IoSliceMut::new(&mut bytes)];
-        recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)
-    })?;
+    let Some((bytes, flags)) = receive_into(socket, &mut control)? else {
+        return Ok(Packet::End);
+    };
     let mut fds = Vec::new();
     for part in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = part {
             fds.extend(rights);
         }
     }
-    if message.bytes == 0 {
-        return Ok(Packet::End);
+    if flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::from(io::ErrorKind::InvalidData));
     }
-    if message
-        .flags
-        .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-    {
+    Ok(Packet::Message { bytes, fds })
+}
+
+/// Receives one message. Descriptors that come with it never get into this process: the kernel
+/// lets go of them.
+pub fn receive_bytes(socket: BorrowedFd<'_>) -> io::Result<Packet> {
+    let mut none = RecvAncillaryBuffer::default();
+    let received = receive_into(socket, &mut none)?;
+    Ok(received.map_or(Packet::End, |(bytes, _)| Packet::Message {
+        bytes,
+        fds: Vec::new(),
+    }))
+}
+
+fn receive_into(
+    socket: BorrowedFd<'_>,
+    control: &mut RecvAncillaryBuffer<'_>,
+) -> io::Result<Option<(Vec<u8>, ReturnFlags)>> {
+    let mut bytes = vec![0; MAX_MESSAGE];
+    let message = rustix::io::retry_on_intr(|| {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        recvmsg(socket, &mut parts, control, RecvFlags::CMSG_CLOEXEC)
+    })?;
+    if message.bytes == 0 {
+        return Ok(None);
+    }
+    if message.flags.contains(ReturnFlags::TRUNC) {
         return Err(io::Error::from(io::ErrorKind::InvalidData));
     }
     bytes.truncate(message.bytes);
-    Ok(Packet::Message { bytes, fds })
+    Ok(Some((bytes, message.flags)))
 }
 
 /// Connects to the keeper's socket. Somebody who is neither root nor this user is no keeper of

@@ -1,18 +1,19 @@
 //! One FUSE connection: its mount, all its descriptors, and the journal of its requests.
 
-mod abort;
+mod fusectl;
 mod fusermount;
 mod init;
 mod returned;
 mod root;
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
+use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
 use rustix::ioctl::{Opcode, Setter, ioctl, opcode};
 
 pub(crate) use init::can_resend;
@@ -45,33 +46,46 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Takes the topmost mount at the path away.
-pub(crate) fn unmount_at(path: &Path, force: bool) -> Result<(), KeeperError> {
+/// Where a mount is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site<'a> {
+    pub path: &'a Path,
+    /// The directory it lies in, held open: root acts from there.
+    pub parent: BorrowedFd<'a>,
+    pub name: &'a OsStr,
+}
+
+/// Takes the topmost mount there away.
+pub(crate) fn unmount_at(site: &Site<'_>, force: bool) -> Result<(), KeeperError> {
     if is_root() {
-        root::unmount_at(path, force)
+        root::unmount_at(site, force)
     } else {
-        fusermount::unmount_at(path)
+        fusermount::unmount_at(site.path)
     }
 }
 
 /// Ends the connection of a mount, which stays where it is, dead.
 pub(crate) fn abort(mount: &Mount) -> io::Result<()> {
-    Ok(abort::abort(mount.device.1)?)
+    Ok(fusectl::abort(mount.device.1)?)
 }
 
 impl Connection {
     /// Mounts, answers INIT, makes the clones.
-    pub fn mount(path: &Path, threads: u32, allow_other: bool) -> Result<Connection, KeeperError> {
+    pub fn mount(
+        site: &Site<'_>,
+        threads: u32,
+        allow_other: bool,
+    ) -> Result<Connection, KeeperError> {
         // Memory first: nothing may be missing once requests come.
         let (journal, journal_fd) = Journal::create(Layout::for_slots(threads))?;
         let main = if is_root() {
-            root::mount_at(path, allow_other)?
+            root::mount_at(site, allow_other)?
         } else {
-            fusermount::mount_at(path, allow_other)?
+            fusermount::mount_at(site.path, allow_other)?
         };
-        let made = Connection::complete(path, threads, journal, journal_fd, main);
+        let made = Connection::complete(site.path, threads, journal, journal_fd, main);
         if made.is_err() {
-            let _ = unmount_at(path, false);
+            let _ = unmount_at(site, false);
         }
         made
     }
@@ -83,9 +97,7 @@ impl Connection {
         journal_fd: OwnedFd,
         main: OwnedFd,
     ) -> Result<Connection, KeeperError> {
-        let flags = fcntl_getfl(&main).map_err(KeeperError::os("cannot ask for fd flags"))?;
-        fcntl_setfl(&main, flags | OFlags::NONBLOCK)
-            .map_err(KeeperError::os("cannot set fd flags"))?;
+        fcntl_setfl(&main, OFlags::NONBLOCK).map_err(KeeperError::os("cannot set fd flags"))?;
         let init = answer_init(&main)?;
         let clones = (0..threads)
             .map(|_| clone_of(&main))
@@ -107,9 +119,16 @@ impl Connection {
         })
     }
 
-    /// The fd that the stand-in reads; non-blocking.
+    /// The fd that the stand-in reads; non-blocking, unless an engine has changed that.
     pub fn main(&self) -> BorrowedFd<'_> {
         self.fds.main.as_fd()
+    }
+
+    /// Reads of the main fd are not to block. Its flags are every holder's to change, so this holds
+    /// for the moment only: see [`crate::alarm`].
+    pub fn set_nonblocking(&self) {
+        // Refused by the kernel for none of these descriptors.
+        let _ = fcntl_setfl(&self.fds.main, OFlags::NONBLOCK);
     }
 
     /// What is lent with a lease, in the order of the message.
@@ -129,24 +148,31 @@ impl Connection {
         }
     }
 
+    /// Ends a request with an error, whichever fd it was read from: `fd` is what was noted, and a
+    /// broken engine may have noted another. False when nobody waits for it any more.
+    pub fn end(&self, fd: u32, unique: u64, error: i32) -> bool {
+        let reply = wire::reply(unique, error, &[]);
+        let noted = self.fds.get(fd).into_iter();
+        noted
+            .chain(self.fds.of_connection())
+            .any(|fd| rustix::io::write(fd, &reply).is_ok())
+    }
+
+    /// How many requests the kernel counts that are not answered; `None` where it can't be asked:
+    /// that takes `CAP_SYS_ADMIN`.
+    pub fn unanswered(&self) -> Option<usize> {
+        fusectl::waiting(self.mount?.1.1).ok()
+    }
+
     /// Asks the kernel to queue every unanswered request again.
     pub fn resend(&self) -> io::Result<()> {
         rustix::io::write(&self.fds.main, &wire::notification(wire::NOTIFY_RESEND))?;
         Ok(())
     }
 
-    /// Number of requests and state of the queue right now.
+    /// State of the queue right now.
     pub fn queue(&self) -> Queue {
-        let mut fds = [PollFd::new(&self.fds.main, PollFlags::IN)];
-        let none = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        match poll(&mut fds, Some(&none)) {
-            Ok(_) if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => Queue::Lost,
-            Ok(_) if fds[0].revents().contains(PollFlags::IN) => Queue::Waiting,
-            _ => Queue::Empty,
-        }
+        queue_of(self.main())
     }
 
     /// True while the mount that was made for this connection is where it was made. One that
@@ -181,6 +207,19 @@ pub(crate) enum Queue {
     Waiting,
     /// The connection ended: unmounted, or aborted.
     Lost,
+}
+
+fn queue_of(fd: BorrowedFd<'_>) -> Queue {
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    let none = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    match poll(&mut fds, Some(&none)) {
+        Ok(_) if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => Queue::Lost,
+        Ok(_) if fds[0].revents().contains(PollFlags::IN) => Queue::Waiting,
+        _ => Queue::Empty,
+    }
 }
 
 /// The mount of ours that is on top at the path.

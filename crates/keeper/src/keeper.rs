@@ -1,4 +1,5 @@
-//! The loop of a keeper: one thread that never waits for anybody.
+//! The loop of a keeper: one thread that never waits for anybody. What may take its time (writing
+//! the log, closing what others brought) is done by others.
 
 mod callers;
 mod child;
@@ -7,6 +8,7 @@ mod engine;
 #[cfg(test)]
 mod hostile;
 mod lent;
+mod lost;
 mod mount_point;
 mod mounts;
 mod processes;
@@ -30,6 +32,7 @@ use rustix::process::Signal;
 
 use crate::KeeperError;
 use crate::connection::{self, Connection, Queue};
+use crate::log::Log;
 use crate::options::{KeeperOptions, Level, Mode, Owner};
 
 use callers::Callers;
@@ -63,6 +66,7 @@ enum Order {
 
 struct Keeper {
     options: KeeperOptions,
+    log: Log,
     signals: Signals,
     order: Order,
     /// The mount is left to the engine or the service manager.
@@ -112,13 +116,15 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
 
 impl Keeper {
     /// Everything but the mount, and what the service manager kept of former ones.
-    fn prepare(options: KeeperOptions) -> Result<(Keeper, Vec<Kept>), KeeperError> {
+    fn prepare(mut options: KeeperOptions) -> Result<(Keeper, Vec<Kept>), KeeperError> {
         let (manager, kept) = if options.service_manager {
             ServiceManager::meet()
         } else {
             Default::default()
         };
         let signals = Signals::take().map_err(KeeperError::os("cannot take signals"))?;
+        let sink = std::mem::replace(&mut options.log, Box::new(|_, _| {}));
+        let log = Log::start(sink).map_err(KeeperError::os("cannot start a thread"))?;
         let mount_point = MountPoint::find(&options.mount)?;
         // Before anything is mounted, so that a second keeper for the same place ends here.
         let listener = Listener::bind(&options.socket, options.owner)?;
@@ -127,6 +133,7 @@ impl Keeper {
             gid: rustix::process::getegid().as_raw(),
         });
         let keeper = Keeper {
+            log,
             signals,
             order: Order::Keep,
             leaves_mount: false,
@@ -151,7 +158,7 @@ impl Keeper {
     }
 
     fn log(&self, level: Level, text: &str) {
-        (self.options.log)(level, text);
+        self.log.line(level, text);
     }
 
     fn mount(&mut self, lost: bool) -> Result<(), KeeperError> {
@@ -167,11 +174,12 @@ impl Keeper {
             self.log(Level::Info, &text);
         }
         let connection = Connection::mount(
-            &self.mount_point.path,
+            &self.mount_point.site(),
             self.options.thread_count(),
             self.options.allow_other,
         )?;
-        self.mounts.number += 1;
+        // An engine that brought a connection has told the number before.
+        self.mounts.number = self.mounts.number.saturating_add(1);
         self.lent.of_this_connection = 0;
         self.watch.start_again();
         if self.options.recovery == Recovery::Resend && !connection::can_resend(&connection.init) {

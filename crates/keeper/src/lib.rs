@@ -11,15 +11,19 @@
 //! | how is the loop run, and in what order? | `keeper` |
 //! | how is a mount made, as root and as a user; what does INIT agree on? | `connection` |
 //! | what is the stand-in's part of the protocol? | `wire` |
+//! | which calls may block, and what ends them? | `alarm`, `aside`, `log` |
 //! | what can be set? | [`KeeperOptions`] |
 //! | does a mount answer, looked at without being caught in it? | [`probe`] |
 
 pub mod probe;
 
+mod alarm;
+mod aside;
 mod connection;
 mod descriptors;
 mod error;
 mod keeper;
+mod log;
 mod options;
 mod wait;
 mod wire;

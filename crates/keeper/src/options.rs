@@ -41,14 +41,15 @@ pub struct KeeperOptions {
     pub service_manager: bool,
     /// Times.
     pub limits: Limits,
-    /// Called for each line worth logging, from the keeper's only thread. It must not block.
+    /// Called for each line worth logging, from a thread of its own: it may block, and then lines are
+    /// left out.
     pub log: LogSink,
     /// Called once, when the mount exists and the first engine serves it.
     pub ready: Option<Box<dyn FnOnce()>>,
 }
 
 /// Takes log lines.
-pub type LogSink = Box<dyn Fn(Level, &str)>;
+pub type LogSink = Box<dyn Fn(Level, &str) + Send>;
 
 /// How serious a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -18,6 +18,14 @@ pub(crate) const ROOT_ID: u64 = 1;
 /// `FUSE_NOTIFY_RESEND`, sent as the error of a reply with `unique` 0.
 pub(crate) const NOTIFY_RESEND: i32 = 7;
 
+/// `FUSE_UNIQUE_RESEND`: a request that was asked for again has it in its number.
+pub(crate) const RESENT: u64 = 1 << 63;
+
+/// True for what the kernel waits for an answer of.
+pub(crate) fn is_answered(opcode: u32) -> bool {
+    !matches!(opcode, FORGET | BATCH_FORGET | INTERRUPT)
+}
+
 /// Little helper for fixed layouts; zero beyond the end, as an older kernel's shorter structure.
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());

@@ -7,11 +7,13 @@ use debridfs_handover::journal::{Place, SLOT_SIZE};
 use parking_lot::MutexGuard;
 
 use super::Connection;
+use super::device::{self, Sent};
 use crate::errno;
 use crate::wire::{InHeader, Reply};
 
 impl Connection {
-    /// Ends a request with EINTR, wherever it is. One that is unknown was answered already.
+    /// Ends a request with EINTR, wherever it is. One that is unknown was answered already, or an engine before this one took it and lost it: then
+    /// only this answer frees who waits for it.
     ///
     /// A request that another thread has in hand, or that is still to be replayed, is left to whoever puts it into the table and looks for interrupts
     /// after that: so one of both finds it there. No interrupt is ever given back to the kernel to ask again.
@@ -35,6 +37,12 @@ impl Connection {
         } else if self.journal().find(unique).is_some() {
             self.early_interrupts().insert(unique);
             self.interrupt_pending(unique);
+        } else {
+            let mut reply = Reply::new();
+            reply.fail(errno::INTERRUPTED.errno);
+            // The kernel knows it on one of them at most.
+            let mut all = self.fds.of_connection();
+            let _ = all.find(|fd| device::send(*fd, unique, &mut reply) == Ok(Sent::Taken));
         }
     }
 

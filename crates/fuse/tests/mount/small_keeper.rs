@@ -236,7 +236,7 @@ impl SmallKeeper {
         while let Ok(length) = rustix::io::read(&self.fds[0], &mut buffer) {
             let origin = debridfs_handover::journal::Origin {
                 fd: 0,
-                arrival: debridfs_handover::boottime_ns(),
+                arrival: debridfs_handover::awake_ns(),
                 suspicion: 0,
             };
             self.journal

@@ -22,7 +22,7 @@ pub struct EntryId(pub(super) u32);
 pub struct Origin {
     /// Index of the fd it was read from, and on which alone it can be answered; 0 is the main fd.
     pub fd: u32,
-    /// `CLOCK_BOOTTIME` in nanoseconds when it was first read; deadlines run from here.
+    /// [`crate::awake_ns`] when it was first read; deadlines run from here.
     pub arrival: u64,
     /// How far it is suspected of making engines die; condemned at [`super::CONDEMNED_AT`].
     pub suspicion: u32,
@@ -163,8 +163,10 @@ impl Entry<'_> {
         self.u32(entry_field::STATE).store(VALID, Release);
     }
 
-    /// Frees it; false when it was free already.
+    /// Frees it; false when it was free already. What was here can't be taken for a request any
+    /// more, should somebody write over its state.
     pub(super) fn free(&self) -> bool {
+        self.u32(entry_field::LENGTH).store(0, Relaxed);
         self.u32(entry_field::STATE).swap(FREE, AcqRel) != FREE
     }
 
@@ -203,5 +205,9 @@ impl Entry<'_> {
 
     pub(super) fn set_suspicion(&self, suspicion: u32) {
         self.u32(entry_field::SUSPICION).store(suspicion, Relaxed);
+    }
+
+    pub(super) fn set_arrival(&self, arrival: u64) {
+        self.u64(entry_field::ARRIVAL).store(arrival, Relaxed);
     }
 }

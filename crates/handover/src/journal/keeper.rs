@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::entry::unique_of;
 use super::layout::{SLOT_SIZE, SMALL_REQUEST};
 use super::{CONDEMNED_AT, End, EntryId, Held, Journal, Origin, Place, StoreError};
+use crate::awake_ns;
 
 /// What an engine left behind; see [`Journal::after_death`].
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ impl Journal {
         let active = self.take_active();
         let mut buffer = [0; SLOT_SIZE];
         let mut in_entries = HashSet::new();
+        // A time to come would put the deadline off, for ever if it is far away.
+        let now = awake_ns();
         for entry in self.entries() {
             if entry.is_free() {
                 continue;
@@ -40,6 +43,10 @@ impl Journal {
                 continue;
             };
             entry.disown();
+            if held.origin.arrival > now {
+                held.origin.arrival = now;
+                entry.set_arrival(now);
+            }
             let more = blame.of(Place::Entry(entry.id()), active.contains(&entry.id()));
             if more > 0 {
                 held.origin.suspicion = held.origin.suspicion.saturating_add(more);
@@ -58,6 +65,9 @@ impl Journal {
             if unique_of(request).is_some_and(|unique| in_entries.contains(&unique)) {
                 slot.clear();
                 continue;
+            }
+            if slot.origin().arrival > now {
+                slot.set_arrival(now);
             }
             let place = Place::Slot(slot.index());
             let more = blame.of(place, !slot.is_waiting());

@@ -6,10 +6,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::fs::memfd_create;
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate};
+use rustix::fs::{
+    MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, ftruncate,
+};
 use rustix::mm::{MapFlags, ProtFlags, mlock, mmap, munmap};
 
 use super::JournalError;
+
+/// `f_type` of a memfd (linux/magic.h).
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 /// A shared mapping, reached only by checked offsets and only as atomics.
 #[derive(Debug)]
@@ -50,6 +55,10 @@ impl Memory {
         let seals = fcntl_get_seals(fd).map_err(os("fcntl F_GET_SEALS"))?;
         if !seals.contains(SealFlags::SHRINK) {
             return Err(JournalError::File("its size is not sealed"));
+        }
+        // Of large pages, a hole that the other side makes may find none to fill it with.
+        if fstatfs(fd).map_err(os("fstatfs"))?.f_type != TMPFS_MAGIC {
+            return Err(JournalError::File("not of ordinary shared memory"));
         }
         let size = fstat(fd).map_err(os("fstat"))?.st_size;
         if u64::try_from(size).unwrap_or(0) < len as u64 {

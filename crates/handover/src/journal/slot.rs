@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::layout::{SLOT_SIZE, slot_field};
 use super::{EntryId, InHand, Journal, Origin, Place};
-use crate::{InHeader, boottime_ns};
+use crate::{InHeader, awake_ns};
 
 /// The place into which one transport thread reads requests.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ impl Slot<'_> {
         // call, and no Rust reference to these bytes exists: all other access is by atomics.
         let count = unsafe { libc::read(fd.as_raw_fd(), buffer.cast(), SLOT_SIZE) };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        self.u64(slot_field::ARRIVAL).store(boottime_ns(), Release);
+        self.u64(slot_field::ARRIVAL).store(awake_ns(), Release);
         self.u64(slot_field::TAKEN).fetch_add(1, Relaxed);
         Ok(count)
     }
@@ -94,7 +94,7 @@ impl Slot<'_> {
     /// it), suspicion.
     pub fn origin(&self) -> Origin {
         let arrival = match self.u64(slot_field::ARRIVAL).load(Acquire) {
-            0 => boottime_ns(),
+            0 => awake_ns(),
             noted => noted,
         };
         Origin {
@@ -127,6 +127,10 @@ impl Slot<'_> {
 
     pub(super) fn set_suspicion(&self, suspicion: u32) {
         self.u32(slot_field::SUSPICION).store(suspicion, Relaxed);
+    }
+
+    pub(super) fn set_arrival(&self, arrival: u64) {
+        self.u64(slot_field::ARRIVAL).store(arrival, Release);
     }
 }
 

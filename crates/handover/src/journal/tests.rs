@@ -260,6 +260,38 @@ fn an_entry_of_the_stand_in_has_one_owner() {
 }
 
 #[test]
+fn what_was_freed_is_no_request_even_if_its_state_is_written_over() {
+    let (keeper, engine) = pair();
+    let (region, _) = Region::adopt(engine);
+    let id = region.store(&request(8, 60), ORIGIN).unwrap();
+    region.release(Place::Entry(id));
+    keeper.entry(id).unwrap().set_state(entry::VALID);
+    assert!(keeper.held().is_empty());
+    assert_eq!(keeper.after_death(End::Killed).waiting, 0);
+}
+
+#[test]
+fn an_arrival_in_the_future_puts_no_deadline_off() {
+    let (keeper, engine) = pair();
+    let (region, _) = Region::adopt(engine);
+    let later = Origin {
+        arrival: u64::MAX,
+        ..ORIGIN
+    };
+    region.store(&request(8, 60), later).unwrap();
+    receive(&keeper, 0, &request(10, 60));
+    keeper.slot(0).unwrap().set_arrival(u64::MAX);
+    assert_eq!(keeper.after_death(End::Killed).waiting, 2);
+    let now = crate::awake_ns();
+    let held = keeper.held();
+    assert_eq!(held.len(), 2);
+    assert!(
+        held.iter().all(|held| held.origin.arrival <= now),
+        "{held:?}"
+    );
+}
+
+#[test]
 fn a_late_mark_does_not_touch_the_next_request_in_the_entry() {
     let (keeper, engine) = pair();
     let (region, _) = Region::adopt(Arc::clone(&engine));

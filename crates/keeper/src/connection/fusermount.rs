@@ -27,7 +27,7 @@ pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, Keeper
     if allow_other && user_allow_other() {
         options.push_str(",allow_other");
     }
-    let mut command = Command::new(PROGRAM);
+    let mut command = program();
     command.arg("-o").arg(options).arg("--").arg(path);
     command.env("_FUSE_COMMFD", theirs.as_raw_fd().to_string());
     command
@@ -62,6 +62,16 @@ pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, Keeper
     }
 }
 
+/// The environment may hold tokens, which it has no use for.
+fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.env_clear();
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command
+}
+
 /// `fusermount3` sends one byte on the stream socket, and the descriptor with it.
 fn receive_passed_fd(socket: BorrowedFd<'_>) -> std::io::Result<Option<OwnedFd>> {
     match packet::receive(socket)? {
@@ -71,10 +81,7 @@ fn receive_passed_fd(socket: BorrowedFd<'_>) -> std::io::Result<Option<OwnedFd>>
 }
 
 pub(super) fn unmount_at(path: &Path) -> Result<(), KeeperError> {
-    let output = Command::new(PROGRAM)
-        .args(["-u", "-z", "--"])
-        .arg(path)
-        .output();
+    let output = program().args(["-u", "-z", "--"]).arg(path).output();
     let reason = match output {
         Ok(output) if output.status.success() => return Ok(()),
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),

@@ -3,10 +3,10 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, fstat, major, minor};
+use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags, fcntl_get_seals, fcntl_getfl, statx};
 
-use super::{Connection, Queue, mounted_at};
-use crate::KeeperError;
+use super::{Connection, Queue, mounted_at, queue_of};
+use crate::{KeeperError, alarm};
 use debridfs_handover::journal::Journal;
 use debridfs_handover::{Descriptors, LeaseTerms};
 
@@ -22,37 +22,56 @@ impl Connection {
         fds: Vec<OwnedFd>,
     ) -> Result<Connection, KeeperError> {
         let refused = |reason| KeeperError::Returned(reason);
+        if !fds
+            .iter()
+            .all(|fd| is_fuse(fd.as_fd()) || is_memory(fd.as_fd()))
+        {
+            crate::aside::close(fds);
+            return Err(refused(
+                "a descriptor is neither of /dev/fuse nor a journal",
+            ));
+        }
+        // One to which no connection belongs yet may keep whoever asks it waiting (Linux 6.18).
+        let _armed = alarm::arm();
         let fds = Descriptors::from_order(fds, terms.layout.slots)
             .ok_or(refused("not as many descriptors as a lease has"))?;
         let journal = Journal::map(fds.journal.as_fd(), terms.layout)?;
         let mount = mounted_at(path)?.ok_or(refused("nothing of ours is mounted here"))?;
-        for fd in std::iter::once(&fds.main).chain(&fds.clones) {
-            if !is_fuse(fd.as_fd()) {
+        for fd in fds.of_connection() {
+            if !is_fuse(fd) {
                 return Err(refused("a descriptor is not of /dev/fuse"));
             }
-            if connection_of(fd.as_fd()).is_some_and(|minor| minor != mount.device.1) {
+            if queue_of(fd) == Queue::Lost {
+                return Err(refused("its mount is gone"));
+            }
+            if connection_of(fd).is_some_and(|minor| minor != mount.device.1) {
                 return Err(refused("it is of another mount"));
             }
         }
-        let connection = Connection {
+        Ok(Connection {
             journal,
             init: terms.init,
             mounted_at: terms.mounted_at,
             mount: Some((mount.id, mount.device)),
             fds,
-        };
-        if connection.queue() == Queue::Lost {
-            return Err(refused("its mount is gone"));
-        }
-        Ok(connection)
+        })
     }
 }
 
+/// `/dev/fuse`, and open for both directions. Nobody is asked for it: the file could be one on this
+/// very mount.
 fn is_fuse(fd: BorrowedFd<'_>) -> bool {
-    fstat(fd).is_ok_and(|stat| {
-        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-            && (major(stat.st_rdev), minor(stat.st_rdev)) == FUSE_DEVICE
-    })
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let both = OFlags::RDWR;
+    statx(fd, c"", flags, StatxFlags::TYPE).is_ok_and(|found| {
+        FileType::from_raw_mode(found.stx_mode.into()) == FileType::CharacterDevice
+            && (found.stx_rdev_major, found.stx_rdev_minor) == FUSE_DEVICE
+    }) && fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::RWMODE == both)
+}
+
+/// Memory that can be sealed, which no other kind of file can.
+fn is_memory(fd: BorrowedFd<'_>) -> bool {
+    fcntl_get_seals(fd).is_ok()
 }
 
 /// The number of the connection, which is the minor number of its mount's device. Told by newer
@@ -86,8 +105,10 @@ mod tests {
     #[test]
     fn descriptors_are_counted_and_the_journal_is_checked() {
         assert!(refusal(&terms(2), vec![]).contains("not as many"));
-        assert!(refusal(&terms(2), vec![null(), null(), null()]).contains("not as many"));
-        let four = || vec![null(), null(), null(), null()];
+        let strangers = refusal(&terms(2), vec![null(), null(), null(), null()]);
+        assert!(strangers.contains("neither of /dev/fuse"), "{strangers}");
+        let device = || super::super::open_device(true).unwrap();
+        let four = || vec![device(), device(), device(), device()];
         assert!(refusal(&terms(2), four()).starts_with("journal"));
         let mut strange = terms(2);
         strange.layout.small = u32::MAX;
@@ -97,7 +118,8 @@ mod tests {
     #[test]
     fn only_descriptors_of_a_mount_of_ours_are_taken() {
         let (_journal, memory) = Journal::create(Layout::for_slots(1)).unwrap();
-        let reason = refusal(&terms(1), vec![null(), memory, null()]);
+        let device = || super::super::open_device(true).unwrap();
+        let reason = refusal(&terms(1), vec![device(), memory, device()]);
         assert!(
             reason.contains("nothing of ours is mounted here"),
             "{reason}"

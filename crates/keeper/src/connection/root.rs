@@ -2,15 +2,21 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::open_device;
+use super::{Site, open_device};
 use crate::KeeperError;
 use debridfs_base::mountinfo;
+use debridfs_base::walk::address_of;
 
-pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, KeeperError> {
+pub(super) fn mount_at(site: &Site<'_>, allow_other: bool) -> Result<OwnedFd, KeeperError> {
+    let doing = || format!("cannot mount {}", site.path.display());
+    // What is opened is what is mounted on: mount(2) follows a link in the last place.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let on =
+        openat(site.parent, site.name, flags, Mode::empty()).map_err(KeeperError::os(doing()))?;
     let device = open_device(true)?;
     let options = format!(
         "fd={},rootmode=40000,user_id={},group_id={},default_permissions{}",
@@ -24,26 +30,25 @@ pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, Keeper
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME | MountFlags::RDONLY;
     mount(
         mountinfo::source(),
-        path,
+        address_of(&on),
         mountinfo::FSTYPE,
         flags,
         options.as_c_str(),
     )
-    .map_err(KeeperError::os(format!("cannot mount {}", path.display())))?;
+    .map_err(KeeperError::os(doing()))?;
     Ok(device)
 }
 
 /// Takes the topmost mount at the path away; users of it keep what they have open. `force` ends
 /// its connection first.
-pub(super) fn unmount_at(path: &Path, force: bool) -> Result<(), KeeperError> {
+pub(super) fn unmount_at(site: &Site<'_>, force: bool) -> Result<(), KeeperError> {
     let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
     let flags = if force {
         flags | UnmountFlags::FORCE
     } else {
         flags
     };
-    unmount(path, flags).map_err(KeeperError::os(format!(
-        "cannot unmount {}",
-        path.display()
-    )))
+    let address = address_of(site.parent).join(site.name);
+    let doing = format!("cannot unmount {}", site.path.display());
+    unmount(address, flags).map_err(KeeperError::os(doing))
 }

@@ -45,7 +45,7 @@ impl Callers {
     /// Forgets engines that wait no longer.
     pub fn let_go(&mut self) {
         self.waiting
-            .retain(|waiting| matches!(waiting.client.receive(), Said::Nothing));
+            .retain(|waiting| matches!(waiting.client.receive(false), Said::Nothing));
     }
 
     pub fn too_many_wait(&self) -> bool {

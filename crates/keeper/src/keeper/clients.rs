@@ -9,9 +9,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, accept_with, bind, listen};
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
-use crate::KeeperError;
 use crate::options::Owner;
 use crate::wait::wait_readable;
+use crate::{KeeperError, aside};
 use debridfs_handover::packet::{self, Packet, peer_credentials, seqpacket};
 use debridfs_handover::{FromKeeper, LeaseTerms, ToKeeper};
 
@@ -143,8 +143,15 @@ impl Client {
         self.pidfd.as_ref()
     }
 
-    pub fn receive(&self) -> Said {
-        match packet::receive(self.socket()) {
+    /// What it says; `with_fds` is for who would take a connection. Anybody can send any descriptor,
+    /// and it is not even harmless to close one: see [`aside::close`].
+    pub fn receive(&self, with_fds: bool) -> Said {
+        let received = if with_fds {
+            packet::receive(self.socket())
+        } else {
+            packet::receive_bytes(self.socket())
+        };
+        match received {
             Ok(Packet::Message { bytes, fds }) => match serde_json::from_slice(&bytes) {
                 Ok(ToKeeper::Return {
                     protocol,
@@ -156,9 +163,14 @@ impl Client {
                     terms,
                     fds,
                 },
-                // Descriptors that nobody asked for are closed unseen.
-                Ok(message) => Said::Message(message),
-                Err(_) => Said::End,
+                Ok(message) => {
+                    aside::close(fds);
+                    Said::Message(message)
+                }
+                Err(_) => {
+                    aside::close(fds);
+                    Said::End
+                }
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Said::Nothing,
             Ok(Packet::End) | Err(_) => Said::End,
@@ -182,7 +194,7 @@ impl Client {
     pub fn leaves_within(&self, limit: Duration) -> bool {
         let end = Instant::now() + limit;
         loop {
-            if matches!(self.receive(), Said::End) || self.is_dead() == Some(true) {
+            if matches!(self.receive(false), Said::End) || self.is_dead() == Some(true) {
                 return true;
             }
             let left = end.saturating_duration_since(Instant::now());

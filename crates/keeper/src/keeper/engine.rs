@@ -9,6 +9,7 @@ use super::clients::{Client, Said, Waiting};
 use super::stand_in;
 use super::undying::{self, is_half_dead};
 use crate::connection::Connection;
+use crate::log::printable;
 use crate::options::{Level, Mode};
 use debridfs_handover::journal::{Aftermath, End, Journal};
 use debridfs_handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
@@ -144,6 +145,9 @@ impl Keeper {
             }
         }
         self.log(Level::Warn, &text);
+        if !stale {
+            self.ask_for_what_was_lost(now);
+        }
         self.restarts.ended(reason, served || stale, now);
         self.watch.start_again();
     }
@@ -152,7 +156,8 @@ impl Keeper {
     pub(super) fn hear(&mut self, now: Instant) {
         self.callers.let_in();
         for client in std::mem::take(&mut self.callers.clients) {
-            match client.receive() {
+            // Descriptors are wanted of nobody but an engine that brings a connection back.
+            match client.receive(self.connection.is_none()) {
                 Said::Nothing => self.callers.clients.push(client),
                 Said::End => {}
                 Said::Message(message) => self.hear_client(client, message),
@@ -203,7 +208,7 @@ impl Keeper {
                 };
                 self.callers.waiting.push_back(Waiting {
                     client,
-                    version,
+                    version: printable(&version),
                     replace,
                 });
             }
@@ -233,9 +238,12 @@ impl Keeper {
             let Some(peer) = self.lent.peer.as_mut().filter(|peer| !peer.closed) else {
                 break;
             };
-            match peer.client.receive() {
+            match peer.client.receive(false) {
                 Said::Nothing => break,
-                Said::Message(ToKeeper::Serving) if !peer.stale => {
+                // Once a lease: whatever it is said again for is no news.
+                Said::Message(ToKeeper::Serving)
+                    if !peer.stale && peer.state == EngineState::Starting =>
+                {
                     peer.state = EngineState::Serving;
                     let text = format!(
                         "engine {} serves, version {}",
@@ -381,11 +389,11 @@ impl Keeper {
             }
         }
         connection.journal.write_header();
-        let terms = self.terms(connection, self.lent.generation + 1);
+        let terms = self.terms(connection, self.lent.generation.saturating_add(1));
         let process = client.pidfd().map(AsFd::as_fd);
         if let Err(error) = self.manager.note_lease(&terms, process) {
             let text = format!("the service manager cannot be told of the engine: {error}");
-            (self.options.log)(Level::Warn, &text);
+            self.log.line(Level::Warn, &text);
         }
         let lent = connection.lent();
         if let Err(error) = client.send(&FromKeeper::Lease(terms), &lent) {
@@ -395,7 +403,7 @@ impl Keeper {
             );
             return;
         }
-        self.lent.generation += 1;
+        self.lent.generation = self.lent.generation.saturating_add(1);
         self.lent.of_this_connection += 1;
         self.lent.peer = Some(Peer::new(client, version, &connection.journal, now));
         // What the stand-in took so far is found by the adoption.

@@ -1,17 +1,25 @@
 //! The mount point before a mount is made on it: what is there already, and may it go?
+//!
+//! It may lie in a directory of the engine's user, who could put a link to another directory in its
+//! place: so its parent is held open, and everything is done from there.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, open};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, mkdirat,
+    openat, statat, unlinkat,
+};
+use rustix::io::Errno;
 
-use crate::connection::{abort, is_root, unmount_at};
+use crate::connection::{Site, abort, is_root, unmount_at};
 use crate::{KeeperError, probe};
 use debridfs_base::mountinfo::{self, Mount};
+use debridfs_base::walk::{self, Links, walk};
 
 /// How long a mount may take to answer before it counts as hung.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
@@ -35,6 +43,9 @@ pub(super) enum Place {
 #[derive(Debug)]
 pub(super) struct MountPoint {
     pub path: PathBuf,
+    /// The directory it lies in.
+    parent: OwnedFd,
+    name: OsString,
     /// Has an event (`POLLPRI`) when a mount came or went.
     pub mountinfo: File,
     /// This keeper made the directory.
@@ -44,14 +55,25 @@ pub(super) struct MountPoint {
 impl MountPoint {
     /// Its parent is made when it is missing; nothing is mounted yet.
     pub fn find(path: &Path) -> Result<MountPoint, KeeperError> {
-        let path = resolve(path)?;
+        let (parent, path, name) = resolve(path)?;
         let mountinfo = File::open("/proc/self/mountinfo")
             .map_err(KeeperError::os("cannot read /proc/self/mountinfo"))?;
         Ok(MountPoint {
             path,
+            parent,
+            name,
             mountinfo,
             made: false,
         })
+    }
+
+    /// For the calls that mount and unmount.
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            path: &self.path,
+            parent: self.parent.as_fd(),
+            name: &self.name,
+        }
     }
 
     /// True when a mount of ours is there and somebody still holds its connection, be he slow or
@@ -65,6 +87,7 @@ impl MountPoint {
     /// that heals consumers), a hung one is made a dead one, anything else is refused. `lost` is
     /// true when the mount there, if any, is known to be dead.
     pub fn prepare(&mut self, lost: bool) -> Result<Place, KeeperError> {
+        self.find_again()?;
         let path = self.path.as_path();
         let mut aborted = None;
         loop {
@@ -91,16 +114,16 @@ impl MountPoint {
             match state {
                 probe::State::Answers => return Err(KeeperError::AlreadyMounted(path.into())),
                 probe::State::Dead if may_stay(&layers, &top) => return Ok(Place::Layer),
-                probe::State::Dead => unmount_at(path, false)?,
+                probe::State::Dead => unmount_at(&self.site(), false)?,
                 // Once: should it hang on, or must connections not be ended by number, it has to
                 // go.
                 probe::State::Hung if aborted != Some(top.id) && abort(&top).is_ok() => {
                     aborted = Some(top.id);
                 }
-                probe::State::Hung => unmount_at(path, true)?,
+                probe::State::Hung => unmount_at(&self.site(), true)?,
             }
         }
-        let place = make_directory(path)?;
+        let place = self.make_directory()?;
         self.made |= place == Place::Made;
         Ok(place)
     }
@@ -108,7 +131,7 @@ impl MountPoint {
     /// Sets or clears the immutable flag of the empty directory (`FS_IMMUTABLE_FL`,
     /// ioctl_iflags(2)). Nothing may be mounted on it.
     pub fn set_immutable(&self, immutable: bool) -> io::Result<()> {
-        let directory = open_directory(&self.path)?;
+        let directory = self.open()?;
         let before = ioctl_getflags(&directory)?;
         let mut after = before;
         after.set(IFlags::IMMUTABLE, immutable);
@@ -122,28 +145,86 @@ impl MountPoint {
     /// one, or one before it that was killed or replaced. Of that one it can be told by the
     /// immutable flag alone, where that is set (`immutable`).
     pub fn remove(&self, immutable: bool, was_mounted: bool) {
-        if self.made || (immutable && was_mounted && made_by_keeper(&self.path)) {
+        if self.made || (immutable && was_mounted && self.was_made_by_a_keeper()) {
             if immutable {
                 let _ = self.set_immutable(false);
             }
-            let _ = fs::remove_dir(&self.path);
+            let _ = unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR);
         }
     }
 
+    /// Something else may have been mounted on the parent since.
+    fn find_again(&mut self) -> Result<(), KeeperError> {
+        (self.parent, ..) = resolve(&self.path)?;
+        Ok(())
+    }
+
     /// Takes away every layer of ours at the path.
-    pub fn clear(&self) -> Result<(), KeeperError> {
+    pub fn clear(&mut self) -> Result<(), KeeperError> {
+        self.find_again()?;
         loop {
             match mountinfo::top(&layers(&self.path)?) {
-                Some(top) if top.is_ours() => unmount_at(&self.path, false)?,
+                Some(top) if top.is_ours() => unmount_at(&self.site(), false)?,
                 _ => return Ok(()),
             }
         }
     }
+
+    fn make_directory(&self) -> Result<Place, KeeperError> {
+        let failed = |reason: String| KeeperError::MountPoint {
+            path: self.path.clone(),
+            reason,
+        };
+        // Nothing should be written below the mount while it is away; fusermount3 wants to be able
+        // to.
+        let mode = if is_root() { 0 } else { 0o755 };
+        match mkdirat(&self.parent, &self.name, Mode::from_raw_mode(mode)) {
+            Ok(()) => return Ok(Place::Made),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(errno.to_string())),
+        }
+        let listed = self.open().and_then(Dir::new);
+        let entries = listed.map_err(|errno| match errno {
+            Errno::LOOP | Errno::NOTDIR => {
+                failed("it is a symbolic link or no directory; name the directory itself".into())
+            }
+            errno => failed(errno.to_string()),
+        })?;
+        let is_one = |name: &std::ffi::CStr| !matches!(name.to_bytes(), b"." | b"..");
+        for entry in entries {
+            let entry = entry.map_err(|errno| failed(errno.to_string()))?;
+            if is_one(entry.file_name()) {
+                return Err(failed(
+                    "the directory isn't empty; choose an empty one".into(),
+                ));
+            }
+        }
+        Ok(Place::Found)
+    }
+
+    /// True when a keeper of root's has made the directory: nobody else makes one that is closed to
+    /// everybody and immutable (`make_directory`, [`MountPoint::set_immutable`]). Where the file
+    /// system has no such flag it cannot be told.
+    fn was_made_by_a_keeper(&self) -> bool {
+        let closed = statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|it| {
+            FileType::from_raw_mode(it.st_mode) == FileType::Directory
+                && it.st_uid == 0
+                && it.st_mode & 0o7777 == 0
+        });
+        let immutable =
+            || Ok::<_, Errno>(ioctl_getflags(self.open()?)?.contains(IFlags::IMMUTABLE));
+        is_root() && closed && immutable().unwrap_or(false)
+    }
+
+    fn open(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&self.parent, &self.name, flags, Mode::empty())
+    }
 }
 
-/// The path with its parent resolved. The last component is left alone: looking at it could mean
-/// asking a dead file system.
-fn resolve(path: &Path) -> Result<PathBuf, KeeperError> {
+/// The parent, opened, and the path with it resolved. The last component is left alone: looking at it
+/// could mean asking a dead file system.
+fn resolve(path: &Path) -> Result<(OwnedFd, PathBuf, OsString), KeeperError> {
     let failed = |reason: String| KeeperError::MountPoint {
         path: path.into(),
         reason,
@@ -152,11 +233,19 @@ fn resolve(path: &Path) -> Result<PathBuf, KeeperError> {
     let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         return Err(failed("the root directory can't be one".into()));
     };
-    fs::create_dir_all(parent).map_err(|error| failed(format!("its parent: {error}")))?;
-    let parent = parent
-        .canonicalize()
-        .map_err(|error| failed(format!("its parent: {error}")))?;
-    Ok(parent.join(name))
+    let opened = if is_root() {
+        walk(parent, Links::Trusted, 0o755).map(|walked| walked.dir)
+    } else {
+        // Whose user it is may go where he likes.
+        fs::create_dir_all(parent).and_then(|()| {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            Ok(openat(CWD, parent, flags, Mode::empty())?)
+        })
+    };
+    let told = |error: io::Error| failed(format!("its parent: {error}"));
+    let opened = opened.map_err(told)?;
+    let resolved = walk::path_of(&opened).map_err(told)?;
+    Ok((opened, resolved.join(name), name.to_owned()))
 }
 
 /// What is mounted there, one above the other.
@@ -169,43 +258,4 @@ fn may_stay(layers: &[Mount], top: &Mount) -> bool {
     top.is_shared()
         && is_root()
         && layers.iter().filter(|mount| mount.is_ours()).count() <= DEAD_LAYERS
-}
-
-fn make_directory(path: &Path) -> Result<Place, KeeperError> {
-    let failed = |reason: String| KeeperError::MountPoint {
-        path: path.into(),
-        reason,
-    };
-    // Nothing should be written below the mount while it is away; fusermount3 wants to be able to.
-    let mode = if is_root() { 0 } else { 0o755 };
-    match fs::DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => return Ok(Place::Made),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(error.to_string())),
-    }
-    let mut entries = fs::read_dir(path).map_err(|error| failed(error.to_string()))?;
-    match entries.next() {
-        None => Ok(Place::Found),
-        Some(_) => Err(failed(
-            "the directory isn't empty; choose an empty one".into(),
-        )),
-    }
-}
-
-/// True when a keeper of root's has made the directory: nobody else makes one that is closed to
-/// everybody and immutable (`make_directory`, [`MountPoint::set_immutable`]). Where the file system
-/// has no such flag it cannot be told.
-fn made_by_keeper(path: &Path) -> bool {
-    let closed =
-        |found: fs::Metadata| found.is_dir() && found.uid() == 0 && found.mode() & 0o7777 == 0;
-    let immutable = || {
-        let directory = open_directory(path)?;
-        Ok::<_, io::Error>(ioctl_getflags(&directory)?.contains(IFlags::IMMUTABLE))
-    };
-    is_root() && fs::symlink_metadata(path).is_ok_and(closed) && immutable().unwrap_or(false)
-}
-
-fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    open(path, flags, Mode::empty())
 }

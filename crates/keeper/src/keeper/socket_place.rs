@@ -4,10 +4,11 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, unlinkat};
+use debridfs_base::walk::{Links, Walked, address_of, walk};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{SocketAddrUnix, connect};
 use rustix::process::geteuid;
@@ -32,7 +33,7 @@ impl SocketPlace {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::Error::other("it has no name"));
         };
-        let dir = walk(parent)?;
+        let Walked { dir, .. } = walk(parent, Links::Refused, 0o755)?;
         check(&fstat(&dir)?, parent, owner)?;
         Ok(SocketPlace {
             dir,
@@ -42,9 +43,7 @@ impl SocketPlace {
 
     /// A name for it that leads through no directory but this one, and is short.
     pub fn address(&self) -> io::Result<SocketAddrUnix> {
-        let mut path = PathBuf::from(format!("/proc/self/fd/{}", self.dir.as_raw_fd()));
-        path.push(&self.name);
-        Ok(SocketAddrUnix::new(path)?)
+        Ok(SocketAddrUnix::new(address_of(&self.dir).join(&self.name))?)
     }
 
     /// Whether a process listens there; `socket` is connected then.
@@ -52,7 +51,7 @@ impl SocketPlace {
         let Some(there) = self.look()? else {
             return Ok(false);
         };
-        let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", there.as_raw_fd()))?;
+        let address = SocketAddrUnix::new(address_of(&there))?;
         let is_socket = FileType::from_raw_mode(fstat(&there)?.st_mode) == FileType::Socket;
         Ok(is_socket && connect(socket, &address).is_ok())
     }
@@ -83,44 +82,6 @@ impl SocketPlace {
             Err(errno) => Err(errno.into()),
         }
     }
-}
-
-/// `RESOLVE_NO_SYMLINKS` of openat2(2), by hand: that call is younger than the oldest kernel we
-/// serve, and some sandboxes refuse it.
-fn walk(path: &Path) -> io::Result<OwnedFd> {
-    let mut at = openat(CWD, "/", LOOK | OFlags::DIRECTORY, Mode::empty())?;
-    let mut walked = PathBuf::from("/");
-    for component in path.components() {
-        let name = match component {
-            Component::Normal(name) => name,
-            Component::ParentDir => "..".as_ref(),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
-        };
-        walked.push(name);
-        let told = |errno: Errno| {
-            let reason = match errno {
-                Errno::NOTDIR | Errno::LOOP => "not a directory, or a symbolic link".to_owned(),
-                _ => errno.to_string(),
-            };
-            io::Error::new(
-                io::Error::from(errno).kind(),
-                format!("{}: {reason}", walked.display()),
-            )
-        };
-        let enter = |at: &OwnedFd| openat(at, name, LOOK | OFlags::DIRECTORY, Mode::empty());
-        let next = match enter(&at) {
-            Err(Errno::NOENT) => {
-                match mkdirat(&at, name, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(errno) => return Err(told(errno)),
-                }
-                enter(&at)
-            }
-            other => other,
-        };
-        at = next.map_err(told)?;
-    }
-    Ok(at)
 }
 
 fn check(dir: &Stat, path: &Path, owner: Option<Owner>) -> io::Result<()> {

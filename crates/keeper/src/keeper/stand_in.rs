@@ -4,16 +4,22 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Queue};
 use crate::options::Owner;
-use crate::wire;
+use crate::{alarm, wire};
 use debridfs_handover::journal::{
     Held, Journal, Origin, Place, ROOT_ATTR_LEN, SLOT_SIZE, STATFS_LEN, StoreError,
 };
-use debridfs_handover::{InHeader, boottime_ns, interrupt_target};
+use debridfs_handover::{InHeader, awake_ns, interrupt_target};
 
 /// Requests taken from the queue before the keeper looks after everything else again.
 const BATCH: usize = 1024;
+
+/// Time after which it does so in any case: a batch takes a tenth of it.
+const BATCH_LIMIT: Duration = Duration::from_millis(50);
+
+/// Batches after which what still comes is new: the journal holds no more.
+const BATCHES: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct StandIn {
@@ -22,6 +28,8 @@ pub(super) struct StandIn {
     statfs: Option<[u8; STATFS_LEN]>,
     buffer: Box<[u8; SLOT_SIZE]>,
     slots: Vec<Seen>,
+    /// By number: requests that are to come again.
+    former: HashMap<u64, Origin>,
 }
 
 /// A slot as it was when it last changed.
@@ -41,6 +49,7 @@ impl StandIn {
             statfs: None,
             buffer,
             slots: Vec::new(),
+            former: HashMap::new(),
         }
     }
 
@@ -91,13 +100,23 @@ impl StandIn {
     /// Reads and handles what waits in the kernel's queue. `engine_lives`: an engine has a lease,
     /// so its part of the journal is not the keeper's. Returns whether any of it waits in the
     /// journal.
+    ///
+    /// It does not block, whatever an engine makes of the descriptor, which it shares: a read waits
+    /// only if there is nothing to read and it has been told that it may, and then the alarm ends
+    /// it.
     pub fn take(&mut self, connection: &Connection, engine_lives: bool) -> bool {
         let mut stored = false;
         let mut read = 0;
         let mut noted = Noted::default();
+        let started = Instant::now();
+        connection.set_nonblocking();
+        let _armed = alarm::arm();
         // With none free the requests that can wait are refused anyway.
         let inbox = connection.journal.inbox();
-        while read < BATCH {
+        while read < BATCH
+            && started.elapsed() < BATCH_LIMIT
+            && connection.queue() == Queue::Waiting
+        {
             let received = match &inbox {
                 Some(inbox) => inbox.receive(connection.main(), &mut self.buffer),
                 None => rustix::io::read(connection.main(), &mut self.buffer[..])
@@ -106,9 +125,8 @@ impl StandIn {
             let length = match received {
                 Ok(length) => length,
                 // The reader gave up before its request was read.
-                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {
-                    continue;
-                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => continue,
+                // EINTR: somebody else took what was there, and has changed the flag as well.
                 Err(_) => break,
             };
             read += 1;
@@ -119,6 +137,22 @@ impl StandIn {
             }
         }
         stored
+    }
+
+    /// As [`StandIn::take`], without an engine, until there is nothing left, or so much comes that
+    /// there will never be.
+    pub fn take_all(&mut self, connection: &Connection) {
+        for _ in 0..BATCHES {
+            self.take(connection, false);
+            if connection.queue() != Queue::Waiting {
+                break;
+            }
+        }
+    }
+
+    /// These requests were asked for again: this is how old and how suspect each was.
+    pub fn expect(&mut self, former: HashMap<u64, Origin>) {
+        self.former = former;
     }
 
     /// Handles what a keeper before this one had read when it was lost.
@@ -155,11 +189,12 @@ impl StandIn {
         let Some(header) = wire::header(request) else {
             return false;
         };
-        let origin = Origin {
+        let new = || Origin {
             fd: 0,
-            arrival: boottime_ns(),
+            arrival: awake_ns(),
             suspicion: 0,
         };
+        let origin = self.former.remove(&header.unique).unwrap_or_else(new);
         match connection
             .journal
             .store_stand_in(request, origin, engine_lives)
@@ -199,11 +234,17 @@ impl StandIn {
             }
             wire::STATFS => answer(connection, fd, header, 0, &self.statfs(&connection.journal)),
             // Ends with EINTR, wherever it is noted. One that isn't noted was answered already, or
-            // its own thread is about to see it.
+            // its own thread is about to see it, or an engine took it and has lost it: only this
+            // answer frees who waits for that.
             wire::INTERRUPT => {
-                let target = interrupt_target(request);
-                if let Some(held) = target.and_then(|it| noted.find(&connection.journal, it)) {
-                    end(connection, &held, libc::EINTR, engine_lives);
+                let Some(target) = interrupt_target(request) else {
+                    return true;
+                };
+                match noted.find(&connection.journal, target) {
+                    Some(held) => end(connection, &held, libc::EINTR, engine_lives),
+                    None => {
+                        connection.end(0, target, libc::EINTR);
+                    }
                 }
             }
             // The answer every engine gives. The kernel waits for it without letting itself be
@@ -258,7 +299,7 @@ impl Noted {
 
 /// Answers a noted request with an error and settles its place.
 pub(super) fn end(connection: &Connection, held: &Held, error: i32, engine_lives: bool) {
-    let _ = connection.reply(held.origin.fd, held.unique(), error, &[]);
+    connection.end(held.origin.fd, held.unique(), error);
     connection.journal.settle(held, engine_lives);
 }
 
@@ -266,7 +307,7 @@ pub(super) fn end(connection: &Connection, held: &Held, error: i32, engine_lives
 /// with an engine, what the stand-in took and the engine didn't. Returns how many.
 pub(super) fn expire(connection: &Connection, patience: Duration, engine_lives: bool) -> usize {
     let limit = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-    let now = boottime_ns();
+    let now = awake_ns();
     let held = if engine_lives {
         connection.journal.untaken()
     } else {

@@ -10,9 +10,10 @@ use super::clients::Client;
 use super::engine::{Peer, bury};
 use super::service_manager::{Kept, LastEngine};
 use super::{Keeper, Order, undying};
-use crate::KeeperError;
 use crate::connection::Connection;
+use crate::log::printable;
 use crate::options::{Level, Mode};
+use crate::{KeeperError, aside};
 use debridfs_base::with_causes;
 use debridfs_handover::journal::End;
 use debridfs_handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery};
@@ -119,6 +120,7 @@ impl Keeper {
         }
         self.stand_in.recover(&connection, false);
         self.connection = Some(connection);
+        self.ask_for_what_was_lost(Instant::now());
         let text = format!(
             "took {} over from the service manager; {waiting} requests wait for the next engine",
             self.mount_point.path.display()
@@ -154,7 +156,7 @@ impl Keeper {
             let text = format!(
                 "the service manager does not keep the mount, which ends with this process: {error}"
             );
-            (self.options.log)(Level::Warn, &text);
+            self.log.line(Level::Warn, &text);
         }
     }
 
@@ -170,6 +172,7 @@ impl Keeper {
     ) {
         match self.returned(protocol, terms, fds) {
             Ok(connection) => {
+                let version = printable(&version);
                 let _ = client.send(&FromKeeper::Returned, &[]);
                 let text = format!(
                     "took {} back from engine {}, version {version}",
@@ -224,9 +227,11 @@ impl Keeper {
         fds: Vec<OwnedFd>,
     ) -> Result<Connection, String> {
         if self.connection.is_some() {
+            aside::close(fds);
             return Err("this keeper has a mount already".into());
         }
         if protocol != PROTOCOL {
+            aside::close(fds);
             return Err(format!(
                 "it speaks handover {protocol}, this keeper {PROTOCOL}"
             ));

@@ -7,6 +7,11 @@ use debridfs_handover::{EngineState, KeeperStatus};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 
+use crate::hostile::{
+    a_descriptor_that_hangs_when_it_is_closed, an_engine_that_loses_a_request,
+    an_engine_that_makes_reads_block, engines_that_were_taken_over,
+    who_waits_for_a_lost_request_can_be_killed,
+};
 use crate::lost::{
     a_dead_mount_is_cleaned_at_start, a_hung_mount_is_ended_and_stacked, a_shared_mount_is_stacked,
     abort, detach, foreign_and_living_mounts_are_refused, mount_lost,
@@ -86,6 +91,28 @@ pub const ALL: &[Case] = &[
     ),
     ("hostile_journal", hostile_journal),
     ("hostile_socket", hostile_socket),
+    ("engines_that_were_taken_over_as_children", || {
+        engines_that_were_taken_over("child")
+    }),
+    ("engines_that_were_taken_over_and_attached", || {
+        engines_that_were_taken_over("attached")
+    }),
+    (
+        "an_engine_that_makes_reads_block",
+        an_engine_that_makes_reads_block,
+    ),
+    (
+        "an_engine_that_loses_a_request",
+        an_engine_that_loses_a_request,
+    ),
+    (
+        "who_waits_for_a_lost_request_can_be_killed",
+        who_waits_for_a_lost_request_can_be_killed,
+    ),
+    (
+        "a_descriptor_that_hangs_when_it_is_closed",
+        a_descriptor_that_hangs_when_it_is_closed,
+    ),
     ("engine_runs_as_its_owner", engine_runs_as_its_owner),
     ("a_clean_stop_leaves_nothing", a_clean_stop_leaves_nothing),
     (

@@ -2,7 +2,9 @@
 //! and one of which kills it. What it does is told by files in a control directory:
 //! `hold` (reads of `slow` are not answered while it exists, and it writes `held` when there are
 //! any), `crash` (ends right after its lease), `hostile` (fills the journal with random bytes and
-//! dies), `stays` (told to stop, it only lets go of the connection).
+//! dies), `stays` (told to stop, it only lets go of the connection), `blocks` (answers nothing and
+//! lets the keeper's reads block), `loses` (takes a request and forgets it, and writes `lost`),
+//! `taken-over` (see `taken_over.rs`; it holds the seed).
 
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -38,7 +40,13 @@ pub fn main(arguments: &[String]) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let control = PathBuf::from(control);
-    let link = match EngineLink::connect(Path::new(socket), "test", false) {
+    let taken_over = std::fs::read_to_string(control.join("taken-over")).ok();
+    let version = if taken_over.is_some() {
+        "taken\nover\x1b[31m"
+    } else {
+        "honest"
+    };
+    let link = match EngineLink::connect(Path::new(socket), version, false) {
         Ok(link) => link,
         Err(_) => return ExitCode::FAILURE,
     };
@@ -52,6 +60,17 @@ pub fn main(arguments: &[String]) -> ExitCode {
     }
     if control.join("hostile").exists() {
         hostile(&lease);
+    }
+    if let Some(seed) = taken_over {
+        let seed: u64 = seed.trim().parse().unwrap();
+        let scratch = control.with_file_name("scratch");
+        crate::taken_over::run(link, lease, &scratch, seed ^ u64::from(std::process::id()));
+    }
+    if control.join("blocks").exists() {
+        blocks(&link, &lease);
+    }
+    if control.join("loses").exists() {
+        loses(&link, &lease, &control);
     }
     // The region needs a journal to own; the lease keeps the descriptors.
     let Lease {
@@ -193,6 +212,13 @@ impl Engine {
         let mut all = self.held.lock().unwrap();
         if let Some(at) = all.iter().position(|held| held.unique() == unique) {
             self.reply(&all.swap_remove(at), libc::EINTR, &[]);
+        } else {
+            // Answered, or lost by an engine before this one, which only an answer ends.
+            let mut bytes = 16_u32.to_ne_bytes().to_vec();
+            bytes.extend((-libc::EINTR).to_ne_bytes());
+            bytes.extend(unique.to_ne_bytes());
+            let mut fds = self.lease.fds.of_connection();
+            fds.find(|fd| rustix::io::write(fd, &bytes).is_ok());
         }
         self.region.release(by.place);
     }
@@ -262,6 +288,44 @@ fn readdir(from: u64, plus: bool) -> Vec<u8> {
         bytes.resize(bytes.len().next_multiple_of(8), 0);
     }
     bytes
+}
+
+/// Says that it serves, and makes every read of the keeper's wait.
+fn blocks(link: &EngineLink, lease: &Lease) -> ! {
+    link.serving().unwrap();
+    loop {
+        lease.journal.beat();
+        rustix::fs::fcntl_setfl(&lease.fds.main, rustix::fs::OFlags::empty()).unwrap();
+    }
+}
+
+/// Answers what leads to a file, and takes the first READ without a trace.
+fn loses(link: &EngineLink, lease: &Lease, control: &Path) -> ! {
+    link.serving().unwrap();
+    let mut buffer = [0; SLOT_SIZE];
+    loop {
+        lease.journal.beat();
+        let Ok(length) = rustix::io::read(&lease.fds.clones[0], &mut buffer) else {
+            continue;
+        };
+        let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|n| buffer[at + n]));
+        let (error, body) = match word(4) {
+            1 => lookup(&buffer[40..length]),
+            3 => (0, attr_out(u64::from(word(16)))),
+            14 => (0, vec![0; 16]),
+            15 => {
+                std::fs::write(control.join("lost"), "").unwrap();
+                continue;
+            }
+            2 | 36 | 42 => continue,
+            _ => (libc::ENOSYS, Vec::new()),
+        };
+        let mut bytes = ((16 + body.len()) as u32).to_ne_bytes().to_vec();
+        bytes.extend((-error).to_ne_bytes());
+        bytes.extend_from_slice(&buffer[8..16]);
+        bytes.extend(body);
+        let _ = rustix::io::write(&lease.fds.clones[0], &bytes);
+    }
 }
 
 /// Writes noise over the whole journal and dies.

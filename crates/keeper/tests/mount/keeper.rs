@@ -7,7 +7,7 @@ use std::time::Duration;
 use debridfs_handover::Recovery;
 use debridfs_keeper::{KeeperOptions, Level, Mode, Owner};
 
-/// `MOUNT SOCKET CONTROL [attached] [resend|none] [uid=N] [heartbeat=MS] [deadline=MS] [stop=MS] [linger=MS]`
+/// `MOUNT SOCKET CONTROL [child|attached] [resend|none] [uid=N] [heartbeat=MS] [start=MS] [deadline=MS] [stop=MS] [linger=MS]`
 pub fn main(arguments: &[String]) -> ExitCode {
     let [mount, socket, control, words @ ..] = arguments else {
         return ExitCode::FAILURE;
@@ -26,6 +26,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         let value: u32 = value.parse().unwrap();
         let time = Duration::from_millis(value.into());
         match key {
+            "child" => {}
             "attached" => options.mode = Mode::Attached,
             "resend" => options.recovery = Recovery::Resend,
             "none" => options.recovery = Recovery::None,
@@ -36,6 +37,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
                 })
             }
             "heartbeat" => options.limits.heartbeat = time,
+            "start" => options.limits.start = time,
             "stop" => options.limits.stop = time,
             "linger" => options.limits.linger = time,
             "deadline" => options.limits.deadline = time,

@@ -9,11 +9,13 @@
 
 mod cases;
 mod engine;
+mod hostile;
 mod keeper;
 mod lost;
 mod prober;
 mod reader;
 mod stopping;
+mod taken_over;
 mod world;
 
 use std::process::ExitCode;

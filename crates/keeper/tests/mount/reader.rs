@@ -2,13 +2,17 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use debridfs_handover::packet::{self, seqpacket};
+use rustix::net::SocketAddrUnix;
+
 use crate::engine::{FILE_SIZE, content};
 
-/// `read PATH [direct]`, `crowd PATH COUNT`, `stat PATH LIMIT_MS`
+/// `read PATH [direct]`, `crowd PATH COUNT`, `stat PATH LIMIT_MS`, `bring PATH SOCKET ENGINE`
 pub fn main(arguments: &[String]) -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words[..] {
@@ -16,6 +20,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         ["read", path, "direct"] => read(path, libc::O_DIRECT),
         ["crowd", path, count] => crowd(path, count.parse().unwrap()),
         ["stat", path, limit] => stat(path, Duration::from_millis(limit.parse().unwrap())),
+        ["bring", path, socket, engine] => bring(path, socket, engine.parse().unwrap()),
         _ => Err("usage".into()),
     };
     match result {
@@ -94,5 +99,26 @@ fn stat(path: &str, limit: Duration) -> Result<(), String> {
             ));
         }
     }
+    Ok(())
+}
+
+/// Opens a file, stops the engine, and gives the keeper the descriptor with a question, which must
+/// be answered.
+fn bring(path: &str, socket: &str, engine: u32) -> Result<(), String> {
+    let file = std::fs::File::open(path).map_err(|error| format!("open {error}"))?;
+    let keeper = seqpacket().map_err(|error| error.to_string())?;
+    let address = SocketAddrUnix::new(socket).map_err(|error| error.to_string())?;
+    rustix::net::connect(&keeper, &address).map_err(|error| format!("connect {error}"))?;
+    let limit = Some(Duration::from_secs(5));
+    rustix::net::sockopt::set_socket_timeout(&keeper, rustix::net::sockopt::Timeout::Recv, limit)
+        .map_err(|error| error.to_string())?;
+    crate::world::signal(engine, rustix::process::Signal::STOP);
+    packet::send(keeper.as_fd(), br#"{"type":"status"}"#, &[file.as_fd()])
+        .map_err(|error| format!("send {error}"))?;
+    packet::receive(keeper.as_fd()).map_err(|error| format!("no answer: {error}"))?;
+    // What is asked next proves that it did not stop in the middle.
+    packet::send(keeper.as_fd(), br#"{"type":"status"}"#, &[])
+        .map_err(|error| format!("send {error}"))?;
+    packet::receive(keeper.as_fd()).map_err(|error| format!("no answer: {error}"))?;
     Ok(())
 }

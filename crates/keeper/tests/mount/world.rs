@@ -127,6 +127,11 @@ impl World {
         self.dir.path().join("control")
     }
 
+    /// Where an engine that was taken over makes its mess.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.path().join("scratch")
+    }
+
     pub fn set(&self, word: &str) {
         std::fs::write(self.control().join(word), "").unwrap();
     }
@@ -186,7 +191,14 @@ impl World {
 
     /// Starts an engine by hand, for a keeper that is attached to.
     pub fn attach(&mut self) -> u32 {
+        self.attach_as(0)
+    }
+
+    pub fn attach_as(&mut self, user: u32) -> u32 {
         let mut command = program();
+        command.uid(user).gid(user);
+        // It may change whatever it has in common with the test.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         command
             .arg("as-engine")
             .arg(self.socket())
