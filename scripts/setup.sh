@@ -34,7 +34,7 @@ packages=(fuse3 gcc libc6-dev make)
 case "${1:-}" in
   demo) packages+=(ffmpeg) ;;
   test | packages | image) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2 python3-venv
-                  containerd runc busybox-static systemd)
+                  containerd runc busybox-static systemd apparmor)
     # Some releases have it in util-linux.
     command -v fincore >/dev/null || packages+=(util-linux-extra) ;;
   bench) packages+=(ffmpeg curl procps util-linux iproute2) ;;
