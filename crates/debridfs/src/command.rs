@@ -32,6 +32,12 @@ use serde_json::Value;
 
 use crate::failure::{Doing, Failure};
 
+/// The helper that tells the kernel what changed. It holds the connection, so it is closed to others as the engine is.
+pub fn notify_helper() -> Result<(), Failure> {
+    debridfs_confine::close_to_others().doing(|| "notify".into())?;
+    debridfs_fuse::notify_helper_main().doing(|| "notify".into())
+}
+
 /// One thread is enough for a command that asks, waits or starts others.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use failure::{Doing, Failure};
+use failure::Failure;
 
 /// musl's own allocator gives every buffer of a transfer back to the kernel, which has to clear its pages anew: half the rate of a read.
 /// glibc's does not, and holds less than this one.
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Command::PropagationHelper { description } => {
             return debridfs_propagation::helper_main(description);
         }
-        Command::NotifyHelper => debridfs_fuse::notify_helper_main().doing(|| "notify".into()),
+        Command::NotifyHelper => command::notify_helper(),
         Command::PropagationTest(args) => command::propagation_test::run(args, file),
         Command::Serve(args) => command::serve::run(args, file),
         Command::Keeper(args) => command::serve::run_attached(args, file),

@@ -18,6 +18,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The keeper's socket.
     pub keeper_socket: PathBuf,
+    /// Whom root would start the engine as; `None` when it is not root who asks.
+    pub engine_user: Option<u32>,
     /// Accounts that are asked how they are.
     pub accounts: Vec<AccountConfig>,
 }
@@ -46,6 +48,7 @@ pub async fn examine(input: &Input) -> Vec<Check> {
         checks.push(storage::state_dir(&settings.state_dir));
         checks.extend(storage::moved_aside(&settings.state_dir));
         checks.push(storage::socket_path(&settings.keeper_socket));
+        checks.extend(settings.engine_user.map(machine::engine_user));
     }
     let mount = settings.map(|settings| settings.mount.as_path());
     if let Some(dir) = input.path.as_deref().or_else(|| mount.map(bound)) {

@@ -57,6 +57,29 @@ pub fn mounting(allow_other: bool) -> Vec<Check> {
     }
 }
 
+/// `nobody`: the user of whoever has none.
+const NOBODY: u32 = 65_534;
+
+/// Whom the engine runs as.
+pub fn engine_user(uid: u32) -> Check {
+    let name = "engine user";
+    match uid {
+        0 => Check::warning(
+            name,
+            "0: the engine is root, though without capabilities",
+            "set PUID to a user of its own",
+        ),
+        NOBODY => Check::warning(
+            name,
+            format!(
+                "{NOBODY} (nobody), whom other services may share: they can stop the engine, and talk to the keeper as it does"
+            ),
+            "make a user of its own, `systemd-sysusers deploy/systemd/debridfs.sysusers`, or set PUID, in keeper and engine alike",
+        ),
+        own => Check::ok(name, own.to_string()),
+    }
+}
+
 fn capability() -> Check {
     let name = "CAP_SYS_ADMIN";
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -119,6 +142,13 @@ fn user_allow_other(file: &Path) -> Check {
 mod tests {
     use super::*;
     use crate::check::Outcome;
+
+    #[test]
+    fn an_engine_of_everybodys_user_is_warned_of() {
+        let outcome = |uid| engine_user(uid).outcome;
+        assert_eq!([0, NOBODY].map(outcome), [Outcome::Warning; 2]);
+        assert_eq!(outcome(998), Outcome::Ok);
+    }
 
     #[test]
     fn a_commented_line_does_not_allow() {

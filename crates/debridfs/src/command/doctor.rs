@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use debridfs_doctor::{Check, Input, Outcome, Settings, examine, fuse_device, mend};
 
+use super::serve::owner;
 use super::{print_json, runtime, say};
 use crate::config::{self, Config, ConfigError, Environment, Loaded};
 use crate::failure::Failure;
@@ -81,6 +82,7 @@ async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
 fn settings(config: Config) -> Settings {
     Settings {
         keeper_socket: config.keeper_socket(),
+        engine_user: owner(&config).map(|owner| owner.uid),
         mount: config.mount.path,
         allow_other: config.mount.allow_other,
         state_dir: config.state_dir,

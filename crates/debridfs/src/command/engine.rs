@@ -6,7 +6,7 @@ use std::process::Command;
 
 use clap::Args;
 use debridfs_base::with_causes;
-use debridfs_confine::Filter;
+use debridfs_confine::{ConfineError, Filter};
 use debridfs_fuse::Ended;
 
 use super::own_directories;
@@ -42,6 +42,8 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
         super::say(&format!("{:#}", debridfs_confine::profile()));
         return Ok(());
     }
+    // Before anything secret is read; what is in the environment is there already.
+    debridfs_confine::close_to_others().map_err(gave_up)?;
     let environment = Environment {
         started_by_root: args.by_root,
         ..Environment::of_process()
@@ -103,6 +105,8 @@ fn confine(config: &Config) -> Result<(), Failure> {
             debridfs_confine::become_user(owner.uid, owner.gid).map_err(|error| {
                 Failure::new(with_causes(&error), Some("start it as that user"))
             })?;
+            // With the change of the user the kernel decides anew (`fs.suid_dumpable`).
+            debridfs_confine::close_to_others().map_err(gave_up)?;
         }
     }
     match debridfs_confine::confine() {
@@ -111,8 +115,12 @@ fn confine(config: &Config) -> Result<(), Failure> {
             tracing::warn!("system calls are not filtered: {reason}");
             Ok(())
         }
-        Err(error) => Err(Failure::new(with_causes(&error), None)),
+        Err(error) => Err(gave_up(error)),
     }
+}
+
+fn gave_up(error: ConfineError) -> Failure {
+    Failure::new(with_causes(&error), None)
 }
 
 /// Begins anew in this same process: without a keeper as parent nobody else would. Returns only if that fails.

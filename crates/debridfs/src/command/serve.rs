@@ -38,6 +38,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     if args.die_with_parent {
         die_with_parent()?;
     }
+    close()?;
     let loaded = config::load(file, &Environment::of_process())?;
     let config = &loaded.config;
     logging::start(&config.log)?;
@@ -131,22 +132,48 @@ fn installed() -> Result<PathBuf, Failure> {
     Ok(OsStr::from_bytes(bytes).into())
 }
 
-/// Whom the engine runs as when root starts it and nothing else is said: nobody in particular, but never root.
-pub const ENGINE_USER: Owner = Owner {
+/// Whom the engine runs as when root starts it, nothing else is said, and the machine has no user for it: nobody in particular, but never root.
+const ENGINE_USER: Owner = Owner {
     uid: 65_534,
     gid: 65_534,
 };
 
+/// The user that `deploy/systemd/debridfs.sysusers` makes. That of 65534 is everybody's who has none of his own.
+const OWN_USER: &str = "debridfs";
+
+/// Whom the engine runs as when root starts it and nothing else is said.
+pub fn default_owner() -> Owner {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    own_user(&users).unwrap_or(ENGINE_USER)
+}
+
+/// The engine's own user among those of passwd(5).
+fn own_user(users: &str) -> Option<Owner> {
+    let line = users.lines().find_map(|line| {
+        let (name, rest) = line.split_once(':')?;
+        (name == OWN_USER).then_some(rest)
+    })?;
+    let mut fields = line.split(':').skip(1);
+    let uid = fields.next()?.parse().ok().filter(|uid| *uid != 0)?;
+    let gid = fields.next()?.parse().ok()?;
+    Some(Owner { uid, gid })
+}
+
 /// Whom the engine runs as; only root can choose.
 pub fn owner(config: &Config) -> Option<Owner> {
     let keeper = &config.keeper;
-    rustix::process::geteuid().is_root().then(|| {
-        let uid = keeper.engine_uid.unwrap_or(ENGINE_USER.uid);
-        Owner {
-            uid,
-            gid: keeper.engine_gid.unwrap_or(uid),
-        }
-    })
+    rustix::process::geteuid()
+        .is_root()
+        .then(|| match keeper.engine_uid {
+            Some(uid) => Owner {
+                uid,
+                gid: keeper.engine_gid.unwrap_or(uid),
+            },
+            None => Owner {
+                gid: keeper.engine_gid.unwrap_or(default_owner().gid),
+                ..default_owner()
+            },
+        })
 }
 
 /// The engine reads the configuration itself, so that it can be replaced together with it.
@@ -170,6 +197,23 @@ fn warn_unless_readable(file: &Path, owner: Owner) {
     }
 }
 
+/// What holds whatever started this process; `deploy/systemd` says it as well. No core dump, which could hold a token and takes its time, no look into
+/// it by others of its user, and for root no way to more privileges than it has: programs that it starts are an engine and helpers. Without root
+/// `fusermount3` needs that way.
+fn close() -> Result<(), Failure> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none).doing(|| "core dump limit".into())?;
+    debridfs_confine::close_to_others().doing(|| "closing /proc to others".into())?;
+    if rustix::process::geteuid().is_root() {
+        rustix::thread::set_no_new_privs(true).doing(|| "no_new_privs".into())?;
+    }
+    Ok(())
+}
+
 /// From here on the keeper has the capabilities that it needs, and no others.
 fn keep_needed_privileges() -> Result<(), Failure> {
     let kept = debridfs_confine::keep_needed().doing(|| "giving up capabilities".into())?;
@@ -183,4 +227,18 @@ fn keep_needed_privileges() -> Result<(), Failure> {
         tracing::info!("the bounding set of capabilities stays as it is: CAP_SETPCAP is missing");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engines_own_user_is_found_by_its_name() {
+        let users = "root:x:0:0:root:/root:/bin/sh\ndebridfs2:x:7:8::/:\ndebridfs:x:998:997:debridfs engine:/:/usr/sbin/nologin\n";
+        let owner = Owner { uid: 998, gid: 997 };
+        assert_eq!(own_user(users), Some(owner));
+        assert_eq!(own_user("debridfs:x:0:0::/:\n"), None);
+        assert_eq!(own_user("debridfs\ndebridfs:x\n"), None);
+    }
 }

@@ -10,7 +10,7 @@ use debridfs_base::mountinfo::{self, FSTYPE};
 use rustix::mount::{UnmountFlags, unmount};
 
 use super::children::Account;
-use crate::command::serve::ENGINE_USER;
+use crate::command::serve::default_owner;
 use crate::failure::{Doing, Failure};
 
 /// Everything the demo puts into the file system.
@@ -42,7 +42,7 @@ impl Place {
         if rustix::process::geteuid().is_root() {
             // The engine's, so that it comes in; root does anyway.
             let dir = &place.dir;
-            chown(dir, Some(ENGINE_USER.uid), Some(ENGINE_USER.gid))
+            chown(dir, Some(default_owner().uid), Some(default_owner().gid))
                 .doing(|| dir.display().to_string())?;
         }
         Ok(place)
@@ -155,7 +155,7 @@ impl Place {
             .open(&file)
             .and_then(|mut out| {
                 if rustix::process::geteuid().is_root() {
-                    fchown(&out, Some(ENGINE_USER.uid), Some(ENGINE_USER.gid))?;
+                    fchown(&out, Some(default_owner().uid), Some(default_owner().gid))?;
                 }
                 out.write_all(config.to_string().as_bytes())
             })
