@@ -30,7 +30,7 @@ pub enum Packet {
     End,
     /// One message.
     Message {
-        /// JSON, unchecked.
+        /// JSON, unchecked; empty when the message or what came with it was too long.
         bytes: Vec<u8>,
         /// Descriptors that came with it; close-on-exec.
         fds: Vec<OwnedFd>,
@@ -59,7 +59,7 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io:
 pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Packet> {
     let mut space = [MaybeUninit::uninit(); FD_SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let Some((bytes, flags)) = receive_into(socket, &mut control)? else {
+    let Some((mut bytes, flags)) = receive_into(socket, &mut control)? else {
         return Ok(Packet::End);
     };
     let mut fds = Vec::new();
@@ -68,8 +68,9 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Packet> {
             fds.extend(rights);
         }
     }
-    if flags.contains(ReturnFlags::CTRUNC) {
-        return Err(io::Error::from(io::ErrorKind::InvalidData));
+    // Cut short it says nothing; but what did come has to be let go of by who takes it.
+    if flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        bytes.clear();
     }
     Ok(Packet::Message { bytes, fds })
 }
@@ -78,11 +79,14 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Packet> {
 /// lets go of them.
 pub fn receive_bytes(socket: BorrowedFd<'_>) -> io::Result<Packet> {
     let mut none = RecvAncillaryBuffer::default();
-    let received = receive_into(socket, &mut none)?;
-    Ok(received.map_or(Packet::End, |(bytes, _)| Packet::Message {
-        bytes,
-        fds: Vec::new(),
-    }))
+    let Some((bytes, flags)) = receive_into(socket, &mut none)? else {
+        return Ok(Packet::End);
+    };
+    if flags.contains(ReturnFlags::TRUNC) {
+        return Err(io::Error::from(io::ErrorKind::InvalidData));
+    }
+    let fds = Vec::new();
+    Ok(Packet::Message { bytes, fds })
 }
 
 fn receive_into(
@@ -96,9 +100,6 @@ fn receive_into(
     })?;
     if message.bytes == 0 {
         return Ok(None);
-    }
-    if message.flags.contains(ReturnFlags::TRUNC) {
-        return Err(io::Error::from(io::ErrorKind::InvalidData));
     }
     bytes.truncate(message.bytes);
     Ok(Some((bytes, message.flags)))

@@ -11,6 +11,7 @@ mod lent;
 mod lost;
 mod mount_point;
 mod mounts;
+mod offspring;
 mod processes;
 mod queue_watch;
 mod restarts;
@@ -41,6 +42,7 @@ use clients::Listener;
 use lent::Lent;
 use mount_point::{MountPoint, Place};
 use mounts::Mounts;
+use offspring::Offspring;
 use processes::Processes;
 use queue_watch::{QueueWatch, STALL};
 use restarts::Restarts;
@@ -83,6 +85,8 @@ struct Keeper {
 
     processes: Processes,
     restarts: Restarts,
+    /// An engine ended, and may have lost requests.
+    recount: bool,
     last_loop: Instant,
 }
 
@@ -149,8 +153,13 @@ impl Keeper {
                 engine: None,
                 upgrading: Upgrading::new(&options.mode),
                 undying: Undying::default(),
+                offspring: match options.mode {
+                    Mode::Child { .. } => Offspring::of(options.owner),
+                    Mode::Attached => Offspring::of(None),
+                },
             },
             restarts: Restarts::default(),
+            recount: false,
             last_loop: Instant::now(),
             options,
         };
@@ -239,6 +248,7 @@ impl Keeper {
         self.hear(now);
         self.look_after_mount(now);
         self.watch_engine(now);
+        self.settle(now);
         self.start_engine(now);
         self.watch_upgrade(now);
         self.admit(now);

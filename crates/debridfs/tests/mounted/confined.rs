@@ -60,6 +60,57 @@ fn assert_engine_is_confined(pid: Pid, user: &str) {
     }
 }
 
+/// Another process of the engine's user, as `nobody` has many, looks into it; `false` when it may not.
+fn can_be_looked_into(engine: Pid) -> bool {
+    let path = format!("/proc/{}/environ", engine.as_raw_nonzero());
+    let (uid, gid) = ENGINE_USER.split_once(':').expect("both");
+    let read = std::process::Command::new("setpriv")
+        .args([&format!("--reuid={uid}"), &format!("--regid={gid}")])
+        .args(["--clear-groups", "cat", &path])
+        .output()
+        .expect("setpriv runs");
+    read.status.success()
+}
+
+/// Numbers of the processes that this one has started.
+fn children(of: Pid) -> Vec<String> {
+    let of = format!("PPid:\t{}\n", of.as_raw_nonzero());
+    let all = fs::read_dir("/proc").expect("proc").flatten();
+    let names = all.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names
+        .filter(|pid| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status"));
+            status.is_ok_and(|status| status.contains(&of))
+        })
+        .collect()
+}
+
+#[test]
+fn others_of_its_user_cannot_look_into_an_engine() {
+    let simulator = Simulator::start(vec![film("Film.2024.1080p", 1 << 30)]);
+    let instance = Instance::start(&simulator, Settings::default());
+    instance.wait_synced();
+    let engine = instance.engine_pid();
+    assert!(!can_be_looked_into(engine));
+    // What it starts is no way in: neither holds its environment.
+    for helper in children(engine) {
+        let environment = fs::read(format!("/proc/{helper}/environ")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&environment);
+        assert!(!text.contains("DEBRIDFS__"), "{text}");
+    }
+    let keeper = instance.keeper_pid();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", keeper.as_raw_nonzero()));
+    let limits = limits.expect("proc");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let core: Vec<&str> = core.expect("a line").split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"]);
+    for thread in threads(keeper) {
+        assert_eq!(thread["NoNewPrivs"], "1");
+    }
+}
+
 #[test]
 fn an_engine_has_no_privileges_and_a_keeper_few() {
     let simulator = Simulator::start(vec![film("Film.2024.1080p", 1 << 30)]);
@@ -205,7 +256,7 @@ fn a_symbolic_link_on_the_way_to_the_socket_is_refused() {
     until("it says why", Duration::from_secs(120), || {
         instance
             .log()
-            .contains("run: not a directory, or a symbolic link")
+            .contains("run: a symbolic link that user 0 may have planted")
     });
     assert!(connection(&instance.mount()).is_none());
 }

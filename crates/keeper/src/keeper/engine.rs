@@ -88,6 +88,9 @@ pub(super) fn bury(connection: &Connection, end: End) -> Aftermath {
 
 impl Keeper {
     pub(super) fn start_engine(&mut self, now: Instant) {
+        if self.is_unsettled() {
+            return;
+        }
         let Some(command) = self.processes.upgrading.command() else {
             return;
         };
@@ -111,6 +114,7 @@ impl Keeper {
             let engine = self.processes.engine.as_ref();
             if engine.is_some_and(|engine| engine.pid == pid) {
                 self.processes.engine = None;
+                self.processes.offspring.expect(now);
                 let (reason, end) = child::describe(status);
                 self.engine_gone(&reason, end, now);
                 self.after_engine(&reason, end);
@@ -118,6 +122,7 @@ impl Keeper {
                 let text = format!("engine {} ended at last", pid.as_raw_nonzero());
                 self.log(Level::Info, &text);
             } else if self.processes.upgrading.is_successor(pid) {
+                self.processes.offspring.expect(now);
                 let (reason, _) = child::describe(status);
                 self.upgrade_failed(&format!("the new engine {reason} before it was ready"));
             }
@@ -145,9 +150,7 @@ impl Keeper {
             }
         }
         self.log(Level::Warn, &text);
-        if !stale {
-            self.ask_for_what_was_lost(now);
-        }
+        self.recount |= !stale;
         self.restarts.ended(reason, served || stale, now);
         self.watch.start_again();
     }
@@ -357,6 +360,7 @@ impl Keeper {
         let child = self.processes.engine.take();
         self.engine_gone(reason, End::Killed, now);
         if let Some(child) = child {
+            self.processes.offspring.expect(now);
             self.processes.undying.add(child.pid);
             self.after_engine(reason, End::Killed);
         }
@@ -364,6 +368,9 @@ impl Keeper {
 
     /// Gives the connection to the engine that has waited longest.
     pub(super) fn admit(&mut self, now: Instant) {
+        if self.is_unsettled() {
+            return;
+        }
         let Some(connection) = self
             .connection
             .as_ref()

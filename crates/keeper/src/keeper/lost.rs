@@ -17,6 +17,20 @@ use crate::wire;
 const LOOKS: u32 = 3;
 
 impl Keeper {
+    /// Something is still to be done about the last engine before the next gets the connection.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.recount || self.processes.offspring.is_expected()
+    }
+
+    /// Does it. What an engine left behind could still take requests, so that comes first.
+    pub(super) fn settle(&mut self, now: Instant) {
+        self.processes.end_offspring(now);
+        if self.recount && !self.processes.offspring.is_expected() {
+            self.recount = false;
+            self.ask_for_what_was_lost(now);
+        }
+    }
+
     /// After the end of an engine: if the kernel waits for other answers than the journal has
     /// requests, asks for all of them again (`FUSE_NOTIFY_RESEND`, Linux 6.9). What was noted keeps
     /// its age and its suspicion.

@@ -9,12 +9,13 @@ use rustix::process::Signal;
 
 use crate::hostile::{
     a_descriptor_that_hangs_when_it_is_closed, an_engine_that_loses_a_request,
-    an_engine_that_makes_reads_block, engines_that_were_taken_over,
-    who_waits_for_a_lost_request_can_be_killed,
+    an_engine_that_makes_reads_block, an_heir_is_ended_before_the_next_engine,
+    engines_that_were_taken_over, who_waits_for_a_lost_request_can_be_killed,
 };
 use crate::lost::{
     a_dead_mount_is_cleaned_at_start, a_hung_mount_is_ended_and_stacked, a_shared_mount_is_stacked,
     abort, detach, foreign_and_living_mounts_are_refused, mount_lost,
+    nothing_is_mounted_where_a_link_leads,
 };
 use crate::prober::{ProbeError, Prober};
 use crate::stopping::{
@@ -106,6 +107,10 @@ pub const ALL: &[Case] = &[
         an_engine_that_loses_a_request,
     ),
     (
+        "an_heir_is_ended_before_the_next_engine",
+        an_heir_is_ended_before_the_next_engine,
+    ),
+    (
         "who_waits_for_a_lost_request_can_be_killed",
         who_waits_for_a_lost_request_can_be_killed,
     ),
@@ -122,6 +127,10 @@ pub const ALL: &[Case] = &[
     (
         "foreign_and_living_mounts_are_refused",
         foreign_and_living_mounts_are_refused,
+    ),
+    (
+        "nothing_is_mounted_where_a_link_leads",
+        nothing_is_mounted_where_a_link_leads,
     ),
     ("probe_is_not_caught", probe_is_not_caught),
     ("as_a_user_with_fusermount", as_a_user_with_fusermount),

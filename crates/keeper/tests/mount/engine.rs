@@ -4,7 +4,7 @@
 //! any), `crash` (ends right after its lease), `hostile` (fills the journal with random bytes and
 //! dies), `stays` (told to stop, it only lets go of the connection), `blocks` (answers nothing and
 //! lets the keeper's reads block), `loses` (takes a request and forgets it, and writes `lost`),
-//! `taken-over` (see `taken_over.rs`; it holds the seed).
+//! `heir` (dies, and leaves a process that takes requests; its pid is in `heir-pid`), `taken-over` (see `taken_over.rs`; it holds the seed).
 
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -65,6 +65,9 @@ pub fn main(arguments: &[String]) -> ExitCode {
         let seed: u64 = seed.trim().parse().unwrap();
         let scratch = control.with_file_name("scratch");
         crate::taken_over::run(link, lease, &scratch, seed ^ u64::from(std::process::id()));
+    }
+    if control.join("heir").exists() {
+        leaves_an_heir(&lease, &control);
     }
     if control.join("blocks").exists() {
         blocks(&link, &lease);
@@ -296,6 +299,22 @@ fn blocks(link: &EngineLink, lease: &Lease) -> ! {
     loop {
         lease.journal.beat();
         rustix::fs::fcntl_setfl(&lease.fds.main, rustix::fs::OFlags::empty()).unwrap();
+    }
+}
+
+/// Dies, and leaves a process of a session of its own that takes requests.
+fn leaves_an_heir(lease: &Lease, control: &Path) -> ! {
+    // SAFETY: this process has one thread.
+    if unsafe { libc::fork() } != 0 {
+        std::thread::sleep(Duration::from_millis(200));
+        std::process::abort();
+    }
+    rustix::process::setsid().unwrap();
+    rustix::process::set_parent_process_death_signal(None).unwrap();
+    std::fs::write(control.join("heir-pid"), std::process::id().to_string()).unwrap();
+    let mut buffer = [0; SLOT_SIZE];
+    loop {
+        let _ = rustix::io::read(&lease.fds.clones[0], &mut buffer);
     }
 }
 

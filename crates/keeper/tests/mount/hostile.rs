@@ -208,3 +208,26 @@ pub fn a_descriptor_that_hangs_when_it_is_closed() {
     signal(engine, Signal::CONT);
     reads(&world, "data");
 }
+
+/// What an engine leaves behind holds the connection, and would take requests from the next.
+pub fn an_heir_is_ended_before_the_next_engine() {
+    let mut world = open_world();
+    world.set("heir");
+    world.keep(&["child", "uid=54321"]);
+    is_kept(&world);
+    let file = world.control().join("heir-pid");
+    let heir = || std::fs::read_to_string(&file).ok()?.parse::<u32>().ok();
+    world.until("left behind", |_| heir().is_some());
+    let mut reader = world.reader(&["read", &world.file("data"), "direct"]);
+    world.unset("heir");
+    world.until_served();
+    let is_there = |pid: u32| std::path::Path::new(&format!("/proc/{pid}")).exists();
+    assert!(
+        !is_there(heir().unwrap()),
+        "the heir lives\n{}",
+        world.log()
+    );
+    ends_well(&mut reader, &world);
+    reads(&world, "data");
+    stops_when_told(&mut world);
+}

@@ -149,3 +149,39 @@ pub fn foreign_and_living_mounts_are_refused() {
     unmount(&foreign, UnmountFlags::DETACH | UnmountFlags::FORCE).unwrap();
     assert!(refused);
 }
+
+/// The directory of the mount point may be the engine's user's, who puts a link in its place: at the
+/// start, and while the mount is away.
+pub fn nothing_is_mounted_where_a_link_leads() {
+    let mut world = World::empty();
+    let treasure = world.root().join("treasure");
+    std::fs::create_dir(&treasure).unwrap();
+    std::os::unix::fs::symlink(&treasure, world.mount()).unwrap();
+    world.keep(&["attached"]);
+    world.until("refused", |world| world.log().contains("symbolic link"));
+    std::fs::remove_file(world.mount()).unwrap();
+
+    let mut world = World::start(&["attached"]);
+    let treasure = world.root().join("treasure");
+    std::fs::create_dir(&treasure).unwrap();
+    let link = |world: &World| {
+        let _ = std::fs::remove_dir(world.mount());
+        std::os::unix::fs::symlink(&treasure, world.mount()).is_ok()
+    };
+    detach(&world, UnmountFlags::DETACH);
+    // The keeper mounts again at once: sooner or later the link is there first.
+    let started = Instant::now();
+    while !link(&world) {
+        assert!(started.elapsed() < SOON, "never first\n{}", world.log());
+        if mountinfo::is_mounted(&world.mount()) {
+            let _ = unmount(world.mount(), UnmountFlags::DETACH);
+        }
+    }
+    world.until("refused", |world| world.log().contains("symbolic link"));
+    assert!(!mountinfo::is_mounted(&treasure));
+    std::fs::remove_file(world.mount()).unwrap();
+    world.until("mounted again", |world| {
+        mountinfo::is_mounted(&world.mount())
+    });
+    assert!(world.end_keeper(Signal::TERM), "{}", world.log());
+}

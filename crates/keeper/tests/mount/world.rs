@@ -185,7 +185,9 @@ impl World {
     /// Starts a reader; see `reader.rs`.
     pub fn reader(&self, words: &[&str]) -> Child {
         let mut command = program();
-        command.arg("as-reader").args(words).stdout(Stdio::piped());
+        command.arg("as-reader").args(words);
+        // Caught for good, it must not keep open what the test writes to.
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         command.spawn().unwrap()
     }
 
