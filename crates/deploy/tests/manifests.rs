@@ -153,6 +153,20 @@ fn the_streaming_instance() {
         affinity(keeper),
         "an engine needs a keeper"
     );
+    // No taint takes the mount from a node, and no slow start the engine.
+    let tolerated = &pod(keeper)["tolerations"];
+    assert_eq!(tolerated, &serde_json::json!([{ "operator": "Exists" }]));
+    for workload in [engine, keeper] {
+        let part = &workload["metadata"]["labels"]["app.kubernetes.io/part-of"];
+        assert_eq!(part, "debridfs");
+        let priority = pod(workload)["priorityClassName"].as_str().expect("one");
+        assert!(priority.starts_with("system-"), "{priority}");
+        let args = list(&pod(workload)["containers"][0]["args"]);
+        assert!(args.contains(&"supervise".into()), "{args:?}");
+    }
+    let startup = &container["startupProbe"];
+    let seconds = |key| startup[key].as_u64().expect("a number");
+    assert!(seconds("periodSeconds") * seconds("failureThreshold") >= 300);
     let port = &object(&objects, "Service", "debridfs")["spec"]["ports"][0];
     let named = &container["ports"][0]["name"];
     assert_eq!((&port["port"], &port["targetPort"]), (&80.into(), named));

@@ -237,22 +237,26 @@ fn consumers_of_compose_get_every_mount_and_wait_for_the_library() {
     assert!(consumers >= 2);
 }
 
-/// Whether a script ends in the program it was given, and not before the library can be listed.
+/// Whether a script ends in the program it was given, and not before the library can be listed and read: a listing may come from the
+/// kernel's memory.
 fn waits(script: &str) -> bool {
     let dir = tempdir();
-    let listed = dir.join("__all__");
-    let script = script.replace(LISTED, listed.to_str().expect("text"));
+    let mount = LISTED.strip_suffix("/__all__").expect("below the mount");
+    let script = script.replace(mount, dir.to_str().expect("text"));
     let shell = |script: &str| {
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh", "echo", "the program"]);
         command.output().expect("sh runs")
     };
     // The wait is cut short where it would sleep.
-    let impatient = shell(&script.replace("sleep 1", "exit 9"));
-    std::fs::create_dir(&listed).expect("directory");
+    let waiting = || shell(&script.replace("sleep 1", "exit 9")).status.code() == Some(9);
+    let unlisted = waiting();
+    std::fs::create_dir(dir.join("__all__")).expect("directory");
+    let unread = waiting();
+    std::fs::write(dir.join("version.txt"), "x").expect("file");
     let patient = shell(&script);
     std::fs::remove_dir_all(&dir).expect("removed");
-    impatient.status.code() == Some(9) && patient.stdout == b"the program\n"
+    unlisted && unread && patient.stdout == b"the program\n"
 }
 
 fn tempdir() -> PathBuf {
