@@ -7,6 +7,7 @@
 //! | how long is the wait after the n-th failure | `backoff.rs` |
 //! | how is a small file replaced as a whole | `replace_file.rs` |
 //! | what becomes of a state file that cannot be read | `state_file.rs` |
+//! | how is a long task watched, and what becomes of a part that cannot start | `supervisor.rs` (feature `tasks`), `late.rs` |
 //! | which names are films, music, subtitles; what is read of a film | `media.rs` |
 //! | what is a program that is started not told | `children.rs` |
 //! | how are words of others shown on a terminal | `terminal.rs` |
@@ -26,12 +27,15 @@ mod clock;
 mod duration;
 #[cfg(feature = "http")]
 pub mod http;
+mod late;
 pub mod media;
 pub mod mountinfo;
 mod node_id;
 mod replace_file;
 mod secret;
 pub mod state_file;
+#[cfg(feature = "tasks")]
+mod supervisor;
 pub mod terminal;
 #[cfg(feature = "tokio")]
 pub mod volume;
@@ -46,6 +50,9 @@ pub use client::Client;
 pub use clock::TokioClock;
 pub use clock::{SystemClock, WallClock};
 pub use duration::{HumanDuration, human_duration};
+pub use late::Late;
 pub use node_id::NodeId;
 pub use replace_file::replace_file;
 pub use secret::{ProxyUrl, Secret};
+#[cfg(feature = "tasks")]
+pub use supervisor::{Down, Supervisor, Trouble};

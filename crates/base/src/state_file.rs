@@ -1,8 +1,15 @@
-//! One policy for files of state that cannot be read: they are moved aside, never removed and never overwritten, and this is logged. What was moved
-//! aside stays beside the new file until somebody removes it; `status` and `doctor` name it.
+//! One policy for files of state that cannot be read. None is ever removed or overwritten.
+//!
+//! - What can never be that file (its content makes no sense, or it is a directory, a pipe or a
+//!   device) is moved aside, and this is logged. It stays beside the new file until somebody removes
+//!   it; `status` and `doctor` name it.
+//! - What cannot be read now (its mode or owner forbid it, it is a link to nowhere, its volume fails)
+//!   is left where it is, as it may be readable again: its part waits for it, or does without.
 
 use std::ffi::OsString;
+use std::fs::FileType;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -14,14 +21,64 @@ const MARK: &str = ".corrupt-";
 /// What SQLite keeps beside a database in WAL mode: companions for [`move_aside`].
 pub const SQLITE: &[&str] = &["-wal", "-shm"];
 
+/// Whether a file may be opened at `path`: there is one, or nothing at all. Whoever opens a pipe
+/// waits for its other end.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`]: something else is there, which can be moved aside. Of the file
+/// system: it cannot be looked at, or is a link to nowhere.
+pub fn check_kind(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(found) => {
+            let words = format!("it is no file but {}", kind_of(found.file_type()));
+            Err(io::Error::new(io::ErrorKind::InvalidData, words))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match std::fs::symlink_metadata(path) {
+                Ok(_) => Err(io::Error::other("it is a link to nowhere")),
+                Err(_) => Ok(()),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn kind_of(kind: FileType) -> &'static str {
+    match kind {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+/// The bytes of a file; `None` when there is none, or when what was there is no file and was moved
+/// aside.
+///
+/// # Errors
+/// Of the file system: it cannot be read now, or not be moved.
+pub fn load(path: &Path, now: Timestamp) -> io::Result<Option<Vec<u8>>> {
+    match check_kind(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            move_aside(path, &[], &error, now)?;
+            return Ok(None);
+        }
+        checked => checked?,
+    }
+    match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
 /// Reads a JSON file; `None` when there is none, or when it cannot be understood and was moved aside.
 ///
 /// # Errors
-/// Of the file system: it cannot be read, or not be moved.
+/// As [`load`].
 pub fn load_json<T: DeserializeOwned>(path: &Path, now: Timestamp) -> io::Result<Option<T>> {
-    let text = match std::fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text?,
+    let Some(text) = load(path, now)? else {
+        return Ok(None);
     };
     match serde_json::from_slice(&text) {
         Ok(value) => Ok(Some(value)),
@@ -82,7 +139,8 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
 fn free_name(wanted: &Path) -> io::Result<PathBuf> {
     let mut name = wanted.to_owned();
     let mut number = 1;
-    while name.try_exists()? {
+    // A link to nowhere takes a name as well.
+    while name.try_exists()? || name.is_symlink() {
         number += 1;
         name = with(wanted, &format!(".{number}"));
     }
@@ -120,6 +178,32 @@ mod tests {
             .map(|path| std::fs::read(path).unwrap())
             .collect();
         assert_eq!(texts, [b"{first".to_vec(), b"{second".to_vec()]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_moved_aside_and_a_link_to_nowhere_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("directory")).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status();
+        assert!(made.unwrap().success());
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        for name in ["directory", "pipe", "socket"] {
+            assert_eq!(load_json::<u32>(&at(name), now).unwrap(), None, "{name}");
+            assert!(!at(name).exists(), "{name}");
+        }
+        assert_eq!(moved_aside_in(dir.path()).len(), 3);
+        std::os::unix::fs::symlink("/nowhere/at/all", at("link")).unwrap();
+        let error = load_json::<u32>(&at("link"), now).unwrap_err();
+        assert!(error.to_string().contains("link to nowhere"), "{error}");
+        assert!(at("link").is_symlink());
+        // A link to a file is as good as the file.
+        std::fs::write(at("file"), "17").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("good")).unwrap();
+        assert_eq!(load_json(&at("good"), now).unwrap(), Some(17u32));
     }
 
     #[test]
