@@ -90,11 +90,12 @@ impl fmt::Debug for Catalogue {
 }
 
 impl Catalogue {
-    /// Opens the store and publishes what is in it, without asking any provider. A corrupt file is moved aside and told in
-    /// [`Catalogue::status`].
+    /// Opens the store and publishes what is in it, without asking any provider. A corrupt file is
+    /// moved aside, and of one that cannot be used the rows are read as far as they can be, and kept in
+    /// memory; [`Catalogue::status`] tells.
     ///
     /// # Errors
-    /// [`Error::NewerSchema`], and [`Error::Store`] when the file cannot be used at all.
+    /// [`Error::Store`]: not even memory can be had.
     pub async fn open(
         config: CatalogueConfig,
         providers: Vec<Arc<dyn Provider>>,
@@ -142,7 +143,10 @@ impl Catalogue {
         self.shared.library.subscribe()
     }
 
-    /// Keeps the library true until `shutdown`. To be called once.
+    /// Keeps the library true until `shutdown`. To be called once, and again after a panic.
+    ///
+    /// # Panics
+    /// With a panic of one of its tasks.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         crate::sync::run(self.shared.clone(), shutdown).await;
     }

@@ -18,19 +18,6 @@ pub enum Error {
         /// The cause, for people.
         message: String,
     },
-    /// The store was written by a newer version of the program, and is left as it is.
-    #[error(
-        "catalogue store {} has schema {found}, this version knows {known}: use the newer version again, or move the file away",
-        path.display()
-    )]
-    NewerSchema {
-        /// The file.
-        path: PathBuf,
-        /// The schema found.
-        found: i64,
-        /// The newest schema known here.
-        known: i64,
-    },
     /// No release of this hash is in the library.
     #[error("no release {0} in the library")]
     UnknownRelease(ContentId),

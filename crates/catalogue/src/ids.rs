@@ -97,6 +97,14 @@ impl IdTable {
         std::mem::take(&mut self.new)
     }
 
+    /// The node of `id` is gone for good. Should it come back it gets the same number, as after a
+    /// restart: a choice that was stored holds on.
+    pub fn forget(&mut self, id: NodeId) {
+        if !self.overrides.values().any(|chosen| *chosen == id) {
+            self.owners.remove(&id.0);
+        }
+    }
+
     fn assign(&mut self, key: [u8; 32], kind: u64) -> NodeId {
         if let Some(&id) = self.overrides.get(&key) {
             return id;
@@ -200,6 +208,20 @@ mod tests {
         let mut ids = IdTable::new([]);
         assert_ne!(ids.dir("a", HASH, "bc"), ids.dir("ab", HASH, "c"));
         assert_ne!(ids.view("x"), ids.dir("x", HASH, ""));
+    }
+
+    #[test]
+    fn what_is_gone_takes_no_memory_and_comes_back_as_it_was() {
+        let mut ids = IdTable::with_series([], narrow);
+        let names: Vec<String> = (0..40).map(|n| format!("{n}")).collect();
+        let before: Vec<NodeId> = names.iter().map(|name| ids.file(HASH, name, 0)).collect();
+        let chosen: HashSet<NodeId> = ids.take_new().iter().map(|line| line.id).collect();
+        assert!(!chosen.is_empty());
+        before.iter().for_each(|id| ids.forget(*id));
+        assert_eq!(ids.owners.len(), chosen.len());
+        let after: Vec<NodeId> = names.iter().map(|name| ids.file(HASH, name, 0)).collect();
+        assert_eq!(before, after);
+        assert!(ids.take_new().is_empty());
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! A store that cannot be written (full disk, broken file) never stops the library: the trouble is kept for `status`, and the
 //! caller writes everything anew once it is possible.
 
+mod forget;
 mod links;
 mod open;
 mod rows;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use debridfs_base::volume::{NoAnswer, Volume};
 use debridfs_provider::{DirectLink, HosterLink, TorrentId};
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
@@ -24,7 +25,12 @@ use crate::verdicts::VerdictRow;
 use crate::{Copy, Error, IdOverride, Memory, Result, ShownRelease, ViewChange};
 use debridfs_base::NodeId;
 
+use open::Opened;
+
 pub(crate) use links::StoredLinks;
+
+/// How long names that left and history are kept, and names and links of what is gone.
+pub(crate) const KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// A torrent with what the sync has to remember of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,40 +176,56 @@ pub(crate) struct Store {
     volatile: bool,
 }
 
+async fn open_and_read(path: &Path, now: Timestamp) -> Result<(Opened, Stored)> {
+    let mut opened = open::open(path, now).await?;
+    if !opened.volatile
+        && let Err(error) = forget::forget(&mut opened.connection, now - KEPT).await
+    {
+        // It is only larger than it need be.
+        tracing::warn!(path = %path.display(), %error, "nothing of the catalogue could be forgotten");
+    }
+    let loaded = match &mut opened.stored {
+        Some(file) => rows::load(file).await,
+        None => rows::load(&mut opened.connection).await,
+    };
+    match loaded {
+        Ok(stored) => Ok((opened, stored)),
+        Err(error) if opened.volatile => {
+            tracing::error!(path = %path.display(), %error, "the stored library cannot be read");
+            Ok((opened, Stored::default()))
+        }
+        Err(error) => {
+            // It must be free to be moved, and its log to be written back.
+            let _ = opened.connection.close().await;
+            let opened = open::instead_of(path, &error, now).await?;
+            Ok((opened, Stored::default()))
+        }
+    }
+}
+
 impl Store {
-    /// Opens the file and reads it.
+    /// Opens the file and reads it, or does without it: see [`open::open`].
     pub(crate) async fn open(path: &Path, now: Timestamp) -> Result<(Self, Stored)> {
         let (place, runtime) = (path.to_owned(), tokio::runtime::Handle::current());
-        let opening = move || runtime.block_on(open::open(&place, now));
-        let opened = match Volume::state().run(path, opening).await {
+        let opening = move || runtime.block_on(open_and_read(&place, now));
+        let (opened, stored) = match Volume::state().run(path, opening).await {
             Ok(opened) => opened?,
-            Err(silent) => open::without_file(path, &silent).await?,
+            Err(silent) => (open::without_file(path, &silent).await?, Stored::default()),
         };
-        let volatile = opened.volatile;
-        let store = Self {
-            path: path.to_owned(),
-            connection: Arc::new(Mutex::new(opened.connection)),
-            trouble: parking_lot::Mutex::new(opened.trouble.map(|message| StoreTrouble {
-                message,
-                since: now,
-                in_memory: volatile,
-            })),
-            volatile,
-        };
-        let mut stored = store
-            .with(Box::new(|connection| Box::pin(rows::load(connection))))
-            .await?;
-        if let Some(mut file) = opened.stored {
-            match rows::load(&mut file).await {
-                Ok(rows) => stored = rows,
-                Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "the stored library cannot be read");
-                }
-            }
-        }
         if stored.unreadable > 0 {
             tracing::error!(path = %path.display(), rows = stored.unreadable, "rows of the catalogue could not be read; the next full list brings them back");
         }
+        let trouble = opened.trouble.map(|message| StoreTrouble {
+            message,
+            since: now,
+            in_memory: opened.volatile,
+        });
+        let store = Self {
+            path: path.to_owned(),
+            connection: Arc::new(Mutex::new(opened.connection)),
+            trouble: parking_lot::Mutex::new(trouble),
+            volatile: opened.volatile,
+        };
         Ok((store, stored))
     }
 

@@ -22,21 +22,31 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Runs all tasks until `shutdown`.
+/// Runs all tasks until `shutdown`. May be called again after a panic.
+///
+/// # Panics
+/// With the panic of one of the tasks, once the others have ended.
 pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    // A panic ends the sync, and not the process.
+    let end = shutdown.child_token();
     let mut tasks = JoinSet::new();
     for index in 0..shared.lines.len() {
-        tasks.spawn(poll::run(shared.clone(), index, shutdown.clone()));
-        tasks.spawn(info::run(shared.clone(), index, shutdown.clone()));
+        tasks.spawn(poll::run(shared.clone(), index, end.clone()));
+        tasks.spawn(info::run(shared.clone(), index, end.clone()));
     }
-    tasks.spawn(publish::run(shared.clone(), shutdown.clone()));
+    tasks.spawn(publish::run(shared.clone(), end.clone()));
+    let mut panic = None;
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended
             && error.is_panic()
         {
-            tracing::error!(%error, "a task of the sync ended by a defect; the others are stopped");
-            shutdown.cancel();
+            end.cancel();
+            panic = Some(error.into_panic());
         }
+    }
+    if let Some(panic) = panic {
+        shared.writer.owe_everything().await;
+        std::panic::resume_unwind(panic);
     }
     shared.stop().await;
 }

@@ -45,28 +45,31 @@ pub(super) struct Opened {
 }
 
 enum Failure {
+    /// It is damaged, or no database: another one is begun beside it.
     Corrupt(String),
-    NoSpace(String),
-    Other(Error),
+    /// A newer version says that this one must not use it.
+    Newer(String),
+    /// It cannot be used now.
+    Other(String),
+}
+
+impl Failure {
+    fn words(self) -> String {
+        match self {
+            Self::Corrupt(words) | Self::Newer(words) | Self::Other(words) => words,
+        }
+    }
 }
 
 /// Opens the file at `path`, creating it and its directory.
 ///
-/// A corrupt file is moved aside (`NAME.corrupt-TIME`) and a new one is begun. On a full disk the database is one in memory, and
-/// the rows are read from the file as far as they can be.
+/// A corrupt file is moved aside (`NAME.corrupt-TIME`) and a new one is begun. When there is none
+/// that can be used, be it for its mode, its owner, a full disk or a newer schema, the database is
+/// one in memory, and the rows are read from the file as far as they can be.
 ///
 /// # Errors
-/// [`Error::NewerSchema`], and [`Error::Store`] for a place that cannot be used at all.
+/// [`Error::Store`]: not even memory can be had.
 pub(super) async fn open(path: &Path, now: jiff::Timestamp) -> Result<Opened> {
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(parent).map_err(|error| Error::Store {
-            path: path.to_owned(),
-            message: format!("cannot make its directory: {error}"),
-        })?;
-    }
     match connect(path).await {
         Ok(connection) => Ok(Opened {
             connection,
@@ -74,40 +77,64 @@ pub(super) async fn open(path: &Path, now: jiff::Timestamp) -> Result<Opened> {
             trouble: None,
             volatile: false,
         }),
-        Err(Failure::Other(error)) => Err(error),
-        Err(Failure::NoSpace(reason)) => {
-            tracing::error!(path = %path.display(), reason, "no room for the catalogue: going on in memory, changes are lost at the next stop");
-            Ok(Opened {
-                connection: in_memory(path).await?,
-                stored: reading(path).await,
-                trouble: Some(format!("no room on the disk, going on in memory: {reason}")),
-                volatile: true,
-            })
-        }
-        Err(Failure::Corrupt(reason)) => {
-            let aside = state_file::move_aside(path, state_file::SQLITE, &reason, now);
-            let aside = aside.map_err(|error| Error::Store {
-                path: path.to_owned(),
-                message: format!("corrupt, and cannot be moved aside: {error}"),
-            })?;
-            let connection = connect(path).await.map_err(|failure| match failure {
-                Failure::Other(error) => error,
-                Failure::Corrupt(message) | Failure::NoSpace(message) => Error::Store {
-                    path: path.to_owned(),
-                    message,
-                },
-            })?;
-            Ok(Opened {
-                connection,
-                stored: None,
-                trouble: Some(format!(
-                    "the file was corrupt ({reason}); it was moved to {} and a new one begun",
-                    aside.display()
-                )),
-                volatile: false,
-            })
-        }
+        Err(failure) => after(failure, path, now).await,
     }
+}
+
+/// A database in place of one that was opened and then could not be read.
+///
+/// # Errors
+/// As [`open`].
+pub(super) async fn instead_of(
+    path: &Path,
+    error: &sqlx::Error,
+    now: jiff::Timestamp,
+) -> Result<Opened> {
+    after(classify(error), path, now).await
+}
+
+async fn after(failure: Failure, path: &Path, now: jiff::Timestamp) -> Result<Opened> {
+    let may_read = !matches!(failure, Failure::Newer(_));
+    let reason = match failure {
+        Failure::Corrupt(reason) => match begin_anew(path, reason, now).await {
+            Ok(opened) => return Ok(opened),
+            Err(reason) => reason,
+        },
+        Failure::Newer(reason) | Failure::Other(reason) => reason,
+    };
+    tracing::error!(path = %path.display(), reason, "the catalogue cannot be opened: going on in memory, changes are lost at the next stop");
+    Ok(Opened {
+        connection: in_memory(path).await?,
+        stored: match may_read {
+            true => reading(path).await,
+            false => None,
+        },
+        trouble: Some(format!(
+            "it cannot be opened, and what changes is kept in memory alone: {reason}; mend it \
+             (mode, owner, room on the disk) and start the engine again"
+        )),
+        volatile: true,
+    })
+}
+
+/// Moves a corrupt file aside and begins another one; or says why that cannot be.
+async fn begin_anew(
+    path: &Path,
+    reason: String,
+    now: jiff::Timestamp,
+) -> std::result::Result<Opened, String> {
+    let aside = state_file::move_aside(path, state_file::SQLITE, &reason, now)
+        .map_err(|error| format!("corrupt ({reason}), and cannot be moved aside: {error}"))?;
+    let connection = connect(path).await.map_err(Failure::words)?;
+    Ok(Opened {
+        connection,
+        stored: None,
+        trouble: Some(format!(
+            "the file was corrupt ({reason}); it was moved to {} and a new one begun",
+            aside.display()
+        )),
+        volatile: false,
+    })
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -120,7 +147,12 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 async fn connect(path: &Path) -> std::result::Result<SqliteConnection, Failure> {
-    let classify = |error: sqlx::Error| classify(path, &error);
+    make_directory(path)
+        .map_err(|error| Failure::Other(format!("cannot make its directory: {error}")))?;
+    for companion in ["", "-wal", "-shm"] {
+        check_kind(path, companion)?;
+    }
+    let classify = |error: sqlx::Error| classify(&error);
     let mut connection = options(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -139,33 +171,51 @@ async fn connect(path: &Path) -> std::result::Result<SqliteConnection, Failure> 
     if verdict != "ok" {
         return Err(Failure::Corrupt(verdict));
     }
-    migrate(&mut connection, path).await?;
+    migrate(&mut connection).await?;
     Ok(connection)
 }
 
-async fn migrate(
-    connection: &mut SqliteConnection,
-    path: &Path,
-) -> std::result::Result<(), Failure> {
-    migrate_by(MIGRATIONS, connection, path).await
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) => std::fs::create_dir_all(parent),
+        None => Ok(()),
+    }
+}
+
+/// SQLite would wait at a pipe, and has few words for a directory.
+fn check_kind(path: &Path, companion: &str) -> std::result::Result<(), Failure> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(companion);
+    state_file::check_kind(Path::new(&name)).map_err(|error| {
+        let words = format!("{}: {error}", Path::new(&name).display());
+        match error.kind() {
+            std::io::ErrorKind::InvalidData if companion.is_empty() => Failure::Corrupt(words),
+            _ => Failure::Other(words),
+        }
+    })
+}
+
+async fn migrate(connection: &mut SqliteConnection) -> std::result::Result<(), Failure> {
+    migrate_by(MIGRATIONS, connection).await
 }
 
 async fn migrate_by(
     migrations: &[(i64, &'static str, &'static str)],
     connection: &mut SqliteConnection,
-    path: &Path,
 ) -> std::result::Result<(), Failure> {
     let known = migrations.last().map_or(0, |(version, ..)| *version);
     let least: i64 = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(&mut *connection)
         .await
-        .map_err(|error| classify(path, &error))?;
+        .map_err(|error| classify(&error))?;
     if least > known {
-        return Err(Failure::Other(Error::NewerSchema {
-            path: path.to_owned(),
-            found: least,
-            known,
-        }));
+        return Err(Failure::Newer(format!(
+            "its schema is version {least}, and this program knows {known} at most: it is left \
+             alone; use the newer version again, or move the file away"
+        )));
     }
     let mut migrator = Migrator::with_migrations(
         migrations
@@ -186,35 +236,30 @@ async fn migrate_by(
     match migrator.run_direct(None, connection, false).await {
         Ok(()) => Ok(()),
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
-            Err(classify(path, &error))
+            Err(classify(&error))
         }
-        Err(error) => Err(Failure::Other(Error::Store {
-            path: path.to_owned(),
-            message: error.to_string(),
-        })),
+        // No version ever wrote that.
+        Err(error @ (MigrateError::VersionMismatch(_) | MigrateError::Dirty(_))) => {
+            Err(Failure::Corrupt(error.to_string()))
+        }
+        Err(error) => Err(Failure::Other(error.to_string())),
     }
 }
 
 /// Primary result code of an SQLite error (<https://www.sqlite.org/rescode.html>).
-pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
     let code = error.as_database_error()?.code()?;
     code.parse::<i32>().ok().map(|extended| extended & 0xff)
 }
 
-const SQLITE_IOERR: i32 = 10;
+const SQLITE_ERROR: i32 = 1;
 const SQLITE_CORRUPT: i32 = 11;
-const SQLITE_FULL: i32 = 13;
 const SQLITE_NOTADB: i32 = 26;
 
-fn classify(path: &Path, error: &sqlx::Error) -> Failure {
-    match primary_code(error) {
-        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Failure::Corrupt(error.to_string()),
-        // An -shm file that cannot grow is told as an I/O error.
-        Some(SQLITE_FULL | SQLITE_IOERR) => Failure::NoSpace(error.to_string()),
-        _ => Failure::Other(Error::Store {
-            path: path.to_owned(),
-            message: error.to_string(),
-        }),
+fn classify(error: &sqlx::Error) -> Failure {
+    match is_damage(error) {
+        true => Failure::Corrupt(error.to_string()),
+        false => Failure::Other(error.to_string()),
     }
 }
 
@@ -232,31 +277,35 @@ pub(super) async fn without_file(path: &Path, silent: &NoAnswer) -> Result<Opene
     })
 }
 
+/// Whether it says that the file is damaged. A table or column that is not there
+/// (`SQLITE_ERROR`) is damage as well, as it was made when the file was.
+fn is_damage(error: &sqlx::Error) -> bool {
+    let damage = [SQLITE_ERROR, SQLITE_CORRUPT, SQLITE_NOTADB];
+    primary_code(error).is_some_and(|code| damage.contains(&code))
+}
+
 /// An empty database in memory.
 async fn in_memory(path: &Path) -> Result<SqliteConnection> {
-    let failed = |error: sqlx::Error| Error::Store {
+    let failed = |message: String| Error::Store {
         path: path.to_owned(),
-        message: error.to_string(),
+        message,
     };
-    let mut memory = SqliteConnectOptions::new()
-        .in_memory(true)
+    let memory = SqliteConnectOptions::new().in_memory(true);
+    let mut memory = memory
         .connect()
         .await
-        .map_err(failed)?;
-    migrate(&mut memory, path)
-        .await
-        .map_err(|failure| match failure {
-            Failure::Other(error) => error,
-            Failure::Corrupt(message) | Failure::NoSpace(message) => Error::Store {
-                path: path.to_owned(),
-                message,
-            },
-        })?;
+        .map_err(|error| failed(error.to_string()))?;
+    let migrated = migrate(&mut memory).await;
+    migrated.map_err(|failure| failed(failure.words()))?;
     Ok(memory)
 }
 
 /// The file, to be read alone: without the -shm file that a full disk refuses, and so without what is only in the log.
 async fn reading(path: &Path) -> Option<SqliteConnection> {
+    // SQLite would wait at a pipe.
+    if !path.is_file() {
+        return None;
+    }
     let connection = options(path)
         .read_only(true)
         .immutable(true)
@@ -283,7 +332,7 @@ mod tests {
         let path = dir.path().join("catalogue.db");
         let options = options(&path).create_if_missing(true);
         let mut old = options.connect().await.unwrap();
-        let done = migrate_by(&MIGRATIONS[..1], &mut old, &path).await;
+        let done = migrate_by(&MIGRATIONS[..1], &mut old).await;
         assert!(done.is_ok());
         sqlx::query("INSERT INTO links VALUES ('rd', 'hoster', 'url', 'name', 7, 8)")
             .execute(&mut old)

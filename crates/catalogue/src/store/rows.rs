@@ -29,45 +29,55 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stor
     )
     .fetch_all(&mut *connection)
     .await?;
-    stored.torrents.reserve(rows.len());
-    for row in rows {
-        match torrent(&row)? {
-            Some(torrent) => stored.torrents.push(torrent),
-            None => unreadable += 1,
-        }
-    }
+    stored.torrents = sound(&rows, &mut unreadable, torrent);
     stored.memory = load_memory(connection, &mut unreadable).await?;
-    stored.retired = load_retired(connection).await?;
+    stored.retired = load_retired(connection, &mut unreadable).await?;
     let rows = sqlx::query(
         "SELECT provider, hoster, url, filename, bytes, resolved_at, key FROM key_links",
     )
     .fetch_all(&mut *connection)
     .await?;
-    for row in rows {
-        let Some(resolved_at) = read_time(row.try_get(5)?) else {
-            unreadable += 1;
-            continue;
-        };
-        let link = DirectLink {
-            url: row.try_get(2)?,
-            filename: row.try_get(3)?,
-            bytes: row.try_get::<Option<i64>, _>(4)?.map(|bytes| bytes as u64),
-            resolved_at,
-            key: KeyId::from_stored(row.try_get::<String, _>(6)?),
-        };
-        stored
-            .links
-            .push((row.try_get(0)?, HosterLink(row.try_get(1)?), link));
-    }
+    stored.links = sound(&rows, &mut unreadable, link);
     stored.sync = load_sync(connection, &mut unreadable).await?;
-    stored.verdicts = verdicts::load(connection).await?;
+    stored.verdicts = verdicts::load(connection, &mut unreadable).await?;
     let generation: Option<i64> = sqlx::query_scalar("SELECT value FROM counters WHERE name = ?")
         .bind(GENERATION)
         .fetch_optional(&mut *connection)
         .await?;
-    stored.generation = generation.unwrap_or(0) as u64;
+    stored.generation = u64::try_from(generation.unwrap_or(0)).unwrap_or(0);
     stored.unreadable = unreadable;
     Ok(stored)
+}
+
+/// What `rows` say. Rows that make no sense are counted and left out: a file whose structure is
+/// whole may hold them all the same, and one of them is no reason to do without the others.
+pub(super) fn sound<T>(
+    rows: &[SqliteRow],
+    unreadable: &mut usize,
+    read: impl Fn(&SqliteRow) -> sqlx::Result<Option<T>>,
+) -> Vec<T> {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        match read(row) {
+            Ok(Some(value)) => all.push(value),
+            Ok(None) | Err(_) => *unreadable += 1,
+        }
+    }
+    all
+}
+
+fn link(row: &SqliteRow) -> sqlx::Result<Option<(String, HosterLink, DirectLink)>> {
+    let Some(resolved_at) = read_time(row.try_get(5)?) else {
+        return Ok(None);
+    };
+    let link = DirectLink {
+        url: row.try_get(2)?,
+        filename: row.try_get(3)?,
+        bytes: row.try_get::<Option<i64>, _>(4)?.map(|bytes| bytes as u64),
+        resolved_at,
+        key: KeyId::from_stored(row.try_get::<String, _>(6)?),
+    };
+    Ok(Some((row.try_get(0)?, HosterLink(row.try_get(1)?), link)))
 }
 
 async fn load_memory(
@@ -78,50 +88,44 @@ async fn load_memory(
     let rows = sqlx::query("SELECT hash, name, added, good FROM shown")
         .fetch_all(&mut *connection)
         .await?;
-    for row in rows {
+    memory.releases = sound(&rows, unreadable, |row| {
         let id = row.try_get::<&str, _>(0)?.parse();
         let (Ok(id), Some(added)) = (id, read_time(row.try_get(2)?)) else {
-            *unreadable += 1;
-            continue;
+            return Ok(None);
         };
-        memory.releases.push(ShownRelease {
+        Ok(Some(ShownRelease {
             id,
             name: row.try_get(1)?,
             added,
             good: row.try_get(3)?,
-        });
-    }
+        }))
+    });
     let rows = sqlx::query("SELECT node, id FROM id_overrides")
         .fetch_all(&mut *connection)
         .await?;
-    for row in rows {
-        match <[u8; 32]>::try_from(row.try_get::<&[u8], _>(0)?) {
-            Ok(key) => memory.ids.push(IdOverride {
-                key,
-                id: NodeId(row.try_get::<i64, _>(1)? as u64),
-            }),
-            Err(_) => *unreadable += 1,
-        }
-    }
-    let mut members: HashMap<String, Vec<ContentId>> = HashMap::new();
+    memory.ids = sound(&rows, unreadable, |row| {
+        let id = NodeId(row.try_get::<i64, _>(1)? as u64);
+        let key = <[u8; 32]>::try_from(row.try_get::<&[u8], _>(0)?);
+        Ok(key.ok().map(|key| IdOverride { key, id }))
+    });
     let rows = sqlx::query("SELECT view, hash FROM view_members")
         .fetch_all(&mut *connection)
         .await?;
-    for row in rows {
-        match row.try_get::<&str, _>(1)?.parse() {
-            Ok(content) => members.entry(row.try_get(0)?).or_default().push(content),
-            Err(_) => *unreadable += 1,
-        }
+    let mut members: HashMap<String, Vec<ContentId>> = HashMap::new();
+    for (view, content) in sound(&rows, unreadable, |row| {
+        let content = row.try_get::<&str, _>(1)?.parse::<ContentId>().ok();
+        let view: String = row.try_get(0)?;
+        Ok(content.map(|content| (view, content)))
+    }) {
+        members.entry(view).or_default().push(content);
     }
     let rows = sqlx::query("SELECT name, changed FROM views")
         .fetch_all(&mut *connection)
         .await?;
-    for row in rows {
+    for (name, changed) in sound(&rows, unreadable, |row| {
         let name: String = row.try_get(0)?;
-        let Some(changed) = read_time(row.try_get(1)?) else {
-            *unreadable += 1;
-            continue;
-        };
+        Ok(read_time(row.try_get(1)?).map(|changed| (name, changed)))
+    }) {
         let members = members.remove(&name).unwrap_or_default();
         memory.views.push(ShownView {
             name,
@@ -132,22 +136,23 @@ async fn load_memory(
     Ok(memory)
 }
 
-async fn load_retired(connection: &mut SqliteConnection) -> sqlx::Result<Vec<RetiredRow>> {
+async fn load_retired(
+    connection: &mut SqliteConnection,
+    unreadable: &mut usize,
+) -> sqlx::Result<Vec<RetiredRow>> {
     let rows = sqlx::query("SELECT at, parent, name FROM retired ORDER BY at, rowid")
         .fetch_all(connection)
         .await?;
-    let mut retired = Vec::with_capacity(rows.len());
-    for row in rows {
+    Ok(sound(&rows, unreadable, |row| {
         let Some(at) = read_time(row.try_get(0)?) else {
-            continue;
+            return Ok(None);
         };
-        retired.push(RetiredRow {
+        Ok(Some(RetiredRow {
             at,
             parent: NodeId(row.try_get::<i64, _>(1)? as u64),
             name: row.try_get(2)?,
-        });
-    }
-    Ok(retired)
+        }))
+    }))
 }
 
 async fn load_sync(
@@ -158,31 +163,34 @@ async fn load_sync(
     let rows = sqlx::query("SELECT provider, torrent, since, confirmations FROM held")
         .fetch_all(&mut *connection)
         .await?;
-    for row in rows {
+    for (provider, row) in sound(&rows, unreadable, |row| {
         let Some(since) = read_time(row.try_get(2)?) else {
-            *unreadable += 1;
-            continue;
+            return Ok(None);
         };
-        held.entry(row.try_get(0)?).or_default().push(HeldRow {
+        let provider: String = row.try_get(0)?;
+        let held = HeldRow {
             torrent: TorrentId(row.try_get(1)?),
             since,
             confirmations: row.try_get(3)?,
-        });
+        };
+        Ok(Some((provider, held)))
+    }) {
+        held.entry(provider).or_default().push(row);
     }
     let rows = sqlx::query("SELECT provider, listed, last_full, held_counted FROM sync_state")
         .fetch_all(&mut *connection)
         .await?;
-    let mut all = Vec::with_capacity(rows.len());
-    for row in rows {
-        let provider: String = row.try_get(0)?;
-        let held = held.remove(&provider).unwrap_or_default();
-        all.push(SyncRow {
-            provider,
+    let mut all = sound(&rows, unreadable, |row| {
+        Ok(Some(SyncRow {
+            provider: row.try_get(0)?,
             listed: row.try_get(1)?,
             last_full: row.try_get::<Option<i64>, _>(2)?.and_then(read_time),
             held_counted: row.try_get::<Option<i64>, _>(3)?.and_then(read_time),
-            held,
-        });
+            held: Vec::new(),
+        }))
+    });
+    for row in &mut all {
+        row.held = held.remove(&row.provider).unwrap_or_default();
     }
     Ok(all)
 }

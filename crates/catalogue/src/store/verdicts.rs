@@ -3,11 +3,15 @@
 use debridfs_provider::TorrentId;
 use sqlx::{Row, SqliteConnection};
 
+use super::rows::sound;
 use crate::stored_time::read_time;
 use crate::verdicts::{CopyVerdict, VerdictRow};
 
 /// Reads all.
-pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Vec<VerdictRow>> {
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    unreadable: &mut usize,
+) -> sqlx::Result<Vec<VerdictRow>> {
     // A file that is only read, as the disk is full, may be one of the version before.
     let table = "SELECT name FROM sqlite_master WHERE name = 'copy_verdicts'";
     let table = sqlx::query(table).fetch_optional(&mut *connection).await?;
@@ -17,12 +21,11 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Vec<
     let rows = sqlx::query("SELECT provider, id, verdict, words, at FROM copy_verdicts")
         .fetch_all(connection)
         .await?;
-    let mut verdicts = Vec::with_capacity(rows.len());
-    for row in rows {
+    Ok(sound(&rows, unreadable, |row| {
         let Some(at) = read_time(row.try_get(4)?) else {
-            continue;
+            return Ok(None);
         };
-        verdicts.push(VerdictRow {
+        Ok(Some(VerdictRow {
             provider: row.try_get(0)?,
             id: TorrentId(row.try_get(1)?),
             said: CopyVerdict {
@@ -30,9 +33,8 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Vec<
                 verdict: row.try_get(2)?,
                 words: row.try_get(3)?,
             },
-        });
-    }
-    Ok(verdicts)
+        }))
+    }))
 }
 
 /// Writes each in place of the copy's last one.

@@ -39,6 +39,7 @@ struct Flight {
 /// Makes the calls owed to the provider number `index` until `shutdown`.
 pub(super) async fn run(shared: Arc<Shared>, index: usize, shutdown: CancellationToken) {
     let line = &shared.lines[index];
+    line.queue.owe_flying();
     {
         let state = shared.state.lock().await;
         shared.queue_infos(&state, line);

@@ -5,21 +5,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use debridfs_provider::ContentId;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::{Counts, Shared};
 use crate::library::BAD;
-use crate::store::{Batch, RetiredRow};
+use crate::store::{Batch, KEPT, RetiredRow};
 use crate::{Entry, Library};
 
 /// At most this share of the time goes into building: one part in five.
 const REST_PER_BUILD: u32 = 4;
 /// Least time between publications that somebody waits for.
 const URGENT_EVERY: Duration = Duration::from_millis(20);
-/// How long names that left, and history, are kept.
-const KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// A store in trouble is tried this often although nothing changes.
 const STORE_CHECK: Duration = Duration::from_secs(60);
 

@@ -148,6 +148,23 @@ impl InfoQueue {
         })
     }
 
+    /// Owes calls that were on their way once more: whoever made them is gone.
+    pub(crate) fn owe_flying(&self) {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        for (id, item) in &mut inner.items {
+            if matches!(item.place, Place::Flying { .. }) {
+                item.place = if item.wanted {
+                    inner.demanded.push_back(id.clone());
+                    Place::Demanded
+                } else {
+                    inner.ready.insert((Reverse(item.added), id.clone()));
+                    Place::Ready
+                };
+            }
+        }
+    }
+
     /// When something waiting becomes due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.inner.lock().later.first().map(|(at, _)| *at)

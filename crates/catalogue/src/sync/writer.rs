@@ -23,6 +23,8 @@ pub(crate) struct Writer {
 #[derive(Debug, Default)]
 struct Behind {
     since: Option<Instant>,
+    /// The next write is one of everything.
+    all: bool,
     /// Without what the state tells at any time.
     batch: Batch,
 }
@@ -39,9 +41,9 @@ impl Writer {
     /// store in trouble is tried again now and then, with everything that it missed.
     pub(crate) async fn write(&self, state: &State, mut batch: Batch, now: Timestamp) {
         let mut behind = self.behind.lock().await;
-        if let Some(since) = behind.since {
+        if std::mem::take(&mut behind.all) || behind.since.is_some() {
             behind.batch.keep(batch);
-            if since.elapsed() < RETRY {
+            if behind.since.is_some_and(|since| since.elapsed() < RETRY) {
                 return;
             }
             batch = state.snapshot(std::mem::take(&mut behind.batch));
@@ -57,8 +59,15 @@ impl Writer {
         }
     }
 
+    /// Somebody may have changed the state and not come to write that: the next write is one of
+    /// everything.
+    pub(crate) async fn owe_everything(&self) {
+        self.behind.lock().await.all = true;
+    }
+
     /// Whether the store has to be tried again.
     pub(crate) async fn is_behind(&self) -> bool {
-        self.behind.lock().await.since.is_some()
+        let behind = self.behind.lock().await;
+        behind.all || behind.since.is_some()
     }
 }

@@ -143,7 +143,10 @@ impl ViewBuilder {
             groups.entry(record.content).or_default().push(record);
         }
         let mut retired = Vec::new();
-        self.releases.retain(|hash, _| groups.contains_key(hash));
+        let gone = self
+            .releases
+            .extract_if(|hash, _| !groups.contains_key(hash));
+        gone.for_each(|(_, known)| known.forget_ids(&mut self.ids));
 
         let mut stale = Vec::new();
         for (content, mut group) in groups {
@@ -253,7 +256,7 @@ impl ViewBuilder {
                         .any(|record| held(&record))
                         .then_some(records[0].added);
                     let wish = plain.zip(wish);
-                    self.releases.insert(
+                    let before = self.releases.insert(
                         content,
                         Known {
                             records,
@@ -261,6 +264,9 @@ impl ViewBuilder {
                             state: State::Hidden(wish),
                         },
                     );
+                    if let Some(before) = before {
+                        before.forget_ids(&mut self.ids);
+                    }
                 }
             }
         }
@@ -458,6 +464,19 @@ impl Known {
         match &self.state {
             State::Hidden(_) => None,
             State::Shown { entries, .. } => entries[view].as_ref(),
+        }
+    }
+
+    /// It is not shown any more.
+    fn forget_ids(&self, ids: &mut IdTable) {
+        let State::Shown { entries, .. } = &self.state else {
+            return;
+        };
+        for entry in entries.iter().flatten() {
+            entry.dir_ids.iter().for_each(|id| ids.forget(*id));
+            if let Some(tree) = entry.release.tree() {
+                tree.files.iter().for_each(|file| ids.forget(file.id));
+            }
         }
     }
 

@@ -58,6 +58,8 @@ pub struct Inside {
     pub broken_infos: HashMap<TorrentId, (u32, Verdict)>,
     /// Links told for a torrent by the info call, in place of all.
     pub few_links: HashMap<TorrentId, usize>,
+    /// The next list meets a defect of the program.
+    pub panics: bool,
     /// Largest page given.
     pub page: usize,
     /// When calls of the last minute were made.
@@ -231,6 +233,8 @@ impl Provider for Fake {
 
     async fn torrents(&self, _: Priority, offset: u64, limit: u32) -> Result<TorrentPage> {
         self.turn().await;
+        let defect = std::mem::take(&mut self.inside().panics);
+        assert!(!defect, "a defect");
         let mut inside = self.inside();
         inside.lists += 1;
         let count = inside.torrents.len();

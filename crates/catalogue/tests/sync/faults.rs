@@ -1,6 +1,10 @@
 //! Lists that lie and providers that fail: the tree stays, and the status says so.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use debridfs_provider::Verdict;
+use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, all, known, pass};
 use crate::fake::{Fake, Fault, hash, name, torrent};
@@ -142,4 +146,36 @@ async fn an_empty_account_is_believed_after_a_second_call() {
     bench.fake.add(torrent(1, 1));
     run.until("shown", |library| known(library, hash(1))).await;
     run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_panicked_is_run_again_and_owes_nothing() {
+    let mut fake = Fake::with(20);
+    Arc::get_mut(&mut fake).unwrap().latency = Duration::from_secs(3);
+    let bench = Bench::new(fake);
+    let catalogue = bench.open().await;
+    let shutdown = CancellationToken::new();
+    let first = tokio::spawn(catalogue.clone().run(shutdown.clone()));
+    // Info calls are on their way when the next list meets the defect.
+    pass(4).await;
+    bench.fake.inside().panics = true;
+    catalogue.look_now();
+    assert!(first.await.unwrap_err().is_panic());
+    assert!(!shutdown.is_cancelled(), "the process goes on");
+    assert!(!catalogue.status().complete);
+    let again = tokio::spawn(catalogue.clone().run(shutdown.clone()));
+    let mut library = catalogue.library();
+    while !catalogue.status().complete {
+        library.changed().await.unwrap();
+    }
+    bench.fake.add(torrent(20, 1));
+    library
+        .wait_for(|library| known(library, hash(20)))
+        .await
+        .unwrap();
+    pass(60).await;
+    shutdown.cancel();
+    again.await.unwrap();
+    drop((catalogue, library));
+    assert_eq!(all(&bench.open().await.library().borrow()).len(), 21);
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use debridfs_catalogue::{Catalogue, Error};
 use debridfs_provider::{DirectLink, HosterLink, KeyId};
+use jiff::SignedDuration;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::bench::{Bench, all, known, pass};
@@ -99,7 +99,7 @@ async fn what_a_newer_version_added_is_no_obstacle_after_a_downgrade() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_schema_that_this_version_cannot_read_is_refused_and_left_alone() {
+async fn a_schema_that_this_version_cannot_read_is_left_alone_and_the_library_served_from_memory() {
     let bench = filled().await;
     let mut connection = newer(&bench.path()).await;
     sqlx::query("PRAGMA user_version = 99")
@@ -107,17 +107,125 @@ async fn a_schema_that_this_version_cannot_read_is_refused_and_left_alone() {
         .await
         .unwrap();
     drop(connection);
-    let refused = Catalogue::open(bench.config(), vec![bench.fake.clone()]).await;
-    match refused.unwrap_err() {
-        Error::NewerSchema { found, known, .. } => assert!(found == 99 && known < found),
-        other => panic!("{other}"),
-    }
+    let run = bench.start().await;
+    let trouble = run.catalogue.status().store_trouble.unwrap();
+    assert!(
+        trouble.in_memory && trouble.message.contains("version 99"),
+        "{trouble:?}"
+    );
+    run.until("all", |library| all(library).len() == 20).await;
+    bench.fake.add(torrent(20, 1));
+    run.until("the new one", |library| known(library, hash(20)))
+        .await;
+    run.stop().await;
     let mut connection = outside(&bench.path()).await;
     let torrents: i64 = sqlx::query_scalar("SELECT count(*) FROM torrents")
         .fetch_one(&mut connection)
         .await
         .unwrap();
     assert_eq!(torrents, 20);
+}
+
+type Spoil = fn(&Path);
+
+/// Ways in which the file cannot be opened, each with whether the rows in it are shown at once.
+const UNUSABLE: [(&str, Spoil, bool); 5] = [
+    (
+        "its log is a directory",
+        |path| std::fs::create_dir(path.with_extension("db-wal")).unwrap(),
+        true,
+    ),
+    (
+        "its index is a pipe",
+        |path| pipe(&path.with_extension("db-shm")),
+        true,
+    ),
+    (
+        "it is a directory",
+        |path| instead(path, |path| std::fs::create_dir(path).unwrap()),
+        false,
+    ),
+    ("it is a pipe", |path| instead(path, pipe), false),
+    (
+        "it is a link to nowhere",
+        |path| {
+            instead(path, |path| {
+                std::os::unix::fs::symlink("/nowhere/at/all", path).unwrap()
+            })
+        },
+        false,
+    ),
+];
+
+fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+fn instead(path: &Path, make: impl Fn(&Path)) {
+    std::fs::rename(path, path.with_extension("was")).unwrap();
+    make(path);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_library_is_served_whatever_is_in_the_place_of_its_file() {
+    for (what, make, shown_at_once) in UNUSABLE {
+        let bench = filled().await;
+        for companion in ["db-wal", "db-shm"] {
+            let _ = std::fs::remove_file(bench.path().with_extension(companion));
+        }
+        make(&bench.path());
+        let run = bench.start().await;
+        assert_eq!(run.library().listed, shown_at_once, "{what}");
+        run.until("all", |library| all(library).len() == 20).await;
+        let trouble = run.catalogue.status().store_trouble;
+        assert!(trouble.is_some(), "{what}");
+        run.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_makes_no_sense_costs_itself_alone() {
+    let bench = filled().await;
+    let mut connection = outside(&bench.path()).await;
+    for statement in [
+        // Text that is none, a time beyond all calendars, and a number in place of text.
+        "UPDATE torrents SET filename = CAST(x'ff' AS TEXT) WHERE id = (SELECT min(id) FROM torrents)",
+        "UPDATE torrents SET added = 9223372036854775807 WHERE id = (SELECT max(id) FROM torrents)",
+        "UPDATE shown SET name = x'00ff' WHERE hash = (SELECT min(hash) FROM shown)",
+        "UPDATE counters SET value = -1",
+        "INSERT INTO key_links VALUES ('rd', x'ff', '', 'u', 'f', 'many', 'once')",
+        "INSERT INTO copy_verdicts VALUES ('rd', 'x', 1.5, x'ff', 'then')",
+    ] {
+        sqlx::query(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    drop(connection);
+    let run = bench.start().await;
+    assert_eq!(all(&run.library()).len(), 18);
+    run.until("all", |library| all(library).len() == 20).await;
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_without_a_table_is_moved_aside() {
+    let bench = filled().await;
+    let mut connection = outside(&bench.path()).await;
+    sqlx::query("DROP TABLE shown")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    drop(connection);
+    let run = bench.start().await;
+    let trouble = run.catalogue.status().store_trouble.unwrap();
+    assert!(
+        !trouble.in_memory && trouble.message.contains("moved to"),
+        "{trouble:?}"
+    );
+    run.until("all", |library| all(library).len() == 20).await;
+    run.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,6 +261,65 @@ async fn a_store_that_cannot_be_written_is_told_and_made_up_for() {
     let library = catalogue.library().borrow().clone();
     assert!(known(&library, hash(20)));
     assert_eq!(bench.fake.inside().infos.len(), infos);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_for_long_is_forgotten_and_comes_back_with_its_ids() {
+    let bench = filled().await;
+    let before = bench.open().await.library().borrow().clone();
+    let mut connection = outside(&bench.path()).await;
+    let mut old = direct(&bench, 1);
+    old.resolved_at = bench.clock.now() - SignedDuration::from_hours(24 * 91);
+    {
+        let links = bench.open().await.links();
+        links.save("rd", &hoster(1), &old);
+        links.save("rd", &hoster(2), &direct(&bench, 2));
+        pass(1).await;
+    }
+    // Of hoster 3 there is a torrent; as if two others had been purged, one of them lately.
+    let torrents = "SELECT hash, json_extract(links, '$[0]') FROM torrents ORDER BY hash";
+    let rows: Vec<(String, String)> = sqlx::query_as(torrents)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let held = HosterLink(rows[2].1.clone());
+    bench.open().await.links().save("rd", &held, &old);
+    pass(1).await;
+    for (at, row) in rows.iter().take(2).enumerate() {
+        sqlx::query("DELETE FROM torrents WHERE hash = ?")
+            .bind(&row.0)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        sqlx::query("DELETE FROM history WHERE hash = ? AND ? = 0")
+            .bind(&row.0)
+            .bind(at as i64)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    drop(bench.open().await);
+    let shown: Vec<String> = sqlx::query_scalar("SELECT hash FROM shown ORDER BY hash")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(shown.len(), 19, "one was purged long ago");
+    assert!(!shown.contains(&rows[0].0) && shown.contains(&rows[1].0));
+    let mut kept = [hoster(2).0, held.0];
+    kept.sort_unstable();
+    assert_eq!(stored(&mut connection).await, kept);
+
+    // Both come back, as the account still holds them.
+    let run = bench.start().await;
+    run.until("all", |library| all(library).len() == 20).await;
+    run.until_complete().await;
+    let after = run.library();
+    for (old, new) in before.views.iter().zip(&after.views) {
+        for (old, new) in old.entries.iter().zip(new.entries.iter()) {
+            assert_eq!((&old.name, &old.dir_ids), (&new.name, &new.dir_ids));
+        }
+    }
+    run.stop().await;
 }
 
 fn hoster(number: u32) -> HosterLink {
