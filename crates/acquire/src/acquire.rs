@@ -138,7 +138,10 @@ impl Acquire {
         }))
     }
 
-    /// Goes on with jobs until `shutdown`. To be called once.
+    /// Goes on with jobs until `shutdown`. To be called once, and again after a panic.
+    ///
+    /// # Panics
+    /// With the panic of a task that is not one job's.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         drive::run(self.shared.clone(), shutdown).await;
     }

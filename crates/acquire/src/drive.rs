@@ -25,7 +25,10 @@ const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs
 /// How often deletions that are owed are looked at.
 const DELETIONS_EVERY: Duration = Duration::from_secs(60);
 
-/// Drives all jobs until `shutdown`.
+/// Drives all jobs until `shutdown`. May be called again after a panic.
+///
+/// # Panics
+/// With the panic of a task that is not one job's.
 pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     stop_guilty(&shared).await;
     let watch = Arc::new(Watch::default());
@@ -43,6 +46,12 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => break,
             () = shared.wake.notified() => {}
+            // Some of them have nothing left to do; without one that panicked the queue is none.
+            Some(ended) = helpers.join_next() => if let Err(error) = ended
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            },
             Some(ended) = tasks.join_next() => match ended {
                 Ok(hash) => drop(running.remove(&hash)),
                 Err(error) if error.is_panic() => {

@@ -221,7 +221,7 @@ pub struct Job {
 /// When an arr may remove the job. Nothing is shared here, so a limit is reached at once.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ShareLimits {
-    /// Ratio; -2 = the global one, -1 = none.
+    /// Ratio, finite; -2 = the global one, -1 = none.
     pub ratio: f64,
     /// Minutes; -2 = the global one, -1 = none.
     pub seeding_time: i64,
@@ -255,6 +255,41 @@ pub struct Live {
 }
 
 impl Job {
+    /// A failed one of which nothing is known but its hash.
+    pub(crate) fn unreadable(hash: InfoHash, now: Timestamp) -> Self {
+        Self {
+            hash,
+            name: hash.to_string(),
+            category: String::new(),
+            tags: BTreeSet::new(),
+            trackers: Vec::new(),
+            added: now,
+            changed: now,
+            step: Step::Failed,
+            reason: None,
+            evidence: None,
+            told: None,
+            save_path: PathBuf::new(),
+            action: Action::default(),
+            uncached: Uncached::default(),
+            adding: None,
+            at: None,
+            selected: None,
+            completed: None,
+            files: Vec::new(),
+            unwanted: BTreeSet::new(),
+            fetched: BTreeMap::new(),
+            content: None,
+            stopped: false,
+            forced: false,
+            position: 0,
+            sequential: false,
+            first_last: false,
+            limits: ShareLimits::default(),
+            live: Live::default(),
+        }
+    }
+
     /// Bytes of the wanted files, as far as they are known.
     pub fn bytes(&self) -> u64 {
         let wanted = self.files.iter().filter(|file| file.wanted);

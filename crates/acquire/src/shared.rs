@@ -99,7 +99,7 @@ impl Shared {
             memory.jobs.insert(job.hash, Arc::new(job));
         }
         let (in_hand, guilty) = InHand::load(config.in_hand.as_deref(), config.clock.now());
-        Self {
+        let shared = Self {
             disks: Disks::of(&config),
             in_hand: Arc::new(in_hand),
             guilty: Mutex::new(guilty),
@@ -114,6 +114,20 @@ impl Shared {
             wake: Notify::new(),
             owed: Notify::new(),
             settled: Notify::new(),
+        };
+        shared.place_unreadable();
+        shared
+    }
+
+    /// Gives jobs whose folder could not be read that of their category.
+    fn place_unreadable(&self) {
+        let mut memory = self.change();
+        let jobs = memory.jobs.values();
+        let lost = jobs.filter(|job| job.save_path.as_os_str().is_empty());
+        for mut job in lost.cloned().collect::<Vec<_>>() {
+            let folder = self.folder(&memory, &job.category);
+            Arc::make_mut(&mut job).save_path = folder;
+            memory.jobs.insert(job.hash, job);
         }
     }
 

@@ -3,35 +3,20 @@
 //! Everything is read once, at the start. Unlike the catalogue, which any list of the account brings back, nothing here can be had
 //! again: every write is on the disk before its caller goes on, and a store that cannot be written refuses the change.
 
-use std::os::unix::fs::PermissionsExt;
+mod open;
+mod read;
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
 use debridfs_base::state_file;
 use debridfs_provider::{InfoHash, TorrentId};
 use jiff::Timestamp;
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 
+use self::open::{Opening, connect};
 use crate::trash::Deletion;
 use crate::{Error, Job, Result, Source};
-
-/// Every schema change ever made, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "first", include_str!("../migrations/0001_first.sql"))];
-
-/// How long torrents that are to be deleted are still kept. No migration: versions before this one refuse a store with one they do
-/// not know. One of them may change `deletions` meanwhile; `due` tells whether the row is still of the same deletion.
-const KEPT: &str = "CREATE TABLE IF NOT EXISTS kept (
-    provider TEXT NOT NULL,
-    torrent TEXT NOT NULL,
-    due INTEGER NOT NULL,
-    -- Milliseconds.
-    remaining INTEGER NOT NULL,
-    PRIMARY KEY (provider, torrent)
-) WITHOUT ROWID";
 
 /// A category and its folder; an empty one means below the downloads folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,37 +57,37 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the file and reads it. A corrupt file is moved aside (`NAME.corrupt-TIME`) and a new one begun.
+    ///
+    /// # Errors
+    /// [`Error::NewerSchema`], and [`Error::Store`] when the file cannot be used now.
     pub(crate) async fn open(path: &Path, now: Timestamp) -> Result<(Self, Stored)> {
-        let fail = |message: String| Error::Store {
-            path: path.to_owned(),
-            message,
+        let reason = match Self::open_and_read(path, now).await {
+            Ok(opened) => return Ok(opened),
+            Err(Opening::Corrupt(reason)) => reason,
+            Err(other) => return Err(other.of(path)),
         };
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)
-                .map_err(|error| fail(format!("cannot make its directory: {error}")))?;
+        state_file::move_aside(path, state_file::SQLITE, &reason, now)
+            .map_err(|error| Opening::Other(format!("{reason}: {error}")).of(path))?;
+        let anew = Self::open_and_read(path, now).await;
+        anew.map_err(|error| error.of(path))
+    }
+
+    async fn open_and_read(
+        path: &Path,
+        now: Timestamp,
+    ) -> std::result::Result<(Self, Stored), Opening> {
+        let mut connection = connect(path).await?;
+        match read::all(&mut connection, now).await {
+            Ok(stored) => {
+                let path = path.to_owned();
+                Ok((Self { path, connection }, stored))
+            }
+            Err(error) => {
+                // It must be free to be moved, and its log to be written back.
+                let _ = connection.close().await;
+                Err(error.into())
+            }
         }
-        let connection = match connect(path).await {
-            Ok(connection) => connection,
-            Err(Opening::Newer) => {
-                return Err(Error::NewerSchema {
-                    path: path.to_owned(),
-                });
-            }
-            Err(Opening::Corrupt(reason)) => {
-                state_file::move_aside(path, state_file::SQLITE, &reason, now)
-                    .map_err(|error| fail(error.to_string()))?;
-                connect(path).await.map_err(|error| fail(error.words()))?
-            }
-            Err(error @ Opening::Other(_)) => return Err(fail(error.words())),
-        };
-        let mut store = Self {
-            path: path.to_owned(),
-            connection,
-        };
-        let stored = load(&mut store.connection)
-            .await
-            .map_err(|error| fail(error.to_string()))?;
-        Ok((store, stored))
     }
 
     /// Writes `changes` in one transaction; they are on the disk when this returns.
@@ -144,125 +129,14 @@ impl Store {
 /// Magnet and file, one of which is there.
 type SourceRow = (Option<String>, Option<Vec<u8>>);
 
-enum Opening {
-    Corrupt(String),
-    Newer,
-    Other(String),
-}
-
-impl Opening {
-    fn words(self) -> String {
-        match self {
-            Self::Corrupt(reason) | Self::Other(reason) => reason,
-            Self::Newer => "written by a newer version".to_owned(),
-        }
-    }
-}
-
-impl From<sqlx::Error> for Opening {
-    fn from(error: sqlx::Error) -> Self {
-        // SQLITE_CORRUPT and SQLITE_NOTADB (<https://www.sqlite.org/rescode.html>).
-        let code = error
-            .as_database_error()
-            .and_then(|error| error.code()?.parse::<i32>().ok());
-        match code.map(|extended| extended & 0xff) {
-            Some(11 | 26) => Self::Corrupt(error.to_string()),
-            _ => Self::Other(error.to_string()),
-        }
-    }
-}
-
-async fn connect(path: &Path) -> std::result::Result<SqliteConnection, Opening> {
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .busy_timeout(Duration::from_secs(10))
-        .journal_mode(SqliteJournalMode::Wal)
-        // A grab that was answered with "Ok." is still there after a power cut.
-        .synchronous(SqliteSynchronous::Full)
-        .disable_statement_logging()
-        .connect()
-        .await?;
-    // Magnets of private trackers hold passkeys.
-    if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
-        tracing::warn!(path = %path.display(), %error, "cannot make the job store private");
-    }
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(&mut connection)
-        .await?;
-    if verdict != "ok" {
-        return Err(Opening::Corrupt(verdict));
-    }
-    let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
-        Migration::new(
-            version,
-            name.into(),
-            MigrationType::Simple,
-            sql.into_sql_str(),
-            false,
-        )
-    });
-    let migrator = Migrator::with_migrations(migrations.collect());
-    match migrator.run_direct(None, &mut connection, false).await {
-        Ok(()) => {
-            sqlx::query(KEPT).execute(&mut connection).await?;
-            Ok(connection)
-        }
-        Err(MigrateError::VersionMissing(_)) => Err(Opening::Newer),
-        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
-            Err(error.into())
-        }
-        Err(error) => Err(Opening::Other(error.to_string())),
-    }
-}
-
-async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stored> {
-    let mut stored = Stored::default();
-    let jobs: Vec<(String, String)> = sqlx::query_as("SELECT hash, job FROM jobs")
-        .fetch_all(&mut *connection)
-        .await?;
-    for (hash, text) in jobs {
-        match serde_json::from_str(&text) {
-            Ok(job) => stored.jobs.push(job),
-            // It stays in the file, for a version that can read it.
-            Err(error) => tracing::error!(hash, %error, "a job cannot be read and is left out"),
-        }
-    }
-    let categories: Vec<(String, String)> =
-        sqlx::query_as("SELECT name, save_path FROM categories")
-            .fetch_all(&mut *connection)
-            .await?;
-    stored.categories = categories
-        .into_iter()
-        .map(|(name, save_path)| CategoryRow { name, save_path })
-        .collect();
-    stored.tags = sqlx::query_scalar("SELECT name FROM tags")
-        .fetch_all(&mut *connection)
-        .await?;
-    let deletions: Vec<(String, String, String, i64, Option<i64>)> = sqlx::query_as(
-        "SELECT provider, torrent, hash, due, remaining
-         FROM deletions LEFT JOIN kept USING (provider, torrent, due)",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    stored.deletions = deletions
-        .into_iter()
-        .filter_map(|(provider, torrent, hash, due, left)| {
-            let due = Timestamp::from_microsecond(due).ok()?;
-            let left = left.and_then(|left| u64::try_from(left).ok());
-            let at = (provider, TorrentId(torrent));
-            let left = left.map(Duration::from_millis);
-            Some(Deletion::stored(at, hash.parse().ok()?, due, left))
-        })
-        .collect();
-    Ok(stored)
-}
-
 async fn write(connection: &mut SqliteConnection, change: &Change) -> sqlx::Result<()> {
     let query = match change {
         Change::Job(job) => {
             let text =
                 serde_json::to_string(job).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            // What is not readable now is not readable after a restart: the change is refused.
+            let read = serde_json::from_str::<Job>(&text);
+            read.map_err(|error| sqlx::Error::Encode(error.into()))?;
             sqlx::query("INSERT OR REPLACE INTO jobs (hash, job) VALUES (?, ?)")
                 .bind(job.hash.to_string())
                 .bind(text)

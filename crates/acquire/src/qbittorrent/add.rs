@@ -9,7 +9,7 @@ use crate::{Acquire, AddOptions, Error, Release, ReleaseError, ShareLimits};
 /// Takes all links and files of one call in. "Ok." when one of them was taken, "Fails." otherwise; nothing is decided about what
 /// the provider will say, as an arr would not understand the answer.
 pub(super) async fn add(acquire: &Acquire, params: &Params) -> Answer {
-    let options = options(params);
+    let options = options(params)?;
     let links = params.get("urls").unwrap_or_default().lines();
     let links = links.map(str::trim).filter(|link| !link.is_empty());
     let mut releases: Vec<Result<Release, ReleaseError>> = links.map(Release::from_link).collect();
@@ -57,11 +57,11 @@ pub(super) async fn add(acquire: &Acquire, params: &Params) -> Answer {
     }
 }
 
-fn options(params: &Params) -> AddOptions {
+fn options(params: &Params) -> Result<AddOptions, Refused> {
     let name = params.get("rename").map(str::trim);
     let save_path = params.get("savepath").map(str::trim);
     let limits = ShareLimits::default();
-    AddOptions {
+    Ok(AddOptions {
         category: params.get("category").unwrap_or_default().trim().to_owned(),
         tags: params.words("tags", ','),
         name: name.filter(|name| !name.is_empty()).map(str::to_owned),
@@ -74,15 +74,15 @@ fn options(params: &Params) -> AddOptions {
         first: params.flag("addToTopOfQueue").unwrap_or(false),
         save_path: save_path.filter(|path| !path.is_empty()).map(Into::into),
         limits: ShareLimits {
-            ratio: params.number("ratioLimit").unwrap_or(limits.ratio),
+            ratio: params.ratio("ratioLimit")?.unwrap_or(limits.ratio),
             seeding_time: params
-                .number("seedingTimeLimit")
+                .minutes("seedingTimeLimit")?
                 .unwrap_or(limits.seeding_time),
             inactive_seeding_time: params
-                .number("inactiveSeedingTimeLimit")
+                .minutes("inactiveSeedingTimeLimit")?
                 .unwrap_or(limits.inactive_seeding_time),
         },
         sequential: params.flag("sequentialDownload").unwrap_or(false),
         first_last: params.flag("firstLastPiecePrio").unwrap_or(false),
-    }
+    })
 }

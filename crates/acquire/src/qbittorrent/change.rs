@@ -174,10 +174,10 @@ async fn tags(acquire: &Acquire, call: &str, params: &Params) -> Answer {
 
 async fn share_limits(acquire: &Acquire, params: &Params) -> Answer {
     let bad = Refused::bad_request;
-    let ratio: f64 = params.number("ratioLimit").ok_or_else(bad)?;
-    let seeding_time: i64 = params.number("seedingTimeLimit").ok_or_else(bad)?;
+    let ratio = params.ratio("ratioLimit")?.ok_or_else(bad)?;
+    let seeding_time = params.minutes("seedingTimeLimit")?.ok_or_else(bad)?;
     // Unknown before API 2.9.2.
-    let inactive: Option<i64> = params.number("inactiveSeedingTimeLimit");
+    let inactive = params.minutes("inactiveSeedingTimeLimit")?;
     let changed = acquire.edit(params.selection()?, move |job| {
         job.limits.ratio = ratio;
         job.limits.seeding_time = seeding_time;

@@ -1,5 +1,6 @@
 //! Arguments as qBittorrent's callers give them: hashes with `|` between them.
 
+use axum::http::StatusCode;
 use debridfs_provider::InfoHash;
 
 use super::Refused;
@@ -28,6 +29,50 @@ impl Params {
     pub(super) fn hash(&self) -> Result<InfoHash, Refused> {
         let named = self.need("hash")?.trim();
         named.parse().map_err(|_| Refused::not_found())
+    }
+}
+
+/// What a limit of sharing may be besides a number of its own: the global one, or none.
+const NO_LIMIT_OF_ITS_OWN: [i64; 2] = [-2, -1];
+/// The largest limit: qBittorrent keeps minutes in 32 bits.
+const LARGEST_LIMIT: i64 = i32::MAX as i64;
+
+impl Params {
+    /// The ratio that `name` gives, if it is there: -2, -1, or a number from 0 on.
+    pub(super) fn ratio(&self, name: &str) -> Result<Option<f64>, Refused> {
+        let is_ratio = |ratio: &f64| {
+            // NaN is in no range.
+            let special = NO_LIMIT_OF_ITS_OWN.iter().any(|one| *ratio == *one as f64);
+            special || (0.0..=LARGEST_LIMIT as f64).contains(ratio)
+        };
+        self.limit(name, is_ratio)
+    }
+
+    /// The minutes that `name` gives, if it is there: -2, -1, or a number from 0 on.
+    pub(super) fn minutes(&self, name: &str) -> Result<Option<i64>, Refused> {
+        let is_time = |minutes: &i64| {
+            NO_LIMIT_OF_ITS_OWN.contains(minutes) || (0..=LARGEST_LIMIT).contains(minutes)
+        };
+        self.limit(name, is_time)
+    }
+
+    fn limit<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        is_limit: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, Refused> {
+        match self.get(name).map(str::trim) {
+            None | Some("") => Ok(None),
+            Some(_) => match self.number::<T>(name).filter(|number| is_limit(number)) {
+                Some(number) => Ok(Some(number)),
+                None => Err(Refused::new(
+                    StatusCode::BAD_REQUEST,
+                    format!(
+                        "{name} is no limit: give -2 (the global one), -1 (none), or a number from 0 to {LARGEST_LIMIT}"
+                    ),
+                )),
+            },
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod large;
 mod logins;
 mod sab;
 mod shape;
+mod stored;
 mod support;
 mod tools;
 mod trash;

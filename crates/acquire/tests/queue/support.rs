@@ -334,6 +334,18 @@ impl World {
         tokio::spawn(self.acquire.clone().run(self.shutdown.clone()));
     }
 
+    /// Ends the queue and lets go of its store.
+    pub async fn stop(&self) {
+        self.shutdown.cancel();
+        second().await;
+    }
+
+    /// Opens the store in `dir`, and goes on with nothing.
+    pub async fn open_in(&self, dir: &Path) -> Result<Arc<Acquire>, debridfs_acquire::Error> {
+        let config = config_in(dir, self.clock.clone());
+        Acquire::open(config, vec![self.provider.clone()], self.library.clone()).await
+    }
+
     pub fn downloads(&self) -> PathBuf {
         self.dir.path().join("downloads")
     }
