@@ -131,7 +131,14 @@ impl Acquire {
             let name = config.provider.clone();
             Error::NoProvider(name.unwrap_or_else(|| "at all".to_owned()))
         })?;
-        let (store, stored) = Store::open(&config.store, config.clock.now()).await?;
+        let (path, now) = (config.store.clone(), config.clock.now());
+        let runtime = tokio::runtime::Handle::current();
+        let opening = move || runtime.block_on(Store::open(&path, now));
+        let opened = Volume::state().run(&config.store, opening).await;
+        let (store, stored) = opened.map_err(|silent| Error::Store {
+            path: config.store.clone(),
+            message: silent.to_string(),
+        })??;
         let shared = Shared::new(config, library, provider, providers, store, stored);
         Ok(Arc::new(Self {
             shared: Arc::new(shared),

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use debridfs_acquire::Acquire;
-use debridfs_base::state_file;
 use debridfs_base::volume::Volume;
+use debridfs_base::{Late, Supervisor, state_file};
 use debridfs_catalogue::Catalogue;
 use debridfs_content::Content;
 use debridfs_fuse::Serving;
@@ -63,9 +63,11 @@ pub struct EngineParts {
     /// What is shown.
     pub tree: Arc<Tree>,
     /// Downloads, if any are configured.
-    pub queue: Option<Arc<Acquire>>,
+    pub queue: Late<Acquire>,
     /// Repair, unless it is turned off.
-    pub repair: Option<Arc<Repair>>,
+    pub repair: Late<Repair>,
+    /// Watches the tasks, and knows what does not run.
+    pub supervisor: Supervisor,
     /// The mount.
     pub serving: Arc<Serving>,
     /// Tokens for files over HTTP.
@@ -105,9 +107,14 @@ impl RunningEngine {
         &self.parts.catalogue
     }
 
-    /// Its downloads, if any are configured.
-    pub fn queue(&self) -> Option<&Arc<Acquire>> {
-        self.parts.queue.as_ref()
+    /// Its downloads, if any are configured, once they are open.
+    pub fn queue(&self) -> &Late<Acquire> {
+        &self.parts.queue
+    }
+
+    /// Its repair, unless it is turned off, once it is open.
+    pub fn repair(&self) -> &Late<Repair> {
+        &self.parts.repair
     }
 
     /// Health and metrics are at `address`.
@@ -215,10 +222,15 @@ impl Instance for RunningEngine {
                 .map(|one| figures::provider(&**one))
                 .collect(),
             content: Some(figures::content(&self.parts.content, tree)),
-            queue: self.parts.queue.as_deref().map(figures::queue),
-            repair: self.parts.repair.as_deref().map(figures::repair),
+            queue: self.parts.queue.get().map(|queue| figures::queue(queue)),
+            repair: self
+                .parts
+                .repair
+                .get()
+                .map(|repair| figures::repair(repair)),
             fuse: Some(figures::fuse(&self.parts.serving)),
             callers: Some(CallersStatus::of(&self.parts.listeners)),
+            down: self.parts.supervisor.down(),
             moved_aside: self.moved_aside.lock().clone(),
             volumes: figures::volumes(&self.parts, &self.info),
             last_error: errors.into_iter().max_by_key(|error| error.at),
@@ -243,7 +255,7 @@ impl Instance for RunningEngine {
             let copies = copies.iter().map(|copy| catalogue.report_of(copy));
             release.copies = copies.map(|one| figures::copy(one, providers)).collect();
             let hash = release.hash.parse().ok();
-            let patient = hash.and_then(|hash| self.parts.repair.as_ref()?.patient(hash));
+            let patient = hash.and_then(|hash| self.parts.repair.get()?.patient(hash));
             release.repair = patient.as_ref().map(words_of);
         }
         Ok(report)

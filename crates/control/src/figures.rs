@@ -34,9 +34,9 @@ pub(crate) fn library(
 ) -> (LibraryStatus, Vec<LastError>) {
     let said = catalogue.status();
     let mut errors = Vec::new();
-    if let Some(trouble) = &said.store_trouble {
-        problems.push(format!("store {}: {}", said.store, trouble.message));
-    }
+    let store_trouble = said
+        .store_trouble
+        .map(|trouble| format!("store {}: {}", said.store, trouble.message));
     for provider in &said.providers {
         if let Some(trouble) = &provider.trouble {
             problems.push(format!("sync of {}: {}", provider.name, trouble.message));
@@ -78,6 +78,7 @@ pub(crate) fn library(
                 since: Some(held.since),
             })
             .collect(),
+        store_trouble,
         copies: copies(said.copies, providers),
     };
     (status, errors)
@@ -279,7 +280,8 @@ pub(crate) fn volumes(parts: &EngineParts, info: &EngineInfo) -> Vec<VolumeStatu
     let mut all = vec![told(Volume::state(), info.state_dir.clone())];
     let cache = parts.content.cache();
     all.extend(cache.map(|cache| told(cache.volume(), info.cache_dir.clone())));
-    let downloads = parts.queue.iter().flat_map(|queue| queue.volumes());
+    let downloads = parts.queue.get().into_iter();
+    let downloads = downloads.flat_map(|queue| queue.volumes());
     all.extend(downloads.map(|(folder, volume)| told(&volume, folder)));
     // Where a program lies is known once it hangs.
     let programs = Volume::programs();

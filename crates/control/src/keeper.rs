@@ -59,6 +59,7 @@ pub fn without_engine(said: &handover::KeeperStatus, why: &str) -> Status {
         repair: None,
         fuse: None,
         callers: None,
+        down: Vec::new(),
         moved_aside: Vec::new(),
         volumes: Vec::new(),
         last_error: None,

@@ -39,9 +39,10 @@ pub use queue::{AddedJob, QueuedJob};
 pub use repair::{Check, Found};
 pub use server::control_router;
 pub use status::{
-    CacheStatus, ContentStatus, EngineState, EngineStatus, FuseStatus, HeldLoss, KeeperStatus,
-    KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus, ProviderStatus, QueueStatus,
-    ReaderStatus, ReadingStatus, RepairStatus, Status, StepStatus, VolumeStatus,
+    CacheStatus, ContentStatus, DOWNLOADS, EngineState, EngineStatus, FuseStatus, HeldLoss,
+    KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
+    ProviderStatus, QueueStatus, ReaderStatus, ReadingStatus, RepairStatus, Status, StepStatus,
+    VolumeStatus,
 };
 pub use tokens::{HttpTokens, NewToken, Revoked, TokenLine};
 pub use why::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};

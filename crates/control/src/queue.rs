@@ -135,9 +135,20 @@ pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
 }
 
 fn configured(engine: &RunningEngine) -> Result<&Acquire, Refused> {
-    let words = "no downloads: `acquire.downloads` is not configured";
-    let queue = engine.parts.queue.as_deref();
-    queue.ok_or_else(|| Refused::new(StatusCode::CONFLICT, words))
+    let queue = &engine.parts.queue;
+    queue
+        .get()
+        .map(|queue| &**queue)
+        .ok_or_else(|| match queue.is_expected() {
+            true => Refused::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "downloads are not open; `debridfs status` says why",
+            ),
+            false => Refused::new(
+                StatusCode::CONFLICT,
+                "no downloads: `acquire.downloads` is not configured",
+            ),
+        })
 }
 
 async fn list(State(engine): Engine) -> Answer<Queued> {

@@ -100,10 +100,21 @@ pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
 }
 
 impl RunningEngine {
-    fn repair(&self) -> Result<&Repair, Refused> {
-        let words = "nothing is repaired: `repair.enabled` is false";
-        let repair = self.parts.repair.as_deref();
-        repair.ok_or_else(|| Refused::new(StatusCode::CONFLICT, words))
+    fn open_repair(&self) -> Result<&Repair, Refused> {
+        let repair = &self.parts.repair;
+        repair
+            .get()
+            .map(|repair| &**repair)
+            .ok_or_else(|| match repair.is_expected() {
+                true => Refused::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "repair is not open; `debridfs status` says why",
+                ),
+                false => Refused::new(
+                    StatusCode::CONFLICT,
+                    "nothing is repaired: `repair.enabled` is false",
+                ),
+            })
     }
 
     /// What `path` names.
@@ -138,11 +149,11 @@ impl RunningEngine {
 }
 
 async fn list(State(engine): Engine) -> Answer<RepairStatus> {
-    Ok(Json(engine.repair()?.status()))
+    Ok(Json(engine.open_repair()?.status()))
 }
 
 async fn check(State(engine): Engine, Query(what): Query<What>) -> Answer<Check> {
-    let repair = engine.repair()?;
+    let repair = engine.open_repair()?;
     let finding = engine.find(what.path.as_deref().unwrap_or_default())?;
     let name = finding.name.clone();
     let (found, words) = match repair.check(finding).await {
@@ -155,7 +166,7 @@ async fn check(State(engine): Engine, Query(what): Query<What>) -> Answer<Check>
 }
 
 async fn run(State(engine): Engine, Query(what): Query<What>) -> Answer<Approved> {
-    let repair = engine.repair()?;
+    let repair = engine.open_repair()?;
     let hash = match what.path {
         None => None,
         Some(path) => Some(engine.find(&path)?.hash),

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use debridfs_base::Down;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{CallersStatus, CopiesStatus};
+
+/// What the part of [`Status::queue`] is called in [`Status::down`].
+pub const DOWNLOADS: &str = "downloads";
 
 /// How an instance does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +48,10 @@ pub struct Status {
     /// Who is connected over TCP and by the control socket; absent while no engine is there to tell.
     #[serde(default)]
     pub callers: Option<CallersStatus>,
+    /// Parts that do not run now, with why and what to do; they are tried again. None while no engine
+    /// is there to tell.
+    #[serde(default)]
+    pub down: Vec<Down>,
     /// State files that could not be read and were moved aside; none while no engine is there to
     /// tell.
     #[serde(default)]
@@ -197,6 +205,9 @@ pub struct LibraryStatus {
     pub sync_seconds_left: Option<u64>,
     /// Losses that wait for confirmation.
     pub held: Vec<HeldLoss>,
+    /// What is wrong with the file of the catalogue, and what to do; absent while nothing is.
+    #[serde(default)]
+    pub store_trouble: Option<String>,
     /// Copies in all accounts.
     #[serde(default)]
     pub copies: CopiesStatus,
@@ -432,9 +443,18 @@ pub struct LastError {
 }
 
 impl Status {
+    /// What this program lacks and does without: the file of its catalogue, and parts that do not
+    /// run. The library is served all the same.
+    pub fn troubles(&self) -> Vec<String> {
+        let store = self.library.iter();
+        let store = store.filter_map(|library| library.store_trouble.clone());
+        store.chain(self.down.iter().map(Down::to_string)).collect()
+    }
+
     /// Adds to `problems` what the rest shows, and fills in `healthy` and `last_error`.
     pub fn judged(mut self) -> Self {
-        let mut problems = std::mem::take(&mut self.problems);
+        let mut problems = self.troubles();
+        problems.append(&mut self.problems);
         match self.engine.state {
             EngineState::Serving => {}
             EngineState::Starting => problems.push("the engine is starting".to_owned()),
@@ -578,6 +598,7 @@ impl Status {
                 }],
                 ..Default::default()
             }),
+            down: Vec::new(),
             moved_aside: Vec::new(),
             volumes: vec![VolumeStatus {
                 name: "downloads".into(),
@@ -618,6 +639,13 @@ mod tests {
             names: vec!["A".into()],
             since: None,
         });
+        status.down.push(Down {
+            part: "downloads".into(),
+            words: "acquire.db: Permission denied".into(),
+            help: "chown it".into(),
+            since: at,
+            tries: 3,
+        });
         let status = status.judged();
         assert!(!status.healthy);
         let all = status.problems.join("\n");
@@ -628,6 +656,7 @@ mod tests {
             "bad token",
             "out of traffic",
             "downloads volume (/mnt/downloads) has not answered since 1970-01-01T00:00:00Z",
+            "downloads does not run: acquire.db: Permission denied; chown it",
         ] {
             assert!(all.contains(word), "{word} in {all}");
         }

@@ -106,7 +106,9 @@ impl From<TokenError> for Refused {
         let code = match error {
             TokenError::Exists(_) | TokenError::BadName(_) => StatusCode::CONFLICT,
             TokenError::Unknown(_) => StatusCode::NOT_FOUND,
-            TokenError::NoRandom | TokenError::File { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            TokenError::NoRandom | TokenError::Unread | TokenError::File { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         Self::new(code, error)
     }
@@ -158,7 +160,7 @@ async fn revoke(State(engine): Engine, Query(named): Query<Named>) -> Answer<Rev
     });
     revoked.await??;
     let mut again = 0;
-    if let Some(queue) = engine.queue().filter(|_| own) {
+    if let Some(queue) = engine.queue().get().filter(|_| own) {
         let jobs = queue.jobs();
         let jobs = jobs
             .iter()

@@ -31,6 +31,9 @@ pub enum TokenError {
     /// No random numbers.
     #[error("no random numbers")]
     NoRandom,
+    /// The tokens could not be read yet, so nobody knows which there are.
+    #[error("the tokens cannot be read; see `debridfs status`")]
+    Unread,
     /// The file could not be read or written; nothing changed.
     #[error("{}: {error}", path.display())]
     File {
@@ -54,6 +57,8 @@ pub struct Token {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Whether `tokens` are those of the file.
+    read: bool,
     tokens: Vec<Token>,
     /// The text of [`OWN`], while that is good.
     own: Option<String>,
@@ -69,31 +74,42 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Reads `http-tokens.json` and `strm-token` in `dir`; there need not be any. One that cannot be
-    /// understood is moved aside, and its tokens let nobody in.
+    /// Those in `dir`, not read yet: until [`Self::load`] nobody is let in, and none can be made or
+    /// revoked.
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            state: RwLock::default(),
+            changing: Mutex::default(),
+        }
+    }
+
+    /// Reads `http-tokens.json` and `strm-token`; there need not be any. One that cannot be understood
+    /// is moved aside, and its tokens let nobody in. Of two files, the one that can be read counts.
+    /// Does nothing once all was read.
     ///
     /// # Errors
-    /// [`TokenError::File`]: the file system refuses.
-    pub fn load(dir: &Path, now: Timestamp) -> Result<Self, TokenError> {
-        let table = dir.join(TABLE);
-        let tokens = state_file::load_json::<Vec<Token>>(&table, now);
-        let tokens = tokens.map_err(|error| TokenError::File { path: table, error })?;
-        let tokens = tokens.unwrap_or_default();
-        let own = read_own(&dir.join(OWN_FILE), now)?;
-        let is_good = |text: &String| {
-            let hash = hash(text);
-            tokens
-                .iter()
-                .any(|token| token.name == OWN && token.hash == hash)
-        };
-        Ok(Self {
-            dir: dir.to_owned(),
-            state: RwLock::new(State {
-                own: own.filter(is_good),
-                tokens,
-            }),
-            changing: Mutex::default(),
-        })
+    /// [`TokenError::File`]: one cannot be read now. It may be tried again.
+    pub fn load(&self, now: Timestamp) -> Result<(), TokenError> {
+        let table = self.dir.join(TABLE);
+        let _one = self.changing.lock();
+        if !self.read().read {
+            let tokens = state_file::load_json::<Vec<Token>>(&table, now);
+            let tokens = tokens.map_err(|error| TokenError::File { path: table, error })?;
+            let mut state = self.state.write();
+            state.tokens = tokens.unwrap_or_default();
+            state.read = true;
+        }
+        if self.own().is_none() {
+            let own = read_own(&self.dir.join(OWN_FILE), now)?;
+            let own = own.filter(|text| {
+                let hash = hash(text);
+                let mut tokens = self.list().into_iter();
+                tokens.any(|token| token.name == OWN && token.hash == hash)
+            });
+            self.state.write().own = own;
+        }
+        Ok(())
     }
 
     /// The directory that changes are written to.
@@ -108,6 +124,14 @@ impl Tokens {
     /// All of them, oldest first.
     pub fn list(&self) -> Vec<Token> {
         self.read().tokens.clone()
+    }
+
+    /// As [`Self::list`], once it is known which there are.
+    fn known(&self) -> Result<Vec<Token>, TokenError> {
+        match self.read().read {
+            true => Ok(self.list()),
+            false => Err(TokenError::Unread),
+        }
     }
 
     /// Whether `text` is one of them. What is compared are hashes, whose time tells nothing about the text.
@@ -152,7 +176,7 @@ impl Tokens {
         }
         let text = random().map_err(|_| TokenError::NoRandom)?;
         let _one = self.changing.lock();
-        let mut tokens = self.list();
+        let mut tokens = self.known()?;
         if tokens.iter().any(|token| token.name == name) {
             return Err(TokenError::Exists(name.to_owned()));
         }
@@ -172,7 +196,7 @@ impl Tokens {
     /// [`TokenError::Unknown`], [`TokenError::File`].
     pub fn revoke(&self, name: &str) -> Result<(), TokenError> {
         let _one = self.changing.lock();
-        let mut tokens = self.list();
+        let mut tokens = self.known()?;
         let before = tokens.len();
         tokens.retain(|token| token.name != name);
         if tokens.len() == before {
@@ -204,14 +228,12 @@ fn hash(text: &str) -> String {
 }
 
 fn read_own(path: &Path, now: Timestamp) -> Result<Option<String>, TokenError> {
-    let read = match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text.trim().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            state_file::move_aside(path, &[], &error, now).map(|_| None)
+    let read = state_file::load(path, now).and_then(|bytes| {
+        match bytes.map(String::from_utf8).transpose() {
+            Ok(text) => Ok(text.map(|text| text.trim().to_owned())),
+            Err(error) => state_file::move_aside(path, &[], &error, now).map(|_| None),
         }
-        Err(error) => Err(error),
-    };
+    });
     read.map_err(|error| TokenError::File {
         path: path.to_owned(),
         error,
@@ -231,11 +253,17 @@ mod tests {
 
     use super::*;
 
+    fn load(dir: &Path) -> Tokens {
+        let tokens = Tokens::new(dir);
+        tokens.load(Timestamp::UNIX_EPOCH).unwrap();
+        tokens
+    }
+
     #[test]
     fn a_token_is_good_until_it_is_revoked_and_its_text_is_not_kept() {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let tokens = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
+        let tokens = load(dir.path());
         let kodi = tokens.create("kodi", now).unwrap();
         let other = tokens.create("other", now).unwrap();
         assert!(tokens.is_good(&kodi) && tokens.is_good(&other) && !tokens.is_good(""));
@@ -253,42 +281,33 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&kodi), "{text}");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let again = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
+        let again = load(dir.path());
         assert!(again.is_good(&kodi));
         again.revoke("kodi").unwrap();
         assert!(!again.is_good(&kodi) && again.is_good(&other));
         assert!(matches!(again.revoke("kodi"), Err(TokenError::Unknown(_))));
-        assert!(
-            !Tokens::load(dir.path(), Timestamp::UNIX_EPOCH)
-                .unwrap()
-                .is_good(&kodi)
-        );
+        assert!(!load(dir.path()).is_good(&kodi));
     }
 
     #[test]
     fn the_own_token_comes_back_over_a_restart_and_another_after_its_end() {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let tokens = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
+        let tokens = load(dir.path());
         assert_eq!(tokens.own(), None);
         tokens.make_own(now).unwrap();
         let first = tokens.own().unwrap();
-        let again = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
+        let again = load(dir.path());
         again.make_own(now).unwrap();
         assert_eq!(again.own().as_ref(), Some(&first));
         again.revoke(OWN).unwrap();
         assert_eq!(again.own(), None);
-        assert_eq!(
-            Tokens::load(dir.path(), Timestamp::UNIX_EPOCH)
-                .unwrap()
-                .own(),
-            None
-        );
+        assert_eq!(load(dir.path()).own(), None);
         again.make_own(now).unwrap();
         assert!(!again.is_good(&first) && again.is_good(&again.own().unwrap()));
         // Killed between the two files: another one is made.
         fs::remove_file(dir.path().join(OWN_FILE)).unwrap();
-        let third = Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap();
+        let third = load(dir.path());
         third.make_own(now).unwrap();
         assert!(third.own().is_some() && third.list().len() == 1);
     }
@@ -297,18 +316,62 @@ mod tests {
     fn a_table_that_cannot_be_read_lets_nobody_in() {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let tokens = Tokens::load(dir.path(), now).unwrap();
+        let tokens = load(dir.path());
         let kodi = tokens.create("kodi", now).unwrap();
         tokens.make_own(now).unwrap();
         let own = tokens.own().unwrap();
         fs::write(dir.path().join(TABLE), "{").unwrap();
         fs::write(dir.path().join(OWN_FILE), b"\xff").unwrap();
-        let again = Tokens::load(dir.path(), now).unwrap();
+        let again = load(dir.path());
         assert!(!again.is_good(&kodi) && !again.is_good(&own) && again.own().is_none());
         again.make_own(now).unwrap();
         // What was there is neither lost nor overwritten.
         let aside = state_file::moved_aside_in(dir.path());
         let kept: Vec<_> = aside.iter().map(|path| fs::read(path).unwrap()).collect();
         assert_eq!(kept, [b"{".to_vec(), b"\xff".to_vec()]);
+    }
+
+    #[test]
+    fn while_the_table_cannot_be_read_nobody_is_let_in_and_it_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let kodi = load(dir.path()).create("kodi", now).unwrap();
+        let (table, was) = (dir.path().join(TABLE), dir.path().join("was"));
+        fs::rename(&table, &was).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all", &table).unwrap();
+        let tokens = Tokens::new(dir.path());
+        let error = tokens.load(now).unwrap_err();
+        assert!(matches!(error, TokenError::File { .. }), "{error}");
+        assert!(!tokens.is_good(&kodi) && tokens.list().is_empty());
+        for refused in [
+            tokens.create("other", now).map(drop),
+            tokens.revoke("kodi"),
+            tokens.make_own(now),
+        ] {
+            assert!(matches!(refused, Err(TokenError::Unread)), "{refused:?}");
+        }
+        assert!(table.is_symlink());
+        fs::rename(&was, &table).unwrap();
+        tokens.load(now).unwrap();
+        assert!(tokens.is_good(&kodi));
+    }
+
+    #[test]
+    fn an_own_token_that_cannot_be_read_now_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let before = load(dir.path());
+        let kodi = before.create("kodi", now).unwrap();
+        before.make_own(now).unwrap();
+        let (file, was) = (dir.path().join(OWN_FILE), dir.path().join("was"));
+        fs::rename(&file, &was).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all", &file).unwrap();
+        let tokens = Tokens::new(dir.path());
+        tokens.load(now).unwrap_err();
+        // The address in a `.strm` is as good as before.
+        assert!(tokens.is_good(&kodi) && tokens.is_good(&before.own().unwrap()));
+        fs::rename(&was, &file).unwrap();
+        tokens.load(now).unwrap();
+        assert_eq!(tokens.own(), before.own());
     }
 }

@@ -59,7 +59,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let tokens = Arc::new(Tokens::load(dir.path(), jiff::Timestamp::UNIX_EPOCH).unwrap());
+        let tokens = Arc::new(Tokens::new(dir.path()));
+        tokens.load(jiff::Timestamp::UNIX_EPOCH).unwrap();
         let token = tokens.create("test", Timestamp::UNIX_EPOCH).unwrap();
         let readable = Arc::new(AtomicU64::new(u64::MAX));
         let reads = Arc::new(AtomicU64::new(0));

@@ -62,7 +62,8 @@ impl World {
     /// A film of 1 GiB, for those who have one of a few tokens.
     async fn new(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let tokens = Arc::new(Tokens::load(dir.path(), Timestamp::UNIX_EPOCH).unwrap());
+        let tokens = Arc::new(Tokens::new(dir.path()));
+        tokens.load(Timestamp::UNIX_EPOCH).unwrap();
         let new = |name: &str| tokens.create(name, Timestamp::UNIX_EPOCH).unwrap();
         let names = ["a", "b", "c", "d"].map(new).to_vec();
         let held = Arc::new(AtomicU64::new(0));

@@ -1,53 +1,46 @@
 //! Everything but the mount itself, wired together. An engine may end at any time; another one goes on where it was.
 //!
 //! Order of the start: the stored library is loaded, then the connection is taken and served, then come sync, control socket
-//! and web server. So a restart is over before anything slow begins.
+//! and web server. So a restart is over before anything slow begins, and nothing but the library can keep the mount from being
+//! served: every other part is opened beside it ([`tasks`]).
 
 mod downloads;
 mod http_files;
 mod parts;
 mod repair;
 mod sockets;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod trouble;
 
-use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::with_causes;
 use debridfs_cache::Cache;
-use debridfs_control::{EngineInfo, EngineParts, RunningEngine, control_router};
+use debridfs_control::{EngineInfo, EngineParts, RunningEngine};
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_handover::{EngineLink, HandoverError, Lease};
 use debridfs_listen::Listeners;
-use debridfs_provider::Provider;
-use debridfs_services::start_hooks;
-use debridfs_tree::follow_newcomers;
 use debridfs_vfs::{Change, Vfs};
-use debridfs_web::{EngineSource, MountProbe, Pages};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::command::engine::EngineArgs;
 use crate::config::Config;
 use crate::failure::{Doing, Failure};
-use crate::logging;
 
-use downloads::Downloads;
-use http_files::HttpFiles;
 use parts::Parts;
+use tasks::Tasks;
 
 /// How soon a keeper that is not there is looked for again.
 const KEEPER_RETRY: Duration = Duration::from_millis(500);
-/// How often the provider is asked for its count of the day's traffic, if any flowed.
-const TRAFFIC_EVERY: Duration = Duration::from_secs(600);
 /// What a last write of the store, and of the cache, may take at the end.
 const LAST_WRITES: Duration = Duration::from_secs(2);
-/// A look through the mount by `/readyz` has to be over by then.
-const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why the engine ends.
 pub enum End {
@@ -63,7 +56,7 @@ pub async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
     let shutdown = CancellationToken::new();
     let listeners = sockets::listeners(config);
-    let cache = parts::cache(config)?;
+    let cache = parts::cache(config);
     let end = tokio::select! {
         _ = terminate.recv() => End::Signal,
         _ = interrupt.recv() => End::Signal,
@@ -87,13 +80,7 @@ async fn attach_and_serve(
 ) -> Result<Ended, Failure> {
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
-    let parts = Parts::load(config, cache).await?;
-    let http = HttpFiles::load(config)?;
-    let downloads = Downloads::load(config, &parts, &http).await?;
-    let login = config.web.login()?;
-    let queue = downloads.as_ref().map(|downloads| downloads.queue.clone());
-    let repair = repair::open(config, &parts, queue.clone())?;
-    let hooks = config.hooks()?;
+    let parts = Arc::new(Parts::load(config, cache).await?);
     let (link, mut lease) = take_lease(config, args).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();
@@ -132,21 +119,29 @@ async fn attach_and_serve(
         .doing(|| "transport".into())?;
     tracing::info!(mount = %mount.display(), generation, "serving");
 
+    let tasks = Tasks::new(
+        config,
+        parts.clone(),
+        listeners.clone(),
+        mount.clone(),
+        shutdown.clone(),
+    );
     let engine = Arc::new(RunningEngine::new(
         EngineParts {
             providers: parts.providers.clone(),
             catalogue: parts.catalogue.clone(),
             content: parts.content.clone(),
             tree: parts.tree.clone(),
-            queue,
-            repair: repair.clone(),
+            queue: tasks.queue.clone(),
+            repair: tasks.repair.clone(),
+            supervisor: tasks.supervisor.clone(),
             serving: serving.clone(),
-            tokens: http.tokens.clone(),
+            tokens: tasks.tokens.clone(),
             listeners: listeners.clone(),
         },
         EngineInfo {
             started,
-            mount: mount.clone(),
+            mount,
             mounted: since,
             keeper,
             restarts: generation.saturating_sub(1),
@@ -155,58 +150,8 @@ async fn attach_and_serve(
             cache_dir: config.cache_dir.clone(),
         },
     ));
-    tokio::spawn(engine.clone().follow_keeper());
-    tokio::spawn(engine.clone().follow_state());
-    tokio::spawn(engine.clone().tell_progress());
-    tokio::spawn(compare_traffic(parts.providers.clone()));
-    let pages = Pages {
-        instance: engine.clone(),
-        source: Arc::new(EngineSource {
-            engine: engine.clone(),
-            log: logging::tail,
-        }),
-        login,
-        loopback: config.server.listen.ip().is_loopback(),
-        attempts: listeners.attempts().clone(),
-    };
-    tokio::spawn(sockets::control(
-        listeners.front("control"),
-        config.control_socket(),
-        control_router(engine.clone()),
-    ));
-    start_hooks(
-        hooks,
-        parts.catalogue.clone(),
-        parts.providers.clone(),
-        mount.clone(),
-        config.state_dir.join("hooks.json"),
-    );
-    let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount.into()];
-    let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
-    let listen = config.server.listen;
-    let front = listeners.front("pages");
-    tokio::spawn(sockets::public(front, listen, engine, probe, pages));
-    tokio::spawn(parts.examiner().run(shutdown.clone()));
-    tokio::spawn(http.serve(parts.tree.clone(), listeners.clone()));
-    let (content, unfilled) = (parts.content.clone(), parts.content.unfilled());
-    let newcomers = move |files| content.newcomers(files);
-    tokio::spawn(follow_newcomers(
-        parts.catalogue.library(),
-        unfilled,
-        newcomers,
-    ));
-    if let Some(repair) = repair {
-        tokio::spawn(repair.run(shutdown.clone()));
-    }
-    let mut ending = JoinSet::new();
-    if let Some(downloads) = downloads {
-        ending.spawn(downloads.queue.clone().run(shutdown.clone()));
-        tokio::spawn(downloads.serve(listeners));
-    }
-    if let Some(program) = config.library.update_program() {
-        ending.spawn(program.follow(parts.catalogue.clone(), shutdown.clone()));
-    }
-    ending.spawn(parts.catalogue.clone().run(shutdown.clone()));
+    let ending = tasks.start();
+    tasks.start_telling(&engine);
 
     let stop = shutdown.clone();
     let end = tokio::select! {
@@ -215,23 +160,11 @@ async fn attach_and_serve(
         () = stop.cancelled() => Ended::Stopped,
     };
     shutdown.cancel();
-    let ended = async { while ending.join_next().await.is_some() {} };
+    let ended = futures_util::future::join_all(ending);
     if tokio::time::timeout(LAST_WRITES, ended).await.is_err() {
         tracing::warn!("the sync did not end in time");
     }
     Ok(end)
-}
-
-/// Compares our counts of traffic with the providers' now and then.
-async fn compare_traffic(providers: Vec<Arc<dyn Provider>>) {
-    loop {
-        for provider in &providers {
-            if let Err(error) = provider.read_traffic().await {
-                tracing::debug!(%error, "the provider's count of traffic is not known");
-            }
-        }
-        tokio::time::sleep(TRAFFIC_EVERY).await;
-    }
 }
 
 /// Waits for the keeper, and then until it admits this engine. Whoever restarts what is not alive need not do so meanwhile:

@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use debridfs_base::Down;
 use debridfs_base::terminal::is_obeyed;
 use debridfs_control::{
     CacheStatus, ContentStatus, CopiesStatus, CopyLine, EngineState, EngineStatus, HeldLoss,
@@ -98,6 +99,13 @@ fn status() -> Status {
         }),
         fuse: None,
         callers: None,
+        down: vec![Down {
+            part: evil(),
+            words: evil(),
+            help: evil(),
+            since: Timestamp::UNIX_EPOCH,
+            tries: 1,
+        }],
         moved_aside: vec![EVIL.into()],
         volumes: Vec::new(),
         last_error: Some(error),

@@ -87,14 +87,19 @@ impl Listeners {
         })
     }
 
-    /// One more listener, for what is called `name` in the log and in figures.
+    /// The listener for what is called `name` in the log and in figures: the same one each time, as
+    /// whoever serves it may have to begin anew.
     pub fn front(self: &Arc<Self>, name: &'static str) -> Front {
+        let mut fronts = self.fronts.lock();
+        if let Some(known) = fronts.iter().find(|known| known.name == name) {
+            return known.clone();
+        }
         let front = Front {
             name,
             crowd: Crowd::new(self.limits),
             shared: self.clone(),
         };
-        self.fronts.lock().push(front.clone());
+        fronts.push(front.clone());
         front
     }
 

@@ -26,6 +26,7 @@ pub(crate) mod scheduler;
 mod token;
 pub(crate) mod traffic;
 
+use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -58,6 +59,8 @@ pub struct DebridAccount {
     /// The first one lists the library; all of them make links. Never empty.
     keys: Vec<Key>,
     cdn: CdnAccess,
+    /// The file of the day's traffic.
+    traffic: Option<TrafficLedger>,
 }
 
 impl DebridAccount {
@@ -134,7 +137,24 @@ impl DebridAccount {
                 },
             },
             keys,
+            traffic: ledger,
         })
+    }
+
+    /// Opens the files of calls and traffic that could not be opened before. The account works
+    /// without them: a restart then may forget calls, and the day's traffic.
+    ///
+    /// # Errors
+    /// Of the file system, with the path: one of them cannot be opened now.
+    pub fn open_side_files(&self) -> io::Result<()> {
+        for (number, key) in self.keys.iter().enumerate() {
+            let caller = &key.caller;
+            let path = caller.config.call_log_of(number == 0, key.traffic.key());
+            path.map_or(Ok(()), |path| caller.scheduler.open_call_log(&path))?;
+        }
+        let now = self.main().clock.now();
+        let traffic = self.traffic.as_ref();
+        traffic.map_or(Ok(()), |ledger| ledger.read(now))
     }
 
     /// The key that lists the library.

@@ -489,6 +489,36 @@ fn a_damaged_log_is_moved_aside_and_another_one_begun() {
 }
 
 #[test]
+fn a_log_that_can_be_opened_later_counts_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rd.calls");
+    paused(async {
+        let clock = clock();
+        let before = Scheduler::new(10, Arc::clone(&clock)).with_call_log(&path);
+        fill(&before, 3).await;
+        std::mem::forget(before);
+        let was = dir.path().join("was");
+        std::fs::rename(&path, &was).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all", &path).unwrap();
+        let scheduler = Scheduler::new(10, Arc::clone(&clock)).with_call_log(&path);
+        assert_eq!(scheduler.status().budget_left, 10);
+        let error = scheduler.open_call_log(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("rd.calls: it is a link to nowhere"),
+            "{error}"
+        );
+        std::fs::rename(&was, &path).unwrap();
+        scheduler.open_call_log(&path).unwrap();
+        assert_eq!(scheduler.status().budget_left, 7);
+        fill(&scheduler, 2).await;
+        scheduler.open_call_log(&path).unwrap();
+        std::mem::forget(scheduler);
+        let after = Scheduler::new(10, clock).with_call_log(&path);
+        assert_eq!(after.status().budget_left, 5);
+    });
+}
+
+#[test]
 fn a_cooldown_survives_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rd.calls");

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use debridfs_acquire::{Acquire, Selection};
+use debridfs_base::Late;
 use debridfs_catalogue::{BadReason, Catalogue, Layout, Library, Release};
 use debridfs_content::{Checkup, Content, EventKind};
 use debridfs_provider::{InfoHash, Priority, Provider};
@@ -26,7 +27,7 @@ pub struct LibraryWard {
     providers: Vec<Arc<dyn Provider>>,
     arrs: Vec<Arc<Arr>>,
     /// Downloads, which know what was added from here.
-    queue: Option<Arc<Acquire>>,
+    queue: Late<Acquire>,
     /// What readers said before has been told.
     heard: Mutex<Timestamp>,
     /// Which release is asked next in place of another one.
@@ -74,7 +75,7 @@ impl LibraryWard {
         content: Arc<Content>,
         providers: Vec<Arc<dyn Provider>>,
         arrs: Vec<Arc<Arr>>,
-        queue: Option<Arc<Acquire>>,
+        queue: Late<Acquire>,
     ) -> Self {
         Self {
             catalogue,
@@ -333,8 +334,11 @@ impl Ward for LibraryWard {
                 }
             }
         }
-        let Some(queue) = &self.queue else {
-            return Treated::Useless("there are no downloads".to_owned());
+        let Some(queue) = self.queue.get() else {
+            return match self.queue.is_expected() {
+                true => Treated::Later("downloads are not open yet".to_owned()),
+                false => Treated::Useless("there are no downloads".to_owned()),
+            };
         };
         match queue.remove(Selection::Some(vec![hash]), true).await {
             Ok(0) => Treated::Useless("it was not added from here".to_owned()),

@@ -59,15 +59,8 @@ pub struct Machine {
 impl Machine {
     /// A machine that goes on with `patients`, and with the treatments begun at `spent`.
     pub fn new(rules: Rules, patients: Vec<Patient>, spent: VecDeque<Timestamp>) -> Self {
-        let patients = patients.into_iter().map(|mut patient| {
-            patient.busy = false;
-            // Cut off with the process before; adding is looked up by its intent, the rest can be done twice.
-            if let Stage::Treated { .. } = patient.stage {
-                patient.stage = Stage::Quarantined;
-            }
-            (patient.hash, patient)
-        });
-        Self {
+        let patients = patients.into_iter().map(|patient| (patient.hash, patient));
+        let mut machine = Self {
             rules,
             patients: patients.collect(),
             spent,
@@ -76,6 +69,19 @@ impl Machine {
             has_arrs: false,
             healed: 0,
             changed: false,
+        };
+        machine.nobody_is_busy();
+        machine
+    }
+
+    /// Whoever checked or treated a patient is gone.
+    pub fn nobody_is_busy(&mut self) {
+        for patient in self.patients.values_mut() {
+            patient.busy = false;
+            // Cut off in the middle; adding is looked up by its intent, the rest can be done twice.
+            if let Stage::Treated { .. } = patient.stage {
+                patient.stage = Stage::Quarantined;
+            }
         }
     }
 

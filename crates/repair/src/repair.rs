@@ -97,7 +97,7 @@ impl Repair {
         self.machine.lock()
     }
 
-    /// Until `shutdown`. To be called once.
+    /// Until `shutdown`. To be called once, and again after a panic.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -106,6 +106,7 @@ impl Repair {
     }
 
     async fn go_on(self: Arc<Self>) {
+        self.machine().nobody_is_busy();
         let mut tasks: JoinSet<Answer> = JoinSet::new();
         let mut of: HashMap<tokio::task::Id, InfoHash> = HashMap::new();
         loop {

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{CallError, Caller};
 
-pub use follow::start_hooks;
+pub use follow::run_hooks;
 pub(crate) use follow::until_complete;
 
 /// Changes are told once nothing more came for so long…

@@ -15,5 +15,5 @@ mod program;
 
 pub use arr::{Arr, Dialect, FailedGrab, QueueEntry, Replaced, Replacement, Version};
 pub use caller::{CallError, Caller, network};
-pub use hooks::{ChangeKind, Hook, HookKind, start_hooks};
+pub use hooks::{ChangeKind, Hook, HookKind, run_hooks};
 pub use program::{PATHS_PER_RUN, UpdateProgram};

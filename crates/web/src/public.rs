@@ -45,7 +45,8 @@ async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Whether the library is served here, by a look through the mount itself.
+/// Whether the library is served here, by a look through the mount itself. What this program does
+/// without is named, and is no reason against it.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let status = shared.instance.status();
     let mut reasons = Vec::new();
@@ -72,6 +73,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let body = json!({
         "ready": reasons.is_empty(),
         "reasons": reasons,
+        "troubles": status.troubles(),
         "mount": { "path": status.mount.path, "milliseconds": took },
     });
     (code, Json(body)).into_response()
@@ -149,6 +151,27 @@ mod tests {
         let (code, body) = get("/readyz", unlisted, "exit 0").await;
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
         assert!(body.contains("listed"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn ready_without_a_part_that_does_not_run_and_it_is_named() {
+        let mut status = Status::sample();
+        status.library.as_mut().unwrap().store_trouble = Some("store x: in memory".into());
+        status.down.push(debridfs_base::Down {
+            part: "the sync".into(),
+            words: "it ended by a defect".into(),
+            help: "report it".into(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+            tries: 1,
+        });
+        let (code, body) = get("/readyz", status, "exit 0").await;
+        assert_eq!(code, StatusCode::OK, "{body}");
+        for words in [
+            "store x: in memory",
+            "the sync does not run: it ended by a defect",
+        ] {
+            assert!(body.contains(words), "{body}");
+        }
     }
 
     #[tokio::test]

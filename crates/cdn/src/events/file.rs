@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use debridfs_base::state_file;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Event;
@@ -32,8 +34,14 @@ impl EventFile {
     pub(super) fn open(path: &Path) -> (Self, Vec<Line>) {
         let mut lines = Vec::new();
         for path in [aside(path), path.to_owned()] {
-            // Not there, as at the first start: then there is no history.
-            let text = std::fs::read(&path).unwrap_or_default();
+            // Without it there is no history.
+            let text = match state_file::load(&path, Timestamp::now()) {
+                Ok(text) => text.unwrap_or_default(),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "histories of files cannot be read");
+                    Vec::new()
+                }
+            };
             let rows = text.split(|byte| *byte == b'\n');
             lines.extend(
                 rows.filter_map(|row| serde_json::from_slice::<Row>(row).ok())
@@ -77,6 +85,7 @@ impl EventFile {
     }
 
     fn open_to_append(&self) -> io::Result<File> {
+        state_file::check_kind(&self.path)?;
         OpenOptions::new()
             .append(true)
             .create(true)
@@ -93,8 +102,6 @@ fn aside(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::EventKind;
 

@@ -27,17 +27,23 @@ struct Files {
     now: BTreeSet<u64>,
     /// The file will be written.
     scheduled: bool,
+    /// The file could not be read yet, so it is not written either.
+    unread: bool,
     told: bool,
 }
 
 impl Owed {
     /// Reads what an earlier run left at `path`.
     pub(crate) fn open(path: Option<&Path>, runtime: Handle) -> Arc<Self> {
-        let before = path.map_or_else(BTreeSet::new, load);
+        let read = path.map_or_else(|| Ok(BTreeSet::new()), load);
+        if let (Some(path), Err(error)) = (path, &read) {
+            tracing::warn!(path = %path.display(), %error, "it is not known which new files have no head and tail in the cache yet");
+        }
         Arc::new(Self {
             path: path.map(Path::to_owned),
             files: Mutex::new(Files {
-                before,
+                unread: read.is_err(),
+                before: read.unwrap_or_default(),
                 ..Files::default()
             }),
             runtime,
@@ -92,9 +98,24 @@ impl Owed {
     }
 
     fn write_to(&self, path: &Path) {
-        let text = {
+        let unread = {
             let mut files = self.lock();
             files.scheduled = false;
+            files.unread
+        };
+        let read = if unread {
+            load(path)
+        } else {
+            Ok(BTreeSet::new())
+        };
+        // The next change tries again.
+        let Ok(more) = read else {
+            return;
+        };
+        let text = {
+            let mut files = self.lock();
+            files.unread = false;
+            files.now.extend(more);
             serde_json::to_vec(&files.before.union(&files.now).collect::<Vec<_>>())
         };
         let written = text
@@ -108,10 +129,7 @@ impl Owed {
     }
 }
 
-fn load(path: &Path) -> BTreeSet<u64> {
-    let ids = state_file::load_json(path, Timestamp::now()).unwrap_or_else(|error| {
-        tracing::warn!(path = %path.display(), %error, "which new files have no head and tail in the cache yet is forgotten");
-        None
-    });
-    ids.unwrap_or_default()
+fn load(path: &Path) -> io::Result<BTreeSet<u64>> {
+    let ids = state_file::load_json(path, Timestamp::now())?;
+    Ok(ids.unwrap_or_default())
 }

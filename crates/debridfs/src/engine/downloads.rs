@@ -1,49 +1,93 @@
 //! The queue of downloads and its fronts.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use debridfs_acquire::{Acquire, Checkpoint, MountedLibrary, qbittorrent, sabnzbd};
+use debridfs_base::{Late, Trouble};
+use debridfs_dav::Addresses;
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_listen::Listeners;
+use tokio_util::sync::CancellationToken;
 
-use super::http_files::HttpFiles;
 use super::parts::Parts;
 use super::sockets;
+use super::trouble::{of_setting, of_state};
 use crate::config::Config;
-use crate::failure::{Doing, Failure};
 
 /// A directory; the program kills itself at the point of a job that a file in it is named after, once. For tests alone.
 const CRASH_VARIABLE: &str = "DEBRIDFS_TEST_CRASH_JOBS";
 
-/// The queue, and who may call it.
+/// The queue, and what it is made of.
+#[derive(Clone)]
 pub struct Downloads {
-    /// The queue.
-    pub queue: Arc<Acquire>,
-    /// Where its front listens.
-    listen: SocketAddr,
-    credentials: qbittorrent::Credentials,
-    sabnzbd: Option<(SocketAddr, sabnzbd::Credentials)>,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// The library that they come into.
+    pub parts: Arc<Parts>,
+    /// Of files, for `.strm` files.
+    pub addresses: Addresses,
+    /// What all servers share.
+    pub listeners: Arc<Listeners>,
+    /// The queue, once it is open.
+    pub queue: Late<Acquire>,
 }
 
 impl Downloads {
-    /// Opens the queue, if downloads are configured.
-    pub async fn load(
-        config: &Config,
-        parts: &Parts,
-        http: &HttpFiles,
-    ) -> Result<Option<Self>, Failure> {
+    /// Opens the queue unless it is open, goes on with its jobs and serves its fronts, until
+    /// `shutdown`.
+    ///
+    /// # Errors
+    /// Why it cannot be opened, or that it ended.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Trouble> {
+        let config = &self.config;
+        let credentials = config.qbittorrent.credentials(&config.arr);
+        let credentials = credentials.map_err(|error| of_setting(&error))?;
+        let sabnzbd = config.sabnzbd.front();
+        let sabnzbd = sabnzbd.map_err(|error| of_setting(&error))?;
+        let queue = match self.queue.get() {
+            Some(queue) => queue.clone(),
+            None => {
+                let queue = self.open().await?;
+                self.queue.set(queue.clone());
+                queue
+            }
+        };
+        let login = !credentials.is_open();
+        let (listeners, listen) = (&self.listeners, config.qbittorrent.listen);
+        let attempts = listeners.attempts();
+        let front = qbittorrent::router(queue.clone(), credentials, attempts.clone());
+        let front = sockets::front(listeners, listen, "qBittorrent API", login, front);
+        let second = async {
+            match sabnzbd {
+                Some((listen, credentials)) => {
+                    let router = sabnzbd::router(queue.clone(), credentials, attempts.clone());
+                    sockets::front(listeners, listen, "SABnzbd API", true, router).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = queue.clone().run(shutdown) => {}
+            () = front => {}
+            () = second => {}
+        }
+        Err(Trouble::of_end())
+    }
+
+    async fn open(&self) -> Result<Arc<Acquire>, Trouble> {
+        let (config, parts) = (&self.config, &self.parts);
         let Some(mut queue) = config.acquire.queue(&config.state_dir) else {
-            return Ok(None);
+            return Err(Trouble::new(
+                "`acquire.downloads` is not configured",
+                "set it",
+            ));
         };
         queue.in_hand = Some(config.runtime_dir.join("in-hand.json"));
-        queue.checkpoint = checkpoint().doing(|| "crash hook".into())?;
-        queue.arrs = config.arrs()?;
-        let credentials = config.qbittorrent.credentials(&config.arr)?;
-        let sabnzbd = config.sabnzbd.front()?;
-        let addresses = http.addresses.clone();
+        queue.checkpoint = checkpoint().map_err(|error| of_state(config, error))?;
+        queue.arrs = config.arrs().map_err(|error| of_setting(&error))?;
+        let addresses = self.addresses.clone();
         let library = MountedLibrary::new(
             parts.catalogue.clone(),
             parts.content.clone(),
@@ -53,33 +97,7 @@ impl Downloads {
             Arc::new(move |path| addresses.of(path).map_err(|error| error.to_string())),
         );
         let queue = Acquire::open(queue, parts.providers.clone(), Arc::new(library)).await;
-        Ok(Some(Self {
-            queue: queue.doing(|| "downloads".into())?,
-            listen: config.qbittorrent.listen,
-            credentials,
-            sabnzbd,
-        }))
-    }
-
-    /// Serves its fronts.
-    pub async fn serve(self, listeners: Arc<Listeners>) {
-        let Self {
-            queue,
-            listen,
-            credentials,
-            sabnzbd,
-        } = self;
-        if let Some((listen, credentials)) = sabnzbd {
-            let attempts = listeners.attempts().clone();
-            let router = sabnzbd::router(queue.clone(), credentials, attempts);
-            let listeners = listeners.clone();
-            tokio::spawn(async move {
-                sockets::front(&listeners, listen, "SABnzbd API", true, router).await;
-            });
-        }
-        let login = !credentials.is_open();
-        let router = qbittorrent::router(queue, credentials, listeners.attempts().clone());
-        sockets::front(&listeners, listen, "qBittorrent API", login, router).await;
+        queue.map_err(|error| of_state(config, error))
     }
 }
 

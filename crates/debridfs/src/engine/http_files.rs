@@ -1,8 +1,9 @@
 //! Files over HTTP: the tokens and the listener.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use debridfs_base::Supervisor;
+use debridfs_base::volume::Volume;
 use debridfs_control::HttpTokens;
 use debridfs_dav::{Addresses, Tokens, router};
 use debridfs_listen::Listeners;
@@ -10,48 +11,63 @@ use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 
 use super::sockets;
+use super::trouble::of_state;
 use crate::config::Config;
-use crate::failure::{Doing, Failure};
 
-/// Files over HTTP.
-#[derive(Clone)]
-pub struct HttpFiles {
-    listen: Option<SocketAddr>,
-    /// What lets readers in.
-    pub tokens: HttpTokens,
-    /// Addresses of files, for `.strm` files.
-    pub addresses: Addresses,
+/// The tokens, which let nobody in before they are read.
+pub fn tokens(config: &Config) -> HttpTokens {
+    HttpTokens {
+        tokens: Arc::new(Tokens::new(&config.state_dir)),
+        url: config.http.url.trim_end_matches('/').to_owned(),
+        makes_strm: config.acquire.makes_strm(),
+    }
 }
 
-impl HttpFiles {
-    /// Reads the tokens, and makes the one for `.strm` files if there are to be any.
-    pub fn load(config: &Config) -> Result<Self, Failure> {
-        let now = Timestamp::now();
-        let tokens = Tokens::load(&config.state_dir, now).doing(|| "tokens".into())?;
-        let makes_strm = config.acquire.makes_strm();
-        if makes_strm {
-            tokens.make_own(now).doing(|| "tokens".into())?;
-        }
-        let tokens = HttpTokens {
-            tokens: Arc::new(tokens),
-            url: config.http.url.trim_end_matches('/').to_owned(),
-            makes_strm,
-        };
-        let listen = config.http.listen;
-        let served = listen.map(|_| tokens.url.clone());
-        Ok(Self {
-            listen,
-            addresses: Addresses::new(served.unwrap_or_default(), tokens.tokens.clone()),
-            tokens,
-        })
-    }
+/// Addresses of files, for `.strm` files: none while files are not served, or no token is known.
+pub fn addresses(config: &Config, tokens: &HttpTokens) -> Addresses {
+    let served = config.http.listen.map(|_| tokens.url.clone());
+    Addresses::new(served.unwrap_or_default(), tokens.tokens.clone())
+}
 
-    /// Serves them, if an address is configured.
-    pub async fn serve(self, vfs: Arc<dyn Vfs>, listeners: Arc<Listeners>) {
-        let Some(listen) = self.listen else {
-            return;
-        };
-        let router = router(vfs, self.tokens.tokens, listeners.attempts().clone());
-        sockets::front(&listeners, listen, "files over HTTP", true, router).await;
-    }
+/// Reads the tokens, makes the one for `.strm` files if there are to be any, and serves files if an
+/// address is configured.
+pub fn start(
+    supervisor: &Supervisor,
+    config: &Arc<Config>,
+    tokens: &HttpTokens,
+    vfs: Arc<dyn Vfs>,
+    listeners: &Arc<Listeners>,
+) {
+    let (read, of) = (tokens.clone(), config.clone());
+    supervisor.start("tokens for files over HTTP", move || {
+        let (
+            HttpTokens {
+                tokens, makes_strm, ..
+            },
+            of,
+        ) = (read.clone(), of.clone());
+        async move {
+            let read = Volume::state().run(&of.state_dir, move || {
+                let now = Timestamp::now();
+                tokens.load(now)?;
+                match makes_strm {
+                    true => tokens.make_own(now),
+                    false => Ok(()),
+                }
+            });
+            match read.await {
+                Ok(read) => read.map_err(|error| of_state(&of, error)),
+                Err(silent) => Err(of_state(&of, silent)),
+            }
+        }
+    });
+    let Some(listen) = config.http.listen else {
+        return;
+    };
+    let (tokens, listeners) = (tokens.tokens.clone(), listeners.clone());
+    supervisor.keep("files over HTTP", move || {
+        let router = router(vfs.clone(), tokens.clone(), listeners.attempts().clone());
+        let listeners = listeners.clone();
+        async move { sockets::front(&listeners, listen, "files over HTTP", true, router).await }
+    });
 }

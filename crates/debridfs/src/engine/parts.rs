@@ -16,6 +16,8 @@ use crate::failure::{Doing, Failure, USAGE};
 
 /// What an engine is made of.
 pub struct Parts {
+    /// Accounts, with what is a vendor's own.
+    pub accounts: Vec<Arc<DebridAccount>>,
     /// Accounts.
     pub providers: Vec<Arc<dyn Provider>>,
     /// The library.
@@ -29,10 +31,12 @@ pub struct Parts {
 impl Parts {
     /// Loads the stored library; asks no provider.
     pub async fn load(config: &Config, cache: Option<Arc<Cache>>) -> Result<Self, Failure> {
-        let mut providers: Vec<Arc<dyn Provider>> = Vec::new();
+        let mut accounts = Vec::new();
         for section in config.provider.values() {
-            providers.push(provider(section, &config.state_dir)?);
+            accounts.push(account(section, &config.state_dir)?);
         }
+        let same = accounts.iter().cloned();
+        let providers: Vec<Arc<dyn Provider>> = same.map(|one| one as _).collect();
         let names = config.provider.keys().cloned().collect();
         let views = ViewRules::new(config.library.folder_naming, names, &config.folders)
             .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
@@ -62,6 +66,7 @@ impl Parts {
         let demand = move |release| asked.demand(release);
         let tree = Tree::new(style, catalogue.library(), content.clone(), demand);
         Ok(Self {
+            accounts,
             providers,
             catalogue,
             content,
@@ -79,24 +84,26 @@ impl Parts {
     }
 }
 
-/// The cache on disk, unless it is turned off.
-pub fn cache(config: &Config) -> Result<Option<Arc<Cache>>, Failure> {
+/// The cache on disk, unless it is turned off or no thread can be had for it.
+pub fn cache(config: &Config) -> Option<Arc<Cache>> {
     let cache = &config.content.cache;
-    cache
-        .enabled
-        .then(|| Cache::open(config.cache_dir.clone(), cache.clone()))
-        .transpose()
-        .doing(|| "cache".into())
+    if !cache.enabled {
+        return None;
+    }
+    let opened = Cache::open(config.cache_dir.clone(), cache.clone());
+    opened
+        .inspect_err(|error| tracing::error!(%error, "no cache"))
+        .ok()
 }
 
-fn provider(config: &AccountConfig, state_dir: &Path) -> Result<Arc<dyn Provider>, Failure> {
+fn account(config: &AccountConfig, state_dir: &Path) -> Result<Arc<DebridAccount>, Failure> {
     let mut config = config.clone();
     // Names of providers are names of directories, so they are names of files as well.
     config.call_log = Some(state_dir.join(format!("calls-{}", config.name)));
     config.traffic_log = Some(state_dir.join(format!("traffic-{}", config.name)));
-    let provider = DebridAccount::new(config)
+    let account = DebridAccount::new(config)
         .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
-    Ok(Arc::new(provider))
+    Ok(Arc::new(account))
 }
 
 fn catalogue_config(

@@ -1,5 +1,6 @@
 //! The engine's servers. None is needed for serving the mount, so a taken address only delays them.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,13 +36,13 @@ pub async fn waiting(server: ServerConfig) {
     front.serve(listener, router).await;
 }
 
-/// Serves health, metrics and pages.
+/// Serves health, metrics, and pages if there are any.
 pub async fn public(
     front: Front,
     address: SocketAddr,
     engine: Arc<RunningEngine>,
     probe: MountProbe,
-    pages: Pages,
+    pages: Option<Pages>,
 ) {
     let listener = tcp(address, Some("health and metrics")).await;
     if let Ok(address) = listener.local_addr() {
@@ -49,8 +50,9 @@ pub async fn public(
         engine.listening(address);
     }
     let mut router = public_router(engine, probe);
-    match pages_router(pages) {
-        Ok(pages) => router = router.merge(pages),
+    match pages.map(pages_router).transpose() {
+        Ok(Some(pages)) => router = router.merge(pages),
+        Ok(None) => {}
         Err(error) => tracing::error!(%error, "no pages"),
     }
     front.serve(listener, router).await;
@@ -73,11 +75,11 @@ pub async fn front(
 }
 
 /// Serves what the commands of an operator ask for.
-pub async fn control(front: Front, path: PathBuf, router: Router) {
-    match unix(&path) {
-        Ok(listener) => front.serve(listener, router).await,
-        Err(error) => {
-            tracing::error!(path = %path.display(), %error, "no control socket: `debridfs status` will know little");
-        }
-    }
+///
+/// # Errors
+/// The socket cannot be made.
+pub async fn control(front: Front, path: PathBuf, router: Router) -> io::Result<()> {
+    let listener = unix(&path)?;
+    front.serve(listener, router).await;
+    Ok(())
 }

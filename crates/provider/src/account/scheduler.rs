@@ -21,6 +21,7 @@ mod meter;
 mod window;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,12 +117,25 @@ impl Scheduler {
     /// and counts those that an earlier process noted there: so an engine killed at any moment, any
     /// number of times, keeps to the limit. The budget of a word has its own file, `path@WORD`.
     ///
-    /// A file that is not a call log is moved aside. The scheduler logs a file that it cannot open
-    /// or write (disk full or read-only), and works without it.
+    /// A file that is not a call log is moved aside. The scheduler works without a file that it
+    /// cannot open (mode, disk full or read-only), and [`Self::open_call_log`] tries again.
     pub fn with_call_log(self, path: &Path) -> Self {
+        if let Err(error) = self.open_call_log(path) {
+            tracing::warn!(%error, "no call log; a restart may forget calls");
+        }
+        self
+    }
+
+    /// Opens those files of [`Self::with_call_log`] that are not open. Calls of the time before are
+    /// not noted in them.
+    ///
+    /// # Errors
+    /// Of the file system, with the path: that file cannot be opened now.
+    pub fn open_call_log(&self, path: &Path) -> io::Result<()> {
         let now = Instant::now();
         let unix_ms = self.shared.unix_ms();
         let mut state = self.shared.lock();
+        let mut opened = Ok(());
         for (number, meter) in state.meters.iter_mut().enumerate() {
             let path = match (number, meter.budget.word) {
                 (0, _) => path.to_owned(),
@@ -129,12 +143,14 @@ impl Scheduler {
                 // Short bursts; the next process takes longer to start.
                 (_, None) => continue,
             };
-            if let Err(error) = meter.open_log(&path, unix_ms, now) {
-                tracing::warn!(path = %path.display(), %error, "no call log; a restart may forget calls");
+            if !meter.has_log()
+                && let Err(error) = meter.open_log(&path, unix_ms, now)
+            {
+                let words = format!("{}: {error}", path.display());
+                opened = Err(io::Error::new(error.kind(), words));
             }
         }
-        drop(state);
-        self
+        opened
     }
 
     /// Waits for the turn of a call without a word. Dropping the future gives up the place in the

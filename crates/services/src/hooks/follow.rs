@@ -4,15 +4,18 @@
 //! change once more, as it does with all that changed while there was none.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::volume::Volume;
 use debridfs_catalogue::{Catalogue, ChangedPath, Library, Outline, changed_paths};
 use debridfs_provider::Provider;
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::kept::Kept;
@@ -23,20 +26,26 @@ const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// After a write that failed.
 const KEEP_PAUSE: Duration = Duration::from_secs(60);
 
-/// Starts all hooks. `mount` is where the library is shown, `kept` the file that outlives the engine.
-pub fn start_hooks(
+/// Tells all hooks what changes, for ever. `mount` is where the library is shown, `kept` the file
+/// that outlives the engine.
+///
+/// # Errors
+/// The file cannot be read now: nobody is told before it is.
+pub async fn run_hooks(
     hooks: Vec<Hook>,
     catalogue: Arc<Catalogue>,
     providers: Vec<Arc<dyn Provider>>,
     mount: PathBuf,
     kept: PathBuf,
-) {
+) -> io::Result<()> {
     if hooks.is_empty() {
         // A hook that is set up later is told what changes from then on.
         let _ = std::fs::remove_file(kept);
-        return;
+        return Ok(());
     }
-    let before = Kept::load(&kept, Timestamp::now());
+    let path = kept.clone();
+    let read = move || Kept::load(&path, Timestamp::now());
+    let before = Volume::state().run(&kept, read).await??;
     let follower = Arc::new(Follower {
         hooks,
         mount,
@@ -44,17 +53,23 @@ pub fn start_hooks(
         told: Mutex::new(None),
         news: Notify::new(),
     });
+    // They share what they know, so that one that ends is not started again without the others.
+    let mut tasks = JoinSet::new();
     for at in 0..follower.hooks.len() {
         let follower = follower.clone();
         let (catalogue, providers) = (catalogue.clone(), providers.clone());
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             let believed = move || is_believed(&catalogue, &providers);
             let hook = &follower.hooks[at];
             hook.run(believed, || follower.news.notify_one()).await;
         });
     }
-    tokio::spawn(follower.clone().keep());
-    tokio::spawn(follower.follow(catalogue, before));
+    tasks.spawn(follower.clone().keep());
+    tasks.spawn(follower.follow(catalogue, before));
+    match tasks.join_next().await {
+        Some(Err(error)) => Err(io::Error::other(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Whether what is shown now is what accounts hold: a scan at another time may take films for deleted.
@@ -156,7 +171,7 @@ impl Follower {
         }
     }
 
-    fn save(&self) -> std::io::Result<()> {
+    fn save(&self) -> io::Result<()> {
         let (library, waiting) = {
             let told = self.told();
             let Some(library) = told.clone() else {

@@ -39,18 +39,17 @@ impl Kept {
 
     /// Reads the file; nothing when there is none that can be used: hooks then begin with the
     /// library as it is. A file of another form is moved aside.
-    pub(super) fn load(path: &Path, now: Timestamp) -> Option<Self> {
-        let read = state_file::load_json::<Self>(path, now).and_then(|kept| match kept {
+    ///
+    /// # Errors
+    /// Of the file system: it cannot be read now.
+    pub(super) fn load(path: &Path, now: Timestamp) -> io::Result<Option<Self>> {
+        match state_file::load_json::<Self>(path, now)? {
             Some(kept) if kept.version != VERSION => {
                 let why = format!("it has the form of version {}", kept.version);
                 state_file::move_aside(path, &[], &why, now).map(|_| None)
             }
             kept => Ok(kept),
-        });
-        read.unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "what hooks were to be told cannot be read, and is left out");
-            None
-        })
+        }
     }
 
     /// Writes the file: the old one or the new one is there after a crash.

@@ -33,7 +33,7 @@ impl PageSource for EngineSource {
     }
 
     fn queue(&self) -> Option<Vec<QueuedJob>> {
-        let jobs = self.engine.queue()?.jobs();
+        let jobs = self.engine.queue().get()?.jobs();
         Some(
             jobs.iter()
                 .rev()
@@ -46,16 +46,20 @@ impl PageSource for EngineSource {
         let categories = self
             .engine
             .queue()
+            .get()
             .map(|queue| queue.categories())
             .unwrap_or_default();
         categories.into_keys().collect()
     }
 
     fn change_queue(&self, change: QueueChange) -> Changing {
-        let queue = self.engine.queue().cloned();
+        let queue = self.engine.queue().clone();
         Box::pin(async move {
-            let queue = queue.ok_or("no downloads are configured")?;
-            carry_out(&queue, change).await
+            let queue = queue.get().ok_or(match queue.is_expected() {
+                true => "downloads are not open: the overview says why",
+                false => "no downloads are configured",
+            })?;
+            carry_out(queue, change).await
         })
     }
 

@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use debridfs_base::ByteSize;
-use debridfs_control::{CachedLine, KeyStatus, QueuedJob, Status, WhyReport, WhyState};
+use debridfs_control::{CachedLine, DOWNLOADS, KeyStatus, QueuedJob, Status, WhyReport, WhyState};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -272,8 +272,10 @@ pub(super) struct QueueAsked {
 struct QueuePage {
     frame: Frame,
     wrong: Option<String>,
-    /// Whether downloads are configured.
+    /// Whether downloads are configured and open.
     configured: bool,
+    /// Why they are not open, if they are configured.
+    closed: Option<String>,
     jobs: Vec<QueuedJob>,
     omitted: usize,
     /// Jobs by category, of all.
@@ -323,7 +325,9 @@ fn queue_page(
     category: String,
     wrong: Option<String>,
 ) -> QueuePage {
-    let frame = Frame::new("/queue", visitor, &house.instance.status());
+    let status = house.instance.status();
+    let frame = Frame::new("/queue", visitor, &status);
+    let closed = status.down.iter().find(|down| down.part == DOWNLOADS);
     let jobs = house.source.queue();
     let configured = jobs.is_some();
     let mut jobs = jobs.unwrap_or_default();
@@ -340,6 +344,7 @@ fn queue_page(
         frame,
         wrong,
         configured,
+        closed: closed.map(ToString::to_string),
         jobs,
         omitted,
         counts,

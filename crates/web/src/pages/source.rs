@@ -15,7 +15,7 @@ pub trait PageSource: Send + Sync + 'static {
     fn views(&self) -> Vec<ViewLine>;
     /// A part of a view; `None` when there is no such view. May look at every release, so it is called on the blocking pool.
     fn releases(&self, query: &ReleaseQuery) -> Option<ReleaseList>;
-    /// Downloads, the newest first; `None` when none are configured.
+    /// Downloads, the newest first; `None` when none are configured, or they are not open.
     fn queue(&self) -> Option<Vec<QueuedJob>>;
     /// Names of categories.
     fn categories(&self) -> Vec<String>;

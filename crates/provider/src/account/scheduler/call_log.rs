@@ -13,6 +13,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use debridfs_base::state_file;
+
 const MAGIC: &[u8; 8] = b"dfscall1";
 const SLOT_BYTES: u64 = 8;
 const COOLDOWN_AT: u64 = 8;
@@ -44,14 +46,15 @@ pub(super) struct CallLog {
 
 impl CallLog {
     /// Opens or makes the file at `path` with room for `slots` calls, and tells what it held that
-    /// still counts at `now_ms` in a window of length `per`. A file that is not ours is an error; a
-    /// cut-off or empty one starts empty.
+    /// still counts at `now_ms` in a window of length `per`. What is not ours is
+    /// [`io::ErrorKind::InvalidData`]; a cut-off or empty file starts empty.
     pub(super) fn open(
         path: &Path,
         slots: u64,
         now_ms: u64,
         per: Duration,
     ) -> io::Result<(Self, Remembered)> {
+        state_file::check_kind(path)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -48,6 +48,11 @@ impl Meter {
         }
     }
 
+    /// Whether calls are noted in a file.
+    pub(super) fn has_log(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// Notes calls in the file at `path` from now on, and counts those that it holds.
     pub(super) fn open_log(&mut self, path: &Path, unix_ms: u64, now: Instant) -> io::Result<()> {
         let slots = u64::from(self.budget.calls)

@@ -37,6 +37,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     days: BTreeMap<KeyId, Day>,
+    /// The file could not be read yet, so it is not written either.
+    unread: bool,
     dirty: bool,
     /// A task will write.
     scheduled: bool,
@@ -45,22 +47,45 @@ struct State {
 
 impl TrafficLedger {
     /// The ledger in the file at `path`. A file that cannot be understood is moved aside; one that
-    /// cannot be read is logged.
+    /// cannot be read now is left as it is, and [`Self::read`] tries again.
     pub(crate) fn open(path: &Path, now: Timestamp) -> Self {
-        let days = state_file::load_json(path, now).unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "the traffic of today is forgotten");
-            None
-        });
-        Self {
+        let ledger = Self {
             shared: Arc::new(Shared {
                 path: path.to_owned(),
                 state: Mutex::new(State {
-                    days: days.unwrap_or_default(),
+                    unread: true,
                     ..State::default()
                 }),
                 writing: Mutex::default(),
             }),
+        };
+        if let Err(error) = ledger.read(now) {
+            tracing::warn!(%error, "the traffic of today is not known");
         }
+        ledger
+    }
+
+    /// Reads the file if that could not be done before. Of keys that were used meanwhile what is
+    /// counted now stays, as the provider's own count makes up for the rest.
+    ///
+    /// # Errors
+    /// Of the file system, with the path: it cannot be read now.
+    pub(crate) fn read(&self, now: Timestamp) -> io::Result<()> {
+        let shared = &self.shared;
+        if !shared.lock().unread {
+            return Ok(());
+        }
+        let read = state_file::load_json::<BTreeMap<KeyId, Day>>(&shared.path, now);
+        let read = read.map_err(|error| {
+            let words = format!("{}: {error}", shared.path.display());
+            io::Error::new(error.kind(), words)
+        })?;
+        let mut state = shared.lock();
+        for (key, day) in read.unwrap_or_default() {
+            state.days.entry(key).or_insert(day);
+        }
+        state.unread = false;
+        Ok(())
     }
 
     /// What is remembered of `key`.
@@ -102,6 +127,9 @@ impl Shared {
         let text = {
             let mut state = self.lock();
             state.scheduled = false;
+            if state.unread {
+                return;
+            }
             if !std::mem::replace(&mut state.dirty, false) {
                 return;
             }
@@ -153,6 +181,39 @@ mod tests {
         assert_eq!(
             texts,
             ["", "[1]", "nonsense", "{\"a\":{\"date\":\"2026-99-99\"}}"]
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_now_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let (path, was) = (dir.path().join("traffic"), dir.path().join("was"));
+        let keys = [KeyId::of_token("T"), KeyId::of_token("U")];
+        let day = |counted| Day {
+            counted,
+            ..Day::new("2026-11-21".parse().unwrap())
+        };
+        let ledger = TrafficLedger::open(&path, now);
+        keys.iter().for_each(|key| ledger.keep(key, day(5)));
+        drop(ledger);
+        std::fs::rename(&path, &was).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all", &path).unwrap();
+        let ledger = TrafficLedger::open(&path, now);
+        ledger.keep(&keys[0], day(7));
+        let error = ledger.read(now).unwrap_err().to_string();
+        assert!(
+            error.contains("traffic: it is a link to nowhere"),
+            "{error}"
+        );
+        assert!(path.is_symlink());
+        std::fs::rename(&was, &path).unwrap();
+        ledger.read(now).unwrap();
+        drop(ledger);
+        let ledger = TrafficLedger::open(&path, now);
+        assert_eq!(
+            keys.map(|key| ledger.day(&key)),
+            [Some(day(7)), Some(day(5))]
         );
     }
 

@@ -1,0 +1,347 @@
+//! Everything that runs beside the mount. One supervisor watches it all: what ends or panics is
+//! started again, and what cannot start is tried again and shows in `debridfs status` meanwhile.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_acquire::Acquire;
+use debridfs_base::volume::Volume;
+use debridfs_base::{Late, Supervisor, Trouble};
+use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router};
+use debridfs_listen::Listeners;
+use debridfs_provider::Provider;
+use debridfs_repair::Repair;
+use debridfs_services::run_hooks;
+use debridfs_tree::follow_newcomers;
+use debridfs_web::{EngineSource, Login, MountProbe, Pages};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::downloads::Downloads;
+use super::parts::Parts;
+use super::repair::Repairing;
+use super::trouble::{of_setting, of_state};
+use super::{http_files, sockets};
+use crate::config::Config;
+use crate::logging;
+
+/// How often the provider is asked for its count of the day's traffic, if any flowed.
+const TRAFFIC_EVERY: Duration = Duration::from_secs(600);
+/// A look through the mount by `/readyz` has to be over by then.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// How often it is looked whether the cache can be used, and how long it may take at the start: the
+/// engine before lets go of it, and its side files are read.
+const CACHE_EVERY: Duration = Duration::from_secs(10);
+
+/// What the tasks are made of.
+pub struct Tasks {
+    /// Watches them.
+    pub supervisor: Supervisor,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// From the provider up to the tree.
+    pub parts: Arc<Parts>,
+    /// Downloads, once they are open.
+    pub queue: Late<Acquire>,
+    /// Repair, once it is open.
+    pub repair: Late<Repair>,
+    /// For files over HTTP.
+    pub tokens: HttpTokens,
+    /// What all servers share.
+    pub listeners: Arc<Listeners>,
+    /// The mount point.
+    pub mount: PathBuf,
+    /// The end of all.
+    pub shutdown: CancellationToken,
+}
+
+impl Tasks {
+    /// The tasks of an engine that serves the library at `mount`, until `shutdown`.
+    pub fn new(
+        config: &Config,
+        parts: Arc<Parts>,
+        listeners: Arc<Listeners>,
+        mount: PathBuf,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            supervisor: Supervisor::new(shutdown.clone()),
+            config: Arc::new(config.clone()),
+            parts,
+            queue: expected_if(config.acquire.downloads.is_some()),
+            repair: expected_if(config.repair.rules().is_some()),
+            tokens: http_files::tokens(config),
+            listeners,
+            mount,
+            shutdown,
+        }
+    }
+
+    /// Starts what needs no mount. Gives those that have something to write at the end.
+    pub fn start(&self) -> Vec<JoinHandle<()>> {
+        self.start_sync_helpers();
+        let mut ending = Vec::from_iter(self.start_parts());
+        // Before the sync, as it is told what changes from then on.
+        ending.extend(self.start_update_program());
+        ending.push(self.start_sync());
+        ending
+    }
+
+    fn start_sync(&self) -> JoinHandle<()> {
+        let (parts, shutdown) = (self.parts.clone(), self.shutdown.clone());
+        self.supervisor.keep("the sync", move || {
+            parts.catalogue.clone().run(shutdown.clone())
+        })
+    }
+
+    fn start_update_program(&self) -> Option<JoinHandle<()>> {
+        let program = self.config.library.update_program()?;
+        let (parts, shutdown) = (self.parts.clone(), self.shutdown.clone());
+        let task = move || {
+            let program = program.clone();
+            program.follow(parts.catalogue.clone(), shutdown.clone())
+        };
+        Some(self.supervisor.keep("library.on_library_update", task))
+    }
+
+    /// What keeps library, content and their figures up to date.
+    fn start_sync_helpers(&self) {
+        let supervisor = &self.supervisor;
+        let parts = self.parts.clone();
+        supervisor.keep("the count of traffic", move || {
+            compare_traffic(parts.providers.clone())
+        });
+        let (parts, shutdown) = (self.parts.clone(), self.shutdown.clone());
+        supervisor.keep("the look into archives", move || {
+            parts.examiner().run(shutdown.clone())
+        });
+        let parts = self.parts.clone();
+        supervisor.keep("the heads and tails of new files", move || {
+            let content = parts.content.clone();
+            let unfilled = content.unfilled();
+            let newcomers = move |files| content.newcomers(files);
+            follow_newcomers(parts.catalogue.library(), unfilled, newcomers)
+        });
+    }
+
+    /// What is opened from files of its own. Gives the downloads, which say at the end that nobody
+    /// is to blame.
+    fn start_parts(&self) -> Option<JoinHandle<()>> {
+        let supervisor = &self.supervisor;
+        for account in &self.parts.accounts {
+            let (account, config) = (account.clone(), self.config.clone());
+            let name = format!("the files of calls and traffic of {}", account.name());
+            supervisor.start(name, move || {
+                let (account, config) = (account.clone(), config.clone());
+                async move {
+                    let open = move || account.open_side_files();
+                    let opened = Volume::state().run(&config.state_dir, open).await;
+                    let opened = opened.unwrap_or_else(|silent| Err(silent.into()));
+                    opened.map_err(|error| of_state(&config, error))
+                }
+            });
+        }
+        self.start_cache();
+        let (queue, repair) = (self.queue.clone(), self.repair.clone());
+        let tree = self.parts.tree.clone();
+        http_files::start(
+            supervisor,
+            &self.config,
+            &self.tokens,
+            tree,
+            &self.listeners,
+        );
+        let downloads = queue.is_expected().then(|| {
+            let downloads = Downloads {
+                config: self.config.clone(),
+                parts: self.parts.clone(),
+                addresses: http_files::addresses(&self.config, &self.tokens),
+                listeners: self.listeners.clone(),
+                queue: queue.clone(),
+            };
+            let shutdown = self.shutdown.clone();
+            supervisor.start(DOWNLOADS, move || downloads.clone().run(shutdown.clone()))
+        });
+        if let Some(rules) = self.config.repair.rules() {
+            let repairing = Repairing {
+                config: self.config.clone(),
+                parts: self.parts.clone(),
+                queue,
+                repair,
+            };
+            let shutdown = self.shutdown.clone();
+            supervisor.start("repair", move || {
+                repairing.clone().run(rules.clone(), shutdown.clone())
+            });
+        }
+        let (config, parts, mount) = (self.config.clone(), self.parts.clone(), self.mount.clone());
+        supervisor.start("hooks", move || {
+            hooks(config.clone(), parts.clone(), mount.clone())
+        });
+        downloads
+    }
+
+    /// The cache looks after itself; here it is only seen.
+    fn start_cache(&self) {
+        if !self.config.content.cache.enabled {
+            return;
+        }
+        let (content, dir) = (self.parts.content.clone(), self.config.cache_dir.clone());
+        let from = Instant::now() + CACHE_EVERY;
+        self.supervisor.start("the cache", move || {
+            let (content, dir) = (content.clone(), dir.clone());
+            async move {
+                sleep_until(from).await;
+                while content.cache().is_some_and(|cache| cache.is_usable()) {
+                    sleep(CACHE_EVERY).await;
+                }
+                Err(of_cache(&dir))
+            }
+        });
+    }
+
+    /// Starts what tells of `engine`: its log, the control socket, health, metrics and pages.
+    pub fn start_telling(&self, engine: &Arc<RunningEngine>) {
+        let supervisor = &self.supervisor;
+        let told = engine.clone();
+        supervisor.keep("news of the keeper", move || told.clone().follow_keeper());
+        let told = engine.clone();
+        supervisor.keep("news of the state directory", move || {
+            told.clone().follow_state()
+        });
+        let told = engine.clone();
+        supervisor.start("the progress of the first sync", move || {
+            let told = told.clone().tell_progress();
+            async move {
+                told.await;
+                Ok(())
+            }
+        });
+        let (path, told) = (self.config.control_socket(), engine.clone());
+        let front = self.listeners.front("control");
+        supervisor.start("the control socket", move || {
+            let router = control_router(told.clone());
+            let served = sockets::control(front.clone(), path.clone(), router);
+            let path = path.clone();
+            async move {
+                served.await.map_err(|error| {
+                    let words = format!("{}: {error}", path.display());
+                    Trouble::new(words, "`debridfs status` and other commands need it")
+                })?;
+                Err(Trouble::of_end())
+            }
+        });
+        let login = self.start_login();
+        let mount = self.mount.clone().into();
+        let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount];
+        let listen = self.config.server.listen;
+        let engine = engine.clone();
+        let listeners = self.listeners.clone();
+        supervisor.keep("health, metrics and pages", move || {
+            serve_public(
+                listeners.clone(),
+                listen,
+                engine.clone(),
+                probe.to_vec(),
+                login.clone(),
+            )
+        });
+    }
+
+    /// Who may see the pages; none of them are served before that is known.
+    fn start_login(&self) -> watch::Receiver<Option<Login>> {
+        let (sender, receiver) = watch::channel(self.config.web.login().ok());
+        if receiver.borrow().is_some() {
+            return receiver;
+        }
+        let (config, sender) = (self.config.clone(), Arc::new(sender));
+        self.supervisor.start("the pages", move || {
+            let (config, sender) = (config.clone(), sender.clone());
+            async move {
+                let login = config.web.login().map_err(|error| of_setting(&error))?;
+                sender.send_replace(Some(login));
+                Ok(())
+            }
+        });
+        receiver
+    }
+}
+
+fn expected_if<T>(is_configured: bool) -> Late<T> {
+    match is_configured {
+        true => Late::expected(),
+        false => Late::default(),
+    }
+}
+
+async fn serve_public(
+    listeners: Arc<Listeners>,
+    listen: SocketAddr,
+    engine: Arc<RunningEngine>,
+    probe: Vec<OsString>,
+    mut login: watch::Receiver<Option<Login>>,
+) {
+    loop {
+        let known = login.borrow_and_update().clone();
+        let pages = known.map(|login| Pages {
+            instance: engine.clone(),
+            source: Arc::new(EngineSource {
+                engine: engine.clone(),
+                log: logging::tail,
+            }),
+            login,
+            loopback: listen.ip().is_loopback(),
+            attempts: listeners.attempts().clone(),
+        });
+        let probe = MountProbe::new(probe.clone(), LOOK_LIMIT);
+        let front = listeners.front("pages");
+        tokio::select! {
+            () = sockets::public(front, listen, engine.clone(), probe, pages) => return,
+            Ok(()) = login.changed() => {}
+        }
+    }
+}
+
+async fn hooks(config: Arc<Config>, parts: Arc<Parts>, mount: PathBuf) -> Result<(), Trouble> {
+    let hooks = config.hooks().map_err(|error| of_setting(&error))?;
+    let has_none = hooks.is_empty();
+    let ran = run_hooks(
+        hooks,
+        parts.catalogue.clone(),
+        parts.providers.clone(),
+        mount,
+        config.state_dir.join("hooks.json"),
+    );
+    ran.await.map_err(|error| of_state(&config, error))?;
+    match has_none {
+        true => Ok(()),
+        false => Err(Trouble::of_end()),
+    }
+}
+
+fn of_cache(dir: &Path) -> Trouble {
+    let user = rustix::process::geteuid().as_raw();
+    Trouble::new(
+        format!("{} cannot be used", dir.display()),
+        format!(
+            "user {user} has to be able to write there, and its disk has to answer; the log says more, and it is tried again by itself"
+        ),
+    )
+}
+
+/// Compares our counts of traffic with the providers' now and then.
+async fn compare_traffic(providers: Vec<Arc<dyn Provider>>) {
+    loop {
+        for provider in &providers {
+            if let Err(error) = provider.read_traffic().await {
+                tracing::debug!(%error, "the provider's count of traffic is not known");
+            }
+        }
+        sleep(TRAFFIC_EVERY).await;
+    }
+}
