@@ -23,15 +23,11 @@ use tokio::time::sleep;
 /// Threads that may be in system calls of one volume: as many as read the cache, which they serve
 /// as fast as more do.
 pub const THREADS: usize = 4;
-/// A volume from which nothing has come back for so long is silent. A disk that is only busy takes
+/// A volume that has not come back with something for so long is silent. A disk that is only busy takes
 /// a second or two for a sync; an engine without a sign of life is ended after as long.
 pub const SILENT_AFTER: Duration = Duration::from_secs(10);
 /// How often whoever waits looks whether the volume is silent.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often a silent volume is given something to do while it has a free thread: those that it
-/// keeps may never come back, although a new disk is mounted in its place.
-const TRY_EVERY: Duration = Duration::from_secs(30);
-
 /// Where the program keeps what it knows: its databases and all that lies beside them.
 static STATE: LazyLock<Volume> = LazyLock::new(|| Volume::new("state"));
 /// Where programs of the user are started from.
@@ -66,10 +62,6 @@ struct State {
     /// Work that was begun, by number.
     begun: BTreeMap<u64, Begun>,
     next: u64,
-    /// When work last ended, on the clock of [`Sign`].
-    answered: u64,
-    /// When a silent volume was last given something to do.
-    tried: Option<Instant>,
     /// The log knows that it is silent.
     told: bool,
 }
@@ -156,8 +148,9 @@ impl Volume {
         &self.shared.name
     }
 
-    /// Since when it has not answered, if it is silent: it has something to do, and nothing came
-    /// back for [`SILENT_AFTER`].
+    /// Since when it has not answered, if it is silent: something that it has to do gave no sign of
+    /// life for [`SILENT_AFTER`]. What else it does meanwhile is no answer to that: a disk may be
+    /// read and take no writes.
     pub fn silence(&self) -> Option<Silence> {
         let mut state = self.shared.state.lock();
         let (path, last) = state.silent()?;
@@ -229,9 +222,7 @@ impl Volume {
 
     /// Waits for the end of other work on `path`, and for a thread.
     async fn turn(&self, path: &Path) -> Result<AtWork, NoAnswer> {
-        if !self.shared.may_try() {
-            self.must_answer()?;
-        }
+        self.must_answer()?;
         loop {
             loop {
                 let ended = self.shared.ended.notified();
@@ -264,48 +255,26 @@ impl State {
         self.begun.values().any(|begun| begun.path == path)
     }
 
-    /// When it last gave a sign of life.
-    fn last_sign(&self) -> u64 {
+    /// What gave no sign of life for longest, and its last one, if that is long ago.
+    fn silent(&self) -> Option<(&Path, u64)> {
         let signs = self
             .begun
             .values()
-            .map(|begun| begun.sign.0.load(Ordering::Relaxed));
-        signs.fold(self.answered, u64::max)
-    }
-
-    /// What was begun last and has no end, and the last sign of life, if that is long ago.
-    fn silent(&self) -> Option<(&Path, u64)> {
-        let (_, newest) = self.begun.last_key_value()?;
-        let last = self.last_sign();
+            .map(|begun| (&*begun.path, begun.sign.0.load(Ordering::Relaxed)));
+        let (path, last) = signs.min_by_key(|(_, last)| *last)?;
         let ago = Duration::from_millis(now().saturating_sub(last));
-        (ago > SILENT_AFTER).then_some((&newest.path, last))
+        (ago > SILENT_AFTER).then_some((path, last))
     }
 }
 
 impl Shared {
-    /// Whether a volume, should it be silent, is to be given something to do now.
-    fn may_try(&self) -> bool {
-        let mut state = self.state.lock();
-        let due = state.tried.is_none_or(|tried| tried.elapsed() > TRY_EVERY);
-        if state.silent().is_none() || self.turns.available_permits() == 0 || !due {
-            return false;
-        }
-        state.tried = Some(Instant::now());
-        true
-    }
-
     fn begin(
         self: &Arc<Self>,
         state: &mut State,
         path: &Path,
         permit: Option<OwnedSemaphorePermit>,
     ) -> AtWork {
-        // That it was asked once more is no sign of life of a silent one.
-        let at = match state.silent() {
-            Some((_, last)) => last,
-            None => now(),
-        };
-        let sign = Arc::new(Sign(AtomicU64::new(at)));
+        let sign = Arc::new(Sign(AtomicU64::new(now())));
         let number = state.next;
         state.next += 1;
         let begun = Begun {
@@ -369,8 +338,8 @@ impl Drop for AtWork {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
         state.begun.remove(&self.number);
-        state.answered = now();
-        if std::mem::take(&mut state.told) {
+        if state.told && state.silent().is_none() {
+            state.told = false;
             tracing::info!(volume = self.shared.name, "the volume answers again");
         }
         drop(state);
@@ -386,9 +355,8 @@ mod tests {
 
     /// Makes what goes on there look as if it had gone on for longer than a volume may be silent.
     fn age(volume: &Volume) {
-        let mut state = volume.shared.state.lock();
+        let state = volume.shared.state.lock();
         let long_ago = now().saturating_sub(2 * SILENT_AFTER.as_millis() as u64);
-        state.answered = state.answered.min(long_ago);
         for begun in state.begun.values() {
             begun.sign.0.store(long_ago, Ordering::Relaxed);
         }
@@ -423,13 +391,8 @@ mod tests {
             (&*silence.volume, silence.path),
             ("downloads", "/downloads/a".into())
         );
-        // Who waits is let go, and one is let in for a trial, after which nobody is.
+        // Who waits is let go.
         assert!(!hung.await.unwrap());
-        let trial = volume.run(Path::new("/downloads/a"), || ()).await;
-        assert!(
-            matches!(trial, Err(NoAnswer::Silent(_))),
-            "never two on one path"
-        );
         let refused = volume.run(Path::new("/downloads/b"), || ()).await;
         assert!(matches!(refused, Err(NoAnswer::Silent(_))));
         release.send(()).unwrap();
@@ -440,13 +403,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_trial_that_ends_is_an_answer_although_others_hang() {
+    async fn what_is_read_meanwhile_is_no_answer_to_a_write_that_hangs() {
         let volume = Volume::new("downloads");
         let (_hung, _release) = hang(&volume, "/downloads/a").await;
-        age(&volume);
+        let reader = volume.clone();
+        let read = volume.run(Path::new("/downloads/b"), move || age(&reader));
+        assert_eq!(read.await, Ok(()));
         assert!(volume.silence().is_some());
-        assert_eq!(volume.run(Path::new("/downloads/b"), || 7).await, Ok(7));
-        assert_eq!(volume.silence(), None);
     }
 
     #[tokio::test]

@@ -7,13 +7,17 @@
 //! page cache, which outlives the process; nothing is synced, as a machine takes longer to boot
 //! than is worth it.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::state_file;
+use debridfs_base::volume::Volume;
+use parking_lot::{Condvar, Mutex};
 
 const MAGIC: &[u8; 8] = b"dfscall1";
 const SLOT_BYTES: u64 = 8;
@@ -23,6 +27,9 @@ const IN_FLIGHT: u64 = 1 << 63;
 
 /// An answered call is of no interest this long after its window.
 const KEEP_BEYOND: Duration = Duration::from_secs(1);
+/// So long a call waits until it is noted, once: a write into the page cache takes microseconds, the
+/// call itself a tenth of a second.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// A call that began longer ago than this cannot have been on its way when the process ended.
 const KEEP_IN_FLIGHT_MS: u64 = 300_000;
 
@@ -38,10 +45,81 @@ pub(super) struct Remembered {
 /// The open file. A write that fails is reported once and otherwise ignored: calls go on.
 #[derive(Debug)]
 pub(super) struct CallLog {
-    file: File,
+    pen: Arc<Pen>,
     slots: u64,
     next: u64,
-    failed: bool,
+}
+
+/// What has to be written, for the thread that does: the file may lie on a volume that hangs.
+#[derive(Debug, Default)]
+struct Pen {
+    paper: Mutex<Paper>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Paper {
+    /// Numbers by offset; newer ones in place of older ones.
+    unwritten: BTreeMap<u64, u64>,
+    asked: u64,
+    done: u64,
+    /// The disk does not keep up, and nobody waits for it.
+    late: bool,
+    closed: bool,
+}
+
+impl Pen {
+    /// Writes until it is closed; blocks its thread.
+    fn write_to(&self, file: &File, path: &Path) {
+        let mut failed = false;
+        let mut paper = self.paper.lock();
+        loop {
+            self.changed.wait_while(&mut paper, |paper| {
+                paper.unwritten.is_empty() && !paper.closed
+            });
+            let unwritten = std::mem::take(&mut paper.unwritten);
+            if unwritten.is_empty() {
+                return;
+            }
+            let asked = paper.asked;
+            drop(paper);
+            let at_work = Volume::state().enter(path);
+            for (offset, value) in unwritten {
+                if let Err(error) = file.write_all_at(&value.to_le_bytes(), offset)
+                    && !std::mem::replace(&mut failed, true)
+                {
+                    tracing::warn!(path = %path.display(), %error, "the call log cannot be written; a restart may forget calls");
+                }
+            }
+            drop(at_work);
+            paper = self.paper.lock();
+            paper.done = asked;
+            paper.late &= paper.done < paper.asked;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Has `value` written, and waits for that as long as a disk that is well may take.
+    fn write(&self, offset: u64, value: u64) {
+        let mut paper = self.paper.lock();
+        paper.unwritten.insert(offset, value);
+        paper.asked += 1;
+        let mine = paper.asked;
+        self.changed.notify_all();
+        if paper.late {
+            return;
+        }
+        let not_done = |paper: &mut Paper| paper.done < mine;
+        let waited = self.changed.wait_while_for(&mut paper, not_done, PATIENCE);
+        paper.late = waited.timed_out();
+    }
+}
+
+impl Drop for CallLog {
+    fn drop(&mut self) {
+        self.pen.paper.lock().closed = true;
+        self.pen.changed.notify_all();
+    }
 }
 
 impl CallLog {
@@ -79,11 +157,15 @@ impl CallLog {
         fresh.resize((SLOTS_AT + slots * SLOT_BYTES) as usize, 0);
         file.write_all_at(&fresh, 0)?;
         file.set_len(fresh.len() as u64)?;
+        let pen = Arc::new(Pen::default());
+        let (writer, place) = (pen.clone(), path.to_owned());
+        std::thread::Builder::new()
+            .name("call-log".into())
+            .spawn(move || writer.write_to(&file, &place))?;
         let log = Self {
-            file,
+            pen,
             slots,
             next: kept % slots.max(1),
-            failed: false,
         };
         Ok((log, remembered))
     }
@@ -115,12 +197,8 @@ impl CallLog {
         self.write(SLOTS_AT + slot * SLOT_BYTES, value);
     }
 
-    fn write(&mut self, offset: u64, value: u64) {
-        if let Err(error) = self.file.write_all_at(&value.to_le_bytes(), offset)
-            && !std::mem::replace(&mut self.failed, true)
-        {
-            tracing::warn!(%error, "the call log cannot be written; a restart may forget calls");
-        }
+    fn write(&self, offset: u64, value: u64) {
+        self.pen.write(offset, value);
     }
 }
 
@@ -196,6 +274,27 @@ mod tests {
         drop(log);
         let (_, remembered) = CallLog::open(&path, 8, NOW - 86_400_000, MINUTE).unwrap();
         assert_eq!(remembered.calls, [NOW - 86_400_000]);
+    }
+
+    #[test]
+    fn a_disk_that_hangs_is_waited_for_once_and_told_the_newest() {
+        let pen = Arc::new(Pen::default());
+        let begun = std::time::Instant::now();
+        // Nobody writes yet.
+        for value in 0..1000 {
+            pen.write(value % 8 * SLOT_BYTES, value);
+        }
+        let waited = begun.elapsed();
+        assert!(waited < 10 * PATIENCE, "{waited:?}");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rd.calls");
+        let file = File::create(&path).unwrap();
+        pen.paper.lock().closed = true;
+        pen.write_to(&file, &path);
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 64);
+        assert_eq!(bytes[..8], 992_u64.to_le_bytes());
+        assert!(!pen.paper.lock().late);
     }
 
     #[test]
