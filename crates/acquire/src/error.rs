@@ -29,7 +29,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A volume of the downloads does not answer: nothing was changed.
+    /// A volume of the downloads, or that of the store when it is opened, does not answer: nothing was changed.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
     /// What was handed in is no release.

@@ -157,16 +157,16 @@ impl Follower {
         loop {
             self.news.notified().await;
             let follower = self.clone();
-            let saved = tokio::task::spawn_blocking(move || follower.save()).await;
+            let saved = Volume::state()
+                .io(&self.path, move || follower.save())
+                .await;
             match saved {
-                Ok(Ok(())) => sleep(KEEP_EVERY).await,
-                Ok(Err(error)) => {
+                Ok(()) => sleep(KEEP_EVERY).await,
+                Err(error) => {
                     tracing::warn!(path = %self.path.display(), %error, "what hooks are to be told cannot be kept yet");
                     self.news.notify_one();
                     sleep(KEEP_PAUSE).await;
                 }
-                // The program is stopping.
-                Err(_) => return,
             }
         }
     }

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 
 use super::Day;
 use crate::KeyId;
+use debridfs_base::volume::Volume;
 use debridfs_base::{replace_file, state_file};
 
 /// How long a change may wait.
@@ -109,8 +110,12 @@ impl TrafficLedger {
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(async move {
                 tokio::time::sleep(DELAY).await;
-                // An error is the end of the runtime; the drop of the last clone writes then.
-                let _ = tokio::task::spawn_blocking(move || shared.write()).await;
+                let writer = shared.clone();
+                let done = Volume::state().run(&shared.path, move || writer.write());
+                if done.await.is_err() {
+                    // With the next change, or when the last clone is dropped.
+                    shared.lock().scheduled = false;
+                }
             })),
             Err(_) => shared.write(),
         }
@@ -148,7 +153,10 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.write();
+        // One that hangs would hold up the end of the program.
+        if Volume::state().silence().is_none() {
+            self.write();
+        }
     }
 }
 
