@@ -9,6 +9,7 @@ mod http_files;
 mod parts;
 mod repair;
 mod sockets;
+mod state;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -80,7 +81,11 @@ async fn attach_and_serve(
 ) -> Result<Ended, Failure> {
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
-    let parts = Arc::new(Parts::load(config, cache).await?);
+    let has_state = state::answers(&config.state_dir).await;
+    if !has_state {
+        tokio::spawn(state::end_once_it_answers(shutdown.clone()));
+    }
+    let parts = Arc::new(Parts::load(config, cache, has_state).await?);
     let (link, mut lease) = take_lease(config, args).await?;
     // The keeper's own limit is for the time without an engine.
     let deadline = config.mount.read_deadline.0.as_millis();

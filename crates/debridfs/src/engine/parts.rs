@@ -29,11 +29,17 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Loads the stored library; asks no provider.
-    pub async fn load(config: &Config, cache: Option<Arc<Cache>>) -> Result<Self, Failure> {
+    /// Loads the stored library; asks no provider. Without `has_state` nothing that is stored is read or written: its volume does
+    /// not answer.
+    pub async fn load(
+        config: &Config,
+        cache: Option<Arc<Cache>>,
+        has_state: bool,
+    ) -> Result<Self, Failure> {
+        let state = has_state.then_some(&*config.state_dir);
         let mut accounts = Vec::new();
         for section in config.provider.values() {
-            accounts.push(account(section, &config.state_dir)?);
+            accounts.push(account(section, state)?);
         }
         let same = accounts.iter().cloned();
         let providers: Vec<Arc<dyn Provider>> = same.map(|one| one as _).collect();
@@ -45,8 +51,8 @@ impl Parts {
             .await
             .doing(|| "library".into())?;
         let mut reading = config.content.clone();
-        reading.event_log = Some(config.state_dir.join("events.jsonl"));
-        reading.fill_log = Some(config.state_dir.join("unfilled.json"));
+        reading.event_log = state.map(|dir| dir.join("events.jsonl"));
+        reading.fill_log = state.map(|dir| dir.join("unfilled.json"));
         let content = Content::with_cache(
             reading,
             providers.clone(),
@@ -96,11 +102,11 @@ pub fn cache(config: &Config) -> Option<Arc<Cache>> {
         .ok()
 }
 
-fn account(config: &AccountConfig, state_dir: &Path) -> Result<Arc<DebridAccount>, Failure> {
+fn account(config: &AccountConfig, state: Option<&Path>) -> Result<Arc<DebridAccount>, Failure> {
     let mut config = config.clone();
     // Names of providers are names of directories, so they are names of files as well.
-    config.call_log = Some(state_dir.join(format!("calls-{}", config.name)));
-    config.traffic_log = Some(state_dir.join(format!("traffic-{}", config.name)));
+    config.call_log = state.map(|dir| dir.join(format!("calls-{}", config.name)));
+    config.traffic_log = state.map(|dir| dir.join(format!("traffic-{}", config.name)));
     let account = DebridAccount::new(config)
         .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
     Ok(Arc::new(account))

@@ -96,7 +96,7 @@ impl Bed {
             fs::copy(&path, state.join(path.file_name().unwrap())).unwrap();
         }
         spoil(&state);
-        let loaded = Parts::load(&config, parts::cache(&config)).await;
+        let loaded = Parts::load(&config, parts::cache(&config), true).await;
         let parts = loaded.unwrap_or_else(|_| panic!("the library is not served"));
         let shutdown = CancellationToken::new();
         let (parts, listeners) = (Arc::new(parts), sockets::listeners(&config));

@@ -1,5 +1,5 @@
 //! Volumes that the library can do without hang, all at once: that of the downloads and that of the user's program are FUSE mounts that
-//! nobody serves, as those of a network disk that is away, and that of the state takes no writes any more (`fsfreeze`).
+//! nobody serves, as those of a network disk that is away, and those of state and cache take no writes any more (`fsfreeze`).
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -101,8 +101,9 @@ fn volumes_that_hang_are_named_and_the_library_is_served() {
     }
     run("chown", &[ENGINE_USER, downloads.to_str().expect("text")]);
     std::fs::remove_dir(instance.state()).expect("empty");
-    let state = Volume::mount(&instance.state());
+    let frozen = [instance.state(), root.join("cache")].map(|at| Volume::mount(&at));
     instance.set(Settings {
+        cache: true,
         library: format!("on_library_update = \"{}/tell\"", programs.display()),
         toml: format!(
             "[acquire]\ndownloads = \"{}\"\n[qbittorrent]\nlisten = \"{address}\"\nuser = \"arr\"\npassword = \"secret\"\n",
@@ -121,10 +122,10 @@ fn volumes_that_hang_are_named_and_the_library_is_served() {
 
     let room = poll(&address);
     let hung = [Hung::over(&downloads), Hung::over(&programs)];
-    state.freeze();
+    frozen.iter().for_each(Volume::freeze);
     simulator.add(film("Other.2024.1080p", 1 << 30));
     let engine = instance.engine_pid();
-    let all = ["downloads", "hooks", "state"];
+    let all = ["cache", "downloads", "hooks", "state"];
     until("all are named", PATIENCE, || {
         assert!(poll(&address) > room / 2, "the last figure");
         silent(&instance) == all
@@ -150,7 +151,7 @@ fn volumes_that_hang_are_named_and_the_library_is_served() {
     });
 
     drop(hung);
-    state.thaw();
+    frozen.iter().for_each(Volume::thaw);
     until("all answer again", PATIENCE, || {
         instance
             .try_status()

@@ -108,12 +108,6 @@ fn read_on_and_thaw(
     volume: &Volume,
     readers: Vec<(&str, Reader)>,
 ) {
-    until("the volume is named", PATIENCE, || {
-        let status = instance.status();
-        let volumes = status["volumes"].as_array().expect("volumes");
-        let cache = volumes.iter().find(|volume| volume["name"] == "cache");
-        !cache.expect("the cache's")["silent_since"].is_null()
-    });
     let before = simulator.bytes_sent();
     until("it reads on", PATIENCE, || {
         simulator.bytes_sent() > before + (4 << 20)
