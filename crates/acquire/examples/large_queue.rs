@@ -1,4 +1,8 @@
 //! What the fronts' answers take with a long queue: `cargo run --release -p debridfs-acquire --example large_queue [JOBS]`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::error::Error;
 use std::sync::Arc;

@@ -5,6 +5,10 @@
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS` of openat2(2) by hand: that call is younger than the oldest kernel we serve, some
 //! sandboxes refuse it, and directories are made on the way. Only the folder itself may be reached through links: they are the
 //! operator's.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the downloads' volume"
+)]
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

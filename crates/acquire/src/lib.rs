@@ -3,6 +3,13 @@
 //!
 //! Way of a grab: [`qbittorrent`] → [`Acquire::add`] (stored, then answered) → `drive` (provider, library, probe) → `action` → the
 //! arr imports. Every step is stored before the next one begins and may be done twice, so a job survives a kill at any point.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod acquire;

@@ -2,6 +2,10 @@
 //!
 //! Everything is read once, at the start. Unlike the catalogue, which any list of the account brings back, nothing here can be had
 //! again: every write is on the disk before its caller goes on, and a store that cannot be written refuses the change.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the state's volume"
+)]
 
 mod open;
 mod read;

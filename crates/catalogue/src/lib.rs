@@ -14,6 +14,13 @@
 //! | is a loss too large to be believed | `guard.rs` |
 //! | what did a provider say last of a copy | `verdicts.rs` |
 //! | what outlives the process | `store/` |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod archive;

@@ -1,4 +1,8 @@
 //! The whole way: catalogue, Real-Debrid's client and its scheduler against the simulated account, on a paused clock.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

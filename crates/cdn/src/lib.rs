@@ -16,6 +16,13 @@
 //! | what happened to a file | `events.rs` |
 //! | can a file be read at all | `check.rs` |
 //! | which numbers decide, and whence they are | `tuning.rs` |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod answer;

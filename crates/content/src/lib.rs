@@ -14,6 +14,13 @@
 //! | what is a reader taken for | `watch.rs`, `pattern.rs`; recorded: `trace.rs` |
 //! | how do heads and tails come into the cache | `probe.rs` |
 //! | which numbers decide, and whence they are | `tuning.rs` |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod budget;

@@ -1,4 +1,8 @@
 //! How far ahead of a reader is fetched: as many seconds as the configuration says of the rate at which it plays.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod support;
 

@@ -1,4 +1,8 @@
 //! A provider whose links and redirects lead to machines beside this one: nobody there is asked, and no file is called bad for it.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod support;
 

@@ -1,4 +1,8 @@
 //! Every fault of a CDN: the right bytes or a clean error before the deadline, and recovery afterwards.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod support;
 

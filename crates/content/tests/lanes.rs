@@ -1,4 +1,8 @@
 //! One reader and several connections: when they are made, what they cost, and when they are given up.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod support;
 

@@ -1,5 +1,9 @@
 //! What is counted in the one budget is what the process holds, however a server cuts its bodies into pieces. The only test of its program, as it looks
 //! at all its memory.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod support;
 

@@ -1,4 +1,8 @@
 //! What opening a file costs, and what it leaves for the next one.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod support;
 

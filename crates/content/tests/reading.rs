@@ -1,4 +1,8 @@
 //! How reading behaves: links kept, bytes fetched for bytes read, memory bounded, readers apart.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod support;
 

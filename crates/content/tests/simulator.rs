@@ -1,4 +1,8 @@
 //! The reader with the real provider on the simulated one, over TLS: every fault of its CDN, expiry, outage, traffic, counters.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod support;
 

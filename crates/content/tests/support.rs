@@ -1,5 +1,9 @@
 //! A reader on a simulated CDN.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
+#![allow(
     dead_code,
     missing_docs,
     unused_imports,

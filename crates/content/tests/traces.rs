@@ -1,4 +1,8 @@
 //! Reads of real programs, recorded through a real mount (see `traces/README.md`), given to the classifier and to the reader again.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod support;
 

@@ -138,6 +138,7 @@ impl RunningEngine {
     }
 
     /// Looks at the state directory now and then, so that a status never waits for it.
+    #[allow(clippy::disallowed_methods, reason = "on a thread of the volume")]
     pub async fn follow_state(self: Arc<Self>) {
         loop {
             let dir = self.info.state_dir.clone();

@@ -1,4 +1,5 @@
 //! The figures of a status, from those of the parts.
+#![allow(clippy::disallowed_methods, reason = "what is read is of the kernel")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -7,6 +7,13 @@
 //! | the form of `debridfs status --json` | [`Status`]; its figures in `figures` |
 //! | the form of `debridfs why --json` | [`WhyReport`]; the verdict and advice in `verdict` |
 //! | what both say of copies | [`CopyLine`] |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod answer;

@@ -7,6 +7,13 @@
 //! | which part of a file is meant | `conditions` |
 //! | who is let in | `tokens` |
 //! | which address a `.strm` file holds | `addresses` |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod addresses;

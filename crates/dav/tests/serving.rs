@@ -1,4 +1,8 @@
 //! Files over HTTP, from a tree of a few nodes.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,8 @@
 //! Players that take nothing: what they hold in memory, and how they end.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -10,6 +10,10 @@
 //! `KEY` names the content (`debridfs_sim::content::key`). When standard input ends it prints one line of JSON:
 //! `{"reads":…,"bytes":…,"wrong":…,"worst_ms":…,"errors":[…]}`. It is a process of its own so that a mapping that faults, or a reader
 //! that cannot be killed, does not take a test down with it.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};

@@ -1,13 +1,36 @@
 //! The program: command line, configuration, wiring, `demo` and `doctor`.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout)]
 
 mod cli;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "runs before anything is served, or in a program of its own"
+)]
 mod command;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "runs before anything is served, or in a program of its own"
+)]
 mod config;
 mod engine;
 mod failure;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "runs before anything is served, or in a program of its own"
+)]
 mod instance;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "runs before anything is served, or in a program of its own"
+)]
 mod library_path;
 mod logging;
 

@@ -1,4 +1,8 @@
 //! The command line and the configuration, as a user meets them: the real program, its output and its exit codes.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

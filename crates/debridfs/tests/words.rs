@@ -1,5 +1,9 @@
 //! What commands print of an engine that quotes the worst words of others: names of releases, reasons, answers of providers. No
 //! terminal may obey any of them, and none may begin a line of its own.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -1,4 +1,8 @@
 //! Taking an address, or a socket's path.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a socket lies in memory (runtime_dir)"
+)]
 
 use std::fs::Permissions;
 use std::io;

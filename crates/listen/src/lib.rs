@@ -14,6 +14,13 @@
 //! | who has guessed too often | `attempts.rs`, and who is told of in the log in `recent.rs` |
 //! | is it the right secret | `secret.rs`, `password.rs` |
 //! | does a browser send it for a page of another site, or a proxy for somebody | `origin.rs` |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod accept;

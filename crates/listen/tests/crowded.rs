@@ -1,5 +1,9 @@
 //! Callers who say nothing, who are slow, and who send too much, beside some who only want an answer.
 //! The limits are those of the program, scaled down so that the tests are quick.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -13,6 +13,13 @@
 //! | what is the same at all vendors: turns, keys, traffic, settings | `account.rs`, `account/` |
 //! | what is a vendor's own | `vendors/NAME.rs`, `vendors/NAME/` |
 //! | how is a vendor added | [`vendors`] |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod account;

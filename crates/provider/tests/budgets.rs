@@ -1,4 +1,8 @@
 //! Budgets beside the calls per minute: kept, over restarts as well, and in no other call's way.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 #[path = "support/clock.rs"]
 mod clock;

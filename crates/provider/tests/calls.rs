@@ -1,4 +1,8 @@
 //! Calls of Real-Debrid behind a scripted transport: what is asked, what is repeated, what is believed.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 #[path = "support/scripted.rs"]
 mod scripted;

@@ -1,4 +1,8 @@
 //! Several keys on the simulated provider, each with its own account, calls and traffic.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::sync::Arc;
 

@@ -1,4 +1,8 @@
 //! The network: TLS with another CA, proxies, IP versions, time limits, and answers without end.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 #[path = "support/origin.rs"]
 mod origin;

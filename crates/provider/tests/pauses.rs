@@ -1,4 +1,8 @@
 //! Pauses after a refusal: as long as the vendor declares and no longer, ended by an answer or by a person, kept over a kill.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 #[path = "support/clock.rs"]
 mod clock;

@@ -1,5 +1,9 @@
 //! The scheduler under a paused clock: never above the limit, the most urgent first, one cool-down for all, nothing lost by
 //! cancelling or by a kill.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 #[path = "support/clock.rs"]
 mod clock;

@@ -1,4 +1,8 @@
 //! The client against the simulated provider: under a paused clock in one process, and over TCP with TLS.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

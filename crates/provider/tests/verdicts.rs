@@ -1,4 +1,8 @@
 //! Every error code and status of the vendor: verdict, whether the account counts as healthy, and what `status` says.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 #[path = "support/scripted.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use other parts")]

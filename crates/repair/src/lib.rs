@@ -7,6 +7,13 @@
 //!
 //! [`Machine`] decides all of this, without a clock, a network or a disk; [`Repair`] carries out what it wants, by way of a [`Ward`], and keeps its
 //! state on disk.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod again;

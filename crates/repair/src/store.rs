@@ -1,6 +1,10 @@
 //! What outlives a restart: one small file, written anew as a whole with each change.
 //!
 //! Patients are few (a library with ten thousand of them is held as a whole), and no two of them depend on each other, so a database would give nothing.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the state's volume"
+)]
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,4 +1,8 @@
 //! Repair over a simulated account and a simulated arr, with a paused clock.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

@@ -6,6 +6,13 @@
 //! | how a request is sent, and what its answer means | `caller` |
 //! | what is asked of an arr | `arr` |
 //! | who is told what changed in the library, when and how | `hooks`, and the user's program in `program` |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod arr;

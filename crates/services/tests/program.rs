@@ -1,4 +1,8 @@
 //! `on_library_update` over a simulated account, with a real program and real time.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,13 @@
 //! HTTP of an engine over TCP: `/livez`, `/readyz`, `/metrics` and the pages for people.
 //!
 //! Nothing is decided here: an [`Instance`](debridfs_control::Instance) says how things are, and this crate shows it.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests touch files wherever they run"
+    )
+)]
 #![forbid(unsafe_code)]
 
 mod metrics;

@@ -312,6 +312,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Notes that the file's first `at` bytes are on the disk, once they are.
+    #[allow(clippy::disallowed_methods, reason = "on a thread of the volume")]
     async fn keep(&self, file: &Arc<File>, at: u64, more: u64) -> Result<(), Failure> {
         let synced = file.clone();
         self.on_disk(move || synced.sync_data()).await?;

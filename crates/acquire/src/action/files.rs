@@ -1,6 +1,10 @@
 //! Real files of a release: where they are made, how they come to their place, and how they are taken away.
 //!
 //! They are made in a hidden directory beside their place, named after the info-hash, and moved when all of them are whole.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the downloads' volume"
+)]
 
 use std::collections::HashSet;
 use std::ffi::OsStr;

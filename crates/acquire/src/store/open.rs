@@ -1,4 +1,8 @@
 //! Opening the file: migrations, and what is wrong when it cannot be opened.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the state's volume"
+)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,5 +1,9 @@
 //! Rows to values. A job whose row makes no sense is a failed one in the list: what was asked for is
 //! not to vanish without a word.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the state's volume"
+)]
 
 use std::time::Duration;
 

@@ -15,6 +15,10 @@
 //! | a grab that fails later is blocklisted by the arr's own API | `failing::a_dead_grab_is_blocklisted_and_another_one_is_complete`, for Sonarr, Radarr and Lidarr |
 //! | Lidarr, Readarr and Whisparr | `mounted::actions::every_arr_grabs_and_imports_with_its_own_calls` |
 //! | 10 000 downloads | `api::ten_thousand_are_answered_from_memory` |
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod api;
 mod failing;

@@ -1,4 +1,8 @@
 //! Opening the database file: migrations, and what is done about a corrupt, newer or unwritable one.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the state's volume"
+)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

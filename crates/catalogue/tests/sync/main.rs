@@ -1,4 +1,8 @@
 //! The sync against a provider that tests control, on a paused clock.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 mod bench;
 mod copies;

@@ -1,4 +1,8 @@
 //! The file of histories: a line of JSON per event, appended; begun anew when it is long, with the one before it kept.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the state's volume"
+)]
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

@@ -1,4 +1,8 @@
 //! Which new files are not filled yet, over a restart.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the state's volume"
+)]
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,4 +1,8 @@
 //! `debridfs import`: configurations as people have them, of several versions, and some that nobody should have.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

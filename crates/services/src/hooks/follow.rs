@@ -40,7 +40,10 @@ pub async fn run_hooks(
 ) -> io::Result<()> {
     if hooks.is_empty() {
         // A hook that is set up later is told what changes from then on.
-        let _ = std::fs::remove_file(kept);
+        #[allow(clippy::disallowed_methods, reason = "on a thread of the volume")]
+        let remove = |path: PathBuf| std::fs::remove_file(path);
+        let path = kept.clone();
+        let _ = Volume::state().io(&path, move || remove(kept)).await;
         return Ok(());
     }
     let path = kept.clone();

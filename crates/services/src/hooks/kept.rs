@@ -1,4 +1,8 @@
 //! What hooks go on from after a restart: one file, written anew as a whole.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the state's volume"
+)]
 
 use std::collections::BTreeMap;
 use std::io;

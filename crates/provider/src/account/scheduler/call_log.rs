@@ -6,6 +6,10 @@
 //! [`IN_FLIGHT`] set while it has not been; 0 is free. Each change is one write of 8 bytes into the
 //! page cache, which outlives the process; nothing is synced, as a machine takes longer to boot
 //! than is worth it.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "opened where the account is made, written by a thread of its own"
+)]
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};

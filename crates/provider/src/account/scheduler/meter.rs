@@ -1,4 +1,8 @@
 //! One budget at work: the calls that count, the back-off after refusals, and the log of both.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the log is opened where the account is made"
+)]
 
 use std::io;
 use std::path::Path;

@@ -3,6 +3,10 @@
 //! JSON, written whole beside the old one and moved into its place, a second after the first
 //! change. So a process killed at any moment loses a second of counting, and a file is always a
 //! whole one.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "all of it runs on threads of the state's volume"
+)]
 
 use std::collections::BTreeMap;
 use std::io;
