@@ -165,6 +165,12 @@ Example:
   install debridfs.new /usr/local/bin/debridfs && debridfs upgrade"
     )]
     Upgrade(InstanceArgs),
+    /// Remove the mount point that a stopped instance leaves.
+    #[command(long_about = "\
+Remove the mount point. An instance that stops leaves it, closed (mode 0000) and immutable, so that \
+no program takes it for an empty library or fills the disk below it until the next one starts. \
+State, cache and configuration stay; their places are printed.")]
+    Uninstall,
     /// Check this machine, with the fix for whatever is missing.
     #[command(after_long_help = "\
 Ends with 0 when nothing is in the way, 1 otherwise.

@@ -20,6 +20,7 @@ pub mod status;
 pub mod supervise;
 pub mod token;
 pub mod trace;
+pub mod uninstall;
 pub mod upgrade;
 pub mod why;
 

@@ -32,7 +32,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use crate::KeeperError;
-use crate::connection::{self, Connection, Queue};
+use crate::connection::{self, Connection, Queue, is_root};
 use crate::log::Log;
 use crate::options::{KeeperOptions, Level, Mode, Owner};
 
@@ -40,6 +40,7 @@ use callers::Callers;
 use child::Child;
 use clients::Listener;
 use lent::Lent;
+pub use mount_point::remove_mount_point;
 use mount_point::{MountPoint, Place};
 use mounts::Mounts;
 use offspring::Offspring;
@@ -81,6 +82,8 @@ struct Keeper {
     connection: Option<Connection>,
     lent: Lent,
     watch: QueueWatch,
+    /// Requests that were refused and not told of yet.
+    refused: usize,
     stand_in: StandIn,
 
     processes: Processes,
@@ -148,6 +151,7 @@ impl Keeper {
             connection: None,
             lent: Lent::default(),
             watch: QueueWatch::default(),
+            refused: 0,
             stand_in: StandIn::new(owner),
             processes: Processes {
                 engine: None,
@@ -172,9 +176,18 @@ impl Keeper {
 
     fn mount(&mut self, lost: bool) -> Result<(), KeeperError> {
         let place = self.mount_point.prepare(lost)?;
+        // Who wrote there while no keeper was there to close it must not keep the library away.
+        if place == Place::Occupied {
+            let path = self.mount_point.path.display();
+            let text = format!(
+                "{path} is not empty: what is in it is hidden while the library is mounted there, and \
+                 others can write to it while it is not; take it away while nothing is mounted"
+            );
+            self.log(Level::Warn, &text);
+        }
         if self.options.immutable
-            && place != Place::Layer
-            && let Err(error) = self.mount_point.set_immutable(true)
+            && matches!(place, Place::Made | Place::Found)
+            && let Err(error) = self.mount_point.close()
         {
             let text = format!(
                 "{} can be written to while the mount is away: cannot make it immutable: {error}",
@@ -304,21 +317,22 @@ impl Keeper {
         let limit = if engine_lives { STALL } else { Duration::ZERO };
         self.stand_in
             .look_at_slots(connection, engine_lives, limit, now);
-        let unserved = self.watch.unserved_for(served, now);
-        if !self.watch.expiry_is_due(now) {
-            return;
-        }
-        // The kernel lets those who look for one name wait in a row: each would begin a wait of its
-        // own when the one before it has failed.
         let deadline = self.options.limits.deadline;
-        let patience = if unserved > deadline {
-            Duration::ZERO
+        // Then everybody is refused on arrival. The kernel lets those who look for one name wait in
+        // a row: each would begin a wait of its own when the one before it has failed.
+        let overdue = self.watch.unserved_for(served, now) > deadline;
+        let due = self.watch.expiry_is_due(now);
+        if overdue || due {
+            let patience = if overdue { Duration::ZERO } else { deadline };
+            self.refused += stand_in::expire(connection, patience, engine_lives);
+        }
+        let refused = if due {
+            std::mem::take(&mut self.refused)
         } else {
-            deadline
+            0
         };
-        let expired = stand_in::expire(connection, patience, engine_lives);
-        if expired > 0 {
-            let text = format!("{expired} requests waited too long: EIO");
+        if refused > 0 {
+            let text = format!("{refused} requests waited too long: EIO");
             self.log(Level::Warn, &text);
         }
     }
@@ -383,9 +397,9 @@ impl Keeper {
         }
     }
 
-    /// Told to stop. Who replaces this keeper lets the engine live; who ends everything tells the
-    /// engine as well, which ends soon. Told twice, it waits no longer. Returns whether the mount
-    /// is left to others.
+    /// Told to stop. Who replaces this keeper lets the engine live, or brings another one: a rollout
+    /// of both. Who ends everything brings none. Told twice, it waits no longer. Returns whether
+    /// the mount is left to others.
     fn linger(&mut self) -> bool {
         let attached = matches!(self.options.mode, Mode::Attached);
         if self.order == Order::MakeWay {
@@ -398,9 +412,9 @@ impl Keeper {
         }
         let end = Instant::now() + limit;
         self.order = Order::Keep;
-        while self.lent.is_served() && self.order == Order::Keep {
+        while self.order == Order::Keep {
             if Instant::now() >= end {
-                return true;
+                return self.lent.is_served();
             }
             self.wait();
             self.turn(Instant::now());
@@ -451,7 +465,7 @@ impl Drop for Keeper {
         }
         self.connection = None;
         self.manager.forget();
-        self.mount_point.remove(self.options.immutable, mounted);
+        self.mount_point.leave(self.options.immutable && is_root());
         self.log(Level::Info, "stopped");
     }
 }

@@ -326,7 +326,7 @@ impl Node {
             let own = ["sh", "cat", "containerd"];
             names.lines().all(|name| own.contains(&name))
         });
-        // A keeper takes it along, unless the runtime made it, for a container that binds it.
+        // A keeper leaves it, closed.
         let point = self.media().join("dfs");
         if point.exists() {
             run(Command::new("chattr").arg("-i").arg(&point));

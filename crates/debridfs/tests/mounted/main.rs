@@ -32,6 +32,7 @@ mod supervised;
 mod support;
 mod sync;
 mod traces;
+mod uninstalled;
 mod upgraded;
 mod walking;
 mod why;

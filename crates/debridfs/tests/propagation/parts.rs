@@ -305,11 +305,13 @@ fn selinux_that_denies_mounting() {
 fn a_producer_that_cannot_serve_says_why() {
     let host = set_up();
     let dir = host.dir();
-    host.shell(&format!("chattr -i {dir}/dfs && mkdir {dir}/dfs/something"));
+    host.shell(&format!(
+        "chattr -i {dir}/dfs && rmdir {dir}/dfs && touch {dir}/dfs"
+    ));
     let ended = producer(&host, &SHARED, &[]).end();
     assert_fails(&ended, "PRODUCER_FAILED");
-    assert!(ended.stdout.contains("isn't empty"), "{}", ended.stdout);
-    host.shell(&format!("rmdir {dir}/dfs/something"));
+    assert!(ended.stdout.contains("no directory"), "{}", ended.stdout);
+    host.shell(&format!("rm {dir}/dfs"));
     clean(&host);
 }
 

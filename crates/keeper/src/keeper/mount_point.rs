@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, mkdirat,
-    openat, statat, unlinkat,
+    AtFlags, CWD, Dir, IFlags, Mode, OFlags, fchmod, fstat, ioctl_getflags, ioctl_setflags,
+    mkdirat, openat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -35,6 +35,8 @@ pub(super) enum Place {
     Made,
     /// An empty directory that was.
     Found,
+    /// A directory with something in it, which is hidden while the mount is there.
+    Occupied,
     /// A dead layer of ours.
     Layer,
 }
@@ -128,29 +130,56 @@ impl MountPoint {
         Ok(place)
     }
 
-    /// Sets or clears the immutable flag of the empty directory (`FS_IMMUTABLE_FL`,
-    /// ioctl_iflags(2)). Nothing may be mounted on it.
-    pub fn set_immutable(&self, immutable: bool) -> io::Result<()> {
+    /// Closes the empty directory: mode 0000 and immutable (`FS_IMMUTABLE_FL`, ioctl_iflags(2)). While
+    /// the mount is away nobody writes into it, and nobody but root takes it for an empty library.
+    /// Nothing may be mounted on it.
+    pub fn close(&self) -> io::Result<()> {
         let directory = self.open()?;
-        let before = ioctl_getflags(&directory)?;
-        let mut after = before;
-        after.set(IFlags::IMMUTABLE, immutable);
-        if after != before {
-            ioctl_setflags(&directory, after)?;
+        let flags = ioctl_getflags(&directory)?;
+        if fstat(&directory)?.st_mode & 0o7777 != 0 {
+            ioctl_setflags(&directory, flags - IFlags::IMMUTABLE)?;
+            fchmod(&directory, Mode::empty())?;
         }
+        ioctl_setflags(&directory, flags | IFlags::IMMUTABLE)?;
         Ok(())
     }
 
-    /// Takes the directory away, which nothing is mounted on any more, if a keeper made it: this
-    /// one, or one before it that was killed or replaced. Of that one it can be told by the
-    /// immutable flag alone, where that is set (`immutable`).
-    pub fn remove(&self, immutable: bool, was_mounted: bool) {
-        if self.made || (immutable && was_mounted && self.was_made_by_a_keeper()) {
-            if immutable {
-                let _ = self.set_immutable(false);
-            }
+    /// Nothing is mounted there any more. A closed directory stays for the next keeper: without it
+    /// consumers would see no library, or make an empty one of their own. Any other goes, if this
+    /// keeper made it.
+    pub fn leave(&self, closed: bool) {
+        if self.made && !closed {
             let _ = unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR);
         }
+    }
+
+    /// Takes the closed directory away; false if there is none.
+    fn remove(&self) -> Result<bool, KeeperError> {
+        let failed = |reason: &str| KeeperError::MountPoint {
+            path: self.path.clone(),
+            reason: reason.to_owned(),
+        };
+        if mountinfo::top(&layers(&self.path)?).is_some() {
+            return Err(failed("something is mounted there: stop it first"));
+        }
+        let directory = match self.open() {
+            Err(Errno::NOENT) => return Ok(false),
+            opened => opened.map_err(|errno| failed(&errno.to_string()))?,
+        };
+        let found = fstat(&directory).map_err(|errno| failed(&errno.to_string()))?;
+        if found.st_mode & 0o7777 != 0 {
+            return Err(failed(
+                "no keeper has closed it, so it may be another's: remove it by hand",
+            ));
+        }
+        // A file system without the flag needs none of this.
+        if let Ok(flags) = ioctl_getflags(&directory) {
+            ioctl_setflags(&directory, flags - IFlags::IMMUTABLE)
+                .map_err(|errno| failed(&errno.to_string()))?;
+        }
+        unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR)
+            .map_err(|errno| failed(&errno.to_string()))?;
+        Ok(true)
     }
 
     /// Something else may have been mounted on the parent since.
@@ -194,32 +223,25 @@ impl MountPoint {
         for entry in entries {
             let entry = entry.map_err(|errno| failed(errno.to_string()))?;
             if is_one(entry.file_name()) {
-                return Err(failed(
-                    "the directory isn't empty; choose an empty one".into(),
-                ));
+                return Ok(Place::Occupied);
             }
         }
         Ok(Place::Found)
-    }
-
-    /// True when a keeper of root's has made the directory: nobody else makes one that is closed to
-    /// everybody and immutable (`make_directory`, [`MountPoint::set_immutable`]). Where the file
-    /// system has no such flag it cannot be told.
-    fn was_made_by_a_keeper(&self) -> bool {
-        let closed = statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|it| {
-            FileType::from_raw_mode(it.st_mode) == FileType::Directory
-                && it.st_uid == 0
-                && it.st_mode & 0o7777 == 0
-        });
-        let immutable =
-            || Ok::<_, Errno>(ioctl_getflags(self.open()?)?.contains(IFlags::IMMUTABLE));
-        is_root() && closed && immutable().unwrap_or(false)
     }
 
     fn open(&self) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         openat(&self.parent, &self.name, flags, Mode::empty())
     }
+}
+
+/// Takes the closed mount point at `path` away that a keeper has left there, when nobody wants it any more; false if there
+/// is none.
+///
+/// # Errors
+/// Something is mounted there, is in it, or it was not closed by a keeper.
+pub fn remove_mount_point(path: &Path) -> Result<bool, KeeperError> {
+    MountPoint::find(path)?.remove()
 }
 
 /// The parent, opened, and the path with it resolved. The last component is left alone: looking at it

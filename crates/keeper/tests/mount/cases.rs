@@ -19,8 +19,10 @@ use crate::lost::{
 };
 use crate::prober::{ProbeError, Prober};
 use crate::stopping::{
-    a_clean_stop_leaves_nothing, a_keeper_that_lingers_leaves_the_mount_to_its_engine,
-    a_keeper_that_lingers_unmounts_when_the_engine_ends,
+    a_clean_stop_leaves_nothing, a_directory_that_is_not_empty_is_mounted_over,
+    a_keeper_that_lingers_leaves_the_mount_to_its_engine,
+    a_keeper_that_lingers_unmounts_when_no_engine_comes,
+    a_keeper_that_lingers_waits_for_the_next_engine,
     a_stop_does_not_wait_for_an_engine_that_let_go,
 };
 use crate::world::{World, ends_within, open_device_for_users, program, signal};
@@ -87,8 +89,16 @@ pub const ALL: &[Case] = &[
         a_keeper_that_lingers_leaves_the_mount_to_its_engine,
     ),
     (
-        "a_keeper_that_lingers_unmounts_when_the_engine_ends",
-        a_keeper_that_lingers_unmounts_when_the_engine_ends,
+        "a_keeper_that_lingers_unmounts_when_no_engine_comes",
+        a_keeper_that_lingers_unmounts_when_no_engine_comes,
+    ),
+    (
+        "a_keeper_that_lingers_waits_for_the_next_engine",
+        a_keeper_that_lingers_waits_for_the_next_engine,
+    ),
+    (
+        "a_directory_that_is_not_empty_is_mounted_over",
+        a_directory_that_is_not_empty_is_mounted_over,
     ),
     ("hostile_journal", hostile_journal),
     ("hostile_socket", hostile_socket),
@@ -294,6 +304,21 @@ fn what_waits_too_long_gets_eio() {
         .expect("ends")
         .expect_err("no engine");
     assert!(text.contains("Input/output error"), "{text}");
+    // From now on everybody hears it on arrival, although the kernel lets them look for names one after the other.
+    let begun = Instant::now();
+    let name = |number: u32| world.file(&format!("absent{number}"));
+    let many: Vec<_> = (0..100)
+        .map(|number| world.reader(&["read", &name(number)]))
+        .collect();
+    for mut reader in many {
+        let text = ends_within(&mut reader, SOON)
+            .expect("ends")
+            .expect_err("no engine");
+        assert!(text.contains("Input/output error"), "{text}");
+    }
+    let took = begun.elapsed();
+    // One in 250 ms were 25 s; most of what is left is starting a hundred programs.
+    assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
 fn a_request_that_kills_two_engines() {

@@ -50,8 +50,24 @@ pub fn a_keeper_that_lingers_leaves_the_mount_to_its_engine() {
     reads(&world, "data");
 }
 
-pub fn a_keeper_that_lingers_unmounts_when_the_engine_ends() {
-    let mut world = World::start(&["attached", "linger=600000"]);
+/// A rollout of both: the old engine ends while the old keeper waits, and the new engine comes before the new keeper.
+pub fn a_keeper_that_lingers_waits_for_the_next_engine() {
+    let mut world = World::start(&["attached", "linger=6000"]);
+    let engine = world.attach();
+    world.until_served();
+    signal(world.status().unwrap().keeper_pid, Signal::TERM);
+    signal(engine, Signal::KILL);
+    world.attach();
+    world.until_served_by_another(engine);
+    reads(&world, "data");
+    assert!(world.end_keeper(Signal::CONT), "{}", world.log());
+    assert!(mountinfo::is_mounted(&world.mount()));
+    world.keep(&["attached"]);
+    world.until("kept again", |world| world.status().is_some());
+}
+
+pub fn a_keeper_that_lingers_unmounts_when_no_engine_comes() {
+    let mut world = World::start(&["attached", "linger=1500"]);
     let engine = world.attach();
     world.until_served();
     let keeper = world.status().unwrap().keeper_pid;
@@ -61,4 +77,18 @@ pub fn a_keeper_that_lingers_unmounts_when_the_engine_ends() {
     signal(engine, Signal::KILL);
     world.until("unmounted", |world| !mountinfo::is_mounted(&world.mount()));
     assert!(world.end_keeper(Signal::CONT), "{}", world.log());
+}
+
+/// What somebody wrote there while no keeper was there does not keep the library away.
+pub fn a_directory_that_is_not_empty_is_mounted_over() {
+    let mut world = World::empty();
+    let below = world.mount().join("series");
+    std::fs::create_dir_all(&below).unwrap();
+    world.keep(&[]);
+    world.until_served();
+    reads(&world, "data");
+    let log = world.log();
+    assert!(log.contains("is not empty"), "{log}");
+    assert!(world.end_keeper(Signal::TERM), "{}", world.log());
+    assert!(below.exists());
 }
