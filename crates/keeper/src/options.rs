@@ -41,8 +41,8 @@ pub struct KeeperOptions {
     pub service_manager: bool,
     /// Times.
     pub limits: Limits,
-    /// Called for each line worth logging, from a thread of its own: it may block, and then lines are
-    /// left out.
+    /// Called for each line worth logging, from a thread of its own: it may block, and then lines
+    /// are left out.
     pub log: LogSink,
     /// Called once, when the mount exists and the first engine serves it.
     pub ready: Option<Box<dyn FnOnce()>>,

@@ -143,8 +143,8 @@ impl Client {
         self.pidfd.as_ref()
     }
 
-    /// What it says; `with_fds` is for who would take a connection. Anybody can send any descriptor,
-    /// and it is not even harmless to close one: see [`aside::close`].
+    /// What it says; `with_fds` is for who would take a connection. Anybody can send any
+    /// descriptor, and it is not even harmless to close one: see [`aside::close`].
     pub fn receive(&self, with_fds: bool) -> Said {
         let received = if with_fds {
             packet::receive(self.socket())

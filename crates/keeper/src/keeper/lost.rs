@@ -1,5 +1,5 @@
-//! Requests that an engine took and noted nowhere: it was broken, or worse. Their readers would wait
-//! for as long as the connection lives, whoever serves it.
+//! Requests that an engine took and noted nowhere: it was broken, or worse. Their readers would
+//! wait for as long as the connection lives, whoever serves it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -244,8 +244,8 @@ pub fn remove_mount_point(path: &Path) -> Result<bool, KeeperError> {
     MountPoint::find(path)?.remove()
 }
 
-/// The parent, opened, and the path with it resolved. The last component is left alone: looking at it
-/// could mean asking a dead file system.
+/// The parent, opened, and the path with it resolved. The last component is left alone: looking at
+/// it could mean asking a dead file system.
 fn resolve(path: &Path) -> Result<(OwnedFd, PathBuf, OsString), KeeperError> {
     let failed = |reason: String| KeeperError::MountPoint {
         path: path.into(),

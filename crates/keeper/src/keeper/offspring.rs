@@ -1,6 +1,6 @@
-//! Processes that a dead engine left behind: helpers, hooks, or, if it was taken over, an heir. Each
-//! may hold the connection and take requests that the next engine should get, and as that one's user
-//! stop it before it is a program of its own. So they are ended first.
+//! Processes that a dead engine left behind: helpers, hooks, or, if it was taken over, an heir.
+//! Each may hold the connection and take requests that the next engine should get, and as that
+//! one's user stop it before it is a program of its own. So they are ended first.
 //!
 //! The keeper is the reaper of whatever its engine leaves (`PR_SET_CHILD_SUBREAPER`, prctl(2)), so
 //! they are found among its descendants, whatever session or process group they went into.
@@ -93,8 +93,8 @@ impl Family {
     }
 }
 
-/// Ends the process if it is this user's; false if it is not, or is nothing but a status that nobody
-/// has asked for.
+/// Ends the process if it is this user's; false if it is not, or is nothing but a status that
+/// nobody has asked for.
 fn end(pid: Pid, user: u32) -> bool {
     // Whatever has the number from here on is this process, or there is none.
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {

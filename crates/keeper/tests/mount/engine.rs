@@ -4,7 +4,8 @@
 //! any), `crash` (ends right after its lease), `hostile` (fills the journal with random bytes and
 //! dies), `stays` (told to stop, it only lets go of the connection), `blocks` (answers nothing and
 //! lets the keeper's reads block), `loses` (takes a request and forgets it, and writes `lost`),
-//! `heir` (dies, and leaves a process that takes requests; its pid is in `heir-pid`), `taken-over` (see `taken_over.rs`; it holds the seed).
+//! `heir` (dies, and leaves a process that takes requests; its pid is in `heir-pid`), `taken-over`
+//! (see `taken_over.rs`; it holds the seed).
 
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -64,7 +65,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
     if let Some(seed) = taken_over {
         let seed: u64 = seed.trim().parse().unwrap();
         let scratch = control.with_file_name("scratch");
-        crate::taken_over::run(link, lease, &scratch, seed ^ u64::from(std::process::id()));
+        let seed = seed ^ lease.terms.generation << 32;
+        crate::taken_over::run(link, lease, &scratch, seed);
     }
     if control.join("heir").exists() {
         leaves_an_heir(&lease, &control);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use debridfs_handover::Recovery;
 use debridfs_keeper::{KeeperOptions, Level, Mode, Owner};
 
-/// `MOUNT SOCKET CONTROL [child|attached] [resend|none] [uid=N] [heartbeat=MS] [start=MS] [deadline=MS] [stop=MS] [linger=MS]`
+/// `MOUNT SOCKET CONTROL [child|attached] [resend|none] [uid=N]`, and `heartbeat`, `start`,
+/// `deadline`, `stop` and `linger`, each with `=MS`.
 pub fn main(arguments: &[String]) -> ExitCode {
     let [mount, socket, control, words @ ..] = arguments else {
         return ExitCode::FAILURE;

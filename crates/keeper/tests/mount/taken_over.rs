@@ -1,6 +1,7 @@
 //! An engine that somebody else has taken over: confined as the real one is, it makes every system
 //! call that its filter lets through, at random, on everything it has, changes what it shares with
-//! the keeper, says random words, and dies in some way. The same number makes the same choices.
+//! the keeper, says random words, and dies in some way. The same number (that of the test and of the
+//! lease) makes the same choices.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
