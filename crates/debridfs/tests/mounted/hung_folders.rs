@@ -139,16 +139,21 @@ fn volumes_that_hang_are_named_and_the_library_is_served() {
     }
     assert!(instance.mount().join("__all__/Other.2024.1080p").exists());
     assert_eq!(instance.engine_pid(), engine, "none was ended");
-    // Nor does the next one need any of them.
+    let seen = reader.finish();
+    println!("longest wait {:.0} ms", seen.worst_ms);
+    seen.assert_clean("the reader");
+    // Nor does the next one need any of them, once the account has told it what there is.
     kill_process(engine, Signal::KILL).expect("killed");
     until("another engine serves", PATIENCE, || {
         instance.engine_child().is_some_and(|pid| pid != engine)
     });
     until("it shows the library", PATIENCE, || path.exists());
+    let reader = Reader::start("direct", &path, key);
     let before = simulator.bytes_sent();
-    until("it reads on", PATIENCE, || {
+    until("it reads", PATIENCE, || {
         simulator.bytes_sent() > before + (4 << 20)
     });
+    reader.finish().assert_clean("the next reader");
 
     drop(hung);
     frozen.iter().for_each(Volume::thaw);
@@ -161,8 +166,5 @@ fn volumes_that_hang_are_named_and_the_library_is_served() {
     until("downloads go on", PATIENCE, || {
         std::panic::catch_unwind(|| poll(&address) > 0).unwrap_or(false)
     });
-    let seen = reader.finish();
-    println!("longest wait {:.0} ms", seen.worst_ms);
-    seen.assert_clean("the reader");
     instance.stop();
 }
