@@ -147,7 +147,8 @@ fn volumes_that_hang_are_named_and_the_library_is_served() {
     until("another engine serves", PATIENCE, || {
         instance.engine_child().is_some_and(|pid| pid != engine)
     });
-    until("it shows the library", PATIENCE, || path.exists());
+    // The kernel knows the path from before.
+    instance.wait_synced();
     let reader = Reader::start("direct", &path, key);
     let before = simulator.bytes_sent();
     until("it reads", PATIENCE, || {
