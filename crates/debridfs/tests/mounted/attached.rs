@@ -52,8 +52,15 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
+        let outer = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
         let _ = self.0.kill();
         let _ = self.0.wait();
+        // A supervisor that is killed leaves its program.
+        let inner = children.ok().and_then(|pid| pid.trim().parse().ok());
+        if let Some(inner) = inner.and_then(Pid::from_raw) {
+            let _ = kill_process(inner, Signal::KILL);
+        }
     }
 }
 
