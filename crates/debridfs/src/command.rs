@@ -55,7 +55,7 @@ pub fn print_json(value: &impl Serialize, what: &str) -> Result<(), Failure> {
 }
 
 /// Prints lines for people or programs. Whatever a terminal would obey in them is escaped; what else is said by others, and could
-/// begin a line of its own, goes through [`plain`] or [`escaped`](debridfs_base::terminal::escaped) before.
+/// begin a line of its own, goes through [`plain`] or [`escaped`] before.
 #[expect(clippy::print_stdout, reason = "where all commands print")]
 pub fn say(text: &str) {
     println!("{}", escaped_lines(text.strip_suffix('\n').unwrap_or(text)));

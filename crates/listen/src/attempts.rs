@@ -94,7 +94,7 @@ impl Attempts {
     ///
     /// A key that was right before from this address is looked at even while the address has to
     /// wait: somebody else behind the same gateway keeps nobody out who was in. That holds for keys
-    /// that nobody guesses, so for none of under [`LONG`] letters, and for no password.
+    /// that nobody guesses, so for none of under 20 letters, and for no password.
     ///
     /// # Errors
     /// The caller has to wait: `is_good` was not asked.
