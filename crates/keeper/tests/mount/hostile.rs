@@ -17,6 +17,9 @@ const USER: u32 = 54_321;
 /// How long a keeper that is attacked may take to say how it does.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
+/// Longer than the heir of an engine lives.
+const HEIR: Duration = Duration::from_millis(1500);
+
 /// How long the engines of one mode do their worst.
 fn time_of_trouble() -> Duration {
     let seconds = std::env::var("DEBRIDFS_TEST_HOSTILE_SECONDS");
@@ -116,6 +119,11 @@ pub fn engines_that_were_taken_over(mode: &str) {
                 && status.engine_version.as_deref() == Some("honest")
         })
     });
+    if mode == "attached" {
+        // Nobody ends an heir there (docs/security.md). While it lives it takes requests, and
+        // interrupts as well: whoever is killed then waits for the end of the connection.
+        std::thread::sleep(HEIR);
+    }
     nobody_is_caught(&mut readers, &world);
     // What was told of the names before is forgotten after a moment.
     reads(&world, "data");
