@@ -52,6 +52,12 @@ fn answers(world: &World) -> debridfs_handover::KeeperStatus {
     status.unwrap_or_else(|error| panic!("{error} after {:?}\n{}", asked.elapsed(), world.log()))
 }
 
+/// Kills the engine, and waits until its keeper has seen that.
+fn ends(engine: u32, world: &World) {
+    signal(engine, Signal::KILL);
+    world.until("noticed", |world| answers(world).engine_pid != Some(engine));
+}
+
 /// Whoever waits is served by the honest engine that is there now, or was given wrong answers and
 /// has ended; nobody is caught.
 fn nobody_is_caught(readers: &mut [Child], world: &World) {
@@ -145,10 +151,7 @@ pub fn an_engine_that_makes_reads_block() {
         std::thread::sleep(Duration::from_millis(10));
     }
     world.unset("blocks");
-    signal(hostile, Signal::KILL);
-    world.until("noticed", |world| {
-        answers(world).engine_pid != Some(hostile)
-    });
+    ends(hostile, &world);
     world.attach_as(USER);
     world.until_served_by_another(hostile);
     ends_well(&mut reader, &world);
@@ -166,10 +169,7 @@ pub fn an_engine_that_loses_a_request() {
     let mut reader = world.reader(&["read", &world.file("data"), "direct"]);
     world.until("lost", |world| world.control().join("lost").exists());
     world.unset("loses");
-    signal(hostile, Signal::KILL);
-    world.until("noticed", |world| {
-        answers(world).engine_pid != Some(hostile)
-    });
+    ends(hostile, &world);
     world.attach_as(USER);
     world.until_served_by_another(hostile);
     ends_well(&mut reader, &world);
@@ -190,10 +190,7 @@ pub fn who_waits_for_a_lost_request_can_be_killed() {
     world.until_served();
     let mut reader = world.reader(&["read", &world.file("data"), "direct"]);
     world.until("lost", |world| world.control().join("lost").exists());
-    signal(hostile, Signal::KILL);
-    world.until("noticed", |world| {
-        answers(world).engine_pid != Some(hostile)
-    });
+    ends(hostile, &world);
     signal(reader.id(), Signal::KILL);
     assert!(ends_within(&mut reader, SOON).is_some(), "survives SIGKILL");
 }
