@@ -253,7 +253,7 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
         let swept = shared.disks.volume(&folder).run(&folder, move || {
             files::sweep(&spot, |hash| {
                 let job = owner.job(hash);
-                // Links of what is complete may just be made anew.
+                // A job that is complete may be having its links made again.
                 let made = |job: &Job| match job.action {
                     Action::Symlink => job.step != Step::Failed,
                     _ => !job.step.is_settled(),

@@ -30,7 +30,7 @@ use crate::{Error, Job, ProbeError, WholeFile};
 const PIECE: u32 = 4 << 20;
 /// Reads of one file under way at a time: they are in order, so the reader sees one who reads on and on.
 const AHEAD: usize = 4;
-/// So many bytes of a job may have to be fetched again after a crash.
+/// After a crash a job fetches about this many bytes again.
 const STORED_EVERY: u64 = 32 << 20;
 /// How often what is shown of the progress changes.
 const TELL_EVERY: Duration = Duration::from_secs(1);

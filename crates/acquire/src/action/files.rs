@@ -238,7 +238,7 @@ fn move_one(owner: InfoHash, building: &Dir, place: &Dir, entry: &Entry) -> io::
     dir.sync()
 }
 
-/// Removes from `dir`, which is `at` in the building, what is none of `wanted`: parts of files that are not wanted any more.
+/// Removes everything from `dir`, which is `at` in the building, that is not in `wanted`: parts of files that nobody wants any more.
 fn keep_only(dir: &Dir, at: &Path, wanted: &HashSet<&Path>) -> io::Result<()> {
     for (name, kind) in dir.entries()? {
         let path = at.join(&name);
@@ -301,7 +301,7 @@ pub(crate) fn remove(place: &Spot, paths: &[String]) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes hidden directories in `folder` with which nobody goes on: an engine was killed while they were made or removed.
+/// Removes hidden directories in `folder` that no job continues: an engine was killed while it made or removed them.
 pub(crate) fn sweep(folder: &Spot, is_wanted: impl Fn(InfoHash) -> bool) {
     let dir = match folder.open() {
         Ok(Some(dir)) => dir,
