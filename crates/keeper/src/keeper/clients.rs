@@ -239,7 +239,9 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use rustix::net::{SocketAddrUnix, connect};
-    use rustix::process::{Gid, Uid};
+    use rustix::process::{
+        Gid, Signal, Uid, parent_process_death_signal, set_parent_process_death_signal,
+    };
     use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
     use super::*;
@@ -289,6 +291,20 @@ mod tests {
         ));
         drop(listener);
         assert!(!path.exists());
+    }
+
+    /// The kernel forgets that a process is to end with its parent when the owner of its files changes.
+    #[test]
+    fn a_keeper_that_ends_with_its_parent_still_does() {
+        let dir = place();
+        let path = dir.path().join("keeper.sock");
+        // In a thread of its own, which alone is told.
+        let after = std::thread::spawn(move || {
+            set_parent_process_death_signal(Some(Signal::TERM)).unwrap();
+            let _listener = Listener::bind(&path, Some(OWNER)).unwrap();
+            parent_process_death_signal().unwrap()
+        });
+        assert_eq!(after.join().unwrap(), Some(Signal::TERM));
     }
 
     #[test]

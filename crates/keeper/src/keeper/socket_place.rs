@@ -11,7 +11,10 @@ use debridfs_base::walk::{Links, Walked, address_of, walk};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{SocketAddrUnix, connect};
-use rustix::process::geteuid;
+use rustix::process::{
+    Pid, Signal, geteuid, getpid, getppid, kill_process, parent_process_death_signal,
+    set_parent_process_death_signal,
+};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use crate::options::Owner;
@@ -103,10 +106,16 @@ fn check(dir: &Stat, path: &Path, owner: Option<Owner>) -> io::Result<()> {
 /// While it lives, files that this thread makes are the owner's. They may be made in directories of
 /// root as well.
 #[derive(Debug)]
-pub(super) struct FileOwner(());
+pub(super) struct FileOwner {
+    /// Whose end this thread is told of, and by what. The kernel forgets it with each change of the
+    /// owner (prctl(2), `PR_SET_PDEATHSIG`).
+    death: Option<(Option<Pid>, Signal)>,
+}
 
 impl FileOwner {
     pub fn take_on(owner: Owner) -> FileOwner {
+        let signal = parent_process_death_signal().ok().flatten();
+        let death = signal.map(|signal| (getppid(), signal));
         set(owner);
         // The kernel took this one away with the change, and gives it back with the next.
         if let Ok(mut sets) = capabilities(None) {
@@ -114,7 +123,7 @@ impl FileOwner {
             // Without it a directory of the owner's will do.
             let _ = set_capabilities(None, sets);
         }
-        FileOwner(())
+        FileOwner { death }
     }
 }
 
@@ -124,6 +133,13 @@ impl Drop for FileOwner {
             uid: geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
         });
+        if let Some((parent, signal)) = self.death {
+            let asked = set_parent_process_death_signal(Some(signal));
+            // It ended meanwhile, or nobody would tell of its end.
+            if asked.is_err() || getppid() != parent {
+                let _ = kill_process(getpid(), signal);
+            }
+        }
     }
 }
 
