@@ -10,6 +10,7 @@
 //! | how is a long task watched, and what becomes of a part that cannot start | `supervisor.rs` (feature `tasks`), `late.rs` |
 //! | which names are films, music, subtitles; what is read of a film | `media.rs` |
 //! | what is a program that is started not told | `children.rs` |
+//! | when does a helper end by itself | `parent.rs` |
 //! | how are words of others shown on a terminal | `terminal.rs` |
 //! | who asks for bytes | `client.rs` |
 //! | what is mounted where | `mountinfo.rs` |
@@ -31,6 +32,7 @@ mod late;
 pub mod media;
 pub mod mountinfo;
 mod node_id;
+pub mod parent;
 mod replace_file;
 mod secret;
 pub mod state_file;

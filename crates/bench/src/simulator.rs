@@ -54,7 +54,8 @@ impl Simulator {
     pub(crate) fn start(program: &Path, library: &str) -> Result<Self> {
         let mut command = pin::command(program, pin::SERVER);
         command
-            .args(["sim", "--unlimited", "--die-with-parent"])
+            .args(["sim", "--unlimited"])
+            .arg(format!("--parent={}", std::process::id()))
             .args(["--listen", "127.0.0.1:0", "--library", library]);
         command.stdout(Stdio::piped());
         let mut running = Running::start(command, None)?;

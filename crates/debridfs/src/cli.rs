@@ -242,6 +242,9 @@ Example:
     /// Do one thing of a propagation test.
     #[command(hide = true)]
     PropagationHelper {
+        /// The process that started this one, without which it is of no use.
+        #[arg(long)]
+        parent: Option<i32>,
         /// What to do, as JSON.
         description: String,
     },

@@ -55,8 +55,11 @@ fn main() -> ExitCode {
     let ended = match &cli.command {
         Command::MountProbe(args) => return command::mount_probe::run(args),
         Command::OwnDirectories(args) => return command::own_directories::run(args),
-        Command::PropagationHelper { description } => {
-            return debridfs_propagation::helper_main(description);
+        Command::PropagationHelper {
+            parent,
+            description,
+        } => {
+            return debridfs_propagation::helper_main(*parent, description);
         }
         Command::NotifyHelper => command::notify_helper(),
         Command::PropagationTest(args) => command::propagation_test::run(args, file),

@@ -43,9 +43,10 @@ pub async fn mount_point(path: &Path) -> Check {
 async fn ours(path: &Path) -> Check {
     let name = "mount point";
     let shown = path.display();
-    let command: [OsString; 3] = [
+    let command: [OsString; 4] = [
         "/proc/self/exe".into(),
         "mount-probe".into(),
+        format!("--parent={}", std::process::id()).into(),
         path.as_os_str().into(),
     ];
     match MountProbe::new(command.to_vec(), LOOK_LIMIT).look().await {

@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use debridfs_base::parent;
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, statx};
 use rustix::io::Errno;
@@ -29,11 +30,12 @@ use crate::task::{Attempt, Helper, Sight, Where, Written};
 
 /// What a helper process does; its answer is a line of JSON on standard output.
 ///
-/// Call it first thing in a process with one thread: it changes namespaces and identity.
-pub fn helper_main(description: &str) -> ExitCode {
+/// Call it first thing in a process with one thread: it changes namespaces and identity. `parent` is the id of the process that
+/// started this one; a helper that would outlive it ends. A container's first process has none.
+pub fn helper_main(parent: Option<i32>, description: &str) -> ExitCode {
     let done = serde_json::from_str(description)
         .map_err(io::Error::other)
-        .and_then(run);
+        .and_then(|helper| run(parent, helper));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -43,10 +45,17 @@ pub fn helper_main(description: &str) -> ExitCode {
     }
 }
 
-fn run(helper: Helper) -> io::Result<()> {
+fn run(parent: Option<i32>, helper: Helper) -> io::Result<()> {
+    let end_with_parent = |signal| parent.map_or(Ok(()), |pid| parent::end_with(pid, signal));
+    let become_level = |place, level: Level| {
+        enter(place)?;
+        level.enter()?;
+        // After the change of user, which takes it back.
+        end_with_parent(Signal::KILL)
+    };
     match helper {
         Helper::Contain(container) => {
-            die_with_parent(Signal::KILL)?;
+            end_with_parent(Signal::KILL)?;
             container::make(&container)?;
             say(&"ready")?;
             // Ends when the test ends, however it does.
@@ -74,7 +83,7 @@ fn run(helper: Helper) -> io::Result<()> {
         Helper::Keep(keep, place) => {
             enter(place)?;
             // In order, so that no mount is left.
-            die_with_parent(Signal::TERM)?;
+            end_with_parent(Signal::TERM)?;
             server::keep(keep, || {
                 // The test is gone, and its signal is on its way.
                 let _ = say(&"ready");
@@ -128,18 +137,6 @@ pub fn enter_mounts_of(pid: u32) -> io::Result<()> {
     let kind = Some(LinkNameSpaceType::Mount);
     rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)?;
     std::env::set_current_dir("/")
-}
-
-fn become_level(place: Where, level: Level) -> io::Result<()> {
-    enter(place)?;
-    level.enter()?;
-    // After the change of user, which takes it back.
-    die_with_parent(Signal::KILL)
-}
-
-fn die_with_parent(signal: Signal) -> io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(signal))?;
-    Ok(())
 }
 
 fn look(mount: &Path) -> Sight {

@@ -29,7 +29,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// Starts helpers.
 #[derive(Debug, Clone)]
 pub(crate) struct Helpers {
-    /// The program and its arguments, to which the description is added.
+    /// The program and its arguments, to which `--parent=PID` and the description are added.
     pub program: Vec<OsString>,
 }
 
@@ -40,6 +40,7 @@ impl Helpers {
         let mut command = Command::new(program);
         command
             .args(arguments)
+            .arg(format!("--parent={}", std::process::id()))
             .arg(description)
             // A Ctrl-C is for the test, which ends its helpers in order.
             .process_group(0)

@@ -99,9 +99,10 @@ async fn play(args: &DemoArgs, place: &Place, children: &mut Children) -> Result
 /// Waits for the library, says so, and shows how it does from then on.
 async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
     let instance = Instance::in_dir(&place.runtime_dir());
-    let probe: [OsString; 3] = [
+    let probe: [OsString; 4] = [
         program()?.into(),
         "mount-probe".into(),
+        super::as_parent().into(),
         place.mount().into(),
     ];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);

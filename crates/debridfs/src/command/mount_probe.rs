@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use debridfs_base::mountinfo;
+use debridfs_base::{mountinfo, parent};
 use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, statx};
+use rustix::process::Signal;
 
 /// Arguments of `mount-probe`.
 #[derive(Debug, Args)]
 pub struct MountProbeArgs {
+    /// The process that started this one, without which the look is of no use.
+    #[arg(long)]
+    pub parent: Option<i32>,
     /// The mount point.
     pub path: PathBuf,
 }
@@ -20,9 +24,13 @@ pub struct MountProbeArgs {
 /// Says on stdout what is wrong, and ends with 1; or ends with 0.
 #[expect(clippy::print_stdout, reason = "a pipe to the engine")]
 pub fn run(args: &MountProbeArgs) -> ExitCode {
-    // Left behind by a dead engine it would be of no use.
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    match look(&args.path) {
+    let bound = args
+        .parent
+        .map_or(Ok(()), |pid| parent::end_with(pid, Signal::KILL));
+    let looked = bound
+        .map_err(|error| error.to_string())
+        .and_then(|()| look(&args.path));
+    match looked {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             println!("{reason}");

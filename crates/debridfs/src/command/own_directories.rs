@@ -10,12 +10,11 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use clap::Args;
+use debridfs_base::parent;
 use debridfs_base::walk::{Links, walk};
 use debridfs_keeper::Owner;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, set_parent_process_death_signal,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open};
 
 use crate::config::Config;
 use crate::failure::{Doing, Failure};
@@ -112,8 +111,7 @@ impl Helper {
     reason = "a pipe to the process that started this one"
 )]
 pub fn run(args: &OwnDirectoriesArgs) -> ExitCode {
-    let bound = set_parent_process_death_signal(Some(Signal::KILL));
-    if bound.is_err() || getppid().is_none_or(|pid| pid.as_raw_pid() != args.parent) {
+    if parent::end_with(args.parent, Signal::KILL).is_err() {
         return ExitCode::FAILURE;
     }
     let owner = args.owner.as_deref().and_then(|ids| {

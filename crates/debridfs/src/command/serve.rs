@@ -11,7 +11,7 @@ use debridfs_base::with_causes;
 use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
 
 use super::doctor::require_fuse;
-use super::own_directories;
+use super::{end_with, own_directories};
 use crate::config::{self, Config, Environment, KeeperMode, Loaded};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
@@ -19,9 +19,9 @@ use crate::logging;
 /// Arguments of `serve` and `keeper`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// End when the process that started this one does.
-    #[arg(long, hide = true)]
-    pub die_with_parent: bool,
+    /// The process that started this one: it ends with that.
+    #[arg(long, hide = true, value_name = "PID")]
+    pub parent: Option<i32>,
 }
 
 /// Mounts and serves, with an engine as a child unless the configuration says otherwise.
@@ -35,8 +35,8 @@ pub fn run_attached(args: &ServeArgs, file: Option<&Path>) -> Result<(), Failure
 }
 
 fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Result<(), Failure> {
-    if args.die_with_parent {
-        die_with_parent()?;
+    if let Some(pid) = args.parent {
+        end_with(pid)?;
     }
     close()?;
     let loaded = config::load(file, &Environment::of_process())?;
@@ -101,12 +101,6 @@ pub fn require_providers(config: &Config) -> Result<(), Failure> {
             .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
     }
     Ok(())
-}
-
-/// Ends this process, in order, when the one that started it ends.
-pub fn die_with_parent() -> Result<(), Failure> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
-        .doing(|| "parent death signal".into())
 }
 
 /// The same program as the engine: by its open file, so that it still is when the file has been replaced.

@@ -7,7 +7,7 @@ use clap::Args;
 use debridfs_sim::{Generated, LibrarySpec, ServeOptions, Sim, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::serve::die_with_parent;
+use super::end_with;
 use crate::config::LogConfig;
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
@@ -33,9 +33,9 @@ pub struct SimArgs {
     /// Without a limit of calls a minute.
     #[arg(long, hide = true)]
     pub unlimited: bool,
-    /// End when the process that started this one does.
-    #[arg(long, hide = true)]
-    pub die_with_parent: bool,
+    /// The process that started this one: it ends with that.
+    #[arg(long, hide = true, value_name = "PID")]
+    pub parent: Option<i32>,
 }
 
 /// A library given by its number of files has at most so many releases, so that its first sync stays bearable.
@@ -43,8 +43,8 @@ const MOST_RELEASES: u64 = 1000;
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(args: &SimArgs) -> Result<(), Failure> {
-    if args.die_with_parent {
-        die_with_parent()?;
+    if let Some(pid) = args.parent {
+        end_with(pid)?;
     }
     logging::start(&LogConfig::default())?;
     tokio::runtime::Builder::new_multi_thread()

@@ -27,6 +27,7 @@ use super::parts::Parts;
 use super::repair::Repairing;
 use super::trouble::{of_setting, of_state};
 use super::{http_files, sockets};
+use crate::command::as_parent;
 use crate::config::Config;
 use crate::logging;
 
@@ -238,7 +239,12 @@ impl Tasks {
         });
         let login = self.start_login();
         let mount = self.mount.clone().into();
-        let probe: [OsString; 3] = ["/proc/self/exe".into(), "mount-probe".into(), mount];
+        let probe: [OsString; 4] = [
+            "/proc/self/exe".into(),
+            "mount-probe".into(),
+            as_parent().into(),
+            mount,
+        ];
         let listen = self.config.server.listen;
         let engine = engine.clone();
         let listeners = self.listeners.clone();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::host::{Ended, Host, Running, base};
 
@@ -217,6 +218,24 @@ fn killed_at_any_moment_it_leaves_nothing() {
         running.end();
         host.assert_clean();
     }
+}
+
+/// The test may be killed between the start of a helper and the moment at which it asks to end with the test. The engine's helper would wait for its
+/// keeper for ever.
+#[test]
+fn a_helper_whose_starter_is_gone_ends_at_once() {
+    let host = Host::private();
+    let marker = json!({ "nonce": "0", "started": "2026-11-30T00:00:00Z" });
+    let socket = format!("{}/no-keeper", host.dir());
+    let serve = json!({
+        "Serve": { "place": null, "level": "own", "socket": socket, "marker": marker }
+    });
+    // Process 1 is alive, and did not start it.
+    let ended = host
+        .debridfs(&["propagation-helper", "--parent=1", &serve.to_string()])
+        .end();
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("No such process"), "{}", ended.stderr);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use super::super::as_parent;
 use super::{DemoArgs, Place, program};
 use crate::failure::{Doing, Failure};
 
@@ -56,7 +57,8 @@ impl Children {
     ) -> Result<Account, Failure> {
         let mut command = child(place, "sim")?;
         command
-            .args(["sim", "--listen", "127.0.0.1:0", "--die-with-parent"])
+            .args(["sim", "--listen", "127.0.0.1:0"])
+            .arg(as_parent())
             .args(["--seed", &args.seed.to_string()])
             .stdout(Stdio::piped());
         if let Some(files) = args.files {
@@ -85,7 +87,7 @@ impl Children {
         command
             .arg("--config")
             .arg(place.config())
-            .args(["serve", "--die-with-parent"])
+            .args(["serve".into(), as_parent()])
             .stdout(Stdio::null());
         self.service = Some(command.spawn().doing(|| "serve".into())?);
         Ok(())
