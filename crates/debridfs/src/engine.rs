@@ -8,7 +8,7 @@ mod downloads;
 mod http_files;
 mod parts;
 mod repair;
-mod sockets;
+pub mod sockets;
 mod state;
 mod tasks;
 #[cfg(test)]
@@ -24,7 +24,7 @@ use debridfs_cache::Cache;
 use debridfs_control::{EngineInfo, EngineParts, RunningEngine};
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_handover::{EngineLink, HandoverError, Lease};
-use debridfs_listen::Listeners;
+use debridfs_listen::{Listeners, tcp};
 use debridfs_vfs::{Change, Vfs};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -175,12 +175,18 @@ async fn attach_and_serve(
 /// Waits for the keeper, and then until it admits this engine. Whoever restarts what is not alive need not do so meanwhile:
 /// without a keeper the next engine could do no more.
 async fn take_lease(config: &Config, args: &EngineArgs) -> Result<(EngineLink, Lease), Failure> {
-    // A keeper's child, and one that another engine is to make room for, are not waited for by anybody.
-    if args.child || args.replace {
-        return ask_for_lease(config, args.replace).await;
+    // A keeper's child is not waited for by anybody.
+    if args.child {
+        return ask_for_lease(config, false).await;
     }
-    let probes = tokio::spawn(sockets::waiting(config.server.clone()));
-    let taken = ask_for_lease(config, false).await;
+    let server = config.server.clone();
+    let probes = tokio::spawn(async move {
+        // One that is taken is that of the engine before this one, which answers for both.
+        let listener = tcp(server.listen, None).await;
+        let reason = "the keeper has not given the mount to this engine yet";
+        sockets::waiting(listener, &server, reason).await;
+    });
+    let taken = ask_for_lease(config, args.replace).await;
     probes.abort();
     // Afterwards the address is free.
     let _ = probes.await;

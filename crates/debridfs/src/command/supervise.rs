@@ -3,6 +3,8 @@
 //! A container that ends is started again by kubelet, Docker or Podman, after a pause that grows with each time (kubelet: 10 s, 20 s,
 //! up to 5 min). Readers wait for `mount.read_deadline`, 30 s, so the third crash would be an error for each of them.
 
+mod replaced;
+
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -114,9 +116,12 @@ impl Supervisor {
                     return Err(Failure::silent(killed(signal)));
                 }
                 Ended::Code(REPLACED) => {
-                    say("another engine has taken over: waiting to be stopped");
-                    self.told_to_end(None).await;
-                    return Ok(());
+                    if self.stopped_as_replaced().await {
+                        return Ok(());
+                    }
+                    // From now on the newer one goes first, whenever it comes.
+                    self.arguments.retain(|one| one != "--replace");
+                    continue;
                 }
                 _ => {}
             }
@@ -140,6 +145,26 @@ impl Supervisor {
                 return Ok(());
             }
         }
+    }
+
+    /// Another engine has taken over. Whether this one is told to end, rather than needed again.
+    async fn stopped_as_replaced(&mut self) -> bool {
+        say("another engine has taken over: waiting to be stopped");
+        let config = match replaced::config_of(&self.arguments) {
+            Ok(config) => config,
+            Err(words) => {
+                say(&format!("probes are not answered: {words}"));
+                return self.told_to_end(None).await;
+            }
+        };
+        let stopped = tokio::select! {
+            told = self.told_to_end(None) => told,
+            () = replaced::until_nobody_serves(&config) => false,
+        };
+        if !stopped {
+            say("no engine has served since: started again, until another one takes over");
+        }
+        stopped
     }
 
     fn arguments_shown(&self) -> String {

@@ -9,6 +9,7 @@ use axum::Router;
 use debridfs_control::RunningEngine;
 use debridfs_listen::{Front, Listeners, raise_descriptors, tcp, unix};
 use debridfs_web::{MountProbe, Pages, pages_router, public_router, waiting_router};
+use tokio::net::TcpListener;
 
 use crate::config::{Config, ServerConfig};
 
@@ -27,13 +28,10 @@ pub fn listeners(config: &Config) -> Arc<Listeners> {
     Listeners::new(limits)
 }
 
-/// Answers probes of an engine that has no mount to serve yet, until it is dropped. An address that is taken is that of the
-/// engine before this one, which answers for both.
-pub async fn waiting(server: ServerConfig) {
-    let listener = tcp(server.listen, None).await;
-    let router = waiting_router("the keeper has not given the mount to this engine yet");
+/// Answers probes of an engine that serves no mount, until it is dropped: it is alive, and for this `reason` not ready.
+pub async fn waiting(listener: TcpListener, server: &ServerConfig, reason: &'static str) {
     let front = Listeners::new(server.limits()).front("waiting");
-    front.serve(listener, router).await;
+    front.serve(listener, waiting_router(reason)).await;
 }
 
 /// Serves health, metrics, and pages if there are any.
