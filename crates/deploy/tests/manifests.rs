@@ -147,7 +147,10 @@ fn the_streaming_instance() {
         (&media["mountPath"], &media["mountPropagation"]),
         (&"/mnt".into(), &"Bidirectional".into())
     );
-    let affinity = |workload: &Value| pod(workload)["affinity"]["nodeAffinity"].clone();
+    let affinity = |workload: &Value| {
+        let nodes = &pod(workload)["affinity"]["nodeAffinity"];
+        nodes["requiredDuringSchedulingIgnoredDuringExecution"].clone()
+    };
     assert_eq!(
         affinity(engine),
         affinity(keeper),
@@ -177,6 +180,42 @@ fn the_streaming_instance() {
     assert!(
         objects.iter().all(|object| object["kind"] != "Secret"),
         "secrets are never in Git"
+    );
+}
+
+/// A new engine that never gets as far as to serve must not cost the old one, and one that does must not be taken back from by a container that
+/// a probe restarts.
+#[test]
+fn a_rollout_changes_nothing_until_the_new_engine_serves() {
+    let objects = build(&root().join("deploy/kustomize/streaming/base"));
+    let engine = object(&objects, "Deployment", "debridfs");
+    let rollout = serde_json::json!({ "maxSurge": 1, "maxUnavailable": 0 });
+    assert_eq!(engine["spec"]["strategy"]["rollingUpdate"], rollout);
+    let container = &pod(engine)["containers"][0];
+    let args = list(&container["args"]);
+    let last = ["supervise", "engine", "--replace"].map(Value::from);
+    assert!(args.ends_with(&last), "{args:?}");
+    // Seen to be dead before the old one is stopped.
+    let ready = &container["readinessProbe"];
+    let seconds = |probe: &Value, key: &str| probe[key].as_u64().expect("a number");
+    let unseen = seconds(ready, "periodSeconds") * seconds(ready, "failureThreshold");
+    assert!(unseen < seconds(&engine["spec"], "minReadySeconds"));
+    // On the node of the old one, which has the volume; never only there.
+    let near = &pod(engine)["affinity"]["podAffinity"];
+    assert!(
+        near.get("requiredDuringSchedulingIgnoredDuringExecution")
+            .is_none()
+    );
+    let term = &near["preferredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(term["weight"], 100);
+    let term = &term["podAffinityTerm"];
+    assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
+    assert_eq!(term["labelSelector"], engine["spec"]["selector"]);
+    let nodes = &pod(engine)["affinity"]["nodeAffinity"];
+    let preferred = &nodes["preferredDuringSchedulingIgnoredDuringExecution"][0]["preference"];
+    assert_eq!(
+        preferred["matchExpressions"][0]["key"],
+        "debridfs.io/engine"
     );
 }
 

@@ -121,8 +121,13 @@ fn the_streaming_instance() {
     until_ready(&node, port, &readiness);
     sees(&node, &consumer);
 
+    // A rollout: the old pod is stopped once the new one is ready.
+    let new = kubelet.start("Deployment", "debridfs");
+    node.says(engine.running("engine"), "another engine has taken over");
+    until_ready(&node, port, &readiness);
+    sees(&node, &consumer);
     kubelet.end(engine);
-    let engine = kubelet.start("Deployment", "debridfs");
+    let engine = new;
     until_ready(&node, port, &readiness);
     sees(&node, &consumer);
 
