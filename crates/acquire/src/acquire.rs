@@ -244,8 +244,8 @@ impl Acquire {
         }
     }
 
-    /// Takes a release in; it is on the disk when this returns. One that is known is not taken twice: a failed job begins anew, and
-    /// another category is taken over, with its folder.
+    /// Takes a release in; it is on the disk when this returns. One that is known is not taken twice: a failed job begins anew, a
+    /// complete one goes through its steps again and makes what is missing, and another category is taken over, with its folder.
     ///
     /// # Errors
     /// [`Error::BadCategory`] for a category or save path that cannot be, [`Error::Store`].
@@ -289,10 +289,15 @@ impl Acquire {
                                 job.save_path = fresh.save_path;
                                 job.action = fresh.action;
                                 job.changed = now;
-                                if job.step == Step::Complete {
-                                    // Its links are made in the new folder as well; those in the old one are for whoever imports them.
-                                    job.step = Step::Probed;
-                                }
+                            }
+                            if job.step == Step::Complete {
+                                // What is missing is made: the torrent, its files, or what was put in place, which whoever
+                                // imported it may have moved away.
+                                job.step = Step::Placed;
+                                job.adding = None;
+                                job.selected = None;
+                                job.stopped = options.stopped;
+                                job.changed = now;
                             }
                             if job != **before {
                                 changes.push(Change::Job(Box::new(job)));

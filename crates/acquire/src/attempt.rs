@@ -1,12 +1,14 @@
 //! One run of a job: what it counts, and how a step of it ends.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_provider::Error as ProviderError;
+use debridfs_provider::{Error as ProviderError, TorrentId};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::job::AtProvider;
 use crate::shared::Shared;
 use crate::watch::Watch;
 use crate::{Error, Evidence};
@@ -60,6 +62,8 @@ pub(crate) struct Attempt<'a> {
     /// Answers that the release is infringing.
     pub(crate) infringing: u32,
     refusals: u32,
+    /// Torrents that are gone or lack files, whatever the library says of them.
+    passed_over: HashSet<(String, TorrentId)>,
     /// What is being waited for since when: the moment that names it in the store, and the same by a clock that nobody sets.
     waiting: Option<(Timestamp, Instant)>,
 }
@@ -73,6 +77,7 @@ impl<'a> Attempt<'a> {
             missing: 0,
             infringing: 0,
             refusals: 0,
+            passed_over: HashSet::new(),
             waiting: None,
         }
     }
@@ -87,6 +92,18 @@ impl<'a> Attempt<'a> {
                 Duration::ZERO
             }
         }
+    }
+
+    /// Takes another torrent than this one from now on.
+    pub(crate) fn pass_over(&mut self, at: &AtProvider) {
+        let torrent = (at.provider.clone(), at.torrent.clone());
+        self.passed_over.insert(torrent);
+    }
+
+    /// Whether another torrent than this one is to be taken.
+    pub(crate) fn is_passed_over(&self, provider: &str, torrent: &TorrentId) -> bool {
+        let mut all = self.passed_over.iter();
+        all.any(|(by, id)| by == provider && id == torrent)
     }
 
     /// A file was refused: once may be a slip.

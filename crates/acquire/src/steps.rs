@@ -100,6 +100,7 @@ impl Attempt<'_> {
         let mut usable: Vec<_> = known
             .into_iter()
             .filter(|known| !is_dead(&known.status))
+            .filter(|known| !self.is_passed_over(&known.provider, &known.torrent))
             .filter_map(|known| Some((self.shared.provider(&known.provider)?.clone(), known)))
             .collect();
         usable.sort_by_key(|(_, known)| known.status != TorrentStatus::Downloaded);
@@ -109,10 +110,11 @@ impl Attempt<'_> {
         // The library may be seconds behind, and an answer to an earlier attempt may have been lost.
         let provider = &self.shared.provider;
         let page = provider.torrents(Priority::Import, 0, NEWEST).await?;
-        let found = page
-            .items
-            .into_iter()
-            .find(|item| item.content == hash.into() && !is_dead(&item.status));
+        let found = page.items.into_iter().find(|item| {
+            item.content == hash.into()
+                && !is_dead(&item.status)
+                && !self.is_passed_over(provider.name(), &item.id)
+        });
         Ok(found.map(|item| (provider.clone(), item.id)))
     }
 
@@ -135,11 +137,16 @@ impl Attempt<'_> {
                     .deletions
                     .iter()
                     .any(|owed| (&owed.provider, &owed.torrent) == (&name, &torrent));
+                // It was found before, when it was added.
+                let known = job
+                    .at
+                    .take()
+                    .is_some_and(|at| at.ours && (&at.provider, &at.torrent) == (&name, &torrent));
                 job.step = Step::Waiting;
                 job.at = Some(AtProvider {
                     provider: name.clone(),
                     torrent: torrent.clone(),
-                    ours: owed || job.adding.is_some(),
+                    ours: owed || known || job.adding.is_some(),
                 });
                 let changes = vec![Change::Job(Box::new(job)), Change::Paid(name, torrent)];
                 Ok((changes, ()))
@@ -192,6 +199,12 @@ impl Attempt<'_> {
         }
         match status {
             TorrentStatus::Downloaded => {
+                let (shared, known, told) = (self.shared.clone(), job.clone(), info.clone());
+                let missing = move || unselected(&shared.config, &known, &told);
+                let missing = self.shared.whole(job.hash, missing).await;
+                if !missing.is_empty() {
+                    return self.partial(job, at, &missing).await;
+                }
                 let info = Arc::unwrap_or_clone(info);
                 self.shared.library.told(&at.provider, info).await;
                 self.shared
@@ -278,6 +291,30 @@ impl Attempt<'_> {
         Err(Trouble::TakeBack(Evidence::Uncached, words))
     }
 
+    /// The torrent is ready with a part of what is wanted. No provider changes what was selected of a torrent, so another one of the
+    /// same hash takes its place: one that the account holds, or a new one beside it. The library shows what all of them have.
+    async fn partial(&mut self, job: &Arc<Job>, at: &AtProvider, missing: &[String]) -> Outcome {
+        if job.selected.is_some() {
+            let words = format!(
+                "{} has not all that was selected: {} is missing, and {} files besides",
+                at.provider,
+                missing[0],
+                missing.len() - 1
+            );
+            return Err(Trouble::Hopeless(words));
+        }
+        tracing::info!(hash = %job.hash, name = job.name, torrent = %at.torrent, missing = missing.len(),
+            "the account's torrent lacks wanted files: another one is taken");
+        self.pass_over(at);
+        self.shared
+            .update(job.hash, |job| {
+                job.step = Step::Placed;
+                job.at = None;
+            })
+            .await?;
+        Ok(Go::On)
+    }
+
     /// The provider does not know the torrent.
     async fn lost(&mut self, job: &Arc<Job>, at: &AtProvider) -> Outcome {
         self.missing += 1;
@@ -285,12 +322,14 @@ impl Attempt<'_> {
             let words = format!("{} does not know the torrent", at.provider);
             return Err(Trouble::Later(words, Duration::ZERO));
         }
-        if at.ours {
+        if at.ours && job.adding.is_some() {
             return Err(Trouble::Hopeless(
                 "the torrent was deleted from the account".to_owned(),
             ));
         }
-        // Somebody else's, which was gone by the time it was needed.
+        // Somebody else's, or that of an earlier grab, which was gone by the time it was needed.
+        self.pass_over(at);
+        self.shared.library.look_now();
         self.again(job).await
     }
 
@@ -322,25 +361,18 @@ impl Attempt<'_> {
                 let _ = timeout(LOOK_AGAIN, library.changed()).await;
                 return Ok(Go::On);
             }
-            other => {
-                let bad = other.and_then(|shown| shown.bad);
-                let limit = if bad.is_some() { BAD_FOR } else { SHOWN_WITHIN };
-                if self.elapsed_since(job.changed) >= limit {
-                    return Err(match bad {
-                        Some(reason) => Trouble::Condemned(Evidence::Unservable, reason),
-                        None => Trouble::Hopeless("it never showed in the library".to_owned()),
-                    });
-                }
-                // Whether it changed or not, it is asked again.
-                let _ = timeout(LOOK_AGAIN, library.changed()).await;
-                return Ok(Go::On);
-            }
+            other => return self.unshown(job, other.and_then(|shown| shown.bad)).await,
         };
         let (shared, known) = (self.shared.clone(), job.clone());
         let files = move || files_of(&shared.config, &known, &shown);
         let files = self.shared.whole(job.hash, files).await;
         let (files, wanted) =
             files.map_err(|words| Trouble::Condemned(Evidence::Unwanted, words))?;
+        // Which ones are missing cannot be told by their paths, as a layout may change these.
+        let told = job.files.iter().filter(|file| file.wanted).count();
+        if wanted.len() < told {
+            return self.unshown(job, None).await;
+        }
         self.probe(job.hash, wanted).await?;
         self.shared
             .update(job.hash, move |job| {
@@ -349,6 +381,22 @@ impl Attempt<'_> {
             })
             .await?;
         self.shared.at("probed");
+        Ok(Go::On)
+    }
+
+    /// What is ready does not show yet, or not all of it, or it shows as `bad`.
+    async fn unshown(&mut self, job: &Arc<Job>, bad: Option<String>) -> Outcome {
+        let limit = if bad.is_some() { BAD_FOR } else { SHOWN_WITHIN };
+        if self.elapsed_since(job.changed) >= limit {
+            return Err(match bad {
+                Some(reason) => Trouble::Condemned(Evidence::Unservable, reason),
+                None => Trouble::Hopeless(
+                    "it never showed in the library with all its files".to_owned(),
+                ),
+            });
+        }
+        // Whether it changed or not, it is asked again.
+        let _ = timeout(LOOK_AGAIN, self.shared.library.changed()).await;
         Ok(Go::On)
     }
 
@@ -422,6 +470,16 @@ fn chosen_of(config: &AcquireConfig, job: &Job, info: &TorrentInfo) -> Result<Ve
         true => Err(filter::why_none(info.files.iter().map(|file| &*file.path))),
         false => Ok(ids),
     }
+}
+
+/// Wanted files of `job` that are not selected in its torrent.
+fn unselected(config: &AcquireConfig, job: &Job, info: &TorrentInfo) -> Vec<String> {
+    let paths = info.files.iter().map(|file| (&*file.path, file.bytes));
+    let wanted = config.filter_of(&job.category).choose(paths);
+    let files = info.files.iter().zip(wanted);
+    let missing = files.filter(|(file, wanted)| *wanted && !file.selected);
+    let paths = missing.map(|(file, _)| file.path.trim_start_matches('/').to_owned());
+    paths.filter(|path| !job.unwanted.contains(path)).collect()
 }
 
 /// The files of `job` as they are shown, and the paths of those that are wanted, or why there are

@@ -20,6 +20,7 @@
     reason = "tests touch files wherever they run"
 )]
 
+mod again;
 mod api;
 mod failing;
 mod fetched;

@@ -1,6 +1,6 @@
 //! A queue over a simulated account, with a library that shows what the account holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -181,20 +181,23 @@ impl Library for SimLibrary {
     }
 
     async fn shown(&self, hash: InfoHash) -> Option<Shown> {
-        let torrents = self.sim.torrents(0).unwrap();
-        let torrent = torrents.into_iter().find(|torrent| {
+        let mut torrents = self.sim.torrents(0).unwrap();
+        torrents.retain(|torrent| {
             torrent.hash == hash.to_string() && status_word(torrent.status) == "downloaded"
-        })?;
+        });
+        let name = torrents.first()?.filename.clone();
+        // What any of them has, as the catalogue has it.
+        let files = torrents.into_iter().flat_map(|torrent| torrent.files);
+        let selected = files.filter(|file| file.selected);
+        let files: BTreeMap<_, _> = selected.map(|file| (file.path, file.bytes)).collect();
         Some(Shown {
-            path: self.mount.join("__all__").join(&torrent.filename),
-            name: torrent.filename,
-            files: torrent
-                .files
+            path: self.mount.join("__all__").join(&name),
+            name,
+            files: files
                 .into_iter()
-                .filter(|file| file.selected)
-                .map(|file| ShownFile {
-                    path: file.path.trim_start_matches('/').to_owned(),
-                    bytes: file.bytes,
+                .map(|(path, bytes)| ShownFile {
+                    path: path.trim_start_matches('/').to_owned(),
+                    bytes,
                 })
                 .collect(),
             bad: None,
