@@ -188,14 +188,25 @@ impl Connection {
         })
     }
 
-    /// `major:minor` of the mount, as `/sys/class/bdi` names it.
+    /// How far the kernel reads ahead in this mount.
     pub fn set_read_ahead(&self, kilobytes: u32) -> io::Result<()> {
         let Some((_, (major, minor))) = self.mount else {
             return Ok(());
         };
+        // `major:minor` of the mount, as `/sys/class/bdi` names it.
         let path = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
-        std::fs::write(path, kilobytes.to_string())
+        set_number(Path::new(&path), kilobytes)
     }
+}
+
+/// Writes a number that is another: most mounts have Linux's default, which is also ours, and the
+/// file cannot be written in many containers.
+fn set_number(path: &Path, number: u32) -> io::Result<()> {
+    let there = std::fs::read_to_string(path)?;
+    if there.trim().parse() == Ok(number) {
+        return Ok(());
+    }
+    std::fs::write(path, number.to_string())
 }
 
 /// State of the kernel's queue of requests.
@@ -271,5 +282,26 @@ fn answer_init(main: &OwnedFd) -> Result<InitResult, KeeperError> {
             Err(_) if left.is_zero() => return Err(KeeperError::Init("none within 5 s")),
             Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+    use super::*;
+
+    #[test]
+    fn what_is_right_already_need_not_be_writable() {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = memfd_create("read_ahead_kb", flags).unwrap();
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let path = Path::new(&path);
+        std::fs::write(path, "8192\n").unwrap();
+        set_number(path, 128).unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "128");
+        fcntl_add_seals(&file, SealFlags::WRITE).unwrap();
+        set_number(path, 128).unwrap();
+        set_number(path, 1024).unwrap_err();
     }
 }

@@ -190,7 +190,7 @@ impl Keeper {
             && let Err(error) = self.mount_point.close()
         {
             let text = format!(
-                "{} can be written to while the mount is away: cannot make it immutable: {error}",
+                "root can write to {}, if not others too, while the mount is away: cannot make it immutable: {error}",
                 self.mount_point.path.display()
             );
             self.log(Level::Info, &text);
@@ -217,10 +217,11 @@ impl Keeper {
         if kilobytes > 0
             && let Err(error) = connection.set_read_ahead(kilobytes)
         {
-            self.log(
-                Level::Info,
-                &format!("read_ahead_kb stays at the system's value: {error}"),
+            let text = format!(
+                "the kernel reads ahead by this system's own value, as read_ahead_kb cannot be set to {kilobytes}: {error}; \
+                 reads are right, and more may be fetched than is read"
             );
+            self.log(Level::Info, &text);
         }
         self.connection = Some(connection);
         self.give_to_manager();

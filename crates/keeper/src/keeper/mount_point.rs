@@ -132,15 +132,21 @@ impl MountPoint {
 
     /// Closes the empty directory: mode 0000 and immutable (`FS_IMMUTABLE_FL`, ioctl_iflags(2)). While
     /// the mount is away nobody writes into it, and nobody but root takes it for an empty library.
+    /// Where the file system has no such flag, its mode keeps out all but root, and the error tells.
     /// Nothing may be mounted on it.
     pub fn close(&self) -> io::Result<()> {
         let directory = self.open()?;
-        let flags = ioctl_getflags(&directory)?;
+        let flags = ioctl_getflags(&directory);
         if fstat(&directory)?.st_mode & 0o7777 != 0 {
-            ioctl_setflags(&directory, flags - IFlags::IMMUTABLE)?;
+            // One that is immutable keeps its mode.
+            if let Ok(flags) = flags
+                && flags.contains(IFlags::IMMUTABLE)
+            {
+                ioctl_setflags(&directory, flags - IFlags::IMMUTABLE)?;
+            }
             fchmod(&directory, Mode::empty())?;
         }
-        ioctl_setflags(&directory, flags | IFlags::IMMUTABLE)?;
+        ioctl_setflags(&directory, flags? | IFlags::IMMUTABLE)?;
         Ok(())
     }
 
@@ -280,4 +286,64 @@ fn may_stay(layers: &[Mount], top: &Mount) -> bool {
     top.is_shared()
         && is_root()
         && layers.iter().filter(|mount| mount.is_ours()).count() <= DEAD_LAYERS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+    use super::*;
+
+    /// A file system that knows no immutable directories.
+    struct Ram(tempfile::TempDir);
+
+    impl Ram {
+        fn mounted() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            mount("none", dir.path(), "ramfs", MountFlags::empty(), None).expect("root");
+            Self(dir)
+        }
+    }
+
+    impl Drop for Ram {
+        fn drop(&mut self) {
+            unmount(self.0.path(), UnmountFlags::DETACH).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_immutable_is_closed_to_users() {
+        let ram = Ram::mounted();
+        let path = ram.0.path().join("dfs");
+        fs::create_dir(&path).unwrap();
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        assert_ne!(mode(), 0);
+        let closed = MountPoint::find(&path).unwrap().close();
+        assert!(closed.is_err(), "it has the flag: this tests nothing");
+        assert_eq!(mode(), 0);
+    }
+
+    #[test]
+    fn a_directory_that_was_opened_again_is_closed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dfs");
+        fs::create_dir(&path).unwrap();
+        let point = MountPoint::find(&path).unwrap();
+        let set = |immutable| {
+            let directory = point.open().unwrap();
+            let mut flags = ioctl_getflags(&directory).unwrap();
+            flags.set(IFlags::IMMUTABLE, immutable);
+            ioctl_setflags(&directory, flags).unwrap();
+        };
+        // Somebody's own, with a mode that leaves it open.
+        set(true);
+        point.close().unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        let refused = fs::write(path.join("x"), "").unwrap_err();
+        set(false);
+        assert_eq!(mode, 0);
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+    }
 }
