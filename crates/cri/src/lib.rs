@@ -1,7 +1,7 @@
 //! Drives a container runtime (containerd, CRI-O) by its CRI socket, as kubelet does.
 //!
-//! Only what the propagation test and the tests of containers need: sandboxes, containers with
-//! volumes, and commands in them.
+//! Only what the propagation test, the doctor and the tests of containers need: sandboxes, containers
+//! with volumes, and commands in them.
 //!
 //! | module | decides |
 //! |---|---|
@@ -14,5 +14,5 @@ mod runtime;
 mod spec;
 mod wire;
 
-pub use runtime::{CriError, Output, Runtime, State, Version};
+pub use runtime::{CriError, Listed, Output, Runtime, Sandbox, State, Version};
 pub use spec::{Container, Pod, Propagation, Seccomp, Volume};

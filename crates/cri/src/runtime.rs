@@ -70,6 +70,30 @@ pub struct Output {
     pub stderr: String,
 }
 
+/// A pod that the runtime has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    /// The runtime's own name for it.
+    pub id: String,
+    /// The pod's name.
+    pub name: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// Tells the pod from others of the same name.
+    pub uid: String,
+}
+
+/// A container that the runtime has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The runtime's own name for it.
+    pub id: String,
+    /// The id of its sandbox.
+    pub sandbox: String,
+    /// Its name in the pod.
+    pub name: String,
+}
+
 /// How a container is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -264,18 +288,40 @@ impl Runtime {
         })
     }
 
-    /// Ids of the sandboxes in this namespace, with the uid of each.
+    /// The sandboxes of all pods.
     ///
     /// # Errors
     /// As [`Runtime::version`].
-    pub async fn sandboxes(&self, namespace: &str) -> Result<Vec<(String, String)>, CriError> {
+    pub async fn sandboxes(&self) -> Result<Vec<Sandbox>, CriError> {
         let call = "/runtime.v1.RuntimeService/ListPodSandbox";
         let answer: wire::ListPodSandboxResponse = self
             .call(call, wire::ListPodSandboxRequest {}, LIMIT)
             .await?;
         let found = answer.items.into_iter().filter_map(|item| {
             let metadata = item.metadata?;
-            (metadata.namespace == namespace).then_some((item.id, metadata.uid))
+            Some(Sandbox {
+                id: item.id,
+                name: metadata.name,
+                namespace: metadata.namespace,
+                uid: metadata.uid,
+            })
+        });
+        Ok(found.collect())
+    }
+
+    /// The containers of all pods, alive or not.
+    ///
+    /// # Errors
+    /// As [`Runtime::version`].
+    pub async fn containers(&self) -> Result<Vec<Listed>, CriError> {
+        let call = "/runtime.v1.RuntimeService/ListContainers";
+        let answer: wire::ListContainersResponse = self
+            .call(call, wire::ListContainersRequest {}, LIMIT)
+            .await?;
+        let found = answer.containers.into_iter().map(|item| Listed {
+            id: item.id,
+            sandbox: item.pod_sandbox_id,
+            name: item.metadata.unwrap_or_default().name,
         });
         Ok(found.collect())
     }

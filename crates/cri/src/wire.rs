@@ -62,6 +62,25 @@ pub(crate) struct PodSandbox {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(crate) struct ListContainersRequest {}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ListContainersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub containers: Vec<ListedContainer>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ListedContainer {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub pod_sandbox_id: String,
+    #[prost(message, optional, tag = "3")]
+    pub metadata: Option<ContainerMetadata>,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(crate) struct PodSandboxConfig {
     #[prost(message, optional, tag = "1")]
     pub metadata: Option<PodSandboxMetadata>,

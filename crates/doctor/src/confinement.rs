@@ -16,10 +16,11 @@ use apparmor::AppArmor;
 use selinux::SeLinux;
 
 /// Looks at what confines this process, and at what would confine containers.
-pub fn checks(mount_point: &Path) -> Vec<Check> {
-    let mounts = mountinfo::read().unwrap_or_default();
+/// `mounts` is false for an engine that has a keeper.
+pub fn checks(mount_point: &Path, mounts: bool) -> Vec<Check> {
+    let table = mountinfo::read().unwrap_or_default();
     let dir = mount_point.parent().unwrap_or(mount_point);
-    let dir = propagation::existing(&mounts, dir);
+    let dir = propagation::existing(&table, dir);
     let may_mount = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
     let root = Path::new("/");
@@ -34,7 +35,7 @@ pub fn checks(mount_point: &Path) -> Vec<Check> {
         apparmor::judged(apparmor.as_ref(), trial),
         selinux::judged(selinux.as_ref(), trial),
     ];
-    let by_fusermount = !rustix::process::geteuid().is_root();
+    let by_fusermount = mounts && !rustix::process::geteuid().is_root();
     if by_fusermount && apparmor.is_some() {
         checks.extend(apparmor::of_fusermount(root, mount_point));
     }

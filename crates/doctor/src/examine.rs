@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use debridfs_provider::AccountConfig;
 
 use crate::check::Check;
+use crate::host::Host;
+use crate::propagation::Need;
 use crate::{account, confinement, kernel, machine, node, propagation, runtimes, stale, storage};
 
 /// What is configured.
@@ -18,10 +20,20 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The keeper's socket.
     pub keeper_socket: PathBuf,
+    /// `keeper.mode = "attached"`: whoever mounts is another process, in another container maybe.
+    pub attached: bool,
     /// Whom root would start the engine as; `None` when it is not root who asks.
     pub engine_user: Option<u32>,
     /// Accounts that are asked how they are.
     pub accounts: Vec<AccountConfig>,
+}
+
+impl Settings {
+    /// This process is one that a keeper lends the mount to. Root is not taken for it: that is who mounts.
+    fn is_for_attached_engine(&self) -> bool {
+        let lent = self.attached || self.keeper_socket.exists();
+        lent && !rustix::process::geteuid().is_root()
+    }
 }
 
 /// What is to be looked at.
@@ -40,11 +52,18 @@ pub struct Input {
 pub async fn examine(input: &Input) -> Vec<Check> {
     let settings = input.settings.as_ref();
     let mut checks = kernel::checks();
-    checks.push(machine::fuse_device());
+    let engine = settings.is_some_and(Settings::is_for_attached_engine);
+    if !engine {
+        checks.push(machine::fuse_device());
+    }
     if let Some(settings) = settings {
-        checks.extend(machine::mounting(settings.allow_other));
-        checks.extend(confinement::checks(&settings.mount));
-        checks.push(storage::mount_point(&settings.mount).await);
+        if engine {
+            checks.push(machine::keeper(&settings.keeper_socket));
+        } else {
+            checks.extend(machine::mounting(settings.allow_other));
+        }
+        checks.extend(confinement::checks(&settings.mount, !engine));
+        checks.push(storage::mount_point(&settings.mount, engine).await);
         checks.push(storage::state_dir(&settings.state_dir));
         checks.extend(storage::moved_aside(&settings.state_dir));
         checks.push(storage::socket_path(&settings.keeper_socket));
@@ -52,13 +71,19 @@ pub async fn examine(input: &Input) -> Vec<Check> {
     }
     let mount = settings.map(|settings| settings.mount.as_path());
     if let Some(dir) = input.path.as_deref().or_else(|| mount.map(bound)) {
-        checks.extend(propagation::of_directory(dir, input.path.is_some()));
+        let need = match (input.path.is_some(), engine) {
+            (true, _) => Need::Asked,
+            (false, true) => Need::Sees,
+            (false, false) => Need::Gives,
+        };
+        checks.extend(propagation::of_directory(dir, need));
     }
+    let host = Host::find();
     checks.extend(stale::mounts(mount));
-    checks.extend(stale::holders());
+    checks.extend(stale::holders(&host).await);
     checks.extend(runtimes::checks().await);
-    if input.node || node::is_node() {
-        checks.extend(node::checks());
+    if input.node || node::is_node(&host) {
+        checks.extend(node::checks(&host));
     }
     for account in settings.into_iter().flat_map(|settings| &settings.accounts) {
         checks.extend(account::check(account).await);

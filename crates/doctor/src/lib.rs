@@ -12,6 +12,7 @@
 //! | do mounts reach containers | `propagation.rs`, `runtimes.rs` |
 //! | what is left of dead mounts, and who holds it | `stale.rs` |
 //! | what a Kubernetes node needs besides | `node.rs` |
+//! | where the machine is, seen from a container, and whose a container is | `host.rs`, `pods.rs` |
 //! | can the account be used | `account.rs` |
 #![forbid(unsafe_code)]
 
@@ -19,10 +20,12 @@ mod account;
 mod check;
 mod confinement;
 mod examine;
+mod host;
 mod kernel;
 mod machine;
 mod mend;
 mod node;
+mod pods;
 mod propagation;
 mod repair;
 mod runtimes;

@@ -57,6 +57,24 @@ pub fn mounting(allow_other: bool) -> Vec<Check> {
     }
 }
 
+/// What an attached engine needs in place of all that: it opens no device and mounts nothing.
+pub fn keeper(socket: &Path) -> Check {
+    let name = "keeper";
+    let shown = socket.display();
+    if socket.exists() {
+        let seen = format!(
+            "it mounts, and lends the mount at {shown}: this engine needs neither /dev/fuse nor fusermount3"
+        );
+        Check::ok(name, seen)
+    } else {
+        Check::warning(
+            name,
+            format!("none has made {shown}; an attached engine waits for it"),
+            "start the keeper, and give both the same `runtime_dir`: in containers a volume of both",
+        )
+    }
+}
+
 /// `nobody`: the user of whoever has none.
 const NOBODY: u32 = 65_534;
 

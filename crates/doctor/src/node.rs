@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::check::Check;
+use crate::host::Host;
 
 /// What tells that this machine is a node.
 const SIGNS: [&str; 4] = [
@@ -11,53 +12,66 @@ const SIGNS: [&str; 4] = [
     "/etc/rancher/rke2",
     "/var/lib/rancher",
 ];
+/// Names of the checks.
+const NFS: &str = "nfs-common";
+const ISCSI: &str = "open-iscsi";
 /// Where mount helpers and daemons are.
 const PLACES: [&str; 4] = ["/sbin", "/usr/sbin", "/usr/bin", "/usr/local/sbin"];
 
 /// Whether this looks like a node.
-pub fn is_node() -> bool {
-    SIGNS.iter().any(|sign| Path::new(sign).exists())
+pub fn is_node(host: &Host) -> bool {
+    // A container may have one of them as a volume, which says as much.
+    SIGNS
+        .iter()
+        .any(|sign| host.has(sign) || Path::new(sign).exists())
 }
 
 /// Checks for NFS and for volumes by iSCSI (Longhorn).
-pub fn checks() -> Vec<Check> {
+pub fn checks(host: &Host) -> Vec<Check> {
+    if !host.is_seen() {
+        return [NFS, ISCSI].map(unknown).into();
+    }
     let has = |program: &str| {
         let mut places = PLACES.iter();
-        places.any(|place| Path::new(place).join(program).is_file())
+        places.any(|place| host.has(Path::new(place).join(program)))
     };
-    let lxc = std::fs::read("/run/systemd/container").is_ok_and(|kind| kind.starts_with(b"lxc"));
+    let kind = host.path("/run/systemd/container").map(std::fs::read);
+    let lxc = kind.is_some_and(|kind| kind.is_ok_and(|kind| kind.starts_with(b"lxc")));
     vec![
         nfs(has("mount.nfs")),
         iscsi(has("iscsiadm") && has("iscsid"), lxc),
     ]
 }
 
+fn unknown(name: &str) -> Check {
+    Check::warning(
+        name,
+        "the node cannot be seen from this container, so whether it has this is not known",
+        "run `debridfs doctor` on the node, or in a privileged pod with `hostPID: true`",
+    )
+}
+
 fn nfs(has: bool) -> Check {
-    let name = "nfs-common";
     if has {
-        Check::ok(
-            name,
-            "mount.nfs is there: this node can read the library over NFS",
-        )
+        Check::ok(NFS, "mount.nfs is there: this node can mount NFS volumes")
     } else {
         Check::warning(
-            name,
+            NFS,
             "mount.nfs is missing: this node cannot mount NFS volumes",
-            "apt-get install nfs-common (Alpine: apk add nfs-utils); needed only on nodes that read over NFS",
+            "apt-get install nfs-common (Alpine: apk add nfs-utils); needed only where pods have such volumes",
         )
     }
 }
 
 fn iscsi(has: bool, lxc: bool) -> Check {
-    let name = "open-iscsi";
     match (has, lxc) {
         (_, true) => Check::ok(
-            name,
-            "an LXC container cannot use iSCSI: this node gets no Longhorn volumes, and reads the library over NFS",
+            ISCSI,
+            "an LXC container cannot use iSCSI: this node gets no Longhorn volumes",
         ),
-        (true, false) => Check::ok(name, "there: this node can have Longhorn volumes"),
+        (true, false) => Check::ok(ISCSI, "there: this node can have Longhorn volumes"),
         (false, false) => Check::warning(
-            name,
+            ISCSI,
             "missing: this node can have no Longhorn volumes",
             "apt-get install open-iscsi && systemctl enable --now iscsid; needed only on nodes with storage",
         ),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use debridfs_base::mountinfo::{self, Mount};
 
 use crate::check::{Check, Outcome};
+use crate::host;
 use crate::repair::Repair;
 
 /// Where kubelets keep the volumes of pods.
@@ -12,9 +13,19 @@ const KUBELET: &str = "/var/lib/kubelet";
 /// Part of the path of an emptyDir.
 const EMPTY_DIR: &str = "/kubernetes.io~empty-dir/";
 
-/// Checks the directory that containers bind. `asked` when somebody named it: then a private one
-/// is in the way; otherwise there may be no containers.
-pub fn of_directory(dir: &Path, asked: bool) -> Vec<Check> {
+/// What is wanted of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Somebody named it: one that is private is in the way.
+    Asked,
+    /// It gives mounts to containers, if there are any.
+    Gives,
+    /// It gets them, as that of an engine that a keeper lends the mount to.
+    Sees,
+}
+
+/// Checks the directory that containers bind.
+pub fn of_directory(dir: &Path, need: Need) -> Vec<Check> {
     let mounts = match mountinfo::read() {
         Ok(mounts) => mounts,
         Err(error) => {
@@ -25,14 +36,15 @@ pub fn of_directory(dir: &Path, asked: bool) -> Vec<Check> {
     let dir = existing(&mounts, dir);
     let mut checks = Vec::new();
     if let Some(mount) = mountinfo::containing(&mounts, &dir) {
-        checks.push(with_care(shared(&dir, mount, asked), &dir, &mounts));
+        checks.push(with_care(shared(&dir, mount, need), &dir, &mounts));
         checks.extend(empty_dir(&dir, mount));
     }
     let kubelet = existing(&mounts, Path::new(KUBELET));
-    if kubelet == Path::new(KUBELET)
+    if need != Need::Sees
+        && kubelet == Path::new(KUBELET)
         && let Some(mount) = mountinfo::containing(&mounts, &kubelet)
     {
-        let mut check = with_care(shared(&kubelet, mount, asked), &kubelet, &mounts);
+        let mut check = with_care(shared(&kubelet, mount, need), &kubelet, &mounts);
         check.name = "propagation of kubelet's directory".into();
         checks.push(check);
     }
@@ -53,7 +65,7 @@ pub(super) fn existing(mounts: &[Mount], dir: &Path) -> PathBuf {
     debridfs_base::mountinfo::resolved(there)
 }
 
-fn shared(dir: &Path, mount: &Mount, asked: bool) -> Check {
+fn shared(dir: &Path, mount: &Mount, need: Need) -> Check {
     let name = "propagation";
     let on = format!(
         "{} lies on the mount {} ({})",
@@ -63,6 +75,21 @@ fn shared(dir: &Path, mount: &Mount, asked: bool) -> Check {
     );
     if let Some(group) = mount.peer_group {
         return Check::ok(name, format!("{on}, which is shared (peer group {group})"));
+    }
+    if need == Need::Sees {
+        return match mount.master {
+            Some(master) => Check::ok(
+                name,
+                format!("{on}, which gets the keeper's mounts (peer group {master})"),
+            ),
+            None => Check::warning(
+                name,
+                format!(
+                    "{on}, which gets no mounts: this engine serves, and cannot see that it does, so it is never ready"
+                ),
+                "give this container the volume with `mountPropagation: HostToContainer` (Docker `:rslave`)",
+            ),
+        };
     }
     let (seen, fix) = match mount.master {
         Some(master) => (
@@ -82,7 +109,7 @@ fn shared(dir: &Path, mount: &Mount, asked: bool) -> Check {
         ),
     };
     Check {
-        outcome: if asked {
+        outcome: if need == Need::Asked {
             Outcome::Failed
         } else {
             Outcome::Warning
@@ -111,7 +138,7 @@ fn with_care(mut check: Check, dir: &Path, mounts: &[Mount]) -> Check {
 /// How it is made to last, by what starts this machine.
 fn at_boot() -> &'static str {
     let there = |path: &str| Path::new(path).exists();
-    if there("/.dockerenv") || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+    if host::in_container() {
         "this is a container: on the host, and then `Bidirectional` (Docker `:rshared`) for this volume"
     } else if there("/run/systemd/system") {
         "systemd makes / shared at boot, so something made this mount private; a unit before the container runtime can undo it"
@@ -132,7 +159,7 @@ fn empty_dir(dir: &Path, mount: &Mount) -> Option<Check> {
                 "{} is an emptyDir: it is this pod's own, and a mount in it reaches no other container without Bidirectional, no other pod at all",
                 dir.display()
             ),
-            "use a hostPath with Bidirectional here and HostToContainer in consumers, or the CSI driver",
+            "use a hostPath with Bidirectional here and HostToContainer in consumers",
         )
     })
 }
@@ -148,24 +175,31 @@ mod tests {
 
     #[test]
     fn peer_groups() {
-        let check = |fields: &str, asked| {
+        let check = |fields: &str, need| {
             let mounts = mounts(fields, "/");
-            shared(Path::new("/mnt"), &mounts[0], asked)
+            shared(Path::new("/mnt"), &mounts[0], need)
         };
-        assert_eq!(check("shared:3 ", true).outcome, Outcome::Ok);
-        let private = check("", false);
+        assert_eq!(check("shared:3 ", Need::Asked).outcome, Outcome::Ok);
+        let private = check("", Need::Gives);
         assert_eq!(private.outcome, Outcome::Warning);
         assert_eq!(private.repair, Some(Repair::Share("/mnt".into())));
         let fix = private.fix.unwrap();
         assert!(fix.starts_with("mount --rbind /mnt /mnt && mount --make-rshared /mnt; "));
-        let slave = check("master:3 ", true);
+        let slave = check("master:3 ", Need::Asked);
         assert_eq!((slave.outcome, slave.repair), (Outcome::Failed, None));
+        // An engine with a keeper has to see the mount, and gives none.
+        assert_eq!(check("master:3 ", Need::Sees).outcome, Outcome::Ok);
+        let blind = check("", Need::Sees);
+        assert_eq!((blind.outcome, blind.repair), (Outcome::Warning, None));
+        assert!(blind.fix.unwrap().contains("HostToContainer"));
     }
 
     #[test]
     fn what_is_a_mount_already_is_not_bound_over_itself() {
         let mounts = mountinfo::parse(b"1 0 8:1 / /mnt rw - ext4 a rw");
-        let fix = shared(Path::new("/mnt"), &mounts[0], true).fix.unwrap();
+        let fix = shared(Path::new("/mnt"), &mounts[0], Need::Asked)
+            .fix
+            .unwrap();
         assert!(fix.starts_with("mount --make-rshared /mnt; "), "{fix}");
     }
 
@@ -175,7 +209,7 @@ mod tests {
         let mounts = mountinfo::parse(text.as_bytes());
         let check = |dir: &str| {
             let dir = Path::new(dir);
-            with_care(shared(dir, &mounts[0], true), dir, &mounts)
+            with_care(shared(dir, &mounts[0], Need::Asked), dir, &mounts)
         };
         assert!(check("/mnt").repair.is_none());
         assert!(

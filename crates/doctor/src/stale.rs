@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use debridfs_base::mountinfo::{self, Mount};
 use debridfs_keeper::probe::{self, State};
 
 use crate::check::Check;
+use crate::host::Host;
+use crate::pods::Pods;
 
 /// A mount that takes longer hangs; it is asked by a process that is left behind then.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -70,45 +73,115 @@ fn judged(mount: &Mount, state: State) -> Option<Check> {
     }
 }
 
-/// Who holds a mount of debridfs that is not mounted here any more, or a copy that no later mount
-/// reaches.
-pub fn holders() -> Vec<Check> {
+/// Who holds a mount of debridfs that is not mounted on the machine any more, or a copy that no later
+/// mount reaches.
+pub async fn holders(host: &Host) -> Vec<Check> {
     let name = "containers";
-    let here = mountinfo::read().unwrap_or_default();
-    let live = served(&here, |place| probe::state(place, LIMIT));
-    let mut checks: Vec<Check> = here.iter().filter_map(sub_path).collect();
-    for (pid, mounts) in other_namespaces() {
-        let program = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        let who = format!("process {pid} ({}) and its container", program.trim());
-        let fix = "restart that container; to need it never again, bind the parent directory of the mount point with HostToContainer (Docker `:rslave`)";
-        let ours: Vec<&Mount> = mounts.iter().filter(|mount| mount.is_ours()).collect();
-        let dead = dead_places(&ours, &live);
-        if !dead.is_empty() {
-            let seen = format!("{who} hold a dead library at {}", dead.join(" and "));
-            checks.push(Check::warning(name, seen, fix));
-        } else if let Some(private) = ours
-            .iter()
-            .find(|mount| !mount.is_shared() && mount.master.is_none())
-        {
-            let seen = format!(
-                "{who} have a private copy of the library at {}, which no later mount reaches",
-                private.mount_point.display()
-            );
-            checks.push(Check::warning(name, seen, fix));
-        }
+    let machine = host.mounts();
+    let seen_from_here = |place: &Path| host.path(place).unwrap_or_else(|| place.to_path_buf());
+    let mut live = served(&machine, |place| {
+        probe::state(&seen_from_here(place), LIMIT)
+    });
+    if !host.is_here() {
+        let here = mountinfo::read().unwrap_or_default();
+        live.extend(served(&here, |place| probe::state(place, LIMIT)));
     }
-    if checks.is_empty() {
+    let sub_paths: BTreeSet<SubPath> = machine.iter().filter_map(sub_path).collect();
+    let others = other_namespaces();
+    let held: Vec<(u32, Held)> = others
+        .seen
+        .iter()
+        .filter_map(|(pid, mounts)| {
+            // By its own path: a library that only that process has mounted is none that it holds.
+            let root = PathBuf::from(format!("/proc/{pid}/root"));
+            let seen = |place: &Path| root.join(place.strip_prefix("/").unwrap_or(place));
+            let state = |place: &Path| probe::state(&seen(place), LIMIT);
+            Some((*pid, held(mounts, &live, state)?))
+        })
+        .collect();
+    let mut checks = Vec::new();
+    if !sub_paths.is_empty() || !held.is_empty() {
+        let pods = Pods::of(host).await;
+        checks.extend(sub_paths.iter().map(|one| one.check(&pods)));
+        checks.extend(held.iter().map(|(pid, held)| held.check(*pid, &pods)));
+    }
+    if !host.is_seen() {
+        checks.push(Check::warning(
+            name,
+            "the others cannot be seen from this container, so which of them hold an old mount is not known",
+            "run `debridfs doctor` on the machine itself, or in a privileged pod with `hostPID: true`",
+        ));
+    } else if others.hidden {
+        checks.push(Check::warning(
+            name,
+            "some processes may not be looked at, so whether they hold an old mount is not known",
+            "run `debridfs doctor` as root, in a container with CAP_SYS_PTRACE",
+        ));
+    } else if checks.is_empty() {
         checks.push(Check::ok(name, "none holds an old or a private mount"));
     }
     checks
 }
 
-/// The places whose topmost layer is of a connection that is not mounted here. All of them: one that
-/// a container has since it was made must not hide the one that its programs read.
-fn dead_places(ours: &[&Mount], live: &BTreeSet<(u32, u32)>) -> Vec<String> {
+/// What a container has that has to be made anew.
+#[derive(Debug, PartialEq, Eq)]
+enum Held {
+    /// Mounts that nobody serves, by their places.
+    Dead(Vec<String>),
+    /// A copy that no later mount reaches.
+    Private(String),
+}
+
+fn held(
+    mounts: &[Mount],
+    live: &BTreeSet<(u32, u32)>,
+    state: impl Fn(&Path) -> State,
+) -> Option<Held> {
+    let ours: Vec<&Mount> = mounts.iter().filter(|mount| mount.is_ours()).collect();
+    let dead = dead_places(&ours, live, state);
+    if !dead.is_empty() {
+        return Some(Held::Dead(dead));
+    }
+    let of_this_machine = |mount: &&&Mount| live.contains(&mount.device);
+    let private = |mount: &&&Mount| !mount.is_shared() && mount.master.is_none();
+    let private = ours.iter().filter(of_this_machine).find(private)?;
+    Some(Held::Private(private.mount_point.display().to_string()))
+}
+
+impl Held {
+    fn check(&self, pid: u32, pods: &Pods) -> Check {
+        let program = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let program = program.trim();
+        let who = match pods.of_process(pid) {
+            Some(container) => format!("process {pid} ({program}) and all in {container}"),
+            None => format!("process {pid} ({program}) and its container"),
+        };
+        let seen = match self {
+            Self::Dead(places) => format!("{who} hold a dead library at {}", places.join(" and ")),
+            Self::Private(place) => {
+                format!(
+                    "{who} have a private copy of the library at {place}, which no later mount reaches"
+                )
+            }
+        };
+        let fix = "restart that container (where it has the library by subPath, delete its pod); to need it never again, bind the parent \
+                   directory of the mount point with HostToContainer (Docker `:rslave`)";
+        Check::warning("containers", seen, fix)
+    }
+}
+
+/// The places whose topmost layer nobody serves. All of them: one that a container has since it was
+/// made must not hide the one that its programs read. What is `live` need not be asked.
+fn dead_places(
+    ours: &[&Mount],
+    live: &BTreeSet<(u32, u32)>,
+    state: impl Fn(&Path) -> State,
+) -> Vec<String> {
     let covered = |mount: &Mount| ours.iter().any(|other| other.parent == mount.id);
     ours.iter()
         .filter(|mount| !live.contains(&mount.device) && !covered(mount))
+        .take(MOST)
+        .filter(|mount| state(&mount.mount_point) == State::Dead)
         .map(|mount| mount.mount_point.display().to_string())
         .collect()
 }
@@ -127,33 +200,57 @@ fn served(here: &[Mount], state: impl Fn(&Path) -> State) -> BTreeSet<(u32, u32)
         .collect()
 }
 
+/// A container that has the library by `subPath`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SubPath {
+    /// UID of its pod.
+    pod: String,
+    container: String,
+}
+
 /// On a node, the path tells pod and container.
-fn sub_path(mount: &Mount) -> Option<Check> {
+fn sub_path(mount: &Mount) -> Option<SubPath> {
     let place = mount.mount_point.to_string_lossy();
     let (_, rest) = mount
         .is_ours()
         .then(|| place.split_once(SUB_PATHS))
         .flatten()?;
-    let pod = place
-        .split('/')
-        .skip_while(|part| *part != "pods")
-        .nth(1)
-        .unwrap_or("?");
-    let container = rest.split('/').nth(1).unwrap_or("?");
-    Some(Check::warning(
-        "subPath",
-        format!(
-            "container {container} of pod {pod} has the library by subPath: no later mount reaches it"
-        ),
-        "mount the parent directory with HostToContainer and without subPath; after a remount the pod has to be deleted, a restart of the container fails",
-    ))
+    let mut parts = place.split('/').skip_while(|part| *part != "pods");
+    Some(SubPath {
+        pod: parts.nth(1).unwrap_or("?").to_owned(),
+        container: rest.split('/').nth(1).unwrap_or("?").to_owned(),
+    })
 }
 
-/// The mounts of one process in every other namespace that can be looked into.
-fn other_namespaces() -> BTreeMap<u32, Vec<Mount>> {
-    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
-    let mut seen: BTreeSet<PathBuf> = namespace("self").into_iter().collect();
-    let mut found = BTreeMap::new();
+impl SubPath {
+    fn check(&self, pods: &Pods) -> Check {
+        let (container, pod) = (&self.container, pods.named(&self.pod));
+        Check::warning(
+            "subPath",
+            format!(
+                "container {container} of pod {pod} has the library by subPath: after a crash it sees the new mount, \
+                 after an orderly stop of the keeper it does not, and a restart of the container fails"
+            ),
+            "mount the parent directory with HostToContainer and without subPath; until then delete the pod after an orderly stop",
+        )
+    }
+}
+
+/// Mounts of other processes.
+struct Others {
+    /// Those of one process in every other namespace that can be looked into.
+    seen: BTreeMap<u32, Vec<Mount>>,
+    /// There are processes that may not be looked at.
+    hidden: bool,
+}
+
+fn other_namespaces() -> Others {
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt"));
+    let mut known: BTreeSet<PathBuf> = namespace("self").into_iter().collect();
+    let mut others = Others {
+        seen: BTreeMap::new(),
+        hidden: false,
+    };
     let mut pids: Vec<u32> = fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -163,16 +260,20 @@ fn other_namespaces() -> BTreeMap<u32, Vec<Mount>> {
     // The oldest of a container is the one that people know.
     pids.sort_unstable();
     for pid in pids {
-        let Some(namespace) = namespace(&pid.to_string()) else {
-            continue;
-        };
-        if seen.insert(namespace)
-            && let Ok(mounts) = mountinfo::read_of(pid)
-        {
-            found.insert(pid, mounts);
+        match namespace(&pid.to_string()) {
+            Ok(namespace) => {
+                if known.insert(namespace)
+                    && let Ok(mounts) = mountinfo::read_of(pid)
+                {
+                    others.seen.insert(pid, mounts);
+                }
+            }
+            Err(error) => {
+                others.hidden |= error.kind() == ErrorKind::PermissionDenied;
+            }
         }
     }
-    found
+    others
 }
 
 #[cfg(test)]
@@ -191,14 +292,21 @@ mod tests {
         );
         let ours: Vec<&Mount> = mounts.iter().collect();
         let live = BTreeSet::from([(0, 51)]);
-        assert_eq!(dead_places(&ours, &live), [""; 0]);
-        assert_eq!(dead_places(&ours[..1], &live), ["/volume"]);
+        let dead = |ours: &[&Mount]| dead_places(ours, &live, |_| State::Dead);
+        assert_eq!(dead(&ours), [""; 0]);
+        assert_eq!(dead(&ours[..1]), ["/volume"]);
         let two = table(
             "5 1 0:50 / /old ro - fuse.debridfs d ro\n6 1 0:51 / /live ro - fuse.debridfs d ro\n\
              7 1 0:52 / /volume ro - fuse.debridfs d ro",
         );
         let ours: Vec<&Mount> = two.iter().collect();
-        assert_eq!(dead_places(&ours, &live), ["/old", "/volume"]);
+        assert_eq!(dead(&ours), ["/old", "/volume"]);
+        // A library that is mounted there alone is served there.
+        let own = |place: &Path| match place.to_str() {
+            Some("/old") => State::Answers,
+            _ => State::Dead,
+        };
+        assert_eq!(dead_places(&ours, &live, own), ["/volume"]);
     }
 
     #[test]
@@ -218,11 +326,12 @@ mod tests {
     fn a_sub_path_names_pod_and_container() {
         let place = "/var/lib/kubelet/pods/7f-9/volume-subpaths/media/sonarr/0";
         let text = |kind: &str| format!("5 1 0:50 / {place} ro shared:1 - {kind} d ro");
-        let found = sub_path(&table(&text("fuse.debridfs"))[0]).unwrap();
-        assert!(
-            found.seen.contains("container sonarr of pod 7f-9"),
-            "{found:?}"
-        );
+        // Stacked mounts are one volume.
+        let stacked = table(&[text("fuse.debridfs"), text("fuse.debridfs")].join("\n"));
+        let found: BTreeSet<SubPath> = stacked.iter().filter_map(sub_path).collect();
+        assert_eq!(found.len(), 1);
+        let said = found.first().unwrap().check(&Pods::default()).seen;
+        assert!(said.contains("container sonarr of pod 7f-9"), "{said}");
         assert_eq!(sub_path(&table(&text("ext4"))[0]), None);
     }
 

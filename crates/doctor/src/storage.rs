@@ -20,8 +20,9 @@ const LEAST_SPACE: u64 = 256 << 20;
 /// `sun_path` of unix(7), without its final NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// Whether the library can be, or is, mounted at `path`.
-pub async fn mount_point(path: &Path) -> Check {
+/// Whether the library can be, or is, mounted at `path`; for an engine that a keeper lends the mount to,
+/// whether it is.
+pub async fn mount_point(path: &Path, lent: bool) -> Check {
     let name = "mount point";
     let shown = path.display();
     match mountinfo::type_at(path) {
@@ -35,6 +36,13 @@ pub async fn mount_point(path: &Path) -> Check {
             name,
             format!("something else ({kind}) is mounted at {shown}"),
             format!("`umount {shown}`, or choose another `mount.path`"),
+        ),
+        Ok(None) if lent => Check::warning(
+            name,
+            format!(
+                "the library is not seen at {shown}: this engine serves, and is never ready, as it looks through the mount"
+            ),
+            "see whether the keeper has it mounted; if so, give this container its parent directory as a volume with `mountPropagation: HostToContainer` (Docker `:rslave`)",
         ),
         Ok(None) => bare(path),
     }
@@ -188,13 +196,16 @@ mod tests {
     #[tokio::test]
     async fn mount_points() {
         let dir = tempfile::tempdir().unwrap();
-        let outcome = async |path: &Path| mount_point(path).await.outcome;
+        let outcome = async |path: &Path| mount_point(path, false).await.outcome;
         assert_eq!(outcome(dir.path()).await, Outcome::Ok);
         assert_eq!(outcome(&dir.path().join("a/b")).await, Outcome::Ok);
         std::fs::write(dir.path().join("x"), "").unwrap();
         assert_eq!(outcome(dir.path()).await, Outcome::Warning);
         assert_eq!(outcome(&dir.path().join("x")).await, Outcome::Failed);
         assert_eq!(outcome(Path::new("/proc")).await, Outcome::Failed);
+        // Not where this process would make it.
+        let lent = mount_point(Path::new("/nowhere/dfs"), true).await;
+        assert_eq!(lent.outcome, Outcome::Warning);
     }
 
     #[test]

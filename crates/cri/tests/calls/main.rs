@@ -7,7 +7,9 @@ mod protobuf;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use debridfs_cri::{Container, CriError, Pod, Propagation, Runtime, Seccomp, State, Volume};
+use debridfs_cri::{
+    Container, CriError, Listed, Pod, Propagation, Runtime, Sandbox, Seccomp, State, Volume,
+};
 
 use fake::{Fake, Says};
 use protobuf::{Fields, number, text, within};
@@ -248,7 +250,7 @@ async fn the_first_process_is_in_what_runtimes_tell_beside_the_interface() {
 }
 
 #[tokio::test]
-async fn sandboxes_of_other_namespaces_are_not_ours() {
+async fn what_the_runtime_has_is_listed_with_whose_it_is() {
     let item = |id: &str, uid: &str, namespace: &str| {
         let metadata = [text(1, "x"), text(2, uid), text(3, namespace)].concat();
         within(1, &[text(1, id), within(2, &metadata)].concat())
@@ -257,12 +259,30 @@ async fn sandboxes_of_other_namespaces_are_not_ours() {
         item("a", "1", "tests"),
         item("b", "2", "kube-system"),
         within(1, &text(1, "without metadata")),
-        item("c", "3", "tests"),
     ];
-    let fake = Fake::new([("ListPodSandbox", Says::Answer(items.concat()))]);
+    let metadata = within(3, &text(1, "plex"));
+    let container = within(1, &[text(1, "c"), text(2, "b"), metadata].concat());
+    let fake = Fake::new([
+        ("ListPodSandbox", Says::Answer(items.concat())),
+        ("ListContainers", Says::Answer(container)),
+    ]);
     let runtime = Runtime::connect(fake.socket()).await.unwrap();
-    let found = runtime.sandboxes("tests").await.unwrap();
-    assert_eq!(found, [("a".into(), "1".into()), ("c".into(), "3".into())]);
+    let sandbox = |id: &str, uid: &str, namespace: &str| Sandbox {
+        id: id.into(),
+        name: "x".into(),
+        namespace: namespace.into(),
+        uid: uid.into(),
+    };
+    let found = runtime.sandboxes().await.unwrap();
+    let expected = [sandbox("a", "1", "tests"), sandbox("b", "2", "kube-system")];
+    assert_eq!(found, expected);
+    let found = runtime.containers().await.unwrap();
+    let expected = [Listed {
+        id: "c".into(),
+        sandbox: "b".into(),
+        name: "plex".into(),
+    }];
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use debridfs_doctor::{Check, Input, Outcome, Settings, examine, fuse_device, men
 
 use super::serve::owner;
 use super::{print_json, runtime, say};
-use crate::config::{self, Config, ConfigError, Environment, Loaded};
+use crate::config::{self, Config, ConfigError, Environment, KeeperMode, Loaded};
 use crate::failure::Failure;
 
 /// Arguments of `doctor`.
@@ -82,6 +82,7 @@ async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
 fn settings(config: Config) -> Settings {
     Settings {
         keeper_socket: config.keeper_socket(),
+        attached: config.keeper.mode == KeeperMode::Attached,
         engine_user: owner(&config).map(|owner| owner.uid),
         mount: config.mount.path,
         allow_other: config.mount.allow_other,

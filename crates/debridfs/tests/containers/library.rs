@@ -173,6 +173,11 @@ impl<'a> Library<'a> {
         self.node.says(keeper, text);
     }
 
+    /// The engine's container.
+    pub fn engine(&self) -> &Running {
+        self.engine.as_ref().expect("started")
+    }
+
     /// SIGKILL for everything in the engine's container.
     pub fn kill_engine(&mut self) {
         if let Some(engine) = self.engine.take() {

@@ -5,6 +5,7 @@
 )]
 
 mod bundles;
+mod doctor;
 mod image;
 mod kubelet;
 mod library;

@@ -287,10 +287,11 @@ pub(super) fn refusal(words: &str) -> Code {
 
 /// Sandboxes of tests that were killed together with whoever was to remove them.
 async fn forget_abandoned(runtime: &Runtime) {
-    let found = runtime.sandboxes(NAMESPACE).await.unwrap_or_default();
-    for (id, pid) in found {
-        if !Path::new("/proc").join(pid).exists() {
-            let _ = runtime.remove_sandbox(&id).await;
+    let found = runtime.sandboxes().await.unwrap_or_default().into_iter();
+    for one in found.filter(|one| one.namespace == NAMESPACE) {
+        // The uid is the test's process.
+        if !Path::new("/proc").join(&one.uid).exists() {
+            let _ = runtime.remove_sandbox(&one.id).await;
         }
     }
 }
