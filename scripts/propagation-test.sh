@@ -1,11 +1,22 @@
 #!/usr/bin/env bash
 # Runs the propagation test on a cluster without Flux: applies the bundle, waits for the verdict, shows it, and removes everything again.
-# Usage: scripts/propagation-test.sh [NODE]      the node is w2 when absent; IMAGE=… for another image
+# Usage: scripts/propagation-test.sh [NODE]      without NODE the one with the label debridfs.io/propagation-test=true; SHARE_OF=… for the parent of another
+#                                                mount point than /mnt/dfs; IMAGE=… for another image
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bundle=deploy/kustomize/propagation-test
+label=debridfs.io/propagation-test
+share_of=${SHARE_OF:-/mnt}
 manifests=$(kubectl kustomize "$bundle")
-[ $# = 0 ] || manifests=${manifests//kubernetes.io\/hostname: w2/kubernetes.io\/hostname: $1}
+if [ $# != 0 ]; then
+  manifests=${manifests//$label: \"true\"/kubernetes.io\/hostname: \"$1\"}
+elif [ -z "$(kubectl get nodes --selector "$label=true" --output name)" ]; then
+  echo "which node? $0 NODE, or: kubectl label node NODE $label=true" >&2
+  kubectl get nodes >&2
+  exit 2
+fi
+# Every path of the bundle is at or below the directory to share.
+manifests=$(sed -E "s|([ ,])/mnt(/debridfs-propagation-test)?\$|\1$share_of\2|" <<<"$manifests")
 [ -z "${IMAGE:-}" ] || manifests=$(sed -E "s|^( *image: ).*|\1$IMAGE|" <<<"$manifests")
 clean() {
   # The host's part removes the mount point when its pod is told to stop.

@@ -391,13 +391,31 @@ fn the_propagation_test_stays_on_one_node_and_in_its_namespace() {
     );
     for workload in [producer, consumer] {
         assert_eq!(workload["metadata"]["namespace"], "fuse-test");
-        assert_eq!(
-            pod(workload)["nodeSelector"]["kubernetes.io/hostname"],
-            "w2"
-        );
     }
+    // Which one is said by a label of the node, and the consumer goes where the producer is.
+    let selector = &pod(producer)["nodeSelector"];
+    assert_eq!(selector["debridfs.io/propagation-test"], "true");
+    let affinity = &pod(consumer)["affinity"]["podAffinity"];
+    let term = &affinity["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
+    let labels = &producer["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(&term["labelSelector"]["matchLabels"], labels);
+    assert!(consumer["spec"]["ttlSecondsAfterFinished"].is_u64());
+    // The directory that the instance binds, and has to be shared.
     let volumes = |workload: &Value| pod(workload)["volumes"][0]["hostPath"]["path"].clone();
-    assert_eq!(volumes(producer), volumes(consumer));
+    let instance = build(&root().join("deploy/kustomize/streaming/base"));
+    let keeper = volumes(object(&instance, "DaemonSet", "debridfs-keeper"));
+    assert_eq!(
+        [volumes(producer), volumes(consumer)],
+        [keeper.clone(), keeper.clone()]
+    );
+    let host = &pod(producer)["containers"][0];
+    let arguments = host["args"].as_array().expect("arguments");
+    let named = arguments
+        .iter()
+        .skip_while(|one| *one != "--share-of")
+        .nth(1);
+    assert_eq!(named, Some(&keeper));
     let consumers = pod(consumer)["containers"].as_array().expect("containers");
     for container in consumers {
         let mount = &container["volumeMounts"][0];

@@ -57,8 +57,7 @@ pub struct Advice {
     pub instead: &'static str,
 }
 
-const OTHER_WAYS: &str =
-    "without propagation: the CSI driver, or the library over NFS or WebDAV, which need none";
+const OTHER_WAYS: &str = "without propagation: files over HTTP for players that mount nothing (`[http]`, `action = \"strm\"`)";
 
 impl Code {
     /// Every code, in the order of the decision tree.
@@ -228,6 +227,10 @@ mod tests {
             let advice = code.advice();
             assert!(advice.branch.contains('?'), "{code:?}");
             assert!(!advice.cause.is_empty() && !advice.fix.is_empty());
+            // There are none.
+            for way in ["CSI", "NFS", "WebDAV"] {
+                assert!(!advice.instead.contains(way), "{code:?}: {way}");
+            }
         }
     }
 }

@@ -55,6 +55,16 @@ pub(crate) fn not_shared(dir: &Path, mount: &Mount) -> String {
     )
 }
 
+/// What to say of the test's directory when it is not on the mount that has to be shared: what is
+/// seen there says nothing about that one.
+pub(crate) fn mount_of_its_own(own: &Mount, shared: &Path) -> String {
+    format!(
+        "{0} is a mount of its own, so what is seen there says nothing about {1}; to mend it: umount -l {0}",
+        own.mount_point.display(),
+        shared.display()
+    )
+}
+
 /// The commands that make `dir`, which lies on `mount`, a shared mount.
 ///
 /// One that is a mount already is not bound over itself: of two mounts at one place containerd looks at the lower one, which would still

@@ -35,6 +35,9 @@ pub struct RoleSettings {
     pub helper: Vec<OsString>,
     /// The shared directory: the parent of the mount point.
     pub dir: PathBuf,
+    /// The directory at or above it that an instance shares with its consumers: the host's part
+    /// looks whether that one is shared.
+    pub share_of: PathBuf,
     /// The consumer's volume is the mount point itself.
     pub is_mount_point: bool,
     /// How long the marker is waited for.
@@ -106,6 +109,14 @@ impl Role {
 
     fn conclude(self, success: &str) -> Report {
         self.record.conclude(success)
+    }
+}
+
+/// Makes the test's own directory, which may be there.
+fn make_directory(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
 }
 

@@ -58,6 +58,10 @@ Examples:
         /// the node's processes (`hostPID`).
         #[arg(long, value_name = "PID")]
         mounts_of: Option<u32>,
+        /// The directory at or above `--dir` that has to be shared: the one that containers of the
+        /// instance bind; the parent of the configured mount when absent and `--dir` lies in it.
+        #[arg(long, value_name = "DIR")]
+        share_of: Option<PathBuf>,
         /// Where, and how long.
         #[command(flatten)]
         role: PropagationRoleArgs,
@@ -144,7 +148,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub struct PropagationRunArgs {
     /// The directory that containers would bind; the parent of the configured mount when absent. A
     /// directory of the test's own is made in it, and removed at the end.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, visible_alias = "share-of", value_name = "DIR")]
     pub path: Option<PathBuf>,
     /// Mount as with `mount.allow_other = false`.
     #[arg(long)]
@@ -177,7 +181,18 @@ pub fn run(command: &PropagationCommand, file: Option<&Path>) -> Result<(), Fail
                 };
                 whole(run, Some(runtime), file).await
             }
-            PropagationCommand::Host { step, role, .. } => host(*step, role).await,
+            PropagationCommand::Host {
+                step,
+                role,
+                share_of,
+                ..
+            } => {
+                let settings = RoleSettings {
+                    share_of: shared(share_of.as_deref(), &role.dir, file)?,
+                    ..settings_of(role)
+                };
+                host(*step, settings, &role.common).await
+            }
             PropagationCommand::Producer {
                 role,
                 no_allow_other,
@@ -214,8 +229,12 @@ pub fn run(command: &PropagationCommand, file: Option<&Path>) -> Result<(), Fail
     })
 }
 
-async fn host(step: HostStep, role: &PropagationRoleArgs) -> Result<(), Failure> {
-    let (settings, record) = (settings_of(role), Recorder::new(shown(&role.common)));
+async fn host(
+    step: HostStep,
+    settings: RoleSettings,
+    common: &PropagationArgs,
+) -> Result<(), Failure> {
+    let record = Recorder::new(shown(common));
     let report = match step {
         HostStep::SetUp => test::set_up_host(settings, record),
         HostStep::Look => test::look_on_host(settings, record).await,
@@ -225,7 +244,24 @@ async fn host(step: HostStep, role: &PropagationRoleArgs) -> Result<(), Failure>
             test::stay_on_host(settings, record, stop).await
         }
     };
-    conclude(&report, &role.common)
+    conclude(&report, common)
+}
+
+/// The directory that has to be shared for what `dir` shows to be true of the instance.
+fn shared(named: Option<&Path>, dir: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> {
+    match named {
+        Some(named) if dir.starts_with(named) => Ok(named.into()),
+        Some(named) => {
+            let message = format!("{} is not in {}", dir.display(), named.display());
+            let help = "`--dir` is a directory in the one that `--share-of` names";
+            Err(Failure::new(message, Some(help)).with_code(USAGE))
+        }
+        None => {
+            let parent = configured(file)?;
+            let below = dir.starts_with(&parent);
+            Ok(if below { parent } else { dir.into() })
+        }
+    }
 }
 
 fn helper() -> Vec<OsString> {
@@ -236,6 +272,7 @@ fn settings_of(role: &PropagationRoleArgs) -> RoleSettings {
     RoleSettings {
         helper: helper(),
         dir: role.dir.clone(),
+        share_of: role.dir.clone(),
         is_mount_point: false,
         wait: Duration::from_secs_f64(role.common.wait),
         allow_other: true,

@@ -126,6 +126,45 @@ fn a_host_that_is_not_shared() {
     host.assert_clean();
 }
 
+/// The instance's directory counts, not the test's own in it.
+#[test]
+fn sharing_the_tests_own_directory_is_not_enough() {
+    let host = Host::private();
+    let dir = host.dir();
+    let own = format!("{dir}/own");
+    let set_up = |share_of: &str| {
+        let arguments = ["propagation-test", "host", "set-up"];
+        let more = ["--share-of", share_of, "--dir", &own];
+        host.debridfs(&[&arguments[..], &more].concat()).end()
+    };
+    let ended = set_up("/elsewhere");
+    assert_eq!(ended.code, Some(2), "{}", ended.stdout);
+    let ended = set_up(dir);
+    assert_fails(&ended, "HOST_NOT_SHARED");
+    let fix = format!("mount --rbind {dir} {dir} && mount --make-rshared {dir}");
+    assert!(ended.stdout.contains(&fix), "{}", ended.stdout);
+    assert!(!std::path::Path::new(&own).exists(), "nothing was begun");
+
+    let own_shared =
+        format!("mkdir {own} && mount --rbind {own} {own} && mount --make-rshared {own}");
+    let own_gone = format!("umount -l {own}");
+    host.shell(&own_shared);
+    let ended = set_up(dir);
+    assert_fails(&ended, "HOST_NOT_SHARED");
+    assert!(ended.stdout.contains(&fix), "{}", ended.stdout);
+    host.shell(&format!("{own_gone} && rmdir {own}"));
+    host.share();
+    host.shell(&own_shared);
+    let ended = set_up(dir);
+    assert_fails(&ended, "HOST_NOT_SHARED");
+    assert!(ended.stdout.contains(&own_gone), "{}", ended.stdout);
+    host.shell(&own_gone);
+    let ended = set_up(dir);
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    host.shell(&format!("chattr -i {own}/dfs && rm -r {own}"));
+    host.assert_clean();
+}
+
 #[test]
 fn a_runtime_that_drops_what_was_asked_for() {
     let host = set_up();

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
-use debridfs_base::mountinfo;
+use debridfs_base::mountinfo::{self, Mount};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::code::Code;
@@ -11,7 +12,7 @@ use crate::host::{self, ours_below, propagation_of};
 use crate::report::{Phase, Recorder, Report};
 use crate::watch::{look_until, reason};
 
-use super::{NOTE_NAME, Note, Role, RoleSettings};
+use super::{NOTE_NAME, Note, Role, RoleSettings, make_directory, resolved};
 use crate::task::Sight;
 
 /// Pause between two looks into the mount table.
@@ -67,7 +68,7 @@ pub async fn stay_on_host(
         sleep(PAUSE).await;
     }
     role.clean();
-    // Made by the kubelet for the volume (DirectoryOrCreate), which leaves it. One that holds anything else stays, and so does a mount.
+    // Made by this part or the producer. One that holds anything else stays, and so does a mount.
     let _ = fs::remove_dir(&role.dir);
     role.conclude("SUCCESS: nothing is left")
 }
@@ -80,6 +81,15 @@ pub fn clean_host(settings: RoleSettings, record: Recorder) -> Report {
 }
 
 impl Role {
+    /// The directory that has to be shared, and the mount that it lies on.
+    fn shared(&self) -> io::Result<(PathBuf, Mount)> {
+        // Without symlinks itself, too: it is no mount of ours.
+        let below = resolved(&self.settings.share_of.join(host::MOUNT_POINT));
+        let shared = below.parent().unwrap_or(&below).to_path_buf();
+        let on = host::mount_of(&shared)?;
+        Ok((shared, on))
+    }
+
     fn clean(&mut self) {
         let mut left = host::remove(&self.mount(), &[self.mount()]);
         if let Err(error) = fs::remove_file(self.dir.join(NOTE_NAME))
@@ -101,19 +111,43 @@ impl Role {
         let Some(volume) = self.volume(phase) else {
             return;
         };
-        let Some(peer_group) = volume.peer_group else {
-            let seen = host::not_shared(&self.dir, &volume);
-            self.record
-                .failed(phase, "propagation", Code::HostNotShared, seen);
-            return;
+        let (shared, on) = match self.shared() {
+            Ok(found) => found,
+            Err(error) => {
+                let code = Code::ProducerFailed;
+                self.record
+                    .failed(phase, "propagation", code, error.to_string());
+                return;
+            }
+        };
+        let peer_group = match on.peer_group {
+            Some(peer_group) if volume.id == on.id => peer_group,
+            Some(_) => {
+                let code = Code::HostNotShared;
+                let seen = host::mount_of_its_own(&volume, &shared);
+                self.record.failed(phase, "propagation", code, seen);
+                return;
+            }
+            None => {
+                let seen = host::not_shared(&shared, &on);
+                self.record
+                    .failed(phase, "propagation", Code::HostNotShared, seen);
+                return;
+            }
         };
         let seen = format!(
             "{} lies on {}, {}",
-            self.dir.display(),
-            volume.mount_point.display(),
-            propagation_of(&volume)
+            shared.display(),
+            on.mount_point.display(),
+            propagation_of(&on)
         );
         self.record.ok(phase, "propagation", seen);
+        if let Err(error) = make_directory(&self.dir) {
+            let seen = format!("{}: {error}", self.dir.display());
+            let code = Code::ProducerFailed;
+            self.record.failed(phase, "directory", code, seen);
+            return;
+        }
         let mount = self.mount();
         let immutable = match host::make_mount_point(&mount) {
             // From an earlier time; what is in it is not looked at, it may be mounted.

@@ -16,7 +16,7 @@ use crate::server::Keep;
 use crate::task::Attempt;
 use crate::watch::{is_marker, look_until, reason};
 
-use super::{Role, RoleSettings};
+use super::{Role, RoleSettings, make_directory};
 
 const PHASE: Phase = Phase::Producer;
 
@@ -74,7 +74,13 @@ fn scratch() -> PathBuf {
 impl Role {
     /// Checks what can be checked beforehand, and mounts. `None` when that failed.
     async fn start(&mut self, scratch: &Path) -> Option<Producer> {
-        if !self.is_peer_of_host() || !self.may_mount().await {
+        if !self.is_peer_of_host() {
+            return None;
+        }
+        if let Err(error) = make_directory(&self.dir) {
+            return self.failed("directory", &format!("{}: {error}", self.dir.display()));
+        }
+        if !self.may_mount().await {
             return None;
         }
         let marker = match Marker::fresh() {

@@ -107,6 +107,7 @@ impl Session {
         let mut settings = RoleSettings {
             helper: self.helpers.program.clone(),
             dir: self.volume(),
+            share_of: self.volume(),
             is_mount_point: false,
             wait: self.settings.wait,
             allow_other: self.settings.allow_other,
