@@ -204,6 +204,16 @@ fn the_engine_runs_as_puid_and_owns_what_is_shown() {
         };
         (line("Uid:"), line("Gid:"), line("Groups:"))
     };
+    let engine_status = fs::read_to_string(format!("/proc/{}/status", status["engine"]["pid"]));
+    let engine_status = engine_status.expect("proc");
+    let umask = engine_status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:"));
+    assert_eq!(
+        umask.map(str::trim),
+        Some("0027"),
+        "what it puts into the downloads folder"
+    );
     assert_eq!(ids("keeper").0, ["0"; 4]);
     let engine = ids("engine");
     assert_eq!(

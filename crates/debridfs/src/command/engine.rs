@@ -64,6 +64,7 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
     };
     rustix::process::setrlimit(rustix::process::Resource::Core, none)
         .doing(|| "core dump limit".into())?;
+    rustix::process::umask(config.mount.umask.of_files());
     confine(&config)?;
     // It may have been started by way of a descriptor, whose number is no name.
     rustix::thread::set_name(c"debridfs-engine").doing(|| "process name".into())?;

@@ -12,6 +12,12 @@ pub struct Umask(pub u16);
 impl Umask {
     /// Others may look, nobody else may write.
     pub const DEFAULT: Self = Self(0o022);
+
+    /// What it takes from files and directories that are made. Their owner's bits stay: of a mount, which is read-only, people take
+    /// them all (0222), and with those nobody could write what is made.
+    pub fn of_files(self) -> rustix::fs::Mode {
+        rustix::fs::Mode::from_raw_mode(u32::from(self.0 & 0o077))
+    }
 }
 
 impl FromStr for Umask {
