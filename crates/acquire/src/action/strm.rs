@@ -2,7 +2,13 @@
 
 use std::collections::HashMap;
 
+use data_encoding::HEXLOWER;
 use debridfs_base::media::is_video;
+use debridfs_catalogue::LONGEST_NAME;
+use sha1::{Digest, Sha1};
+
+/// What every name here ends with.
+const EXTENSION: &str = ".strm";
 
 /// For each of `paths` what its `.strm` is called; nothing for what is no film, as no player would know what to do with that.
 pub(crate) fn names<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> Vec<Option<String>> {
@@ -15,9 +21,22 @@ pub(crate) fn names<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> Vec<Opt
             let name = is_video(path).then(|| stem(path))?;
             // Two films that differ in their extension alone.
             let alone = stems.get(name).is_none_or(|count| *count == 1);
-            Some(format!("{}.strm", if alone { name } else { path }))
+            Some(named(if alone { name } else { path }))
         })
         .collect()
+}
+
+/// `path` with our extension. A name that is too long for that is cut, and told from others that begin alike by a digest of it.
+fn named(path: &str) -> String {
+    let start = path.rfind('/').map_or(0, |slash| slash + 1);
+    let name = &path[start..];
+    if name.len() + EXTENSION.len() <= LONGEST_NAME {
+        return format!("{path}{EXTENSION}");
+    }
+    let digest = HEXLOWER.encode(&Sha1::digest(name)[..4]);
+    let room = LONGEST_NAME - EXTENSION.len() - digest.len() - 1;
+    let kept = &path[..start + name.floor_char_boundary(room)];
+    format!("{kept}~{digest}{EXTENSION}")
 }
 
 /// A path without the extension of its file.
@@ -28,6 +47,28 @@ fn stem(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_are_cut_before_the_extension_and_stay_apart() {
+        for bytes in 245..=255 {
+            // 120 letters of two bytes, and of the end four.
+            let film = |end: u8| format!("S01/{:x<1$}{end}.ts", "ж".repeat(120), bytes - 124);
+            let paths = [film(1), film(2)];
+            assert_eq!(paths[0].len(), "S01/".len() + bytes);
+            let made = names(paths.iter().map(String::as_str));
+            let made: Vec<&str> = made.iter().flatten().map(String::as_str).collect();
+            assert_ne!(made[0], made[1]);
+            for (path, name) in paths.iter().zip(made) {
+                let name = name.strip_prefix("S01/").unwrap();
+                assert!(
+                    name.len() <= 255 && name.ends_with(".strm"),
+                    "{bytes}: {name}"
+                );
+                let whole = format!("{}.strm", stem(&path[4..]));
+                assert_eq!(name == whole, whole.len() <= 255, "{bytes}");
+            }
+        }
+    }
 
     #[test]
     fn films_lose_their_extension_unless_they_need_it() {
