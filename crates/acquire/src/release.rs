@@ -105,6 +105,8 @@ impl Release {
         if !scheme("magnet:?") {
             return Err(ReleaseError::NotAMagnet);
         }
+        // As a page writes it and some indexers hand it on.
+        let link = link.replace("&amp;", "&");
         let (mut hash, mut v2, mut name, mut trackers) = (None, false, None, Vec::new());
         for (key, value) in form_urlencoded::parse(&link.as_bytes()["magnet:?".len()..]) {
             // Several topics are written `xt.1`, `xt.2` (BEP 9 allows both).
@@ -130,11 +132,11 @@ impl Release {
             name: name.unwrap_or_else(|| hash.to_string()),
             trackers,
             files: Vec::new(),
-            source: Source::Magnet(link.to_owned()),
+            source: Source::Magnet(link),
         })
     }
 
-    /// Reads a `.torrent`: v1 or hybrid.
+    /// Reads a `.torrent`: v1 or hybrid. What is behind its dictionary is left out of what is handed on.
     ///
     /// # Errors
     /// [`ReleaseError::NotATorrent`], [`ReleaseError::OnlyV2`], and those of files that are too large, in bytes or in what they
@@ -155,11 +157,12 @@ impl Release {
                 None => ReleaseError::NotATorrent,
             });
         }
-        let name = info
-            .get("name.utf-8")
-            .or_else(|| info.get("name"))
-            .and_then(Value::text)
-            .ok_or(ReleaseError::NotATorrent)?;
+        let name = utf8_first(info, "name", Value::text).ok_or(ReleaseError::NotATorrent)?;
+        let hash = InfoHash(Sha1::digest(raw).into());
+        let name = match name.trim() {
+            "" => hash.to_string(),
+            _ => name,
+        };
         let files = match info.get("files") {
             None => {
                 let size = info.get("length").and_then(Value::size);
@@ -176,18 +179,12 @@ impl Release {
                 files.into_iter().flatten().collect()
             }
         };
-        let hash = InfoHash(Sha1::digest(raw).into());
-        let trackers = trackers(root);
-        let name = match name.trim() {
-            "" => hash.to_string(),
-            name => shortened(name),
-        };
         Ok(Self {
             hash,
-            name,
-            trackers,
+            name: shortened(name.trim()),
+            trackers: trackers(root),
             files,
-            source: Source::Torrent(bytes),
+            source: Source::Torrent(bytes.slice(..root.raw().len())),
         })
     }
 
@@ -210,17 +207,26 @@ impl Release {
 /// Path and size of an entry of `files`; nothing for the padding that BEP 47 puts between files.
 fn file(entry: Value<'_>) -> Option<Option<(String, u64)>> {
     let size = entry.get("length")?.size()?;
-    let parts = entry.get("path.utf-8").or_else(|| entry.get("path"))?;
-    let mut path = String::new();
-    for part in parts.list()? {
-        path.push('/');
-        path.push_str(&part.text()?);
-    }
+    let path = utf8_first(entry, "path", |parts| {
+        let parts = parts.list()?.map(Value::text);
+        parts.map(|part| Some(format!("/{}", part?))).collect()
+    })?;
     let padding = entry
         .get("attr")
         .and_then(Value::text)
         .is_some_and(|attributes| attributes.contains('p'));
     Some((!padding).then_some((path, size)))
+}
+
+/// What `read` makes of `key.utf-8`, or of `key` where that says nothing: there are files in which it is empty.
+fn utf8_first<'a>(
+    value: Value<'a>,
+    key: &str,
+    read: impl Fn(Value<'a>) -> Option<String>,
+) -> Option<String> {
+    let utf8 = value.get(&format!("{key}.utf-8")).and_then(&read);
+    let utf8 = utf8.filter(|text| !text.is_empty());
+    utf8.or_else(|| value.get(key).and_then(&read))
 }
 
 fn trackers(root: Value<'_>) -> Vec<String> {
@@ -356,6 +362,54 @@ mod tests {
 
     fn torrent(info: &str) -> Result<Release, ReleaseError> {
         Release::from_torrent(Bytes::from(format!("d8:announce3:udp4:info{info}e")))
+    }
+
+    #[test]
+    fn a_magnet_is_read_as_a_page_writes_it() {
+        let link = format!("magnet:?xt=urn:btih:{HEX}&amp;dn=A+%26amp%3B+B&amp;tr=udp%3A%2F%2Ft");
+        let release = Release::from_link(&link).unwrap();
+        assert_eq!(release.name, "A &amp; B", "what is escaped is a name's");
+        assert_eq!(release.trackers, ["udp://t"]);
+        let plain = link.replacen("&amp;", "&", 2);
+        assert_eq!(
+            release.source,
+            Source::Magnet(plain),
+            "and so it is handed on"
+        );
+    }
+
+    #[test]
+    fn odd_files_are_read_as_libtorrent_reads_them() {
+        let info = "d6:lengthi42e4:name5:a.mkv6:pieces0:e";
+        let plain = torrent(info).unwrap();
+        for behind in ["\n", "\r\n", "\0", "garbage"] {
+            let file = format!("d8:announce3:udp4:info{info}e{behind}");
+            let read = Release::from_torrent(Bytes::from(file)).unwrap();
+            assert_eq!(read, plain, "{behind:?}");
+        }
+        for odd in [
+            // Keys not in order, a date beyond 64 bits, what is no list of trackers.
+            format!("d4:info{info}8:announce3:udp13:announce-listi1ee"),
+            format!("d8:announce3:udp13:creation datei99999999999999999999e4:info{info}e"),
+            format!(
+                "d8:announce3:udp4:info{info}1:x{}{}e",
+                "l".repeat(90),
+                "e".repeat(90)
+            ),
+        ] {
+            let read = Release::from_torrent(Bytes::from(odd.clone())).unwrap();
+            assert_eq!(
+                (read.hash, read.trackers),
+                (plain.hash, plain.trackers.clone()),
+                "{odd}"
+            );
+        }
+        let empty = torrent("d6:lengthi42e4:name5:a.mkv10:name.utf-80:6:pieces0:e").unwrap();
+        assert_eq!((&*empty.name, &*empty.files[0].0), ("a.mkv", "/a.mkv"));
+        let nameless = torrent("d6:lengthi42e4:name0:6:pieces0:e").unwrap();
+        assert_eq!(nameless.files[0].0, format!("/{}", nameless.hash));
+        let utf8 = torrent("d5:filesld6:lengthi1e4:pathl1:ae10:path.utf-8leee4:name1:n6:pieces0:e");
+        assert_eq!(utf8.unwrap().files, [("/a".to_owned(), 1)]);
     }
 
     #[test]
