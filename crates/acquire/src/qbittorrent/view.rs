@@ -403,22 +403,25 @@ pub(super) struct Tracker {
     url: String,
 }
 
-/// The three that every torrent has, switched off, and those of the job, never asked.
+/// The three that every torrent has, and those of the job. These "work" (2): there is nothing to ask them, and tools
+/// announce anew and in the end delete what has none that does.
 pub(super) fn trackers(job: &Job) -> Vec<Tracker> {
-    let entry = |url: &str, tier, number, status| Tracker {
+    let entry = |url: &str, tier, status| Tracker {
         msg: "",
-        num_downloaded: number,
-        num_leeches: number,
-        num_peers: number,
-        num_seeds: number,
+        num_downloaded: 0,
+        num_leeches: 0,
+        num_peers: 0,
+        num_seeds: 0,
         status,
         tier,
         url: url.to_owned(),
     };
-    let own = ["** [DHT] **", "** [PeX] **", "** [LSD] **"];
-    let own = own.into_iter().map(|url| entry(url, -1, 0, 0));
+    // As the preferences have them: on, off, off.
+    let own = [("DHT", 2), ("PeX", 0), ("LSD", 0)];
+    let own = own.map(|(name, status)| entry(&format!("** [{name}] **"), -1, status));
+    let own = own.into_iter();
     let told = (0..).zip(&job.trackers);
-    own.chain(told.map(|(tier, url)| entry(url, tier, -1, 1)))
+    own.chain(told.map(|(tier, url)| entry(url, tier, 2)))
         .collect()
 }
 
