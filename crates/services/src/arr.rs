@@ -12,7 +12,8 @@ use debridfs_provider::InfoHash;
 use http::{HeaderName, Method};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::{CallError, Caller};
@@ -172,7 +173,7 @@ impl Arr {
         let same = entries.into_iter().filter(|row| row.download.is(hash));
         let same = same.map(|row| QueueEntry {
             id: row.id,
-            title: row.title,
+            title: row.title.unwrap_or_default(),
         });
         Ok(same.collect())
     }
@@ -204,7 +205,7 @@ impl Arr {
         Ok(rows)
     }
 
-    async fn page<T: serde::de::DeserializeOwned>(
+    async fn page<T: DeserializeOwned>(
         &self,
         dialect: Dialect,
         what: &str,
@@ -216,21 +217,28 @@ impl Arr {
             dialect.path()
         );
         let said = self.caller.ask(Method::GET, &path, None).await?;
-        serde_json::from_value(said).map_err(|error| CallError::Odd(error.to_string()))
+        let page: RawPage = understood(said)?;
+        let records = page.records.unwrap_or_default();
+        let told = records.len();
+        Ok(Page {
+            records: each(records)?,
+            told,
+            total: page.total.unwrap_or(0),
+        })
     }
 
-    async fn pages<T: serde::de::DeserializeOwned>(
+    async fn pages<T: DeserializeOwned>(
         &self,
         dialect: Dialect,
         what: &str,
         rest: &str,
     ) -> Result<Vec<T>, CallError> {
-        let mut rows = Vec::new();
+        let (mut rows, mut told) = (Vec::new(), 0);
         for page in 1..=PAGES {
             let said = self.page(dialect, what, page, rest).await?;
-            let last = said.records.is_empty();
             rows.extend(said.records);
-            if last || rows.len() >= said.total {
+            told += said.told;
+            if said.told == 0 || told >= said.total {
                 break;
             }
         }
@@ -308,7 +316,7 @@ impl Arr {
             let imported = rows
                 .iter()
                 .filter(|row| row.kind() == HistoryKind::Imported);
-            let meant = imported.filter(|row| names.is_empty() || row.data.came_from(names));
+            let meant = imported.filter(|row| names.is_empty() || row.came_from(names));
             let mut by_owner: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
             for row in meant {
                 let number = match dialect {
@@ -316,15 +324,14 @@ impl Arr {
                     Dialect::Radarr => row.movie_id,
                     Dialect::Lidarr | Dialect::Other(_) => row.artist_id,
                 };
-                if let (Some(number), Some(path)) = (number, row.data.imported_path.as_deref()) {
+                if let (Some(number), Some(path)) = (number, row.imported_path()) {
                     by_owner.entry(number).or_default().insert(path);
                 }
             }
             for (number, paths) in by_owner {
                 let path = format!("{}/{kind}?{owner}={number}", dialect.path());
                 let said = self.caller.ask(Method::GET, &path, None).await?;
-                let there: Vec<FileRow> = serde_json::from_value(said)
-                    .map_err(|error| CallError::Odd(error.to_string()))?;
+                let there: Vec<FileRow> = each(understood(said)?)?;
                 for file in there.iter().filter(|file| paths.contains(&*file.path)) {
                     let path = format!("{}/{kind}/{}", dialect.path(), file.id);
                     match self.caller.call(Method::DELETE, &path, None).await {
@@ -381,7 +388,7 @@ impl Arr {
         for page in 1..=PAGES {
             let rest = "&sortKey=date&sortDirection=descending";
             let said: Page<HistoryRow> = self.page(dialect, "history", page, rest).await?;
-            let last = said.records.is_empty() || page * PAGE >= said.total;
+            let last = said.told == 0 || page * PAGE >= said.total;
             // The newest word on each of them counts.
             for row in said.records {
                 if row.date <= failed {
@@ -424,21 +431,45 @@ struct HistoryData {
     imported_path: Option<String>,
 }
 
-impl HistoryData {
-    fn came_from(&self, names: &[&str]) -> bool {
-        let dropped = self.dropped_path.as_deref().unwrap_or_default();
-        // Of Windows' paths as well: the arr writes its own.
-        let base = dropped.rsplit(['/', '\\']).next().unwrap_or_default();
-        names.contains(&base)
-    }
+/// A page of a list, as it is told.
+#[derive(Deserialize)]
+struct RawPage {
+    #[serde(rename = "totalRecords")]
+    total: Option<usize>,
+    records: Option<Vec<Value>>,
 }
 
-#[derive(Deserialize)]
+/// A page of a list.
 struct Page<T> {
-    #[serde(rename = "totalRecords", default)]
-    total: usize,
-    #[serde(default = "Vec::new")]
+    /// The records that are understood.
     records: Vec<T>,
+    /// How many were told.
+    told: usize,
+    /// How many there are on all pages.
+    total: usize,
+}
+
+fn understood<T: DeserializeOwned>(said: Value) -> Result<T, CallError> {
+    serde_json::from_value(said).map_err(|error| CallError::Odd(error.to_string()))
+}
+
+/// Reads records one by one, as an odd one says nothing about the others. When none can be read, the answer is another than was
+/// asked for.
+fn each<T: DeserializeOwned>(records: Vec<Value>) -> Result<Vec<T>, CallError> {
+    let (mut good, mut odd) = (Vec::new(), None);
+    for record in records {
+        match understood(record) {
+            Ok(record) => good.push(record),
+            Err(error) => {
+                tracing::debug!(%error, "a record of an arr was passed over");
+                odd = odd.or(Some(error));
+            }
+        }
+    }
+    match odd {
+        Some(error) if good.is_empty() => Err(error),
+        _ => Ok(good),
+    }
 }
 
 /// The arr's name of a download: the info-hash in capitals for torrents; absent for what is only about to be grabbed.
@@ -458,8 +489,7 @@ impl DownloadId {
 #[derive(Deserialize)]
 struct QueueRow {
     id: i64,
-    #[serde(default)]
-    title: String,
+    title: Option<String>,
     #[serde(rename = "downloadId", default)]
     download: DownloadId,
 }
@@ -478,8 +508,7 @@ pub(crate) struct HistoryRow {
     artist_id: Option<i64>,
     episode_id: Option<i64>,
     track_id: Option<i64>,
-    #[serde(default)]
-    data: HistoryData,
+    data: Option<HistoryData>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -492,6 +521,20 @@ pub(crate) enum HistoryKind {
 }
 
 impl HistoryRow {
+    /// Whether it is about a file of one of these names.
+    fn came_from(&self, names: &[&str]) -> bool {
+        let data = self.data.as_ref();
+        let dropped = data.and_then(|data| data.dropped_path.as_deref());
+        // Of Windows' paths as well: the arr writes its own.
+        let base = dropped.unwrap_or_default().rsplit(['/', '\\']).next();
+        names.contains(&base.unwrap_or_default())
+    }
+
+    /// The file of the library that was made of it.
+    fn imported_path(&self) -> Option<&str> {
+        self.data.as_ref()?.imported_path.as_deref()
+    }
+
     /// The episode, film or track that it is about.
     fn unit(&self, dialect: Dialect) -> Option<i64> {
         match dialect {

@@ -140,6 +140,38 @@ async fn the_queue_is_read_to_its_end_and_downloads_are_told_by_their_hash() {
 }
 
 #[tokio::test]
+async fn one_odd_record_does_not_spoil_the_others() {
+    let delete = "DELETE /api/v3/queue/4?removeFromClient=true&blocklist=true&skipRedownload=false";
+    let records = json!([
+        null,
+        7,
+        { "id": null, "title": "x" },
+        { "id": 3, "title": ["x"], "downloadId": CAPITALS },
+        { "id": 4, "title": null, "downloadId": CAPITALS },
+    ]);
+    let queued = json!({ "totalRecords": null, "records": records });
+    let (script, arr) = sonarr().says(QUEUE, &queued).answers(delete, 200, "").arr();
+    let done = arr.fail_grab(hash(), true).await.unwrap();
+    assert_eq!(done, FailedGrab::FromQueue);
+    assert_eq!(script.asked(), [QUEUE, delete]);
+
+    // The same of its history.
+    let mut odd = event(9, 0, "grabbed", 1);
+    odd["date"] = json!("yesterday");
+    let mut grabbed = event(10, 0, "grabbed", 1);
+    grabbed["data"] = Value::Null;
+    let marked = "POST /api/v3/history/failed/10";
+    let (script, arr) = sonarr()
+        .says(QUEUE, &json!({ "records": null }))
+        .says(&history(), &page(&[odd, grabbed]))
+        .answers(marked, 200, "")
+        .arr();
+    let done = arr.fail_grab(hash(), true).await.unwrap();
+    assert_eq!(done, FailedGrab::FromHistory);
+    assert_eq!(script.asked(), [QUEUE, &history(), marked]);
+}
+
+#[tokio::test]
 async fn a_grab_fails_where_the_arr_has_it() {
     let delete = "DELETE /api/v3/queue/4?removeFromClient=true&blocklist=true&skipRedownload=false";
     let queued = page(&[json!({ "id": 4, "downloadId": CAPITALS })]);
