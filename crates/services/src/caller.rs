@@ -8,7 +8,7 @@ use bytes::Bytes;
 use debridfs_base::Secret;
 use debridfs_base::http::{ClientOptions, IpChoice, Network, Transport, TransportError};
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use serde_json::Value;
 
 /// No answer is larger: the queue of an arr with some thousand downloads is about 10 MiB.
@@ -57,6 +57,21 @@ impl CallError {
     /// Whether what was asked for is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
+    }
+}
+
+/// Looks whether `url` can be called at all.
+///
+/// # Errors
+/// A text for people: what is wrong with it.
+pub fn check_address(url: &str) -> Result<(), String> {
+    let read = url
+        .trim()
+        .parse::<Uri>()
+        .map_err(|error| error.to_string())?;
+    match (read.scheme_str(), read.host()) {
+        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(()),
+        _ => Err("it has to begin with http:// or https://, and a host has to follow".to_owned()),
     }
 }
 

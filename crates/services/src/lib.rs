@@ -21,6 +21,6 @@ mod hooks;
 mod program;
 
 pub use arr::{Arr, Dialect, FailedGrab, QueueEntry, Replaced, Replacement, Version};
-pub use caller::{CallError, Caller, network};
+pub use caller::{CallError, Caller, check_address, network};
 pub use hooks::{ChangeKind, Hook, HookKind, run_hooks};
 pub use program::{PATHS_PER_RUN, UpdateProgram};

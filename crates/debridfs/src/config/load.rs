@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use debridfs_services::check_address;
 use figment::value::Value;
 
 use super::merge::Merge;
@@ -147,6 +148,7 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
     for (path, message, help) in problems {
         wrong(&path, message, help);
     }
+    check_addresses(config, &mut wrong);
     for (name, provider) in &config.provider {
         let legal = !name.is_empty()
             && name != "."
@@ -189,6 +191,28 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
             "`keeper.threads` cannot be 0".into(),
             "leave it out to have it chosen by the number of processors",
         );
+    }
+}
+
+/// Addresses that nobody could call: `host:port` is read by programs, and is none of them.
+fn check_addresses(config: &Config, wrong: &mut impl FnMut(&[&str], String, &str)) {
+    let mut check = |path: &[&str], url: &str| {
+        // Of hooks the address may be a secret, so it is not repeated.
+        if let Err(why) = check_address(url) {
+            let message = format!("`{}` is no address: {why}", path.join("."));
+            wrong(path, message, "write it like http://HOST:PORT");
+        }
+    };
+    for (name, arr) in config.arr.iter().filter(|(_, arr)| !arr.url.is_empty()) {
+        check(&["arr", name, "url"], &arr.url);
+    }
+    for (name, hook) in &config.hook {
+        if let Some(url) = &hook.url {
+            check(&["hook", name, "url"], url.expose());
+        }
+    }
+    if !config.http.url.is_empty() {
+        check(&["http", "url"], &config.http.url);
     }
 }
 
@@ -405,6 +429,35 @@ mod tests {
             found[0].help.as_deref(),
             Some("did you mean `real-debrid`?")
         );
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_with_its_line() {
+        let hook = |url: &str| format!("[hook.h]\nkind = \"webhook\"\nurl = \"{url}\"\n");
+        let arr = |url: &str| format!("[arr.a]\napi_key = \"k\"\nurl = \"{url}\"\n");
+        let http = |url: &str| format!("[http]\n\nurl = \"{url}\"\n");
+        for text in [hook, arr, http] {
+            for bad in [
+                "sonarr:8989",
+                "sonarr",
+                "//sonarr:8989",
+                "ftp://sonarr",
+                "http://",
+                "http//sonarr",
+                "a b",
+            ] {
+                let found = problems(&text(bad), &[]);
+                assert_eq!(found[0].origin, Origin::Line(3), "{found:?}");
+                assert!(found[0].message.contains("is no address"), "{found:?}");
+            }
+            for good in [
+                "http://sonarr:8989",
+                "https://10.0.0.1/base/",
+                "HTTP://[::1]:1",
+            ] {
+                assert!(loaded(&text(good), &[]).is_ok(), "{good}");
+            }
+        }
     }
 
     #[test]
