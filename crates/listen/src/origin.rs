@@ -12,7 +12,19 @@ pub fn has_foreign(headers: &HeaderMap, names: &[HeaderName]) -> bool {
     names
         .iter()
         .filter_map(|name| text(headers, name))
-        .any(|url| authority(url) != host)
+        .any(|url| !is_of(url, host))
+}
+
+/// Whether `url` is of the site that is called as `host`. Letter case is none of a host's (RFC 3986, 3.2.2), and the port that a
+/// scheme has by itself may be written or left out.
+fn is_of(url: &str, host: &str) -> bool {
+    let own_port = match url.split_once("://") {
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => ":80",
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => ":443",
+        _ => "",
+    };
+    let without = |host| str::strip_suffix(host, own_port).unwrap_or(host);
+    without(authority(url)).eq_ignore_ascii_case(without(host))
 }
 
 /// Whether a browser says by `Sec-Fetch-Site` that a page of another site sends it.
@@ -111,6 +123,32 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(authority(url), host, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_the_same_in_any_letters_and_with_its_schemes_port() {
+        for (url, host) in [
+            ("http://LOCALHOST:8283", "localhost:8283"),
+            ("http://localhost/x", "Localhost"),
+            ("http://box:80/", "box"),
+            ("http://box", "box:80"),
+            ("HTTPS://box", "box:443"),
+            ("https://[fe80::1]:443/", "[FE80::1]"),
+        ] {
+            assert!(is_of(url, host), "{url} {host}");
+        }
+        for (url, host) in [
+            ("https://box:80", "box"),
+            ("http://box:443", "box"),
+            ("http://box", "box:8080"),
+            ("http://box:8080", "box"),
+            ("http://evil.example", "box"),
+            ("null", "box"),
+            ("http://:80", "box"),
+            ("box:80", "box"),
+        ] {
+            assert!(!is_of(url, host), "{url} {host}");
         }
     }
 
