@@ -1,12 +1,15 @@
 //! What arrs and tools change.
 
+use std::sync::Arc;
+
 use debridfs_provider::InfoHash;
 use serde_json::{Value, json};
 
 use super::read::id;
 use super::{Answer, Refused};
 use crate::params::Params;
-use crate::{Acquire, AddOptions, Error, Release, ReleaseError, Selection, Step};
+use crate::release::shortened;
+use crate::{Acquire, AddOptions, Error, Job, Move, Release, ReleaseError, Selection, Step};
 
 /// Makes the change that `mode` stands for.
 pub(super) async fn answer(acquire: &Acquire, mode: &str, params: &Params) -> Answer {
@@ -15,8 +18,10 @@ pub(super) async fn answer(acquire: &Acquire, mode: &str, params: &Params) -> An
         ("addfile", _) => add_file(acquire, params).await,
         ("addurl", _) => add_link(acquire, params).await,
         ("queue" | "history", "delete") => delete(acquire, mode, params).await,
-        ("queue", "pause") => stop(acquire, meant(params)?, true).await,
-        ("queue", "resume") => stop(acquire, meant(params)?, false).await,
+        ("queue", "pause") => stop_some(acquire, params, true).await,
+        ("queue", "resume") => stop_some(acquire, params, false).await,
+        ("queue", "priority") => set_priority(acquire, params).await,
+        ("queue", "rename") => rename(acquire, params).await,
         ("pause", _) => stop(acquire, Selection::All, true).await,
         ("resume", _) => stop(acquire, Selection::All, false).await,
         ("retry", _) => retry(acquire, params).await,
@@ -47,7 +52,27 @@ fn meant(params: &Params) -> Result<Selection, Refused> {
     }
 }
 
-fn hash(id: &str) -> Option<InfoHash> {
+/// Those of `asked` that wait in the queue, in no order. SABnzbd says no when nothing that was named is there.
+fn queued(acquire: &Acquire, asked: &Selection) -> Vec<Arc<Job>> {
+    let mut jobs = acquire.jobs();
+    jobs.retain(|job| !job.step.is_settled() && asked.holds(&job.hash));
+    jobs
+}
+
+/// The answer that tells what was touched of what was named.
+fn touched(ids: &[String]) -> Value {
+    json!({ "status": !ids.is_empty(), "nzo_ids": ids })
+}
+
+/// A second value that has to be there.
+fn value2(params: &Params) -> Result<&str, Refused> {
+    let second = params.get("value2").map(str::trim);
+    second
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| Refused::new("expects two parameters"))
+}
+
+pub(super) fn hash(id: &str) -> Option<InfoHash> {
     id.trim().parse().ok()
 }
 
@@ -56,10 +81,7 @@ fn options(params: &Params) -> AddOptions {
     let name = params.get("nzbname").map(str::trim);
     let priority: i64 = params.number("priority").unwrap_or(-100);
     AddOptions {
-        category: match category {
-            "*" | "None" | "Default" => String::new(),
-            category => category.to_owned(),
-        },
+        category: no_category(category).unwrap_or(category).to_owned(),
         name: name.filter(|name| !name.is_empty()).map(str::to_owned),
         stopped: priority == -2,
         first: priority == 1,
@@ -138,11 +160,60 @@ async fn delete(acquire: &Acquire, list: &str, params: &Params) -> Answer {
     let (hashes, ids): (Vec<InfoHash>, Vec<String>) = shown.map(|job| (job.hash, id(job))).unzip();
     acquire.remove(Selection::Some(hashes), files).await?;
     tracing::info!(?ids, files, "removed by the SABnzbd API");
-    Ok(json!({ "status": true, "nzo_ids": ids }))
+    // Of the history it says yes whatever was named.
+    match list {
+        "history" => Ok(json!({ "status": true, "nzo_ids": ids })),
+        _ => Ok(touched(&ids)),
+    }
+}
+
+async fn stop_some(acquire: &Acquire, params: &Params, stopped: bool) -> Answer {
+    let asked = meant(params)?;
+    let ids: Vec<String> = queued(acquire, &asked).iter().map(|job| id(job)).collect();
+    stop(acquire, asked, stopped).await?;
+    Ok(touched(&ids))
+}
+
+/// 2 is now, 1 first, 0 as it comes, -1 last, -2 not before it is resumed. The answer is the place of the first one, -1 for nothing.
+async fn set_priority(acquire: &Acquire, params: &Params) -> Answer {
+    let asked = meant(params)?;
+    let Ok(priority) = value2(params)?.parse::<i64>() else {
+        return Err(Refused::new("expects integer value"));
+    };
+    let jobs = queued(acquire, &asked);
+    let hashes: Vec<InfoHash> = jobs.iter().map(|job| job.hash).collect();
+    let some = Selection::Some(hashes);
+    let set = move |job: &mut Job| {
+        job.forced = priority == 2;
+        job.stopped = priority == -2 || (job.stopped && priority != 2);
+    };
+    acquire.edit(some.clone(), set).await?;
+    match priority {
+        1 | 2 => acquire.reorder(some.clone(), Move::First).await?,
+        -1 => acquire.reorder(some.clone(), Move::Last).await?,
+        _ => {}
+    }
+    let mut queue = queued(acquire, &Selection::All);
+    queue.sort_by_key(|job| (job.position, job.added));
+    let at = queue.iter().position(|job| some.holds(&job.hash));
+    Ok(json!({ "position": at.map_or(-1, |at| i64::try_from(at).unwrap_or(i64::MAX)) }))
+}
+
+async fn rename(acquire: &Acquire, params: &Params) -> Answer {
+    let name = shortened(value2(params)?);
+    let one = params.get("value").and_then(hash);
+    let one = Selection::Some(one.into_iter().collect());
+    let known = !queued(acquire, &one).is_empty();
+    if known {
+        acquire
+            .edit(one, move |job| job.name.clone_from(&name))
+            .await?;
+    }
+    Ok(json!({ "status": known }))
 }
 
 async fn stop(acquire: &Acquire, meant: Selection, stopped: bool) -> Answer {
-    let change = move |job: &mut crate::Job| {
+    let change = move |job: &mut Job| {
         if !job.step.is_settled() {
             job.stopped = stopped;
             job.forced = false;
@@ -155,21 +226,23 @@ async fn stop(acquire: &Acquire, meant: Selection, stopped: bool) -> Answer {
 async fn retry(acquire: &Acquire, params: &Params) -> Answer {
     let named = params.get("value").and_then(hash);
     let Some(job) = named.and_then(|hash| acquire.job(hash)) else {
-        return Err(Refused::new("no such job"));
+        return Err(Refused::new("item does not exist"));
     };
     acquire.recheck(Selection::Some(vec![job.hash])).await?;
     Ok(json!({ "status": true, "nzo_id": id(&job) }))
 }
 
 async fn change_category(acquire: &Acquire, params: &Params) -> Answer {
-    let category = match params.get("value2").map(str::trim).unwrap_or_default() {
-        "*" | "None" | "Default" => "",
-        category => category,
-    };
-    acquire
-        .set_category(meant(params)?, category.to_owned())
-        .await?;
-    Ok(done())
+    let (asked, category) = (meant(params)?, value2(params)?);
+    let category = no_category(category).unwrap_or(category).to_owned();
+    let known = acquire.jobs().iter().any(|job| asked.holds(&job.hash));
+    acquire.set_category(asked, category).await?;
+    Ok(json!({ "status": known }))
+}
+
+/// What SABnzbd calls a category where there is none.
+fn no_category(category: &str) -> Option<&'static str> {
+    matches!(category, "*" | "None" | "Default").then_some("")
 }
 
 /// Categories can be made; all else is in the configuration file.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Said;
 use crate::params::Params;
 use crate::space::Space;
-use crate::{Acquire, Job, Step};
+use crate::{Acquire, Job, JobFile, Step};
 
 /// Entries of the history when no limit is asked for, as in SABnzbd.
 const HISTORY: usize = 60;
@@ -27,6 +27,10 @@ pub(super) fn answer(acquire: &Acquire, mode: &str, params: &Params) -> Option<S
     }
     Some(Said::Value(match mode {
         "history" if !changes => alone("history", history(acquire, params)),
+        "get_files" => match params.get("value").unwrap_or_default() {
+            "" => json!({ "status": false, "error": "expects one parameter" }),
+            id => json!({ "files": files(acquire, id) }),
+        },
         "get_config" => json!({ "config": config(acquire) }),
         "fullstatus" | "status" if !changes => json!({ "status": status(acquire) }),
         "get_cats" => {
@@ -69,15 +73,18 @@ fn asked_for(acquire: &Acquire, params: &Params, wanted: impl Fn(&Job) -> bool) 
             .map(str::trim)
             .filter(|text| !text.is_empty())
     };
+    let every = |cat: &str| matches!(cat.trim(), "*" | "all");
     let cat = get("category")
         .or_else(|| get("cat"))
-        .filter(|cat| *cat != "*");
+        .filter(|cat| !cat.split(',').any(every));
+    let statuses = get("status");
     let search = get("search").map(str::to_lowercase);
     let ids = get("nzo_ids").map(str::to_uppercase);
     let mut jobs = acquire.jobs();
     jobs.retain(|job| {
         wanted(job)
-            && cat.is_none_or(|cat| cat.split(',').any(|cat| cat == category(job)))
+            && cat.is_none_or(|cat| cat.split(',').any(|cat| cat.trim() == category(job)))
+            && statuses.is_none_or(|list| list.split(',').any(|one| one.trim() == word(job)))
             && search
                 .as_ref()
                 .is_none_or(|text| job.name.to_lowercase().contains(text))
@@ -135,7 +142,8 @@ fn queue(acquire: &Acquire, params: &Params) -> String {
         "diskspace1_norm": human(free),
         "diskspace2_norm": human(free),
         "speedlimit": "100",
-        "speedlimit_abs": "",
+        // A number for callers that read one; SABnzbd says nothing where there is no limit, or 0.
+        "speedlimit_abs": "0",
         "have_warnings": "0",
         "finishaction": null,
         "quota": "0 ",
@@ -235,7 +243,34 @@ fn left_of(job: &Job) -> u64 {
         .saturating_sub((job.bytes() as f64 * job.progress()) as u64)
 }
 
+/// The files of a job; none of one that is not there.
+fn files(acquire: &Acquire, id: &str) -> Vec<Value> {
+    let job = super::change::hash(id).and_then(|hash| acquire.job(hash));
+    let Some(job) = job else {
+        return Vec::new();
+    };
+    let wanted = job.files.iter().filter(|file| file.wanted);
+    let tell = |file: &JobFile| {
+        let left = (file.bytes as f64 * (1.0 - job.progress())) as u64;
+        json!({
+            "filename": file.path,
+            "mb": decimals(file.bytes, MIB),
+            "mbleft": decimals(left, MIB),
+            "bytes": format!("{}.00", file.bytes),
+            "age": "0d",
+            "nzf_id": format!("{}/{}", self::id(&job), file.path),
+            "status": if left == 0 { "finished" } else { "active" },
+        })
+    };
+    wanted.map(tell).collect()
+}
+
 fn history(acquire: &Acquire, params: &Params) -> Value {
+    // Read before the jobs: what changes in between is told twice rather than never.
+    let revision = acquire.revision();
+    if params.number("last_history_update") == Some(revision) {
+        return Value::Bool(false);
+    }
     let failed_only = params.flag("failed_only") == Some(true);
     let mut jobs = asked_for(acquire, params, |job| match job.step {
         Step::Failed => true,
@@ -255,7 +290,7 @@ fn history(acquire: &Acquire, params: &Params) -> Value {
         "month_size": human(bytes),
         "week_size": human(bytes),
         "day_size": human(bytes),
-        "last_history_update": acquire.revision(),
+        "last_history_update": revision,
     });
     // Not in the macro, which would copy each of them.
     said["slots"] = slots.into();

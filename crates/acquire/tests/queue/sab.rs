@@ -418,6 +418,94 @@ async fn calls_of_tools_do_what_they_say() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_mean_what_they_mean_to_a_sabnzbd() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    let sab = world.sab();
+    world.grab(HASH, "Film.2024").await;
+    world.complete(hash(HASH)).await;
+    let mut stopped = in_category("tv");
+    stopped.stopped = true;
+    for number in 1..=3 {
+        let release = magnet(&format!("{number:040x}"), &format!("Film.{number}"));
+        world.acquire.add(release, stopped.clone()).await.unwrap();
+    }
+    for every in ["*", "all", "all,tv", "tv,%20*"] {
+        let every = format!("&category={every}");
+        assert_eq!(slots(&sab, "queue", &every).await.len(), 3, "{every}");
+        assert_eq!(slots(&sab, "history", &every).await.len(), 1, "{every}");
+    }
+    assert_eq!(slots(&sab, "history", "&status=Failed").await.len(), 0);
+    assert_eq!(slots(&sab, "queue", "&status=Paused,x").await.len(), 3);
+
+    let files = ask(&sab, &format!("mode=get_files&value={HASH}")).await;
+    let files = files["files"].as_array().unwrap();
+    let film = &files[0];
+    assert_eq!(
+        (&film["filename"], &film["status"]),
+        (&json!("Film.2024.mkv"), &json!("finished"))
+    );
+    assert_eq!(film["mbleft"], json!("0.00"));
+    for unknown in ["SABnzbd_nzo_x", "0".repeat(40).as_str()] {
+        let said = ask(&sab, &format!("mode=get_files&value={unknown}")).await;
+        assert_eq!(said, json!({ "files": [] }));
+    }
+    let said = ask(&sab, "mode=get_files").await;
+    assert_eq!(said["error"], json!("expects one parameter"));
+
+    let priority = async |number: u32, value: i32| {
+        let call = format!("mode=queue&name=priority&value={number:040X}&value2={value}");
+        ask(&sab, &call).await
+    };
+    assert_eq!(priority(3, 1).await, json!({ "position": 0 }));
+    assert_eq!(priority(1, -1).await, json!({ "position": 2 }));
+    assert_eq!(priority(9, 1).await, json!({ "position": -1 }));
+    let names = slots(&sab, "queue", "").await;
+    let names: Vec<&Value> = names.iter().map(|slot| &slot["filename"]).collect();
+    assert_eq!(names, ["Film.3", "Film.2", "Film.1"]);
+    priority(2, 2).await;
+    assert_eq!(
+        slots(&sab, "queue", "").await[0]["priority"],
+        json!("Force")
+    );
+
+    let rename = format!("mode=queue&name=rename&value={:040X}&value2=New+name", 1);
+    assert_eq!(ask(&sab, &rename).await, json!({ "status": true }));
+    assert_eq!(slots(&sab, "queue", "&search=new").await.len(), 1);
+
+    // What is not there was not touched.
+    for call in ["queue&name=delete", "queue&name=pause", "queue&name=resume"] {
+        let said = ask(&sab, &format!("mode={call}&value=SABnzbd_nzo_x")).await;
+        assert_eq!(said, json!({ "status": false, "nzo_ids": [] }), "{call}");
+    }
+    for call in ["queue&name=rename", "change_cat"] {
+        let said = ask(&sab, &format!("mode={call}&value=SABnzbd_nzo_x&value2=tv")).await;
+        assert_eq!(said, json!({ "status": false }), "{call}");
+    }
+    let said = ask(&sab, "mode=history&name=delete&value=SABnzbd_nzo_x").await;
+    assert_eq!(said["status"], json!(true), "the history says yes to all");
+    let queue = ask(&sab, "mode=queue").await;
+    let limit = queue["queue"]["speedlimit_abs"].as_str().unwrap();
+    assert!(limit.parse::<u64>().is_ok(), "{limit:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_has_not_changed_is_not_told_again() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    let sab = world.sab();
+    let since = async || {
+        let said = ask(&sab, "mode=history").await;
+        said["history"]["last_history_update"].as_u64().unwrap()
+    };
+    let before = since().await;
+    let again = format!("mode=history&last_history_update={before}");
+    assert_eq!(ask(&sab, &again).await, json!({ "history": false }));
+    world.grab(HASH, "Film.2024").await;
+    world.complete(hash(HASH)).await;
+    assert!(ask(&sab, &again).await["history"].is_object());
+    assert_ne!(since().await, before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_folder_above_is_taken_for_the_release() {
     let world = World::new(vec![cached(HASH, "Film.2024")]).await;
     let sab = world.sab();
