@@ -34,6 +34,10 @@ pub fn profile() -> Value {
             }));
         }
     }
+    // Docker before 23 does not know `defaultErrnoRet` and refuses with EPERM, at which glibc cannot start a program any more.
+    rules.push(json!({
+        "names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": calls::REFUSAL,
+    }));
     json!({
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": calls::REFUSAL,
