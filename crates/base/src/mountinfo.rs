@@ -56,6 +56,11 @@ impl Mount {
         self.fstype == FSTYPE
     }
 
+    /// True when it only keeps the place closed, and no library was ever in it.
+    pub fn is_closed(&self) -> bool {
+        self.is_ours() && self.source == closed_source()
+    }
+
     /// True when it is any FUSE or network file system: such a mount was made on purpose, and
     /// looking into it may hang.
     pub fn is_live_service(&self) -> bool {
@@ -243,6 +248,12 @@ pub fn is_mounted(path: &Path) -> bool {
 /// The mount source of our mounts.
 pub fn source() -> &'static OsStr {
     OsStr::new("debridfs")
+}
+
+/// The mount source of a mount that refuses everybody, root as well: what a keeper leaves in the
+/// place of the library when nobody goes on with it.
+pub fn closed_source() -> &'static OsStr {
+    OsStr::new("debridfs-closed")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use debridfs_web::{MountProbe, ProbeError};
 use rustix::fs::{Access, access, statvfs};
 
-use debridfs_base::mountinfo::{self, FSTYPE};
+use debridfs_base::mountinfo;
 use debridfs_base::{ByteSize, state_file};
 
 use crate::check::Check;
@@ -25,16 +25,24 @@ const LONGEST_SOCKET_PATH: usize = 107;
 pub async fn mount_point(path: &Path, lent: bool) -> Check {
     let name = "mount point";
     let shown = path.display();
-    match mountinfo::type_at(path) {
+    match mountinfo::find(&mountinfo::resolved(path)) {
         Err(error) => Check::failed(
             name,
             format!("/proc/self/mountinfo: {error}"),
             "mount /proc",
         ),
-        Ok(Some(kind)) if kind == FSTYPE => ours(path).await,
-        Ok(Some(kind)) => Check::failed(
+        Ok(Some(mount)) if mount.is_closed() => Check::warning(
             name,
-            format!("something else ({kind}) is mounted at {shown}"),
+            format!("{shown} is closed to everybody: its keeper was stopped"),
+            "start it again; or `debridfs uninstall`, when nobody wants the library any more",
+        ),
+        Ok(Some(mount)) if mount.is_ours() => ours(path).await,
+        Ok(Some(mount)) => Check::failed(
+            name,
+            format!(
+                "something else ({}) is mounted at {shown}",
+                mount.fstype.display()
+            ),
             format!("`umount {shown}`, or choose another `mount.path`"),
         ),
         Ok(None) if lent => Check::warning(

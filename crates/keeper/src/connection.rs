@@ -64,6 +64,11 @@ pub(crate) fn unmount_at(site: &Site<'_>, force: bool) -> Result<(), KeeperError
     }
 }
 
+/// Mounts what refuses everybody, root as well, until something else is mounted on it. Root alone can.
+pub(crate) fn mount_closed(site: &Site<'_>) -> Result<(), KeeperError> {
+    root::mount_closed(site)
+}
+
 /// Ends the connection of a mount, which stays where it is, dead.
 pub(crate) fn abort(mount: &Mount) -> io::Result<()> {
     Ok(fusectl::abort(mount.device.1)?)

@@ -423,6 +423,21 @@ impl Keeper {
         false
     }
 
+    /// A keeper that lingers is one that others replace, by accident at times: whoever looks for
+    /// the library until then is refused, and never shown an empty directory. False when the mount
+    /// is to go.
+    fn closes_mount(&mut self) -> bool {
+        let lingers = !self.options.limits.linger.is_zero();
+        if !lingers || matches!(self.options.mode, Mode::Child { .. }) || !is_root() {
+            return false;
+        }
+        let closed = self.mount_point.close_mount();
+        if let Err(error) = &closed {
+            self.log(Level::Error, &with_causes(error));
+        }
+        closed.is_ok()
+    }
+
     fn stop_engine(&mut self) {
         let limit = self.options.limits.stop;
         self.processes.upgrading.abandon();
@@ -461,6 +476,11 @@ impl Drop for Keeper {
         self.stop_engine();
         // A keeper that never mounted has nothing there: it may be another's mount.
         let mounted = self.mounts.number > 0;
+        if mounted && self.closes_mount() {
+            self.connection = None;
+            self.log(Level::Info, "stopped; the mount point is closed to everybody until the next keeper, or `debridfs uninstall`");
+            return;
+        }
         if mounted && let Err(error) = self.mount_point.clear() {
             self.log(Level::Error, &with_causes(&error));
         }

@@ -40,9 +40,15 @@ pub fn run(args: &MountProbeArgs) -> ExitCode {
 }
 
 fn look(path: &Path) -> Result<(), String> {
-    match mountinfo::type_at(path) {
-        Ok(Some(kind)) if kind == mountinfo::FSTYPE => {}
-        Ok(Some(kind)) => return Err(format!("{kind} is mounted over the library")),
+    match mountinfo::find(&mountinfo::resolved(path)) {
+        Ok(Some(mount)) if mount.is_closed() => {
+            return Err("the library is not mounted: its keeper was stopped".into());
+        }
+        Ok(Some(mount)) if mount.is_ours() => {}
+        Ok(Some(mount)) => {
+            let kind = mount.fstype.display();
+            return Err(format!("{kind} is mounted over the library"));
+        }
         Ok(None) => return Err("the library is not mounted".into()),
         Err(error) => return Err(format!("/proc/self/mountinfo: {error}")),
     }

@@ -148,13 +148,28 @@ fn the_streaming_instance() {
 
     kubelet.end(engine);
     kubelet.end(keeper);
-    assert_eq!(node.mounts(), [""; 0], "nobody was left to keep it");
+    // Nobody was left to keep it, and nobody takes the place for an empty library: not even root.
+    let refused = node.run(&[
+        "sh",
+        "-c",
+        "ls /mnt/dfs 2>&1; mkdir /mnt/dfs/series 2>&1; true",
+    ]);
+    assert_eq!(refused.matches("Permission denied").count(), 2, "{refused}");
     let left = std::fs::symlink_metadata(node.media().join("dfs")).expect("it stays");
     assert_eq!(
         left.mode() & 0o7777,
         0,
         "and nobody takes it for an empty library"
     );
+    let program = env!("CARGO_BIN_EXE_debridfs");
+    node.run(&[
+        "env",
+        "DEBRIDFS__MOUNT__PATH=/mnt/dfs",
+        program,
+        "uninstall",
+    ]);
+    assert_eq!(node.mounts(), [""; 0]);
+    assert!(!node.media().join("dfs").exists());
     node.end(&consumer, std::time::Duration::ZERO);
     node.finish();
 }

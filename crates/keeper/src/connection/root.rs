@@ -1,6 +1,6 @@
 //! Mounts and unmounts with the system calls, as root.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -11,25 +11,38 @@ use crate::KeeperError;
 use debridfs_base::mountinfo;
 use debridfs_base::walk::address_of;
 
+/// No process runs as this user or group: -1 is no id at all, and nobody hands out the one before.
+const NOBODY_AT_ALL: u32 = u32::MAX - 1;
+
 pub(super) fn mount_at(site: &Site<'_>, allow_other: bool) -> Result<OwnedFd, KeeperError> {
+    let user = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    let others = if allow_other { ",allow_other" } else { "" };
+    let options = format!("user_id={user},group_id={group},default_permissions{others}");
+    mount_with(site, mountinfo::source(), &options)
+}
+
+/// Mounts what refuses everybody with EACCES, root as well: without `allow_other` the kernel lets in
+/// the user of the mount alone, whatever capabilities another one has (`fuse_allow_current_process`).
+/// Nobody serves it, so nothing holds it but the mount table.
+pub(super) fn mount_closed(site: &Site<'_>) -> Result<(), KeeperError> {
+    let options = format!("user_id={NOBODY_AT_ALL},group_id={NOBODY_AT_ALL}");
+    mount_with(site, mountinfo::closed_source(), &options).map(drop)
+}
+
+fn mount_with(site: &Site<'_>, source: &OsStr, options: &str) -> Result<OwnedFd, KeeperError> {
     let doing = || format!("cannot mount {}", site.path.display());
     // What is opened is what is mounted on: mount(2) follows a link in the last place.
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let on =
         openat(site.parent, site.name, flags, Mode::empty()).map_err(KeeperError::os(doing()))?;
     let device = open_device(true)?;
-    let options = format!(
-        "fd={},rootmode=40000,user_id={},group_id={},default_permissions{}",
-        device.as_raw_fd(),
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw(),
-        if allow_other { ",allow_other" } else { "" },
-    );
+    let options = format!("fd={},rootmode=40000,{options}", device.as_raw_fd());
     let options =
         CString::new(options).map_err(|_| KeeperError::Init("a zero byte in the mount options"))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME | MountFlags::RDONLY;
     mount(
-        mountinfo::source(),
+        source,
         address_of(&on),
         mountinfo::FSTYPE,
         flags,

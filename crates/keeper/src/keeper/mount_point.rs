@@ -16,7 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::connection::{Site, abort, is_root, unmount_at};
+use crate::connection::{Site, abort, is_root, mount_closed, unmount_at};
 use crate::{KeeperError, probe};
 use debridfs_base::mountinfo::{self, Mount};
 use debridfs_base::walk::{self, Links, walk};
@@ -81,8 +81,17 @@ impl MountPoint {
     /// True when a mount of ours is there and somebody still holds its connection, be he slow or
     /// stopped.
     pub fn is_alive(&self) -> bool {
-        mountinfo::is_mounted(&self.path)
-            && probe::state(&self.path, CHECK_LIMIT) != probe::State::Dead
+        let top = mountinfo::find(&self.path).ok().flatten();
+        top.is_some_and(|top| top.is_ours() && self.state(&top) != probe::State::Dead)
+    }
+
+    fn state(&self, top: &Mount) -> probe::State {
+        if top.is_closed() {
+            // It refuses whoever asks.
+            probe::State::Dead
+        } else {
+            probe::state(&self.path, CHECK_LIMIT)
+        }
     }
 
     /// Makes the place ready for a mount: dead mounts of ours are taken away (or kept below, where
@@ -111,7 +120,7 @@ impl MountPoint {
             let state = if lost {
                 probe::State::Dead
             } else {
-                probe::state(path, CHECK_LIMIT)
+                self.state(&top)
             };
             match state {
                 probe::State::Answers => return Err(KeeperError::AlreadyMounted(path.into())),
@@ -159,8 +168,12 @@ impl MountPoint {
         }
     }
 
-    /// Takes the closed directory away; false if there is none.
-    fn remove(&self) -> Result<bool, KeeperError> {
+    /// Takes the closed directory away, and what keeps it closed; false if there is none.
+    fn remove(&mut self) -> Result<bool, KeeperError> {
+        let served = self.is_alive();
+        if !served {
+            self.clear()?;
+        }
         let failed = |reason: &str| KeeperError::MountPoint {
             path: self.path.clone(),
             reason: reason.to_owned(),
@@ -203,6 +216,20 @@ impl MountPoint {
                 _ => return Ok(()),
             }
         }
+    }
+
+    /// Ends what is mounted here and puts something in front of it that refuses everybody. The layers
+    /// below stay, dead: consumers that bound the mount point itself see what is stacked on them.
+    pub fn close_mount(&mut self) -> Result<(), KeeperError> {
+        self.find_again()?;
+        let layers = layers(&self.path)?;
+        mount_closed(&self.site())?;
+        // Whoever still has its descriptors serves it no longer.
+        for layer in layers.iter().filter(|layer| layer.is_ours()) {
+            // A dead one has no connection.
+            let _ = abort(layer);
+        }
+        Ok(())
     }
 
     fn make_directory(&self) -> Result<Place, KeeperError> {

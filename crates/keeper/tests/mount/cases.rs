@@ -20,8 +20,8 @@ use crate::lost::{
 use crate::prober::{ProbeError, Prober};
 use crate::stopping::{
     a_clean_stop_leaves_nothing, a_directory_that_is_not_empty_is_mounted_over,
+    a_keeper_that_lingers_closes_the_mount_when_no_engine_comes,
     a_keeper_that_lingers_leaves_the_mount_to_its_engine,
-    a_keeper_that_lingers_unmounts_when_no_engine_comes,
     a_keeper_that_lingers_waits_for_the_next_engine,
     a_stop_does_not_wait_for_an_engine_that_let_go,
 };
@@ -89,8 +89,8 @@ pub const ALL: &[Case] = &[
         a_keeper_that_lingers_leaves_the_mount_to_its_engine,
     ),
     (
-        "a_keeper_that_lingers_unmounts_when_no_engine_comes",
-        a_keeper_that_lingers_unmounts_when_no_engine_comes,
+        "a_keeper_that_lingers_closes_the_mount_when_no_engine_comes",
+        a_keeper_that_lingers_closes_the_mount_when_no_engine_comes,
     ),
     (
         "a_keeper_that_lingers_waits_for_the_next_engine",

@@ -1,5 +1,7 @@
 //! A keeper that is told to stop.
 
+use std::fs;
+
 use debridfs_base::mountinfo;
 use rustix::process::Signal;
 
@@ -66,7 +68,8 @@ pub fn a_keeper_that_lingers_waits_for_the_next_engine() {
     world.until("kept again", |world| world.status().is_some());
 }
 
-pub fn a_keeper_that_lingers_unmounts_when_no_engine_comes() {
+/// Root as well, who could enter a directory of mode 0000, is refused and shown no empty library.
+pub fn a_keeper_that_lingers_closes_the_mount_when_no_engine_comes() {
     let mut world = World::start(&["attached", "linger=1500"]);
     let engine = world.attach();
     world.until_served();
@@ -75,8 +78,33 @@ pub fn a_keeper_that_lingers_unmounts_when_no_engine_comes() {
     // Nothing changes for readers meanwhile.
     reads(&world, "data");
     signal(engine, Signal::KILL);
-    world.until("unmounted", |world| !mountinfo::is_mounted(&world.mount()));
+    world.until("closed", |world| {
+        let top = mountinfo::find(&world.mount()).unwrap();
+        top.is_some_and(|top| top.is_closed())
+    });
     assert!(world.end_keeper(Signal::CONT), "{}", world.log());
+    let mount = world.mount();
+    let refused =
+        |what: std::io::Result<()>| what.unwrap_err().raw_os_error() == Some(libc::EACCES);
+    assert!(refused(fs::metadata(mount.join("data")).map(drop)));
+    assert!(refused(fs::read_dir(&mount).map(drop)));
+    assert!(refused(fs::create_dir(mount.join("series"))));
+    // The next keeper shows the library in its place, and stops again; there are never many layers.
+    for _ in 0..4 {
+        world.keep(&["attached", "linger=1"]);
+        world.until("kept again", |world| world.status().is_some());
+        world.attach();
+        world.until_served();
+        reads(&world, "data");
+        let engine = world.engine();
+        signal(engine, Signal::KILL);
+        assert!(world.end_keeper(Signal::TERM), "{}", world.log());
+        assert!(refused(fs::metadata(mount.join("data")).map(drop)));
+    }
+    let layers = mountinfo::layers(mountinfo::read().unwrap(), &mount);
+    assert!(layers.len() <= 6, "{layers:?}");
+    assert!(debridfs_keeper::remove_mount_point(&mount).unwrap());
+    assert!(!mount.exists());
 }
 
 /// What somebody wrote there while no keeper was there does not keep the library away.
