@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use debridfs_provider::AccountConfig;
 
 use crate::check::Check;
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::propagation::Need;
 use crate::{account, confinement, kernel, machine, node, propagation, runtimes, stale, storage};
 
@@ -73,8 +73,9 @@ pub async fn examine(input: &Input) -> Vec<Check> {
     if let Some(dir) = input.path.as_deref().or_else(|| mount.map(bound)) {
         let need = match (input.path.is_some(), engine) {
             (true, _) => Need::Asked,
-            (false, true) => Need::Sees,
-            (false, false) => Need::Gives,
+            // On the machine itself it has the mounts of its keeper.
+            (false, true) if host::in_container() => Need::Sees,
+            (false, _) => Need::Gives,
         };
         checks.extend(propagation::of_directory(dir, need));
     }

@@ -111,16 +111,27 @@ pub async fn holders(host: &Host) -> Vec<Check> {
             "the others cannot be seen from this container, so which of them hold an old mount is not known",
             "run `debridfs doctor` on the machine itself, or in a privileged pod with `hostPID: true`",
         ));
-    } else if others.hidden {
-        checks.push(Check::warning(
-            name,
-            "some processes may not be looked at, so whether they hold an old mount is not known",
-            "run `debridfs doctor` as root, in a container with CAP_SYS_PTRACE",
-        ));
+    } else if let Some(pid) = others.hidden {
+        checks.push(not_all(pid));
     } else if checks.is_empty() {
         checks.push(Check::ok(name, "none holds an old or a private mount"));
     }
     checks
+}
+
+/// This process may not look at that one, and at others maybe.
+fn not_all(pid: u32) -> Check {
+    let program = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let seen = format!(
+        "process {pid} ({}) may not be looked at, nor others like it, so whether they hold an old mount is not known",
+        program.trim()
+    );
+    let fix = if rustix::process::geteuid().is_root() {
+        "`debridfs doctor` needs CAP_SYS_PTRACE for it"
+    } else {
+        "sudo debridfs doctor"
+    };
+    Check::warning("containers", seen, fix)
 }
 
 /// What a container has that has to be made anew.
@@ -229,7 +240,7 @@ impl SubPath {
             "subPath",
             format!(
                 "container {container} of pod {pod} has the library by subPath: after a crash it sees the new mount, \
-                 after an orderly stop of the keeper it does not, and a restart of the container fails"
+                 after an orderly stop of the keeper it does not, and then a restart of the container fails"
             ),
             "mount the parent directory with HostToContainer and without subPath; until then delete the pod after an orderly stop",
         )
@@ -240,8 +251,8 @@ impl SubPath {
 struct Others {
     /// Those of one process in every other namespace that can be looked into.
     seen: BTreeMap<u32, Vec<Mount>>,
-    /// There are processes that may not be looked at.
-    hidden: bool,
+    /// The first process that may not be looked at.
+    hidden: Option<u32>,
 }
 
 fn other_namespaces() -> Others {
@@ -249,7 +260,7 @@ fn other_namespaces() -> Others {
     let mut known: BTreeSet<PathBuf> = namespace("self").into_iter().collect();
     let mut others = Others {
         seen: BTreeMap::new(),
-        hidden: false,
+        hidden: None,
     };
     let mut pids: Vec<u32> = fs::read_dir("/proc")
         .into_iter()
@@ -268,9 +279,10 @@ fn other_namespaces() -> Others {
                     others.seen.insert(pid, mounts);
                 }
             }
-            Err(error) => {
-                others.hidden |= error.kind() == ErrorKind::PermissionDenied;
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                others.hidden = others.hidden.or(Some(pid));
             }
+            Err(_) => {}
         }
     }
     others

@@ -91,6 +91,23 @@ fn settings(config: Config) -> Settings {
     }
 }
 
+/// A keeper has its own settings, and needs no account.
+fn no_provider(config: &Config) -> Check {
+    let name = "provider";
+    if config.keeper_socket().exists() {
+        return Check::warning(
+            name,
+            "none is configured here; a keeper needs none, its engine does",
+            "look at the account with the engine's configuration: in its container, or by `--config`",
+        );
+    }
+    Check::failed(
+        name,
+        "none is configured",
+        "export DEBRIDFS__PROVIDER__RD__TOKEN=… (https://real-debrid.com/apitoken), or add [provider.rd] with token_file",
+    )
+}
+
 fn configuration(file: Option<&Path>, checks: &mut Vec<Check>) -> Option<Loaded> {
     let name = "configuration";
     match config::load(file, &Environment::of_process()) {
@@ -106,11 +123,7 @@ fn configuration(file: Option<&Path>, checks: &mut Vec<Check>) -> Option<Loaded>
                 checks.push(Check::ok("environment", note));
             }
             if loaded.config.provider.is_empty() {
-                checks.push(Check::failed(
-                    "provider",
-                    "none is configured",
-                    "export DEBRIDFS__PROVIDER__RD__TOKEN=… (https://real-debrid.com/apitoken), or add [provider.rd] with token_file",
-                ));
+                checks.push(no_provider(&loaded.config));
             }
             Some(loaded)
         }

@@ -111,6 +111,16 @@ fn an_attached_engine_lacks_nothing() {
         assert_eq!(checks(&report, needless), []);
     }
 
+    // A keeper has no account.
+    let keeper = library.keeper();
+    let runtime_dir = node.share().join("run");
+    let runtime_dir = format!("DEBRIDFS__RUNTIME_DIR={}", runtime_dir.display());
+    let ran = node.exec(keeper, &["env", &runtime_dir, PROGRAM, "doctor", "--json"]);
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let (outcome, seen) = only(&report, "provider");
+    assert_eq!(outcome, "warning", "{seen}");
+    assert_eq!((ran.code, &report["ok"]), (0, &true.into()), "{report:#}");
+
     // Whoever mounts still needs all of it.
     let without = node.container(stays("keeper-without-anything"));
     let (code, report) = doctor(&node, &without, &[]);

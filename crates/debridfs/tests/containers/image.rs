@@ -11,8 +11,8 @@ use super::node::run;
 pub const NAME: &str = "debridfs.test/base:1";
 
 /// The programs of busybox that are used.
-const APPLETS: [&str; 11] = [
-    "sh", "cat", "ls", "mkdir", "sleep", "stat", "touch", "true", "rm", "head", "wc",
+const APPLETS: [&str; 12] = [
+    "sh", "cat", "env", "ls", "mkdir", "sleep", "stat", "touch", "true", "rm", "head", "wc",
 ];
 
 /// Makes the image as a file in `dir`.

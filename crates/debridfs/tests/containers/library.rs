@@ -173,6 +173,11 @@ impl<'a> Library<'a> {
         self.node.says(keeper, text);
     }
 
+    /// The keeper's container.
+    pub fn keeper(&self) -> &Running {
+        self.keeper.as_ref().expect("started")
+    }
+
     /// The engine's container.
     pub fn engine(&self) -> &Running {
         self.engine.as_ref().expect("started")
