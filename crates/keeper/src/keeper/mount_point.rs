@@ -222,14 +222,16 @@ impl MountPoint {
     /// below stay, dead: consumers that bound the mount point itself see what is stacked on them.
     pub fn close_mount(&mut self) -> Result<(), KeeperError> {
         self.find_again()?;
-        let layers = layers(&self.path)?;
-        mount_closed(&self.site())?;
-        // Whoever still has its descriptors serves it no longer.
-        for layer in layers.iter().filter(|layer| layer.is_ours()) {
+        let top = mountinfo::top(&layers(&self.path)?).filter(Mount::is_ours);
+        if let Some(top) = top {
             // A dead one has no connection.
-            let _ = abort(layer);
+            let _ = abort(&top);
+            // mount(2) waits for whoever waits in this directory, and he for an engine.
+            if self.state(&top) != probe::State::Dead {
+                return Err(KeeperError::AlreadyMounted(self.path.clone()));
+            }
         }
-        Ok(())
+        mount_closed(&self.site())
     }
 
     fn make_directory(&self) -> Result<Place, KeeperError> {

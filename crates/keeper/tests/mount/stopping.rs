@@ -78,11 +78,15 @@ pub fn a_keeper_that_lingers_closes_the_mount_when_no_engine_comes() {
     // Nothing changes for readers meanwhile.
     reads(&world, "data");
     signal(engine, Signal::KILL);
+    // Who waits in the root has it locked, and mount(2) would wait for him.
+    let waits = world.mount().join("waits");
+    let waiting = std::thread::spawn(move || fs::metadata(waits).unwrap_err().raw_os_error());
     world.until("closed", |world| {
         let top = mountinfo::find(&world.mount()).unwrap();
         top.is_some_and(|top| top.is_closed())
     });
     assert!(world.end_keeper(Signal::CONT), "{}", world.log());
+    assert_eq!(waiting.join().unwrap(), Some(libc::ECONNABORTED));
     let mount = world.mount();
     let refused =
         |what: std::io::Result<()>| what.unwrap_err().raw_os_error() == Some(libc::EACCES);
