@@ -31,6 +31,8 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<(), Failure> {
 
 /// Mounts, and waits for engines that others start.
 pub fn run_attached(args: &ServeArgs, file: Option<&Path>) -> Result<(), Failure> {
+    // `supervise` starts it as /proc/self/exe, and it would be called `exe` in every list of processes.
+    rustix::thread::set_name(c"debridfs-keeper").doing(|| "process name".into())?;
     keep(args, file, Some(KeeperMode::Attached))
 }
 

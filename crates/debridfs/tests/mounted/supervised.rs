@@ -86,6 +86,11 @@ fn ten_kills_of_each_in_turn_are_pauses() {
     let mount = attached::wait_mounted(&instance);
     let mut engine = supervised(&instance, &["engine"]);
     instance.wait_synced();
+    for (part, shown) in [(&keeper, "debridfs-keeper"), (&engine, "debridfs-engine")] {
+        let pid = part.inner().expect("it runs a program").as_raw_pid();
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        assert_eq!(name.expect("it lives").trim(), shown);
+    }
     let readers = film_readers(&simulator, &instance);
     for round in 1..=ROUNDS {
         std::thread::sleep(Duration::from_millis(300));
