@@ -6,7 +6,8 @@
 //! | what a call is given | `params` |
 //! | how a job looks | `view`, and `cards` for what was made of it |
 //! | what arrs and tools read | `read`, `listing`, `preferences` |
-//! | what they change | `change`, `add` |
+//! | what they change | `change`, `add`, `trackers` |
+//! | what has little to do here | `lesser` |
 //!
 //! Every answer comes from memory. Arguments are taken from the query and from the body alike, as programs differ in where they put
 //! them; calls that change something have to be POST. An unknown call is 404, a call without a session 403.
@@ -15,10 +16,12 @@ mod add;
 mod auth;
 mod cards;
 mod change;
+mod lesser;
 mod listing;
 mod params;
 mod preferences;
 mod read;
+mod trackers;
 mod view;
 
 use std::sync::Arc;
@@ -137,11 +140,19 @@ async fn handle(front: &Front, request: Request) -> Answer {
     if let Some(answer) = read::answer(front, call, &params) {
         return answer;
     }
+    let acquire = &front.acquire;
+    if call == "torrents/export" {
+        return lesser::export(acquire, &params).await;
+    }
+    if let Some(changes) = lesser::changes(call) {
+        must_be_post(is_post || !changes)?;
+        return lesser::answer(acquire, call, &params);
+    }
     if !change::is_known(call) {
         return Err(Refused::not_found());
     }
     must_be_post(is_post)?;
-    change::answer(&front.acquire, call, &params).await
+    change::answer(acquire, call, &params).await
 }
 
 fn must_be_post(is_post: bool) -> Result<(), Refused> {

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::{Answer, Refused, add, done, failure};
+use super::{Answer, Refused, add, done, failure, lesser, trackers};
 use crate::params::Params;
 use crate::release::shortened;
 use crate::{Acquire, Move, Selection, Step};
@@ -11,7 +11,9 @@ use crate::{Acquire, Move, Selection, Step};
 const CALLS: &[&str] = &[
     "app/setPreferences",
     "torrents/add",
+    "torrents/addPeers",
     "torrents/addTags",
+    "torrents/addTrackers",
     "torrents/bottomPrio",
     "torrents/createCategory",
     "torrents/createTags",
@@ -19,20 +21,21 @@ const CALLS: &[&str] = &[
     "torrents/delete",
     "torrents/deleteTags",
     "torrents/editCategory",
+    "torrents/editTracker",
     "torrents/filePrio",
     "torrents/increasePrio",
     "torrents/pause",
-    "torrents/reannounce",
     "torrents/recheck",
     "torrents/removeCategories",
     "torrents/removeTags",
+    "torrents/removeTrackers",
     "torrents/rename",
     "torrents/resume",
-    "torrents/setAutoManagement",
     "torrents/setCategory",
     "torrents/setForceStart",
+    "torrents/setLocation",
+    "torrents/setSavePath",
     "torrents/setShareLimits",
-    "torrents/setSuperSeeding",
     "torrents/setTags",
     "torrents/start",
     "torrents/stop",
@@ -64,6 +67,14 @@ pub(super) async fn answer(acquire: &Acquire, call: &str, params: &Params) -> An
         }
         "createTags" => acquire.create_tags(params.words("tags", ',')).await,
         "deleteTags" => acquire.delete_tags(params.words("tags", ',')).await,
+        "addPeers" => return lesser::add_peers(acquire, params),
+        "addTrackers" | "editTracker" | "removeTrackers" => {
+            return trackers::change(acquire, call, params).await;
+        }
+        "setLocation" => {
+            return lesser::set_location(acquire, params, ("hashes", "location")).await;
+        }
+        "setSavePath" => return lesser::set_location(acquire, params, ("id", "path")).await,
         "addTags" | "removeTags" | "setTags" => return tags(acquire, call, params).await,
         "delete" => {
             let files = params.flag("deleteFiles").unwrap_or(false);
@@ -93,11 +104,6 @@ pub(super) async fn answer(acquire: &Acquire, call: &str, params: &Params) -> An
             .await?
         }
         "recheck" => acquire.recheck(params.selection()?).await,
-        // There is no tracker to ask and nothing to upload; the call is about as little in qBittorrent.
-        "reannounce" | "setAutoManagement" | "setSuperSeeding" => {
-            params.selection()?;
-            Ok(())
-        }
         "setCategory" => {
             let category = params.need("category")?.trim().to_owned();
             acquire.set_category(params.selection()?, category).await

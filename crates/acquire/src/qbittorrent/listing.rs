@@ -22,7 +22,7 @@ use crate::{Acquire, Job, Selection, Step};
 /// How often a page that shows everything asks again, in milliseconds.
 const REFRESH: u32 = 1500;
 
-fn answer(json: String) -> Response {
+pub(super) fn answer(json: String) -> Response {
     let kind = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, kind)], json).into_response()
 }
@@ -46,9 +46,18 @@ pub(super) fn info(acquire: &Acquire, cards: &Cards, params: &Params) -> Respons
     cards.forget_others(&jobs);
     let ranks = ranks(&jobs);
     let now = now(acquire);
+    let with_trackers = params.flag("includeTrackers") == Some(true);
     let write = |text: &mut String, job: &Job| {
         let rank = ranks.get(&job.hash).copied().unwrap_or(0);
         cards.write(text, job, rank, now);
+        if with_trackers {
+            // Texts and numbers can always be written.
+            let trackers = serde_json::to_string(&view::told_trackers(job)).unwrap_or_default();
+            text.truncate(text.len() - 1);
+            text.push_str(",\"trackers\":");
+            text.push_str(&trackers);
+            text.push('}');
+        }
     };
     let named = params.get("hashes").filter(|hashes| !hashes.is_empty());
     let meant: Option<HashSet<InfoHash>> = match named.map(selection_of) {
@@ -56,6 +65,8 @@ pub(super) fn info(acquire: &Acquire, cards: &Cards, params: &Params) -> Respons
         Some(Selection::Some(hashes)) => Some(hashes.into_iter().collect()),
     };
     let filter = params.get("filter").unwrap_or("all");
+    // Nothing is private here.
+    let private = params.flag("private") == Some(true);
     let (category, tag) = (params.get("category"), params.get("tag"));
     let mut found: Vec<&Arc<Job>> = jobs
         .iter()
@@ -67,7 +78,7 @@ pub(super) fn info(acquire: &Acquire, cards: &Cards, params: &Params) -> Respons
                 tag => job.tags.contains(tag),
             })
         })
-        .filter(|job| passes(job, filter))
+        .filter(|job| !private && passes(job, filter))
         .collect();
     if let Some(key) = params.get("sort") {
         let mut text = String::new();

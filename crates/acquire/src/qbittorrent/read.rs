@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::view::{self, FileInfo, Properties, now, transfer};
 use super::{
-    API_VERSION, Answer, Front, Refused, VERSION, json as answer_json, listing, preferences, text,
+    API_VERSION, Answer, Front, Refused, VERSION, json as answer_json, lesser, listing,
+    preferences, text,
 };
 use crate::params::Params;
 use crate::{Acquire, Job};
@@ -23,6 +24,7 @@ pub(super) fn answer(front: &Front, call: &str, params: &Params) -> Option<Answe
         "app/buildInfo" => Ok(answer_json(&build_info())),
         "app/preferences" => Ok(answer_json(&preferences::of(acquire))),
         "app/defaultSavePath" => plain(acquire.config().downloads.display().to_string()),
+        "app/getDirectoryContent" => lesser::directory(acquire, params),
         "transfer/info" => Ok(answer_json(&transfer(acquire))),
         "transfer/speedLimitsMode" | "transfer/downloadLimit" | "transfer/uploadLimit" => {
             plain("0".to_owned())

@@ -406,23 +406,31 @@ pub(super) struct Tracker {
 /// The three that every torrent has, and those of the job. These "work" (2): there is nothing to ask them, and tools
 /// announce anew and in the end delete what has none that does.
 pub(super) fn trackers(job: &Job) -> Vec<Tracker> {
-    let entry = |url: &str, tier, status| Tracker {
-        msg: "",
-        num_downloaded: 0,
-        num_leeches: 0,
-        num_peers: 0,
-        num_seeds: 0,
-        status,
-        tier,
-        url: url.to_owned(),
-    };
     // As the preferences have them: on, off, off.
     let own = [("DHT", 2), ("PeX", 0), ("LSD", 0)];
-    let own = own.map(|(name, status)| entry(&format!("** [{name}] **"), -1, status));
-    let own = own.into_iter();
+    let own = own.map(|(name, status)| Tracker::of(&format!("** [{name}] **"), -1, status));
+    own.into_iter().chain(told_trackers(job)).collect()
+}
+
+/// Those of the job alone.
+pub(super) fn told_trackers(job: &Job) -> Vec<Tracker> {
     let told = (0..).zip(&job.trackers);
-    own.chain(told.map(|(tier, url)| entry(url, tier, 2)))
-        .collect()
+    told.map(|(tier, url)| Tracker::of(url, tier, 2)).collect()
+}
+
+impl Tracker {
+    fn of(url: &str, tier: i64, status: u8) -> Self {
+        Self {
+            msg: "",
+            num_downloaded: 0,
+            num_leeches: 0,
+            num_peers: 0,
+            num_seeds: 0,
+            status,
+            tier,
+            url: url.to_owned(),
+        }
+    }
 }
 
 /// A category of `torrents/categories`.

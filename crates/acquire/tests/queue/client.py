@@ -65,6 +65,22 @@ torrent.set_force_start(enable=False)
 torrent.rename("Another")
 torrent.set_category("")
 torrent.top_priority()
+torrent.add_trackers(["udp://tracker.example:1337/announce"])
+assert [tracker.status for tracker in torrent.trackers] == [2, 0, 0, 2]
+torrent.remove_trackers("udp://tracker.example:1337/announce")
+torrent.set_download_limit(1)
+torrent.set_location(client.app.default_save_path)
+try:
+    torrent.export()
+    sys.exit("a file of a magnet")
+except qbittorrentapi.Conflict409Error:
+    pass
+client.transfer.set_download_limit(1)
+client.transfer.ban_peers("1.2.3.4:5")
+assert client.transfer.download_limit == 0
+assert not client.rss.items() and not client.rss.rules
+assert not client.search.plugins and not client.search.status()
+assert not client.app.cookies and not client.app.network_interface_list
 torrent.recheck()
 torrent.reannounce()
 torrent = client.torrents_info(torrent_hashes=info_hash)[0]

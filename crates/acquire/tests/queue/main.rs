@@ -22,6 +22,7 @@
 
 mod again;
 mod api;
+mod every_call;
 mod failing;
 mod fetched;
 mod grabs;

@@ -481,6 +481,8 @@ pub struct Said {
     pub status: u16,
     pub text: String,
     pub cookie: Option<String>,
+    /// Of the content.
+    pub kind: Option<String>,
 }
 
 impl Said {
@@ -556,15 +558,17 @@ impl Client {
         request.extensions_mut().insert(peer);
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let status = answer.status().as_u16();
-        let cookie = answer
-            .headers()
-            .get("set-cookie")
-            .map(|value| value.to_str().unwrap().to_owned());
+        let header = |name| {
+            let value = answer.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let (cookie, kind) = (header("set-cookie"), header("content-type"));
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         Said {
             status,
             text: String::from_utf8(body.to_vec()).unwrap(),
             cookie,
+            kind,
         }
     }
 }
