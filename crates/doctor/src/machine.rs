@@ -110,7 +110,7 @@ fn capability() -> Check {
         _ => Check::failed(
             name,
             "missing: root here may not mount",
-            "start the container with `--cap-add SYS_ADMIN` (and `--security-opt apparmor=unconfined` where AppArmor forbids mounting)",
+            "start the container with `--cap-add SYS_ADMIN` (and `--security-opt apparmor=unconfined` where AppArmor forbids mounting); in Kubernetes `privileged: true` for the keeper",
         ),
     }
 }

@@ -139,7 +139,7 @@ fn with_care(mut check: Check, dir: &Path, mounts: &[Mount]) -> Check {
 fn at_boot() -> &'static str {
     let there = |path: &str| Path::new(path).exists();
     if host::in_container() {
-        "this is a container: on the host, and then `Bidirectional` (Docker `:rshared`) for this volume"
+        "that is for the host, as this is a container: here the volume needs `mountPropagation: Bidirectional` (Docker `:rshared`)"
     } else if there("/run/systemd/system") {
         "systemd makes / shared at boot, so something made this mount private; a unit before the container runtime can undo it"
     } else if there("/sbin/openrc") || there("/etc/alpine-release") {
