@@ -139,6 +139,7 @@ fn is_of_copy(verdict: Verdict) -> bool {
     match verdict {
         Verdict::NotFound
         | Verdict::LinkBroken
+        | Verdict::FileUnavailable
         | Verdict::Infringing
         | Verdict::Rejected
         | Verdict::BadRequest

@@ -75,7 +75,11 @@ fn is_against(cause: &Cause) -> bool {
     match cause {
         Cause::Link { verdict, .. } => matches!(
             verdict,
-            Verdict::NotFound | Verdict::LinkBroken | Verdict::Infringing | Verdict::Rejected
+            Verdict::NotFound
+                | Verdict::LinkBroken
+                | Verdict::FileUnavailable
+                | Verdict::Infringing
+                | Verdict::Rejected
         ),
         Cause::Status { .. } => cause.blame() == Blame::Link,
         Cause::WrongAnswer(_) | Cause::LinkRefused | Cause::NoSource => true,

@@ -49,6 +49,8 @@ pub enum Cause {
         verdict: Verdict,
         /// In words.
         message: String,
+        /// It is a verdict on the file, which waiting does not change.
+        is_final: bool,
     },
     /// The key's traffic of the day ran out in the middle of a body.
     #[error("the key's configured traffic of the day is used up")]
@@ -98,6 +100,7 @@ impl Cause {
     pub(crate) fn of(error: debridfs_provider::Error) -> Self {
         Self::Link {
             verdict: error.verdict,
+            is_final: error.is_final(),
             message: error.message,
         }
     }
@@ -109,6 +112,15 @@ impl Cause {
             TransportError::NotAllowed(words) => Self::NotAllowed(words),
             TransportError::Broken(words) => Self::Transport(words),
             other => Self::Transport(other.to_string()),
+        }
+    }
+
+    /// Whether its source cannot give the file, however long a read waits.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Link { is_final, .. } => *is_final,
+            Self::UnknownProvider(_) | Self::NoSource => true,
+            _ => false,
         }
     }
 
@@ -142,6 +154,7 @@ impl Cause {
                 Verdict::AccountRefused => EventKind::AccountRefused,
                 Verdict::NotFound
                 | Verdict::LinkBroken
+                | Verdict::FileUnavailable
                 | Verdict::Infringing
                 | Verdict::Rejected => EventKind::LinkBroken,
                 Verdict::Retry

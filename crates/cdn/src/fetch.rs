@@ -60,6 +60,12 @@ impl Fetch {
         self.trouble.in_a_row > 0
     }
 
+    /// Whether each of `sources` said, the last time it was asked, that it cannot give the file: waiting
+    /// is of no use.
+    pub fn is_hopeless(&self, sources: &[Source]) -> bool {
+        self.trouble.is_hopeless(sources.len())
+    }
+
     /// All is well, whatever failed before.
     pub fn went_well(&mut self) {
         self.trouble = Trouble::at(self.trouble.source);

@@ -26,6 +26,7 @@ use crate::source::RangeSource;
 use crate::stats::{Counters, add};
 use crate::tuning::links::{
     DISTRUST_AFTER, LINK_INTERVAL, LONGEST_PAUSE, MOST_ENTRIES, RESOLVE_TIMEOUT, STORE_TIMEOUT,
+    VERDICT_KEPT,
 };
 
 /// The links that were needed lately; all others are in the store.
@@ -171,6 +172,7 @@ impl Links {
                                 cause: Cause::Link {
                                     verdict: Verdict::OutOfTraffic,
                                     message: shortage.to_string(),
+                                    is_final: false,
                                 },
                                 until: Instant::now() + LONGEST_PAUSE,
                             });
@@ -361,6 +363,7 @@ fn pause_for(verdict: Verdict, retry_after: Option<Duration>) -> Duration {
         Verdict::BackOff
         | Verdict::NotFound
         | Verdict::LinkBroken
+        | Verdict::FileUnavailable
         | Verdict::AccountRefused
         | Verdict::OutOfTraffic
         | Verdict::SlotsFull
@@ -426,14 +429,19 @@ impl Entry {
         let paused = state
             .pause
             .as_ref()
-            .is_some_and(|(until, _)| *until > Instant::now());
+            // A verdict on a file may be asked for again, so that no number of dead files fills the memory.
+            .is_some_and(|(until, cause)| *until > Instant::now() && !cause.is_final());
         state.flight.is_none() && !paused
     }
 
     fn failed(&self, pause: Duration, cause: Cause) {
         let mut state = self.lock();
         state.failures += 1;
-        state.pause = Some((Instant::now() + doubled(pause, state.failures), cause));
+        let pause = match cause.is_final() {
+            true => VERDICT_KEPT,
+            false => doubled(pause, state.failures),
+        };
+        state.pause = Some((Instant::now() + pause, cause));
         state.flight = None;
     }
 }

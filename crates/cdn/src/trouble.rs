@@ -17,6 +17,8 @@ pub(crate) struct Trouble {
     /// Sources that have no link, in a row, and when the first of them may have one.
     without_link: usize,
     link_at: Option<Instant>,
+    /// Sources that cannot give the file however long it is waited, in a row.
+    given_up: usize,
     pub(crate) pause: Option<Instant>,
 }
 
@@ -43,9 +45,18 @@ impl Trouble {
         self.link_at = Some(self.link_at.map_or(until, |known| known.min(until)));
     }
 
+    /// Whether each of `sources` said last that it cannot give the file.
+    pub(crate) fn is_hopeless(&self, sources: usize) -> bool {
+        self.given_up > 0 && self.given_up >= sources
+    }
+
     /// Decides what comes after `cause`: which source, and how long a pause.
     pub(crate) fn note(&mut self, cause: &Cause, sources: usize) {
         self.in_a_row += 1;
+        self.given_up = match cause.is_final() {
+            true => self.given_up + 1,
+            false => 0,
+        };
         let now = Instant::now();
         let pause = |failures| Some(now + BACK_OFF.after(failures));
         self.slow = match cause {
@@ -62,7 +73,6 @@ impl Trouble {
                 }
                 return;
             }
-            Cause::NoSource => self.pause = pause(self.in_a_row),
             _ => {}
         }
         self.without_link = 0;

@@ -111,6 +111,9 @@ pub(crate) mod links {
     pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(45);
     /// What an account said about a link holds for this long at most: a hiccup is no verdict [seconds; chosen].
     pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+    /// A verdict on the file holds for this long: a scan opens each file several times and comes back soon, and a link
+    /// that was mended is seen after it at the latest [seconds; 0034].
+    pub(crate) const VERDICT_KEPT: Duration = Duration::from_secs(180);
     /// A link that never worked, and was not refused either, is made anew after this [seconds; chosen].
     pub(crate) const DISTRUST_AFTER: Duration = Duration::from_secs(60);
     /// A link that worked and is refused is replaced at once, but no more often than this [seconds; test `faults`].

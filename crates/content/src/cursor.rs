@@ -62,7 +62,7 @@ pub(crate) struct Cursor {
 struct Waiter {
     id: u64,
     range: Range<u64>,
-    done: oneshot::Sender<ReadOut>,
+    done: oneshot::Sender<Result<ReadOut, Cause>>,
 }
 
 /// What the fetching task is to do next.
@@ -175,7 +175,7 @@ impl Cursor {
                 None => at += 1,
                 Some(out) => {
                     let waiter = self.waiters.swap_remove(at);
-                    if waiter.done.send(out).is_ok() {
+                    if waiter.done.send(Ok(out)).is_ok() {
                         served += waiter.range.end - waiter.range.start;
                     }
                 }
@@ -257,7 +257,11 @@ impl Cursor {
     }
 
     /// Somebody waits for `range`.
-    pub(crate) fn wait(&mut self, id: u64, range: Range<u64>) -> oneshot::Receiver<ReadOut> {
+    pub(crate) fn wait(
+        &mut self,
+        id: u64,
+        range: Range<u64>,
+    ) -> oneshot::Receiver<Result<ReadOut, Cause>> {
         let (done, bytes) = oneshot::channel();
         self.waiters.push(Waiter { id, range, done });
         self.crew.waiting(true, Instant::now());
@@ -270,6 +274,36 @@ impl Cursor {
         if self.waiters.is_empty() {
             self.crew.waiting(false, Instant::now());
         }
+    }
+
+    /// No source can give what `lane` fetches: whoever waits for it has `cause` at once, and so has
+    /// everybody unless another lane brings bytes. Returns whether the lane is to look for more to do.
+    pub(crate) fn dismiss(&mut self, lane: u64, cause: &Cause) -> bool {
+        self.trouble = Some(cause.clone());
+        let own = self.lanes.get(lane).map(|lane| lane.range.clone());
+        let others = self
+            .lanes
+            .iter()
+            .any(|other| other.id != lane && other.brings);
+        let is_for = |waiter: &mut Waiter| {
+            let overlaps =
+                |own: &Range<u64>| own.start < waiter.range.end && waiter.range.start < own.end;
+            !others || own.as_ref().is_some_and(overlaps)
+        };
+        let mut dismissed = 0;
+        for waiter in self.waiters.extract_if(.., is_for) {
+            dismissed += 1;
+            // Who has gone needs no word.
+            let _ = waiter.done.send(Err(cause.clone()));
+        }
+        if self.waiters.is_empty() {
+            self.crew.waiting(false, Instant::now());
+        }
+        let goes_on = !others || dismissed > 0;
+        if !goes_on {
+            self.ended(lane);
+        }
+        goes_on
     }
 
     /// Whether the reader proved to read in sequence.

@@ -8,7 +8,8 @@ pub enum ContentError {
     /// Nobody refused the bytes, but they did not come before the deadline.
     #[error("no data before the deadline: {0}")]
     TimedOut(Cause),
-    /// The bytes were refused, or what came was not what had been asked, until the deadline.
+    /// The bytes were refused, or what came was not what had been asked, until the deadline; or no source
+    /// can give the file at all, which is known before.
     #[error("data unavailable: {0}")]
     Unavailable(Cause),
     /// More than [`crate::MAX_READ`] bytes were asked at once.
@@ -37,7 +38,7 @@ impl ContentError {
         }
     }
 
-    /// The error of a read whose deadline passed, `cause` being the last thing that went wrong.
+    /// The error of a read whose deadline passed, or that nobody goes on with, `cause` being the last thing that went wrong.
     pub(crate) fn at_deadline(cause: Option<Cause>) -> Self {
         match cause {
             None => Self::TimedOut(Cause::Waiting),
@@ -80,6 +81,7 @@ mod tests {
         let no_link = |verdict| Cause::Link {
             verdict,
             message: String::new(),
+            is_final: false,
         };
         for verdict in Verdict::ALL {
             assert_eq!(kind(Some(no_link(verdict))), ErrorKind::Unavailable);

@@ -119,6 +119,13 @@ impl Place {
         });
     }
 
+    /// No source can give the file: those who wait for the lane have their error at once. Returns whether
+    /// the lane is to look for more to do.
+    pub(crate) fn hopeless(&self, cause: &Cause) -> bool {
+        self.at_cursor(|cursor| cursor.dismiss(self.lane, cause))
+            .unwrap_or(true)
+    }
+
     /// An attempt failed. Returns whether it is to be made again; a spare lane's is not. What went wrong is remembered for reads that end before
     /// it gets better.
     pub(crate) fn failed(&self, cause: Cause) -> bool {

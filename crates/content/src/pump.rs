@@ -14,7 +14,11 @@ pub(crate) async fn pump(place: Place, mut fetch: Fetch) {
         };
         if let Err(cause) = bring(&place, &order, &mut fetch).await {
             fetch.failed(&cause, &order.file.sources);
-            if place.failed(cause) {
+            if fetch.is_hopeless(&order.file.sources) {
+                if !place.hopeless(&cause) {
+                    return;
+                }
+            } else if place.failed(cause) {
                 fetch.pause().await;
             }
         }

@@ -119,9 +119,10 @@ impl Reader {
             self.begin(&mut state, range)
         };
         match timeout_at(deadline, bytes).await {
-            Ok(Ok(out)) => Ok(out),
-            Ok(Err(_)) | Err(_) => {
-                let error = ContentError::at_deadline(wait.trouble());
+            Ok(Ok(Ok(out))) => Ok(out),
+            ended => {
+                let told = ended.ok().and_then(Result::ok).and_then(Result::err);
+                let error = ContentError::at_deadline(told.or_else(|| wait.trouble()));
                 let words = error.to_string();
                 let events = self.context.cdn.events();
                 events.note(self.file, EventKind::ReadFailed, "", &words);
@@ -135,7 +136,7 @@ impl Reader {
         self: &Arc<Self>,
         state: &mut State,
         range: Range<u64>,
-    ) -> (oneshot::Receiver<ReadOut>, Wait<'_>) {
+    ) -> (oneshot::Receiver<Result<ReadOut, Cause>>, Wait<'_>) {
         let now = state.touch();
         let class = self.class();
         let near = state

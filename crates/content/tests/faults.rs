@@ -234,7 +234,13 @@ async fn a_dead_or_mad_cdn_asks_for_no_new_links_again_and_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_gives_no_link_is_asked_again_within_the_read() {
     let bench = Bench::new(SIZE).await;
-    for verdict in [Verdict::Retry, Verdict::BackOff, Verdict::LinkBroken] {
+    for verdict in [
+        Verdict::Retry,
+        Verdict::BackOff,
+        Verdict::LinkBroken,
+        Verdict::SlotsFull,
+        Verdict::NotFound,
+    ] {
         let error = bench.provider.error(verdict);
         let from = bench.provider.calls();
         bench
@@ -254,6 +260,90 @@ async fn a_provider_that_gives_no_link_is_asked_again_within_the_read() {
     bench.cdn.script(|_| Answer::Status(404, ""));
     let read = bench.read(1, 5, AT, 4096, Duration::from_secs(1)).await;
     assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+/// What the provider says of the file itself, with its code.
+fn final_words() -> [(Verdict, i64); 4] {
+    [
+        (Verdict::FileUnavailable, 24),
+        (Verdict::Infringing, 35),
+        (Verdict::Rejected, 28),
+        (Verdict::NotFound, 7),
+    ]
+}
+
+#[tokio::test]
+async fn a_verdict_on_the_file_ends_its_reads_at_once_and_is_asked_for_again_after_minutes() {
+    for (verdict, code) in final_words() {
+        let bench = Bench::new(SIZE).await;
+        let error = Error {
+            code: Some(code),
+            ..bench.provider.error(verdict)
+        };
+        let dead = Arc::new(AtomicBool::new(true));
+        let is_dead = dead.clone();
+        bench
+            .provider
+            .refuse(move |_| is_dead.load(Ordering::Relaxed).then(|| error.clone()));
+        // No bytes come from a socket before the clock goes on.
+        tokio::time::pause();
+        let begun = Instant::now();
+        for (handle, at) in [(1, 0), (1, AT), (2, SIZE - 4096)] {
+            let read = bench.read(1, handle, at, 4096, LONG).await;
+            assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable, "{code}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(2), "{code}");
+        assert_eq!(bench.provider.calls(), 1, "{code}");
+        // Half a minute later it is still believed, and after some more it is asked for again.
+        tokio::time::advance(Duration::from_secs(30)).await;
+        bench.read(1, 3, AT, 4096, LONG).await.unwrap_err();
+        assert_eq!(bench.provider.calls(), 1, "{code}");
+        tokio::time::advance(Duration::from_secs(300)).await;
+        bench.read(1, 3, AT, 4096, LONG).await.unwrap_err();
+        assert_eq!(bench.provider.calls(), 2, "{code}");
+        dead.store(false, Ordering::Relaxed);
+        tokio::time::advance(Duration::from_secs(300)).await;
+        tokio::time::resume();
+        bench.read(1, 3, AT, 4096, LONG).await.unwrap();
+        assert_eq!(bench.provider.calls(), 3, "{code}");
+    }
+}
+
+/// One copy is dead for good; as long as another one may come, a read waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_of_one_copy_leaves_the_other_its_time() {
+    let bench = Bench::new(SIZE).await;
+    let bad = Arc::new(TestProvider::new("bad", bench.cdn.address));
+    let error = Error {
+        code: Some(24),
+        ..bad.error(Verdict::FileUnavailable)
+    };
+    bad.refuse(move |_| Some(error.clone()));
+    let good = Arc::new(TestProvider::new("good", bench.cdn.address));
+    let busy = good.error(Verdict::LinkBroken);
+    good.refuse(move |call| (call < 2).then(|| busy.clone()));
+    let content = Content::new(
+        quick(),
+        vec![bad.clone(), good.clone()],
+        Arc::new(MemoryLinks::default()),
+        Handle::current(),
+    );
+    let mut file = FileRef {
+        id: 1,
+        size: SIZE,
+        sources: Arc::from([source("bad", 1), source("good", 1)]),
+    };
+    let begun = Instant::now();
+    checked(&content, &file, 5, AT, 4096, LONG).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{begun:?}");
+    assert_eq!((bad.calls(), good.calls()), (1, 3));
+    // Both copies dead: the verdict of each is needed, and is enough.
+    file.sources = Arc::from([source("bad", 1), source("bad", 2), source("none", 1)]);
+    let begun = Instant::now();
+    let read = checked(&content, &file, 6, 0, 4096, LONG).await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{begun:?}");
+    assert_eq!(bad.calls(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ pub struct CopyLine {
 /// What a provider said of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// `answered`, or the kind of the refusal: `not_found`, `link_broken`, `infringing`, `rejected`,
+    /// `answered`, or the kind of the refusal: `not_found`, `link_broken`, `file_unavailable`, `infringing`, `rejected`,
     /// `bad_request`, `malformed`.
     pub said: String,
     /// The refusal in words for people.

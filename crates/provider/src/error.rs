@@ -16,6 +16,8 @@ pub enum Verdict {
     NotFound,
     /// The link cannot be served now: a new link, another torrent id or a re-add may.
     LinkBroken,
+    /// The provider cannot give the file of this link, now or later: another torrent id or a re-add may.
+    FileUnavailable,
     /// The account may do nothing (401, 403): alert; the library stays as it is.
     AccountRefused,
     /// The account's traffic is used up.
@@ -39,11 +41,12 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Retry,
         Self::BackOff,
         Self::NotFound,
         Self::LinkBroken,
+        Self::FileUnavailable,
         Self::AccountRefused,
         Self::OutOfTraffic,
         Self::SlotsFull,
@@ -62,6 +65,7 @@ impl Verdict {
             Self::BackOff => "back_off",
             Self::NotFound => "not_found",
             Self::LinkBroken => "link_broken",
+            Self::FileUnavailable => "file_unavailable",
             Self::AccountRefused => "account_refused",
             Self::OutOfTraffic => "out_of_traffic",
             Self::SlotsFull => "slots_full",
@@ -91,4 +95,25 @@ pub struct Error {
     pub retry_after: Option<Duration>,
     /// For people; holds no secret and no URL of a link.
     pub message: String,
+}
+
+impl Error {
+    /// Whether it is the provider's considered word on the file that a link was asked for: waiting does
+    /// not change it. "Not found" is one only with the provider's own code, as a proxy says 404 as well.
+    pub fn is_final(&self) -> bool {
+        match self.verdict {
+            Verdict::FileUnavailable | Verdict::Infringing | Verdict::Rejected => true,
+            Verdict::NotFound => self.code.is_some(),
+            Verdict::Retry
+            | Verdict::LinkBroken
+            | Verdict::BackOff
+            | Verdict::AccountRefused
+            | Verdict::OutOfTraffic
+            | Verdict::SlotsFull
+            | Verdict::AlreadyDone
+            | Verdict::BadRequest
+            | Verdict::Disabled
+            | Verdict::Malformed => false,
+        }
+    }
 }

@@ -35,7 +35,7 @@ const TABLE: &[(i64, u16, Verdict, bool, &str)] = &[
     (13, 403, Verdict::AccountRefused, false, "invalid password"),
     (14, 403, Verdict::AccountRefused, false, "locked"),
     (15, 403, Verdict::AccountRefused, false, "not activated"),
-    (16, 503, Verdict::LinkBroken, true, "not supported"),
+    (16, 503, Verdict::FileUnavailable, true, "not supported"),
     (17, 503, Verdict::Retry, false, "maintenance"),
     (18, 503, Verdict::LinkBroken, true, "limit is reached"),
     (
@@ -49,7 +49,13 @@ const TABLE: &[(i64, u16, Verdict, bool, &str)] = &[
     (21, 509, Verdict::SlotsFull, true, "active downloads"),
     (22, 403, Verdict::AccountRefused, false, "IP address"),
     (23, 503, Verdict::OutOfTraffic, true, "traffic is used up"),
-    (24, 503, Verdict::LinkBroken, true, "file is unavailable"),
+    (
+        24,
+        503,
+        Verdict::FileUnavailable,
+        true,
+        "file is unavailable",
+    ),
     (25, 503, Verdict::Retry, false, "service is unavailable"),
     (26, 400, Verdict::Rejected, true, "too big"),
     (27, 400, Verdict::Rejected, true, "upload failed"),

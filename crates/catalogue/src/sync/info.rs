@@ -213,6 +213,7 @@ impl Info<'_> {
                 }
             }
             Verdict::LinkBroken
+            | Verdict::FileUnavailable
             | Verdict::AlreadyDone
             | Verdict::Infringing
             | Verdict::Rejected

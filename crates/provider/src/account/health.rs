@@ -86,6 +86,7 @@ impl Health {
             // The provider works and says no to one thing.
             Verdict::NotFound
             | Verdict::LinkBroken
+            | Verdict::FileUnavailable
             | Verdict::OutOfTraffic
             | Verdict::SlotsFull
             | Verdict::AlreadyDone

@@ -60,6 +60,7 @@ impl Meaning {
             Verdict::Retry
             | Verdict::NotFound
             | Verdict::LinkBroken
+            | Verdict::FileUnavailable
             | Verdict::SlotsFull
             | Verdict::AlreadyDone
             | Verdict::Infringing

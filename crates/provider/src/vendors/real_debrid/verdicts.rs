@@ -58,7 +58,7 @@ pub const CODES: &[(i64, Verdict, &str)] = &[
     (13, Verdict::AccountRefused, "invalid password"),
     (14, Verdict::AccountRefused, "the account is locked"),
     (15, Verdict::AccountRefused, "the account is not activated"),
-    (16, Verdict::LinkBroken, "the hoster is not supported"),
+    (16, Verdict::FileUnavailable, "the hoster is not supported"),
     (17, Verdict::Retry, "the hoster is in maintenance"),
     (18, Verdict::LinkBroken, "the hoster's limit is reached"),
     (
@@ -82,7 +82,7 @@ pub const CODES: &[(i64, Verdict, &str)] = &[
         Verdict::OutOfTraffic,
         "the account's traffic is used up",
     ),
-    (24, Verdict::LinkBroken, "the file is unavailable"),
+    (24, Verdict::FileUnavailable, "the file is unavailable"),
     (25, Verdict::Retry, "the service is unavailable"),
     (26, Verdict::Rejected, "the upload is too big"),
     (27, Verdict::Rejected, "the upload failed"),
