@@ -1,6 +1,10 @@
 //! Which files of a release are wanted.
 
-use debridfs_base::media::{AUDIO, BOOKS, SUBTITLES, VIDEO, is_video};
+use std::collections::HashMap;
+
+use debridfs_base::media::{
+    AUDIO, BOOKS, DISC_INDEXES, PLAYLISTS, SUBTITLES, VIDEO, disc_of, is_video,
+};
 
 /// Wanted beside music: how a whole disc is cut into songs.
 const CUE: &[&str] = &["cue"];
@@ -11,11 +15,12 @@ const SAMPLE_SHARE: u64 = 5;
 /// What makes a file wanted. Sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFilter {
-    /// Extensions, in lower case and without the dot.
+    /// Extensions, in lower case and without the dot. A disc is wanted as a whole if those of its streams
+    /// are.
     pub extensions: Vec<String>,
     /// Films smaller than this are left out; other files are not asked for their size.
     pub min_size: u64,
-    /// Files larger than this are left out; 0 = none is.
+    /// Files larger than this are left out, and discs that hold one; 0 = none is.
     pub max_size: u64,
     /// Whether samples are wanted as well.
     pub samples: bool,
@@ -24,7 +29,7 @@ pub struct FileFilter {
 impl Default for FileFilter {
     fn default() -> Self {
         Self {
-            extensions: [VIDEO, AUDIO, CUE, SUBTITLES, BOOKS]
+            extensions: [VIDEO, AUDIO, PLAYLISTS, DISC_INDEXES, CUE, SUBTITLES, BOOKS]
                 .iter()
                 .flat_map(|kind| kind.iter().map(ToString::to_string))
                 .collect(),
@@ -36,7 +41,7 @@ impl Default for FileFilter {
 }
 
 impl FileFilter {
-    /// For each of `files` (path and size) whether it is wanted.
+    /// For each of `files` (path in the torrent and size) whether it is wanted.
     pub fn choose<'a>(&self, files: impl Iterator<Item = (&'a str, u64)> + Clone) -> Vec<bool> {
         let largest = files
             .clone()
@@ -44,9 +49,25 @@ impl FileFilter {
             .map(|(_, bytes)| bytes)
             .max()
             .unwrap_or(0);
+        let mut discs: HashMap<&str, u64> = HashMap::new();
+        for (path, bytes) in files.clone() {
+            if let Some((disc, _)) = disc_of(path) {
+                let largest = discs.entry(disc).or_default();
+                *largest = bytes.max(*largest);
+            }
+        }
         files
-            .map(|(path, bytes)| self.wants(path, bytes, largest))
+            .map(|(path, bytes)| match disc_of(path) {
+                Some((disc, streams)) => self.wants_disc(streams, discs[disc]),
+                None => self.wants(path, bytes, largest),
+            })
             .collect()
+    }
+
+    /// Whether a disc is wanted, by the extension of its streams and the size of its largest file.
+    fn wants_disc(&self, streams: &str, largest: u64) -> bool {
+        let known = self.extensions.iter().any(|known| known == streams);
+        known && largest >= self.min_size && (self.max_size == 0 || largest <= self.max_size)
     }
 
     fn wants(&self, path: &str, bytes: u64, largest: u64) -> bool {
@@ -101,7 +122,7 @@ fn extension(path: &str) -> String {
 }
 
 /// Whether a directory or the file is called a sample: the word alone, so that "Samples.of.Life" and "Special" are none.
-fn says_sample(path: &str) -> bool {
+pub(crate) fn says_sample(path: &str) -> bool {
     path.split(|c: char| !c.is_alphanumeric())
         .any(|word| word.eq_ignore_ascii_case("sample"))
 }
@@ -192,6 +213,56 @@ mod tests {
         let wanted = chosen(&FileFilter::default(), &files);
         assert_eq!(wanted.len(), 4, "{wanted:?}");
         assert!(!wanted.contains(&"/Show/Season 1/Sample/E01.mkv"));
+    }
+
+    #[test]
+    fn what_arrs_import_is_wanted() {
+        let films = "a.mk3d a.m2v a.avc a.dvr-ms a.ty a.iso a.strm a.m3u";
+        let music = "a.ac3 a.dts a.eac3 a.flac a.ape a.wv a.m4b a.cue";
+        for path in films.split(' ').chain(music.split(' ')) {
+            assert_eq!(chosen(&FileFilter::default(), &[(path, GB)]), [path]);
+        }
+    }
+
+    #[test]
+    fn a_disc_is_wanted_whole_or_not_at_all() {
+        let dvd = [
+            ("/Film/VIDEO_TS/VIDEO_TS.IFO", 12_288),
+            ("/Film/VIDEO_TS/VIDEO_TS.BUP", 12_288),
+            ("/Film/VIDEO_TS/VTS_01_0.VOB", MB),
+            ("/Film/VIDEO_TS/VTS_01_1.VOB", GB),
+        ];
+        let blu_ray = [
+            ("/Film/BDMV/index.bdmv", 300),
+            ("/Film/BDMV/MovieObject.bdmv", 900),
+            ("/Film/BDMV/PLAYLIST/00001.mpls", 500),
+            ("/Film/BDMV/CLIPINF/00001.clpi", 500),
+            ("/Film/BDMV/STREAM/00000.m2ts", MB),
+            ("/Film/BDMV/STREAM/00001.m2ts", 30 * GB),
+            ("/Film/BDMV/AUXDATA/sound.bdmv", 90),
+            ("/Film/BDMV/JAR/00000.jar", 90),
+            ("/Film/BDMV/BACKUP/index.bdmv", 300),
+            ("/Film/CERTIFICATE/id.bdmv", 100),
+        ];
+        let filter = |extensions: &[&str], min_size, max_size| FileFilter {
+            extensions: extensions.iter().map(ToString::to_string).collect(),
+            min_size,
+            max_size,
+            samples: false,
+        };
+        for disc in [&dvd[..], &blu_ray] {
+            let mut files = disc.to_vec();
+            files.extend([("/Film/Film.nfo", 90), ("/Film/cover.jpg", 90)]);
+            let whole: Vec<&str> = disc.iter().map(|(path, _)| *path).collect();
+            assert_eq!(chosen(&FileFilter::default(), &files), whole);
+            let only = ["vob", "m2ts"];
+            assert_eq!(chosen(&filter(&only, 500 * MB, 0), &files), whole);
+            assert_eq!(chosen(&filter(&only, 0, 900 * MB), &files), [""; 0]);
+            assert_eq!(chosen(&filter(&["mkv"], 0, 0), &files), [""; 0]);
+        }
+        // Without the directories of a disc its index is wanted all the same.
+        let loose = [("/VTS_01_0.IFO", 90), ("/VTS_01_1.VOB", GB)];
+        assert_eq!(chosen(&FileFilter::default(), &loose).len(), 2);
     }
 
     #[test]

@@ -57,11 +57,15 @@ fn without_extension(name: &str) -> &str {
     }
 }
 
+/// Extensions of films and music that names of whole releases end in as well (`Film.2024.1080p.AVC`).
+const WORDS: &[&str] = &[
+    "avc", "bin", "dat", "dtshd", "eac3", "lpcm", "pcm", "thd", "truehd", "ty", "viv",
+];
+
 /// Whether `name` has an extension of films, music or archives. Others may be part of a title (`Vol.1`, `x264-GROUP.2024`).
 fn is_cut(name: &str) -> bool {
-    [VIDEO, AUDIO, WRAPPERS]
-        .iter()
-        .any(|list| has_extension(name, list))
+    let cut = [VIDEO, AUDIO, WRAPPERS];
+    cut.iter().any(|list| has_extension(name, list)) && !has_extension(name, WORDS)
 }
 
 #[cfg(test)]
@@ -94,6 +98,13 @@ mod tests {
             ("Show.S01.1080p.x265-GRP", "Show.S01.1080p.x265-GRP"),
             ("Movie.2024", "Movie.2024"),
             ("Dr. No", "Dr. No"),
+            (
+                "Film.2024.COMPLETE.BLURAY.AVC",
+                "Film.2024.COMPLETE.BLURAY.AVC",
+            ),
+            ("Film.2024.1080p.TrueHD", "Film.2024.1080p.TrueHD"),
+            ("Film.2024.Mk3D", "Film.2024"),
+            ("Film.qt", "Film"),
             ("a.zip", "a"),
             ("a.tar.gz", "a.tar"),
             ("book.epub", "book.epub"),
