@@ -316,6 +316,7 @@ mod tests {
         // The second half is not shown.
         let shown = (0..MOST_FILES / 2).map(|number| ShownFile {
             path: path(number),
+            in_torrent: path(number),
             bytes: 1,
         });
         let shown = Shown {

@@ -114,4 +114,15 @@ impl<'a> Attempt<'a> {
             _ => Trouble::Later(words, Duration::ZERO),
         }
     }
+
+    /// A file was refused that the release can do without: it is left out once that is believed.
+    pub(crate) fn refused_lesser(&mut self, words: String) -> Result<(), Trouble> {
+        match self.refused(words) {
+            Trouble::Condemned(..) => {
+                self.refusals = 0;
+                Ok(())
+            }
+            later => Err(later),
+        }
+    }
 }

@@ -156,7 +156,7 @@ pub struct Job {
     pub changed: Timestamp,
     /// How far it is.
     pub step: Step,
-    /// Why it failed, for people.
+    /// Why it failed, or what was left out of it, for people.
     #[serde(default)]
     pub reason: Option<String>,
     /// What speaks against the release, when that is why it failed.

@@ -26,6 +26,7 @@ mod folder;
 mod in_hand;
 mod job;
 mod labels;
+mod left_out;
 mod library;
 mod links;
 mod mounted_library;

@@ -38,6 +38,8 @@ pub struct Shown {
 pub struct ShownFile {
     /// Path below the release's directory, without a leading `/`.
     pub path: String,
+    /// Its path in the torrent, without a leading `/`: what it is judged by. A flat layout shows another one.
+    pub in_torrent: String,
     /// Size.
     pub bytes: u64,
 }

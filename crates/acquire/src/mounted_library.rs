@@ -11,7 +11,7 @@ use debridfs_base::Client;
 use debridfs_base::media::HEAD;
 use debridfs_catalogue::{ALL, BadReason, Catalogue, Layout, Library as Shelf};
 use debridfs_content::{
-    Content, ContentConfig, ContentError, ErrorKind, FileRef, HandleOwner, ReadRequest,
+    Checkup, Content, ContentConfig, ContentError, ErrorKind, FileRef, HandleOwner, ReadRequest,
 };
 use debridfs_provider::{InfoHash, TorrentInfo};
 use debridfs_tree::file_ref;
@@ -126,6 +126,15 @@ impl MountedLibrary {
         Some(file_ref(tree, file))
     }
 
+    /// What a refused read of `file` means. A read is told what the provider said minutes ago, and is
+    /// refused for used-up traffic as well: only an answer of now, from every source, counts.
+    async fn looked_at(&self, file: &FileRef, words: String) -> ProbeError {
+        match self.content.check(file).await {
+            Checkup::Bad(words) => ProbeError::Refused(words),
+            Checkup::Well | Checkup::Unclear(_) => ProbeError::NoAnswer(words),
+        }
+    }
+
     fn next_handle(&self) -> u64 {
         HandleOwner::Download.handle(self.handles.fetch_add(1, Ordering::Relaxed))
     }
@@ -136,6 +145,7 @@ fn shown_of(library: &Shelf, hash: InfoHash, mount: &Path, layout: Layout) -> Op
     let tree = entry.release.tree()?;
     let files = tree.files.iter().map(|file| ShownFile {
         path: tree.path_of(layout, file),
+        in_torrent: tree.path_of(Layout::Tree, file),
         bytes: file.size,
     });
     let bad = entry.release.bad;
@@ -208,7 +218,10 @@ impl Library for MountedLibrary {
             }
         }
         self.content.release(handle);
-        outcome
+        match outcome {
+            Err(ProbeError::Refused(words)) => Err(self.looked_at(&file, words).await),
+            outcome => outcome,
+        }
     }
 
     async fn whole(&self, hash: InfoHash, path: &str) -> Option<Box<dyn WholeFile>> {

@@ -1,5 +1,6 @@
 //! What each step of a job does. Everything here may be cut off at any point and done again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::shared::Shared;
 use crate::store::Change;
 use crate::trash::Deletion;
 use crate::{
-    AcquireConfig, Error, Evidence, Job, ProbeError, Shown, Source, Step, Uncached, filter,
+    AcquireConfig, Error, Evidence, Job, ProbeError, Shown, ShownFile, Source, Step, Uncached,
+    filter, left_out,
 };
 
 /// The newest torrents of the account, among which one is looked for before it is added.
@@ -366,17 +368,17 @@ impl Attempt<'_> {
         let (shared, known) = (self.shared.clone(), job.clone());
         let files = move || files_of(&shared.config, &known, &shown);
         let files = self.shared.whole(job.hash, files).await;
-        let (files, wanted) =
-            files.map_err(|words| Trouble::Condemned(Evidence::Unwanted, words))?;
+        let mut files = files.map_err(|words| Trouble::Condemned(Evidence::Unwanted, words))?;
         // Which ones are missing cannot be told by their paths, as a layout may change these.
-        let told = job.files.iter().filter(|file| file.wanted).count();
-        if wanted.len() < told {
+        let wanted = |files: &[JobFile]| files.iter().filter(|file| file.wanted).count();
+        if wanted(&files) < wanted(&job.files) {
             return self.unshown(job, None).await;
         }
-        self.probe(job.hash, wanted).await?;
+        let dead = self.probe(job.hash, &files).await?;
         self.shared
             .update(job.hash, move |job| {
                 job.step = Step::Probed;
+                job.reason = left_out::of(&mut files, &dead);
                 job.files = files;
             })
             .await?;
@@ -400,26 +402,37 @@ impl Attempt<'_> {
         Ok(Go::On)
     }
 
-    async fn probe(&mut self, hash: InfoHash, paths: Vec<String>) -> Result<(), Trouble> {
+    /// Reads head and tail of the wanted ones of `files`. Returns those that are dead, with the words
+    /// for it, and that the release can do without.
+    async fn probe(
+        &mut self,
+        hash: InfoHash,
+        files: &[JobFile],
+    ) -> Result<BTreeMap<String, String>, Trouble> {
         let mut probes = tokio::task::JoinSet::new();
-        let mut left = paths.into_iter();
+        let mut left = left_out::deciding_first(files).into_iter();
+        let mut dead = BTreeMap::new();
         loop {
             while probes.len() < PROBES
-                && let Some(path) = left.next()
+                && let Some((decides, path)) = left.next()
             {
-                let library = self.shared.library.clone();
+                let (library, path) = (self.shared.library.clone(), path.to_owned());
                 probes.spawn(async move {
                     let outcome = library.probe(hash, &path).await;
-                    (path, outcome)
+                    (decides, path, outcome)
                 });
             }
             match probes.join_next().await {
-                None => return Ok(()),
-                Some(Ok((_, Ok(())))) => {}
-                Some(Ok((path, Err(ProbeError::Refused(why))))) => {
-                    return Err(self.refused(format!("{path} cannot be read: {why}")));
+                None => break,
+                Some(Ok((.., Ok(())))) => {}
+                Some(Ok((decides, path, Err(ProbeError::Refused(why))))) => {
+                    let words = format!("{path} cannot be read: {why}");
+                    if decides {
+                        return Err(self.refused(words));
+                    }
+                    dead.insert(path, words);
                 }
-                Some(Ok((path, Err(ProbeError::NoAnswer(why))))) => {
+                Some(Ok((_, path, Err(ProbeError::NoAnswer(why))))) => {
                     let words = format!("{path} cannot be read yet: {why}");
                     return Err(Trouble::Later(words, Duration::ZERO));
                 }
@@ -428,6 +441,10 @@ impl Attempt<'_> {
                 }
             }
         }
+        if let Some(words) = dead.values().next() {
+            self.refused_lesser(words.clone())?;
+        }
+        Ok(dead)
     }
 }
 
@@ -482,15 +499,17 @@ fn unselected(config: &AcquireConfig, job: &Job, info: &TorrentInfo) -> Vec<Stri
     paths.filter(|path| !job.unwanted.contains(path)).collect()
 }
 
-/// The files of `job` as they are shown, and the paths of those that are wanted, or why there are
-/// none.
-fn files_of(
-    config: &AcquireConfig,
-    job: &Job,
-    shown: &Shown,
-) -> Result<(Vec<JobFile>, Vec<String>), String> {
-    let paths = shown.files.iter().map(|file| (&*file.path, file.bytes));
+/// The files of `job` as they are shown, or why none of them is wanted.
+fn files_of(config: &AcquireConfig, job: &Job, shown: &Shown) -> Result<Vec<JobFile>, String> {
+    let paths = shown
+        .files
+        .iter()
+        .map(|file| (&*file.in_torrent, file.bytes));
     let wanted = config.filter_of(&job.category).choose(paths);
+    let unwanted = |file: &ShownFile| {
+        let mut names = [&file.path, &file.in_torrent].into_iter();
+        names.any(|name| job.unwanted.contains(name))
+    };
     let files = shown
         .files
         .iter()
@@ -498,14 +517,12 @@ fn files_of(
         .map(|(file, wanted)| JobFile {
             path: file.path.clone(),
             bytes: file.bytes,
-            wanted: wanted && !job.unwanted.contains(&file.path),
+            wanted: wanted && !unwanted(file),
         });
     let files: Vec<JobFile> = files.collect();
-    let wanted = files.iter().filter(|file| file.wanted);
-    let wanted: Vec<String> = wanted.map(|file| file.path.clone()).collect();
-    match wanted.is_empty() {
-        true => Err(filter::why_none(files.iter().map(|file| &*file.path))),
-        false => Ok((files, wanted)),
+    match files.iter().any(|file| file.wanted) {
+        true => Ok(files),
+        false => Err(filter::why_none(files.iter().map(|file| &*file.path))),
     }
 }
 

@@ -24,7 +24,7 @@ use super::files::{self, Entry, Have, What};
 use crate::attempt::{Attempt, Trouble};
 use crate::folder::Spot;
 use crate::shared::Shared;
-use crate::{Error, Job, ProbeError, WholeFile};
+use crate::{Error, Job, ProbeError, WholeFile, left_out};
 
 /// Bytes of one read.
 const PIECE: u32 = 4 << 20;
@@ -181,7 +181,8 @@ impl Attempt<'_> {
         if let Some((path, failure)) = fetched.into_iter().chain([stored]).find_map(Result::err) {
             return Err(match failure {
                 Failure::Read(ProbeError::Refused(why)) => {
-                    self.refused(format!("{path} cannot be read: {why}"))
+                    let words = format!("{path} cannot be read: {why}");
+                    self.refused_in(job, path, words).await
                 }
                 Failure::Read(ProbeError::NoAnswer(why)) => {
                     let words = format!("{path} cannot be read just now: {why}");
@@ -194,6 +195,30 @@ impl Attempt<'_> {
         }
         self.shared.at("fetched");
         Ok(())
+    }
+}
+
+impl Attempt<'_> {
+    /// The file of `job` at `path` was refused half-way: it is left out if the release can do without.
+    async fn refused_in(&mut self, job: &Arc<Job>, path: &str, words: String) -> Trouble {
+        if left_out::decides(&job.files, path) {
+            return self.refused(words);
+        }
+        if let Err(later) = self.refused_lesser(words.clone()) {
+            return later;
+        }
+        let (mut files, told) = (job.files.clone(), words.clone());
+        let dead = BTreeMap::from([(path.to_owned(), told)]);
+        let leave_out = move |job: &mut Job| {
+            let more = left_out::of(&mut files, &dead);
+            let reasons = [job.reason.take(), more].into_iter().flatten();
+            job.reason = Some(reasons.collect::<Vec<_>>().join("; "));
+            job.files = files;
+        };
+        match self.shared.update(job.hash, leave_out).await {
+            Ok(_) => Trouble::Later(words, Duration::ZERO),
+            Err(error) => error.into(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What becomes of a grab.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use debridfs_acquire::{
@@ -481,4 +482,76 @@ async fn jobs_are_begun_in_their_order_and_not_while_stopped() {
         world.complete(hash(text)).await;
     }
     assert_eq!(world.sim.torrents(0).unwrap().len(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_subtitle_is_left_out_and_told_and_the_film_is_complete() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    let dead = ProbeError::Refused("the file is unavailable".into());
+    let probes = &world.library.probes;
+    probes
+        .lock()
+        .unwrap()
+        .insert("Film.2024.srt".to_owned(), dead);
+    world.grab(HASH, "Film.2024").await;
+    let job = world.complete(hash(HASH)).await;
+    assert_eq!(
+        tree(&world.downloads()),
+        ["tv/Film.2024/Film.2024.mkv -> /mnt/dfs/__all__/Film.2024/Film.2024.mkv"]
+    );
+    assert_eq!(
+        job.reason.as_deref(),
+        Some("left out: Subs/Film.2024.srt cannot be read: the file is unavailable")
+    );
+    assert_eq!(job.evidence, None);
+    let asked = world.library.probed.lock().unwrap().clone();
+    let times = asked.iter().filter(|path| path.ends_with("srt")).count();
+    assert_eq!(times, 3, "one refusal may be a slip");
+    // Mended, and looked at again: it is there, and nothing is told any more.
+    probes.lock().unwrap().clear();
+    world.acquire.recheck(Selection::All).await.unwrap();
+    let job = world.complete(hash(HASH)).await;
+    assert_eq!(tree(&world.downloads()).len(), 2);
+    assert_eq!(job.reason, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_film_fails_the_job_whatever_else_is_well_or_dead() {
+    let world = World::new(vec![cached(HASH, "Film.2024")]).await;
+    let dead = ProbeError::Refused("the file is unavailable".into());
+    for file in ["Film.2024.srt", "Film.2024.mkv"] {
+        let probes = &world.library.probes;
+        probes.lock().unwrap().insert(file.to_owned(), dead.clone());
+    }
+    world.grab(HASH, "Film.2024").await;
+    let job = world.settled(hash(HASH)).await;
+    assert_eq!(job.evidence, Some(debridfs_acquire::Evidence::Unreadable));
+    assert!(job.reason.as_ref().unwrap().starts_with("Film.2024.mkv"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_flat_layout_files_are_judged_by_their_path_in_the_torrent() {
+    let release = ReleaseSpec {
+        files: vec![
+            FileSpec::generated("/Film.2024.mkv", 5 << 30),
+            FileSpec::generated("/Sample/film.mkv", 60 << 20),
+            FileSpec::generated("/Subs/English.srt", 50_000),
+            FileSpec::generated("/Subs/French.srt", 50_000),
+        ],
+        // Somebody has all of it in the account.
+        copies: 1,
+        ..cached(HASH, "Film.2024")
+    };
+    let world = World::new(vec![release]).await;
+    world.library.flat.store(true, Ordering::Relaxed);
+    world.grab(HASH, "Film.2024").await;
+    world.complete(hash(HASH)).await;
+    assert_eq!(
+        tree(&world.downloads()),
+        [
+            "tv/Film.2024/English.srt -> /mnt/dfs/__all__/Film.2024/English.srt",
+            "tv/Film.2024/Film.2024.mkv -> /mnt/dfs/__all__/Film.2024/Film.2024.mkv",
+            "tv/Film.2024/French.srt -> /mnt/dfs/__all__/Film.2024/French.srt",
+        ]
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -114,6 +114,8 @@ pub fn assert_whole(world: &World, hash: &str, name: &str) {
 pub struct SimLibrary {
     pub sim: Sim,
     pub mount: PathBuf,
+    /// Whether it shows base names only.
+    pub flat: AtomicBool,
     /// What probing says of a file of this base name.
     pub probes: Mutex<HashMap<String, ProbeError>>,
     /// Files probed so far.
@@ -165,6 +167,17 @@ impl WholeFile for SimFile {
     }
 }
 
+impl SimLibrary {
+    /// Where a file of the torrent shows.
+    fn path_of(&self, in_torrent: &str) -> String {
+        let path = in_torrent.trim_start_matches('/');
+        match self.flat.load(Ordering::Relaxed) {
+            true => path.rsplit('/').next().unwrap_or(path).to_owned(),
+            false => path.to_owned(),
+        }
+    }
+}
+
 #[async_trait]
 impl Library for SimLibrary {
     async fn torrents(&self, hash: InfoHash) -> Vec<Known> {
@@ -196,7 +209,8 @@ impl Library for SimLibrary {
             files: files
                 .into_iter()
                 .map(|(path, bytes)| ShownFile {
-                    path: path.trim_start_matches('/').to_owned(),
+                    path: self.path_of(&path),
+                    in_torrent: path.trim_start_matches('/').to_owned(),
                     bytes,
                 })
                 .collect(),
@@ -291,6 +305,7 @@ impl World {
         let library = Arc::new(SimLibrary {
             sim: sim.clone(),
             mount: "/mnt/dfs".into(),
+            flat: AtomicBool::new(false),
             probes: Mutex::default(),
             probed: Mutex::default(),
             reads: Arc::new(Reads {
