@@ -7,6 +7,7 @@
 
 mod condition;
 mod config;
+mod episodes;
 mod quantity;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,11 @@
 //! Filters made ready, and what they say of a release.
 
 use debridfs_base::media;
-use std::sync::LazyLock;
-
 use jiff::{SignedDuration, Timestamp};
 use regex::{Regex, RegexBuilder};
 
 use super::config::{Conditions, Filters};
+use super::episodes::{are_episodes, is_episode};
 
 /// A filter cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +51,8 @@ pub(crate) struct Subject<'a> {
 
 /// A file of a [`Subject`].
 pub(crate) struct SubjectFile<'a> {
+    /// Its directory in the release, empty for the release's own.
+    pub dir: &'a str,
     pub name: &'a str,
     pub size: u64,
 }
@@ -105,10 +106,6 @@ impl Text {
     }
 }
 
-static EPISODE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)(?:^|[^a-z0-9])(?:s\d{1,4}[ ._-]?e\d{1,4}|\d{1,2}x\d{2,3})(?:[^0-9]|$)")
-        .expect("a constant")
-});
 impl Filter {
     pub(crate) fn new(filters: &Filters) -> Result<Self, FilterError> {
         match filters {
@@ -358,8 +355,8 @@ impl Filter {
                     .iter()
                     .any(|file| (*at_least..=*at_most).contains(&file.size))
             }),
-            Self::Episodes if EPISODE.is_match(subject.name) => Verdict::Yes,
-            Self::Episodes => known(&|files| files.iter().any(|file| EPISODE.is_match(file.name))),
+            Self::Episodes if is_episode(subject.name) => Verdict::Yes,
+            Self::Episodes => known(&|files| are_episodes(subject.name, files)),
             Self::Music => known(&|files| {
                 files.iter().any(|file| media::is_audio(file.name))
                     && !files.iter().any(|file| media::is_video(file.name))

@@ -18,10 +18,12 @@ fn filter(toml: &str) -> Filter {
 fn check(toml: &str, known: bool) -> Verdict {
     let files = [
         SubjectFile {
+            dir: "",
             name: "One.Piece.S01E01.mkv",
             size: 600 << 20,
         },
         SubjectFile {
+            dir: "",
             name: "e02.sample.mkv",
             size: 400 << 20,
         },
@@ -118,34 +120,27 @@ fn each_kind_of_filter_holds_and_does_not() {
 }
 
 #[test]
-fn episodes_are_told_by_names() {
-    let yes = [
-        "Show.S01E02.mkv",
-        "show s1e2",
-        "Show 1x02",
-        "[x] S2024E113",
-        "a_s01.e02_b",
-    ];
-    let no = [
-        "Show.S01",
-        "1920x1080",
-        "x264",
-        "Movie.2024",
-        "es01e",
-        "DDP5.1x",
-    ];
-    for (names, verdict) in [(&yes[..], Verdict::Yes), (&no[..], Verdict::No)] {
-        for name in names {
-            let subject = Subject {
-                name,
-                bytes: 0,
-                added: now(),
-                files: Some(&[]),
-            };
-            let (is, _) = filter("filters.has_episodes = true").check(&subject, now());
-            assert_eq!(is, verdict, "{name}");
-        }
-    }
+fn a_release_has_episodes_by_its_name_or_by_its_files() {
+    let says = |name: &str, files: Option<&[SubjectFile<'_>]>| {
+        let subject = Subject {
+            name,
+            bytes: 0,
+            added: now(),
+            files,
+        };
+        filter("filters.has_episodes = true")
+            .check(&subject, now())
+            .0
+    };
+    let row = ["Show 1.mkv", "Show 2.mkv", "Show 3.mkv"].map(|name| SubjectFile {
+        dir: "",
+        name,
+        size: 1,
+    });
+    assert_eq!(says("Show.S01E02", None), Verdict::Yes);
+    assert_eq!(says("Show", None), Verdict::Unknown);
+    assert_eq!(says("Show", Some(&row)), Verdict::Yes);
+    assert_eq!(says("Show", Some(&row[..1])), Verdict::No);
 }
 
 #[test]

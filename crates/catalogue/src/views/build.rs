@@ -338,6 +338,7 @@ impl ViewBuilder {
                     tree.files
                         .iter()
                         .map(|file| SubjectFile {
+                            dir: &tree.dirs[file.dir as usize],
                             name: &file.name,
                             size: file.size,
                         })
