@@ -175,7 +175,7 @@ impl Held {
                 )
             }
         };
-        let fix = "restart that container (where it has the library by subPath, delete its pod); to need it never again, bind the parent \
+        let fix = "restart that container, or delete its pod where that fails (subPath); to need it never again, bind the parent \
                    directory of the mount point with HostToContainer (Docker `:rslave`)";
         Check::warning("containers", seen, fix)
     }
@@ -240,9 +240,10 @@ impl SubPath {
             "subPath",
             format!(
                 "container {container} of pod {pod} has the library by subPath: after a crash it sees the new mount, \
-                 after an orderly stop of the keeper it does not, and then a restart of the container fails"
+                 after an orderly stop that unmounts (a keeper without `keeper.linger`, `debridfs uninstall`) it does not, and then a \
+                 restart of the container fails"
             ),
-            "mount the parent directory with HostToContainer and without subPath; until then delete the pod after an orderly stop",
+            "mount the parent directory with HostToContainer and without subPath; until then delete the pod after such a stop",
         )
     }
 }
