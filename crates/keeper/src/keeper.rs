@@ -423,12 +423,13 @@ impl Keeper {
         false
     }
 
-    /// A keeper that lingers is one that others replace, by accident at times: whoever looks for
-    /// the library until then is refused, and never shown an empty directory. False when the mount
-    /// is to go.
+    /// A keeper that lingers or is a service is one that others start again: whoever looks for the
+    /// library until then is refused, and never shown an empty directory. False when the mount is
+    /// to go: nobody but a person stops such a keeper.
     fn closes_mount(&mut self) -> bool {
-        let lingers = !self.options.limits.linger.is_zero();
-        if !lingers || matches!(self.options.mode, Mode::Child { .. }) || !is_root() {
+        let attached = matches!(self.options.mode, Mode::Attached);
+        let lingers = attached && !self.options.limits.linger.is_zero();
+        if !(lingers || self.manager.is_present()) || !is_root() {
             return false;
         }
         let closed = self.mount_point.close_mount();
@@ -478,6 +479,7 @@ impl Drop for Keeper {
         let mounted = self.mounts.number > 0;
         if mounted && self.closes_mount() {
             self.connection = None;
+            self.manager.forget();
             self.log(Level::Info, "stopped; the mount point is closed to everybody until the next keeper, or `debridfs uninstall`");
             return;
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use debridfs_base::mountinfo;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
@@ -154,9 +155,14 @@ fn finish(readers: [(&'static str, Reader); 3]) -> Vec<Outcome> {
 pub fn stop(instance: &Instance, engine: Part, keeper: &Part) {
     drop(engine);
     kill_process(Pid::from_child(&keeper.0), Signal::TERM).expect("a child of ours");
-    until("the keeper unmounts", Duration::from_secs(120), || {
-        connection(&instance.mount()).is_none()
-    });
+    until(
+        "the keeper ends the mount",
+        Duration::from_secs(120),
+        || {
+            let top = mountinfo::find(&instance.mount()).expect("a mount table");
+            top.is_none_or(|top| top.is_closed())
+        },
+    );
 }
 
 #[test]

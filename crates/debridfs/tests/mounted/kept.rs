@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use debridfs_base::mountinfo;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 
@@ -71,10 +72,19 @@ fn keeper_and_engine_are_killed_at_once_and_nobody_notices() {
         manager.ready() == ROUNDS + 1
     });
     assert_eq!(simulator.unrestricted(), 1, "a restart costs no new link");
-    instance.stop();
+    stop(&mut instance);
     until("the store is empty", Duration::from_secs(120), || {
         manager.names().is_empty()
     });
+}
+
+/// Whoever looks for the library while the service is stopped is refused, root as well.
+fn stop(instance: &mut Instance) {
+    assert!(instance.end(Signal::TERM).success());
+    let top = mountinfo::find(&instance.mount()).expect("a mount table");
+    assert!(top.is_some_and(|top| top.is_closed()), "{}", instance.log());
+    let refused = std::fs::read_dir(instance.mount()).expect_err("closed");
+    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
 }
 
 #[test]
@@ -95,7 +105,10 @@ fn a_restart_of_the_service_keeps_the_mount() {
         assert_eq!(connection(&instance.mount()), mount, "round {round}");
     }
     finish(readers);
-    instance.stop();
+    stop(&mut instance);
+    instance.launch_under(&manager);
+    instance.wait_synced();
+    assert!(instance.mount().join("version.txt").exists());
 }
 
 #[test]
@@ -117,7 +130,7 @@ fn what_was_unmounted_meanwhile_is_mounted_anew() {
     let names = manager.names();
     let notes = names.iter().filter(|name| name.ends_with(".note")).count();
     assert_eq!(notes, 1, "{names:?}");
-    instance.stop();
+    stop(&mut instance);
 }
 
 #[test]

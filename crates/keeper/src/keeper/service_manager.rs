@@ -114,6 +114,11 @@ impl ServiceManager {
         (manager, kept)
     }
 
+    /// True when some manager started this process as a service and hears what it says.
+    pub fn is_present(&self) -> bool {
+        self.present
+    }
+
     /// True when the connection outlives this process.
     pub fn holds(&self, connection: u64) -> bool {
         self.kept
