@@ -1,13 +1,15 @@
-//! Health and metrics: no login, and no answer that could take long.
+//! Health and metrics: no login, and no answer that could take long. So they are for those who can reach the listener itself:
+//! whoever comes by a proxy, such as an Ingress that is there for the pages, learns whether it is ready and nothing else.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use debridfs_control::{EngineState, Instance};
+use debridfs_listen::forwarding;
 use serde_json::json;
 
 use crate::{MountProbe, encode};
@@ -47,7 +49,7 @@ async fn live() -> &'static str {
 
 /// Whether the library is served here, by a look through the mount itself. What this program does
 /// without is named, and is no reason against it.
-async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+async fn ready(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let status = shared.instance.status();
     let mut reasons = Vec::new();
     if status.engine.state != EngineState::Serving {
@@ -70,6 +72,9 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
+    if forwarding(&headers).is_some() {
+        return (code, Json(json!({ "ready": reasons.is_empty() }))).into_response();
+    }
     let body = json!({
         "ready": reasons.is_empty(),
         "reasons": reasons,
@@ -79,12 +84,19 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     (code, Json(body)).into_response()
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if let Some(by) = forwarding(&headers) {
+        let words = format!(
+            "metrics need no login, so a proxy gets none ({by}): ask server.listen itself\n"
+        );
+        return (StatusCode::FORBIDDEN, words).into_response();
+    }
     let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [(header::CONTENT_TYPE, form)],
         encode(&shared.instance.status()),
     )
+        .into_response()
 }
 
 #[cfg(test)]
@@ -93,6 +105,7 @@ mod tests {
 
     use axum::body::Body;
     use axum::http::Request;
+    use axum::http::request::Builder;
     use debridfs_control::{Accepting, Status, WhyReport};
     use http_body_util::BodyExt;
     use tower::ServiceExt;
@@ -114,6 +127,10 @@ mod tests {
     }
 
     async fn get(path: &str, status: Status, script: &str) -> (StatusCode, String) {
+        ask(Request::get(path), status, script).await
+    }
+
+    async fn ask(request: Builder, status: Status, script: &str) -> (StatusCode, String) {
         let command = ["/bin/sh", "-c", script].map(Into::into).to_vec();
         let limit = if script.contains("sleep") {
             Duration::from_millis(300)
@@ -122,7 +139,7 @@ mod tests {
         };
         let probe = MountProbe::new(command, limit);
         let router = public_router(Arc::new(Fixed(status)), probe);
-        let request = Request::get(path).body(Body::empty()).unwrap();
+        let request = request.body(Body::empty()).unwrap();
         let answer = router.oneshot(request).await.unwrap();
         let code = answer.status();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
@@ -194,5 +211,23 @@ mod tests {
         let (code, body) = get("/metrics", Status::sample(), "exit 0").await;
         assert_eq!(code, StatusCode::OK);
         assert!(body.contains("debridfs_library_releases 7.0"), "{body}");
+    }
+
+    /// An Ingress for the pages has this address, too.
+    #[tokio::test]
+    async fn by_a_proxy_there_is_no_more_than_whether_it_is_ready() {
+        for header in ["x-forwarded-for", "forwarded", "via"] {
+            let by = |path: &str| Request::get(path).header(header, "192.0.2.7");
+            let (code, body) = ask(by("/metrics"), Status::sample(), "exit 0").await;
+            assert_eq!(code, StatusCode::FORBIDDEN);
+            assert!(!body.contains("debridfs_"), "{body}");
+            for (script, code, ready) in [
+                ("exit 0", StatusCode::OK, true),
+                ("exit 1", StatusCode::SERVICE_UNAVAILABLE, false),
+            ] {
+                let said = ask(by("/readyz"), Status::sample(), script).await;
+                assert_eq!(said, (code, json!({ "ready": ready }).to_string()));
+            }
+        }
     }
 }
