@@ -4,7 +4,7 @@ mod hand_over;
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -24,6 +24,9 @@ use crate::failure::{Doing, Failure};
 pub struct OwnDirectoriesArgs {
     /// The directories.
     pub paths: Vec<PathBuf>,
+    /// They are for others, too: made, and given to the owner only while they are empty.
+    #[arg(long)]
+    pub shared: bool,
     /// Numbers of user and group.
     #[arg(long, value_name = "UID:GID")]
     pub owner: Option<String>,
@@ -35,22 +38,33 @@ pub struct OwnDirectoriesArgs {
 /// A disk that has to spin up takes longer, and is waited for by nobody but the engine.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Makes the directories that an engine writes to, and makes them its own.
+/// Makes the directories that an engine writes to, and makes them its own. The downloads folder lies where only root may make one
+/// (`/mnt`), and belongs to arrs as well.
 ///
-/// Those of state and cache may lie on a volume that does not answer. That is tried by processes of their own, which are left
+/// All but the first may lie on a volume that does not answer. That is tried by processes of their own, which are left
 /// behind then: a keeper that waits in the kernel could hold no mount.
 pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
     let runtime = &config.runtime_dir;
     own(runtime, owner).doing(|| runtime.display().to_string())?;
     let state = &config.state_dir;
-    let state_helper = Helper::start(std::slice::from_ref(state), owner);
+    let state_helper = Helper::start(state, owner, false);
+    let downloads = config
+        .acquire
+        .downloads
+        .as_ref()
+        .filter(|_| owner.is_some());
+    let downloads = downloads.map(|dir| (dir, Helper::start(dir, owner, true)));
     if config.content.cache.enabled {
         let cache = &config.cache_dir;
         // Nothing is the worse without it but speed.
-        if let Err(error) = Helper::start(std::slice::from_ref(cache), owner).and_then(Helper::end)
-        {
+        if let Err(error) = Helper::start(cache, owner, false).and_then(Helper::end) {
             tracing::warn!(dir = %cache.display(), %error, "no cache directory");
         }
+    }
+    if let Some((dir, helper)) = downloads
+        && let Err(error) = helper.and_then(Helper::end)
+    {
+        tracing::warn!(dir = %dir.display(), %error, "the downloads folder could not be made");
     }
     match state_helper.and_then(Helper::end) {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -65,9 +79,12 @@ pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
 struct Helper(Child);
 
 impl Helper {
-    fn start(dirs: &[PathBuf], owner: Option<Owner>) -> io::Result<Self> {
+    fn start(dir: &Path, owner: Option<Owner>, shared: bool) -> io::Result<Self> {
         let mut command = Command::new("/proc/self/exe");
-        command.arg("own-directories").args(dirs);
+        command.arg("own-directories").arg(dir);
+        if shared {
+            command.arg("--shared");
+        }
         command.arg(format!("--parent={}", getpid()));
         if let Some(Owner { uid, gid }) = owner {
             command.arg(format!("--owner={uid}:{gid}"));
@@ -121,6 +138,10 @@ pub fn run(args: &OwnDirectoriesArgs) -> ExitCode {
             gid: gid.parse().ok()?,
         })
     });
+    let own = match args.shared {
+        true => share,
+        false => own,
+    };
     match args.paths.iter().try_for_each(|dir| own(dir, owner)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -144,4 +165,20 @@ fn own(dir: &Path, owner: Option<Owner>) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     DirBuilder::new().recursive(true).mode(OWN_MODE).create(dir)
+}
+
+/// The mode of a directory that others use as well.
+const SHARED_MODE: u32 = 0o755;
+
+/// Makes `dir` if it is missing, and gives it to `owner` if nobody has used it. Whatever else is there is somebody's, a link among it.
+fn share(dir: &Path, owner: Option<Owner>) -> io::Result<()> {
+    let Some(owner) = owner else {
+        return Ok(());
+    };
+    let dir = std::path::absolute(dir)?;
+    let found = fs::symlink_metadata(&dir);
+    if found.is_ok_and(|found| !found.is_dir() || found.uid() != 0) {
+        return Ok(());
+    }
+    hand_over::hand_over_unused(&walk(&dir, Links::Trusted, SHARED_MODE)?, owner)
 }

@@ -2,6 +2,7 @@
 //! under readers.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -274,6 +275,43 @@ fn a_new_engine_takes_over_from_one_that_lives() {
     finish(readers);
     assert_eq!(simulator.unrestricted(), 1);
     stop(&instance, current, &keeper);
+}
+
+/// The engine may make nothing in `/mnt`, where the folder lies that arrs have as well.
+#[test]
+fn the_keeper_makes_the_downloads_folder_and_takes_it_from_nobody() {
+    let (_simulator, instance) = prepare();
+    let of_root = instance.state().join("of-root");
+    fs::create_dir(&of_root).expect("directory");
+    let folders = ["new/downloads", "empty", "used", "an-arrs"].map(|name| of_root.join(name));
+    let [missing, empty, used, an_arrs] = &folders;
+    for folder in [empty, used, an_arrs] {
+        fs::create_dir(folder).expect("directory");
+    }
+    fs::write(used.join("film"), "").expect("file");
+    chown(an_arrs, Some(1234), Some(1234)).expect("owner");
+    for (folder, owner) in [
+        (missing, 65_534),
+        (empty, 65_534),
+        (used, 0),
+        (an_arrs, 1234),
+    ] {
+        let mut command = Command::new(BUILD);
+        command.arg("keeper");
+        command.env("DEBRIDFS__ACQUIRE__DOWNLOADS", folder);
+        let keeper = part(&instance, command);
+        wait_mounted(&instance);
+        let found = fs::metadata(folder).expect("it is there");
+        assert_eq!((found.uid(), found.gid()), (owner, owner), "{folder:?}");
+        assert_eq!(found.mode() & 0o7777, 0o755, "{folder:?}");
+        keeper.signal(Signal::TERM);
+        until("the keeper unmounts", Duration::from_secs(120), || {
+            connection(&instance.mount()).is_none()
+        });
+        drop(keeper);
+    }
+    let log = instance.log();
+    assert!(!log.contains("downloads folder"), "{log}");
 }
 
 #[test]

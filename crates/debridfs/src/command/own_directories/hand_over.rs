@@ -58,6 +58,18 @@ pub fn hand_over(found: &Walked, to: Owner) -> io::Result<()> {
     move_in.give(found.dir.as_fd())
 }
 
+/// Makes the directory the engine's if it is root's and empty: one that was made a moment ago.
+///
+/// # Errors
+/// The system says no.
+pub fn hand_over_unused(found: &Walked, to: Owner) -> io::Result<()> {
+    let dir = fstat(&found.dir)?;
+    if dir.st_uid != 0 || !is_empty(&readable(found.dir.as_fd())?)? {
+        return Ok(());
+    }
+    give(found.dir.as_fd(), to)
+}
+
 /// Files that change hands.
 struct MoveIn {
     from: u32,
@@ -109,15 +121,14 @@ impl MoveIn {
     }
 
     fn give(&self, what: BorrowedFd<'_>) -> io::Result<()> {
-        let (uid, gid) = (Uid::from_raw(self.to.uid), Gid::from_raw(self.to.gid));
-        Ok(chownat(
-            what,
-            c"",
-            Some(uid),
-            Some(gid),
-            AtFlags::EMPTY_PATH,
-        )?)
+        give(what, self.to)
     }
+}
+
+fn give(what: BorrowedFd<'_>, to: Owner) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(to.uid), Gid::from_raw(to.gid));
+    let flags = AtFlags::EMPTY_PATH;
+    Ok(chownat(what, c"", Some(uid), Some(gid), flags)?)
 }
 
 /// The same directory, to be listed.
