@@ -89,7 +89,7 @@ YAML
 apply() { # TAG [LINE OF config.toml]
   cat >"$work/overlay/kustomization.yaml" <<YAML
 namespace: debridfs
-resources: [$(realpath --relative-to="$work/overlay" "$here/../deploy/kustomize/streaming/base"), volume.yaml]
+resources: [$(realpath --relative-to="$work/overlay" "$here/../deploy/kustomize/streaming/data"), $(realpath --relative-to="$work/overlay" "$here/../deploy/kustomize/streaming/base"), volume.yaml]
 images:
   - {name: ghcr.io/debridfs/debridfs, newTag: $1}
 configMapGenerator:

@@ -23,6 +23,7 @@ use crate::command::sim::SimArgs;
 use crate::command::supervise::SuperviseArgs;
 use crate::command::token::TokenCommand;
 use crate::command::trace::TraceCommand;
+use crate::command::uninstall::UninstallArgs;
 use crate::command::why::WhyArgs;
 use crate::instance::{InstanceArgs, ReportArgs};
 
@@ -170,7 +171,7 @@ Example:
 Remove the mount point. An instance that stops leaves it, closed (mode 0000) and immutable, so that \
 no program takes it for an empty library or fills the disk below it until the next one starts. \
 State, cache and configuration stay; their places are printed.")]
-    Uninstall,
+    Uninstall(UninstallArgs),
     /// Check this machine, with the fix for whatever is missing.
     #[command(after_long_help = "\
 Ends with 0 when nothing is in the way, 1 otherwise.

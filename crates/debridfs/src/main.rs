@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Command::Status(args) => command::status::run(args, file),
         Command::Why(args) => command::why::run(args, file),
         Command::Upgrade(args) => command::upgrade::run(args, file),
-        Command::Uninstall => command::uninstall::run(file),
+        Command::Uninstall(args) => command::uninstall::run(args, file),
         Command::Doctor(args) => command::doctor::run(args, file),
         Command::Config(args) => command::config::run(args, file),
         Command::Import(args) => command::import::run(args, file),

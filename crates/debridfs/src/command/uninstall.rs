@@ -3,18 +3,47 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Args;
 use debridfs_base::with_causes;
 use debridfs_handover as handover;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::say;
+use super::{runtime, say};
 use crate::config::{self, Environment};
-use crate::failure::Failure;
+use crate::failure::{Doing, Failure};
+
+/// Arguments of `uninstall`.
+#[derive(Debug, Args)]
+pub struct UninstallArgs {
+    /// Then wait for SIGTERM or SIGINT: for a DaemonSet, whose pods never end by themselves.
+    #[arg(long)]
+    pub stay: bool,
+}
 
 /// For the answer of a keeper that is still there.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Takes the closed mount point away, and names what it leaves.
-pub fn run(file: Option<&Path>) -> Result<(), Failure> {
+pub fn run(args: &UninstallArgs, file: Option<&Path>) -> Result<(), Failure> {
+    match args.stay {
+        true => runtime()?.block_on(remove_and_stay(file)),
+        false => remove(file),
+    }
+}
+
+async fn remove_and_stay(file: Option<&Path>) -> Result<(), Failure> {
+    let stream = |kind| signal(kind).doing(|| "signals".into());
+    let mut terminate = stream(SignalKind::terminate())?;
+    let mut interrupt = stream(SignalKind::interrupt())?;
+    remove(file)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn remove(file: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(file, &Environment::of_process())?.config;
     let mount = config.mount.path.display();
     if handover::status(&config.keeper_socket(), LIMIT).is_ok() {

@@ -76,7 +76,7 @@ fn free_port() -> u16 {
 fn the_streaming_instance() {
     let node = node(Media::Shared);
     let account = Account::of_one_film();
-    let mut bundle = Bundle::build("streaming/base");
+    let mut bundle = Bundle::build(&["streaming/data", "streaming/base", "streaming/cleanup"]);
     let engine =
         &bundle.object("Deployment", "debridfs")["spec"]["template"]["spec"]["containers"][0];
     let path = |probe: &str| {
@@ -146,6 +146,11 @@ fn the_streaming_instance() {
     until_ready(&node, port, &readiness);
     sees(&node, &consumer);
 
+    let refused = kubelet.try_start("DaemonSet", "debridfs-cleanup");
+    let refused = refused
+        .err()
+        .expect("it would take the mount from a keeper");
+    assert!(refused.contains("a keeper holds the mount"), "{refused}");
     kubelet.end(engine);
     kubelet.end(keeper);
     // Nobody was left to keep it, and nobody takes the place for an empty library: not even root.
@@ -161,13 +166,9 @@ fn the_streaming_instance() {
         0,
         "and nobody takes it for an empty library"
     );
-    let program = env!("CARGO_BIN_EXE_debridfs");
-    node.run(&[
-        "env",
-        "DEBRIDFS__MOUNT__PATH=/mnt/dfs",
-        program,
-        "uninstall",
-    ]);
+    let cleanup = kubelet.start("DaemonSet", "debridfs-cleanup");
+    node.says(cleanup.running("done"), "there is no mount point");
+    kubelet.end(cleanup);
     assert_eq!(node.mounts(), [""; 0]);
     assert!(!node.media().join("dfs").exists());
     node.end(&consumer, std::time::Duration::ZERO);
@@ -186,7 +187,7 @@ fn said(node: &Node, pod: &Started) -> String {
 #[test]
 fn the_propagation_test_on_a_node_that_shares() {
     let node = node(Media::Shared);
-    let mut kubelet = Kubelet::new(&node, Bundle::build("propagation-test"));
+    let mut kubelet = Kubelet::new(&node, Bundle::build(&["propagation-test"]));
     passes(&node, &mut kubelet);
     node.finish();
 }
@@ -214,7 +215,7 @@ fn passes(node: &Node, kubelet: &mut Kubelet<'_>) {
 #[test]
 fn the_propagation_test_on_a_node_that_does_not() {
     let node = node(Media::Private);
-    let mut kubelet = Kubelet::new(&node, Bundle::build("propagation-test"));
+    let mut kubelet = Kubelet::new(&node, Bundle::build(&["propagation-test"]));
     let producer = kubelet.start("Deployment", "fuse-producer");
     let consumer = kubelet.start("Job", "fuse-consumer");
     assert_eq!(node.ended(producer.running("host")), 1);

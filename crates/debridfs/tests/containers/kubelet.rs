@@ -19,8 +19,15 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Builds a directory of `deploy/kustomize`.
-    pub fn build(dir: &str) -> Self {
+    /// Builds directories of `deploy/kustomize`.
+    pub fn build(dirs: &[&str]) -> Self {
+        let objects = dirs.iter().flat_map(|dir| Self::objects(dir));
+        Self {
+            objects: objects.collect(),
+        }
+    }
+
+    fn objects(dir: &str) -> Vec<Value> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let dir = root.join("deploy/kustomize").join(dir);
         // The one that `make setup` built where there was no kubectl.
@@ -32,9 +39,7 @@ impl Bundle {
         };
         let documents = text.split("\n---\n");
         let objects = documents.map(|text| serde_saphyr::from_str(text).expect("YAML"));
-        Self {
-            objects: objects.collect(),
-        }
+        objects.collect()
     }
 
     /// The object of this kind whose name is, or begins with, that.
@@ -91,8 +96,26 @@ impl<'a> Kubelet<'a> {
         files.insert(key.into(), text.into());
     }
 
+    /// A pod of this workload. If one of its init containers fails, what that said: the real kubelet would start it again.
+    pub fn try_start(&mut self, kind: &str, name: &str) -> Result<Started, String> {
+        let (started, failed) = self.start_after_init(kind, name);
+        match failed {
+            None => Ok(started),
+            Some(words) => {
+                self.end(started);
+                Err(words)
+            }
+        }
+    }
+
     /// A pod of this workload.
     pub fn start(&mut self, kind: &str, name: &str) -> Started {
+        let (started, failed) = self.start_after_init(kind, name);
+        assert_eq!(failed, None, "{name}");
+        started
+    }
+
+    fn start_after_init(&mut self, kind: &str, name: &str) -> (Started, Option<String>) {
         self.round += 1;
         let spec = self.bundle.object(kind, name)["spec"]["template"]["spec"].clone();
         let pod = format!("{name}-{}", self.round);
@@ -104,18 +127,27 @@ impl<'a> Kubelet<'a> {
         });
         let volumes: BTreeMap<String, PathBuf> = volumes.collect();
         let place = self.node.pod(&pod, spec["hostPID"] == true);
-        let containers = list(&spec["containers"]).iter().map(|container| {
+        let start = |container: &Value| {
             let name = string(&container["name"]).to_owned();
             let made = container_of(container, &spec, &volumes, format!("{pod}-{name}"));
             (name, self.node.try_start_in(&place, made))
+        };
+        let failed = list(&spec["initContainers"]).iter().find_map(|init| {
+            let running = start(init).1.expect("it is started");
+            let code = self.node.ended(&running);
+            (code != 0).then(|| self.node.log(&running))
         });
-        Started {
-            grace: Duration::from_secs(
-                spec["terminationGracePeriodSeconds"].as_u64().unwrap_or(30),
-            ),
-            containers: containers.collect(),
+        let containers = match failed {
+            None => list(&spec["containers"]).iter().map(start).collect(),
+            Some(_) => Vec::new(),
+        };
+        let grace = spec["terminationGracePeriodSeconds"].as_u64();
+        let started = Started {
+            grace: Duration::from_secs(grace.unwrap_or(30)),
+            containers,
             place,
-        }
+        };
+        (started, failed)
     }
 
     /// Deletes a pod.

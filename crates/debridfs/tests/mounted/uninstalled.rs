@@ -2,17 +2,42 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use crate::support::{Instance, Settings, Simulator, film};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Instance, Settings, Simulator, film, until};
+
+fn command(instance: &Instance) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_debridfs"));
+    command.arg("--config").arg(instance.config());
+    command.arg("uninstall");
+    command
+}
 
 fn uninstall(instance: &Instance) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_debridfs"))
-        .arg("--config")
-        .arg(instance.config())
-        .arg("uninstall")
-        .output()
-        .expect("debridfs runs")
+    command(instance).output().expect("debridfs runs")
+}
+
+/// For a DaemonSet: once the node is clean it stays, so its pod is ready, and where it cannot be it ends.
+#[test]
+fn it_stays_when_nothing_is_left_if_it_is_told_to() {
+    let simulator = Simulator::start(vec![film("Film.2024", 1 << 30)]);
+    let mut instance = Instance::start(&simulator, Settings::default());
+    let refused = command(&instance).arg("--stay").output();
+    assert_eq!(refused.expect("debridfs runs").status.code(), Some(1));
+    instance.stop();
+    let mut staying = command(&instance);
+    staying.arg("--stay").stdout(Stdio::null());
+    let mut staying = staying.spawn().expect("debridfs runs");
+    until("the mount point goes", Duration::from_secs(60), || {
+        !instance.mount().exists()
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(staying.try_wait().expect("a child of ours").is_none());
+    kill_process(Pid::from_child(&staying), Signal::TERM).expect("a child of ours");
+    assert!(staying.wait().expect("a child of ours").success());
 }
 
 /// Consumers would take an empty directory for an empty library, none for one that was deleted, and root would write into either.

@@ -1,114 +1,10 @@
 //! Builds every kustomization as people do, and checks each object against the types of Kubernetes 1.34, without a cluster.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod kustomize;
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Service};
-use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// The objects of a kustomization, each of a kind that is known and without a field that is not.
-fn build(dir: &Path) -> Vec<Value> {
-    // The one that `make setup` built where there was no kubectl.
-    let built = root().join("target/tools/bin/kustomize");
-    let (program, verb) = match built.exists() {
-        true => (built, "build"),
-        false => (PathBuf::from("kubectl"), "kustomize"),
-    };
-    let output = Command::new(program).arg(verb).arg(dir).output();
-    let output = output.expect("kubectl or kustomize is installed");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{}: {}",
-        dir.display(),
-        text(&output.stderr)
-    );
-    let objects = documents(&text(&output.stdout));
-    for object in &objects {
-        let wrong = wrong(object);
-        assert!(wrong.is_empty(), "{}: {wrong:#?}", dir.display());
-    }
-    objects
-}
-
-fn documents(text: &str) -> Vec<Value> {
-    let documents = text.split("\n---\n").filter(|text| !text.trim().is_empty());
-    documents
-        .map(|text| serde_saphyr::from_str(text).expect("YAML"))
-        .collect()
-}
-
-/// What Kubernetes would not take of an object.
-fn wrong(object: &Value) -> Vec<String> {
-    match object["kind"].as_str().unwrap_or_default() {
-        "ConfigMap" => lost::<ConfigMap>(object),
-        "DaemonSet" => lost::<DaemonSet>(object),
-        "Deployment" => lost::<Deployment>(object),
-        "Ingress" => lost::<Ingress>(object),
-        "Job" => lost::<Job>(object),
-        "NetworkPolicy" => lost::<NetworkPolicy>(object),
-        "Namespace" => lost::<Namespace>(object),
-        "PersistentVolumeClaim" => lost::<PersistentVolumeClaim>(object),
-        "Service" => lost::<Service>(object),
-        kind => vec![format!("unknown kind {kind:?}")],
-    }
-}
-
-/// Fields that do not survive a passage through the type: those that it does not know. A value of the wrong type fails at once.
-fn lost<T: Serialize + DeserializeOwned>(object: &Value) -> Vec<String> {
-    match serde_json::from_value::<T>(object.clone()) {
-        Ok(typed) => {
-            let after = serde_json::to_value(typed).expect("JSON");
-            let mut lost = Vec::new();
-            compare("", object, &after, &mut lost);
-            lost
-        }
-        Err(error) => vec![error.to_string()],
-    }
-}
-
-fn compare(path: &str, before: &Value, after: &Value, lost: &mut Vec<String>) {
-    match (before, after) {
-        (Value::Object(before), Value::Object(after)) => {
-            for (key, value) in before {
-                let path = format!("{path}.{key}");
-                match after.get(key) {
-                    Some(after) => compare(&path, value, after, lost),
-                    None => lost.push(format!("unknown field {path}")),
-                }
-            }
-        }
-        (Value::Array(before), Value::Array(after)) if before.len() == after.len() => {
-            for (at, (before, after)) in before.iter().zip(after).enumerate() {
-                compare(&format!("{path}[{at}]"), before, after, lost);
-            }
-        }
-        // An empty list may be left out, a time be written in another way.
-        _ => {}
-    }
-}
-
-/// The object of this kind and name.
-fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
-    let found = objects
-        .iter()
-        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
-    found.unwrap_or_else(|| panic!("no {kind} {name}"))
-}
-
-/// The containers of a workload, with the volumes of its pods.
-fn pod(workload: &Value) -> &Value {
-    &workload["spec"]["template"]["spec"]
-}
+use kustomize::{build, build_overlay, list, object, pod, root, streaming, variable, wrong};
 
 #[test]
 fn an_unknown_field_and_a_wrong_type_are_seen() {
@@ -129,7 +25,7 @@ fn an_unknown_field_and_a_wrong_type_are_seen() {
 
 #[test]
 fn the_streaming_instance() {
-    let objects = build(&root().join("deploy/kustomize/streaming/overlays/traefik"));
+    let objects = streaming(&[]);
     let engine = object(&objects, "Deployment", "debridfs");
     let container = &pod(engine)["containers"][0];
     assert_eq!(
@@ -160,8 +56,6 @@ fn the_streaming_instance() {
     let tolerated = &pod(keeper)["tolerations"];
     assert_eq!(tolerated, &serde_json::json!([{ "operator": "Exists" }]));
     for workload in [engine, keeper] {
-        let part = &workload["metadata"]["labels"]["app.kubernetes.io/part-of"];
-        assert_eq!(part, "debridfs");
         let priority = pod(workload)["priorityClassName"].as_str().expect("one");
         assert!(priority.starts_with("system-"), "{priority}");
         let args = list(&pod(workload)["containers"][0]["args"]);
@@ -173,10 +67,6 @@ fn the_streaming_instance() {
     let port = &object(&objects, "Service", "debridfs")["spec"]["ports"][0];
     let named = &container["ports"][0]["name"];
     assert_eq!((&port["port"], &port["targetPort"]), (&80.into(), named));
-    let ingress = object(&objects, "Ingress", "debridfs");
-    let entrypoints =
-        &ingress["metadata"]["annotations"]["traefik.ingress.kubernetes.io/router.entrypoints"];
-    assert_eq!(entrypoints, "http,https");
     assert!(
         objects.iter().all(|object| object["kind"] != "Secret"),
         "secrets are never in Git"
@@ -219,10 +109,181 @@ fn a_rollout_changes_nothing_until_the_new_engine_serves() {
     );
 }
 
+/// Whatever an instance is deleted with: its account's token, catalogue and cache are the user's.
+#[test]
+fn what_an_instance_leaves_is_applied_by_itself() {
+    let dir = |name: &str| root().join("deploy/kustomize/streaming").join(name);
+    let data = build(&dir("data"));
+    let kinds = |objects: &[Value]| -> Vec<String> {
+        let kinds = objects.iter().map(|one| one["kind"].as_str());
+        kinds.map(|kind| kind.expect("a kind").to_owned()).collect()
+    };
+    assert_eq!(kinds(&data), ["Namespace", "PersistentVolumeClaim"]);
+    for object in &data {
+        let prune = &object["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"];
+        assert_eq!(prune, "disabled");
+    }
+    let base = kinds(&build(&dir("base")));
+    assert!(!base.iter().any(|kind| kinds(&data).contains(kind)));
+    let longhorn = build(&dir("data-longhorn"));
+    let claim = object(&longhorn, "PersistentVolumeClaim", "debridfs-state");
+    assert_eq!(claim["spec"]["storageClassName"], "longhorn");
+    assert_eq!(kinds(&longhorn), kinds(&data));
+}
+
+#[test]
+fn everything_says_what_it_is_part_of() {
+    let mut objects = streaming(&["ingress", "arrs"]);
+    objects.extend(build(&root().join("deploy/kustomize/streaming/cleanup")));
+    for object in &objects {
+        let label = |labels: &Value, name: &str| {
+            let label = labels[format!("app.kubernetes.io/{name}")].as_str();
+            label.map(str::to_owned)
+        };
+        let labels = &object["metadata"]["labels"];
+        let kind = object["kind"].as_str().expect("a kind");
+        assert_eq!(label(labels, "part-of").as_deref(), Some("debridfs"));
+        if !["Namespace", "ConfigMap"].contains(&kind) {
+            assert!(label(labels, "name").is_some(), "{kind}");
+            assert!(label(labels, "component").is_some(), "{kind}");
+        }
+        if ["Deployment", "DaemonSet"].contains(&kind) {
+            let version = label(labels, "version");
+            assert_eq!(version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+            // What a pod is selected by never changes, so it is the name alone.
+            let selected = &object["spec"]["selector"]["matchLabels"];
+            assert_eq!(selected.as_object().map(serde_json::Map::len), Some(1));
+            let of_pod = &object["spec"]["template"]["metadata"]["labels"];
+            assert_eq!(label(of_pod, "component"), label(labels, "component"));
+        }
+    }
+}
+
+/// A new engine for the cluster is no new keeper, unless somebody wants that.
+#[test]
+fn an_overlay_sets_the_image_of_one_or_of_both() {
+    let images = |more: &str| {
+        let text = format!("resources: [../streaming/base]\n{more}");
+        let objects = build_overlay(&text);
+        [("Deployment", "debridfs"), ("DaemonSet", "debridfs-keeper")].map(|(kind, name)| {
+            let image = &pod(object(&objects, kind, name))["containers"][0]["image"];
+            image.as_str().expect("an image").to_owned()
+        })
+    };
+    let repository = "ghcr.io/debridfs/debridfs";
+    let old = format!("{repository}:{}", env!("CARGO_PKG_VERSION"));
+    let new = format!("{repository}:9.9.9");
+    assert_eq!(images(""), [old.clone(), old.clone()]);
+    let patch = |kind: &str, name: &str, container: &str| {
+        format!(
+            "patches:\n  - patch: |-\n      apiVersion: apps/v1\n      kind: {kind}\n      metadata: {{ name: {name}, namespace: debridfs }}\n      \
+             spec: {{ template: {{ spec: {{ containers: [{{ name: {container}, image: \"{new}\" }}] }} }} }}\n"
+        )
+    };
+    let engine = images(&patch("Deployment", "debridfs", "engine"));
+    assert_eq!(engine, [new.clone(), old.clone()]);
+    let keeper = images(&patch("DaemonSet", "debridfs-keeper", "keeper"));
+    assert_eq!(keeper, [old, new.clone()]);
+    let both = images(&format!(
+        "images:\n  - name: {repository}\n    newTag: 9.9.9\n"
+    ));
+    assert_eq!(both, [new.clone(), new]);
+}
+
+/// The directory in which the engine sees the Secret.
+const SECRET: &str = "/etc/debridfs/secret";
+
+#[test]
+fn the_overlay_of_the_documents_is_one() {
+    let page = std::fs::read_to_string(root().join("docs/deployment.md")).expect("a page");
+    let (_, section) = page
+        .split_once("### Your own overlay\n")
+        .expect("a section");
+    let (_, text) = section.split_once("```yaml\n").expect("an overlay");
+    let (text, _) = text.split_once("```").expect("its end");
+    let image = |version: &str| format!("ghcr.io/debridfs/debridfs:{version}");
+    let ours = image(env!("CARGO_PKG_VERSION"));
+    assert!(text.contains(&ours), "{text}");
+    let objects = build_overlay(&text.replace(&ours, &image("9.9.9")));
+    let of = |kind: &str, name: &str| pod(object(&objects, kind, name))["containers"][0].clone();
+    let engine = of("Deployment", "debridfs");
+    assert_eq!(engine["image"], image("9.9.9"));
+    assert_eq!(list(&engine["ports"]).len(), 2);
+    assert_eq!(of("DaemonSet", "debridfs-keeper")["image"], ours);
+    let ingress = object(&objects, "Ingress", "debridfs");
+    assert_eq!(ingress["spec"]["rules"][0]["host"], "debridfs.example.org");
+}
+
+#[test]
+fn an_ingress_comes_with_a_login() {
+    assert!(streaming(&[]).iter().all(|one| one["kind"] != "Ingress"));
+    let objects = streaming(&["ingress"]);
+    let ingress = object(&objects, "Ingress", "debridfs");
+    let entrypoints =
+        &ingress["metadata"]["annotations"]["traefik.ingress.kubernetes.io/router.entrypoints"];
+    assert_eq!(entrypoints, "web,websecure");
+    let backend = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
+    let service = object(&objects, "Service", "debridfs");
+    assert_eq!(backend["name"], service["metadata"]["name"]);
+    assert_eq!(backend["port"]["name"], service["spec"]["ports"][0]["name"]);
+    let engine = object(&objects, "Deployment", "debridfs");
+    let hash = variable(engine, "DEBRIDFS__WEB__PASSWORD_HASH_FILE").expect("a login");
+    assert!(hash.starts_with(SECRET), "{hash}");
+}
+
+#[test]
+fn arrs_reach_their_client_and_its_folder() {
+    let objects = streaming(&["arrs"]);
+    let engine = object(&objects, "Deployment", "debridfs");
+    let keeper = object(&objects, "DaemonSet", "debridfs-keeper");
+    let listen = variable(engine, "DEBRIDFS__QBITTORRENT__LISTEN").expect("an address");
+    let port: u64 = listen
+        .rsplit_once(':')
+        .expect("a port")
+        .1
+        .parse()
+        .expect("a number");
+    let opened = list(&pod(engine)["containers"][0]["ports"]).iter();
+    let mut opened = opened.filter(|one| one["containerPort"] == port);
+    let name = &opened.next().expect("it is opened")["name"];
+    let service = list(&object(&objects, "Service", "debridfs")["spec"]["ports"]).iter();
+    let mut served = service.filter(|one| one["targetPort"] == *name);
+    assert_eq!(served.next().expect("it is served")["port"], port);
+    let password = variable(engine, "DEBRIDFS__QBITTORRENT__PASSWORD_FILE");
+    assert!(password.is_some_and(|file| file.starts_with(SECRET)));
+    // The keeper makes it, in what all have from the node.
+    let folder = ["DEBRIDFS__ACQUIRE__DOWNLOADS"; 2];
+    let [of_engine, of_keeper] = [variable(engine, folder[0]), variable(keeper, folder[1])];
+    assert_eq!(of_engine, of_keeper);
+    assert_eq!(of_engine, Some("/mnt/downloads"));
+}
+
+/// What a keeper leaves goes from every node that had one, and the pod that says so needs nothing for that.
+#[test]
+fn the_clean_up_is_everywhere_where_a_keeper_was() {
+    let objects = build(&root().join("deploy/kustomize/streaming/cleanup"));
+    let cleanup = object(&objects, "DaemonSet", "debridfs-cleanup");
+    let base = build(&root().join("deploy/kustomize/streaming/base"));
+    let keeper = object(&base, "DaemonSet", "debridfs-keeper");
+    for key in ["affinity", "tolerations"] {
+        assert_eq!(pod(cleanup)[key], pod(keeper)[key], "{key}");
+    }
+    let init = &pod(cleanup)["initContainers"][0];
+    assert_eq!(init["args"], serde_json::json!(["uninstall"]));
+    for one in list(&init["env"]) {
+        let name = one["name"].as_str().expect("a name");
+        assert_eq!(one["value"].as_str(), variable(keeper, name), "{name}");
+    }
+    let done = &pod(cleanup)["containers"][0];
+    assert_eq!(done["args"], serde_json::json!(["uninstall", "--stay"]));
+    assert_eq!(done["env"], init["env"]);
+    assert_eq!(done["securityContext"]["runAsNonRoot"], true);
+}
+
 /// Nobody else of the cluster reaches the engine, and the keeper reaches nobody.
 #[test]
 fn the_engine_is_reached_at_its_services_ports_by_those_who_may() {
-    let objects = build(&root().join("deploy/kustomize/streaming/overlays/traefik"));
+    let objects = streaming(&["ingress", "arrs"]);
     let service = &object(&objects, "Service", "debridfs")["spec"];
     let served: Vec<&Value> = list(&service["ports"])
         .iter()
@@ -243,7 +304,12 @@ fn the_engine_is_reached_at_its_services_ports_by_those_who_may() {
         );
         for rule in list(&policy["spec"]["ingress"]) {
             let ports: Vec<&Value> = list(&rule["ports"]).iter().map(|it| &it["port"]).collect();
-            assert_eq!(ports, served);
+            // The ingress controller gets the pages alone.
+            let wanted = match policy["metadata"]["name"] == "debridfs-traefik" {
+                true => &served[..1],
+                false => &served[..],
+            };
+            assert_eq!(ports, wanted);
             // Without a selector it would be everybody.
             callers.extend(list(&rule["from"]));
         }
@@ -304,10 +370,10 @@ fn mebibytes(text: &str) -> u64 {
 /// What is applied twice is the same twice: an image that changes under its tag would be another engine, or keeper, at a restart.
 #[test]
 fn every_image_has_the_tag_of_a_version() {
-    for dir in ["streaming/overlays/traefik", "propagation-test"] {
+    for dir in ["streaming/base", "streaming/cleanup", "propagation-test"] {
         for object in build(&root().join("deploy/kustomize").join(dir)) {
-            let containers = pod(&object)["containers"].as_array();
-            for container in containers.into_iter().flatten() {
+            let containers = ["initContainers", "containers"].map(|key| list(&pod(&object)[key]));
+            for container in containers.concat() {
                 let image = container["image"].as_str().expect("an image");
                 let ours = format!("ghcr.io/debridfs/debridfs:{}", env!("CARGO_PKG_VERSION"));
                 assert_eq!(image, ours, "{dir}");
@@ -316,16 +382,13 @@ fn every_image_has_the_tag_of_a_version() {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
 /// A keeper's pod is replaced by hand only, so it has to start again when everything that belonged to an earlier state of the cluster
 /// has been pruned: nothing of it may have a name with a hash. Found on a node that was restarted after the configuration had changed.
 #[test]
 fn the_keepers_pod_refers_to_nothing_that_is_pruned() {
     let objects = build(&root().join("deploy/kustomize/streaming/base"));
-    let keeper = pod(object(&objects, "DaemonSet", "debridfs-keeper"));
+    let workload = object(&objects, "DaemonSet", "debridfs-keeper");
+    let keeper = pod(workload);
     for volume in keeper["volumes"].as_array().expect("volumes") {
         let kinds = volume.as_object().expect("a volume").keys();
         let kinds: Vec<&String> = kinds.filter(|key| *key != "name").collect();
@@ -333,12 +396,7 @@ fn the_keepers_pod_refers_to_nothing_that_is_pruned() {
     }
     let container = &keeper["containers"][0];
     assert_eq!(container["envFrom"], Value::Null);
-    let environment = container["env"].as_array().expect("variables");
-    let value = |name: &str| {
-        let found = environment.iter().find(|one| one["name"] == name);
-        let found = found.unwrap_or_else(|| panic!("no {name}"));
-        found["value"].as_str().expect("a plain text").to_owned()
-    };
+    let value = |name: &str| variable(workload, name).unwrap_or_else(|| panic!("no {name}"));
     // What both have to know is the same for both.
     let config = objects.iter().find(|one| one["kind"] == "ConfigMap");
     let config = config.expect("a ConfigMap")["data"]["config.toml"].clone();
@@ -363,7 +421,8 @@ fn the_keepers_pod_refers_to_nothing_that_is_pruned() {
 #[test]
 fn a_keeper_outlives_an_engine_that_is_deleted_with_it() {
     let objects = build(&root().join("deploy/kustomize/streaming/base"));
-    let keeper = pod(object(&objects, "DaemonSet", "debridfs-keeper"));
+    let workload = object(&objects, "DaemonSet", "debridfs-keeper");
+    let keeper = pod(workload);
     let engine = pod(object(&objects, "Deployment", "debridfs"));
     assert_eq!(keeper["hostPID"], true, "it cannot kill what it cannot see");
     let grace = |pod: &Value| {
@@ -371,13 +430,8 @@ fn a_keeper_outlives_an_engine_that_is_deleted_with_it() {
             .as_u64()
             .expect("seconds")
     };
-    let environment = keeper["containers"][0]["env"]
-        .as_array()
-        .expect("variables");
-    let linger = environment
-        .iter()
-        .find(|one| one["name"] == "DEBRIDFS__KEEPER__LINGER");
-    let linger = linger.and_then(|one| one["value"].as_str()?.strip_suffix('s'));
+    let linger = variable(workload, "DEBRIDFS__KEEPER__LINGER");
+    let linger = linger.and_then(|value| value.strip_suffix('s'));
     let linger: u64 = linger.expect("a time").parse().expect("seconds");
     assert!(grace(engine) + 5 <= linger && linger + 5 <= grace(keeper));
 }
@@ -431,8 +485,7 @@ fn the_propagation_test_stays_on_one_node_and_in_its_namespace() {
 
 #[test]
 fn a_cluster_leaves_the_propagation_test_out_until_a_line_says_otherwise() {
-    let dir = root().join("deploy/kustomize");
-    let parent = dir.join("cluster");
+    let parent = root().join("deploy/kustomize/cluster");
     let of_test = |objects: &[Value]| {
         objects
             .iter()
@@ -443,13 +496,7 @@ fn a_cluster_leaves_the_propagation_test_out_until_a_line_says_otherwise() {
     let text = std::fs::read_to_string(parent.join("kustomization.yaml")).expect("file");
     let on = text.replace("  # - ../propagation-test", "  - ../propagation-test");
     assert_ne!(text, on);
-    // Beside the original, as its paths are relative.
-    let copy = dir.join(format!(".cluster-{}", std::process::id()));
-    std::fs::create_dir(&copy).expect("directory");
-    std::fs::write(copy.join("kustomization.yaml"), on).expect("file");
-    let built = std::panic::catch_unwind(|| build(&copy));
-    std::fs::remove_dir_all(&copy).expect("removed");
-    assert_eq!(of_test(&built.expect("built")), 1);
+    assert_eq!(of_test(&build_overlay(&on)), 1);
 }
 
 #[test]
