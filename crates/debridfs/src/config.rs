@@ -31,7 +31,7 @@ pub use environment::Environment;
 pub use hook::HookSection;
 pub use human::{CommandLine, Umask};
 pub use load::{Loaded, load};
-pub use problem::{ConfigError, Problem, Unusable};
+pub use problem::{ConfigError, Origin, Problem, Unusable};
 pub use repair::RepairSection;
 pub use web::WebSection;
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::plan::{Plan, joined};
 
 /// Directories of other programs that are the library's root with something behind it.
-const VIEWS: [&str; 4] = ["__all__", "__bad__", "torrents", "__unplayable__"];
+pub const VIEWS: [&str; 4] = ["__all__", "__bad__", "torrents", "__unplayable__"];
 
 /// A Real-Debrid account.
 pub struct Account<'a> {

@@ -16,17 +16,23 @@ const ANEW: &str = "set it up anew";
 /// Carries over what is understood.
 pub fn carry(plan: &mut Plan, mut given: Map<String, Value>) {
     // The present place of a setting before its former ones: the first that is set stays.
-    mounts(plan, &mut given);
+    let embedded = mounts(plan, &mut given);
     let mut old = take_map(&mut given, "qbittorrent");
     downloads(plan, &mut given, "");
     downloads(plan, &mut old, "qbittorrent");
     let mut webdav = take_map(&mut given, "webdav");
     let mut named = name_rule(plan, &mut given, "");
     folders(plan, &mut given, "custom_folders", "");
-    let mut patient = false;
+    let (mut patient, mut account) = (false, None);
     for (number, item) in list_of_maps(&mut given, "debrids").into_iter().enumerate() {
         let theirs = format!("debrids[{number}]");
-        debrid(plan, item, &theirs, &mut named, &mut patient);
+        let name = debrid(plan, item, &theirs, &mut named, &mut patient);
+        account = account.or(name);
+    }
+    if let Some(path) = embedded {
+        // 1.x mounts each account below it, by its name; links hold what `folder` says, which is asked first.
+        let own = account.map_or_else(|| path.clone(), |name| format!("{path}/{name}"));
+        mount(plan, &own, "rclone.mount_path");
     }
     named |= name_rule(plan, &mut webdav, "webdav");
     folders(plan, &mut webdav, "directories", "webdav");
@@ -174,7 +180,10 @@ fn list_of_maps(map: &mut Map<String, Value>, key: &str) -> Vec<Map<String, Valu
     maps
 }
 
-fn mounts(plan: &mut Plan, given: &mut Map<String, Value>) {
+/// Carries what is about mounting. The path of the rclone in 1.x, if that is in use, is given back: what is there depends on the
+/// accounts.
+fn mounts(plan: &mut Plan, given: &mut Map<String, Value>) -> Option<String> {
+    let mut embedded = None;
     let mut section = take_map(given, "mount");
     if let Some(path) = take(&mut section, "mount_path") {
         mount(plan, &path, "mount.mount_path");
@@ -193,8 +202,16 @@ fn mounts(plan: &mut Plan, given: &mut Map<String, Value>) {
         ("mount.rclone", take_map(&mut section, "rclone")),
         ("rclone", take_map(given, "rclone")),
     ] {
-        if let Some(path) = take(&mut inner, "mount_path") {
-            mount(plan, &path, &joined(name, "mount_path"));
+        let is_off = inner.get("enabled") == Some(&Value::Bool(false));
+        match take(&mut inner, "mount_path") {
+            Some(_) if is_off => {
+                plan.leave_out(&joined(name, "mount_path"), "it was not switched on");
+            }
+            Some(path) if name == "rclone" => {
+                embedded = Some(path.trim_end_matches('/').to_owned());
+            }
+            Some(path) => mount(plan, &path, &joined(name, "mount_path")),
+            None => {}
         }
         if let Some(umask) = take(&mut inner, "umask") {
             plan.set(&["mount", "umask"], umask, &joined(name, "umask"));
@@ -266,6 +283,7 @@ fn mounts(plan: &mut Plan, given: &mut Map<String, Value>) {
         plan.unknown(name, inner);
     }
     plan.unknown("mount", section);
+    embedded
 }
 
 fn name_rule(plan: &mut Plan, map: &mut Map<String, Value>, path: &str) -> bool {
@@ -292,13 +310,14 @@ fn folders(plan: &mut Plan, map: &mut Map<String, Value>, key: &str, path: &str)
     }
 }
 
+/// One account; its name when it is carried.
 fn debrid(
     plan: &mut Plan,
     mut given: Map<String, Value>,
     theirs: &str,
     named: &mut bool,
     patient: &mut bool,
-) {
+) -> Option<String> {
     let name = take(&mut given, "name");
     let kind = take(&mut given, "provider").or_else(|| name.clone());
     let kind = kind
@@ -306,11 +325,13 @@ fn debrid(
         .to_lowercase()
         .replace(['-', '_', ' '], "");
     if kind != "realdebrid" {
-        return other_provider(plan, theirs, &kind);
+        other_provider(plan, theirs, &kind);
+        return None;
     }
     let name = name.unwrap_or(kind);
     let Some(token) = take(&mut given, "api_key") else {
-        return plan.leave_out(theirs, "it has no api_key");
+        plan.leave_out(theirs, "it has no api_key");
+        return None;
     };
     let tokens = take_list(&mut given, "download_api_keys");
     let keys = Account {
@@ -366,6 +387,7 @@ fn debrid(
         ],
     );
     plan.unknown(theirs, given);
+    Some(name)
 }
 
 /// `"250/minute"`, `"10/second"`.

@@ -8,7 +8,8 @@ use debridfs_base::terminal::escaped;
 use serde_json::{Map, Value};
 
 use crate::error::{Doing, Error};
-use crate::plan::{Ours, Outcome, Plan};
+use crate::links::Farm;
+use crate::plan::{Ours, Outcome, Plan, Refused};
 use crate::{decypharr, rdt_client, write, zurg};
 
 /// Where a service's secrets lie when nothing else is said.
@@ -87,10 +88,21 @@ pub struct Request<'a> {
     pub secrets: Option<&'a Path>,
     /// Where the library was mounted; what theirs says when absent.
     pub mount: Option<&'a Path>,
+    /// A directory with the symlinks that have to go on: without `mount` most of them say where the library was mounted.
+    pub links: Option<&'a Path>,
 }
 
 /// A configuration of ours made from theirs.
 pub struct Import {
+    program: Program,
+    ours: Ours,
+    given: Map<String, Value>,
+    /// Their file.
+    file: PathBuf,
+    /// Where the library was mounted, and who says so.
+    mount: Option<(String, String)>,
+    farm: Option<Farm>,
+    refused: Vec<Refused>,
     name: &'static str,
     header: String,
     plan: Plan,
@@ -118,21 +130,65 @@ impl Import {
             (None, Some(file)) => file.with_file_name("secrets"),
             (None, None) => PathBuf::from(SECRETS),
         };
-        let mut plan = Plan::new(&secrets, ours);
-        if let Some(mount) = request.mount {
-            let mount = mount.to_string_lossy().into_owned();
-            plan.set(&["mount", "path"], mount, "--mount");
-        }
-        program.carry(&mut plan, given);
+        let file = absolute(&path)?;
+        let mount = request.mount.map(absolute).transpose()?;
         let name = program.name();
         let shown = path.display();
-        Ok(Self {
+        let told = |path: &Path| path.to_string_lossy().into_owned();
+        let mut import = Self {
+            program,
+            ours,
+            given,
+            mount: mount.map(|path| (told(&path), "--mount".into())),
+            farm: request.links.map(Farm::read).transpose()?,
+            refused: Vec::new(),
             name,
             header: format!("Made by `debridfs import {name}` from {shown}."),
-            plan,
+            plan: Plan::new(&secrets, &file, &[], ours),
+            file,
             write,
             secrets,
-        })
+        };
+        import.carry();
+        // Names of their folders are known by now.
+        let names = import.plan.names("folders");
+        let farm = import.farm.as_ref().filter(|_| import.mount.is_none());
+        if let Some(root) = farm.and_then(|farm| farm.root(&names)) {
+            import.mount = Some((told(&root), "--links".into()));
+            import.carry();
+        }
+        Ok(import)
+    }
+
+    fn carry(&mut self) {
+        let their_dir = self.file.parent().unwrap_or(Path::new("/"));
+        let mut plan = Plan::new(&self.secrets, their_dir, &self.refused, self.ours);
+        if let Some((path, theirs)) = &self.mount {
+            plan.set(&["mount", "path"], path.as_str(), theirs);
+        }
+        self.program.carry(&mut plan, self.given.clone());
+        plan.forget_unused_secrets();
+        self.plan = plan;
+    }
+
+    /// Leaves out what stands in this line of [`Self::text`], from 1, as it turned out not to be usable, and carries the rest anew:
+    /// other settings may depend on it. Whether there is such a line.
+    pub fn refuse(&mut self, line: usize, why: &str) -> bool {
+        let Some(key) = self.plan.key_at(&self.header, line) else {
+            return false;
+        };
+        if self.refused.iter().any(|one| one.key == key) {
+            return false;
+        }
+        let why = why.to_owned();
+        self.refused.push(Refused { key, why });
+        self.carry();
+        true
+    }
+
+    /// Their file.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The configuration as it is written: with what it holds of secrets.
@@ -202,8 +258,33 @@ impl Import {
         );
     }
 
+    /// What becomes of the links that were asked about.
+    fn links(&self, out: &mut String, farm: &Farm) {
+        let mount = self.plan.get(&["mount", "path"]);
+        let Some(mount) = mount.and_then(toml::Value::as_str) else {
+            return;
+        };
+        let shown = ["folders", "provider"].map(|table| self.plan.names(table));
+        let (inside, other) = farm.inside(Path::new(mount), &shown.concat());
+        let (mount, dir) = (escaped(mount), farm.dir.display().to_string());
+        let _ = writeln!(
+            out,
+            "links: {inside} of {} in {} lead into the library at {mount}",
+            farm.len(),
+            escaped(&dir),
+        );
+        if let Some((link, target)) = other {
+            let (link, target) = (link.display().to_string(), target.display().to_string());
+            let (link, target) = (escaped(&link), escaped(&target));
+            let _ = writeln!(out, "links: one that does not: {link} -> {target}");
+        }
+    }
+
     fn hints(&self, out: &mut String) {
         let name = self.name;
+        if let Some(farm) = &self.farm {
+            self.links(out, farm);
+        }
         if !self.plan.has(&["provider"]) {
             let text = "note: no account was carried over: `debridfs serve` needs one";
             let _ = writeln!(out, "{text}");

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::common::VIEWS;
 use crate::error::{Doing, Error};
 
 /// What the running engine knows of a path.
@@ -48,6 +49,16 @@ pub async fn check<E: From<Error>>(
     why: impl AsyncFn(&Path) -> Result<Option<Known>, E>,
 ) -> Result<Checked, E> {
     let mut checked = Checked::default();
+    for (path, target) in links_of(farm, Some(mount))? {
+        link(&why, mount, path, target, &mut checked).await?;
+    }
+    checked.dangling.sort();
+    Ok(checked)
+}
+
+/// Every symlink at and below `farm`, with its target; what lies below `mount` is not looked at.
+fn links_of(farm: &Path, mount: Option<&Path>) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+    let mut found = Vec::new();
     let mut directories = vec![farm.to_owned()];
     while let Some(directory) = directories.pop() {
         let doing = || directory.display().to_string();
@@ -60,16 +71,86 @@ pub async fn check<E: From<Error>>(
             let kind = entry.file_type().doing(doing)?;
             let path = entry.path();
             // The mount itself may lie below.
-            if kind.is_dir() && path != mount {
+            if kind.is_dir() && Some(&*path) != mount {
                 directories.push(path);
             } else if kind.is_symlink() {
                 let target = fs::read_link(&path).doing(doing)?;
-                link(&why, mount, path, target, &mut checked).await?;
+                found.push((path, target));
             }
         }
     }
-    checked.dangling.sort();
-    Ok(checked)
+    Ok(found)
+}
+
+/// Where a link leads, by its text.
+fn whole(link: &Path, target: &Path) -> PathBuf {
+    let above = link.parent().unwrap_or(Path::new("/"));
+    // Joining an absolute path gives that path.
+    plain(&above.join(target))
+}
+
+/// Symlinks that others made, before there is an instance that could be asked.
+pub struct Farm {
+    pub dir: PathBuf,
+    links: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Farm {
+    pub fn read(dir: &Path) -> Result<Self, Error> {
+        let dir = std::path::absolute(dir).doing(|| "current directory".into())?;
+        let links = links_of(&dir, None)?;
+        Ok(Self { dir, links })
+    }
+
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Where the library was mounted for most of them: what is before a view, which is one of those that all programs have, or a
+    /// folder of these `names`, with a release and a file behind it.
+    pub fn root(&self, names: &[String]) -> Option<PathBuf> {
+        let mut roots: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for (link, target) in &self.links {
+            let whole = whole(link, target);
+            for view in whole.ancestors().skip(2) {
+                let name = view.file_name().unwrap_or_default();
+                let is_view = VIEWS.iter().any(|view| name == *view)
+                    || names.iter().any(|view| name == view.as_str());
+                if let Some(root) = view
+                    .parent()
+                    .filter(|root| is_view && root.parent().is_some())
+                {
+                    *roots.entry(root.to_owned()).or_default() += 1;
+                }
+            }
+        }
+        // A folder may be called as a directory above the mount is.
+        let most = roots
+            .into_iter()
+            .max_by_key(|(root, links)| (*links, root.components().count()));
+        most.map(|(root, _)| root)
+    }
+
+    /// How many lead through a view of ours at `mount`, and one that does not. `names` are those of folders and accounts.
+    pub fn inside(&self, mount: &Path, names: &[String]) -> (usize, Option<&(PathBuf, PathBuf)>) {
+        let is_inside = |(link, target): &&(PathBuf, PathBuf)| {
+            let whole = whole(link, target);
+            let mut below = whole
+                .strip_prefix(mount)
+                .into_iter()
+                .flat_map(Path::components);
+            let view = below.next().map(|view| view.as_os_str().to_owned());
+            let is_ours = view.is_some_and(|view| {
+                view == "__all__"
+                    || view == "__bad__"
+                    || names.iter().any(|name| view == name.as_str())
+            });
+            is_ours && below.next().is_some()
+        };
+        let inside = self.links.iter().filter(is_inside).count();
+        let mut links = self.links.iter();
+        (inside, links.find(|link| !is_inside(link)))
+    }
 }
 
 async fn link<E>(
@@ -79,11 +160,7 @@ async fn link<E>(
     target: PathBuf,
     checked: &mut Checked,
 ) -> Result<(), E> {
-    let whole = match target.is_absolute() {
-        true => target.clone(),
-        false => link.parent().unwrap_or(Path::new("/")).join(&target),
-    };
-    let whole = plain(&whole);
+    let whole = whole(&link, &target);
     let known = why(&whole).await?;
     if let Ok(inside) = whole.strip_prefix(mount) {
         if known.is_some_and(|known| known.path == inside && known.files_known) {

@@ -42,9 +42,19 @@ pub struct Ours {
     pub takes: fn(key: &[&str], value: &toml::Value) -> Result<(), String>,
 }
 
+/// A key of ours, or a table with all that is in it, that turned out not to be usable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub key: Vec<String>,
+    pub why: String,
+}
+
 /// A configuration of ours in the making.
 pub struct Plan {
     pub ours: Ours,
+    /// The directory of their configuration.
+    pub their_dir: PathBuf,
+    refused: Vec<Refused>,
     values: toml::Table,
     /// Which setting of theirs a key comes from.
     origins: Vec<(Vec<String>, String)>,
@@ -56,10 +66,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Nothing yet; secrets will lie in `secrets_dir`.
-    pub fn new(secrets_dir: &Path, ours: Ours) -> Self {
+    /// Nothing yet; secrets will lie in `secrets_dir`, and what is `refused` is left out.
+    pub fn new(secrets_dir: &Path, their_dir: &Path, refused: &[Refused], ours: Ours) -> Self {
         Self {
             ours,
+            their_dir: their_dir.to_owned(),
+            refused: refused.to_vec(),
             values: toml::Table::new(),
             origins: Vec::new(),
             hidden: Vec::new(),
@@ -78,6 +90,14 @@ impl Plan {
     pub fn set(&mut self, key: &[&str], value: impl Into<toml::Value>, theirs: &str) {
         let value = value.into();
         let shown = format!("{} = {}", key.join("."), self.shown(key, &value));
+        let mut refused = self.refused.iter();
+        if let Some(found) = refused.find(|one| key.starts_with(&parts(&one.key))) {
+            let why = found.why.clone();
+            return self.leave_out(theirs, &why);
+        }
+        if self.get(key) == Some(&value) {
+            return self.row(theirs, Outcome::Carried(shown));
+        }
         if !insert(&mut self.values, key, value) {
             let first = format!("`{}` was set by another setting already", key.join("."));
             return self.leave_out(theirs, &first);
@@ -117,22 +137,52 @@ impl Plan {
 
     /// Whether a key is set.
     pub fn has(&self, key: &[&str]) -> bool {
-        let mut table = Some(&self.values);
-        let (last, sections) = key.split_last().unwrap_or((&"", &[]));
+        self.get(key).is_some()
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &[&str]) -> Option<&toml::Value> {
+        let (last, sections) = key.split_last()?;
+        let mut table = &self.values;
         for section in sections {
-            table = table.and_then(|table| table.get(*section)?.as_table());
+            table = table.get(*section)?.as_table()?;
         }
-        table.is_some_and(|table| table.contains_key(*last))
+        table.get(*last)
+    }
+
+    /// The names in a table.
+    pub fn names(&self, table: &str) -> Vec<String> {
+        let table = self.values.get(table).and_then(toml::Value::as_table);
+        table.map_or_else(Vec::new, |table| table.keys().cloned().collect())
+    }
+
+    /// Keeps no secret of a setting that was left out.
+    pub fn forget_unused_secrets(&mut self) {
+        let text = self.render("", false);
+        let is_used = |secret: &SecretFile| text.contains(&*secret.path.to_string_lossy());
+        self.secrets.retain(is_used);
     }
 
     /// The file; without secrets if it is only to be looked at.
     pub fn render(&self, header: &str, to_be_shown: bool) -> String {
-        let mut text = String::new();
+        self.write_out(header, to_be_shown).0
+    }
+
+    /// The key, or the table, that stands in this line of the file, from 1.
+    pub fn key_at(&self, header: &str, line: usize) -> Option<Vec<String>> {
+        let (_, places) = self.write_out(header, false);
+        let mut places = places.into_iter();
+        places.find(|(at, _)| *at == line).map(|(_, key)| key)
+    }
+
+    fn write_out(&self, header: &str, to_be_shown: bool) -> (String, Vec<Place>) {
+        let (mut text, mut places) = (String::new(), Vec::new());
         for line in header.lines() {
             let _ = writeln!(text, "# {line}");
         }
-        self.section(&mut text, &mut Vec::new(), &self.values, to_be_shown);
-        text
+        let path = &mut Vec::new();
+        self.section((&mut text, &mut places), path, &self.values, to_be_shown);
+        (text, places)
     }
 
     /// Whether the file itself holds a secret.
@@ -142,7 +192,7 @@ impl Plan {
 
     fn section(
         &self,
-        out: &mut String,
+        (out, places): (&mut String, &mut Vec<Place>),
         path: &mut Vec<String>,
         table: &toml::Table,
         to_be_shown: bool,
@@ -153,9 +203,10 @@ impl Plan {
         let mut begun = path.is_empty();
         for (key, value) in values {
             if !std::mem::replace(&mut begun, true) {
-                head(out, path);
+                head(out, places, path);
             }
             path.push(key.clone());
+            places.push((out.lines().count() + 1, path.clone()));
             let keys: Vec<&str> = path.iter().map(String::as_str).collect();
             let shown = if to_be_shown {
                 self.shown(&keys, value)
@@ -173,9 +224,9 @@ impl Plan {
             };
             path.push(key.clone());
             if inner.is_empty() {
-                head(out, path);
+                head(out, places, path);
             }
-            self.section(out, path, inner, to_be_shown);
+            self.section((out, places), path, inner, to_be_shown);
             path.pop();
         }
     }
@@ -193,9 +244,18 @@ impl Plan {
     }
 }
 
-fn head(out: &mut String, path: &[String]) {
+/// A line of the file, from 1, and what stands in it.
+type Place = (usize, Vec<String>);
+
+fn head(out: &mut String, places: &mut Vec<Place>, path: &[String]) {
     let names: Vec<String> = path.iter().map(|name| quoted(name)).collect();
+    // After an empty one.
+    places.push((out.lines().count() + 2, path.to_vec()));
     let _ = writeln!(out, "\n[{}]", names.join("."));
+}
+
+fn parts(key: &[String]) -> Vec<&str> {
+    key.iter().map(String::as_str).collect()
 }
 
 /// A key as TOML wants it.

@@ -74,7 +74,7 @@ mod tests {
             calls_per_minute: 250,
             takes: |_, _| Ok(()),
         };
-        let mut plan = Plan::new(&dir.join("secrets"), ours);
+        let mut plan = Plan::new(&dir.join("secrets"), dir, &[], ours);
         plan.keep_secret("one", "hush");
         plan.keep_secret("two", "hush");
         plan

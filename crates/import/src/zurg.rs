@@ -91,7 +91,9 @@ pub fn carry(plan: &mut Plan, mut given: Map<String, Value>) {
         }
     }
     if let Some(command) = take(&mut given, "on_library_update") {
-        // A line of a shell there, which gets the changed paths as its arguments.
+        // A line of a shell there, which gets the changed paths as its arguments and runs beside the configuration.
+        let dir = plan.their_dir.to_string_lossy().replace('\'', r"'\''");
+        let command = format!("cd '{dir}'; {command}");
         let words = ["sh", "-c", &command, "zurg"]
             .map(toml::Value::from)
             .to_vec();

@@ -15,7 +15,7 @@ use debridfs_import::{Error, Import, Known, Ours, Program, Request};
 use debridfs_provider::vendors::real_debrid;
 
 use super::{print_json, runtime, say, serve};
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, ConfigError, Environment, Origin, Problem};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::instance::{Instance, InstanceArgs};
 
@@ -62,6 +62,10 @@ pub struct ImportArgs {
     /// Where the library was mounted, when their configuration does not tell or tells something else.
     #[arg(long, value_name = "DIR")]
     pub mount: Option<PathBuf>,
+    /// A directory with the symlinks that have to go on. Where most of them lead is where the library was mounted, unless --mount
+    /// says so; how many of them lead into the library is told.
+    #[arg(long, value_name = "DIR")]
+    pub links: Option<PathBuf>,
 }
 
 /// Arguments of `import check-links`.
@@ -94,14 +98,15 @@ fn import(args: &ImportArgs, program: Program) -> Result<(), Failure> {
         write: args.write.as_deref(),
         secrets: args.secrets.as_deref(),
         mount: args.mount.as_deref(),
+        links: args.links.as_deref(),
     };
     let ours = Ours {
         kind: real_debrid::KIND.word,
         calls_per_minute: real_debrid::KIND.limits.calls_per_minute,
         takes,
     };
-    let import = Import::new(&request, ours)?;
-    let config = check(&import.text())?;
+    let mut import = Import::new(&request, ours)?;
+    let config = usable(&mut import)?;
     // Whoever is not root is who will run the engine.
     let owner = serve::owner(&config).map(|owner| (owner.uid, owner.gid));
     import.write(owner)?;
@@ -127,8 +132,36 @@ fn takes(key: &[&str], value: &toml::Value) -> Result<(), String> {
     }
 }
 
-/// The result has to be one that starts.
-fn check(text: &str) -> Result<Config, Failure> {
+/// The result has to be one that starts: what keeps it from that is left out, with the reason.
+fn usable(import: &mut Import) -> Result<Config, Failure> {
+    loop {
+        let problems = match check(&import.text())? {
+            Ok(config) => return Ok(config),
+            Err(ConfigError::Invalid { problems, .. }) => problems,
+            // Of a file of our own, which has been read back.
+            Err(ConfigError::Unreadable { error, .. }) => {
+                return Err(Failure::new(format!("temporary file: {error}"), None));
+            }
+        };
+        let refuse = |problem: &Problem| match problem.origin {
+            Origin::Line(line) => {
+                let help = problem.help.iter().map(|help| format!(": {help}"));
+                let words = problem.message.clone() + &help.collect::<String>();
+                import.refuse(line, &words)
+            }
+            Origin::Variable(_) | Origin::Unknown => false,
+        };
+        // One at a time: without it the others may be none.
+        if !problems.iter().any(refuse) {
+            let told: Vec<String> = problems.iter().map(|one| one.message.clone()).collect();
+            let words = format!("{}: {}", import.file().display(), told.join("; "));
+            let help = "this version cannot take what comes of it: change it there, or write a configuration by hand";
+            return Err(Failure::new(words, Some(help)).with_code(USAGE));
+        }
+    }
+}
+
+fn check(text: &str) -> Result<Result<Config, ConfigError>, Failure> {
     let dir = tempfile::tempdir().doing(|| "temporary directory".into())?;
     let file = dir.path().join("imported.toml");
     fs::OpenOptions::new()
@@ -145,7 +178,7 @@ fn check(text: &str) -> Result<Config, Failure> {
         pgid: process.pgid,
         ..Environment::default()
     };
-    Ok(config::load(Some(&file), &environment)?.config)
+    Ok(config::load(Some(&file), &environment).map(|loaded| loaded.config))
 }
 
 impl From<Error> for Failure {

@@ -224,6 +224,134 @@ fn decypharr_2() {
     assert!(!made.table.contains("UNKNOWN"), "{}", made.table);
 }
 
+/// 1.x mounts each account at its name below the path of its rclone, so this is where links lead.
+#[test]
+fn decypharr_1_with_its_own_rclone() {
+    let made = Imported::new("decypharr", &example("decypharr-1.1.json"), &[]);
+    assert_eq!(made.text("mount/path"), "/mnt/remote/rd-home");
+    made.says("carried", "rclone.mount_path");
+    assert_eq!(made.text("mount/umask"), "002");
+    assert_eq!(made.text("content/cache/size"), "100G");
+
+    // What links hold is what `folder` says, and the rest of that path is no setting of its own.
+    let home = home();
+    let text = fs::read_to_string(example("decypharr-1.1.json")).expect("text");
+    for (folder, path) in [
+        ("/mnt/remote/rd-home/__all__/", "/mnt/remote/rd-home"),
+        ("/media/rd/__all__", "/media/rd"),
+    ] {
+        let folder = format!("\"rate_limit\": \"250/minute\", \"folder\": \"{folder}\"");
+        let text = text.replace("\"rate_limit\": \"250/minute\"", &folder);
+        fs::write(home.path().join("config.json"), text).expect("written");
+        let made = Imported::new("decypharr", home.path(), &[]);
+        assert_eq!(made.text("mount/path"), path);
+        made.says("carried", "debrids[1].folder");
+    }
+    let off = text.replace("\"enabled\": true", "\"enabled\": false");
+    fs::write(home.path().join("config.json"), off).expect("written");
+    let made = Imported::new("decypharr", home.path(), &[]);
+    assert!(made.get("mount/path").is_none(), "it mounted nothing");
+    made.says("left out", "rclone.mount_path");
+}
+
+/// Real ones have download folders in the mount, arrs without a scheme, and folders that are relative.
+#[test]
+fn what_cannot_be_carried_is_left_out_alone_and_by_name() {
+    let home = home();
+    let text = r#"{
+      "debrids": [{ "name": "realdebrid", "api_key": "SECRET-RD-MAIN", "folder": "/srv/rd/__all__/", "proxy": "socks5://[" }],
+      "qbittorrent": { "download_folder": "/srv/rd/__all__/", "categories": ["films"] },
+      "arrs": [
+        { "name": "films", "host": "radarr:7878", "token": "SECRET-RADARR" },
+        { "name": "series", "host": "http://sonarr:8989", "token": "SECRET-SONARR" }
+      ]
+    }"#;
+    fs::write(home.path().join("config.json"), text).expect("written");
+    let made = Imported::new("decypharr", home.path(), &[]);
+    assert_eq!(made.text("mount/path"), "/srv/rd");
+    assert_eq!(made.secret("realdebrid-token"), "SECRET-RD-MAIN");
+    assert_eq!(made.text("arr/series/url"), "http://sonarr:8989");
+    assert!(made.get("acquire/downloads").is_none() && made.get("arr/films").is_none());
+    let secrets = made.home.path().join("etc/secrets");
+    assert!(!secrets.join("arr-films").exists(), "nobody uses it");
+    for key in [
+        "qbittorrent.download_folder",
+        "arrs[0].host",
+        "arrs[0].token",
+    ] {
+        made.says("left out", key);
+    }
+    // What depends on it is not carried either.
+    assert!(made.get("qbittorrent").is_none() && made.get("server").is_none());
+    for own in ["/tmp/", "imported.toml"] {
+        let table = made.table.replace(&*made.home.path().to_string_lossy(), "");
+        assert!(!table.contains(own), "{table}");
+    }
+}
+
+/// Both write a script beside the configuration, as their guides say.
+#[test]
+fn a_hook_of_zurg_runs_where_it_ran() {
+    let home = tempfile::Builder::new()
+        .prefix("debridfs-import-it's ")
+        .tempdir()
+        .expect("directory");
+    let config = "zurg: v1\ntoken: SECRET-RD-MAIN\non_library_update: sh tell.sh \"$@\"\n";
+    fs::write(home.path().join("config.yml"), config).expect("written");
+    let script = "for path in \"$@\"; do echo \"$path\" >>told; done\n";
+    fs::write(home.path().join("tell.sh"), script).expect("written");
+    let made = Imported::new("zurg", home.path(), &["--mount", "/mnt/zurg"]);
+    let hook = made.get("library/on_library_update").expect("a hook");
+    let words = hook.as_array().expect("words").iter();
+    let words: Vec<&str> = words.filter_map(toml::Value::as_str).collect();
+    let ended = Command::new(words[0])
+        .args(&words[1..])
+        .args(["films/A Film (2024)", "films/B"])
+        .current_dir("/")
+        .status();
+    assert!(ended.expect("it runs").success());
+    let told = fs::read_to_string(home.path().join("told")).expect("it was told");
+    assert_eq!(told, "films/A Film (2024)\nfilms/B\n");
+}
+
+#[test]
+fn most_links_say_where_the_library_was_mounted() {
+    let farm = home();
+    let link = |name: &str, target: &str| {
+        std::os::unix::fs::symlink(target, farm.path().join(name)).expect("link");
+    };
+    fs::create_dir(farm.path().join("films")).expect("directory");
+    link("films/a", "/data/rd/__all__/A/a.mkv");
+    link("films/b", "/data/rd/Series/B/b.mkv");
+    link("c", "/data/rd/torrents/C/c.mkv");
+    link("d", "/mnt/remote/realdebrid/__all__/D/d.mkv");
+    link("e", "../elsewhere/e.mkv");
+    let links = ["--links", farm.path().to_str().expect("text")];
+    let made = Imported::new("decypharr", &example("decypharr-1.json"), &links);
+    assert_eq!(made.text("mount/path"), "/data/rd");
+    // The view of the third is another program's.
+    let found = made
+        .table
+        .lines()
+        .filter(|line| line.starts_with("links: "));
+    let found: Vec<&str> = found.collect();
+    let start = format!(
+        "links: 2 of 5 in {} lead into the library at /data/rd",
+        farm.path().display()
+    );
+    assert_eq!(found[0], start);
+    assert!(
+        found[1].contains("/c -> /data/rd/torrents/C/c.mkv"),
+        "{found:?}"
+    );
+
+    // Who says where it is mounted is told how many links go on.
+    let more = [&links[..], &["--mount", "/mnt/remote/realdebrid"]].concat();
+    let made = Imported::new("decypharr", &example("decypharr-1.json"), &more);
+    assert_eq!(made.text("mount/path"), "/mnt/remote/realdebrid");
+    assert!(made.table.contains("links: 1 of 5 in"), "{}", made.table);
+}
+
 #[test]
 fn another_mount_is_taken_before_theirs() {
     let more = ["--mount", "/srv/library"];
@@ -421,16 +549,17 @@ fn settings_of_the_wrong_shape_are_told_and_not_lost() {
                     "log_level": ["info"], "arrs": [1], "port": "no", "download_folder": "relative" }"#;
     fs::write(home.path().join("config.json"), text).expect("written");
     let said = debridfs(home.path(), &["import", "decypharr"]);
-    // A folder that is no absolute path cannot be used, whoever says so.
-    assert_eq!(said.code, Some(2), "{}", said.out);
-    assert!(said.err.contains("relative"), "{}", said.err);
-    fs::write(
-        home.path().join("config.json"),
-        text.replace("relative", "/d"),
-    )
-    .expect("written");
-    let said = debridfs(home.path(), &["import", "decypharr"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
+    // A folder that is no absolute path cannot be used.
+    let line = said
+        .out
+        .lines()
+        .find(|line| line.contains(" download_folder"));
+    let line = line.expect("a line about it");
+    assert!(
+        line.starts_with("left out") && line.contains("absolute"),
+        "{line}"
+    );
     for key in [
         "debrids",
         "mount",
