@@ -105,7 +105,8 @@ fn the_keeper_of_compose_can_mount_and_can_do_nothing_else() {
         text.and_then(|text| text.parse().ok()).expect("seconds")
     };
     let linger = seconds(&keeper["environment"]["DEBRIDFS__KEEPER__LINGER"]);
-    assert!(linger > 0 && linger < seconds(&keeper["stop_grace_period"]));
+    // Twice: an engine that ends meanwhile gives the next one as long again.
+    assert!(linger > 0 && 2 * linger + 5 <= seconds(&keeper["stop_grace_period"]));
     assert_eq!(keeper["stop_signal"], Value::Null, "SIGTERM");
 }
 

@@ -411,16 +411,26 @@ impl Keeper {
         if limit.is_zero() || !attached {
             return false;
         }
-        let end = Instant::now() + limit;
+        let told = Instant::now();
+        let mut end = told + limit;
+        let mut was_served = self.lent.is_served();
         self.order = Order::Keep;
-        while self.order == Order::Keep {
+        loop {
+            self.turn(Instant::now());
+            if self.order != Order::Keep {
+                return false;
+            }
+            let served = self.lent.is_served();
+            if was_served && !served {
+                // The next engine has as long as this keeper had when it was told.
+                end = (Instant::now() + limit).min(told + 2 * limit);
+            }
+            was_served = served;
             if Instant::now() >= end {
-                return self.lent.is_served();
+                return served;
             }
             self.wait();
-            self.turn(Instant::now());
         }
-        false
     }
 
     /// A keeper that lingers or is a service is one that others start again: whoever looks for the

@@ -98,8 +98,9 @@ pub struct Limits {
     pub start: Duration,
     /// Time an engine has to end when asked to.
     pub stop: Duration,
-    /// Attached, and told to stop while an engine serves: an engine that has not ended after this
-    /// time keeps the mount for the next keeper. Zero: the mount goes with this one.
+    /// Attached, and told to stop: an engine that serves after this time keeps the mount for the
+    /// next keeper. If one ends meanwhile, the next has as long again to come, so a keeper ends
+    /// after twice this time at the latest. Zero: the mount goes with this one.
     pub linger: Duration,
 }
 

@@ -433,7 +433,7 @@ fn a_keeper_outlives_an_engine_that_is_deleted_with_it() {
     let linger = variable(workload, "DEBRIDFS__KEEPER__LINGER");
     let linger = linger.and_then(|value| value.strip_suffix('s'));
     let linger: u64 = linger.expect("a time").parse().expect("seconds");
-    assert!(grace(engine) + 5 <= linger && linger + 5 <= grace(keeper));
+    assert!(grace(engine) + 5 <= linger && 2 * linger + 5 <= grace(keeper));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A keeper that is told to stop.
 
 use std::fs;
+use std::time::Duration;
 
 use debridfs_base::mountinfo;
 use rustix::process::Signal;
@@ -54,11 +55,14 @@ pub fn a_keeper_that_lingers_leaves_the_mount_to_its_engine() {
 
 /// A rollout of both: the old engine ends while the old keeper waits, and the new engine comes before the new keeper.
 pub fn a_keeper_that_lingers_waits_for_the_next_engine() {
-    let mut world = World::start(&["attached", "linger=6000"]);
+    let mut world = World::start(&["attached", "linger=4000"]);
     let engine = world.attach();
     world.until_served();
     signal(world.status().unwrap().keeper_pid, Signal::TERM);
+    // Late, so that the next one comes when the first time is over.
+    std::thread::sleep(Duration::from_secs(3));
     signal(engine, Signal::KILL);
+    std::thread::sleep(Duration::from_secs(2));
     world.attach();
     world.until_served_by_another(engine);
     reads(&world, "data");
