@@ -1,9 +1,8 @@
 //! The queue as fronts and the program see it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use debridfs_base::volume::Volume;
@@ -16,11 +15,10 @@ use crate::release::shortened;
 use crate::shared::Shared;
 use crate::space::Space;
 use crate::store::{CategoryRow, Change, Store};
-use crate::trash::Deletion;
 use crate::whole_job::whole_job;
 use crate::{
-    AcquireConfig, DeletePolicy, Error, Job, JobFile, Library, Release, ReleaseError, Result,
-    ShareLimits, Step, action, drive,
+    AcquireConfig, Error, Job, JobFile, JobId, Library, Release, ReleaseError, Result, Selection,
+    ShareLimits, Step, drive,
 };
 
 /// How an arr wants a release done.
@@ -28,6 +26,8 @@ use crate::{
 pub struct AddOptions {
     /// Its category; made if it is not there.
     pub category: String,
+    /// The URL of the arr that asks, when its login tells.
+    pub owner: Option<String>,
     /// Tags.
     pub tags: BTreeSet<String>,
     /// Another name than the one in the magnet or file.
@@ -53,27 +53,8 @@ pub struct AddOptions {
 pub enum Added {
     /// A job of its own.
     New,
-    /// There was a job of this hash, and there still is one.
+    /// It had been asked for in this category, and is again.
     Known,
-}
-
-/// Which jobs are meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
-    /// Every one.
-    All,
-    /// These; unknown ones are passed over.
-    Some(Vec<InfoHash>),
-}
-
-impl Selection {
-    /// Whether `hash` is meant.
-    pub fn holds(&self, hash: &InfoHash) -> bool {
-        match self {
-            Self::All => true,
-            Self::Some(hashes) => hashes.contains(hash),
-        }
-    }
 }
 
 /// Where in the queue.
@@ -181,13 +162,19 @@ impl Acquire {
     /// All jobs, oldest first.
     pub fn jobs(&self) -> Vec<Arc<Job>> {
         let mut jobs: Vec<Arc<Job>> = self.shared.read().jobs.values().cloned().collect();
-        jobs.sort_by_key(|job| (job.added, job.hash));
+        jobs.sort_by_key(|job| (job.added, job.id()));
         jobs
     }
 
-    /// One job.
+    /// The first request of a release.
     pub fn job(&self, hash: InfoHash) -> Option<Arc<Job>> {
-        self.shared.job(hash)
+        self.shared.read().of(hash).next().cloned()
+    }
+
+    /// All that `selection` means.
+    pub fn select(&self, selection: &Selection) -> Vec<Arc<Job>> {
+        let memory = self.shared.read();
+        memory.meant(selection).into_iter().cloned().collect()
     }
 
     /// A number that grows with every change, also over a restart.
@@ -195,7 +182,7 @@ impl Acquire {
         self.shared.read().revision
     }
 
-    /// Jobs that went after revision `since`; `None` when that is not known any more, or was never a revision.
+    /// Releases of which the last job went after revision `since`; `None` when that is not known any more, or was never a revision.
     pub fn gone_since(&self, since: u64) -> Option<Vec<InfoHash>> {
         let memory = self.shared.read();
         if since < memory.first_revision || since > memory.revision {
@@ -205,7 +192,7 @@ impl Acquire {
         Some(
             later
                 .map(|(_, hash)| *hash)
-                .filter(|hash| !memory.jobs.contains_key(hash))
+                .filter(|hash| memory.of(*hash).next().is_none())
                 .collect(),
         )
     }
@@ -245,7 +232,8 @@ impl Acquire {
     }
 
     /// Takes a release in; it is on the disk when this returns. One that is known is not taken twice: a failed job begins anew, a
-    /// complete one goes through its steps again and makes what is missing, and another category is taken over, with its folder.
+    /// complete one goes through its steps again and makes what is missing. One that is known in another category, or to another arr,
+    /// is a request of its own over the same torrent.
     ///
     /// # Errors
     /// [`Error::BadCategory`] for a category or save path that cannot be, [`Error::Store`].
@@ -277,37 +265,23 @@ impl Acquire {
                     .filter(|tag| !memory.tags.contains(*tag));
                 changes.extend(tags.cloned().map(Change::Tag));
                 let mut fresh = shared.new_job(memory, &release, &options, save_path, now);
-                let added = match memory.jobs.get(&release.hash) {
+                let owner = options.owner.as_deref();
+                let before = memory.same_request(release.hash, &options.category, owner);
+                let added = match before {
                     None => Added::New,
+                    Some(before) if before.step == Step::Failed => {
+                        (fresh.added, fresh.nth) = (before.added, before.nth);
+                        fresh.at.clone_from(&before.at);
+                        Added::Known
+                    }
                     Some(before) => {
-                        let moved = before.category != fresh.category;
-                        if before.step != Step::Failed {
-                            let mut job = Job::clone(before);
-                            job.tags.extend(options.tags);
-                            if moved {
-                                job.category = fresh.category;
-                                job.save_path = fresh.save_path;
-                                job.action = fresh.action;
-                                job.changed = now;
-                            }
-                            if job.step == Step::Complete {
-                                // What is missing is made: the torrent, its files, or what was put in place, which whoever
-                                // imported it may have moved away.
-                                job.step = Step::Placed;
-                                job.adding = None;
-                                job.selected = None;
-                                job.stopped = options.stopped;
-                                job.changed = now;
-                            }
-                            if job != **before {
-                                changes.push(Change::Job(Box::new(job)));
-                            }
-                            return Ok((changes, Added::Known));
-                        }
-                        fresh.added = before.added;
+                        fresh = asked_again(before, &options, now);
                         Added::Known
                     }
                 };
+                if before.is_some_and(|before| **before == fresh) {
+                    return Ok((changes, added));
+                }
                 changes.push(Change::Source(release.hash, release.source));
                 changes.push(Change::Job(Box::new(fresh)));
                 Ok((changes, added))
@@ -330,7 +304,7 @@ impl Acquire {
         self.shared
             .transact(move |memory| {
                 let mut changes = Vec::new();
-                for before in meant(&memory.jobs, &selection) {
+                for before in memory.meant(&selection) {
                     let mut job = Job::clone(before);
                     change(&mut job);
                     if job != **before {
@@ -364,66 +338,6 @@ impl Acquire {
         .await
     }
 
-    /// Removes jobs. With `files` their symlinks go as well, and [`DeletePolicy`] says what happens in the account.
-    ///
-    /// # Errors
-    /// [`Error::Store`], [`Error::NoAnswer`]; the jobs are still there then.
-    pub async fn remove(&self, selection: Selection, files: bool) -> Result<usize> {
-        let jobs: Vec<Arc<Job>> = {
-            let memory = self.shared.read();
-            meant(&memory.jobs, &selection).cloned().collect()
-        };
-        if files {
-            self.unlink(&jobs).await?;
-            self.shared.at("unlinked");
-        }
-        let kept = match self.shared.config.delete {
-            _ if !files => None,
-            DeletePolicy::Ignore => None,
-            DeletePolicy::Trash => Some(self.shared.config.trash_time),
-            DeletePolicy::Provider => Some(Duration::ZERO),
-        };
-        let now = self.shared.now();
-        let hashes: Vec<InfoHash> = jobs.iter().map(|job| job.hash).collect();
-        let removed = self
-            .shared
-            .transact(move |memory| {
-                let mut changes = Vec::new();
-                let mut removed = Vec::new();
-                for job in hashes.iter().filter_map(|hash| memory.jobs.get(hash)) {
-                    removed.push(job.clone());
-                    changes.push(Change::Gone(job.hash));
-                    if let Some(kept) = kept
-                        && let Some(at) = job.at.clone().filter(|at| at.ours)
-                    {
-                        let at = (at.provider, at.torrent);
-                        let owed = Deletion::new(at, job.hash, kept, now);
-                        changes.push(Change::Owed(owed));
-                    }
-                }
-                Ok((changes, removed))
-            })
-            .await?;
-        if files {
-            // Whoever made links until now has seen the job; whoever does from now on sees that it is gone.
-            self.unlink(&removed).await?;
-        }
-        Ok(removed.len())
-    }
-
-    /// Takes what was put in place away before the job: a job without it can be removed again, links without a job cannot.
-    async fn unlink(&self, jobs: &[Arc<Job>]) -> Result<()> {
-        for job in jobs {
-            let path = job.content_path();
-            let (name, job, shared) = (job.name.clone(), job.clone(), self.shared.clone());
-            let away = move || action::take_away(&shared.config, &job);
-            if let Err(error) = self.shared.disks.volume(&path).run(&path, away).await? {
-                tracing::warn!(name, %error, "what was put in place cannot be removed");
-            }
-        }
-        Ok(())
-    }
-
     /// Moves jobs that are not complete in the queue, keeping their order among each other.
     ///
     /// # Errors
@@ -438,7 +352,12 @@ impl Acquire {
                     .collect();
                 queue.sort_by_key(|job| (job.position, job.added));
                 let positions: Vec<i64> = queue.iter().map(|job| job.position).collect();
-                let meant = |job: &&Arc<Job>| selection.holds(&job.hash);
+                let meant: HashSet<JobId> = memory
+                    .meant(&selection)
+                    .iter()
+                    .map(|job| job.id())
+                    .collect();
+                let meant = |job: &&Arc<Job>| meant.contains(&job.id());
                 match to {
                     Move::First => queue.sort_by_key(|job| !meant(job)),
                     Move::Last => queue.sort_by_key(meant),
@@ -506,6 +425,8 @@ impl Shared {
         let files = release.files.iter().zip(wanted);
         Job {
             hash: release.hash,
+            nth: memory.next_nth(release.hash),
+            owner: options.owner.clone(),
             name: shortened(options.name.as_deref().unwrap_or(&release.name)),
             category: options.category.clone(),
             tags: options.tags.clone(),
@@ -548,16 +469,21 @@ impl Shared {
     }
 }
 
-fn meant<'a>(
-    jobs: &'a HashMap<InfoHash, Arc<Job>>,
-    selection: &Selection,
-) -> Box<dyn Iterator<Item = &'a Arc<Job>> + 'a> {
-    match selection {
-        Selection::All => Box::new(jobs.values()),
-        // Named twice is meant once.
-        Selection::Some(hashes) => {
-            let hashes: BTreeSet<InfoHash> = hashes.iter().copied().collect();
-            Box::new(hashes.into_iter().filter_map(|hash| jobs.get(&hash)))
-        }
+/// The job `before`, which has not failed, as it is when somebody asks for it once more.
+fn asked_again(before: &Job, options: &AddOptions, now: jiff::Timestamp) -> Job {
+    let mut job = before.clone();
+    job.tags.extend(options.tags.iter().cloned());
+    if options.owner.is_some() {
+        job.owner.clone_from(&options.owner);
     }
+    if job.step == Step::Complete {
+        // What is missing is made: the torrent, its files, or what was put in place, which whoever imported it may have moved away.
+        job.step = Step::Placed;
+        job.reason = None;
+        job.adding = None;
+        job.selected = None;
+        job.stopped = options.stopped;
+        job.changed = now;
+    }
+    job
 }

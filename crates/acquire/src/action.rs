@@ -23,7 +23,7 @@ impl Attempt<'_> {
     pub(crate) async fn act(&mut self, job: &Arc<Job>) -> Outcome {
         let Some(shown) = self.shared.library.shown(job.hash).await else {
             self.shared
-                .update(job.hash, |job| job.step = Step::Ready)
+                .update(job.id(), |job| job.step = Step::Ready)
                 .await?;
             return Ok(Go::On);
         };
@@ -176,7 +176,7 @@ async fn complete(
     }
     let (now, place) = (shared.now(), content.clone());
     let stored = shared
-        .update(job.hash, move |job| {
+        .update(job.id(), move |job| {
             job.step = Step::Complete;
             job.content = Some(place);
             job.completed.get_or_insert(now);
@@ -189,6 +189,9 @@ async fn complete(
         None => {
             let mut gone = Job::clone(&job);
             gone.content = Some(content.clone());
+            if shared.read().is_place_shared(&gone, &BTreeSet::new()) {
+                return Ok(());
+            }
             let owner = shared.clone();
             let away = move || take_away(&owner.config, &gone);
             let removed = shared.on_disk(job.hash, &content, away);
@@ -216,7 +219,11 @@ pub(crate) fn take_away(config: &AcquireConfig, job: &Job) -> io::Result<()> {
 }
 
 /// Removes what a job that is gone may have begun.
-pub(crate) async fn abandon(shared: Arc<Shared>, building: PathBuf) {
+pub(crate) async fn abandon(shared: Arc<Shared>, gone: &Job) {
+    if shared.read().is_place_shared(gone, &BTreeSet::new()) {
+        return;
+    }
+    let building = building(gone);
     let (owner, path) = (shared.clone(), building.clone());
     let discarded = shared.disks.volume(&path).io(&path, move || {
         let spot = owner.config.spot(&building)?;
@@ -252,13 +259,15 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
         let (owner, place) = (shared.clone(), folder.clone());
         let swept = shared.disks.volume(&folder).run(&folder, move || {
             files::sweep(&spot, |hash| {
-                let job = owner.job(hash);
                 // A job that is complete may be having its links made again.
                 let made = |job: &Job| match job.action {
                     Action::Symlink => job.step != Step::Failed,
                     _ => !job.step.is_settled(),
                 };
-                job.is_some_and(|job| job.save_path == place && made(&job))
+                let memory = owner.read();
+                memory
+                    .of(hash)
+                    .any(|job| job.save_path == place && made(job))
             });
         });
         if let Err(error) = swept.await {

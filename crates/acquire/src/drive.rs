@@ -1,22 +1,23 @@
 //! Goes on with jobs: which are driven when, how long is waited after trouble, and deletions that are owed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::Backoff;
-use debridfs_provider::{InfoHash, Priority, Verdict};
+use debridfs_provider::{Priority, Verdict};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Attempt, Go, Trouble};
+use crate::removal::torrent_left;
 use crate::shared::Shared;
 use crate::store::Change;
 use crate::trash::Deletion;
 use crate::watch::Watch;
-use crate::{Action, Evidence, Job, Step, action, links, tell_arrs};
+use crate::{Action, Evidence, Job, JobId, Step, action, links, tell_arrs};
 
 /// Jobs handed to a provider at once; the others wait in their order.
 const STARTING: usize = 8;
@@ -32,8 +33,8 @@ const DELETIONS_EVERY: Duration = Duration::from_secs(60);
 pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     stop_guilty(&shared).await;
     let watch = Arc::new(Watch::default());
-    let mut running: HashMap<InfoHash, CancellationToken> = HashMap::new();
-    let mut tasks: JoinSet<InfoHash> = JoinSet::new();
+    let mut running: HashMap<JobId, CancellationToken> = HashMap::new();
+    let mut tasks: JoinSet<JobId> = JoinSet::new();
     let mut helpers = JoinSet::new();
     helpers.spawn(mend(shared.clone()));
     helpers.spawn(delete_owed(shared.clone()));
@@ -53,7 +54,7 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
                 std::panic::resume_unwind(error.into_panic());
             },
             Some(ended) = tasks.join_next() => match ended {
-                Ok(hash) => drop(running.remove(&hash)),
+                Ok(id) => drop(running.remove(&id)),
                 Err(error) if error.is_panic() => {
                     // Its job stays where it was stored; the others are not to suffer.
                     tracing::error!(%error, "going on with a job ended by a defect");
@@ -69,9 +70,10 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
 async fn stop_guilty(shared: &Arc<Shared>) {
     let guilty = std::mem::take(&mut *shared.guilty.lock());
     for hash in guilty {
-        if shared.job(hash).is_some_and(|job| !job.step.is_settled()) {
+        let jobs: Vec<Arc<Job>> = shared.read().of(hash).cloned().collect();
+        for job in jobs.iter().filter(|job| !job.step.is_settled()) {
             let words = "it ended the engine twice: it was in hand when two engines in a row were killed or crashed; start it again to try once more";
-            fail(shared, hash, None, words.to_owned(), false).await;
+            fail(shared, job.id(), None, words.to_owned(), false).await;
         }
     }
 }
@@ -80,33 +82,36 @@ async fn stop_guilty(shared: &Arc<Shared>) {
 fn reconcile(
     shared: &Arc<Shared>,
     watch: &Arc<Watch>,
-    running: &mut HashMap<InfoHash, CancellationToken>,
-    tasks: &mut JoinSet<InfoHash>,
+    running: &mut HashMap<JobId, CancellationToken>,
+    tasks: &mut JoinSet<JobId>,
 ) {
     let (mut due, starting) = {
         let memory = shared.read();
-        for (hash, cancel) in running.iter() {
+        for (id, cancel) in running.iter() {
             // One that is settled ends by itself, after its last words.
             let wanted = |job: &Arc<Job>| job.is_active() || job.step.is_settled();
-            if !memory.jobs.get(hash).is_some_and(wanted) {
+            if !memory.jobs.get(id).is_some_and(wanted) {
                 cancel.cancel();
             }
         }
         let due: Vec<Arc<Job>> = memory
             .jobs
             .values()
-            .filter(|job| job.is_active() && !running.contains_key(&job.hash))
+            .filter(|job| job.is_active() && !running.contains_key(&job.id()))
             .cloned()
             .collect();
-        let placed = |hash: &InfoHash| {
-            let job = memory.jobs.get(hash);
+        let placed = |id: &JobId| {
+            let job = memory.jobs.get(id);
             job.is_some_and(|job| job.step == Step::Placed)
         };
-        (due, running.keys().filter(|hash| placed(hash)).count())
+        (due, running.keys().filter(|id| placed(id)).count())
     };
     due.sort_by_key(|job| (!job.forced, job.position, job.added));
     let mut free = STARTING.saturating_sub(starting);
     for job in due {
+        if builds_with_another(shared, &job, running) {
+            continue;
+        }
         if job.step == Step::Placed && !job.forced {
             if free == 0 {
                 continue;
@@ -114,27 +119,40 @@ fn reconcile(
             free -= 1;
         }
         let cancel = CancellationToken::new();
-        running.insert(job.hash, cancel.clone());
-        let (shared, watch, hash) = (shared.clone(), watch.clone(), job.hash);
-        let building = action::building(&job);
+        running.insert(job.id(), cancel.clone());
+        let (shared, watch, id) = (shared.clone(), watch.clone(), job.id());
         tasks.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
-                () = drive(&shared, &watch, hash) => {}
+                () = drive(&shared, &watch, id) => {}
             }
-            if shared.job(hash).is_none() {
-                action::abandon(shared, building).await;
+            if shared.job(id).is_none() {
+                action::abandon(shared, &job).await;
             }
-            hash
+            id
         });
     }
 }
 
+/// Whether another request of the release is gone on with that builds in the same place: this one has its turn afterwards.
+fn builds_with_another(
+    shared: &Shared,
+    job: &Job,
+    running: &HashMap<JobId, CancellationToken>,
+) -> bool {
+    let memory = shared.read();
+    memory.of(job.hash).any(|other| {
+        other.nth != job.nth
+            && other.save_path == job.save_path
+            && running.contains_key(&other.id())
+    })
+}
+
 /// Takes one job from step to step until nothing is left to do.
-async fn drive(shared: &Arc<Shared>, watch: &Watch, hash: InfoHash) {
+async fn drive(shared: &Arc<Shared>, watch: &Watch, id: JobId) {
     let mut attempt = Attempt::new(shared, watch);
     let mut troubles = 0u32;
-    while let Some(job) = shared.job(hash)
+    while let Some(job) = shared.job(id)
         && job.is_active()
     {
         let step = job.step;
@@ -149,18 +167,18 @@ async fn drive(shared: &Arc<Shared>, watch: &Watch, hash: InfoHash) {
             Err(trouble) => trouble,
         };
         match trouble {
-            Trouble::Hopeless(reason) => fail(shared, hash, None, reason, false).await,
+            Trouble::Hopeless(reason) => fail(shared, id, None, reason, false).await,
             Trouble::Condemned(evidence, reason) => {
-                fail(shared, hash, Some(evidence), reason, false).await;
+                fail(shared, id, Some(evidence), reason, false).await;
             }
             Trouble::TakeBack(evidence, reason) => {
-                fail(shared, hash, Some(evidence), reason, true).await;
+                fail(shared, id, Some(evidence), reason, true).await;
             }
             Trouble::Later(words, at_least) => {
                 troubles = troubles.saturating_add(1);
                 let pause = PAUSES.after(troubles).max(at_least);
-                tracing::info!(%hash, name = job.name, step = step.label(), ?pause, "waiting: {words}");
-                shared.live(hash, |live| live.trouble = Some(words));
+                tracing::info!(%id, name = job.name, step = step.label(), ?pause, "waiting: {words}");
+                shared.live(id, |live| live.trouble = Some(words));
                 sleep(pause).await;
             }
         }
@@ -170,7 +188,7 @@ async fn drive(shared: &Arc<Shared>, watch: &Watch, hash: InfoHash) {
 /// Gives a job up, and with `take_back` owes the deletion of what it added: both or neither, as a torrent in use is not deleted.
 async fn fail(
     shared: &Arc<Shared>,
-    hash: InfoHash,
+    id: JobId,
     evidence: Option<Evidence>,
     reason: String,
     take_back: bool,
@@ -178,21 +196,22 @@ async fn fail(
     let now = shared.now();
     let failed = shared
         .transact(move |memory| {
-            let Some(job) = memory.jobs.get(&hash) else {
+            let Some(job) = memory.jobs.get(&id) else {
                 return Ok((Vec::new(), ()));
             };
-            tracing::warn!(%hash, name = job.name, reason, "the job failed");
-            let mut job = Job::clone(job);
-            job.step = Step::Failed;
-            job.reason = Some(reason);
-            job.evidence = evidence;
-            job.changed = now;
-            let ours = job.at.clone().filter(|at| at.ours && take_back);
-            let mut changes = vec![Change::Job(Box::new(job))];
-            changes.extend(ours.map(|at| {
-                let at = (at.provider, at.torrent);
-                Change::Owed(Deletion::new(at, hash, Duration::ZERO, now))
-            }));
+            tracing::warn!(%id, name = job.name, reason, "the job failed");
+            let mut failed = Job::clone(job);
+            failed.step = Step::Failed;
+            failed.reason = Some(reason);
+            failed.evidence = evidence;
+            failed.changed = now;
+            let mut changes = Vec::new();
+            if take_back {
+                let at_once = Some(Duration::ZERO);
+                let alone = BTreeSet::new();
+                changes.extend(torrent_left(memory, &alone, job, at_once, now));
+            }
+            changes.push(Change::Job(Box::new(failed)));
             Ok((changes, ()))
         })
         .await;
@@ -222,7 +241,7 @@ async fn mend(shared: Arc<Shared>) {
             continue;
         };
         let (owner, name) = (shared.clone(), job.name.clone());
-        let (hash, path) = (job.hash, content.clone());
+        let (id, hash, path) = (job.id(), job.hash, content.clone());
         let wanted = shared
             .whole(hash, move || action::links_of(&job, &shown))
             .await;
@@ -230,7 +249,7 @@ async fn mend(shared: Arc<Shared>) {
             let place = owner.config.spot(&content)?;
             links::place(&place, hash, &wanted)?;
             // Removed in the meantime, and its links with it.
-            if owner.job(hash).is_none() {
+            if owner.job(id).is_none() {
                 links::remove(&place)?;
             }
             Ok(())
@@ -285,7 +304,7 @@ async fn delete_owed(shared: Arc<Shared>) {
 async fn delete(shared: &Arc<Shared>, owed: Deletion) {
     let used = {
         let memory = shared.read();
-        memory.jobs.get(&owed.hash).is_some_and(|job| {
+        memory.of(owed.hash).any(|job| {
             job.step != Step::Failed
                 && job.at.as_ref().is_some_and(|at| {
                     (&at.provider, &at.torrent) == (&owed.provider, &owed.torrent)

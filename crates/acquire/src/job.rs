@@ -9,6 +9,8 @@ use debridfs_provider::{InfoHash, TorrentId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::JobId;
+
 /// How far a job is. Each step begins where the one before was stored, and may be done twice without harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -138,8 +140,14 @@ pub struct JobFile {
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its identity.
+    /// The release.
     pub hash: InfoHash,
+    /// Which of the requests of this release.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nth: u32,
+    /// The URL of the arr that asked for it, when its login told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// What it is called.
     pub name: String,
     /// The arr's category; may be empty.
@@ -259,6 +267,8 @@ impl Job {
     pub(crate) fn unreadable(hash: InfoHash, now: Timestamp) -> Self {
         Self {
             hash,
+            nth: 0,
+            owner: None,
             name: hash.to_string(),
             category: String::new(),
             tags: BTreeSet::new(),
@@ -287,6 +297,14 @@ impl Job {
             first_last: false,
             limits: ShareLimits::default(),
             live: Live::default(),
+        }
+    }
+
+    /// What names it.
+    pub fn id(&self) -> JobId {
+        JobId {
+            hash: self.hash,
+            nth: self.nth,
         }
     }
 
@@ -348,6 +366,11 @@ impl Job {
             None => self.save_path.clone(),
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// `text` as one component of a path.

@@ -1,9 +1,11 @@
 //! Categories and tags.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use debridfs_base::terminal::is_obeyed;
+use debridfs_provider::InfoHash;
 
 use crate::store::{CategoryRow, Change};
 use crate::{Acquire, Error, Job, Result, Selection};
@@ -17,7 +19,38 @@ impl Acquire {
         if !category.is_empty() && !self.shared.read().categories.contains_key(&category) {
             return Err(Error::NoCategory(category));
         }
-        self.edit(selection, move |job| job.category.clone_from(&category))
+        let now = self.shared.now();
+        self.shared
+            .transact(move |memory| {
+                // Requests that become the same are one from then on.
+                let mut moved: HashMap<(InfoHash, Option<String>), Job> = HashMap::new();
+                let mut changes = Vec::new();
+                for before in memory.meant(&selection) {
+                    if before.category == category {
+                        continue;
+                    }
+                    let key = (before.hash, before.owner.clone());
+                    if let Some(first) = moved.get_mut(&key) {
+                        inherit(first, before);
+                        changes.push(Change::Gone(before.id()));
+                        continue;
+                    }
+                    let mut job = Job::clone(before);
+                    job.category.clone_from(&category);
+                    job.changed = now;
+                    let same = |other: &&Arc<Job>| {
+                        (&other.category, &other.owner) == (&category, &before.owner)
+                    };
+                    for twin in memory.of(job.hash).filter(same) {
+                        inherit(&mut job, twin);
+                        changes.push(Change::Gone(twin.id()));
+                    }
+                    moved.insert(key, job);
+                }
+                let moved = moved.into_values().map(Box::new);
+                changes.extend(moved.map(Change::Job));
+                Ok((changes, ()))
+            })
             .await
     }
 
@@ -117,6 +150,15 @@ impl Acquire {
                 Ok((changes, ()))
             })
             .await
+    }
+}
+
+/// Gives `job` the right to the torrent that `gone` added, if it is the same one or `job` has none.
+fn inherit(job: &mut Job, gone: &Job) {
+    let own = job.at.as_ref().map(|at| &at.torrent);
+    let added = gone.at.as_ref().filter(|at| at.ours);
+    if let Some(at) = added.filter(|at| own.is_none_or(|own| *own == at.torrent)) {
+        job.at = Some(at.clone());
     }
 }
 

@@ -8,6 +8,8 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
 
+use crate::Viewer;
+
 /// A request that cannot be read: what to answer.
 #[derive(Debug)]
 pub(crate) struct Unreadable(pub(crate) StatusCode, pub(crate) String);
@@ -24,6 +26,8 @@ pub(crate) struct Params {
     values: Vec<(String, String)>,
     /// Contents of uploaded files.
     pub(crate) files: Vec<Bytes>,
+    /// Who gave them.
+    pub(crate) viewer: Viewer,
 }
 
 impl Params {

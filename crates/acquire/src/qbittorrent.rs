@@ -37,6 +37,7 @@ pub use self::auth::{ArrLogin, Credentials};
 use self::auth::{Auth, Refusal};
 use self::cards::Cards;
 use crate::callers::LARGEST_BODY;
+use crate::claims::{Caller, Claims};
 use crate::params::Params;
 use crate::{Acquire, Error, callers};
 
@@ -53,6 +54,7 @@ const LARGEST_LOGIN: usize = 4 << 10;
 struct Front {
     acquire: Arc<Acquire>,
     auth: Auth,
+    claims: Claims,
     cards: Cards,
 }
 
@@ -89,6 +91,7 @@ pub fn router(acquire: Arc<Acquire>, credentials: Credentials, attempts: Arc<Att
     let front = Front {
         acquire,
         auth: Auth::new(credentials, attempts),
+        claims: Claims::default(),
         cards: Cards::default(),
     };
     Router::new().fallback(serve).with_state(Arc::new(front))
@@ -119,8 +122,8 @@ async fn handle(front: &Front, request: Request) -> Answer {
         let params = Params::read(request, LARGEST_LOGIN).await?;
         return Ok(front.auth.login(&params, peer));
     }
-    match front.auth.check(request.headers(), peer) {
-        Ok(()) => {}
+    let caller = match front.auth.check(request.headers(), peer) {
+        Ok(caller) => caller,
         Err(Refusal::NoSession) => return Err(Refused::new(StatusCode::FORBIDDEN, "Forbidden")),
         Err(Refusal::Wrong) => {
             let mut answer = text(StatusCode::UNAUTHORIZED, "Unauthorized");
@@ -131,12 +134,14 @@ async fn handle(front: &Front, request: Request) -> Answer {
             return Ok(answer);
         }
         Err(Refusal::Banned) => return Ok(auth::banned()),
-    }
+    };
     if call == "auth/logout" {
         front.auth.logout(request.headers());
         return Ok(text(StatusCode::OK, ""));
     }
-    let params = Params::read(request, LARGEST_BODY).await?;
+    let mut params = Params::read(request, LARGEST_BODY).await?;
+    note(front, &caller, call, &params);
+    params.viewer = front.claims.viewer(&caller);
     if let Some(answer) = read::answer(front, call, &params) {
         return answer;
     }
@@ -153,6 +158,20 @@ async fn handle(front: &Front, request: Request) -> Answer {
     }
     must_be_post(is_post)?;
     change::answer(acquire, call, &params).await
+}
+
+/// Remembers what a call tells of its caller: the category it lists, or all of them, or adds to.
+fn note(front: &Front, caller: &Caller, call: &str, params: &Params) {
+    match (call, params.get("category")) {
+        ("torrents/info", category) if params.get("hashes").is_none_or(str::is_empty) => {
+            front.claims.note(caller, category);
+        }
+        ("sync/maindata", _) => front.claims.note(caller, None),
+        ("torrents/add", Some(category)) if !category.trim().is_empty() => {
+            front.claims.note(caller, Some(category.trim()));
+        }
+        _ => {}
+    }
 }
 
 fn must_be_post(is_post: bool) -> Result<(), Refused> {

@@ -26,6 +26,7 @@ use debridfs_listen::{Attempts, TooMany, mark_answer, peer, same};
 use serde_json::{Value, json};
 
 use crate::callers::LARGEST_BODY;
+use crate::claims::{Caller, Claims};
 use crate::params::{Params, Unreadable};
 use crate::{Acquire, Error, callers};
 
@@ -53,6 +54,7 @@ struct Front {
     acquire: Arc<Acquire>,
     credentials: Credentials,
     attempts: Arc<Attempts>,
+    claims: Claims,
 }
 
 /// Why a call is refused, in the words that callers know.
@@ -102,6 +104,7 @@ pub fn router(acquire: Arc<Acquire>, credentials: Credentials, attempts: Arc<Att
         acquire,
         credentials,
         attempts,
+        claims: Claims::default(),
     };
     Router::new().fallback(serve).with_state(Arc::new(front))
 }
@@ -158,6 +161,7 @@ async fn handle(front: &Front, request: Request) -> Result<Said, Unanswered> {
     let header = request.headers().get(KEY_HEADER);
     let header = header.and_then(|value| value.to_str().ok());
     let header = header.map(str::to_owned);
+    let caller = Caller::program(request.headers(), peer);
     let query = Params::of_query(&request);
     if let Some(said) = open_to_all(&query) {
         return Ok(said);
@@ -168,7 +172,7 @@ async fn handle(front: &Front, request: Request) -> Result<Said, Unanswered> {
         front.check(peer, &query, key)?;
     }
     let most = if known { LARGEST_BODY } else { LARGEST_UNKNOWN };
-    let params = match Params::read(request, most).await {
+    let mut params = match Params::read(request, most).await {
         Err(Unreadable(StatusCode::PAYLOAD_TOO_LARGE, words)) if !known => {
             let words = format!("{words} without a key: put `apikey` into the address\n");
             return Err(Unreadable(StatusCode::PAYLOAD_TOO_LARGE, words).into());
@@ -181,6 +185,8 @@ async fn handle(front: &Front, request: Request) -> Result<Said, Unanswered> {
         }
         front.check(peer, &params, key)?;
     }
+    note(&front.claims, &caller, &params);
+    params.viewer = front.claims.viewer(&caller);
     Ok(answer(front, &params).await.inspect_err(|refused| {
         let mode = params.get("mode").unwrap_or_default();
         tracing::info!(
@@ -189,6 +195,20 @@ async fn handle(front: &Front, request: Request) -> Result<Said, Unanswered> {
             "a call of the SABnzbd API was refused"
         );
     })?)
+}
+
+/// Remembers what a call tells of its caller: the category it lists, or all of them, or adds to.
+fn note(claims: &Claims, caller: &Caller, params: &Params) {
+    let category = params.get("cat").or_else(|| params.get("category"));
+    let category = category
+        .map(str::trim)
+        .filter(|name| !matches!(*name, "" | "*" | "all"));
+    let changes = params.get("name").is_some_and(|name| !name.is_empty());
+    match params.get("mode") {
+        Some("queue" | "history") if !changes => claims.note(caller, category),
+        Some("addfile" | "addurl") if category.is_some() => claims.note(caller, category),
+        _ => {}
+    }
 }
 
 /// What is answered without a key: it tells nothing but what is here.

@@ -1,6 +1,6 @@
 //! The queue in memory and its store: what is shown was stored first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,8 +18,9 @@ use crate::pace::{FILES, Pace};
 use crate::space::Disks;
 use crate::store::{CategoryRow, Change, Store, Stored};
 use crate::trash::Deletion;
+use crate::turns::Turns;
 use crate::whole_job::whole_job;
-use crate::{AcquireConfig, Error, Job, Library, Result};
+use crate::{AcquireConfig, Error, Job, JobId, Library, Result};
 
 /// Removals that are remembered for those who ask what has changed.
 const GONE_KEPT: usize = 10_000;
@@ -27,7 +28,7 @@ const GONE_KEPT: usize = 10_000;
 /// The queue as it is now.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    pub(crate) jobs: HashMap<InfoHash, Arc<Job>>,
+    pub(crate) jobs: BTreeMap<JobId, Arc<Job>>,
     /// Folders of categories by name.
     pub(crate) categories: BTreeMap<String, String>,
     pub(crate) tags: BTreeSet<String>,
@@ -36,7 +37,7 @@ pub(crate) struct Memory {
     pub(crate) revision: u64,
     /// What it was at the start: a number below is of an earlier run.
     pub(crate) first_revision: u64,
-    /// Removed jobs with the revision of their removal, oldest first.
+    /// Releases of removed jobs with the revision of their removal, oldest first.
     pub(crate) gone: VecDeque<(u64, InfoHash)>,
 }
 
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) fetching: Semaphore,
     /// How fast.
     pub(crate) pace: Pace,
+    /// Whose torrent is being looked for or added.
+    pub(crate) adding: Turns,
 }
 
 impl Shared {
@@ -96,7 +99,7 @@ impl Shared {
         }
         for mut job in stored.jobs {
             job.live.revision = revision;
-            memory.jobs.insert(job.hash, Arc::new(job));
+            memory.jobs.insert(job.id(), Arc::new(job));
         }
         let (in_hand, guilty) = InHand::load(config.in_hand.as_deref(), config.clock.now());
         let shared = Self {
@@ -105,6 +108,7 @@ impl Shared {
             guilty: Mutex::new(guilty),
             fetching: Semaphore::new(FILES),
             pace: Pace::new(config.download_rate),
+            adding: Turns::default(),
             config,
             library,
             provider,
@@ -127,7 +131,7 @@ impl Shared {
         for mut job in lost.cloned().collect::<Vec<_>>() {
             let folder = self.folder(&memory, &job.category);
             Arc::make_mut(&mut job).save_path = folder;
-            memory.jobs.insert(job.hash, job);
+            memory.jobs.insert(job.id(), job);
         }
     }
 
@@ -143,8 +147,8 @@ impl Shared {
         self.memory.write()
     }
 
-    pub(crate) fn job(&self, hash: InfoHash) -> Option<Arc<Job>> {
-        self.read().jobs.get(&hash).cloned()
+    pub(crate) fn job(&self, id: JobId) -> Option<Arc<Job>> {
+        self.read().jobs.get(&id).cloned()
     }
 
     pub(crate) fn provider(&self, name: &str) -> Option<&Arc<dyn Provider>> {
@@ -232,12 +236,12 @@ impl Shared {
     /// Changes one job; `None` when it is gone.
     pub(crate) async fn update(
         self: &Arc<Self>,
-        hash: InfoHash,
+        id: JobId,
         change: impl FnOnce(&mut Job) + Send + 'static,
     ) -> Result<Option<Arc<Job>>> {
         let now = self.now();
         self.transact(move |memory| {
-            let Some(job) = memory.jobs.get(&hash) else {
+            let Some(job) = memory.jobs.get(&id) else {
                 return Ok((Vec::new(), ()));
             };
             let mut job = Job::clone(job);
@@ -246,14 +250,14 @@ impl Shared {
             Ok((vec![Change::Job(Box::new(job))], ()))
         })
         .await?;
-        Ok(self.job(hash))
+        Ok(self.job(id))
     }
 
     /// Changes what is not stored of a job.
-    pub(crate) fn live(&self, hash: InfoHash, change: impl FnOnce(&mut Live)) {
+    pub(crate) fn live(&self, id: JobId, change: impl FnOnce(&mut Live)) {
         let mut memory = self.change();
         let revision = memory.revision + 1;
-        let Some(job) = memory.jobs.get_mut(&hash) else {
+        let Some(job) = memory.jobs.get_mut(&id) else {
             return;
         };
         let mut live = job.live.clone();
@@ -295,7 +299,7 @@ impl Shared {
             memory.revision += 1;
             match change {
                 Change::Job(mut job) => {
-                    if let Some(before) = memory.jobs.get(&job.hash) {
+                    if let Some(before) = memory.jobs.get(&job.id()) {
                         job.live = before.live.clone();
                         if before.step != job.step {
                             job.live.trouble = None;
@@ -305,11 +309,20 @@ impl Shared {
                         }
                     }
                     job.live.revision = memory.revision;
-                    memory.jobs.insert(job.hash, Arc::new(*job));
+                    memory.jobs.insert(job.id(), Arc::new(*job));
                 }
-                Change::Gone(hash) => {
-                    memory.jobs.remove(&hash);
-                    memory.gone.push_back((memory.revision, hash));
+                Change::Gone(id) => {
+                    memory.jobs.remove(&id);
+                    // Another one of the release stands for it now.
+                    let revision = memory.revision;
+                    let all = JobId { nth: 0, ..id }..=JobId {
+                        nth: u32::MAX,
+                        ..id
+                    };
+                    for (_, job) in memory.jobs.range_mut(all) {
+                        Arc::make_mut(job).live.revision = revision;
+                    }
+                    memory.gone.push_back((memory.revision, id.hash));
                     if memory.gone.len() > GONE_KEPT
                         && let Some((revision, _)) = memory.gone.pop_front()
                     {

@@ -17,8 +17,8 @@ use crate::shared::Shared;
 use crate::store::Change;
 use crate::trash::Deletion;
 use crate::{
-    AcquireConfig, Error, Evidence, Job, ProbeError, Shown, ShownFile, Source, Step, Uncached,
-    filter, left_out,
+    AcquireConfig, Error, Evidence, Job, JobId, ProbeError, Shown, ShownFile, Source, Step,
+    Uncached, filter, left_out,
 };
 
 /// The newest torrents of the account, among which one is looked for before it is added.
@@ -52,22 +52,26 @@ impl Attempt<'_> {
 
     /// Finds the torrent in an account, or adds it.
     async fn place(&mut self, job: &Arc<Job>) -> Outcome {
-        if let Some((provider, torrent)) = self.find(job.hash).await? {
+        let turn = self.shared.adding.take(job.hash).await;
+        if let Some((provider, torrent)) = self.find(job).await? {
             return self.adopt(job, provider, torrent).await;
         }
-        let Some(source) = self.shared.source(job.hash).await? else {
-            return Err(Trouble::Hopeless("what was handed in is lost".to_owned()));
-        };
+        let source = self.shared.source(job.hash).await?;
+        // A program before this one forgot it with the request that it knew.
+        let source = source.unwrap_or_else(|| Source::Magnet(bare_magnet(job.hash)));
         if job.adding.is_none() {
             let now = self.shared.now();
             self.shared
-                .update(job.hash, move |job| job.adding = Some(now))
+                .update(job.id(), move |job| job.adding = Some(now))
                 .await?;
         }
         self.shared.at("add-intended");
-        let (shared, hash) = (self.shared.clone(), job.hash);
+        let (shared, id) = (self.shared.clone(), job.id());
         // Not to be cut off between the call and its answer being stored, only because the job is stopped or removed.
-        let added = tokio::spawn(async move { add(&shared, hash, source).await });
+        let added = tokio::spawn(async move {
+            let _turn = turn;
+            add(&shared, id, source).await
+        });
         let error = match added.await {
             Ok(Ok(())) => {
                 self.looks = 0;
@@ -93,11 +97,17 @@ impl Attempt<'_> {
         }
     }
 
-    /// A torrent of this hash that an account holds and that may still become something.
+    /// A torrent of the release that an account holds and that may still become something.
     async fn find(
         &self,
-        hash: InfoHash,
+        job: &Job,
     ) -> Result<Option<(Arc<dyn Provider>, TorrentId)>, ProviderError> {
+        let hash = job.hash;
+        if let Some(at) = self.of_another_request(job)
+            && let Some(provider) = self.shared.provider(&at.provider)
+        {
+            return Ok(Some((provider.clone(), at.torrent)));
+        }
         let known = self.shared.library.torrents(hash).await;
         let mut usable: Vec<_> = known
             .into_iter()
@@ -120,18 +130,28 @@ impl Attempt<'_> {
         Ok(found.map(|item| (provider.clone(), item.id)))
     }
 
+    /// The torrent that another request of the release has.
+    fn of_another_request(&self, job: &Job) -> Option<AtProvider> {
+        let memory = self.shared.read();
+        let others = memory.of(job.hash).filter(|other| {
+            other.nth != job.nth && !matches!(other.step, Step::Placed | Step::Failed)
+        });
+        let mut torrents = others.filter_map(|other| other.at.clone());
+        torrents.find(|at| !self.is_passed_over(&at.provider, &at.torrent))
+    }
+
     async fn adopt(
         &mut self,
         job: &Arc<Job>,
         provider: Arc<dyn Provider>,
         torrent: TorrentId,
     ) -> Outcome {
-        let (hash, name) = (job.hash, provider.name().to_owned());
+        let (id, name) = (job.id(), provider.name().to_owned());
         self.looks = 0;
         self.missing = 0;
         self.shared
             .transact(move |memory| {
-                let Some(job) = memory.jobs.get(&hash) else {
+                let Some(job) = memory.jobs.get(&id) else {
                     return Ok((Vec::new(), ()));
                 };
                 let mut job = Job::clone(job);
@@ -175,7 +195,7 @@ impl Attempt<'_> {
             && is_under_way(&seen.status)
         {
             let progress = seen.progress / 100.0;
-            self.shared.live(job.hash, |live| {
+            self.shared.live(job.id(), |live| {
                 live.progress = progress;
                 live.trouble = None;
             });
@@ -195,6 +215,10 @@ impl Attempt<'_> {
         }
         self.note(job, &info).await?;
         let status = &info.summary.status;
+        if is_dead(status) && job.adding.is_none() {
+            // It died before it was asked for: a new one may do well.
+            return self.another(job, at).await;
+        }
         if is_dead(status) {
             let words = format!("{} says {:?}", at.provider, status.word());
             return Err(Trouble::Condemned(Evidence::Dead, words));
@@ -210,7 +234,7 @@ impl Attempt<'_> {
                 let info = Arc::unwrap_or_clone(info);
                 self.shared.library.told(&at.provider, info).await;
                 self.shared
-                    .update(job.hash, |job| job.step = Step::Ready)
+                    .update(job.id(), |job| job.step = Step::Ready)
                     .await?;
                 self.shared.at("ready");
                 Ok(Go::On)
@@ -220,7 +244,7 @@ impl Attempt<'_> {
             }
             _ => {
                 let progress = info.summary.progress / 100.0;
-                self.shared.live(job.hash, |live| live.progress = progress);
+                self.shared.live(job.id(), |live| live.progress = progress);
                 self.patience(job, status)?;
                 // 1 s after the first look, and twice as long after each.
                 let wait = Duration::from_secs(1 << (self.looks - 1).min(6));
@@ -237,7 +261,7 @@ impl Attempt<'_> {
             return Ok(());
         };
         self.shared
-            .update(job.hash, move |job| {
+            .update(job.id(), move |job| {
                 job.files = files;
                 job.name = name;
             })
@@ -268,7 +292,7 @@ impl Attempt<'_> {
         self.shared.at("selected");
         let now = self.shared.now();
         self.shared
-            .update(job.hash, move |job| job.selected = Some(now))
+            .update(job.id(), move |job| job.selected = Some(now))
             .await?;
         Ok(Go::On)
     }
@@ -307,9 +331,14 @@ impl Attempt<'_> {
         }
         tracing::info!(hash = %job.hash, name = job.name, torrent = %at.torrent, missing = missing.len(),
             "the account's torrent lacks wanted files: another one is taken");
+        self.another(job, at).await
+    }
+
+    /// Takes another torrent than this one, which is of no use, or adds one.
+    async fn another(&mut self, job: &Arc<Job>, at: &AtProvider) -> Outcome {
         self.pass_over(at);
         self.shared
-            .update(job.hash, |job| {
+            .update(job.id(), |job| {
                 job.step = Step::Placed;
                 job.at = None;
             })
@@ -330,14 +359,13 @@ impl Attempt<'_> {
             ));
         }
         // Somebody else's, or that of an earlier grab, which was gone by the time it was needed.
-        self.pass_over(at);
         self.shared.library.look_now();
-        self.again(job).await
+        self.another(job, at).await
     }
 
     async fn again(&self, job: &Arc<Job>) -> Outcome {
         self.shared
-            .update(job.hash, |job| {
+            .update(job.id(), |job| {
                 job.step = Step::Placed;
                 job.at = None;
                 job.adding = None;
@@ -359,7 +387,7 @@ impl Attempt<'_> {
             }) => {
                 // However long that takes: it says nothing of the release.
                 self.shared
-                    .live(job.hash, |live| live.trouble = Some(words));
+                    .live(job.id(), |live| live.trouble = Some(words));
                 let _ = timeout(LOOK_AGAIN, library.changed()).await;
                 return Ok(Go::On);
             }
@@ -376,7 +404,7 @@ impl Attempt<'_> {
         }
         let dead = self.probe(job.hash, &files).await?;
         self.shared
-            .update(job.hash, move |job| {
+            .update(job.id(), move |job| {
                 job.step = Step::Probed;
                 job.reason = left_out::of(&mut files, &dead);
                 job.files = files;
@@ -532,7 +560,7 @@ enum AddError {
 }
 
 /// Hands the release to the provider and stores what it became.
-async fn add(shared: &Arc<Shared>, hash: InfoHash, source: Source) -> Result<(), AddError> {
+async fn add(shared: &Arc<Shared>, id: JobId, source: Source) -> Result<(), AddError> {
     let provider = &shared.provider;
     let torrent = match source {
         Source::Magnet(magnet) => provider.add_magnet(Priority::Import, &magnet).await,
@@ -543,11 +571,13 @@ async fn add(shared: &Arc<Shared>, hash: InfoHash, source: Source) -> Result<(),
     let (name, now) = (provider.name().to_owned(), shared.now());
     shared
         .transact(move |memory| {
-            let change = match memory.jobs.get(&hash) {
+            let change = match memory.jobs.get(&id) {
                 Some(job) => {
                     let mut job = Job::clone(job);
                     job.step = Step::Waiting;
                     job.changed = now;
+                    // This torrent never was.
+                    job.completed = None;
                     job.at = Some(AtProvider {
                         provider: name,
                         torrent,
@@ -558,7 +588,7 @@ async fn add(shared: &Arc<Shared>, hash: InfoHash, source: Source) -> Result<(),
                 // Removed in the meantime: nobody wants what was just added.
                 None => {
                     let at = (name, torrent);
-                    Change::Owed(Deletion::new(at, hash, Duration::ZERO, now))
+                    Change::Owed(Deletion::new(at, id.hash, Duration::ZERO, now))
                 }
             };
             Ok((vec![change], ()))
@@ -567,6 +597,11 @@ async fn add(shared: &Arc<Shared>, hash: InfoHash, source: Source) -> Result<(),
         .map_err(AddError::Store)?;
     shared.at("add-stored");
     Ok(())
+}
+
+/// What names a release and nothing else.
+fn bare_magnet(hash: InfoHash) -> String {
+    format!("magnet:?xt=urn:btih:{hash}")
 }
 
 fn is_dead(status: &TorrentStatus) -> bool {

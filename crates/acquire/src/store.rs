@@ -9,6 +9,7 @@
 
 mod open;
 mod read;
+mod requests;
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use self::open::{Opening, connect};
 use crate::trash::Deletion;
-use crate::{Error, Job, Result, Source};
+use crate::{Error, Job, JobId, Result, Source};
 
 /// A category and its folder; an empty one means below the downloads folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(crate) struct CategoryRow {
 pub(crate) enum Change {
     Job(Box<Job>),
     Source(InfoHash, Source),
-    Gone(InfoHash),
+    Gone(JobId),
     Category(CategoryRow),
     CategoryGone(String),
     Tag(String),
@@ -141,9 +142,7 @@ async fn write(connection: &mut SqliteConnection, change: &Change) -> sqlx::Resu
             // What is not readable now is not readable after a restart: the change is refused.
             let read = serde_json::from_str::<Job>(&text);
             read.map_err(|error| sqlx::Error::Encode(error.into()))?;
-            sqlx::query("INSERT OR REPLACE INTO jobs (hash, job) VALUES (?, ?)")
-                .bind(job.hash.to_string())
-                .bind(text)
+            return requests::put(connection, job.id(), text).await;
         }
         Change::Source(hash, source) => {
             let (magnet, torrent) = match source {
@@ -155,13 +154,7 @@ async fn write(connection: &mut SqliteConnection, change: &Change) -> sqlx::Resu
                 .bind(magnet)
                 .bind(torrent)
         }
-        Change::Gone(hash) => {
-            sqlx::query("DELETE FROM sources WHERE hash = ?")
-                .bind(hash.to_string())
-                .execute(&mut *connection)
-                .await?;
-            sqlx::query("DELETE FROM jobs WHERE hash = ?").bind(hash.to_string())
-        }
+        Change::Gone(id) => return requests::remove(connection, *id).await,
         Change::Category(row) => {
             sqlx::query("INSERT OR REPLACE INTO categories (name, save_path) VALUES (?, ?)")
                 .bind(row.name.clone())

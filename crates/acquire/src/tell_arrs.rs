@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::Backoff;
-use debridfs_provider::InfoHash;
 use debridfs_services::{Arr, FailedGrab};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::shared::Shared;
-use crate::{Job, Step, Told};
+use crate::{Job, JobId, Step, Told};
 
 /// Changes of the queue are gathered for so long: a season's releases come together.
 const GATHER: Duration = Duration::from_secs(2);
@@ -38,20 +37,20 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     if shared.config.arrs.is_empty() {
         return;
     }
-    let mut waiting: HashMap<InfoHash, Patience> = HashMap::new();
+    let mut waiting: HashMap<JobId, Patience> = HashMap::new();
     let mut complete = complete_of(&shared);
     let mut look_at: Option<Instant> = None;
     let mut looked: Option<Instant> = None;
     loop {
         let owed = owed(&shared);
-        waiting.retain(|hash, _| owed.iter().any(|job| job.hash == *hash));
+        waiting.retain(|id, _| owed.iter().any(|job| job.id() == *id));
         let now = Instant::now();
         for job in owed {
             let due = waiting
-                .get(&job.hash)
+                .get(&job.id())
                 .is_none_or(|patience| patience.next <= now);
             if due && !tell(&shared, &job).await {
-                let patience = waiting.entry(job.hash).or_insert(Patience {
+                let patience = waiting.entry(job.id()).or_insert(Patience {
                     next: now,
                     times: 0,
                 });
@@ -61,7 +60,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
         // The arr looks at a failed grab, too, before it is in its queue and can be failed.
         let now_complete = complete_of(&shared);
-        let news = now_complete.iter().any(|hash| !complete.contains(hash)) || !waiting.is_empty();
+        let news = now_complete.iter().any(|id| !complete.contains(id)) || !waiting.is_empty();
         complete = now_complete;
         let now = Instant::now();
         if news && look_at.is_none() {
@@ -87,11 +86,11 @@ async fn until(next: Option<Instant>) {
     }
 }
 
-fn complete_of(shared: &Shared) -> HashSet<InfoHash> {
+fn complete_of(shared: &Shared) -> HashSet<JobId> {
     let memory = shared.read();
     let jobs = memory.jobs.values();
     jobs.filter(|job| job.step == Step::Complete)
-        .map(|job| job.hash)
+        .map(|job| job.id())
         .collect()
 }
 
@@ -117,7 +116,15 @@ async fn look(shared: &Shared) {
 async fn tell(shared: &Arc<Shared>, job: &Job) -> bool {
     let passed = |limit| has_passed(job.changed, limit, shared.now());
     let mut troubled = false;
-    for arr in &shared.config.arrs {
+    // Each request of the release is another arr's.
+    let told: HashSet<String> = {
+        let memory = shared.read();
+        let others = memory.of(job.hash).filter(|other| other.nth != job.nth);
+        let told = others.filter_map(|other| other.told.clone()?.arr);
+        told.collect()
+    };
+    let arrs = shared.config.arrs.iter();
+    for arr in arrs.filter(|arr| !told.contains(arr.name())) {
         match arr.fail_grab(job.hash, passed(QUEUED_WITHIN)).await {
             Ok(FailedGrab::Unknown) => {}
             Ok(how) => {
@@ -146,11 +153,11 @@ fn log(arr: &Arr, job: &Job, how: FailedGrab) {
 }
 
 async fn note(shared: &Arc<Shared>, job: &Job, arr: Option<String>) -> bool {
-    let (at, changed, hash) = (shared.now(), job.changed, job.hash);
+    let (at, changed, id) = (shared.now(), job.changed, job.id());
     let stored = shared
         .transact(move |memory| {
             // Gone, as the arr took it from its client; or begun anew in the meantime.
-            let Some(job) = memory.jobs.get(&hash).filter(|job| job.changed == changed) else {
+            let Some(job) = memory.jobs.get(&id).filter(|job| job.changed == changed) else {
                 return Ok((Vec::new(), ()));
             };
             let mut job = Job::clone(job);

@@ -24,7 +24,7 @@ use super::files::{self, Entry, Have, What};
 use crate::attempt::{Attempt, Trouble};
 use crate::folder::Spot;
 use crate::shared::Shared;
-use crate::{Error, Job, ProbeError, WholeFile, left_out};
+use crate::{Error, Job, JobId, ProbeError, WholeFile, left_out};
 
 /// Bytes of one read.
 const PIECE: u32 = 4 << 20;
@@ -64,7 +64,7 @@ struct Fetch<'a> {
 /// which there may be 100 000 small ones.
 struct Kept<'a> {
     shared: &'a Arc<Shared>,
-    hash: InfoHash,
+    id: JobId,
     unstored: Mutex<Unstored>,
 }
 
@@ -96,7 +96,7 @@ impl Kept<'_> {
         if unstored.files.is_empty() {
             return Ok(());
         }
-        let job = self.shared.update(self.hash, move |job| {
+        let job = self.shared.update(self.id, move |job| {
             job.fetched.extend(unstored.files);
         });
         let job = job.await.map_err(Failure::Store)?;
@@ -144,7 +144,7 @@ impl Attempt<'_> {
         let progress = AtomicU64::new(there);
         let kept = Kept {
             shared: self.shared,
-            hash: job.hash,
+            id: job.id(),
             unstored: Mutex::default(),
         };
         let fetches =
@@ -170,11 +170,11 @@ impl Attempt<'_> {
         // Each goes as far as it can, whatever becomes of the others: what was fetched is kept.
         let fetched = tokio::select! {
             fetched = join_all(fetches) => fetched,
-            never = tell(self.shared, job.hash, &progress) => never,
+            never = tell(self.shared, job.id(), &progress) => never,
         };
         let stored = kept.store().await.map_err(|failure| ("", failure));
         let at = progress.load(Ordering::Relaxed);
-        self.shared.live(job.hash, |live| {
+        self.shared.live(job.id(), |live| {
             live.fetched = at;
             live.speed = 0;
         });
@@ -215,7 +215,7 @@ impl Attempt<'_> {
             job.reason = Some(reasons.collect::<Vec<_>>().join("; "));
             job.files = files;
         };
-        match self.shared.update(job.hash, leave_out).await {
+        match self.shared.update(job.id(), leave_out).await {
             Ok(_) => Trouble::Later(words, Duration::ZERO),
             Err(error) => error.into(),
         }
@@ -235,7 +235,13 @@ async fn survey(
         let Placing::Files { place, entries, .. } = &*placing else {
             return Ok(Vec::new());
         };
-        let earlier = job.content.as_deref();
+        // Another request of the release may have them as well.
+        let earlier = job.content.clone().or_else(|| {
+            let memory = owner.read();
+            let mut others = memory.of(job.hash);
+            others.find_map(|other| other.content.clone().filter(|_| other.action == job.action))
+        });
+        let earlier = earlier.as_deref();
         // A folder that is not configured any more is left alone.
         let earlier = earlier.and_then(|earlier| owner.config.spot(earlier).ok());
         let earlier = earlier.filter(|earlier| earlier != place);
@@ -261,7 +267,7 @@ fn disk(path: &Path, error: &io::Error) -> Trouble {
 }
 
 /// Shows how far the job is, and how fast.
-async fn tell(shared: &Arc<Shared>, hash: InfoHash, progress: &AtomicU64) -> ! {
+async fn tell(shared: &Arc<Shared>, id: JobId, progress: &AtomicU64) -> ! {
     let (mut last, mut before) = (Instant::now(), progress.load(Ordering::Relaxed));
     loop {
         let at = progress.load(Ordering::Relaxed);
@@ -271,7 +277,7 @@ async fn tell(shared: &Arc<Shared>, hash: InfoHash, progress: &AtomicU64) -> ! {
             false => 0,
         };
         (last, before) = (Instant::now(), at);
-        shared.live(hash, |live| {
+        shared.live(id, |live| {
             live.fetched = at;
             live.speed = speed;
             if speed > 0 {

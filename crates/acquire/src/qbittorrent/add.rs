@@ -63,6 +63,7 @@ fn options(params: &Params) -> Result<AddOptions, Refused> {
     let limits = ShareLimits::default();
     Ok(AddOptions {
         category: params.get("category").unwrap_or_default().trim().to_owned(),
+        owner: params.viewer.arr.as_deref().map(str::to_owned),
         tags: params.words("tags", ','),
         name: name.filter(|name| !name.is_empty()).map(str::to_owned),
         // `paused` before API 2.11.0.

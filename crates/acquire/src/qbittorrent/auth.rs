@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,9 +10,9 @@ use axum::response::Response;
 use data_encoding::BASE64;
 use debridfs_base::Secret;
 use debridfs_listen::{Attempts, Lifetime, Sessions, TooMany, same};
-use subtle::Choice;
 
 use super::{FRONT, text};
+use crate::claims::Caller;
 use crate::params::Params;
 
 /// A session ends when it was not used for an hour (qBittorrent's default), and not before.
@@ -68,10 +69,20 @@ impl From<TooMany> for Refusal {
     }
 }
 
+/// A login that is right.
+enum Login {
+    /// The user's or the key's, whoever uses it.
+    Own,
+    /// That of the arr at this URL.
+    Arr(Arc<str>),
+}
+
 /// The door.
 pub(super) struct Auth {
     credentials: Credentials,
-    sessions: Sessions<()>,
+    sessions: Sessions<Caller>,
+    /// Sessions begun so far.
+    begun: AtomicU64,
     attempts: Arc<Attempts>,
 }
 
@@ -80,6 +91,7 @@ impl Auth {
         Self {
             credentials,
             sessions: Sessions::new(COOKIE, LIFETIME),
+            begun: AtomicU64::new(0),
             attempts,
         }
     }
@@ -94,10 +106,18 @@ impl Auth {
         self.credentials.is_open()
     }
 
-    /// Whether a call may be made.
-    pub(super) fn check(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), Refusal> {
-        if self.credentials.is_open() || self.sessions.find(headers).is_some() {
-            return Ok(());
+    /// Who makes a call, if it may be made.
+    pub(super) fn check(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Caller, Refusal> {
+        if let Some(caller) = self.sessions.find(headers) {
+            return Ok(caller);
+        }
+        let program = || Caller::program(headers, peer);
+        if self.credentials.is_open() {
+            return Ok(program());
         }
         let Some(shown) = headers
             .get(header::AUTHORIZATION)
@@ -106,39 +126,47 @@ impl Auth {
             return Err(Refusal::NoSession);
         };
         let key = bearer(shown);
-        let is_good = || self.is_shown(shown);
+        let mut login = None;
+        let is_good = || {
+            login = self.shown(shown);
+            login.is_some()
+        };
         match self.attempts.judge(peer, FRONT, key, is_good)? {
-            true => Ok(()),
+            true => Ok(match login {
+                Some(Login::Arr(url)) => Caller::Arr(url),
+                Some(Login::Own) | None => program(),
+            }),
             false => Err(Refusal::Wrong),
         }
     }
 
-    /// Whether an `Authorization` is right.
-    fn is_shown(&self, shown: &str) -> bool {
+    /// Whose login an `Authorization` shows, if it is right.
+    fn shown(&self, shown: &str) -> Option<Login> {
         if let Some(key) = bearer(shown) {
-            return self.is_key(key);
+            return self.is_key(key).then_some(Login::Own);
         }
-        match shown.split_once(' ') {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("basic") => BASE64
-                .decode(rest.trim().as_bytes())
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .is_some_and(|pair| {
-                    // A URL as user has colons of its own; keys have none.
-                    let parts = [pair.split_once(':'), pair.rsplit_once(':')];
-                    let mut parts = parts.into_iter().flatten();
-                    parts.any(|(user, password)| self.is_login(user, password))
-                }),
-            _ => false,
+        let (scheme, rest) = shown.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
         }
+        let bytes = BASE64.decode(rest.trim().as_bytes()).ok()?;
+        let pair = String::from_utf8(bytes).ok()?;
+        // A URL as user has colons of its own; keys have none.
+        let parts = [pair.split_once(':'), pair.rsplit_once(':')];
+        let mut parts = parts.into_iter().flatten();
+        parts.find_map(|(user, password)| self.login_of(user, password))
     }
 
     /// `auth/login`.
     pub(super) fn login(&self, params: &Params, peer: Option<IpAddr>) -> Response {
         let user = params.get("username").unwrap_or_default();
         let password = params.get("password").unwrap_or_default();
+        let mut login = None;
         if !self.credentials.is_open() {
-            let is_good = || self.is_login(user, password);
+            let is_good = || {
+                login = self.login_of(user, password);
+                login.is_some()
+            };
             match self.attempts.judge(peer, FRONT, None, is_good) {
                 Ok(true) => {}
                 Ok(false) => return text(StatusCode::OK, "Fails."),
@@ -147,7 +175,11 @@ impl Auth {
         }
         let mut answer = text(StatusCode::OK, "Ok.");
         let attributes = "; HttpOnly; SameSite=Strict; path=/";
-        match self.sessions.begin((), attributes) {
+        let caller = match login {
+            Some(Login::Arr(url)) => Caller::Arr(url),
+            Some(Login::Own) | None => Caller::Session(self.begun.fetch_add(1, Ordering::Relaxed)),
+        };
+        match self.sessions.begin(caller, attributes) {
             Some(cookie) => {
                 answer.headers_mut().insert(header::SET_COOKIE, cookie);
                 answer
@@ -161,17 +193,28 @@ impl Auth {
         self.sessions.end(headers);
     }
 
-    /// All pairs are compared, whatever the first ones gave.
-    fn is_login(&self, user: &str, password: &str) -> bool {
+    /// Whose user and password these are. All pairs are compared, whatever the first ones gave.
+    fn login_of(&self, user: &str, password: &str) -> Option<Login> {
         let own = self.credentials.password.iter();
-        let own =
-            own.map(|secret| same(user, &self.credentials.user) & same(password, secret.expose()));
+        let own = own.map(|secret| {
+            let good = same(user, &self.credentials.user) & same(password, secret.expose());
+            (good, None)
+        });
         let url = canonical(user);
-        let arrs = self.credentials.arrs.iter();
-        let arrs =
-            arrs.map(|arr| same(&url, &canonical(&arr.url)) & same(password, arr.key.expose()));
-        let good = own.chain(arrs).fold(Choice::from(0), |any, one| any | one);
-        bool::from(good) && !password.is_empty()
+        let arrs = self.credentials.arrs.iter().map(|arr| {
+            let good = same(&url, &canonical(&arr.url)) & same(password, arr.key.expose());
+            (good, Some(arr))
+        });
+        let mut login = None;
+        for (good, arr) in own.chain(arrs) {
+            if bool::from(good) && login.is_none() && !password.is_empty() {
+                login = Some(match arr {
+                    Some(arr) => Login::Arr(canonical(&arr.url).into()),
+                    None => Login::Own,
+                });
+            }
+        }
+        login
     }
 
     fn is_key(&self, key: &str) -> bool {

@@ -4,11 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use debridfs_provider::InfoHash;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::view::{TorrentInfo, seeding_time, time_active};
-use crate::Job;
+use crate::{Job, JobId};
 
 /// A torrent's fields as of the revision of its job, without the braces around them: some 2 KiB.
 #[derive(Debug)]
@@ -19,16 +18,16 @@ struct Card {
 
 /// The cards of all jobs that were asked for.
 #[derive(Debug, Default)]
-pub(super) struct Cards(Mutex<HashMap<InfoHash, Card>>);
+pub(super) struct Cards(Mutex<HashMap<JobId, Card>>);
 
 impl Cards {
-    fn made(&self) -> MutexGuard<'_, HashMap<InfoHash, Card>> {
+    fn made(&self) -> MutexGuard<'_, HashMap<JobId, Card>> {
         self.0.lock()
     }
 
     fn fields(&self, job: &Job) -> Arc<str> {
         let revision = job.live.revision;
-        if let Some(card) = self.made().get(&job.hash)
+        if let Some(card) = self.made().get(&job.id())
             && card.revision == revision
         {
             return card.fields.clone();
@@ -43,7 +42,7 @@ impl Cards {
             revision,
             fields: fields.clone(),
         };
-        self.made().insert(job.hash, card);
+        self.made().insert(job.id(), card);
         fields
     }
 
@@ -63,8 +62,8 @@ impl Cards {
     pub(super) fn forget_others(&self, jobs: &[Arc<Job>]) {
         let mut made = self.made();
         if made.len() > jobs.len() {
-            let there: HashSet<InfoHash> = jobs.iter().map(|job| job.hash).collect();
-            made.retain(|hash, _| there.contains(hash));
+            let there: HashSet<JobId> = jobs.iter().map(|job| job.id()).collect();
+            made.retain(|id, _| there.contains(id));
         }
     }
 }

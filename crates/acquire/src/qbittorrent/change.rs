@@ -195,22 +195,19 @@ async fn share_limits(acquire: &Acquire, params: &Params) -> Answer {
 }
 
 async fn rename(acquire: &Acquire, params: &Params) -> Answer {
-    let hash = params.hash()?;
+    let job = params.job(acquire)?;
     let name = shortened(params.need("name")?.trim());
-    if acquire.job(hash).is_none() {
-        return Err(Refused::not_found());
-    }
     if name.is_empty() {
         return Err(Refused::new(StatusCode::CONFLICT, "Incorrect torrent name"));
     }
-    let one = Selection::Some(vec![hash]);
+    let one = Selection::Of(vec![job.id()]);
     let renamed = acquire.edit(one, move |job| job.name.clone_from(&name));
     renamed.await.map(|()| done()).map_err(failure)
 }
 
 /// Priority 0 = not wanted. What the provider was told stays; what is put in place follows at once.
 async fn file_priority(acquire: &Acquire, params: &Params) -> Answer {
-    let hash = params.hash()?;
+    params.hash()?;
     let wanted = match params.number::<u8>("priority") {
         Some(0) => false,
         Some(1 | 4 | 6 | 7) => true,
@@ -230,9 +227,7 @@ async fn file_priority(acquire: &Acquire, params: &Params) -> Answer {
         let words = "File IDs must be integers";
         return Err(Refused::new(StatusCode::BAD_REQUEST, words));
     };
-    let Some(job) = acquire.job(hash) else {
-        return Err(Refused::not_found());
-    };
+    let job = params.job(acquire)?;
     if job.files.is_empty() {
         let words = "Torrent's metadata has not yet downloaded";
         return Err(Refused::new(StatusCode::CONFLICT, words));
@@ -240,7 +235,7 @@ async fn file_priority(acquire: &Acquire, params: &Params) -> Answer {
     if ids.iter().any(|id| *id >= job.files.len()) {
         return Err(Refused::new(StatusCode::CONFLICT, "File ID is not valid"));
     }
-    let one = Selection::Some(vec![hash]);
+    let one = Selection::Of(vec![job.id()]);
     let changed = acquire.edit(one, move |job| {
         for id in &ids {
             let Some(file) = job.files.get_mut(*id) else {

@@ -235,7 +235,7 @@ pub(super) async fn set_location(
     params: &Params,
     (jobs, to): (&str, &str),
 ) -> Answer {
-    let meant = super::params::selection_of(params.need(jobs)?);
+    let meant = params.selection_in(jobs)?;
     let folder = params.need(to)?.trim();
     if folder.is_empty() {
         let words = "Save path cannot be empty";
@@ -269,8 +269,7 @@ pub(super) fn add_peers(acquire: &Acquire, params: &Params) -> Answer {
         let words = "No valid peers were specified";
         return Err(Refused::new(StatusCode::BAD_REQUEST, words));
     }
-    let jobs = acquire.jobs();
-    let jobs = jobs.iter().filter(|job| meant.holds(&job.hash));
+    let jobs = acquire.select(&meant).into_iter();
     let none = json!({ "added": 0, "failed": peers });
     let told = jobs.map(|job| (job.hash.to_string(), none.clone()));
     Ok(answer_json(&Value::Object(told.collect())))

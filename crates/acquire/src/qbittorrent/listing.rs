@@ -17,7 +17,7 @@ use super::cards::Cards;
 use super::params::selection_of;
 use super::view::{self, now, transfer};
 use crate::params::Params;
-use crate::{Acquire, Job, Selection, Step};
+use crate::{Acquire, Job, JobId, Selection, Step};
 
 /// How often a page that shows everything asks again, in milliseconds.
 const REFRESH: u32 = 1500;
@@ -28,7 +28,7 @@ pub(super) fn answer(json: String) -> Response {
 }
 
 /// Places in the queue, from 1, of the jobs that are not done.
-fn ranks(jobs: &[Arc<Job>]) -> HashMap<InfoHash, i64> {
+fn ranks(jobs: &[Arc<Job>]) -> HashMap<JobId, i64> {
     let mut waiting: Vec<&Arc<Job>> = jobs
         .iter()
         .filter(|job| job.step != Step::Complete)
@@ -36,7 +36,7 @@ fn ranks(jobs: &[Arc<Job>]) -> HashMap<InfoHash, i64> {
     waiting.sort_by_key(|job| (job.position, job.added));
     (1..)
         .zip(waiting)
-        .map(|(rank, job)| (job.hash, rank))
+        .map(|(rank, job)| (job.id(), rank))
         .collect()
 }
 
@@ -48,7 +48,7 @@ pub(super) fn info(acquire: &Acquire, cards: &Cards, params: &Params) -> Respons
     let now = now(acquire);
     let with_trackers = params.flag("includeTrackers") == Some(true);
     let write = |text: &mut String, job: &Job| {
-        let rank = ranks.get(&job.hash).copied().unwrap_or(0);
+        let rank = ranks.get(&job.id()).copied().unwrap_or(0);
         cards.write(text, job, rank, now);
         if with_trackers {
             // Texts and numbers can always be written.
@@ -62,7 +62,10 @@ pub(super) fn info(acquire: &Acquire, cards: &Cards, params: &Params) -> Respons
     let named = params.get("hashes").filter(|hashes| !hashes.is_empty());
     let meant: Option<HashSet<InfoHash>> = match named.map(selection_of) {
         None | Some(Selection::All) => None,
-        Some(Selection::Some(hashes)) => Some(hashes.into_iter().collect()),
+        Some(Selection::Some(hashes) | Selection::Seen(hashes, _)) => {
+            Some(hashes.into_iter().collect())
+        }
+        Some(Selection::Of(ids)) => Some(ids.into_iter().map(|id| id.hash).collect()),
     };
     let filter = params.get("filter").unwrap_or("all");
     // Nothing is private here.
@@ -71,6 +74,7 @@ pub(super) fn info(acquire: &Acquire, cards: &Cards, params: &Params) -> Respons
     let mut found: Vec<&Arc<Job>> = jobs
         .iter()
         .filter(|job| meant.as_ref().is_none_or(|meant| meant.contains(&job.hash)))
+        .filter(|job| params.viewer.sees(job))
         .filter(|job| category.is_none_or(|category| job.category == category))
         .filter(|job| {
             tag.is_none_or(|tag| match tag {
@@ -214,7 +218,12 @@ pub(super) fn main_data(acquire: &Acquire, cards: &Cards, params: &Params) -> Re
     let mut trackers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut text = "{\"torrents\":{".to_owned();
     let begin = text.len();
-    for job in &jobs {
+    // Torrents are by their hash here: of several requests of a release it is the first one that shows.
+    let mut shown: HashSet<InfoHash> = HashSet::new();
+    let seen = jobs.iter().filter(|job| params.viewer.sees(job));
+    let mut by_number: Vec<&Arc<Job>> = seen.collect();
+    by_number.sort_by_key(|job| job.nth);
+    for job in by_number.into_iter().filter(|job| shown.insert(job.hash)) {
         let hash = job.hash.to_string();
         for tracker in &job.trackers {
             let hashes = trackers.entry(tracker.clone()).or_default();
@@ -229,7 +238,7 @@ pub(super) fn main_data(acquire: &Acquire, cards: &Cards, params: &Params) -> Re
         text.push('"');
         text.push_str(&hash);
         text.push_str("\":");
-        let rank = ranks.get(&job.hash).copied().unwrap_or(0);
+        let rank = ranks.get(&job.id()).copied().unwrap_or(0);
         cards.write(&mut text, job, rank, now);
     }
     let rest = MainData {

@@ -1,11 +1,13 @@
 //! Arguments as qBittorrent's callers give them: hashes with `|` between them.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use debridfs_provider::InfoHash;
 
 use super::Refused;
-use crate::Selection;
 use crate::params::{Params, Unreadable};
+use crate::{Acquire, Job, Selection};
 
 impl From<Unreadable> for Refused {
     fn from(Unreadable(status, words): Unreadable) -> Self {
@@ -21,11 +23,26 @@ impl Params {
 
     /// The jobs that `hashes` names: `all`, or hashes with `|` between them.
     pub(super) fn selection(&self) -> Result<Selection, Refused> {
-        let named = self.need("hashes")?;
-        Ok(selection_of(named))
+        self.selection_in("hashes")
     }
 
-    /// The one job that `hash` names.
+    /// The jobs that the argument `name` names, as [`Self::selection`].
+    pub(super) fn selection_in(&self, name: &str) -> Result<Selection, Refused> {
+        let named = self.need(name)?;
+        Ok(match selection_of(named) {
+            Selection::Some(hashes) => Selection::Seen(hashes, self.viewer.clone()),
+            other => other,
+        })
+    }
+
+    /// The one job that `hash` names, of those that the caller means.
+    pub(super) fn job(&self, acquire: &Acquire) -> Result<Arc<Job>, Refused> {
+        let one = Selection::Seen(vec![self.hash()?], self.viewer.clone());
+        let found = acquire.select(&one).into_iter().next();
+        found.ok_or_else(Refused::not_found)
+    }
+
+    /// The release that `hash` names.
     pub(super) fn hash(&self) -> Result<InfoHash, Refused> {
         let named = self.need("hash")?.trim();
         named.parse().map_err(|_| Refused::not_found())

@@ -1,15 +1,13 @@
 //! What arrs and tools read.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::view::{self, FileInfo, Properties, now, transfer};
 use super::{
-    API_VERSION, Answer, Front, Refused, VERSION, json as answer_json, lesser, listing,
-    preferences, text,
+    API_VERSION, Answer, Front, VERSION, json as answer_json, lesser, listing, preferences, text,
 };
 use crate::params::Params;
 use crate::{Acquire, Job};
@@ -30,23 +28,27 @@ pub(super) fn answer(front: &Front, call: &str, params: &Params) -> Option<Answe
             plain("0".to_owned())
         }
         "sync/maindata" => Ok(listing::main_data(acquire, &front.cards, params)),
-        "sync/torrentPeers" => job(acquire, params).map(|_| {
+        "sync/torrentPeers" => params.job(acquire).map(|_| {
             let peers = json!({ "full_update": true, "peers": {}, "rid": 1, "show_flags": false });
             answer_json(&peers)
         }),
         "torrents/info" => Ok(listing::info(acquire, &front.cards, params)),
         "torrents/count" => plain(acquire.jobs().len().to_string()),
-        "torrents/properties" => {
-            job(acquire, params).map(|job| answer_json(&Properties::of(&job, now(acquire))))
-        }
-        "torrents/files" => job(acquire, params).map(|job| answer_json(&files(&job, params))),
-        "torrents/trackers" => job(acquire, params).map(|job| answer_json(&view::trackers(&job))),
-        "torrents/webseeds" => job(acquire, params).map(|_| answer_json(&[(); 0])),
-        "torrents/pieceStates" => {
-            job(acquire, params).map(|job| answer_json(&view::piece_states(&job)))
-        }
+        "torrents/properties" => params
+            .job(acquire)
+            .map(|job| answer_json(&Properties::of(&job, now(acquire)))),
+        "torrents/files" => params
+            .job(acquire)
+            .map(|job| answer_json(&files(&job, params))),
+        "torrents/trackers" => params
+            .job(acquire)
+            .map(|job| answer_json(&view::trackers(&job))),
+        "torrents/webseeds" => params.job(acquire).map(|_| answer_json(&[(); 0])),
+        "torrents/pieceStates" => params
+            .job(acquire)
+            .map(|job| answer_json(&view::piece_states(&job))),
         // The hashes of pieces are in the torrent, which a magnet does not hold.
-        "torrents/pieceHashes" => job(acquire, params).map(|_| answer_json(&[(); 0])),
+        "torrents/pieceHashes" => params.job(acquire).map(|_| answer_json(&[(); 0])),
         "torrents/categories" => Ok(answer_json(&view::categories(acquire))),
         "torrents/tags" => Ok(answer_json(&acquire.tags())),
         // Ours is the program's, on its pages.
@@ -54,12 +56,6 @@ pub(super) fn answer(front: &Front, call: &str, params: &Params) -> Option<Answe
         "torrents/downloadLimit" | "torrents/uploadLimit" => limits(acquire, params),
         _ => return None,
     })
-}
-
-/// The job that `hash` names, or 404.
-fn job(acquire: &Acquire, params: &Params) -> Result<Arc<Job>, Refused> {
-    let hash = params.hash()?;
-    acquire.job(hash).ok_or_else(Refused::not_found)
 }
 
 fn build_info() -> Value {
@@ -91,9 +87,8 @@ fn files(job: &Job, params: &Params) -> Vec<FileInfo> {
 }
 
 fn limits(acquire: &Acquire, params: &Params) -> Answer {
-    let meant = params.selection()?;
-    let jobs = acquire.jobs();
-    let meant = jobs.iter().filter(|job| meant.holds(&job.hash));
+    let meant = acquire.select(&params.selection()?);
+    let meant = meant.iter();
     let none: BTreeMap<String, u32> = meant.map(|job| (job.hash.to_string(), 0)).collect();
     Ok(answer_json(&none))
 }

@@ -23,11 +23,7 @@ fn meant(acquire: &Acquire, params: &Params) -> Result<Selection, Refused> {
     if params.need("hash")?.trim() == "*" {
         return Ok(Selection::All);
     }
-    let hash = params.hash()?;
-    match acquire.job(hash) {
-        Some(_) => Ok(Selection::Some(vec![hash])),
-        None => Err(Refused::not_found()),
-    }
+    params.job(acquire).map(|job| Selection::Of(vec![job.id()]))
 }
 
 fn is_tracker(url: &str) -> bool {
@@ -63,8 +59,7 @@ async fn edit(acquire: &Acquire, params: &Params) -> Answer {
         params.need("origUrl")?.trim(),
         params.need("newUrl")?.trim(),
     );
-    let hash = params.hash()?;
-    let job = acquire.job(hash).ok_or_else(Refused::not_found)?;
+    let job = params.job(acquire)?;
     if !is_tracker(new) {
         let words = "New tracker URL is invalid";
         return Err(Refused::new(StatusCode::BAD_REQUEST, words));
@@ -82,7 +77,7 @@ async fn edit(acquire: &Acquire, params: &Params) -> Answer {
         let one = job.trackers.iter_mut().find(|url| **url == old);
         one.into_iter().for_each(|url| url.clone_from(&new));
     };
-    let one = Selection::Some(vec![hash]);
+    let one = Selection::Of(vec![job.id()]);
     acquire.edit(one, edit).await.map_err(failure)?;
     Ok(done())
 }

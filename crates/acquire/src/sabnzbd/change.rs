@@ -9,7 +9,7 @@ use super::read::id;
 use super::{Answer, Refused};
 use crate::params::Params;
 use crate::release::shortened;
-use crate::{Acquire, AddOptions, Error, Job, Move, Release, ReleaseError, Selection, Step};
+use crate::{Acquire, AddOptions, Error, Job, JobId, Move, Release, ReleaseError, Selection, Step};
 
 /// Makes the change that `mode` stands for.
 pub(super) async fn answer(acquire: &Acquire, mode: &str, params: &Params) -> Answer {
@@ -48,14 +48,17 @@ fn meant(params: &Params) -> Result<Selection, Refused> {
     match named {
         "" => Err(Refused::new("expects one parameter")),
         "all" => Ok(Selection::All),
-        ids => Ok(Selection::Some(ids.split(',').filter_map(hash).collect())),
+        ids => Ok(Selection::Seen(
+            ids.split(',').filter_map(hash).collect(),
+            params.viewer.clone(),
+        )),
     }
 }
 
 /// Those of `asked` that wait in the queue, in no order. SABnzbd says no when nothing that was named is there.
 fn queued(acquire: &Acquire, asked: &Selection) -> Vec<Arc<Job>> {
-    let mut jobs = acquire.jobs();
-    jobs.retain(|job| !job.step.is_settled() && asked.holds(&job.hash));
+    let mut jobs = acquire.select(asked);
+    jobs.retain(|job| !job.step.is_settled());
     jobs
 }
 
@@ -151,14 +154,12 @@ async fn delete(acquire: &Acquire, list: &str, params: &Params) -> Answer {
         "completed" => Some(Step::Complete),
         _ => None,
     };
-    let jobs = acquire.jobs();
+    let jobs = acquire.select(&asked);
     let shown = jobs.iter().filter(|job| {
-        asked.holds(&job.hash)
-            && job.step.is_settled() == (list == "history")
-            && step.is_none_or(|step| job.step == step)
+        job.step.is_settled() == (list == "history") && step.is_none_or(|step| job.step == step)
     });
-    let (hashes, ids): (Vec<InfoHash>, Vec<String>) = shown.map(|job| (job.hash, id(job))).unzip();
-    acquire.remove(Selection::Some(hashes), files).await?;
+    let (jobs, ids): (Vec<JobId>, Vec<String>) = shown.map(|job| (job.id(), id(job))).unzip();
+    acquire.remove(Selection::Of(jobs), files).await?;
     tracing::info!(?ids, files, "removed by the SABnzbd API");
     // Of the history it says yes whatever was named.
     match list {
@@ -181,8 +182,8 @@ async fn set_priority(acquire: &Acquire, params: &Params) -> Answer {
         return Err(Refused::new("expects integer value"));
     };
     let jobs = queued(acquire, &asked);
-    let hashes: Vec<InfoHash> = jobs.iter().map(|job| job.hash).collect();
-    let some = Selection::Some(hashes);
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id()).collect();
+    let some = Selection::Of(ids.clone());
     let set = move |job: &mut Job| {
         job.forced = priority == 2;
         job.stopped = priority == -2 || (job.stopped && priority != 2);
@@ -195,14 +196,14 @@ async fn set_priority(acquire: &Acquire, params: &Params) -> Answer {
     }
     let mut queue = queued(acquire, &Selection::All);
     queue.sort_by_key(|job| (job.position, job.added));
-    let at = queue.iter().position(|job| some.holds(&job.hash));
+    let at = queue.iter().position(|job| ids.contains(&job.id()));
     Ok(json!({ "position": at.map_or(-1, |at| i64::try_from(at).unwrap_or(i64::MAX)) }))
 }
 
 async fn rename(acquire: &Acquire, params: &Params) -> Answer {
     let name = shortened(value2(params)?);
     let one = params.get("value").and_then(hash);
-    let one = Selection::Some(one.into_iter().collect());
+    let one = Selection::Seen(one.into_iter().collect(), params.viewer.clone());
     let known = !queued(acquire, &one).is_empty();
     if known {
         acquire
@@ -225,17 +226,18 @@ async fn stop(acquire: &Acquire, meant: Selection, stopped: bool) -> Answer {
 
 async fn retry(acquire: &Acquire, params: &Params) -> Answer {
     let named = params.get("value").and_then(hash);
-    let Some(job) = named.and_then(|hash| acquire.job(hash)) else {
+    let named = Selection::Seen(named.into_iter().collect(), params.viewer.clone());
+    let Some(job) = acquire.select(&named).into_iter().next() else {
         return Err(Refused::new("item does not exist"));
     };
-    acquire.recheck(Selection::Some(vec![job.hash])).await?;
+    acquire.recheck(named).await?;
     Ok(json!({ "status": true, "nzo_id": id(&job) }))
 }
 
 async fn change_category(acquire: &Acquire, params: &Params) -> Answer {
     let (asked, category) = (meant(params)?, value2(params)?);
     let category = no_category(category).unwrap_or(category).to_owned();
-    let known = acquire.jobs().iter().any(|job| asked.holds(&job.hash));
+    let known = !acquire.select(&asked).is_empty();
     acquire.set_category(asked, category).await?;
     Ok(json!({ "status": known }))
 }

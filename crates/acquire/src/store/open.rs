@@ -135,7 +135,10 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), Opening> {
     migrator.set_ignore_missing(true);
     match migrator.run_direct(None, &mut *connection, false).await {
         Ok(()) => {
-            sqlx::query(KEPT).execute(connection).await?;
+            sqlx::query(KEPT).execute(&mut *connection).await?;
+            sqlx::query(super::requests::TABLE)
+                .execute(connection)
+                .await?;
             Ok(())
         }
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {

@@ -5,6 +5,7 @@
     reason = "all of it runs on threads of the state's volume"
 )]
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use debridfs_provider::{InfoHash, TorrentId};
@@ -29,6 +30,7 @@ pub(super) async fn all(connection: &mut SqliteConnection, now: Timestamp) -> sq
         let (key, text): (Vec<u8>, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
         stored.jobs.push(job(connection, &key, &text, now).await?);
     }
+    requests(connection, &mut stored.jobs, now).await?;
     let rows = sqlx::query("SELECT name, save_path FROM categories")
         .fetch_all(&mut *connection)
         .await?;
@@ -80,6 +82,40 @@ fn sound<T>(
         }
     }
     all
+}
+
+/// Reads the requests that are not in `jobs`. The program before may have stored one of them there as well: that one is older.
+async fn requests(
+    connection: &mut SqliteConnection,
+    jobs: &mut Vec<Job>,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let rows = sqlx::query("SELECT hash, nth, CAST(job AS BLOB) FROM requests")
+        .fetch_all(&mut *connection)
+        .await?;
+    let requests = sound(&rows, "request", |row| {
+        let hash = row.try_get::<&str, _>(0)?.parse();
+        let (nth, text): (u32, Vec<u8>) = (row.try_get(1)?, row.try_get(2)?);
+        Ok(hash.ok().map(|hash: InfoHash| {
+            let mut job = serde_json::from_slice::<Job>(&text)
+                .unwrap_or_else(|error| failed(hash, &text, &error.to_string(), now));
+            (job.hash, job.nth) = (hash, nth);
+            job
+        }))
+    });
+    let first: HashMap<InfoHash, Job> = jobs.iter().map(|job| (job.hash, job.clone())).collect();
+    for request in requests {
+        let same = first.get(&request.hash).is_some_and(|first| {
+            first.category == request.category
+                && (first.owner.is_none() || first.owner == request.owner)
+        });
+        if same {
+            super::requests::remove(connection, request.id()).await?;
+        } else {
+            jobs.push(request);
+        }
+    }
+    Ok(())
 }
 
 /// The job of a row, or a failed one that says why there is none. The row stays as it is until

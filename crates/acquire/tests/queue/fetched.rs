@@ -311,7 +311,7 @@ async fn a_full_disk_is_told_of_and_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_category_takes_the_files_along() {
+async fn another_category_links_the_files_that_are_there() {
     let world = downloading(vec![small(HASH, "Film.2024")]).await;
     grab(&world).await;
     world.complete(hash(HASH)).await;
@@ -322,9 +322,8 @@ async fn another_category_takes_the_files_along() {
         .add(release, in_category("tv-4k"))
         .await
         .unwrap();
-    world
-        .until(hash(HASH), |job| job.folder().ends_with("tv-4k"))
-        .await;
+    world.complete_in("tv-4k").await;
+    assert_eq!(tree(&world.downloads().join("tv")).len(), 2);
     let found = tree(&world.downloads().join("tv-4k"));
     assert_eq!(
         found,

@@ -29,6 +29,8 @@ mod grabs;
 mod killed;
 mod large;
 mod logins;
+mod model;
+mod requests;
 mod sab;
 mod shape;
 mod stored;

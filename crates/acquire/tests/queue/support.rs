@@ -50,7 +50,7 @@ pub fn in_category(category: &str) -> AddOptions {
 }
 
 /// A second of a paused clock that gives the store's own thread a moment of real time: tokio's clock does not wait for it.
-async fn second() {
+pub async fn second() {
     #[allow(clippy::disallowed_methods, reason = "real time, on a thread for it")]
     let moment = || std::thread::sleep(Duration::from_micros(500));
     tokio::task::spawn_blocking(moment).await.unwrap();
@@ -416,6 +416,26 @@ impl World {
         let job = self.settled(hash).await;
         assert_eq!(job.step, Step::Complete, "{:?}", job.reason);
         job
+    }
+
+    /// The only job in `category`, once it is complete.
+    pub async fn complete_in(&self, category: &str) -> Arc<Job> {
+        for _ in 0..86_400 {
+            let mut jobs = self.acquire.jobs();
+            jobs.retain(|job| job.category == category);
+            if jobs.len() == 1 && jobs[0].step.is_settled() {
+                assert_eq!(jobs[0].step, Step::Complete, "{:?}", jobs[0].reason);
+                return jobs.remove(0);
+            }
+            second().await;
+        }
+        panic!("not within a day: {:?}", self.acquire.jobs());
+    }
+
+    /// How many files of `hash` the library shows.
+    pub async fn shown_files(&self, text: &str) -> usize {
+        let shown = self.library.shown(hash(text)).await;
+        shown.map_or(0, |shown| shown.files.len())
     }
 
     /// Ids of the account's torrents of `hash`.
