@@ -82,8 +82,6 @@ struct Keeper {
     connection: Option<Connection>,
     lent: Lent,
     watch: QueueWatch,
-    /// Requests that were refused and not told of yet.
-    refused: usize,
     stand_in: StandIn,
 
     processes: Processes,
@@ -151,7 +149,6 @@ impl Keeper {
             connection: None,
             lent: Lent::default(),
             watch: QueueWatch::default(),
-            refused: 0,
             stand_in: StandIn::new(owner),
             processes: Processes {
                 engine: None,
@@ -322,19 +319,13 @@ impl Keeper {
         // Then everybody is refused on arrival. The kernel lets those who look for one name wait in
         // a row: each would begin a wait of its own when the one before it has failed.
         let overdue = self.watch.unserved_for(served, now) > deadline;
-        let due = self.watch.expiry_is_due(now);
-        if overdue || due {
+        if overdue || self.watch.expiry_is_due(now) {
             let patience = if overdue { Duration::ZERO } else { deadline };
-            self.refused += stand_in::expire(connection, patience, engine_lives);
-        }
-        let refused = if due {
-            std::mem::take(&mut self.refused)
-        } else {
-            0
-        };
-        if refused > 0 {
-            let text = format!("{refused} requests waited too long: EIO");
-            self.log(Level::Warn, &text);
+            let refused = stand_in::expire(connection, patience, engine_lives);
+            if let Some(refused) = self.watch.refused(refused, now) {
+                let text = format!("{refused} requests waited too long: EIO");
+                self.log(Level::Warn, &text);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Consumers that have the library bound, as containers do, while the engine hangs (SIGSTOP): none is stuck for longer than the limit.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
@@ -119,6 +120,15 @@ fn a_read_ends_by_its_deadline_while_the_engine_hangs() {
         waited < Duration::from_secs(60),
         "they waited one after the other, 72 s: {waited:?}"
     );
+    // Told of at most once a minute, however many are refused.
+    for _ in 0..8 {
+        let missing = instance.mount().join("__all__/Missing");
+        let looked = Command::new("stat").arg(missing).output();
+        assert!(!looked.expect("stat runs").status.success());
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let told = instance.log().matches("waited too long").count();
+    assert!((1..=2).contains(&told), "{told} lines");
     kill_process(engine, Signal::CONT).expect("going on");
     let mut read = spawn_once(&instance.mount().join(&below), 1 << 30);
     until("a read goes through", Duration::from_secs(120), || {

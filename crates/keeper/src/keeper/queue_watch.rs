@@ -8,6 +8,10 @@ pub(super) const STALL: Duration = Duration::from_millis(30);
 /// How often requests are looked at for their age.
 const EXPIRY: Duration = Duration::from_millis(250);
 
+/// How often refused requests are told of. On a node without an engine they never end, and the log
+/// has room for a line a second in all.
+const TOLD: Duration = Duration::from_secs(60);
+
 /// Whether the requests that the kernel has are taken.
 #[derive(Debug, Default)]
 pub(super) struct QueueWatch {
@@ -15,6 +19,9 @@ pub(super) struct QueueWatch {
     /// Since when no engine takes requests.
     unserved: Option<Instant>,
     next_expiry: Option<Instant>,
+    /// Requests that were refused and not told of yet, and when they are.
+    refused: usize,
+    next_told: Option<Instant>,
 }
 
 /// The queue isn't empty and the engine takes nothing.
@@ -68,5 +75,15 @@ impl QueueWatch {
             self.next_expiry = Some(now + EXPIRY);
         }
         due
+    }
+
+    /// Counts refused requests. How many there are to tell of, if it is time to.
+    pub fn refused(&mut self, count: usize, now: Instant) -> Option<usize> {
+        self.refused += count;
+        if self.refused == 0 || self.next_told.is_some_and(|next| now < next) {
+            return None;
+        }
+        self.next_told = Some(now + TOLD);
+        Some(std::mem::take(&mut self.refused))
     }
 }
