@@ -10,6 +10,7 @@ export CLUSTER
 target=$here/../target/debug
 # /var/lib/test on the node, and what lies there below the mount, seen from outside.
 work=$CLUSTER/lib/test below=$CLUSTER/mnt/dfs
+streaming=$(realpath -m --relative-to="$work/overlay" "$here/../deploy/kustomize/streaming")
 film=Film.2024.1080p hash=00112233445566778899aabbccddeeff00112233
 # keeper.linger, and what a pod needs to be there again.
 linger=20 ready=90
@@ -68,8 +69,6 @@ YAML
 }
 
 start_readers() {
-  k -n readers delete ds readers bound --ignore-not-found --cascade=foreground >/dev/null
-  rm -f "$work"/log/*
   { reader parent1 "name: media, mountPath: /mnt, mountPropagation: HostToContainer"
     reader parent2 "name: media, mountPath: /mnt, mountPropagation: HostToContainer"
     cat <<YAML
@@ -85,23 +84,34 @@ YAML
   k -n readers rollout status ds/bound --timeout=${ready}s
 }
 
-# The base as documented, in an overlay of its own: address of the account, tags, a volume of the kind `local`.
+# `base` as documented, in an overlay of its own: address of the account, tag of the engine.
 apply() { # TAG [LINE OF config.toml]
   cat >"$work/overlay/kustomization.yaml" <<YAML
 namespace: debridfs
-resources: [$(realpath --relative-to="$work/overlay" "$here/../deploy/kustomize/streaming/data"), $(realpath --relative-to="$work/overlay" "$here/../deploy/kustomize/streaming/base"), volume.yaml]
-images:
-  - {name: ghcr.io/debridfs/debridfs, newTag: $1}
+resources: [$streaming/base]
 configMapGenerator:
   - {name: debridfs, behavior: replace, files: [config.toml]}
 patches:
-  - target: {kind: PersistentVolumeClaim}
-    patch: '[{"op": "add", "path": "/spec/storageClassName", "value": "by-hand"}]'
-  # Its text would change with the tag, its pods do not.
+  - target: {kind: Deployment}
+    patch: '[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "ghcr.io/debridfs/debridfs:$1"}]'
   - target: {kind: DaemonSet}
     patch: '[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "ghcr.io/debridfs/debridfs:v1"}]'
 YAML
-  cat >"$work/overlay/volume.yaml" <<YAML
+  { cat "$here/../deploy/kustomize/streaming/base/config.toml"; echo 'api_url = "http://10.99.0.1:9000/rest/1.0"'; echo "${2:-}"; } >"$work/overlay/config.toml"
+  k apply -k "$work/overlay" >/dev/null
+}
+
+# Namespace and volume, which stay.
+start_data() {
+  mkdir -p "$work/data"
+  cat >"$work/data/kustomization.yaml" <<YAML
+namespace: debridfs
+resources: [$streaming/data, volume.yaml]
+patches:
+  - target: {kind: PersistentVolumeClaim}
+    patch: '[{"op": "add", "path": "/spec/storageClassName", "value": "by-hand"}]'
+YAML
+  cat >"$work/data/volume.yaml" <<YAML
 apiVersion: v1
 kind: PersistentVolume
 metadata: {name: debridfs-state}
@@ -112,25 +122,20 @@ spec:
   local: {path: /var/lib/test/state}
   nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [w2]}]}]}}
 YAML
-  { cat "$here/../deploy/kustomize/streaming/base/config.toml"; echo 'api_url = "http://10.99.0.1:9000/rest/1.0"'; echo "${2:-}"; } >"$work/overlay/config.toml"
-  k apply -k "$work/overlay" >/dev/null
+  k apply -k "$work/data" >/dev/null
+  k -n readers logs ds/account | sed -n 's/^token //p' | tr -d '\n' >"$work/token"
+  k -n debridfs create secret generic debridfs --from-file=token="$work/token" >/dev/null 2>&1 || true
 }
 keeper_ready() { [ "$(k -n debridfs get pods -l app.kubernetes.io/name=debridfs-keeper -o 'jsonpath={range .items[*]}{.metadata.deletionTimestamp}{.status.containerStatuses[*].ready}{end}')" = true ]; }
 # `rollout status` knows no OnDelete.
 rolled() { until_true $ready keeper_ready && k -n debridfs rollout status deploy/debridfs --timeout=${ready}s >/dev/null; }
-install() {
-  k create namespace debridfs >/dev/null 2>&1 || true
-  k -n readers logs ds/account | sed -n 's/^token //p' | tr -d '\n' >"$work/token"
-  k -n debridfs create secret generic debridfs --from-file=token="$work/token" >/dev/null 2>&1 || true
-  apply v1
-  rolled
-}
+install() { apply v1; rolled; }
 uninstall() { k delete -k "$work/overlay" --timeout=${ready}s >/dev/null; }
 
 # ---- What is done.
 
-# The programs: each has a supervisor, whose first word is a path.
-pids() { run pgrep -f "^debridfs .*\b$1" || true; }
+# Of the programs, not of their supervisors.
+pids() { run pgrep -x "debridfs-$1" || true; }
 kill_all() { local pids; pids=$(for program in "${@:2}"; do pids "$program"; done); run kill "$1" $pids; }
 another() { # NAME PIDS: one of them runs that was not among these
   local now; now=$(pids "$1")
@@ -154,6 +159,14 @@ delete() { # engine|keeper
   k -n debridfs delete pod -l "app.kubernetes.io/name=$label" "${@:2}" >/dev/null
 }
 delete_both() { delete "$1" --wait=false; sleep "$3"; delete "$2" --wait=false; sleep $((linger + 6)); rolled; }
+# Nothing serves when keeper.linger is over, so the keeper unmounts; the next one mounts anew.
+beyond_linger() {
+  k -n debridfs scale deploy/debridfs --replicas=0 >/dev/null
+  delete keeper --wait=false
+  sleep 60
+  k -n debridfs scale deploy/debridfs --replicas=1 >/dev/null
+  rolled
+}
 restart_program() { local old; old=$(run pgrep -x "$1"); run kill -9 $old; sleep 5; }
 callers() {
   k -n debridfs scale deploy/debridfs --replicas=0 >/dev/null
@@ -167,17 +180,20 @@ callers() {
 }
 stranger() {
   uninstall
-  [ "$(stat -c %a "$below")" = 0 ] && lsattr -d "$below" | grep -q '^[^ ]*i' || broken+=" not-closed"
   [ -z "$(pids keeper)$(pids engine)" ] || broken+=" processes-left"
-  ! run grep -q ' /mnt/dfs .*fuse' /proc/mounts || broken+=" mount-left"
-  closed_until=$(date +%s.%N)
-  run chattr -i /mnt/dfs && run chmod 755 /mnt/dfs && run mkdir -p /mnt/dfs/series && run touch /mnt/dfs/series/stranger
+  [ "$(stat -c %a "$below")" = 0 ] && lsattr -d "$below" | grep -q '^[^ ]*i' || broken+=" not-closed"
+  ! run ls /mnt/dfs >/dev/null 2>&1 || broken+=" root-sees-an-empty-directory"
+  # Readers were to see that; what follows is done to it by hand.
+  k -n readers delete ds readers bound --cascade=foreground >/dev/null
+  chattr -i "$below" && chmod 755 "$below" && mkdir -p "$below/series" && touch "$below/series/stranger"
   install
-  note=$(k -n debridfs logs ds/debridfs-keeper | grep -io 'WARN.*not empty.*' | head -1)
+  note=$(k -n debridfs logs ds/debridfs-keeper | grep -io 'WARN.*not empty.*' | head -1 | cut -c1-80)
+  start_readers
   [ -e "$below/series/stranger" ] || broken+=" stranger-removed"
+  rm -r "$below/series"
 }
 private_root() {
-  k -n readers delete ds readers bound >/dev/null
+  k -n readers delete ds readers bound --cascade=foreground >/dev/null
   uninstall
   run mount --make-private /mnt
   install 2>/dev/null & 
@@ -194,8 +210,8 @@ drain() {
   k uncordon w2 >/dev/null
   rolled
 }
-bad_tag() { apply none; sleep 60; apply v1; rolled; }
-new_config() { local old; old=$(k -n debridfs get cm -o name | grep debridfs-); apply v1 'keep_deleted = "1d"'; k -n debridfs delete $old >/dev/null; rolled; }
+bad() { apply "$@"; sleep 60; apply v1; rolled; }
+new_config() { local old; old=$(k -n debridfs get cm -o name | grep debridfs-); apply v1 'traffic_reserve_percent = 11'; k -n debridfs delete $old >/dev/null; rolled; }
 
 # NAME, errors allowed to readers that bind the parent (a pattern), longest wait allowed (s), what is done.
 events() {
@@ -214,15 +230,17 @@ LIST
     echo "keeper_engine_$d - 30 delete_both keeper engine $d"
   done
   cat <<'LIST'
+beyond_linger    EIO|EACCES|ENOTCONN|ECONNABORTED 35  beyond_linger
 both_killed      ENOTCONN|EACCES|EIO         30  kill_all -9 engine keeper; sleep 5
 new_tag          -                           15  apply v2; rolled; apply v1; rolled
-bad_tag          -                           15  bad_tag
+bad_tag          -                           15  bad none
+bad_config       -                           15  bad v1 "no_such_key = 1"
 config           -                           15  new_config
 kubelet          -                           5   restart_program kubelet
 containerd       -                           5   restart_program containerd
 callers          EIO                         31  callers
 drain            EIO                         31  drain
-stranger         ENOTCONN|EACCES|EPERM|EIO   31  stranger
+stranger         EACCES|ENOTCONN|ECONNABORTED 31  stranger
 private_root     -                           31  private_root
 LIST
 }
@@ -250,7 +268,7 @@ seen() { # TIME READER…
 }
 
 row() { # NAME ALLOWED LONGEST COMMAND…
-  local name=$1 allowed=$2 longest=$3 since broken="" note="" closed_until="" errors wrong wait kinds info
+  local name=$1 allowed=$2 longest=$3 since broken="" note="" errors wrong wait kinds info
   since=$(date +%s.%N)
   eval "${@:4}" || broken+=" failed"
   until_true 60 settled "$(date +%s.%N)" parent1 parent2 || broken+=" readers-not-back"
@@ -260,10 +278,9 @@ row() { # NAME ALLOWED LONGEST COMMAND…
   [ "$wrong" = 0 ] || broken+=" wrong-bytes"
   awk "BEGIN {exit !($wait > $longest)}" && broken+=" wait"
   local disk=nothing
-  [ -z "$(find "$below" -mindepth 1 ! -path '*/series/stranger' 2>/dev/null)" ] || disk=$(find "$below" -mindepth 1 -printf '%P ')
-  [ "$disk" = nothing ] || [ "$name" = stranger ] || broken+=" disk"
+  [ -z "$(find "$below" -mindepth 1)" ] || { disk=$(find "$below" -mindepth 1 -printf '%P '); broken+=" disk"; }
   # They are told and not judged; what is dead there stays so until it is restarted.
-  info=$(for bound in point subpath; do IFS='|' read -r e w s <<<"$(seen "$since" $bound)"; printf '%s: %s; ' $bound "$e"; done)
+  info=$(for bound in point subpath; do printf '%s: %s; ' $bound "$(seen "$since" $bound | cut -d'|' -f1)"; done)
   if ! until_true 5 settled "$(date +%s.%N)" point subpath; then
     info+=restarted
     k -n readers delete pod -l app=bound --force >/dev/null 2>&1
@@ -277,15 +294,20 @@ row() { # NAME ALLOWED LONGEST COMMAND…
 [ "${1:-}" != list ] || { events; exit; }
 began=$SECONDS
 [ -e "$CLUSTER/pid" ] || "$here/cluster.sh" up
-mkdir -p "$work"/{log,overlay,state} && chmod 1777 "$work/log"
+mkdir -p "$work"/{log,overlay,pods,state} && chmod 1777 "$work/log" && rm -f "$work"/log/*
 "$here/cluster.sh" image v1 "$target/debridfs" >/dev/null
 run ctr --namespace k8s.io images tag --force ghcr.io/debridfs/debridfs:{v1,v2} >/dev/null
 # Of that name because `image` makes no other.
 "$here/cluster.sh" image reader "$target/examples/consumer" >/dev/null
 k create namespace readers >/dev/null 2>&1 || true
 k label node w2 debridfs.io/storage=true --overwrite >/dev/null
-start_account && install && start_readers
+[ ! -e "$work/overlay/kustomization.yaml" ] || uninstall || true
+k -n readers delete ds readers bound --ignore-not-found --cascade=foreground >/dev/null
+start_account && start_data && install && start_readers
 until_true 60 settled 0 parent1 parent2
+# Logs of pods go with them; links to these stay.
+while sleep 1; do cp -lrn "$CLUSTER"/pods/debridfs_* "$work/pods/" 2>/dev/null || true; done & keeping=$!
+trap 'kill $keeping' EXIT
 failed=0
 echo "| event | errors | wrong bytes | longest wait | reached the disk | judged | bound to the mount point, subPath |" | tee "$work/table"
 echo "|---|---|---|---|---|---|---|" | tee -a "$work/table"
@@ -294,5 +316,5 @@ while read -r name allowed longest command <&3; do
   say "$name"
   row "$name" "$allowed" "$longest" "$command" || failed=1
 done 3< <(events)
-say "$((SECONDS - began)) s in all, $failed"
+say "$((SECONDS - began)) s in all; logs of pods are in $work/pods"
 exit $failed
