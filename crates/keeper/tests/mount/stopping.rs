@@ -99,7 +99,7 @@ pub fn a_keeper_that_lingers_closes_the_mount_when_no_engine_comes() {
     assert!(refused(fs::create_dir(mount.join("series"))));
     // The next keeper shows the library in its place, and stops again; there are never many layers.
     for _ in 0..4 {
-        world.keep(&["attached", "linger=1"]);
+        world.keep(&["attached", "linger=300"]);
         world.until("kept again", |world| world.status().is_some());
         world.attach();
         world.until_served();
