@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::kubelet::{Bundle, Kubelet, Started};
 use super::library::{Account, RELEASE};
-use super::node::{Media, Node, Running, until};
+use super::node::{Media, Node, Running, run, until};
 
 /// Where the bundle of the propagation test mounts.
 const TEST_DIR: &str = "/mnt/debridfs-propagation-test";
@@ -72,6 +72,91 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
+/// The engine listens on loopback, at a port of the test's, and has the simulated account.
+fn configure(bundle: &mut Bundle, account: &Account, listen: &str, port: u16) {
+    let config = &mut bundle.object("ConfigMap", "debridfs")["data"]["config.toml"];
+    let text = config.as_str().expect("text");
+    assert!(
+        text.contains(listen) && text.trim_end().ends_with("secret/token\""),
+        "{text}"
+    );
+    let text = text.replace(listen, &format!("listen = \"127.0.0.1:{port}\""));
+    *config = format!("{text}api_url = \"{}\"\n", account.served.api_url()).into();
+}
+
+/// What curl gets: the code of the answer, its headers and its text.
+fn asked(port: u16, path: &str, arguments: &[&str]) -> (u16, String) {
+    let code = ["--silent", "--include", "--write-out", "\n%{http_code}"];
+    let mut command = std::process::Command::new("curl");
+    command.args(code).args(arguments);
+    let output = command
+        .arg(format!("http://127.0.0.1:{port}{path}"))
+        .output();
+    let said = String::from_utf8(output.expect("curl runs").stdout).expect("text");
+    let (text, code) = said.rsplit_once('\n').expect("a code");
+    (code.parse().expect("a number"), text.to_owned())
+}
+
+/// As docs/pages.md has it.
+fn hash_of(password: &str) -> String {
+    let script = "printf %s \"$1\" | \"$0\" config hash-password";
+    let program = env!("CARGO_BIN_EXE_debridfs");
+    let mut shell = std::process::Command::new("sh");
+    run(shell.args(["-c", script, program, password]))
+}
+
+/// Pages behind a login, and a client for arrs with its folder on the node.
+#[test]
+fn the_components_with_their_keys_in_the_secret() {
+    let node = node(Media::Shared);
+    let account = Account::of_one_film();
+    let mut bundle = Bundle::with_components(&["ingress", "arrs"]);
+    let [port, client] = [free_port(), free_port()];
+    configure(&mut bundle, &account, "listen = \"0.0.0.0:8282\"", port);
+    let engine = bundle.object("Deployment", "debridfs");
+    let environment = &mut engine["spec"]["template"]["spec"]["containers"][0]["env"];
+    let environment = environment.as_array_mut().expect("variables");
+    let named = |one: &&mut Value| one["name"] == "DEBRIDFS__QBITTORRENT__LISTEN";
+    let listen = environment.iter_mut().find(named).expect("an address");
+    listen["value"] = format!("127.0.0.1:{client}").into();
+
+    let mut kubelet = Kubelet::new(&node, bundle);
+    kubelet.secret("debridfs", "token", &account.served.token());
+    kubelet.secret("debridfs", "web-password-hash", &hash_of("of-the-pages"));
+    kubelet.secret("debridfs", "qbittorrent-password", "of-the-arrs\n");
+    let keeper = kubelet.start("DaemonSet", "debridfs-keeper");
+    let engine = kubelet.start("Deployment", "debridfs");
+    until_ready(&node, port, "/readyz");
+
+    let (code, text) = asked(port, "/", &[]);
+    assert!(code == 401 && text.contains("log in"), "{text}");
+    let proxy = ["--header", "X-Forwarded-For: 192.0.2.7"];
+    assert_eq!(asked(port, "/metrics", &proxy).0, 403);
+    assert_eq!(asked(port, "/metrics", &[]).0, 200);
+
+    let folder = node.media().join("downloads");
+    let found = std::fs::metadata(&folder).expect("the keeper makes it");
+    assert_eq!((found.uid(), found.gid()), (1000, 1000));
+    let log_in = |password: &str| {
+        let form = format!("username=debridfs&password={password}");
+        asked(client, "/api/v2/auth/login", &["--data", &form])
+    };
+    assert!(!log_in("wrong").1.ends_with("Ok."));
+    let (_, text) = log_in("of-the-arrs");
+    assert!(text.contains("Ok.") && text.contains("SID"), "{text}");
+
+    kubelet.end(engine);
+    kubelet.end(keeper);
+    std::fs::remove_dir_all(folder).expect("removed");
+    node.run(&[
+        "env",
+        "DEBRIDFS__MOUNT__PATH=/mnt/dfs",
+        env!("CARGO_BIN_EXE_debridfs"),
+        "uninstall",
+    ]);
+    node.finish();
+}
+
 #[test]
 fn the_streaming_instance() {
     let node = node(Media::Shared);
@@ -91,15 +176,7 @@ fn the_streaming_instance() {
     let listen = format!("listen = \"0.0.0.0:{}\"", named["containerPort"]);
     // Everything else is as it is in the repository.
     let port = free_port();
-    let config = &mut bundle.object("ConfigMap", "debridfs")["data"]["config.toml"];
-    let text = config.as_str().expect("text");
-    assert!(
-        text.contains(&listen) && text.trim_end().ends_with("secret/token\""),
-        "{text}"
-    );
-    let text = text.replace(&listen, &format!("listen = \"127.0.0.1:{port}\""));
-    *config = format!("{text}api_url = \"{}\"\n", account.served.api_url()).into();
-
+    configure(&mut bundle, &account, &listen, port);
     let mut kubelet = Kubelet::new(&node, bundle);
     kubelet.secret("debridfs", "token", &account.served.token());
     let consumer = node.consumer(

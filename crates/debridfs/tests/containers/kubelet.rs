@@ -27,8 +27,26 @@ impl Bundle {
         }
     }
 
+    /// The streaming instance with these components.
+    pub fn with_components(names: &[&str]) -> Self {
+        let name = format!(".bundle-{}", std::process::id());
+        // Beside what it refers to, as its paths are relative.
+        let dir = root().join("deploy/kustomize").join(&name);
+        let components = names.iter();
+        let components = components.map(|name| format!("  - ../streaming/components/{name}\n"));
+        let text = format!(
+            "resources: [../streaming/data, ../streaming/base]\ncomponents:\n{}",
+            components.collect::<String>()
+        );
+        fs::create_dir(&dir).expect("directory");
+        fs::write(dir.join("kustomization.yaml"), text).expect("file");
+        let built = std::panic::catch_unwind(|| Self::build(&[&name]));
+        fs::remove_dir_all(&dir).expect("removed");
+        built.expect("built")
+    }
+
     fn objects(dir: &str) -> Vec<Value> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let root = root();
         let dir = root.join("deploy/kustomize").join(dir);
         // The one that `make setup` built where there was no kubectl.
         let built = root.join("target/tools/bin/kustomize");
@@ -51,6 +69,10 @@ impl Bundle {
         let found = self.objects.iter_mut().find(is);
         found.unwrap_or_else(|| panic!("no {kind} {name}"))
     }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Starts pods on one node.
