@@ -4,7 +4,7 @@ mod limiter;
 mod torrent;
 mod traffic;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,8 @@ pub(crate) struct Account {
     pub(crate) traffic: Arc<Traffic>,
     /// CDN transfers open now.
     pub(crate) transfers: Arc<std::sync::atomic::AtomicU64>,
+    /// Settings that were changed.
+    pub(crate) settings: BTreeMap<String, String>,
     /// Links whose unrestricting fails, with the code.
     pub(crate) broken_links: HashMap<Id13, i32>,
     /// When a slot for downloading became free last.
@@ -108,6 +110,7 @@ impl Account {
             limiter: Limiter::default(),
             traffic: Arc::default(),
             transfers: Arc::default(),
+            settings: BTreeMap::new(),
             broken_links: HashMap::new(),
             slot_free_ms: i64::MIN,
         }

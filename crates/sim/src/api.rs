@@ -3,6 +3,7 @@
 mod answer;
 mod call;
 mod endpoint;
+mod oauth;
 mod torrents;
 mod unrestrict;
 mod user;
@@ -26,11 +27,19 @@ use answer::{Answer, VendorError};
 use call::Call;
 use endpoint::Endpoint;
 
+pub(crate) use oauth::Devices;
+
 /// Larger bodies are refused; the vendor's own limit for a torrent is of this order.
 const MAX_BODY: usize = 10 << 20;
 
 /// Answers one call, and everything that is no path of the simulation.
 pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
+    if let Some(call) = request.uri().path().strip_prefix("/oauth/v2/") {
+        let call = call.to_owned();
+        let answer = oauth::handle(&sim, &call, request).await;
+        sim.inner.counters.call("oauth", answer.outcome());
+        return answer.respond();
+    }
     let (parts, body) = request.into_parts();
     let uri = parts.uri.clone();
     let Some(path) = uri.path().strip_prefix("/rest/1.0/") else {

@@ -14,13 +14,16 @@
 //! | `PATCH torrents/ID`, `DELETE torrents/ID` | [`crate::TorrentChange`]; as if somebody had done it elsewhere |
 //! | `GET account`, `PUT account` | [`crate::AccountState`] |
 //! | `POST links/expire` `{"link":…}`, `POST links/break` `{"link":…,"code":19}` | ends direct links (all without a link); makes unrestricting fail, or work again without a code |
+//! | `POST oauth/allow` `{"user_code":"…"}` | the user of the account allows the device that shows this code |
 //! | `GET content?link=…&offset=0&length=100` | the true bytes behind a link (at most 64 MiB a call) |
+//!
+//! Anything else is answered 404, with the list of these calls.
 //!
 //! `?account=N` chooses the account, 0 by default.
 
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
@@ -84,6 +87,35 @@ struct Range {
 /// The most bytes that `content` gives at once.
 const MAX_CONTENT: usize = 64 << 20;
 
+/// All of them, for whoever asks for another.
+const CALLS: [&str; 25] = [
+    "GET counters",
+    "DELETE counters",
+    "POST counters/reset",
+    "GET settings",
+    "PATCH settings",
+    "GET clock",
+    "POST clock",
+    "GET faults",
+    "DELETE faults",
+    "DELETE faults/ID",
+    "POST faults/api",
+    "POST faults/cdn",
+    "POST transfers/end",
+    "GET outage",
+    "PUT outage",
+    "GET torrents",
+    "POST torrents",
+    "PATCH torrents/ID",
+    "DELETE torrents/ID",
+    "GET account",
+    "PUT account",
+    "POST links/expire",
+    "POST links/break",
+    "POST oauth/allow",
+    "GET content",
+];
+
 type Result<T> = std::result::Result<T, SimError>;
 
 pub(crate) fn router() -> Router<Sim> {
@@ -120,6 +152,35 @@ pub(crate) fn router() -> Router<Sim> {
         .route("/links/expire", post(expire_links))
         .route("/links/break", post(break_link))
         .route("/content", get(content))
+        .route("/oauth/allow", post(allow_device))
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+}
+
+/// What is no call: which there are.
+pub(crate) async fn unknown(request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    let error = format!("there is no call {method} {path} in /control/");
+    let said = json!({ "error": error, "calls": CALLS });
+    (StatusCode::NOT_FOUND, Json(said)).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Allowance {
+    user_code: String,
+}
+
+async fn allow_device(
+    State(sim): State<Sim>,
+    Query(which): Query<Which>,
+    Json(Allowance { user_code }): Json<Allowance>,
+) -> Result<Json<Value>> {
+    let now_ms = sim.inner.clock.now_ms();
+    match sim.inner.devices.allow(&user_code, which.account, now_ms) {
+        true => Ok(done()),
+        false => Err(SimError::Unknown(user_code)),
+    }
 }
 
 fn done() -> Json<Value> {

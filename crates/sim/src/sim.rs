@@ -119,6 +119,7 @@ pub(crate) struct Inner {
     pub(crate) endings: Endings,
     /// Held while limits of transfers are compared and the transfer is opened.
     pub(crate) transfer_gate: Mutex<()>,
+    pub(crate) devices: crate::api::Devices,
     settings: Mutex<Arc<Settings>>,
     accounts: Mutex<Vec<Account>>,
     downloads: Mutex<HashMap<Id13, Arc<Download>>>,
@@ -160,6 +161,7 @@ impl Sim {
                 faults: Faults::default(),
                 total_shaper: Shaper::default(),
                 endings: Endings::default(),
+                devices: Default::default(),
                 transfer_gate: Mutex::default(),
                 settings: Mutex::default(),
                 accounts: Mutex::default(),

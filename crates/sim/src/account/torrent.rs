@@ -1,6 +1,7 @@
 //! A torrent and its way from a magnet to links.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::content::{self, Content};
 use crate::library::{FileSpec, LinkMode, Outcome, ReleaseSpec};
@@ -16,7 +17,8 @@ pub(crate) struct Release {
     pub(crate) name: String,
     pub(crate) original_name: String,
     pub(crate) files: Vec<FileSpec>,
-    pub(crate) cached: bool,
+    /// Whether the provider has it: given so, or downloaded since.
+    cached: AtomicBool,
     pub(crate) outcome: Outcome,
     pub(crate) links: LinkMode,
 }
@@ -31,10 +33,14 @@ impl Release {
                 .clone()
                 .unwrap_or_else(|| spec.name.clone()),
             files: spec.files.clone(),
-            cached: spec.cached,
+            cached: spec.cached.into(),
             outcome: spec.outcome,
             links: spec.links,
         }
+    }
+
+    pub(crate) fn is_cached(&self) -> bool {
+        self.cached.load(Ordering::Relaxed)
     }
 
     /// Indexes of the files that the description calls selected.
@@ -150,6 +156,7 @@ impl Torrent {
         self.enter(next, at_ms);
         if next == Status::Downloaded {
             self.ended_ms = Some(at_ms);
+            self.release.cached.store(true, Ordering::Relaxed);
         }
     }
 

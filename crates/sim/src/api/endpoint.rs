@@ -31,7 +31,10 @@ pub(super) enum Endpoint {
     Hosts,
     HostsStatus,
     HostsDomains,
+    HostsRegex,
+    HostsRegexFolder,
     Settings,
+    SettingsUpdate,
     DisableAccessToken,
     Unknown,
 }
@@ -70,7 +73,10 @@ impl Endpoint {
             ("hosts", None, _) => Self::Hosts,
             ("hosts", Some("status"), false) => Self::HostsStatus,
             ("hosts", Some("domains"), false) => Self::HostsDomains,
+            ("hosts", Some("regex"), false) => Self::HostsRegex,
+            ("hosts", Some("regexFolder"), false) => Self::HostsRegexFolder,
             ("settings", None, _) => Self::Settings,
+            ("settings", Some("update"), false) => Self::SettingsUpdate,
             ("disable_access_token", None, _) => Self::DisableAccessToken,
             _ => Self::Unknown,
         }
@@ -104,7 +110,10 @@ impl Endpoint {
             Self::Hosts => "hosts",
             Self::HostsStatus => "hosts/status",
             Self::HostsDomains => "hosts/domains",
+            Self::HostsRegex => "hosts/regex",
+            Self::HostsRegexFolder => "hosts/regexFolder",
             Self::Settings => "settings",
+            Self::SettingsUpdate => "settings/update",
             Self::DisableAccessToken => "disable_access_token",
             Self::Unknown => "unknown",
         }
@@ -119,6 +128,8 @@ impl Endpoint {
                 | Self::UnrestrictCheck
                 | Self::Hosts
                 | Self::HostsDomains
+                | Self::HostsRegex
+                | Self::HostsRegexFolder
                 | Self::Unknown
         )
     }
@@ -128,6 +139,7 @@ impl Endpoint {
             Self::AddTorrent | Self::ContainerFile => Method::PUT,
             Self::AddMagnet
             | Self::SelectFiles
+            | Self::SettingsUpdate
             | Self::UnrestrictCheck
             | Self::UnrestrictLink
             | Self::UnrestrictFolder

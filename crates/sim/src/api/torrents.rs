@@ -255,7 +255,7 @@ pub(super) fn add_magnet(call: &Call) -> Result<Answer, VendorError> {
         may_add(call, account, &release)?;
         account.remember(release.clone());
         // What the provider has needs no conversion.
-        let ready = release.cached && release.outcome != Outcome::MagnetError;
+        let ready = release.is_cached() && release.outcome != Outcome::MagnetError;
         let mut torrent = Torrent::new(release, call.now_ms);
         if ready {
             torrent.enter(Status::WaitingFilesSelection, call.now_ms);
@@ -364,7 +364,7 @@ pub(super) fn select_files(call: &Call) -> Result<Answer, VendorError> {
         slot_free(call, account)?;
         account.alter(id, |torrent| {
             torrent.select(files);
-            if torrent.release.cached && torrent.release.outcome == Outcome::Downloaded {
+            if torrent.release.is_cached() && torrent.release.outcome == Outcome::Downloaded {
                 torrent.enter(Status::Downloaded, call.now_ms);
                 torrent.ended_ms = Some(call.now_ms);
             } else {

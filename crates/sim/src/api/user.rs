@@ -72,13 +72,16 @@ pub(super) fn traffic(call: &Call) -> Result<Answer, VendorError> {
     ))
 }
 
+/// From a week ago to today, when nothing else is asked for.
 pub(super) fn traffic_details(call: &Call) -> Result<Answer, VendorError> {
-    let first = call.query.get("start").map_or("", String::as_str);
-    let last = call.query.get("end").map_or("9999", String::as_str);
+    let day = |ms| call.sim.inner.clock.day(ms);
+    let asked = |name: &str| call.query.get(name).cloned();
+    let first = asked("start").unwrap_or_else(|| day(call.now_ms - 7 * 86_400_000));
+    let last = asked("end").unwrap_or_else(|| day(call.now_ms));
     let days = call.with_account(|account| account.traffic.days())?;
     let shown: BTreeMap<_, _> = days
         .into_iter()
-        .filter(|(day, _)| day.as_str() >= first && day.as_str() <= last)
+        .filter(|(day, _)| *day >= first && *day <= last)
         .map(|(day, bytes)| {
             (
                 day,
@@ -93,22 +96,65 @@ pub(super) fn hosts() -> Result<Answer, VendorError> {
     Ok(Answer::json(
         200,
         &json!({ "real-debrid.com": {
+            "id": "rd", "name": "Real-Debrid",
+            "image": "https://fcdn.real-debrid.com/images/hosters/realdebrid.png",
+            "image_big": "https://fcdn.real-debrid.com/images/hosters/realdebrid.png",
+        }}),
+    ))
+}
+
+/// What links of the one host look like, as an expression of PCRE with its slashes.
+pub(super) fn hosts_regex() -> Result<Answer, VendorError> {
+    let link = r"/(http|https):\/\/(\w+\.)?real-debrid\.com\/d\/[0-9A-Z]{13}/";
+    Ok(Answer::json(200, &[link]))
+}
+
+pub(super) fn hosts_status() -> Result<Answer, VendorError> {
+    Ok(Answer::json(
+        200,
+        &json!({ "real-debrid.com": {
             "id": "rd", "name": "Real-Debrid", "image": "", "supported": 1, "status": "up", "check_time": null,
             "competitors_status": {},
         }}),
     ))
 }
 
-pub(super) fn settings() -> Result<Answer, VendorError> {
-    Ok(Answer::json(
-        200,
-        &json!({
+pub(super) fn settings(call: &Call) -> Result<Answer, VendorError> {
+    let changed = call.with_account(|account| account.settings.clone())?;
+    let mut shown = usual_settings();
+    for (name, value) in changed {
+        shown[name] = value.into();
+    }
+    Ok(Answer::json(200, &shown))
+}
+
+/// Those that can be changed; the others list what may be chosen.
+const CHANGEABLE: [&str; 6] = [
+    "download_port",
+    "locale",
+    "streaming_language_preference",
+    "streaming_quality",
+    "mobile_streaming_quality",
+    "streaming_cast_audio_preference",
+];
+
+pub(super) fn update_settings(call: &Call) -> Result<Answer, VendorError> {
+    let name = call.form("setting_name").ok_or(VendorError(1))?;
+    let value = call.form("setting_value").ok_or(VendorError(1))?;
+    if !CHANGEABLE.contains(&&*name) {
+        return Err(VendorError(2));
+    }
+    call.with_account(|account| account.settings.insert(name, value))?;
+    Ok(Answer::empty(204))
+}
+
+fn usual_settings() -> serde_json::Value {
+    json!({
             "download_ports": ["normal"], "download_port": "normal", "locales": { "en": "English" }, "locale": "en",
             "streaming_qualities": ["original"], "streaming_quality": "original", "mobile_streaming_quality": "original",
             "streaming_languages": { "eng": "English" }, "streaming_language_preference": "eng",
             "streaming_cast_audio": ["aac"], "streaming_cast_audio_preference": "aac",
-        }),
-    ))
+    })
 }
 
 pub(super) fn disable_token(call: &Call) -> Result<Answer, VendorError> {

@@ -27,6 +27,7 @@ impl Sim {
                 any(|State(sim): State<Sim>, request: Request| cdn::handle(sim, request)),
             )
             .nest("/control", control::router())
+            .route("/control/", any(control::unknown))
             .fallback(|State(sim): State<Sim>, request: Request| api::handle(sim, request))
             .with_state(self.clone())
     }

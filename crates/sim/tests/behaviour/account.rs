@@ -5,8 +5,11 @@ use std::time::Duration;
 use axum::body::Body;
 use debridfs_sim::{AccountState, LibrarySpec, Settings};
 use http::Request;
+use serde_json::json;
 
-use crate::support::{call, call_with, direct, fetch, form, get, one_film, send, sim, torrents};
+use crate::support::{
+    call, call_with, control, direct, fetch, form, get, one_film, send, sim, torrents,
+};
 
 #[tokio::test]
 async fn a_token_is_needed_in_the_header_or_the_query() {
@@ -320,4 +323,138 @@ async fn methods_are_looked_at() {
         200
     );
     assert_eq!(get(&sim, "torrents/addMagnet").await.code(), (405, 4));
+}
+
+#[tokio::test]
+async fn details_of_traffic_are_of_a_week_unless_more_is_asked_for() {
+    let sim = sim(&one_film(1000));
+    let url = direct(&sim).await;
+    fetch(&sim, "GET", &url, Some("bytes=0-99")).await;
+    let day = std::time::Duration::from_secs(24 * 3600);
+    sim.advance(day * 6);
+    let week = get(&sim, "traffic/details").await.json();
+    assert_eq!(week["2026-06-01"]["bytes"], 100);
+    sim.advance(day * 2);
+    assert_eq!(get(&sim, "traffic/details").await.json(), json!({}));
+    let more = get(&sim, "traffic/details?start=2026-06-01").await.json();
+    assert_eq!(more["2026-06-01"]["bytes"], 100);
+    let before = get(&sim, "traffic/details?start=2026-05-01&end=2026-05-31").await;
+    assert_eq!(before.json(), json!({}));
+}
+
+#[tokio::test]
+async fn hosts_and_settings_are_as_documented() {
+    let sim = sim(&one_film(10));
+    let hosts = get(&sim, "hosts").await.json();
+    let host = hosts["real-debrid.com"].as_object().unwrap();
+    let keys: Vec<&String> = host.keys().collect();
+    assert_eq!(keys, ["id", "image", "image_big", "name"]);
+    let status = get(&sim, "hosts/status").await.json();
+    assert_eq!(status["real-debrid.com"]["status"], "up");
+    assert_eq!(
+        get(&sim, "hosts/domains").await.json(),
+        json!(["real-debrid.com"])
+    );
+    assert_eq!(
+        get(&sim, "hosts/regex")
+            .await
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(get(&sim, "hosts/regexFolder").await.json(), json!([]));
+
+    assert_eq!(get(&sim, "settings").await.json()["locale"], "en");
+    let update = "setting_name=locale&setting_value=de";
+    assert_eq!(
+        call(&sim, "POST", "settings/update", update).await.status,
+        204
+    );
+    assert_eq!(get(&sim, "settings").await.json()["locale"], "de");
+    let unknown = "setting_name=locales&setting_value=de";
+    assert_eq!(
+        call(&sim, "POST", "settings/update", unknown).await.code(),
+        (400, 2)
+    );
+    assert_eq!(
+        call(&sim, "POST", "settings/update", "").await.code(),
+        (400, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_device_comes_by_a_token() {
+    let sim = sim(&one_film(10));
+    let oauth = async |method: &str, path: &str, body: &str| {
+        let request = http::Request::builder();
+        let request = request.method(method).uri(format!("/oauth/v2/{path}"));
+        send(&sim, request.body(body.to_owned().into()).unwrap()).await
+    };
+    assert_eq!(oauth("GET", "device/code", "").await.code(), (400, 1));
+    let begun = oauth("GET", "device/code?client_id=X&new_credentials=yes", "")
+        .await
+        .json();
+    let code = begun["device_code"].as_str().unwrap();
+    assert_eq!(
+        (&begun["interval"], &begun["expires_in"]),
+        (&json!(5), &json!(1800))
+    );
+    let ask = format!("device/credentials?client_id=X&code={code}");
+    assert_eq!(
+        oauth("GET", &ask, "").await.code(),
+        (403, 9),
+        "nobody allowed it"
+    );
+    let wrong = json!({ "user_code": "NONE" });
+    assert_eq!(
+        control(&sim, "POST", "oauth/allow", wrong).await.status,
+        404
+    );
+    let allowed = json!({ "user_code": begun["user_code"] });
+    assert_eq!(
+        control(&sim, "POST", "oauth/allow", allowed).await.status,
+        200
+    );
+    let own = oauth("GET", &ask, "").await.json();
+    let (id, secret) = (
+        own["client_id"].as_str().unwrap(),
+        own["client_secret"].as_str().unwrap(),
+    );
+    let form = |secret: &str, code: &str| {
+        format!(
+            "client_id={id}&client_secret={secret}&code={code}&grant_type=http%3A%2F%2Foauth.net%2Fgrant_type%2Fdevice%2F1.0"
+        )
+    };
+    assert_eq!(
+        oauth("POST", "token", &form("x", code)).await.code(),
+        (403, 9)
+    );
+    let token = oauth("POST", "token", &form(secret, code)).await.json();
+    assert_eq!(token["token_type"], "Bearer");
+    let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
+    let request = http::Request::builder()
+        .uri("/rest/1.0/user")
+        .header("authorization", bearer);
+    assert_eq!(
+        send(&sim, request.body(axum::body::Body::empty()).unwrap())
+            .await
+            .status,
+        200
+    );
+    let refresh = form(secret, token["refresh_token"].as_str().unwrap());
+    assert_eq!(
+        oauth("POST", "token", &refresh).await.json()["access_token"],
+        token["access_token"]
+    );
+
+    // Whoever comes too late is not let in.
+    let late = oauth("GET", "device/code?client_id=X", "").await.json();
+    sim.advance(std::time::Duration::from_secs(1801));
+    let allowed = json!({ "user_code": late["user_code"] });
+    assert_eq!(
+        control(&sim, "POST", "oauth/allow", allowed).await.status,
+        404
+    );
 }

@@ -238,3 +238,26 @@ async fn accounts_links_and_content() {
         404
     );
 }
+
+#[tokio::test]
+async fn what_is_no_call_is_answered_with_those_that_are() {
+    let sim = sim(&one_film(10));
+    for (method, call) in [
+        ("GET", ""),
+        ("GET", "none"),
+        ("PUT", "counters"),
+        ("GET", "oauth/allow"),
+    ] {
+        let said = control(&sim, method, call, Value::Null).await;
+        assert_eq!(said.status, 404, "{method} {call}");
+        let said = said.json();
+        assert!(said["error"].as_str().unwrap().contains(method), "{said}");
+        for known in said["calls"].as_array().unwrap() {
+            let (method, call) = known.as_str().unwrap().split_once(' ').unwrap();
+            let there = control(&sim, method, call, Value::Null).await;
+            let body = there.body.unwrap();
+            let text = String::from_utf8_lossy(&body);
+            assert!(!text.contains("there is no call"), "{known}: {text}");
+        }
+    }
+}

@@ -207,3 +207,18 @@ fn descriptions_that_contradict_themselves_are_refused() {
         |release| release.files[0].local = Some("/dev/null".into())
     ));
 }
+
+/// What docs/simulator.md shows is taken, and has all keys that its table explains.
+#[test]
+fn the_library_in_the_documents_is_one() {
+    let text = include_str!("../../../../docs/simulator.md");
+    let (_, rest) = text.split_once("```json\n").unwrap();
+    let (json, rest) = rest.split_once("```").unwrap();
+    let library: LibrarySpec = serde_json::from_str(json).unwrap();
+    Sim::new(&library).unwrap();
+    let release = serde_json::to_value(&library.releases[0]).unwrap();
+    let (table, _) = rest.split_once("## Calls").unwrap();
+    for key in release.as_object().unwrap().keys() {
+        assert!(table.contains(&format!("`{key}`")), "{key}");
+    }
+}

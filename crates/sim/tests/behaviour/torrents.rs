@@ -541,3 +541,36 @@ async fn instant_availability_is_withdrawn() {
         "real-debrid.com"
     );
 }
+
+#[tokio::test]
+async fn what_was_downloaded_is_cached_for_the_next_add() {
+    let sim = sim(&one_film(10));
+    let hash = "ab".repeat(20);
+    let add = async || {
+        let magnet = form("magnet", &format!("magnet:?xt=urn:btih:{hash}&dn=New"));
+        let added = call(&sim, "POST", "torrents/addMagnet", &magnet)
+            .await
+            .json();
+        added["id"].as_str().unwrap().to_owned()
+    };
+    let status = async |id: &str| {
+        let info = get(&sim, &format!("torrents/info/{id}")).await.json();
+        info["status"].as_str().unwrap().to_owned()
+    };
+    let select = async |id: &str| {
+        let path = format!("torrents/selectFiles/{id}");
+        assert_eq!(call(&sim, "POST", &path, "files=all").await.status, 204);
+    };
+    let first = add().await;
+    assert_eq!(status(&first).await, "magnet_conversion");
+    sim.advance(std::time::Duration::from_secs(10));
+    select(&first).await;
+    assert_eq!(status(&first).await, "queued");
+    sim.advance(std::time::Duration::from_secs(60));
+    assert_eq!(status(&first).await, "downloaded");
+    call(&sim, "DELETE", &format!("torrents/delete/{first}"), "").await;
+    let second = add().await;
+    assert_eq!(status(&second).await, "waiting_files_selection");
+    select(&second).await;
+    assert_eq!(status(&second).await, "downloaded");
+}
