@@ -49,6 +49,8 @@ use failure::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Helpers are started by way of /proc/self/exe, and would be called `exe` in every list of processes. Without it all works.
+    let _ = rustix::thread::set_name(c"debridfs");
     let cli = Cli::parse();
     install_report_style();
     let file = cli.config.as_deref();

@@ -336,3 +336,27 @@ fn the_simulator_answers_like_the_vendor() {
     assert_eq!(list.as_array().map(Vec::len), Some(5), "{list:#}");
     assert_eq!(curl("/torrents", "wrong")["error_code"], 8);
 }
+
+/// Engine, keeper and their helpers are started by way of `/proc/self/exe`: they would all be called `exe`.
+#[test]
+fn a_process_is_called_as_the_program_whatever_started_it() {
+    let home = home();
+    let link = home.path().join("exe");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_debridfs"), &link).expect("link");
+    let mut child = Command::new(link)
+        .args(["sim", "--library", "1", "--tls", "--host", "sim.example"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sim starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let ca = lines.find_map(|line| line.ok()?.strip_prefix("ca ").map(str::to_owned));
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", child.id()));
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&child),
+        rustix::process::Signal::TERM,
+    )
+    .expect("killed");
+    child.wait().expect("ended");
+    assert_eq!(name.expect("running").trim(), "debridfs");
+    assert!(ca.is_some());
+}

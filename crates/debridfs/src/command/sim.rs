@@ -21,7 +21,10 @@ pub struct SimArgs {
     /// Serve HTTPS with a certificate of an own CA.
     #[arg(long)]
     pub tls: bool,
-    /// What the account holds: `demo`, a number of torrents, or a JSON file.
+    /// Another name or address for the certificate: what clients call it by.
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub host: Vec<String>,
+    /// What the account holds: `demo`, a number of torrents, or a file (docs/simulator.md).
     #[arg(long, value_name = "FILE|demo|N", default_value = "demo")]
     pub library: String,
     /// Another seed makes another library.
@@ -70,6 +73,7 @@ async fn simulate(args: &SimArgs) -> Result<(), Failure> {
     let options = ServeOptions {
         listen: args.listen,
         tls: args.tls,
+        hosts: args.host.clone(),
         ..ServeOptions::default()
     };
     let served = serve(sim, options).await.doing(|| "sim".into())?;
