@@ -249,6 +249,14 @@ fn the_engine_runs_as_puid_and_owns_what_is_shown() {
     assert_eq!(service.end(), Some(0));
     let table = fs::read_to_string("/proc/self/mountinfo").expect("table");
     assert!(!table.contains(mount.to_str().expect("text")));
+    // The closed mount point cannot be removed otherwise.
+    let uninstalled = Command::new(&program)
+        .arg("uninstall")
+        .env("DEBRIDFS__MOUNT__PATH", &mount)
+        .env("DEBRIDFS__RUNTIME_DIR", &run)
+        .status();
+    assert!(uninstalled.expect("uninstall runs").success() && !mount.exists());
+    place.close().expect("nothing of it is left");
 }
 
 #[test]
