@@ -1,5 +1,6 @@
-//! Looks into archives: a release that the provider packed into one RAR is shown once its headers
-//! have been read.
+//! Looks what the links of releases give: one that the provider packed into one RAR is shown once its
+//! headers have been read, and of one with fewer links than files, or more, the provider is asked what
+//! each link gives.
 //!
 //! One archive at a time, each once: the catalogue keeps what was found. Only headers are fetched, a
 //! few KiB for each file in the archive. After a failure the archive is tried again, less and less
@@ -12,9 +13,9 @@ use std::time::Duration;
 
 use debridfs_base::Backoff;
 use debridfs_base::Client;
-use debridfs_catalogue::{BadReason, Catalogue, Findings, Unexamined};
+use debridfs_catalogue::{BadReason, Catalogue, Findings, Named, Unexamined};
 use debridfs_content::{Content, FileRef, HandleOwner, ReadRequest};
-use debridfs_provider::{Part, Priority, Provider, Source};
+use debridfs_provider::{DirectLink, HosterLink, Part, Priority, Provider, Source};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -109,13 +110,16 @@ impl Examiner {
                     let pause = PAUSES.after(failed.times);
                     failed.next = Instant::now() + pause;
                     let Unexamined { provider, name, .. } = archive;
-                    tracing::warn!(provider, name, %error, ?pause, "its archive could not be looked into; trying again");
+                    tracing::warn!(provider, name, %error, ?pause, "what its links give could not be found out; trying again");
                 }
             }
         }
     }
 
     async fn examine(&self, archive: &Unexamined) -> Result<Findings, Trouble> {
+        if archive.links.len() != 1 {
+            return self.names(archive).await;
+        }
         let size = self.size(archive).await?;
         let mut reader = RarReader::new(size);
         let mut progress = reader.start();
@@ -127,6 +131,8 @@ impl Examiner {
             let bytes = self.read(archive, &range, size).await?;
             match reader.advance(range.start, &bytes) {
                 Ok(next) => progress = next,
+                // The only link that is left of several.
+                Err(RarRefusal::NotRar) => return self.names(archive).await,
                 Err(refusal) => {
                     tracing::debug!(name = archive.name, %refusal, "an archive is refused");
                     return Ok(Findings::Refused(reason(refusal)));
@@ -135,18 +141,40 @@ impl Examiner {
         }
     }
 
-    /// Size of the archive, as told with its direct link. The link is kept where reading finds it, so that it is made once, and behind all other calls.
+    /// What the provider calls that which each link gives, and how large it is. What it does not give at
+    /// all is nothing that a file could be known by.
+    async fn names(&self, torrent: &Unexamined) -> Result<Findings, Trouble> {
+        let mut named = Vec::with_capacity(torrent.links.len());
+        for link in &torrent.links {
+            let (name, size) = match self.direct(&torrent.provider, link).await {
+                Ok(direct) => (direct.filename, direct.bytes.unwrap_or(0)),
+                Err(Trouble::NoLink(error)) if error.is_final() => (String::new(), 0),
+                Err(error) => return Err(error),
+            };
+            let link = link.clone();
+            named.push(Named { link, name, size });
+        }
+        Ok(Findings::Named(named))
+    }
+
+    /// A new direct link of `link`. It is kept where reading finds it, so that it is made once, and behind all other calls.
+    async fn direct(&self, provider: &str, link: &HosterLink) -> Result<DirectLink, Trouble> {
+        let found = self.providers.iter().find(|one| one.name() == provider);
+        let account = found.ok_or_else(|| Trouble::NoProvider(provider.to_owned()))?;
+        let direct = account.unrestrict(Priority::Probe, link).await?;
+        self.catalogue.links().save(provider, link, &direct);
+        Ok(direct)
+    }
+
+    /// Size of the archive, as told with its direct link.
     async fn size(&self, archive: &Unexamined) -> Result<u64, Trouble> {
-        let Unexamined { provider, link, .. } = archive;
-        let links = self.catalogue.links();
-        let stored = links.load(provider, link).await.unwrap_or_default();
+        let (provider, link) = (&archive.provider, &archive.links[0]);
+        let stored = self.catalogue.links().load(provider, link).await;
+        let stored = stored.unwrap_or_default();
         if let Some(size) = stored.iter().find_map(|direct| direct.bytes) {
             return Ok(size);
         }
-        let found = self.providers.iter().find(|one| one.name() == provider);
-        let account = found.ok_or_else(|| Trouble::NoProvider(provider.clone()))?;
-        let direct = account.unrestrict(Priority::Probe, link).await?;
-        links.save(provider, link, &direct);
+        let direct = self.direct(provider, link).await?;
         direct.bytes.ok_or(Trouble::NoSize)
     }
 
@@ -157,7 +185,7 @@ impl Examiner {
         range: &Range<u64>,
         container: u64,
     ) -> Result<Vec<u8>, Trouble> {
-        let id = header_id(&archive.provider, &archive.link, range);
+        let id = header_id(&archive.provider, &archive.links[0], range);
         let handle = HandleOwner::Archive.handle(id);
         let length = range.end - range.start;
         let part = Part {
@@ -170,7 +198,7 @@ impl Examiner {
             sources: Arc::new([Source {
                 provider: archive.provider.clone(),
                 torrent: archive.torrent.clone(),
-                link: archive.link.clone(),
+                link: archive.links[0].clone(),
                 part: Some(part),
             }]),
         };
@@ -200,6 +228,14 @@ fn tell(archive: &Unexamined, findings: &Findings) {
     match findings {
         Findings::Members { members, .. } => {
             tracing::info!(provider, name, files = members.len(), "looked into its RAR");
+        }
+        Findings::Named(links) => {
+            tracing::info!(
+                provider,
+                name,
+                links = links.len(),
+                "asked what its links give"
+            );
         }
         Findings::Refused(reason) => {
             let reason = reason.as_str();

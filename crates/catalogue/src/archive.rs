@@ -1,16 +1,17 @@
-//! What is known of the one archive into which a provider packed a torrent's files.
+//! What is known of the one archive into which a provider packed a torrent's files, or of links of which
+//! nobody can tell by their number whose they are.
 
 use debridfs_provider::HosterLink;
 use serde::{Deserialize, Serialize};
 
 use crate::BadReason;
 
-/// An archive that was looked into; it is never looked into again.
+/// Links that were looked into; they are never looked into again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {
-    /// The link that gives it.
+    /// The torrent's first link: that of the archive, if there is one.
     pub link: HosterLink,
-    /// What is in it.
+    /// What it gives.
     pub findings: Findings,
 }
 
@@ -25,6 +26,8 @@ pub enum Findings {
         /// They lie within it and do not overlap.
         members: Vec<Member>,
     },
+    /// No archive: what each of the torrent's links gives, in their order.
+    Named(Vec<Named>),
     /// Nothing can be read, and that is why.
     Refused(BadReason),
 }
@@ -40,15 +43,27 @@ pub struct Member {
     pub size: u64,
 }
 
-/// A torrent whose archive nobody has looked into yet.
+/// What a link gives, as the provider says when a direct link is made of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// The link.
+    pub link: HosterLink,
+    /// The provider's name of the file; empty if it did not tell.
+    pub name: String,
+    /// Its size in bytes; 0 if it did not tell.
+    pub size: u64,
+}
+
+/// A torrent of which nobody knows yet what its links give: one link of several files, or fewer links or
+/// more than files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unexamined {
     /// Provider's configured name.
     pub provider: String,
     /// The provider's id of the torrent.
     pub torrent: debridfs_provider::TorrentId,
-    /// The link of the archive.
-    pub link: HosterLink,
+    /// Its links, at least one: a single one may be that of an archive.
+    pub links: Vec<HosterLink>,
     /// The provider's display name of the torrent.
     pub name: String,
 }

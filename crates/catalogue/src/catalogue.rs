@@ -209,14 +209,14 @@ impl Catalogue {
         }
     }
 
-    /// Torrents that the provider packed into one archive each, which nobody has looked into yet; they are in `__bad__` until
-    /// [`Catalogue::examined`]. Changes with the published library only.
+    /// Torrents of which nobody knows what their links give: an archive each, or not one link for each file. They are in `__bad__`
+    /// until [`Catalogue::examined`]. Changes with the published library only.
     pub async fn unexamined(&self) -> Vec<Unexamined> {
         let now = self.shared.now();
         self.shared.state.lock().await.unexamined(now)
     }
 
-    /// Stores what was found in an archive, and shows what can be read of it. What is stored is never asked for again. Findings about a torrent that has
+    /// Stores what was found of links, and shows what can be read of it. What is stored is never asked for again. Findings about a torrent that has
     /// another link by now, or is gone, are dropped.
     pub async fn examined(&self, of: &Unexamined, findings: Findings) {
         let shared = &self.shared;

@@ -1,10 +1,11 @@
 //! What a release holds: the torrents of one info-hash put together.
 //!
-//! Links belong to selected files by order, and only when there are exactly as many: with fewer, nobody can tell which one is missing, and a guess would serve
-//! wrong bytes. One link for several files is a RAR of them, whose members take the place of links once somebody has looked into it. Links may come late: for [`LATE_LINKS`] after the end a mismatch means "not known yet".
+//! Links belong to selected files by order, and only when there are exactly as many: with fewer, order does not tell which one is missing, and a guess would
+//! serve wrong bytes. Then name and size, as the provider tells them of each link, tell whose it is, or nobody does. One link for several files is a RAR of them, whose members take the place of links once somebody has looked into it. Links may come late: for [`LATE_LINKS`] after the end a mismatch means "not known yet".
 
 mod health;
 mod packed;
+mod proven;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -97,9 +98,14 @@ pub(crate) fn assemble(
         until = patience(&healths);
         (held_by, reason, contents, in_all) = (unknown.clone(), None, Contents::Unknown, true);
     } else if !bad.is_empty() {
-        contents = tree(&bad, false);
+        let proven = bad.iter().copied().filter(|copy| copy.has_proven_links());
+        let proven: Vec<_> = proven.collect();
+        contents = match proven.is_empty() {
+            true => tree(&bad, false),
+            false => tree(&proven, true),
+        };
+        in_all = before.good || !proven.is_empty();
         (held_by, reason, until) = (bad.clone(), worst(&healths), None);
-        in_all = before.good;
     } else if !not_ready.is_empty() && removed.is_empty() {
         if !before.good {
             return None;

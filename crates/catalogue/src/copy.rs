@@ -6,7 +6,7 @@ use std::sync::Arc;
 use debridfs_provider::{ContentId, HosterLink, TorrentFile, TorrentId, TorrentStatus};
 use jiff::Timestamp;
 
-use crate::archive::{Archive, Findings, Member};
+use crate::archive::{Archive, Findings, Member, Named};
 
 /// One account's possession of a release, as last told: a torrent at a provider. What the release is
 /// follows from its copies ([`crate::Release`]).
@@ -60,14 +60,26 @@ impl Copy {
     /// What was found in the torrent's archive, if it is packed and its present link was looked into.
     pub(crate) fn findings(&self) -> Option<&Findings> {
         let archive = self.archive.as_ref()?;
-        (self.is_packed() && archive.link == self.links[0]).then_some(&archive.findings)
+        let in_archive = !matches!(archive.findings, Findings::Named(_));
+        (in_archive && self.is_packed() && archive.link == self.links[0])
+            .then_some(&archive.findings)
+    }
+
+    /// What the provider said of each of its present links, if somebody had to ask.
+    pub(crate) fn named(&self) -> Option<&[Named]> {
+        match &self.archive.as_ref()?.findings {
+            Findings::Named(named) if named.iter().map(|one| &one.link).eq(&self.links) => {
+                Some(named)
+            }
+            _ => None,
+        }
     }
 
     /// Files in the torrent's archive, and the archive's size.
     pub(crate) fn members(&self) -> Option<(&[Member], u64)> {
         match self.findings()? {
             Findings::Members { size, members } => Some((members, *size)),
-            Findings::Refused(_) => None,
+            Findings::Named(_) | Findings::Refused(_) => None,
         }
     }
 

@@ -45,7 +45,7 @@ mod testing;
 mod verdicts;
 mod views;
 
-pub use archive::{Archive, Findings, Member, Unexamined};
+pub use archive::{Archive, Findings, Member, Named, Unexamined};
 pub use bad_reason::BadReason;
 pub use catalogue::{Catalogue, CatalogueConfig};
 pub use contents::{Health, LATE_LINKS, REMOVED_SHOWN};

@@ -278,14 +278,19 @@ fn readable<'a>(dir: Dir<'a>, file: &File) -> std::result::Result<&'a ReleaseTre
         let message = format!("release {}: {why}", release.id);
         Missing::Failed(Error::new(ErrorKind::Unavailable, message))
     };
-    // What is removed is read on while its links live, and what could not be read is tried again.
+    // What is removed is read on while its links live, what could not be read is tried again, and where
+    // links are missing some files may have theirs.
     match release.bad {
-        None | Some(BadReason::Removed | BadReason::Unreadable) => {}
+        None | Some(BadReason::Removed | BadReason::Unreadable | BadReason::MissingLinks) => {}
         Some(reason) => return Err(refused(reason.as_str())),
     }
     match dir.tree() {
         Some(tree) if !tree.places_of(file).is_empty() => Ok(tree),
-        _ => Err(refused("the file has no link")),
+        _ => Err(refused(
+            release
+                .bad
+                .map_or("the file has no link", BadReason::as_str),
+        )),
     }
 }
 

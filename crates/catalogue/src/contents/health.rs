@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::LATE_LINKS;
 use super::packed::placed;
+use super::proven::proven;
 use crate::archive::Findings;
 use crate::{BadReason, Copy};
 
@@ -59,7 +60,14 @@ impl Copy {
             Some(Findings::Members { .. }) if self.has_all_links() => return Health::Good,
             // Nothing in it is what the torrent says.
             Some(Findings::Members { .. }) => return Health::Bad(BadReason::RarDamaged),
-            None => {}
+            Some(Findings::Named(_)) | None => {}
+        }
+        if self.named().is_some() {
+            let damaged = self.is_packed() && !self.has_proven_links();
+            return Health::Bad(match damaged {
+                true => BadReason::RarDamaged,
+                false => BadReason::MissingLinks,
+            });
         }
         let patience = self
             .ended
@@ -82,9 +90,20 @@ impl Copy {
         self.selected() == Some(self.links.len()) || !placed(self).is_empty()
     }
 
-    /// Whether it was packed into an archive and somebody has to look into that.
+    /// Whether it is known of at least one of its files which link gives it, though there is not one for each.
+    pub(super) fn has_proven_links(&self) -> bool {
+        proven(self).is_some_and(|links| links.iter().any(Option::is_some))
+    }
+
+    /// Whether somebody has to look what its links give: an archive, or which of its files.
     pub(crate) fn owes_examination(&self, now: Timestamp) -> bool {
-        // The second question is the dearer one.
-        self.links.len() == 1 && self.health(now) == Health::Bad(BadReason::PackedRar)
+        // The later questions are the dearer ones.
+        !self.links.is_empty()
+            && self.named().is_none()
+            && self.selected() != Some(self.links.len())
+            && matches!(
+                self.health(now),
+                Health::Bad(BadReason::PackedRar | BadReason::MissingLinks)
+            )
     }
 }

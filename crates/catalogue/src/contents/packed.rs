@@ -117,7 +117,7 @@ fn pair(members: &[Member], files: &[(&str, u32, u64)]) -> Vec<Option<usize>> {
 }
 
 /// A path as the provider writes it in an archive: characters that Windows forbids are replaced (field notes, Real-Debrid).
-fn packed(path: &str) -> String {
+pub(super) fn packed(path: &str) -> String {
     path.trim_start_matches('/')
         .replace(['|', '"', '\\', '?', '*', ':', '<', '>'], "_")
 }

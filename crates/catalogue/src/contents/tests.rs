@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Assembled, Before, LATE_LINKS, REMOVED_SHOWN, assemble, biggest_only};
 use crate::ids::IdTable;
 use crate::testing::{at, known, now, record};
-use crate::{BadReason, Contents, Copy, ReleaseTree};
+use crate::{Archive, BadReason, Contents, Copy, Findings, Named, ReleaseTree};
 
 fn rank(provider: &str) -> usize {
     ["rd", "ad"]
@@ -99,6 +99,43 @@ fn one_link_for_several_files_is_a_rar_and_any_other_mismatch_is_missing_links()
         None,
         "one link, one file"
     );
+}
+
+#[test]
+fn files_whose_link_is_known_by_its_name_can_be_read_although_others_are_missing() {
+    let mut torrent = known(1, "x", &["/a", "/b", "/c"]);
+    torrent.links.truncate(2);
+    assert!(torrent.owes_examination(now()));
+    // The first one is missing.
+    let named = |links: &[HosterLink], names: [(&str, u64); 2]| {
+        let named = links.iter().zip(names).map(|(link, (name, size))| Named {
+            link: link.clone(),
+            name: name.to_owned(),
+            size,
+        });
+        let findings = Findings::Named(named.collect());
+        let link = links[0].clone();
+        Some(Arc::new(Archive { link, findings }))
+    };
+    torrent.archive = named(&torrent.links, [("b", 101), ("c", 102)]);
+    assert!(!torrent.owes_examination(now()));
+    let partial = fresh(vec![torrent.clone()]);
+    assert_eq!(partial.release.bad, Some(BadReason::MissingLinks));
+    assert!(partial.in_all && partial.in_bad);
+    let link = |n: u32| vec![format!("https://host/d/1-{n}")];
+    assert_eq!(
+        files(&partial),
+        [
+            ("/a".into(), 100, vec![]),
+            ("/b".into(), 101, link(0)),
+            ("/c".into(), 102, link(1)),
+        ]
+    );
+    // Nothing is certain: as if nobody had looked.
+    torrent.archive = named(&torrent.links, [("b", 100), ("a", 101)]);
+    let bad = fresh(vec![torrent.clone()]);
+    assert!(bad.in_bad && !bad.in_all && !torrent.owes_examination(now()));
+    assert!(files(&bad).iter().all(|(.., links)| links.is_empty()));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use debridfs_provider::{PathsBegin, canonical_path};
 
 use super::packed::placed;
+use super::proven::proven;
 use crate::ids::IdTable;
 use crate::names::{NameSet, legal};
 use crate::{Copy, File, Place, ReleaseTree};
@@ -40,7 +41,7 @@ pub(super) fn build(
             let slot = &mut slots[index[&(path, occurrence)]];
             let size = *slot.size.get_or_insert(bytes);
             // Another size means other bytes: not a source of the same file.
-            if linked && size == bytes {
+            if let Some(link) = link.filter(|_| linked && size == bytes) {
                 slot.places.push(Place {
                     copy: copy as u32,
                     link: link as u32,
@@ -100,19 +101,32 @@ pub(super) fn build(
     }
 }
 
-/// What of a torrent is shown: number of its link or archive's member, path, occurrence, size. If it is not to be read, that is what was selected.
-fn linked_files(record: &Copy, linked: bool) -> Vec<(usize, &str, u32, u64)> {
+/// What of a torrent is shown: number of its link or archive's member, if that is known, path, occurrence, size. If it is not to be read, that is what was
+/// selected.
+fn linked_files(record: &Copy, linked: bool) -> Vec<(Option<usize>, &str, u32, u64)> {
     if linked && record.members().is_some() {
         return placed(record)
             .into_iter()
-            .map(|member| (member.index, member.path, member.occurrence, member.size))
+            .map(|member| {
+                (
+                    Some(member.index),
+                    member.path,
+                    member.occurrence,
+                    member.size,
+                )
+            })
             .collect();
     }
+    let proven = proven(record);
+    let link = |number: usize| match &proven {
+        Some(links) => links[number],
+        None => Some(number),
+    };
     record
         .numbered_paths()
         .filter(|(.., file)| file.selected)
         .enumerate()
-        .map(|(link, (path, occurrence, file))| (link, path, occurrence, file.bytes))
+        .map(|(number, (path, occurrence, file))| (link(number), path, occurrence, file.bytes))
         .collect()
 }
 

@@ -417,7 +417,7 @@ impl State {
         }
     }
 
-    /// Torrents whose archive somebody has to look into.
+    /// Torrents of which somebody has to look what their links give.
     pub(crate) fn unexamined(&self, now: Timestamp) -> Vec<Unexamined> {
         self.records
             .iter()
@@ -425,13 +425,13 @@ impl State {
             .map(|record| Unexamined {
                 provider: record.provider.clone(),
                 torrent: record.id.clone(),
-                link: record.links[0].clone(),
+                links: record.links.clone(),
                 name: record.filename.clone(),
             })
             .collect()
     }
 
-    /// Takes what was found in an archive. Returns whether that is still the torrent's archive.
+    /// Takes what was found of a torrent's links. Returns whether these are still its links.
     pub(crate) fn apply_findings(
         &mut self,
         of: &Unexamined,
@@ -442,11 +442,11 @@ impl State {
             return false;
         };
         let mut record = Copy::clone(&self.records[place]);
-        if record.links != [of.link.clone()] {
+        if record.links != of.links {
             return false;
         }
         record.archive = Some(Arc::new(Archive {
-            link: of.link.clone(),
+            link: of.links[0].clone(),
             findings,
         }));
         self.records[place] = Arc::new(record);

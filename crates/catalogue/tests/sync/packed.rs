@@ -67,7 +67,7 @@ async fn what_was_found_shows_and_is_not_asked_for_again() {
     };
     let parts: Vec<_> = before.iter().map(|source| source.part).collect();
     assert_eq!(parts, [part(100), part(2100)]);
-    assert!(before.iter().all(|source| source.link == owed[0].link));
+    assert!(before.iter().all(|source| source.link == owed[0].links[0]));
     run.stop().await;
 
     // The same without asking anybody.
@@ -109,7 +109,7 @@ async fn a_refusal_is_kept_as_well_and_a_new_link_is_a_new_archive() {
     pass(60).await;
     let again = run.catalogue.unexamined().await;
     assert_eq!(again.len(), 1);
-    assert_eq!(again[0].link, new);
+    assert_eq!(again[0].links, [new]);
     run.catalogue.examined(&again[0], members()).await;
     run.until("shown", |library| reason(library).is_none())
         .await;
