@@ -116,17 +116,12 @@ async fn look(shared: &Shared) {
 async fn tell(shared: &Arc<Shared>, job: &Job) -> bool {
     let passed = |limit| has_passed(job.changed, limit, shared.now());
     let mut troubled = false;
-    // Each request of the release is another arr's.
-    let told: HashSet<String> = {
-        let memory = shared.read();
-        let others = memory.of(job.hash).filter(|other| other.nth != job.nth);
-        let told = others.filter_map(|other| other.told.clone()?.arr);
-        told.collect()
-    };
-    let arrs = shared.config.arrs.iter();
-    for arr in arrs.filter(|arr| !told.contains(arr.name())) {
+    // One that knows already may have failed its own request of the release; this one may be another arr's, which has not looked yet.
+    let mut knew = None;
+    for arr in &shared.config.arrs {
         match arr.fail_grab(job.hash, passed(QUEUED_WITHIN)).await {
             Ok(FailedGrab::Unknown) => {}
+            Ok(FailedGrab::Already) => knew = knew.or(Some(arr)),
             Ok(how) => {
                 log(arr, job, how);
                 return note(shared, job, Some(arr.name().to_owned())).await;
@@ -136,6 +131,15 @@ async fn tell(shared: &Arc<Shared>, job: &Job) -> bool {
                 tracing::warn!(arr = arr.name(), name = job.name, %error, "cannot be told of a failed grab yet");
             }
         }
+    }
+    let alone = shared.config.arrs.len() == 1;
+    match knew {
+        Some(arr) if alone || (passed(QUEUED_WITHIN) && !troubled) => {
+            log(arr, job, FailedGrab::Already);
+            return note(shared, job, Some(arr.name().to_owned())).await;
+        }
+        Some(_) => return false,
+        None => {}
     }
     if troubled || !passed(KNOWN_WITHIN) {
         return false;

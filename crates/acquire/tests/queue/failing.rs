@@ -71,15 +71,7 @@ impl Home {
             change(config);
         })
         .await;
-        let peer = debridfs_listen::Peer([127, 0, 0, 1].into());
-        let client = router(
-            world.acquire.clone(),
-            Credentials::default(),
-            Arc::default(),
-        );
-        let client = client.layer(Extension(peer));
-        let caller = Caller::in_process(client, "", "", "tv");
-        let arr = ArrProgram::new(program, KEY, caller);
+        let arr = program_of(&world, program, "tv");
         line.0.set(arr.clone()).unwrap();
         Self { world, arr, line }
     }
@@ -100,6 +92,18 @@ impl Home {
             [HASH.to_uppercase(), GOOD.to_uppercase()]
         );
     }
+}
+
+/// An arr that grabs into `category`.
+fn program_of(world: &World, program: Program, category: &str) -> ArrProgram {
+    let peer = debridfs_listen::Peer([127, 0, 0, 1].into());
+    let client = router(
+        world.acquire.clone(),
+        Credentials::default(),
+        Arc::default(),
+    );
+    let client = client.layer(Extension(peer));
+    ArrProgram::new(program, KEY, Caller::in_process(client, "", "", category))
 }
 
 fn bad(outcome: Outcome) -> Vec<ReleaseSpec> {
@@ -127,6 +131,39 @@ async fn a_dead_grab_is_blocklisted_and_another_one_is_complete() {
             assert_eq!(deletions.count(), 1, "{calls:?}");
             assert!(!calls.iter().any(|call| call.contains("history/failed")));
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_arr_hears_of_its_own_grab_of_a_dead_release() {
+    let line = Line::default();
+    let told = Arr::new(
+        "second",
+        "http://second:8989",
+        Secret::new(KEY),
+        Arc::new(line.clone()),
+    );
+    let home = Home::new(Program::Sonarr, bad(Outcome::Dead), |config| {
+        config.arrs.push(Arc::new(told));
+    })
+    .await;
+    let second = program_of(&home.world, Program::Sonarr, "tv-2");
+    line.0.set(second.clone()).unwrap();
+    home.grab().await;
+    let offers = vec![Offer::new("Bad", HASH), Offer::new("Good", GOOD)];
+    second.search(second.want(offers)).await.unwrap();
+    for _ in 0..3600 {
+        if second.blocklist().len() == 1 && home.arr.blocklist().len() == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for arr in [&home.arr, &second] {
+        assert_eq!(arr.blocklist(), [HASH.to_uppercase()]);
+    }
+    for category in ["tv", "tv-2"] {
+        let job = home.world.complete_in(category).await;
+        assert_eq!(job.hash, hash(GOOD));
     }
 }
 
