@@ -187,7 +187,6 @@ stranger() {
   k -n readers delete ds readers bound --cascade=foreground >/dev/null
   chattr -i "$below" && chmod 755 "$below" && mkdir -p "$below/series" && touch "$below/series/stranger"
   install
-  note=$(k -n debridfs logs ds/debridfs-keeper | grep -io 'WARN.*not empty.*' | head -1 | cut -c1-80)
   start_readers
   [ -e "$below/series/stranger" ] || broken+=" stranger-removed"
   rm -r "$below/series"
@@ -195,6 +194,8 @@ stranger() {
 private_root() {
   k -n readers delete ds readers bound --cascade=foreground >/dev/null
   uninstall
+  # As on a node that has just started: nothing of an earlier keeper is mounted there.
+  run "$target/debridfs" uninstall >/dev/null 2>&1 || true
   run mount --make-private /mnt
   install 2>/dev/null & 
   local told='is not a shared mount' waiting=$!
