@@ -125,12 +125,20 @@ fn shared(dir: &Path, mount: &Mount, need: Need) -> Check {
 /// A bind over a directory hides the mounts in it from whoever made them: a keeper could not
 /// unmount in order any more.
 fn with_care(mut check: Check, dir: &Path, mounts: &[Mount]) -> Check {
-    let below = |mount: &Mount| mount.is_ours() && mount.mount_point.starts_with(dir);
-    if check.repair.is_some() && mounts.iter().any(below) {
+    let below = |mount: &&Mount| mount.is_ours() && mount.mount_point.starts_with(dir);
+    // The last line of a place is what is on top there.
+    let top = mounts
+        .iter()
+        .rfind(below)
+        .filter(|_| check.repair.is_some());
+    if let Some(top) = top {
+        let first = if top.is_closed() {
+            "`debridfs uninstall` first, as a stopped keeper has closed its place in there"
+        } else {
+            "stop debridfs first, which is mounted in there"
+        };
         check.repair = None;
-        check.fix = check
-            .fix
-            .map(|fix| format!("stop debridfs first, which is mounted in there; then {fix}"));
+        check.fix = check.fix.map(|fix| format!("{first}; then {fix}"));
     }
     check
 }
@@ -219,6 +227,13 @@ mod tests {
                 .starts_with("stop debridfs first")
         );
         assert!(check("/srv").repair.is_some());
+        let closed =
+            text.to_owned() + "\n3 2 0:10 / /mnt/dfs ro - fuse.debridfs debridfs-closed ro";
+        let mounts = mountinfo::parse(closed.as_bytes());
+        let dir = Path::new("/mnt");
+        let check = with_care(shared(dir, &mounts[0], Need::Asked), dir, &mounts);
+        let fix = check.fix.unwrap();
+        assert!(fix.starts_with("`debridfs uninstall` first"), "{fix}");
     }
 
     #[test]
