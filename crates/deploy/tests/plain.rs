@@ -404,6 +404,15 @@ fn systemd_knows_every_key_of_the_units() {
     assert_eq!(bad.1.len(), 1, "a key with a mistake is seen: {bad:?}");
 }
 
+/// systemd stops what is tied to a unit that fails, and does not start it again with that unit.
+#[test]
+fn an_engine_outlives_the_crash_of_its_keeper() {
+    let engine = unit("debridfs-engine.service");
+    for key in ["StopPropagatedFrom", "BindsTo", "PartOf", "Requires"] {
+        assert!(values(&engine, key).is_empty(), "{key}");
+    }
+}
+
 #[test]
 fn units_that_mount_keep_the_mount_and_let_it_out() {
     for name in ["debridfs.service", "debridfs-keeper.service"] {

@@ -1,5 +1,6 @@
 //! `debridfs engine`: what an engine gives up and prepares before it serves.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -22,8 +23,8 @@ pub struct EngineArgs {
     /// Started by a keeper, which starts another one when this one ends.
     #[arg(long, hide = true)]
     pub child: bool,
-    /// That keeper is root's: without settings the directories are a service's, not those of the user that this engine is.
-    #[arg(long, hide = true, requires = "child")]
+    /// Root started it, or its keeper: without settings the directories are a service's, not those of the user that this engine is.
+    #[arg(long, hide = true)]
     pub by_root: bool,
     /// Take over from the engine that serves now, as soon as this one has loaded everything; that one ends.
     #[arg(long)]
@@ -44,8 +45,9 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
     }
     // Before anything secret is read; what is in the environment is there already.
     debridfs_confine::close_to_others().map_err(gave_up)?;
+    let started_by_root = args.by_root || rustix::process::geteuid().is_root();
     let environment = Environment {
-        started_by_root: args.by_root,
+        started_by_root,
         ..Environment::of_process()
     };
     let loaded = config::load(file, &environment)?;
@@ -87,7 +89,7 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
                 Ended::Replaced if args.supervised => Err(Failure::silent(REPLACED)),
                 Ended::Replaced => Ok(()),
                 _ if args.child => Ok(()),
-                _ => Err(attach_again()),
+                _ => Err(attach_again(started_by_root)),
             }
         }
     }
@@ -125,13 +127,41 @@ fn gave_up(error: ConfineError) -> Failure {
 }
 
 /// Begins anew in this same process: without a keeper as parent nobody else would. Returns only if that fails.
-fn attach_again() -> Failure {
+fn attach_again(started_by_root: bool) -> Failure {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_else(|| "debridfs".into());
-    // Who is engine now was not there when this one was to take over.
     let error = Command::new("/proc/self/exe")
         .arg0(name)
-        .args(arguments.filter(|argument| argument != "--replace"))
+        .args(arguments_again(arguments, started_by_root))
         .exec();
     Failure::new(format!("cannot start again: {error}"), None)
+}
+
+fn arguments_again(
+    arguments: impl Iterator<Item = OsString>,
+    started_by_root: bool,
+) -> Vec<OsString> {
+    // Who is engine now was not there when this one was to take over.
+    let kept = arguments.filter(|one| one != "--replace" && one != "--by-root");
+    // By now it is another user, whose directories would be others.
+    kept.chain(started_by_root.then(|| "--by-root".into()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_begins_anew_still_knows_that_root_started_it() {
+        let again = |words: &[&str], by_root| {
+            let words = words.iter().map(OsString::from);
+            let again = arguments_again(words, by_root);
+            again.join(std::ffi::OsStr::new(" "))
+        };
+        assert_eq!(again(&["engine", "--replace"], true), "engine --by-root");
+        assert_eq!(again(&["engine", "--by-root"], true), "engine --by-root");
+        let settings = ["--config", "c.toml", "engine", "--replace"];
+        assert_eq!(again(&settings, false), "--config c.toml engine");
+    }
 }
