@@ -153,5 +153,5 @@ fn a_service_manager_keeps_the_mount_even_from_an_engine_that_cannot_die() {
     }
     assert!(instance.log().contains("Going on without it"));
     read_on_and_thaw(&simulator, &instance, &volume, readers);
-    instance.stop();
+    crate::kept::stop(&mut instance);
 }

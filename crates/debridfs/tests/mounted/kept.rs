@@ -79,7 +79,7 @@ fn keeper_and_engine_are_killed_at_once_and_nobody_notices() {
 }
 
 /// Whoever looks for the library while the service is stopped is refused, root as well.
-fn stop(instance: &mut Instance) {
+pub fn stop(instance: &mut Instance) {
     assert!(instance.end(Signal::TERM).success());
     let top = mountinfo::find(&instance.mount()).expect("a mount table");
     assert!(top.is_some_and(|top| top.is_closed()), "{}", instance.log());
