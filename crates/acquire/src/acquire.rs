@@ -231,7 +231,7 @@ impl Acquire {
         }
     }
 
-    /// Takes a release in; it is on the disk when this returns. One that is known is not taken twice: a failed job begins anew, a
+    /// Adds a release; it is on the disk when this returns. A known release is not added twice: a failed job begins anew, a
     /// complete one goes through its steps again and makes what is missing. One that is known in another category, or to another arr,
     /// is a request of its own over the same torrent.
     ///
@@ -469,7 +469,7 @@ impl Shared {
     }
 }
 
-/// The job `before`, which has not failed, as it is when somebody asks for it once more.
+/// What `before`, a job that has not failed, becomes when somebody asks for the release again.
 fn asked_again(before: &Job, options: &AddOptions, now: jiff::Timestamp) -> Job {
     let mut job = before.clone();
     job.tags.extend(options.tags.iter().cloned());
