@@ -119,12 +119,20 @@ pub fn find(path: &Path) -> io::Result<Option<Mount>> {
     Ok(top(&layers(read()?, path)))
 }
 
-/// File system type of the topmost mount at a path whose parent may be a symlink; the path itself is not touched.
+/// The topmost mount at a path whose parent may be a symlink; the path itself is not touched.
+///
+/// # Errors
+/// When `/proc` can't be read.
+pub fn at(path: &Path) -> io::Result<Option<Mount>> {
+    find(&resolved(path))
+}
+
+/// File system type of the topmost mount at a path, as [`at`] finds it.
 ///
 /// # Errors
 /// When `/proc` can't be read.
 pub fn type_at(path: &Path) -> io::Result<Option<String>> {
-    let mount = find(&resolved(path))?;
+    let mount = at(path)?;
     Ok(mount.map(|mount| mount.fstype.to_string_lossy().into_owned()))
 }
 

@@ -25,7 +25,7 @@ const LONGEST_SOCKET_PATH: usize = 107;
 pub async fn mount_point(path: &Path, lent: bool) -> Check {
     let name = "mount point";
     let shown = path.display();
-    match mountinfo::find(&mountinfo::resolved(path)) {
+    match mountinfo::at(path) {
         Err(error) => Check::failed(
             name,
             format!("/proc/self/mountinfo: {error}"),

@@ -40,7 +40,7 @@ pub fn run(args: &MountProbeArgs) -> ExitCode {
 }
 
 fn look(path: &Path) -> Result<(), String> {
-    match mountinfo::find(&mountinfo::resolved(path)) {
+    match mountinfo::at(path) {
         Ok(Some(mount)) if mount.is_closed() => {
             return Err("the library is not mounted: its keeper was stopped".into());
         }
