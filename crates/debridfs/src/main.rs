@@ -1,4 +1,4 @@
-//! The program: command line, configuration, wiring, `demo` and `doctor`.
+//! The program: command line, wiring, `demo` and `doctor`.
 #![cfg_attr(
     test,
     allow(
@@ -15,11 +15,6 @@ mod cli;
     reason = "runs before anything is served, or in a program of its own"
 )]
 mod command;
-#[allow(
-    clippy::disallowed_methods,
-    reason = "runs before anything is served, or in a program of its own"
-)]
-mod config;
 mod engine;
 mod failure;
 #[allow(
@@ -38,6 +33,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use debridfs_config as config;
 
 use cli::{Cli, Command};
 use failure::Failure;

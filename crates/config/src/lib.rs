@@ -1,7 +1,8 @@
 //! Configuration: one TOML file, `DEBRIDFS__SECTION__KEY` variables over it, and secrets in files of their own.
 //!
 //! The structs here are the schema; every key and its default can be read off them. Where values come from is decided in
-//! [`mod@load`], how they are put together in `merge`, which variables are ours in [`environment`].
+//! [`fn@load`], how they are put together in `merge`, which variables are ours in `environment`.
+#![forbid(unsafe_code)]
 
 mod acquire;
 mod environment;

@@ -523,7 +523,7 @@ mod tests {
 
     /// Keys and defaults of the tables in docs/configuration.md; defaults that are told in words are left out.
     fn documented() -> Vec<(String, String)> {
-        let document = include_str!("../../../../docs/configuration.md");
+        let document = include_str!("../../../docs/configuration.md");
         let (mut section, mut found) = (String::new(), Vec::new());
         for line in document.lines() {
             if let Some(heading) = line.strip_prefix("## ") {
