@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use debridfs_base::state_file;
 use debridfs_provider::{InfoHash, TorrentId};
+use debridfs_sqlite::Failure;
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 
-use self::open::{Opening, connect};
+use self::open::connect;
 use crate::trash::Deletion;
 use crate::{Error, Job, JobId, Result, Source};
 
@@ -68,19 +69,19 @@ impl Store {
     pub(crate) async fn open(path: &Path, now: Timestamp) -> Result<(Self, Stored)> {
         let reason = match Self::open_and_read(path, now).await {
             Ok(opened) => return Ok(opened),
-            Err(Opening::Corrupt(reason)) => reason,
-            Err(other) => return Err(other.of(path)),
+            Err(Failure::Corrupt(reason)) => reason,
+            Err(other) => return Err(open::error(other, path)),
         };
         state_file::move_aside(path, state_file::SQLITE, &reason, now)
-            .map_err(|error| Opening::Other(format!("{reason}: {error}")).of(path))?;
+            .map_err(|error| open::error(Failure::Other(format!("{reason}: {error}")), path))?;
         let anew = Self::open_and_read(path, now).await;
-        anew.map_err(|error| error.of(path))
+        anew.map_err(|failure| open::error(failure, path))
     }
 
     async fn open_and_read(
         path: &Path,
         now: Timestamp,
-    ) -> std::result::Result<(Self, Stored), Opening> {
+    ) -> std::result::Result<(Self, Stored), Failure> {
         let mut connection = connect(path).await?;
         match read::all(&mut connection, now).await {
             Ok(stored) => {

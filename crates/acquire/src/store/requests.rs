@@ -11,7 +11,7 @@ use sqlx::SqliteConnection;
 
 use crate::JobId;
 
-/// No migration: programs before this one refuse a store with one they do not know.
+/// Requests that are not in `jobs`.
 pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS requests (
     hash TEXT NOT NULL,
     nth INTEGER NOT NULL,

@@ -1,41 +1,40 @@
-//! Opening the database file: migrations, and what is done about a corrupt, newer or unwritable one.
+//! Opening the database file, and what is done about a corrupt, newer or unwritable one.
 #![allow(
     clippy::disallowed_methods,
     reason = "all of it runs on threads of the state's volume"
 )]
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use debridfs_base::state_file;
 use debridfs_base::volume::NoAnswer;
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
+use debridfs_sqlite::{Failure, Schema, options};
+use sqlx::sqlite::SqliteSynchronous;
+use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::{Error, Result};
 
-/// Every schema change ever made, oldest first. They only ever add, so that the version before can still use the file after a downgrade. One that
-/// cannot has to set `PRAGMA user_version` to its own number: programs that do not know it leave the file alone.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "first", include_str!("../../migrations/0001_first.sql")),
-    (
-        2,
-        "link keys",
-        include_str!("../../migrations/0002_link_keys.sql"),
-    ),
-    (
-        3,
-        "archives",
-        include_str!("../../migrations/0003_archives.sql"),
-    ),
-    (
-        4,
-        "copy verdicts",
-        include_str!("../../migrations/0004_copy_verdicts.sql"),
-    ),
-];
+const SCHEMA: Schema = Schema {
+    migrations: &[
+        (1, "first", include_str!("../../migrations/0001_first.sql")),
+        (
+            2,
+            "link keys",
+            include_str!("../../migrations/0002_link_keys.sql"),
+        ),
+        (
+            3,
+            "archives",
+            include_str!("../../migrations/0003_archives.sql"),
+        ),
+        (
+            4,
+            "copy verdicts",
+            include_str!("../../migrations/0004_copy_verdicts.sql"),
+        ),
+    ],
+    tables: &[],
+};
 
 /// An opened database.
 pub(super) struct Opened {
@@ -46,23 +45,6 @@ pub(super) struct Opened {
     pub(super) trouble: Option<String>,
     /// It is in memory, and ends with the process.
     pub(super) volatile: bool,
-}
-
-enum Failure {
-    /// It is damaged, or no database: another one is begun beside it.
-    Corrupt(String),
-    /// A newer version says that this one must not use it.
-    Newer(String),
-    /// It cannot be used now.
-    Other(String),
-}
-
-impl Failure {
-    fn words(self) -> String {
-        match self {
-            Self::Corrupt(words) | Self::Newer(words) | Self::Other(words) => words,
-        }
-    }
 }
 
 /// Opens the file at `path`, creating it and its directory.
@@ -94,17 +76,17 @@ pub(super) async fn instead_of(
     error: &sqlx::Error,
     now: jiff::Timestamp,
 ) -> Result<Opened> {
-    after(classify(error), path, now).await
+    after(Failure::from(error), path, now).await
 }
 
 async fn after(failure: Failure, path: &Path, now: jiff::Timestamp) -> Result<Opened> {
-    let may_read = !matches!(failure, Failure::Newer(_));
+    let may_read = !matches!(failure, Failure::Newer(..));
     let reason = match failure {
         Failure::Corrupt(reason) => match begin_anew(path, reason, now).await {
             Ok(opened) => return Ok(opened),
             Err(reason) => reason,
         },
-        Failure::Newer(reason) | Failure::Other(reason) => reason,
+        failure => failure.words(),
     };
     tracing::error!(path = %path.display(), reason, "the catalogue cannot be opened: going on in memory, changes are lost at the next stop");
     Ok(Opened {
@@ -141,130 +123,8 @@ async fn begin_anew(
     })
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(Duration::from_secs(10))
-        // Rows are read in bulk; the default of 50 would switch threads 60 times for a list of 3000.
-        .row_buffer_size(4096)
-        .disable_statement_logging()
-}
-
 async fn connect(path: &Path) -> std::result::Result<SqliteConnection, Failure> {
-    make_directory(path)
-        .map_err(|error| Failure::Other(format!("cannot make its directory: {error}")))?;
-    for companion in ["", "-wal", "-shm"] {
-        check_kind(path, companion)?;
-    }
-    let classify = |error: sqlx::Error| classify(&error);
-    let mut connection = options(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .connect()
-        .await
-        .map_err(classify)?;
-    // Direct links in it are as good as passwords.
-    if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
-        tracing::warn!(path = %path.display(), %error, "cannot make the catalogue file private");
-    }
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(&mut connection)
-        .await
-        .map_err(classify)?;
-    if verdict != "ok" {
-        return Err(Failure::Corrupt(verdict));
-    }
-    migrate(&mut connection).await?;
-    Ok(connection)
-}
-
-fn make_directory(path: &Path) -> std::io::Result<()> {
-    match path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        Some(parent) => std::fs::create_dir_all(parent),
-        None => Ok(()),
-    }
-}
-
-/// SQLite would wait at a pipe, and has few words for a directory.
-fn check_kind(path: &Path, companion: &str) -> std::result::Result<(), Failure> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(companion);
-    state_file::check_kind(Path::new(&name)).map_err(|error| {
-        let words = format!("{}: {error}", Path::new(&name).display());
-        match error.kind() {
-            std::io::ErrorKind::InvalidData if companion.is_empty() => Failure::Corrupt(words),
-            _ => Failure::Other(words),
-        }
-    })
-}
-
-async fn migrate(connection: &mut SqliteConnection) -> std::result::Result<(), Failure> {
-    migrate_by(MIGRATIONS, connection).await
-}
-
-async fn migrate_by(
-    migrations: &[(i64, &'static str, &'static str)],
-    connection: &mut SqliteConnection,
-) -> std::result::Result<(), Failure> {
-    let known = migrations.last().map_or(0, |(version, ..)| *version);
-    let least: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(|error| classify(&error))?;
-    if least > known {
-        return Err(Failure::Newer(format!(
-            "its schema is version {least}, and this program knows {known} at most: it is left \
-             alone; use the newer version again, or move the file away"
-        )));
-    }
-    let mut migrator = Migrator::with_migrations(
-        migrations
-            .iter()
-            .map(|&(version, name, sql)| {
-                Migration::new(
-                    version,
-                    name.into(),
-                    MigrationType::Simple,
-                    sql.into_sql_str(),
-                    false,
-                )
-            })
-            .collect(),
-    );
-    // What a later version added is not ours to judge.
-    migrator.set_ignore_missing(true);
-    match migrator.run_direct(None, connection, false).await {
-        Ok(()) => Ok(()),
-        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
-            Err(classify(&error))
-        }
-        // No version ever wrote that.
-        Err(error @ (MigrateError::VersionMismatch(_) | MigrateError::Dirty(_))) => {
-            Err(Failure::Corrupt(error.to_string()))
-        }
-        Err(error) => Err(Failure::Other(error.to_string())),
-    }
-}
-
-/// Primary result code of an SQLite error (<https://www.sqlite.org/rescode.html>).
-fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code = error.as_database_error()?.code()?;
-    code.parse::<i32>().ok().map(|extended| extended & 0xff)
-}
-
-const SQLITE_ERROR: i32 = 1;
-const SQLITE_CORRUPT: i32 = 11;
-const SQLITE_NOTADB: i32 = 26;
-
-fn classify(error: &sqlx::Error) -> Failure {
-    match is_damage(error) {
-        true => Failure::Corrupt(error.to_string()),
-        false => Failure::Other(error.to_string()),
-    }
+    debridfs_sqlite::connect(path, &SCHEMA, SqliteSynchronous::Normal).await
 }
 
 /// One in memory, as the volume of the file does not answer.
@@ -281,27 +141,13 @@ pub(super) async fn without_file(path: &Path, silent: &NoAnswer) -> Result<Opene
     })
 }
 
-/// Whether it says that the file is damaged. A table or column that is not there
-/// (`SQLITE_ERROR`) is damage as well, as it was made when the file was.
-fn is_damage(error: &sqlx::Error) -> bool {
-    let damage = [SQLITE_ERROR, SQLITE_CORRUPT, SQLITE_NOTADB];
-    primary_code(error).is_some_and(|code| damage.contains(&code))
-}
-
 /// An empty database in memory.
 async fn in_memory(path: &Path) -> Result<SqliteConnection> {
-    let failed = |message: String| Error::Store {
+    let memory = debridfs_sqlite::in_memory(&SCHEMA).await;
+    memory.map_err(|failure| Error::Store {
         path: path.to_owned(),
-        message,
-    };
-    let memory = SqliteConnectOptions::new().in_memory(true);
-    let mut memory = memory
-        .connect()
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    let migrated = migrate(&mut memory).await;
-    migrated.map_err(|failure| failed(failure.words()))?;
-    Ok(memory)
+        message: failure.words(),
+    })
 }
 
 /// The file, to be read alone: without the -shm file that a full disk refuses, and so without what is only in the log.
@@ -334,10 +180,12 @@ mod tests {
     async fn links_of_the_first_schema_become_the_first_keys() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalogue.db");
-        let options = options(&path).create_if_missing(true);
-        let mut old = options.connect().await.unwrap();
-        let done = migrate_by(&MIGRATIONS[..1], &mut old).await;
-        assert!(done.is_ok());
+        let first = Schema {
+            migrations: &SCHEMA.migrations[..1],
+            ..SCHEMA
+        };
+        let old = debridfs_sqlite::connect(&path, &first, SqliteSynchronous::Normal).await;
+        let mut old = old.unwrap();
         sqlx::query("INSERT INTO links VALUES ('rd', 'hoster', 'url', 'name', 7, 8)")
             .execute(&mut old)
             .await
