@@ -11,6 +11,7 @@ use debridfs_provider::{ContentId, LinkStore, Provider, TorrentInfo};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::guard::GuardRules;
@@ -107,6 +108,7 @@ impl Catalogue {
             .iter()
             .map(|provider| provider.name().to_owned())
             .collect();
+        let naming = config.views.folder_naming();
         let builder = ViewBuilder::new(config.views, stored.memory);
         let settings = Settings {
             poll_every: config.poll_every,
@@ -115,6 +117,7 @@ impl Catalogue {
             info_in_flight: config.info_in_flight.max(1),
             publish_every: config.publish_every,
             guard: config.guard,
+            naming,
             clock: config.clock,
         };
         let state = State::load(stored.torrents, stored.sync, &names);
@@ -154,7 +157,7 @@ impl Catalogue {
     /// Asks for the files of a release before all others, and resolves once they are published.
     ///
     /// # Errors
-    /// [`Error::UnknownRelease`] when no account holds it ready, the provider's error when the call failed (it is made again
+    /// [`Error::UnknownRelease`] when no account holds it ready, or only those in their first sync, the provider's error when the call failed (it is made again
     /// later all the same), [`Error::Stopping`].
     pub fn demand(&self, release: impl Into<ContentId>) -> BoxFuture<'static, Result<()>> {
         let (shared, content) = (self.shared.clone(), release.into());
@@ -171,7 +174,7 @@ impl Catalogue {
                 let Some((known, askable)) = state.contents_of(content) else {
                     return Err(Error::UnknownRelease(content));
                 };
-                if !known && askable.is_empty() {
+                if (!known && askable.is_empty()) || state.is_hidden(content) {
                     return Err(Error::UnknownRelease(content));
                 }
                 let waiter = shared.waiters.wait_for(content);
@@ -253,23 +256,20 @@ impl Catalogue {
         let library = shared.library.borrow().clone();
         let counts = shared.counts.lock().clone();
         let now = shared.now();
-        let providers: Vec<_> = shared
-            .lines
-            .iter()
-            .map(|line| line.report().clone())
-            .collect();
+        let takes = |left| shared.pace.lock().seconds_left(left, Instant::now());
+        let report = |line: &Line| {
+            let mut report = line.report().clone();
+            if let Some(first) = &mut report.first_sync {
+                first.seconds_left = takes(first.total - first.named);
+            }
+            report
+        };
+        let providers: Vec<_> = shared.lines.iter().map(report).collect();
         let left = counts.total.saturating_sub(counts.done);
-        let per_minute: u64 = shared
-            .lines
-            .iter()
-            .map(|line| u64::from(line.provider.health().budget_per_minute))
-            .sum();
         let progress = (left > 0 || !library.listed).then(|| Progress {
             done: counts.done,
             total: counts.total,
-            seconds_left: (left as u64 * 60)
-                .checked_div(per_minute)
-                .filter(|_| library.listed),
+            seconds_left: takes(left),
         });
         let age = |at: Timestamp| u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0);
         let mut held: Vec<_> = shared.held.lock().values().cloned().collect();
@@ -277,7 +277,7 @@ impl Catalogue {
         LibraryStatus {
             generation: library.generation,
             listed: library.listed,
-            complete: library.listed && left == 0,
+            complete: library.listed && left <= counts.left_out,
             releases: counts.releases,
             files: counts.files,
             bad: counts.bad,

@@ -62,8 +62,8 @@ pub use library::{
 pub use names::{LONGEST as LONGEST_NAME, legal as legal_name};
 pub use naming::FolderNaming;
 pub use status::{
-    CopiesStatus, CopyReport, HeldLoss, LibraryStatus, Progress, ProviderSync, SyncTrouble,
-    ViewCount,
+    CopiesStatus, CopyReport, FirstSync, HeldLoss, LibraryStatus, Progress, ProviderSync,
+    SyncTrouble, ViewCount,
 };
 pub use store::{HistoryEntry, StoreTrouble};
 pub use verdicts::CopyVerdict;

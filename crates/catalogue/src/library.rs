@@ -1,6 +1,6 @@
 //! The published library: immutable, shared by `Arc`, replaced as a whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use debridfs_base::NodeId;
@@ -8,6 +8,7 @@ use debridfs_provider::{ContentId, Part, Source};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::sync::first::ready_since;
 use crate::{BadReason, Copy};
 
 /// The view of everything that is ready.
@@ -22,8 +23,13 @@ pub const VERSION_FILE: &str = "version.txt";
 pub struct Library {
     /// Grows by at least one at each publication.
     pub generation: u64,
-    /// Whether a complete list has ever been stored. While not, views answer EIO and never "empty".
+    /// Whether the first sync is over: `__all__` is shown.
     pub listed: bool,
+    /// Names of views that answer EIO, and never "empty": all of them before the first sync is over, but for those of accounts that are
+    /// known; later those of accounts that are in their own first sync.
+    pub waiting: BTreeSet<String>,
+    /// By provider: what was ready by then, by its clock, was there at its first sync.
+    pub first_until: BTreeMap<String, Timestamp>,
     /// The views in the order of the root directory: `__all__`, `__bad__`, one per provider, custom ones.
     pub views: Vec<View>,
     index: OnceLock<Index>,
@@ -33,14 +39,36 @@ pub struct Library {
 type Index = HashMap<ContentId, (usize, usize)>;
 
 impl Library {
-    /// A library that shows `views`.
+    /// A library that shows `views`, if it is `listed`.
     pub fn new(generation: u64, listed: bool, views: Vec<View>) -> Self {
+        let waiting = views.iter().filter(|_| !listed);
         Self {
             generation,
             listed,
+            waiting: waiting.map(|view| view.name.clone()).collect(),
+            first_until: BTreeMap::new(),
             views,
             index: OnceLock::new(),
         }
+    }
+
+    /// Whether what the view of that name shows is all that it should.
+    pub fn answers(&self, view: &str) -> bool {
+        !self.waiting.contains(view)
+    }
+
+    /// Whether the release was there at the first sync of an account, ready: it is never news.
+    pub fn was_there_first(&self, release: &Release) -> bool {
+        release.copies.iter().any(|copy| {
+            let until = self.first_until.get(&copy.provider);
+            until.is_some_and(|until| ready_since(copy) <= *until)
+        })
+    }
+
+    /// Whether files of what was there at the first sync are still to come.
+    pub fn is_in_first_sync(&self) -> bool {
+        let mut all = self.all().iter().map(|entry| &entry.release);
+        !self.listed || all.any(|one| one.tree().is_none() && self.was_there_first(one))
     }
 
     /// The view of that name.

@@ -24,6 +24,11 @@ pub enum FolderNaming {
 }
 
 impl FolderNaming {
+    /// Whether a release has no name before its info call was answered.
+    pub(crate) fn needs_info(self) -> bool {
+        matches!(self, Self::Original | Self::OriginalNoExt)
+    }
+
     /// The name for `record`, legal; `None` while it has to wait for the info call.
     pub fn name(self, record: &Copy) -> Option<String> {
         let (text, cut) = match self {

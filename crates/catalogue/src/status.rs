@@ -11,9 +11,9 @@ use crate::{CopyVerdict, Health};
 pub struct LibraryStatus {
     /// Of the published library.
     pub generation: u64,
-    /// Whether a complete list has ever been stored; while not, views answer EIO.
+    /// Whether the first sync is over, so that `__all__` is shown; while not, it answers EIO.
     pub listed: bool,
-    /// Whether the files of every ready release are known.
+    /// Whether the files of every ready release are known, as far as the provider tells them.
     pub complete: bool,
     /// Releases shown in `__all__`.
     pub releases: usize,
@@ -81,7 +81,7 @@ pub struct Progress {
     pub done: usize,
     /// Ready torrents.
     pub total: usize,
-    /// What the rest takes at the provider's limit.
+    /// What the rest takes at the pace of the last two minutes; `None` until there is one.
     pub seconds_left: Option<u64>,
 }
 
@@ -92,6 +92,8 @@ pub struct ProviderSync {
     pub name: String,
     /// Whether a complete list of it has ever been stored.
     pub listed: bool,
+    /// While its own view answers EIO: how many of the ready torrents of its first list have their names.
+    pub first_sync: Option<FirstSync>,
     /// Torrents that it holds.
     pub torrents: usize,
     /// The last complete list.
@@ -104,6 +106,17 @@ pub struct ProviderSync {
     pub trouble: Option<SyncTrouble>,
     /// The last error ever in this run, also when it is over.
     pub last_error: Option<SyncTrouble>,
+}
+
+/// How far an account is whose view waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FirstSync {
+    /// Torrents whose names are known.
+    pub named: usize,
+    /// Ready torrents of the list; 0 before there is one.
+    pub total: usize,
+    /// What the rest takes at the pace of the last two minutes; `None` until there is one.
+    pub seconds_left: Option<u64>,
 }
 
 /// Why a provider's part of the library may be old.

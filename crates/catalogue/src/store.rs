@@ -4,6 +4,7 @@
 //! A store that cannot be written (full disk, broken file) never stops the library: the trouble is kept for `status`, and the
 //! caller writes everything anew once it is possible.
 
+mod first_sync;
 mod forget;
 mod links;
 mod open;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
+use crate::sync::first::Stage;
 use crate::verdicts::VerdictRow;
 use crate::{Copy, Error, IdOverride, Memory, Result, ShownRelease, ViewChange};
 use debridfs_base::NodeId;
@@ -66,6 +68,8 @@ pub(crate) struct SyncRow {
     pub(crate) last_full: Option<Timestamp>,
     pub(crate) held_counted: Option<Timestamp>,
     pub(crate) held: Vec<HeldRow>,
+    /// How far its first sync is, and until when what it holds is not new; `None` in a store of the version before.
+    pub(crate) first: Option<(Stage, Option<Timestamp>)>,
 }
 
 /// A torrent whose loss is not believed yet.

@@ -3,8 +3,10 @@
 //! Three kinds of tasks share one [`State`]: one [`poll`] and one [`info`] per provider, and one [`publish`]. Every answer is
 //! stored before it is published, so a kill loses nothing that was paid for with a call.
 
+pub(crate) mod first;
 mod info;
 mod listing;
+mod pace;
 mod poll;
 mod publish;
 mod queue;

@@ -16,9 +16,10 @@ use debridfs_tree::Tree;
 use debridfs_vfs::{NodeId, Vfs};
 
 use crate::{
-    CacheStatus, ContentStatus, CopiesStatus, CopyLine, EngineInfo, EngineParts, FuseStatus,
-    HeldLoss, KeyStatus, LastError, LibraryStatus, OperationStatus, ProviderStatus, QueueStatus,
-    ReaderStatus, ReadingStatus, RefusedCopy, RepairStatus, StepStatus, Verdict, VolumeStatus,
+    CacheStatus, ContentStatus, CopiesStatus, CopyLine, EngineInfo, EngineParts, FirstSyncStatus,
+    FuseStatus, HeldLoss, KeyStatus, LastError, LibraryStatus, OperationStatus, ProviderStatus,
+    QueueStatus, ReaderStatus, ReadingStatus, RefusedCopy, RepairStatus, StepStatus, Verdict,
+    VolumeStatus,
 };
 
 /// Names of bad releases in a status.
@@ -50,9 +51,11 @@ pub(crate) fn library(
     let progress = said.progress.as_ref();
     let status = LibraryStatus {
         listed: said.listed,
+        first_sync: said.providers.iter().filter_map(first_sync).collect(),
         releases: said.releases as u64,
         bad: said.bad as u64,
         unknown: progress.map_or(0, |left| left.total.saturating_sub(left.done) as u64),
+        ready: progress.map_or(0, |all| all.total as u64),
         files: said.files as u64,
         bytes: tree.statfs().bytes,
         updated: said
@@ -83,6 +86,17 @@ pub(crate) fn library(
         copies: copies(said.copies, providers),
     };
     (status, errors)
+}
+
+fn first_sync(provider: &catalogue::ProviderSync) -> Option<FirstSyncStatus> {
+    let first = provider.first_sync?;
+    Some(FirstSyncStatus {
+        provider: provider.name.clone(),
+        listed: provider.listed,
+        named: first.named as u64,
+        total: first.total as u64,
+        seconds_left: first.seconds_left,
+    })
 }
 
 fn copies(said: catalogue::CopiesStatus, providers: &[Arc<dyn Provider>]) -> CopiesStatus {

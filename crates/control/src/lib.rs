@@ -46,8 +46,8 @@ pub use queue::{AddedJob, QueuedJob};
 pub use repair::{Check, Found};
 pub use server::control_router;
 pub use status::{
-    CacheStatus, ContentStatus, DOWNLOADS, EngineState, EngineStatus, FuseStatus, HeldLoss,
-    KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
+    CacheStatus, ContentStatus, DOWNLOADS, EngineState, EngineStatus, FirstSyncStatus, FuseStatus,
+    HeldLoss, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
     ProviderStatus, QueueStatus, ReaderStatus, ReadingStatus, RepairStatus, Status, StepStatus,
     VolumeStatus,
 };

@@ -1,6 +1,7 @@
 //! The form of `debridfs status --json`. Scripts rely on it: fields are added, never renamed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -183,14 +184,20 @@ pub struct MountStatus {
 /// What is shown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LibraryStatus {
-    /// Whether a complete list has ever been stored; while not, views answer EIO.
+    /// Whether the first sync is over, so that `__all__` is shown; while not, it answers EIO.
     pub listed: bool,
+    /// Accounts whose own view answers EIO, as their first sync is under way.
+    #[serde(default)]
+    pub first_sync: Vec<FirstSyncStatus>,
     /// Releases in `__all__`.
     pub releases: u64,
     /// Releases in `__bad__`.
     pub bad: u64,
-    /// Releases whose files are not known yet: what is left of the first sync.
+    /// Ready torrents whose files are not known yet: what is left of the first sync.
     pub unknown: u64,
+    /// Ready torrents in all accounts.
+    #[serde(default)]
+    pub ready: u64,
     /// Files in `__all__`.
     pub files: u64,
     /// Their bytes.
@@ -201,7 +208,7 @@ pub struct LibraryStatus {
     pub age_seconds: Option<f64>,
     /// When a complete list was last compared.
     pub full_list: Option<Timestamp>,
-    /// What the rest of the first sync takes at the provider's limit.
+    /// What the rest of the first sync takes at the pace of the last two minutes; absent until there is one.
     pub sync_seconds_left: Option<u64>,
     /// Losses that wait for confirmation.
     pub held: Vec<HeldLoss>,
@@ -211,6 +218,57 @@ pub struct LibraryStatus {
     /// Copies in all accounts.
     #[serde(default)]
     pub copies: CopiesStatus,
+}
+
+/// How far an account is whose view waits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstSyncStatus {
+    /// Its configured name.
+    pub provider: String,
+    /// Whether its list is known.
+    pub listed: bool,
+    /// Releases of that list whose names are known.
+    pub named: u64,
+    /// All of them.
+    pub total: u64,
+    /// What the rest takes at the pace of the last two minutes; absent until there is one.
+    pub seconds_left: Option<u64>,
+}
+
+impl fmt::Display for FirstSyncStatus {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            provider,
+            named,
+            total,
+            ..
+        } = self;
+        if !self.listed {
+            return write!(out, "{provider} has not been listed completely yet");
+        }
+        write!(out, "first sync of {provider}: {named} of {total} named")?;
+        match self.seconds_left {
+            None => Ok(()),
+            Some(seconds @ ..=90) => write!(out, ", {seconds} s left"),
+            Some(seconds) => write!(out, ", {} min left", seconds.div_ceil(60)),
+        }
+    }
+}
+
+impl LibraryStatus {
+    /// What is not shown yet, and why: everything, if [`Self::listed`] is not set.
+    pub fn waits(&self) -> Vec<String> {
+        let waiting = self.first_sync.iter();
+        if self.listed {
+            let line = |one: &FirstSyncStatus| format!("the view of {} waits: {one}", one.provider);
+            return waiting.map(line).collect();
+        }
+        if self.first_sync.is_empty() {
+            return vec!["the account has not been listed completely yet".to_owned()];
+        }
+        let line = |one: &FirstSyncStatus| format!("the library waits: {one}");
+        waiting.map(line).collect()
+    }
 }
 
 /// A loss the shrink guard holds.
@@ -464,9 +522,7 @@ impl Status {
             }),
         }
         if let Some(library) = &self.library {
-            if !library.listed {
-                problems.push("the account has not been listed completely yet".to_owned());
-            }
+            problems.extend(library.waits());
             for held in &library.held {
                 problems.push(format!(
                     "{} releases vanished from {} at once and are kept; `debridfs library accept` lets them go",
@@ -632,7 +688,21 @@ mod tests {
         });
         status.providers[0].keys[0].used_up = true;
         status.volumes[0].silent_since = Some(at);
-        status.library.as_mut().unwrap().listed = false;
+        let library = status.library.as_mut().unwrap();
+        library.listed = false;
+        library.first_sync = vec![
+            FirstSyncStatus {
+                provider: "rd".into(),
+                listed: true,
+                named: 126,
+                total: 800,
+                seconds_left: Some(170),
+            },
+            FirstSyncStatus {
+                provider: "ad".into(),
+                ..FirstSyncStatus::default()
+            },
+        ];
         status.library.as_mut().unwrap().held.push(HeldLoss {
             provider: "rd".into(),
             releases: 40,
@@ -651,7 +721,8 @@ mod tests {
         let all = status.problems.join("\n");
         for word in [
             "signal 9",
-            "listed",
+            "the library waits: first sync of rd: 126 of 800 named, 3 min left",
+            "the library waits: ad has not been listed completely yet",
             "40 releases",
             "bad token",
             "out of traffic",

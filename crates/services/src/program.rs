@@ -5,8 +5,8 @@
 //! and when it went. Changes are gathered for `debounce`. One run is under way at a time; one that
 //! lasts longer than `time_limit` is killed. The first of its output goes to the log. Our own variables, which may hold tokens,
 //! are not in its environment. A run gets at most
-//! [`PATHS_PER_RUN`] paths, the next one the rest. The first sync of an empty catalogue is not told:
-//! everything is new then, and a scan would fight the sync for the provider's budget.
+//! [`PATHS_PER_RUN`] paths, the next one the rest. The first sync of an empty catalogue is not told,
+//! nor what is left of it after a restart: everything is new then, and a scan would fight the sync for the provider's budget.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -75,7 +75,7 @@ impl UpdateProgram {
     }
 
     async fn run(&self, catalogue: &Catalogue, mut news: News) {
-        if !news.shown.listed {
+        if news.shown.is_in_first_sync() {
             until_complete(catalogue, &mut news.library).await;
             news.pass_over();
         }

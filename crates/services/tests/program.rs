@@ -14,7 +14,7 @@ use debridfs_catalogue::{Catalogue, CatalogueConfig, FolderNaming, ViewRules};
 use debridfs_provider::vendors::real_debrid;
 use debridfs_provider::{AccountConfig, DebridAccount, Provider};
 use debridfs_services::UpdateProgram;
-use debridfs_sim::{FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim};
+use debridfs_sim::{ApiFault, FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -38,13 +38,16 @@ fn release(number: u8) -> ReleaseSpec {
 impl Bed {
     /// `script` gets the file of [`Bed::told`] as `$0` and the paths as `$@`.
     async fn new(script: &str, time_limit: Duration) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let library = LibrarySpec {
             seed: 1,
             releases: (0..5).map(release).collect(),
         };
         let sim = Sim::new(&library).unwrap();
         sim.configure(|settings| settings.calls_per_minute = 0);
+        Self::over(tempfile::tempdir().unwrap(), sim, script, time_limit).await
+    }
+
+    async fn over(dir: TempDir, sim: Sim, script: &str, time_limit: Duration) -> Self {
         let account = AccountConfig {
             name: "rd".to_owned(),
             token: Some(Secret::new(sim.token())),
@@ -112,9 +115,11 @@ impl Bed {
         self.sim.remove_torrent(0, &torrent.id).unwrap();
     }
 
-    async fn stop(mut self) {
+    /// The store and the account, for another run.
+    async fn stop(mut self) -> (TempDir, Sim) {
         self.shutdown.cancel();
         while self.tasks.join_next().await.is_some() {}
+        (self.dir, self.sim)
     }
 }
 
@@ -137,6 +142,31 @@ async fn changed_paths_are_told_but_not_those_of_the_first_sync() {
     bed.remove("Release 000002");
     bed.until_told(&["__all__/Release 000002"]).await;
     assert!(!told(&bed.file()).contains("__all__/Release 000001"));
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_left_of_the_first_sync_is_not_told_after_a_restart() {
+    let (script, limit) = (r#"printf '%s\n' "$@" >> "$0""#, Duration::from_secs(60));
+    let bed = Bed::new(script, limit).await;
+    let silent = ApiFault {
+        endpoint: Some("torrents/info".to_owned()),
+        status: Some(503),
+        ..ApiFault::default()
+    };
+    let silent = bed.sim.fail_api(silent);
+    while !bed.catalogue.status().listed {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let (dir, sim) = bed.stop().await;
+    sim.clear_fault(silent).unwrap();
+    let bed = Bed::over(dir, sim, script, limit).await;
+    assert!(bed.catalogue.status().listed && !bed.catalogue.status().complete);
+    bed.until_complete().await;
+    bed.sim.add_release(0, &release(7)).unwrap();
+    bed.until_told(&["__all__/Release 000007"]).await;
+    let told = told(&bed.file());
+    assert!(told.iter().all(|path| path.ends_with('7')), "{told:?}");
     bed.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! Which files of a library are new: those of releases that became ready after the library had been complete once.
+//! Which films of a library are new: those of releases that became ready after the first sync of their account.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -18,8 +18,7 @@ const LEAST_SIZE: u64 = 50 << 20;
 /// What was in the library before.
 #[derive(Debug, Default)]
 struct Newcomers {
-    /// The library that was seen last; `None` until it was complete: what is in it by then is not
-    /// new.
+    /// The library that was seen last; `None` until one was shown: the films in that are not new.
     before: Option<Arc<Library>>,
     /// Every release that was ever in it with its files.
     known: HashSet<ContentId>,
@@ -37,41 +36,31 @@ fn films_of(tree: &ReleaseTree) -> impl Iterator<Item = FileRef> + '_ {
 }
 
 impl Newcomers {
-    /// The films of releases that `library` shows for the first time with their files; when it is
-    /// complete for the first time, those of an earlier run.
+    /// The films of releases that `library` shows for the first time with their files, and those of an earlier run. What was
+    /// there at an account's first sync is not new, however late its name or its files come.
     fn of(&mut self, library: &Arc<Library>) -> Vec<FileRef> {
         let Some(all) = library.view(ALL).filter(|_| library.listed) else {
             return Vec::new();
         };
+        let before = self.before.replace(library.clone());
         let mut films = Vec::new();
-        if let Some(before) = self.before.take() {
-            let changed = all.differences(before.view(ALL));
-            for entry in changed.filter_map(EitherOrBoth::right) {
-                if let Some(tree) = entry.release.tree()
-                    && entry.release.bad.is_none()
-                    && self.known.insert(entry.release.id)
-                {
-                    films.extend(films_of(tree));
-                }
+        let earlier = before.as_ref().and_then(|before| before.view(ALL));
+        for entry in all.differences(earlier).filter_map(EitherOrBoth::right) {
+            let release = &entry.release;
+            if let Some(tree) = release.tree()
+                && release.bad.is_none()
+                && self.known.insert(release.id)
+            {
+                let new = before.is_some() && !library.was_there_first(release);
+                films.extend(films_of(tree).filter(|film| self.unfilled.remove(&film.id) || new));
             }
-        } else {
-            let trees = all.entries.iter().map(|entry| entry.release.tree());
-            let Some(trees) = trees.collect::<Option<Vec<_>>>() else {
-                return films;
-            };
-            let hashes = all.entries.iter().map(|entry| entry.release.id);
-            self.known.extend(hashes);
-            let unfilled = std::mem::take(&mut self.unfilled);
-            let all = trees.into_iter().flat_map(|tree| films_of(tree));
-            films.extend(all.filter(|film| unfilled.contains(&film.id)));
         }
-        self.before = Some(library.clone());
         films
     }
 }
 
-/// Tells of new films until the library's sender is gone; of those in `unfilled`, of which an earlier run of the program was told in vain, as soon as the
-/// library is complete.
+/// Tells of new films until the library's sender is gone; of those in `unfilled`, of which an earlier run of the program was told in vain, as soon as
+/// they are shown.
 pub async fn follow_newcomers(
     mut library: watch::Receiver<Arc<Library>>,
     unfilled: BTreeSet<u64>,
@@ -96,7 +85,14 @@ pub async fn follow_newcomers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Shelf, torrent};
+    use crate::testing::{Shelf, at, torrent};
+
+    /// Torrents 1 and 2 were there at the first sync.
+    fn after_first_sync(library: Arc<Library>) -> Arc<Library> {
+        let mut library = (*library).clone();
+        library.first_until.insert("rd".to_owned(), at(2));
+        Arc::new(library)
+    }
 
     fn big(n: u32, name: &str, paths: Option<&[&str]>) -> debridfs_catalogue::Copy {
         let mut record = torrent(n, name, paths);
@@ -114,7 +110,7 @@ mod tests {
     fn only_films_of_releases_that_come_later_are_new() {
         let mut shelf = Shelf::new();
         let mut newcomers = Newcomers::default();
-        let mut new = |torrents| newcomers.of(&shelf.of(torrents)).len();
+        let mut new = |torrents| newcomers.of(&after_first_sync(shelf.of(torrents))).len();
         let old = || big(1, "Old", Some(&["/Old.mkv"]));
         // The first sync: what it brings little by little is the library as it is.
         assert_eq!(new(vec![old(), big(2, "Other", None)]), 0);
@@ -133,6 +129,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_there_first_is_not_new_however_late_it_comes() {
+        let mut shelf = Shelf::new();
+        let mut newcomers = Newcomers::default();
+        let mut waiting = (*shelf.of(vec![])).clone();
+        waiting.listed = false;
+        assert_eq!(newcomers.of(&Arc::new(waiting)), []);
+        let new = big(3, "New", Some(&["/New.mkv"]));
+        let first = after_first_sync(shelf.of(vec![new.clone()]));
+        assert_eq!(
+            newcomers.of(&first),
+            [],
+            "it was there when the engine started"
+        );
+        // Named at last: after the first sync, or in that of an account that came later.
+        let late = big(2, "Late", Some(&["/Late.mkv"]));
+        let second = after_first_sync(shelf.of(vec![new.clone(), late.clone()]));
+        assert_eq!(newcomers.of(&second), []);
+        // One that became ready after it was listed.
+        let mut ready = big(1, "Ready", Some(&["/Ready.mkv"]));
+        ready.ended = Some(at(3));
+        let third = after_first_sync(shelf.of(vec![new, late, ready]));
+        assert_eq!(newcomers.of(&third).len(), 1);
+    }
+
+    #[test]
     fn what_an_earlier_run_did_not_come_to_is_told_again_once() {
         let mut shelf = Shelf::new();
         let season = || big(3, "New", Some(&["/E01.mkv", "/E02.mkv"]));
@@ -145,10 +166,11 @@ mod tests {
             ..Newcomers::default()
         };
         let mut again = |torrents| second.of(&shelf.of(torrents));
-        // Until the library is complete nothing is known of it.
-        assert_eq!(again(vec![season(), big(1, "Late", None)]), []);
         let late = || big(1, "Late", Some(&["/Late.mkv"]));
-        assert_eq!(again(vec![season(), late()]), [files[1].clone()]);
+        let first = again(vec![season(), big(1, "Late", None)]);
+        assert_eq!(first, [files[1].clone()]);
+        // It was new before this run, and its files were not known yet.
+        assert_eq!(again(vec![season(), late()]).len(), 1);
         assert_eq!(again(vec![season(), late()]), []);
     }
 }

@@ -55,12 +55,10 @@ async fn ready(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respons
     if status.engine.state != EngineState::Serving {
         reasons.push("the engine does not serve the mount yet".to_owned());
     }
-    if !status
-        .library
-        .as_ref()
-        .is_some_and(|library| library.listed)
-    {
-        reasons.push("the account has not been listed completely yet".to_owned());
+    match &status.library {
+        Some(library) if library.listed => {}
+        Some(library) => reasons.extend(library.waits()),
+        None => reasons.push("the library is not known yet".to_owned()),
     }
     let mut took = None;
     match shared.probe.look().await {

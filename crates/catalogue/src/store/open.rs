@@ -32,6 +32,11 @@ const SCHEMA: Schema = Schema {
             "copy verdicts",
             include_str!("../../migrations/0004_copy_verdicts.sql"),
         ),
+        (
+            5,
+            "first sync",
+            include_str!("../../migrations/0005_first_sync.sql"),
+        ),
     ],
     tables: &[],
 };

@@ -11,7 +11,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{
-    Batch, HeldRow, HistoryEntry, Mark, RetiredRow, Stored, SyncRow, TorrentRow, verdicts,
+    Batch, HeldRow, HistoryEntry, Mark, RetiredRow, Stored, SyncRow, TorrentRow, first_sync,
+    verdicts,
 };
 use crate::stored_time::read_time;
 use crate::{Copy, CopyDetail, IdOverride, Memory, ShownRelease, ShownView, ViewChange};
@@ -187,9 +188,12 @@ async fn load_sync(
             last_full: row.try_get::<Option<i64>, _>(2)?.and_then(read_time),
             held_counted: row.try_get::<Option<i64>, _>(3)?.and_then(read_time),
             held: Vec::new(),
+            first: None,
         }))
     });
+    let mut first = first_sync::load(connection, unreadable).await?;
     for row in &mut all {
+        row.first = first.remove(&row.provider);
         row.held = held.remove(&row.provider).unwrap_or_default();
     }
     Ok(all)
@@ -405,6 +409,9 @@ async fn write_sync(connection: &mut SqliteConnection, sync: &SyncRow) -> sqlx::
     .bind(sync.held_counted.map(Timestamp::as_microsecond))
     .execute(&mut *connection)
     .await?;
+    if let Some(first) = sync.first {
+        first_sync::write(connection, &sync.provider, first).await?;
+    }
     sqlx::query("DELETE FROM held WHERE provider = ?")
         .bind(&sync.provider)
         .execute(&mut *connection)

@@ -23,6 +23,8 @@ const DEMANDED_IN_FLIGHT: usize = 32;
 const LATE_WAIT: Duration = Duration::from_secs(15);
 /// Waits after failures in a row that are not the torrent's own.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+/// Failures of a torrent's own after which the first sync goes on without its name: 15 s after the first.
+const LEFT_OUT_AFTER: u32 = 3;
 /// Least time between full lists asked for because a torrent was unknown to the provider.
 const LIST_WAIT: Duration = Duration::from_secs(60);
 
@@ -188,7 +190,7 @@ impl Info<'_> {
             InfoOutcome::Late => queue.postpone(&flight.id, LATE_WAIT, Instant::now()),
             InfoOutcome::Odd => {
                 tracing::warn!(provider = name, torrent = %flight.id, "the info call contradicts the list; asked again later");
-                queue.failed(&flight.id, Instant::now());
+                self.its_own_fault(&flight.id).await;
                 self.tell_waiters(&flight, || Error::Contradiction).await;
             }
         }
@@ -202,7 +204,7 @@ impl Info<'_> {
         match error.verdict {
             // The torrent's own trouble. One 404 proves nothing; the list tells whether it is gone.
             Verdict::NotFound => {
-                self.line.queue.failed(&flight.id, now);
+                self.its_own_fault(&flight.id).await;
                 let again = self
                     .list_asked
                     .is_none_or(|asked| now.duration_since(asked) >= LIST_WAIT);
@@ -219,7 +221,7 @@ impl Info<'_> {
             | Verdict::Rejected
             | Verdict::BadRequest
             | Verdict::SlotsFull
-            | Verdict::Malformed => self.line.queue.failed(&flight.id, now),
+            | Verdict::Malformed => self.its_own_fault(&flight.id).await,
             // Everybody's trouble: no torrent is worse off for it.
             Verdict::Retry
             | Verdict::BackOff
@@ -236,6 +238,20 @@ impl Info<'_> {
             }
         }
         self.tell_waiters(&flight, || provider_error(&error)).await;
+    }
+
+    /// Asks for the torrent again later and later; in the end nobody waits for its name.
+    async fn its_own_fault(&self, id: &TorrentId) {
+        if self.line.queue.failed(id, Instant::now()) < LEFT_OUT_AFTER {
+            return;
+        }
+        let mut state = self.shared.state.lock().await;
+        if let Some(provider) = state.providers.get_mut(self.line.name())
+            && provider.first.left_out.insert(id.clone())
+        {
+            state.dirty = true;
+            self.shared.changed.notify_one();
+        }
     }
 
     async fn tell_waiters(&self, flight: &Flight, error: impl Fn() -> Error) {

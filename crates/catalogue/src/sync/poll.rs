@@ -65,9 +65,13 @@ pub(super) async fn run(shared: Arc<Shared>, index: usize, shutdown: Cancellatio
         let wait = match outcome {
             Ok(()) => {
                 failures = 0;
+                line.refusals.store(0, Ordering::Release);
                 every
             }
-            Err(Trouble::Refused) => REFUSED_WAIT.max(every),
+            Err(Trouble::Refused) => {
+                poll.refused().await;
+                REFUSED_WAIT.max(every)
+            }
             Err(Trouble::Failed) => {
                 failures = failures.saturating_add(1);
                 // Longer than after a success.
@@ -170,6 +174,15 @@ impl Poll<'_> {
         self.take(listing).await
     }
 
+    /// From the second refusal on nobody waits for the account's first sync.
+    async fn refused(&self) {
+        self.line.refusals.fetch_add(1, Ordering::AcqRel);
+        if self.line.is_refused() {
+            self.shared.state.lock().await.dirty = true;
+            self.shared.changed.notify_one();
+        }
+    }
+
     async fn listed(&self) -> bool {
         let state = self.shared.state.lock().await;
         state
@@ -245,6 +258,7 @@ impl Poll<'_> {
             if listing.accounted {
                 // Some lines will never be readable: what is readable is shown, and nothing is ever concluded to be gone.
                 provider.listed |= !listing.lines.is_empty();
+                provider.first.begins(&listing.lines);
                 provider.baseline = Some(listing.total);
                 state.dirty = true;
                 self.doubtful_since = Some(now);

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::shared::{Counts, Shared};
+use super::shared::{Counts, Line, Shared};
+use super::state::State;
 use crate::library::BAD;
 use crate::store::{Batch, KEPT, RetiredRow};
 use crate::{Entry, Library};
@@ -78,21 +79,33 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     }
     state.dirty = false;
     let now = shared.now();
+    let mut settled = Batch::default();
+    let refused = |name: &str| shared.line(name).is_some_and(Line::is_refused);
+    let (naming, guard) = (shared.config.naming, &shared.config.guard);
+    state.settle(naming, guard, refused, &mut settled);
+    let hidden = state.hidden();
     let builder = shared.builder.clone();
     // Tens of thousands of files take longer than a runtime thread may be kept.
     let built = tokio::task::spawn_blocking(move || {
-        let built = builder.lock().build(&state.records, now);
-        (state, built)
+        let records = state.records.iter();
+        let shown = records.filter(|copy| !hidden.contains(&copy.provider));
+        let built = builder.lock().build(shown, now);
+        (state, built, hidden)
     })
     .await;
-    let Ok((state, built)) = built else {
+    let Ok((state, built, hidden)) = built else {
         tracing::error!("building the library failed by a defect; the last one stays");
         return None;
     };
     let before = shared.library.borrow().clone();
     let generation = before.generation + 1;
-    let listed = state.providers.values().any(|provider| provider.listed);
-    let library = Arc::new(Library::new(generation, listed, built.views));
+    let mut library = Library::new(generation, state.is_shown(), built.views);
+    library
+        .waiting
+        .retain(|view| !state.providers.contains_key(view));
+    library.waiting.extend(hidden);
+    library.first_until = state.first_until();
+    let library = Arc::new(library);
     let retired: Vec<RetiredRow> = built
         .retired
         .into_iter()
@@ -110,16 +123,17 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
         retired,
         generation: Some(generation),
         forget_before: Some(now - KEPT),
-        ..Batch::default()
+        ..settled
     };
     // Names and ids first: a path that was shown once has to be the same after a kill.
     shared.save(&state, batch).await;
-    let counts = count(&library, state.progress());
+    let counts = count(&library, &state);
+    shared.pace.lock().note(counts.done, Instant::now());
     for line in &shared.lines {
         shared.tell(&state, line);
     }
     drop(state);
-    let complete = library.listed && counts.done == counts.total;
+    let complete = library.listed && counts.done + counts.left_out >= counts.total;
     *shared.counts.lock() = counts;
     shared.library.send_replace(library.clone());
     tracing::debug!(generation, "published");
@@ -142,7 +156,8 @@ fn answer(shared: &Shared, library: &Library, awaited: Vec<ContentId>) {
     }
 }
 
-fn count(library: &Library, (done, total): (usize, usize)) -> Counts {
+fn count(library: &Library, state: &State) -> Counts {
+    let (done, total, left_out) = state.progress();
     let files = |entry: &Entry| entry.release.tree().map_or(0, |tree| tree.files.len());
     let serving = |entry: &&Entry| entry.release.tree().map_or(0, |tree| tree.copies.len());
     let copies = |entry: &Entry| entry.release.held().count();
@@ -158,5 +173,6 @@ fn count(library: &Library, (done, total): (usize, usize)) -> Counts {
         bad: library.view(BAD).map_or(0, |view| view.entries.len()),
         done,
         total,
+        left_out,
     }
 }

@@ -217,17 +217,18 @@ impl InfoQueue {
         }
     }
 
-    /// The call failed; each failure doubles the wait.
-    pub(crate) fn failed(&self, id: &TorrentId, now: Instant) {
-        let wait = {
+    /// The call failed; each failure doubles the wait. Returns how often it did.
+    pub(crate) fn failed(&self, id: &TorrentId, now: Instant) -> u32 {
+        let failures = {
             let mut inner = self.inner.lock();
             let Some(item) = inner.items.get_mut(id) else {
-                return;
+                return 0;
             };
             item.failures = item.failures.saturating_add(1);
-            WAITS.after(item.failures)
+            item.failures
         };
-        self.postpone(id, wait, now);
+        self.postpone(id, WAITS.after(failures), now);
+        failures
     }
 }
 

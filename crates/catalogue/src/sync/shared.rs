@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use debridfs_base::WallClock;
@@ -11,18 +11,19 @@ use jiff::Timestamp;
 use parking_lot::MutexGuard;
 use tokio::sync::{Mutex, Notify, watch};
 
+use super::pace::Pace;
 use super::queue::InfoQueue;
 use super::state::State;
 use super::told::Told;
 use super::waiters::Waiters;
 use super::writer::Writer;
 use crate::guard::GuardRules;
-use crate::status::{HeldLoss, ProviderSync, SyncTrouble};
+use crate::status::{FirstSync, HeldLoss, ProviderSync, SyncTrouble};
 use crate::store::{Batch, RetiredRow, Store};
 use crate::stored_time::stored_time;
 use crate::verdicts::Verdicts;
 use crate::views::ViewBuilder;
-use crate::{Error, Library};
+use crate::{Error, FolderNaming, Library};
 
 /// Names of a held loss that `status` shows.
 const NAMES_SHOWN: usize = 10;
@@ -35,8 +36,12 @@ pub(crate) struct Settings {
     pub(crate) info_in_flight: usize,
     pub(crate) publish_every: Duration,
     pub(crate) guard: GuardRules,
+    pub(crate) naming: FolderNaming,
     pub(crate) clock: Arc<dyn WallClock>,
 }
+
+/// Refusals in a row, a minute apart, after which an account counts as refused for good: one may be a mistake of the provider's.
+const REFUSALS: u32 = 2;
 
 /// One provider's part.
 pub(crate) struct Line {
@@ -48,6 +53,8 @@ pub(crate) struct Line {
     pub(crate) poll_now: Notify,
     /// The next poll is a full list.
     pub(crate) full_wanted: AtomicBool,
+    /// Polls in a row that refused the account.
+    pub(crate) refusals: AtomicU32,
     /// For `status`.
     pub(crate) report: parking_lot::Mutex<ProviderSync>,
 }
@@ -57,6 +64,7 @@ impl Line {
         let report = ProviderSync {
             name: provider.name().to_owned(),
             listed: false,
+            first_sync: Some(FirstSync::default()),
             torrents: 0,
             last_full_list: None,
             last_answer: None,
@@ -70,12 +78,18 @@ impl Line {
             told: Told::default(),
             poll_now: Notify::new(),
             full_wanted: AtomicBool::new(false),
+            refusals: AtomicU32::new(0),
             report: parking_lot::Mutex::new(report),
         }
     }
 
     pub(crate) fn name(&self) -> &str {
         self.provider.name()
+    }
+
+    /// Whether nobody waits for its first sync.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refusals.load(Ordering::Acquire) >= REFUSALS
     }
 
     pub(crate) fn report(&self) -> MutexGuard<'_, ProviderSync> {
@@ -120,6 +134,8 @@ pub(crate) struct Counts {
     pub(crate) spared: usize,
     pub(crate) done: usize,
     pub(crate) total: usize,
+    /// Of the ready torrents whose files are not known, those that were asked for in vain.
+    pub(crate) left_out: usize,
 }
 
 /// All of it.
@@ -135,6 +151,7 @@ pub(crate) struct Shared {
     /// Somebody waits for it.
     pub(crate) urgent: Notify,
     pub(crate) counts: parking_lot::Mutex<Counts>,
+    pub(crate) pace: parking_lot::Mutex<Pace>,
     pub(crate) held: parking_lot::Mutex<HashMap<String, HeldLoss>>,
     pub(crate) retired: parking_lot::Mutex<Vec<RetiredRow>>,
     /// The catalogue was begun empty and is not complete yet.
@@ -165,6 +182,7 @@ impl Shared {
             changed: Notify::new(),
             urgent: Notify::new(),
             counts: parking_lot::Mutex::default(),
+            pace: parking_lot::Mutex::default(),
             held: parking_lot::Mutex::default(),
             retired: parking_lot::Mutex::new(retired),
             first_sync: AtomicBool::new(first_sync),
@@ -211,9 +229,15 @@ impl Shared {
         };
         let held = &provider.held;
         let torrents = state.live(name).count();
+        let naming = state.naming(name, self.config.naming);
         {
             let mut report = line.report();
             report.listed = provider.listed;
+            report.first_sync = naming.map(|so_far| FirstSync {
+                named: so_far.named,
+                total: so_far.total,
+                seconds_left: None,
+            });
             report.last_full_list = provider.last_full;
             report.torrents = torrents - held.entries.len().min(torrents);
         }

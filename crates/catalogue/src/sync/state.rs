@@ -7,6 +7,7 @@ use debridfs_provider::{ContentId, TorrentId, TorrentInfo, TorrentStatus, Torren
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
+use super::first::FirstSync;
 use crate::guard::{GuardRules, Held, HeldTorrent, Loss, judge};
 use crate::store::{Batch, HeldRow, HistoryEntry, Mark, SyncRow, TorrentRow};
 use crate::{Archive, Copy, CopyDetail, Findings, Unexamined};
@@ -40,6 +41,7 @@ pub(crate) struct ProviderState {
     pub(crate) held: Held,
     /// The number of torrents that the provider told with the last full list, plus those folded in since.
     pub(crate) baseline: Option<u64>,
+    pub(crate) first: FirstSync,
 }
 
 /// What the info call changed.
@@ -86,12 +88,14 @@ impl State {
             }
         }
         state.reindex();
-        for row in sync {
+        let firsts = state.stored_first_syncs(&sync);
+        for (row, first) in sync.into_iter().zip(firsts) {
             let live = state.live(&row.provider).count();
             let Some(provider) = state.providers.get_mut(&row.provider) else {
                 continue;
             };
             provider.listed = row.listed;
+            provider.first = first;
             provider.last_full = row.last_full;
             provider.held = Held {
                 counted: row.held_counted,
@@ -348,6 +352,7 @@ impl State {
         if let Some(state) = self.providers.get_mut(provider) {
             state.held = held;
             state.listed = true;
+            state.first.begins(lines);
             state.last_full = Some(now);
             state.baseline = Some(lines.len() as u64);
         }
@@ -405,6 +410,9 @@ impl State {
         });
         let outdated = self.marks[place].list_print != print;
         self.marks[place].info_due = outdated;
+        if let Some(provider) = self.providers.get_mut(provider) {
+            provider.first.left_out.remove(id);
+        }
         if *self.records[place] != record {
             self.records[place] = Arc::new(record);
             self.dirty = true;
@@ -549,6 +557,7 @@ impl State {
             listed: state.listed,
             last_full: state.last_full,
             held_counted: state.held.counted,
+            first: Some((state.first.stage, state.first.until)),
             held: state
                 .held
                 .entries
@@ -577,17 +586,22 @@ impl State {
         }
     }
 
-    /// Ready torrents whose files are known, and all ready torrents.
-    pub(crate) fn progress(&self) -> (usize, usize) {
+    /// Ready torrents whose files are known, all ready torrents, and those that were asked for in vain.
+    pub(crate) fn progress(&self) -> (usize, usize, usize) {
         let mut done = 0;
+        let mut left_out = 0;
         let mut total = 0;
         for record in &self.records {
             if record.removed.is_none() && record.status == TorrentStatus::Downloaded {
                 total += 1;
-                done += usize::from(record.detail.is_some());
+                if record.detail.is_some() {
+                    done += 1;
+                } else if self.is_left_out(record) {
+                    left_out += 1;
+                }
             }
         }
-        (done, total)
+        (done, total, left_out)
     }
 }
 

@@ -104,6 +104,10 @@ impl ViewRules {
         })
     }
 
+    pub(crate) fn folder_naming(&self) -> FolderNaming {
+        self.folder_naming
+    }
+
     /// Names of all views in the order of the root.
     pub fn view_names(&self) -> impl Iterator<Item = &str> {
         [ALL, BAD]

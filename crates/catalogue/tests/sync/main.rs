@@ -9,6 +9,7 @@ mod copies;
 mod downgrade;
 mod fake;
 mod faults;
+mod first;
 mod guard;
 mod model;
 mod normal;

@@ -79,9 +79,9 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
         if library.unknown > 0 {
             writeln!(
                 out,
-                "          first sync: {} of {} releases known",
-                library.releases.saturating_sub(library.unknown),
-                library.releases
+                "          files known of {} of {} releases",
+                library.ready.saturating_sub(library.unknown),
+                library.ready
             )?;
         }
         if let Some(age) = library.age_seconds {

@@ -12,6 +12,7 @@ mod confined;
 mod consumers;
 mod crowded;
 mod faults;
+mod first_sync;
 mod healing;
 mod hooks;
 mod hung_folders;

@@ -31,7 +31,7 @@ fn engine_at(instance: &Instance, address: SocketAddr, replace: bool) -> Part {
 }
 
 /// What a probe gets: the code of the answer, 0 without any, and its text.
-fn probed(address: SocketAddr, path: &str) -> (u16, String) {
+pub fn probed(address: SocketAddr, path: &str) -> (u16, String) {
     let address = format!("http://{address}{path}");
     let limit = [
         "--silent",

@@ -60,7 +60,8 @@ impl Collector<'_> {
     }
 
     fn view(&mut self, old: &ViewIndex, new: &ViewIndex) {
-        let mut changed = self.old.library.listed != self.new.library.listed
+        let answers = |snapshot: &Snapshot| snapshot.library.answers(old.name());
+        let mut changed = answers(self.old) != answers(self.new)
             || self.old.attr(Node::View(old)) != self.new.attr(Node::View(new));
         for difference in new.view.differences(Some(&old.view)) {
             if let EitherOrBoth::Both(was, is) = difference

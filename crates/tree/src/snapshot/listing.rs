@@ -23,7 +23,9 @@ impl Snapshot {
     ) -> Result<Vec<DirEntry>, Missing> {
         let node = self.node(id)?;
         match node {
-            Node::View(_) if !self.library.listed => return Err(ErrorKind::Unavailable.into()),
+            Node::View(view) if !self.library.answers(view.name()) => {
+                return Err(ErrorKind::Unavailable.into());
+            }
             Node::Dir(dir) if dir.index.is_none() => {
                 return Err(Missing::Contents(dir.release().id));
             }

@@ -51,7 +51,9 @@ impl Snapshot {
         let found = match parent {
             Node::Root if is_version_file(name) => Some(Node::Version),
             Node::Root => self.view_named(name).map(Node::View),
-            Node::View(_) if !self.library.listed => return Err(ErrorKind::Unavailable.into()),
+            Node::View(view) if !self.library.answers(view.name()) => {
+                return Err(ErrorKind::Unavailable.into());
+            }
             Node::View(view) => view.dir_named(name).map(Node::Dir),
             Node::Dir(dir) if dir.index.is_none() => {
                 return Err(Missing::Contents(dir.release().id));

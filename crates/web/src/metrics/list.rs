@@ -54,7 +54,7 @@ pub const METRICS: &[MetricInfo] = &[
     metric(
         "debridfs_library_listed",
         &[],
-        "1 once a complete list has been stored",
+        "1 once the first sync is over and `__all__` is shown",
     ),
     metric(
         "debridfs_listener_connections",

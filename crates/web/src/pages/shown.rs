@@ -122,7 +122,8 @@ struct LibraryPage {
     /// From 1.
     number: usize,
     pages: usize,
-    listed: bool,
+    /// What is not shown yet, and why.
+    waits: Vec<String>,
 }
 
 impl LibraryPage {
@@ -191,7 +192,9 @@ pub(super) async fn library(
     let Some(list) = found.ok().flatten() else {
         return nothing(frame, "There is no such view.");
     };
-    let listed = status.library.is_some_and(|library| library.listed);
+    let waits = status
+        .library
+        .map_or_else(Vec::new, |library| library.waits());
     let pages = list.total.div_ceil(PAGE).max(1);
     let shown = LibraryPage {
         frame,
@@ -200,7 +203,7 @@ pub(super) async fn library(
         list,
         number,
         pages,
-        listed,
+        waits,
     };
     page(&shown, StatusCode::OK)
 }
