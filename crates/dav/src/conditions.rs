@@ -100,6 +100,10 @@ fn date(text: &str) -> Option<SystemTime> {
 
 /// The part that a `Range` means. What cannot be understood, and several ranges at once, mean the whole file, as the RFC allows.
 fn range_of(range: &str, size: u64) -> Part {
+    // An empty file has no part to refuse: players ask for "bytes=0-" whatever they play, and RFC 9110, 14.2 lets a server pass over it.
+    if size == 0 {
+        return Part::Whole;
+    }
     let Some((unit, set)) = range.split_once('=') else {
         return Part::Whole;
     };
@@ -114,7 +118,6 @@ fn range_of(range: &str, size: u64) -> Part {
         return match number(last) {
             None => Part::Whole,
             Some(0) => Part::Unsatisfiable,
-            Some(_) if size == 0 => Part::Unsatisfiable,
             Some(count) => Part::Range(size.saturating_sub(count)..size),
         };
     }
@@ -180,8 +183,8 @@ mod tests {
         ] {
             assert_eq!(asked(&[(header::RANGE, range)]), part, "{range}");
         }
-        assert_eq!(range_of("bytes=0-", 0), Part::Unsatisfiable);
-        assert_eq!(range_of("bytes=-5", 0), Part::Unsatisfiable);
+        assert_eq!(range_of("bytes=0-", 0), Part::Whole);
+        assert_eq!(range_of("bytes=-5", 0), Part::Whole);
     }
 
     #[test]
