@@ -1,6 +1,7 @@
 //! The queue as fronts and the program see it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -157,6 +158,33 @@ impl Acquire {
         let all = self.shared.disks.all();
         all.map(|(folder, volume)| (folder.to_owned(), volume.clone()))
             .collect()
+    }
+
+    /// Tries in each folder that jobs are put in whether something can be made there; those that are
+    /// missing are made, but for categories' below the downloads folder. A volume that does not answer
+    /// is left out, as it shows by itself.
+    pub async fn try_folders(&self) -> Vec<(PathBuf, io::Result<()>)> {
+        let disks = &self.shared.disks;
+        let mut folders: Vec<(PathBuf, bool)> = disks
+            .all()
+            .map(|(folder, _)| (folder.to_owned(), true))
+            .collect();
+        let categories = self.categories();
+        let below = categories
+            .keys()
+            .map(|category| (self.folder(category), false));
+        folders.extend(below);
+        folders.sort();
+        folders.dedup_by(|one, before| one.0 == before.0);
+        let mut tried = Vec::new();
+        for (folder, make) in folders {
+            let (config, path) = (self.shared.config.clone(), folder.clone());
+            let work = move || config.spot(&path)?.try_out(make);
+            if let Ok(done) = disks.volume(&folder).run(&folder, work).await {
+                tried.push((folder, done));
+            }
+        }
+        tried
     }
 
     /// All jobs, oldest first.

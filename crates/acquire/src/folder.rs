@@ -106,6 +106,23 @@ impl Spot {
         root.make_above(&self.below)
     }
 
+    /// Makes something in this directory and removes it; without `make`, only if the directory is
+    /// there.
+    pub(crate) fn try_out(&self, make: bool) -> io::Result<()> {
+        let name = format!(".debridfs-try-{}", std::process::id());
+        if make {
+            let within = Self {
+                root: self.root.clone(),
+                below: self.below.join(&name),
+            };
+            within.make_above()?;
+        }
+        match self.open()? {
+            Some(dir) => dir.try_out(OsStr::new(&name)),
+            None => Ok(()),
+        }
+    }
+
     /// As [`Self::make_above`]; nothing when it is not there.
     pub(crate) fn find_above(&self) -> io::Result<Option<(Dir, &OsStr)>> {
         match Dir::root(&self.root)? {
@@ -134,6 +151,12 @@ impl Dir {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(told(path, errno)),
         }
+    }
+
+    fn try_out(&self, name: &OsStr) -> io::Result<()> {
+        self.make(name, Mode::RWXU)?;
+        let gone = unlinkat(&self.fd, name, AtFlags::REMOVEDIR);
+        gone.map_err(|errno| self.told(name, errno))
     }
 
     /// The directory `name` in it, if there is something of that name.

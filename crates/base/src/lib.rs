@@ -8,6 +8,7 @@
 //! | how is a small file replaced as a whole | `replace_file.rs` |
 //! | what becomes of a state file that cannot be read | `state_file.rs` |
 //! | how is a long task watched, and what becomes of a part that cannot start | `supervisor.rs` (feature `tasks`), `late.rs` |
+//! | what has somebody to look at | `board.rs` (feature `tasks`) |
 //! | which names are films, music, subtitles; what is read of a film | `media.rs` |
 //! | what is a program that is started not told | `children.rs` |
 //! | when does a helper end by itself | `parent.rs` |
@@ -20,6 +21,8 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+#[cfg(feature = "tasks")]
+mod board;
 mod byte_size;
 mod causes;
 mod children;
@@ -44,6 +47,8 @@ pub mod volume;
 pub mod walk;
 
 pub use backoff::Backoff;
+#[cfg(feature = "tasks")]
+pub use board::{Attention, AttentionKind, Board};
 pub use byte_size::{ByteSize, InvalidByteSize, total};
 pub use causes::with_causes;
 pub use children::private_variables;

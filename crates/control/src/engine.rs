@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use debridfs_acquire::Acquire;
 use debridfs_base::volume::Volume;
-use debridfs_base::{Late, Supervisor, state_file};
+use debridfs_base::{Board, Late, Supervisor, state_file};
 use debridfs_catalogue::Catalogue;
 use debridfs_content::Content;
 use debridfs_fuse::Serving;
@@ -68,6 +68,8 @@ pub struct EngineParts {
     pub repair: Late<Repair>,
     /// Watches the tasks, and knows what does not run.
     pub supervisor: Supervisor,
+    /// What somebody has to look at.
+    pub board: Board,
     /// The mount.
     pub serving: Arc<Serving>,
     /// Tokens for files over HTTP.
@@ -189,19 +191,22 @@ fn words_of(patient: &Patient) -> String {
 
 impl Instance for RunningEngine {
     fn status(&self) -> Status {
-        let mut problems = Vec::new();
+        let mut attention = self.parts.board.lines();
         let EngineParts {
             catalogue,
             tree,
             providers,
             ..
         } = &self.parts;
-        let (library, errors) = figures::library(catalogue, tree, providers, &mut problems);
+        let (library, errors) = figures::library(catalogue, tree, providers, &mut attention);
+        let queue = self.parts.queue.get();
+        attention.extend(queue.iter().flat_map(|queue| figures::downloads(queue)));
         let keeper = self.keeper.lock().clone();
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             healthy: false,
-            problems,
+            problems: Vec::new(),
+            attention,
             keeper,
             engine: EngineStatus {
                 pid: Some(std::process::id()),
@@ -223,7 +228,7 @@ impl Instance for RunningEngine {
                 .map(|one| figures::provider(&**one))
                 .collect(),
             content: Some(figures::content(&self.parts.content, tree)),
-            queue: self.parts.queue.get().map(|queue| figures::queue(queue)),
+            queue: queue.map(|queue| figures::queue(queue)),
             repair: self
                 .parts
                 .repair

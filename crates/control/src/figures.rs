@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use debridfs_acquire::Acquire;
+use debridfs_acquire::{Acquire, Job, Step};
 use debridfs_base::volume::Volume;
+use debridfs_base::{Attention, AttentionKind};
 use debridfs_catalogue::{self as catalogue, Catalogue, CopyReport};
 use debridfs_content::{Content, ReaderClass};
 use debridfs_fuse::Serving;
@@ -14,25 +15,30 @@ use debridfs_provider::Provider;
 use debridfs_repair::Repair;
 use debridfs_tree::Tree;
 use debridfs_vfs::{NodeId, Vfs};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     CacheStatus, ContentStatus, CopiesStatus, CopyLine, EngineInfo, EngineParts, FirstSyncStatus,
     FuseStatus, HeldLoss, KeyStatus, LastError, LibraryStatus, OperationStatus, ProviderStatus,
-    QueueStatus, ReaderStatus, ReadingStatus, RefusedCopy, RepairStatus, StepStatus, Verdict,
-    VolumeStatus,
+    QueueStatus, QueuedJob, ReaderStatus, ReadingStatus, RefusedCopy, RepairStatus, StepStatus,
+    Verdict, VolumeStatus,
 };
 
 /// Names of bad releases in a status.
 const NAMES: usize = 20;
+/// Names of failed downloads in a line of attention.
+const LATEST: usize = 3;
+/// What is in the way of a download for less is likely to pass by itself.
+const HELD_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// Readers in a status.
 const READERS: usize = 100;
 
-/// The library, with the errors of its sync; what is wrong now is added to `problems`.
+/// The library, with the errors of its sync; what is wrong now is added to `attention`.
 pub(crate) fn library(
     catalogue: &Catalogue,
     tree: &Tree,
     providers: &[Arc<dyn Provider>],
-    problems: &mut Vec<String>,
+    attention: &mut Vec<Attention>,
 ) -> (LibraryStatus, Vec<LastError>) {
     let said = catalogue.status();
     let mut errors = Vec::new();
@@ -41,7 +47,13 @@ pub(crate) fn library(
         .map(|trouble| format!("store {}: {}", said.store, trouble.message));
     for provider in &said.providers {
         if let Some(trouble) = &provider.trouble {
-            problems.push(format!("sync of {}: {}", provider.name, trouble.message));
+            let words = format!("sync of {}: {}", provider.name, trouble.message);
+            attention.push(Attention::new(
+                AttentionKind::Provider,
+                &provider.name,
+                words,
+                "",
+            ));
         }
         errors.extend(provider.last_error.iter().map(|error| LastError {
             at: error.last,
@@ -265,6 +277,50 @@ pub(crate) fn queue(queue: &Acquire) -> QueueStatus {
             .collect(),
         troubled: said.troubled,
         deletions: said.deletions,
+    }
+}
+
+/// Downloads that failed without an arr that was told, and those that have waited for long.
+pub(crate) fn downloads(queue: &Acquire) -> Vec<Attention> {
+    let jobs = queue.jobs();
+    let known = |job: &Job| job.told.as_ref().is_some_and(|told| told.arr.is_some());
+    let mut failed: Vec<&Job> = jobs.iter().map(|job| &**job).collect();
+    failed.retain(|job| job.step == Step::Failed && !known(job));
+    failed.sort_by_key(|job| std::cmp::Reverse(job.changed));
+    let mut all = Vec::new();
+    if let (Some(latest), Some(first)) = (failed.first(), failed.last()) {
+        let names: Vec<&str> = failed.iter().map(|job| &*job.name).collect();
+        let names = names[..names.len().min(LATEST)].join(", ");
+        let has_arrs = !queue.config().arrs.is_empty();
+        let reason = QueuedJob::of(latest, has_arrs).reason;
+        let reason = reason.unwrap_or_else(|| "without a reason".to_owned());
+        let words = format!("{} failed: {names}: {reason}", downloads_of(failed.len()));
+        let help =
+            "`debridfs queue rm HASH` or the arr takes one away, `debridfs queue add` tries again";
+        let line = Attention::new(AttentionKind::Grab, "", words, help);
+        all.push(line.since(Some(first.changed)));
+    }
+    let now = Timestamp::now();
+    let waits = |job: &&Arc<Job>| {
+        let long = now.duration_since(job.changed) >= HELD_FOR;
+        !job.step.is_settled() && job.live.trouble.is_some() && long
+    };
+    let held: Vec<&Arc<Job>> = jobs.iter().filter(waits).collect();
+    if let Some(first) = held.first() {
+        let trouble = first.live.trouble.as_deref().unwrap_or_default();
+        let count = downloads_of(held.len());
+        let words = format!("{count} held up: {}: {trouble}", first.name);
+        let help = "`debridfs queue ls` has the rest; each is tried again by itself";
+        let line = Attention::new(AttentionKind::Downloads, "held up", words, help);
+        all.push(line.since(Some(first.changed)));
+    }
+    all
+}
+
+fn downloads_of(count: usize) -> String {
+    match count {
+        1 => "a download".to_owned(),
+        count => format!("{count} downloads"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a keeper tells of an instance.
 
+use debridfs_base::{Attention, AttentionKind};
 use debridfs_handover as handover;
 use jiff::Timestamp;
 
@@ -44,10 +45,18 @@ pub(crate) fn keeper_part(
 /// What a keeper says of an instance whose engine does not answer; `why` tells why.
 pub fn without_engine(said: &handover::KeeperStatus, why: &str) -> Status {
     let (keeper, engine, mount) = keeper_part(said);
-    let mut status = Status {
+    let mut attention = Vec::new();
+    if said.engine_state == handover::EngineState::Stalled {
+        let words = "the engine takes no requests; the keeper stands in";
+        attention.push(Attention::new(AttentionKind::Engine, "stalled", words, ""));
+    }
+    let words = format!("the engine does not answer: {why}");
+    attention.push(Attention::new(AttentionKind::Engine, "silent", words, ""));
+    Status {
         version: env!("CARGO_PKG_VERSION").into(),
         healthy: false,
         problems: Vec::new(),
+        attention,
         keeper,
         engine,
         mount,
@@ -64,15 +73,5 @@ pub fn without_engine(said: &handover::KeeperStatus, why: &str) -> Status {
         volumes: Vec::new(),
         last_error: None,
     }
-    .judged();
-    if said.engine_state == handover::EngineState::Stalled {
-        status
-            .problems
-            .push("the engine takes no requests; the keeper stands in".into());
-    }
-    status
-        .problems
-        .push(format!("the engine does not answer: {why}"));
-    status.healthy = false;
-    status
+    .judged()
 }

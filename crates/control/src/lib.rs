@@ -5,6 +5,7 @@
 //! | how a call is made, and how it fails | `client` |
 //! | which calls there are, with forms and routes | `instance`, `cached`, `providers`, `queue`, `repair`, `tokens`, `traces` |
 //! | the form of `debridfs status --json` | [`Status`]; its figures in `figures` |
+//! | what somebody has to look at | `attention` |
 //! | the form of `debridfs why --json` | [`WhyReport`]; the verdict and advice in `verdict` |
 //! | what both say of copies | [`CopyLine`] |
 #![cfg_attr(
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod attention;
 mod cached;
 mod callers;
 mod client;

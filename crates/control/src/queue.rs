@@ -53,8 +53,18 @@ pub struct QueuedJob {
     pub reason: Option<String>,
 }
 
-impl From<&Job> for QueuedJob {
-    fn from(job: &Job) -> Self {
+/// What is added to the reason of a grab that failed without anybody to be told.
+const UNTOLD: &str = "no arr was told of it: add `[arr.NAME]` (docs/arrs.md)";
+
+impl QueuedJob {
+    /// `job`, of a queue with arrs to tell or without (`has_arrs`).
+    pub fn of(job: &Job, has_arrs: bool) -> Self {
+        let trouble = job.live.trouble.clone();
+        let mut reason = job.reason.clone().or(trouble);
+        if job.evidence.is_some() && !has_arrs {
+            let known = reason.map_or_else(String::new, |reason| format!("{reason}; "));
+            reason = Some(known + UNTOLD);
+        }
         Self {
             hash: job.hash.to_string(),
             name: job.name.clone(),
@@ -68,7 +78,7 @@ impl From<&Job> for QueuedJob {
             path: job.content_path().to_string_lossy().into_owned(),
             evidence: job.evidence,
             told: job.told.clone(),
-            reason: job.reason.clone().or_else(|| job.live.trouble.clone()),
+            reason,
         }
     }
 }
@@ -152,8 +162,13 @@ fn configured(engine: &RunningEngine) -> Result<&Acquire, Refused> {
 }
 
 async fn list(State(engine): Engine) -> Answer<Queued> {
-    let jobs = configured(&engine)?.jobs();
-    let jobs = jobs.iter().map(|job| QueuedJob::from(&**job)).collect();
+    let queue = configured(&engine)?;
+    let has_arrs = !queue.config().arrs.is_empty();
+    let jobs = queue.jobs();
+    let jobs = jobs
+        .iter()
+        .map(|job| QueuedJob::of(job, has_arrs))
+        .collect();
     Ok(Json(Queued { jobs }))
 }
 
@@ -193,6 +208,22 @@ async fn remove(State(engine): Engine, Query(removing): Query<Removing>) -> Answ
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_grab_without_an_arr_to_tell_says_so() {
+        let job = serde_json::json!({
+            "hash": "ab".repeat(20), "name": "Film", "category": "tv", "added": "2026-01-01T00:00:00Z",
+            "changed": "2026-01-01T00:00:00Z", "step": "failed", "reason": "dead", "evidence": "dead",
+            "save_path": "/downloads/tv", "action": "symlink", "uncached": "wait",
+        });
+        let mut job: Job = serde_json::from_value(job).unwrap();
+        let reason = |job: &Job, has_arrs| QueuedJob::of(job, has_arrs).reason.unwrap();
+        assert_eq!(reason(&job, true), "dead");
+        assert_eq!(reason(&job, false), format!("dead; {UNTOLD}"));
+        // Nothing that an arr would have to hear.
+        job.evidence = None;
+        assert_eq!(reason(&job, false), "dead");
+    }
 
     #[test]
     fn links_keep_their_ampersands() {

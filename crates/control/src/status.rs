@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use debridfs_base::Down;
+use debridfs_base::{Attention, Down};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +21,11 @@ pub struct Status {
     pub version: String,
     /// Whether nothing is wrong.
     pub healthy: bool,
-    /// What is wrong, in words for people.
+    /// What is wrong, in words for people: `attention`, a line each.
     pub problems: Vec<String>,
+    /// What somebody has to look at, and what to do about it.
+    #[serde(default)]
+    pub attention: Vec<Attention>,
     /// The process that holds the mount.
     pub keeper: KeeperStatus,
     /// The process that serves it.
@@ -73,26 +76,6 @@ pub struct VolumeStatus {
     pub path: PathBuf,
     /// Since when it has not answered; absent while it does.
     pub silent_since: Option<Timestamp>,
-}
-
-impl VolumeStatus {
-    /// What it means that it does not answer, and what to do; nothing while it answers.
-    fn problem(&self) -> Option<String> {
-        let since = self.silent_since?;
-        let meanwhile = match self.name.as_str() {
-            "state" => "what is new is kept in memory, and downloads cannot be added or changed",
-            "cache" => "files are read from the network alone",
-            "downloads" => "downloads wait",
-            _ => "the program of on_library_update is not started",
-        };
-        Some(format!(
-            "the {} volume ({}) has not answered since {since:.0}: the library is served, {meanwhile}. Bring its disk or share back \
-             (`stat -f {}` answers then), or unmount it by force (`umount -f -l`); nothing has to be started again",
-            self.name,
-            self.path.display(),
-            self.path.display(),
-        ))
-    }
 }
 
 /// Downloads for arrs.
@@ -500,74 +483,6 @@ pub struct LastError {
     pub message: String,
 }
 
-impl Status {
-    /// What this program lacks and does without: the file of its catalogue, and parts that do not
-    /// run. The library is served all the same.
-    pub fn troubles(&self) -> Vec<String> {
-        let store = self.library.iter();
-        let store = store.filter_map(|library| library.store_trouble.clone());
-        store.chain(self.down.iter().map(Down::to_string)).collect()
-    }
-
-    /// Adds to `problems` what the rest shows, and fills in `healthy` and `last_error`.
-    pub fn judged(mut self) -> Self {
-        let mut problems = self.troubles();
-        problems.append(&mut self.problems);
-        match self.engine.state {
-            EngineState::Serving => {}
-            EngineState::Starting => problems.push("the engine is starting".to_owned()),
-            EngineState::Down => problems.push(match &self.keeper.last_death {
-                Some(reason) => format!("no engine is running: {reason}"),
-                None => "no engine is running".to_owned(),
-            }),
-        }
-        if let Some(library) = &self.library {
-            problems.extend(library.waits());
-            for held in &library.held {
-                problems.push(format!(
-                    "{} releases vanished from {} at once and are kept; `debridfs library accept` lets them go",
-                    held.releases, held.provider
-                ));
-            }
-        }
-        problems.extend(self.volumes.iter().filter_map(VolumeStatus::problem));
-        for held in self.repair.iter().flat_map(|repair| &repair.held) {
-            problems.push(format!(
-                "so many releases of {held} cannot be read that it is suspected itself; `debridfs repair ls` lists them"
-            ));
-        }
-        for provider in self.providers.iter().filter(|provider| !provider.healthy) {
-            let reason = provider
-                .last_error
-                .as_ref()
-                .map_or("", |error| &error.message);
-            problems.push(format!("provider {} is failing: {reason}", provider.name));
-        }
-        for provider in &self.providers {
-            let Some(first) = provider.keys.first() else {
-                continue;
-            };
-            if provider.keys.iter().all(|key| key.used_up) {
-                let resets = first
-                    .traffic_resets
-                    .map_or_else(String::new, |at| format!(" until {at}"));
-                problems.push(format!(
-                    "provider {} is out of traffic{resets}",
-                    provider.name
-                ));
-            }
-        }
-        self.last_error = self
-            .last_error
-            .into_iter()
-            .chain(self.providers.iter().filter_map(|p| p.last_error.clone()))
-            .max_by_key(|error| error.at);
-        self.healthy = problems.is_empty();
-        self.problems = problems;
-        self
-    }
-}
-
 #[cfg(any(test, feature = "test-util"))]
 impl Status {
     /// A made-up one, with something in most fields and nothing wrong.
@@ -577,6 +492,7 @@ impl Status {
             version: "0.1.0".into(),
             healthy: false,
             problems: Vec::new(),
+            attention: Vec::new(),
             keeper: KeeperStatus {
                 pid: Some(10),
                 restarts: 2,
@@ -663,74 +579,5 @@ impl Status {
             }],
             last_error: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_wrong_is_healthy() {
-        let status = Status::sample().judged();
-        assert!(status.healthy, "{:?}", status.problems);
-    }
-
-    #[test]
-    fn every_trouble_is_named() {
-        let at = Timestamp::UNIX_EPOCH;
-        let mut status = Status::sample();
-        status.engine.state = EngineState::Down;
-        status.providers[0].healthy = false;
-        status.providers[0].last_error = Some(LastError {
-            at,
-            message: "bad token".into(),
-        });
-        status.providers[0].keys[0].used_up = true;
-        status.volumes[0].silent_since = Some(at);
-        let library = status.library.as_mut().unwrap();
-        library.listed = false;
-        library.first_sync = vec![
-            FirstSyncStatus {
-                provider: "rd".into(),
-                listed: true,
-                named: 126,
-                total: 800,
-                seconds_left: Some(170),
-            },
-            FirstSyncStatus {
-                provider: "ad".into(),
-                ..FirstSyncStatus::default()
-            },
-        ];
-        status.library.as_mut().unwrap().held.push(HeldLoss {
-            provider: "rd".into(),
-            releases: 40,
-            names: vec!["A".into()],
-            since: None,
-        });
-        status.down.push(Down {
-            part: "downloads".into(),
-            words: "acquire.db: Permission denied".into(),
-            help: "chown it".into(),
-            since: at,
-            tries: 3,
-        });
-        let status = status.judged();
-        assert!(!status.healthy);
-        let all = status.problems.join("\n");
-        for word in [
-            "signal 9",
-            "the library waits: first sync of rd: 126 of 800 named, 3 min left",
-            "the library waits: ad has not been listed completely yet",
-            "40 releases",
-            "bad token",
-            "out of traffic",
-            "downloads volume (/mnt/downloads) has not answered since 1970-01-01T00:00:00Z",
-            "downloads does not run: acquire.db: Permission denied; chown it",
-        ] {
-            assert!(all.contains(word), "{word} in {all}");
-        }
-        assert_eq!(status.last_error.unwrap().message, "bad token");
     }
 }

@@ -6,6 +6,7 @@
 
 mod downloads;
 mod http_files;
+mod looks;
 mod parts;
 mod repair;
 pub mod sockets;
@@ -140,6 +141,7 @@ async fn attach_and_serve(
             queue: tasks.queue.clone(),
             repair: tasks.repair.clone(),
             supervisor: tasks.supervisor.clone(),
+            board: tasks.board.clone(),
             serving: serving.clone(),
             tokens: tasks.tokens.clone(),
             listeners: listeners.clone(),
@@ -182,7 +184,7 @@ async fn take_lease(config: &Config, args: &EngineArgs) -> Result<(EngineLink, L
     let server = config.server.clone();
     let probes = tokio::spawn(async move {
         // One that is taken is that of the engine before this one, which answers for both.
-        let listener = tcp(server.listen, None).await;
+        let listener = tcp(server.listen, |_, _| {}).await;
         let reason = "the keeper has not given the mount to this engine yet";
         sockets::waiting(listener, &server, reason).await;
     });

@@ -11,8 +11,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use debridfs_base::Down;
 use debridfs_base::terminal::is_obeyed;
+use debridfs_base::{Attention, AttentionKind, Down};
 use debridfs_control::{
     CacheStatus, ContentStatus, CopiesStatus, CopyLine, EngineState, EngineStatus, HeldLoss,
     KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, ProviderStatus, QueueStatus,
@@ -51,6 +51,7 @@ fn status() -> Status {
         version: evil(),
         healthy: true,
         problems: vec![evil()],
+        attention: vec![Attention::new(AttentionKind::Port, EVIL, EVIL, EVIL)],
         keeper: KeeperStatus {
             last_death: Some(evil()),
             ..KeeperStatus::default()

@@ -12,23 +12,35 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::time::Instant;
+
+use crate::holder;
 
 /// How soon a taken address is tried again.
 const RETRY: Duration = Duration::from_secs(2);
+/// How often it is looked who has it: that reads the descriptors of all processes.
+const LOOK: Duration = Duration::from_secs(60);
 
-/// Listens on `address`. One that is taken is waited for; `what`, if anything, is logged once as
-/// missing meanwhile.
-pub async fn tcp(address: SocketAddr, mut what: Option<&str>) -> TcpListener {
+/// Listens on `address`. One that cannot be had is tried again until it can; `failed` hears of each
+/// try that came to nothing, and of who has the address as far as that is known.
+pub async fn tcp(
+    address: SocketAddr,
+    mut failed: impl FnMut(io::Error, Option<&str>),
+) -> TcpListener {
+    let mut by = None;
+    let mut look_at = Instant::now();
     loop {
-        match TcpListener::bind(address).await {
+        let error = match TcpListener::bind(address).await {
             Ok(listener) => return listener,
-            Err(error) => {
-                if let Some(what) = what.take() {
-                    tracing::error!(%address, %error, "{what} cannot be served yet");
-                }
-                tokio::time::sleep(RETRY).await;
-            }
+            Err(error) => error,
+        };
+        if error.kind() == io::ErrorKind::AddrInUse && look_at <= Instant::now() {
+            look_at = Instant::now() + LOOK;
+            let look = tokio::task::spawn_blocking(move || holder(address.port()));
+            by = look.await.ok().flatten();
         }
+        failed(error, by.as_deref());
+        tokio::time::sleep(RETRY).await;
     }
 }
 
@@ -57,7 +69,7 @@ mod tests {
     async fn a_taken_address_is_waited_for() {
         let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = first.local_addr().unwrap();
-        let second = tokio::spawn(tcp(address, Some("this")));
+        let second = tokio::spawn(tcp(address, |_, _| {}));
         tokio::task::yield_now().await;
         assert!(!second.is_finished());
         drop(first);

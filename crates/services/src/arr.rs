@@ -151,6 +151,14 @@ impl Arr {
         ))
     }
 
+    /// Asks it how it does.
+    ///
+    /// # Errors
+    /// [`CallError`]: it does not answer, refuses the key, or is no arr.
+    pub async fn ping(&self) -> Result<(), CallError> {
+        self.ask_dialect().await.map(drop)
+    }
+
     /// Lets it look at its download clients now, and import what is complete, in place of within a minute or so.
     ///
     /// # Errors

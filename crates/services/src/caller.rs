@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_base::Secret;
 use debridfs_base::http::{ClientOptions, IpChoice, Network, Transport, TransportError};
+use debridfs_base::{Secret, Trouble};
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use serde_json::Value;
@@ -52,6 +52,37 @@ impl CallError {
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..=599),
             Self::Odd(_) | Self::Unusable(_) => false,
         }
+    }
+
+    /// What it means of the program in `section` of the configuration, such as `arr.sonarr`, and what
+    /// to do about it.
+    pub fn trouble(&self, section: &str) -> Trouble {
+        let (words, help) = match self {
+            Self::NoAnswer(error) => (
+                format!("does not answer: {error}"),
+                format!("start it, or correct `{section}.url`"),
+            ),
+            Self::Refused {
+                status: 401 | 403, ..
+            } => {
+                let key = match section.starts_with("arr.") {
+                    true => "api_key",
+                    false => "token",
+                };
+                let help =
+                    format!("put the one that it shows in its settings into `{section}.{key}`");
+                (
+                    format!("refuses the {}: {self}", key.replace('_', " ")),
+                    help,
+                )
+            }
+            Self::Refused { .. } | Self::Odd(_) => (
+                self.to_string(),
+                format!("its log may say why; correct `{section}.url` if another program is there"),
+            ),
+            Self::Unusable(_) => (self.to_string(), format!("correct `{section}`")),
+        };
+        Trouble::new(format!("{section} {words}"), help)
     }
 
     /// Whether what was asked for is not there.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::http::Transport;
-use debridfs_base::{Backoff, Secret};
+use debridfs_base::{AttentionKind, Backoff, Board, Secret, Trouble};
 use http::{HeaderName, Method};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ const LATEST: Duration = Duration::from_secs(60);
 const HELD_LOOKS: Duration = Duration::from_secs(5);
 /// Pauses after failures in a row.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(600));
+/// How often a media server is asked whether it answers.
+const PINGS: Duration = Duration::from_secs(60);
 /// Changes in one call at most: what media servers take at once.
 const BATCH: usize = 500;
 /// Changes that wait for one hook at most; the oldest by name are left out.
@@ -73,6 +75,7 @@ pub struct Hook {
     kind: HookKind,
     caller: Caller,
     views: Vec<String>,
+    board: Board,
     changes: Mutex<Changes>,
     news: Notify,
 }
@@ -114,6 +117,7 @@ impl Hook {
             kind,
             caller,
             views: Vec::new(),
+            board: Board::default(),
             changes: Mutex::default(),
             news: Notify::new(),
         }
@@ -122,6 +126,12 @@ impl Hook {
     /// Told of `views` only; of all when there are none.
     pub fn with_views(mut self, views: Vec<String>) -> Self {
         self.views = views;
+        self
+    }
+
+    /// It says on `board` when it cannot be told.
+    pub fn with_board(mut self, board: Board) -> Self {
+        self.board = board;
         self
     }
 
@@ -202,6 +212,8 @@ impl Hook {
                     Ok(()) => {
                         tracing::info!(hook = self.name, changes = batch.len(), "told");
                         failures = 0;
+                        self.board.settle(AttentionKind::Hook, &self.name);
+                        self.board.settle(AttentionKind::Hook, &self.left_out());
                         self.has_left();
                         told();
                     }
@@ -209,17 +221,65 @@ impl Hook {
                         failures = failures.saturating_add(1);
                         let pause = PAUSES.after(failures);
                         tracing::warn!(hook = self.name, %error, ?pause, "cannot be told of changes yet");
+                        self.raise(&self.name, error.trouble(&self.section()));
                         self.put_back();
                         sleep(pause).await;
                     }
                     Err(error) => {
                         tracing::error!(hook = self.name, %error, changes = batch.len(), "cannot be told of changes: left out");
+                        let mut trouble = error.trouble(&self.section());
+                        trouble.words += &format!(
+                            " ({} changes were left out: scan its library by hand)",
+                            batch.len()
+                        );
+                        self.raise(&self.left_out(), trouble);
                         self.has_left();
                         told();
                     }
                 }
             }
         }
+    }
+
+    /// Asks a media server now and then whether it answers and takes the token, while nothing waits to
+    /// be told. A webhook cannot be asked. Ends when it is dropped.
+    pub(crate) async fn watch(&self) {
+        loop {
+            if self.waiting().is_empty() {
+                match self.ping().await {
+                    Ok(true) => drop(self.board.settle(AttentionKind::Hook, &self.name)),
+                    Ok(false) => return std::future::pending().await,
+                    Err(error) => self.raise(&self.name, error.trouble(&self.section())),
+                }
+            }
+            sleep(PINGS).await;
+        }
+    }
+
+    /// Whether it can be asked; then it answered.
+    async fn ping(&self) -> Result<bool, CallError> {
+        let path = match self.kind {
+            HookKind::Plex => "/library/sections",
+            HookKind::Jellyfin | HookKind::Emby => "/System/Info",
+            HookKind::Webhook | HookKind::Discord => return Ok(false),
+        };
+        self.caller.call(Method::GET, path, None).await?;
+        Ok(true)
+    }
+
+    fn raise(&self, subject: &str, trouble: Trouble) {
+        let Trouble { words, help } = trouble.clone();
+        if self.board.raise(AttentionKind::Hook, subject, trouble) {
+            tracing::warn!(help, "{words}");
+        }
+    }
+
+    fn section(&self) -> String {
+        format!("hook.{}", self.name)
+    }
+
+    fn left_out(&self) -> String {
+        format!("{}: left out", self.name)
     }
 
     fn take(&self) -> BTreeMap<PathBuf, ChangeKind> {

@@ -4,6 +4,7 @@ mod list;
 
 use std::sync::atomic::AtomicU64;
 
+use debridfs_base::AttentionKind;
 use debridfs_control::{
     CacheStatus, CallersStatus, ContentStatus, EngineState, KeyStatus, ListenerStatus,
     OperationStatus, ProviderStatus, ReaderStatus, Status,
@@ -77,6 +78,12 @@ pub fn encode(status: &Status) -> String {
     ];
     page.put("debridfs_build_info", vec![(build, 1.0)]);
     page.one("debridfs_healthy", flag(status.healthy));
+    let attention = AttentionKind::ALL.map(|kind| {
+        let lines = status.attention.iter().filter(|line| line.kind == kind);
+        let label = vec![("kind", kind.label().to_owned())];
+        (label, lines.count() as f64)
+    });
+    page.put("debridfs_attention", attention.to_vec());
     page.one(
         "debridfs_engine_start_time_seconds",
         seconds(status.engine.started),

@@ -76,7 +76,9 @@ async fn ready(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respons
     let body = json!({
         "ready": reasons.is_empty(),
         "reasons": reasons,
-        "troubles": status.troubles(),
+        "degraded": !status.healthy,
+        "troubles": status.problems,
+        "attention": status.attention,
         "mount": { "path": status.mount.path, "milliseconds": took },
     });
     (code, Json(body)).into_response()
@@ -179,9 +181,11 @@ mod tests {
             since: jiff::Timestamp::UNIX_EPOCH,
             tries: 1,
         });
-        let (code, body) = get("/readyz", status, "exit 0").await;
+        let (code, body) = get("/readyz", status.judged(), "exit 0").await;
         assert_eq!(code, StatusCode::OK, "{body}");
         for words in [
+            "\"degraded\":true",
+            "\"kind\":\"part\"",
             "store x: in memory",
             "the sync does not run: it ended by a defect",
         ] {

@@ -39,8 +39,12 @@ fn for_people(status: &Status) -> String {
 }
 
 fn write(out: &mut String, status: &Status) -> std::fmt::Result {
-    let verdict = if status.healthy { "healthy" } else { "TROUBLE" };
-    writeln!(out, "{verdict}   debridfs {}", status.version)?;
+    let verdict = match (status.healthy, status.is_grave()) {
+        (true, _) => "healthy",
+        (false, true) => "TROUBLE",
+        (false, false) => "attention",
+    };
+    writeln!(out, "{verdict:9} debridfs {}", status.version)?;
     for problem in &status.problems {
         writeln!(out, "  ! {problem}")?;
     }
@@ -167,13 +171,6 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
                 queue.troubled
             )?;
         }
-    }
-    for path in &status.moved_aside {
-        writeln!(
-            out,
-            "aside     {}: a damaged state file; restore it from a backup, or remove it",
-            path.display()
-        )?;
     }
     if let Some(error) = &status.last_error {
         writeln!(out, "last error {}: {}", error.at, error.message)?;

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use debridfs_acquire::{Acquire, Checkpoint, MountedLibrary, qbittorrent, sabnzbd};
-use debridfs_base::{Late, Trouble};
+use debridfs_base::{Board, Late, Trouble};
 use debridfs_dav::Addresses;
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_listen::Listeners;
 use tokio_util::sync::CancellationToken;
 
+use super::looks;
 use super::parts::Parts;
-use super::sockets;
+use super::sockets::{self, Place};
 use super::trouble::{of_setting, of_state};
 use crate::config::Config;
 
@@ -30,6 +31,8 @@ pub struct Downloads {
     pub addresses: Addresses,
     /// What all servers share.
     pub listeners: Arc<Listeners>,
+    /// What somebody has to look at.
+    pub board: Board,
     /// The queue, once it is open.
     pub queue: Late<Acquire>,
 }
@@ -55,15 +58,25 @@ impl Downloads {
             }
         };
         let login = !credentials.is_open();
-        let (listeners, listen) = (&self.listeners, config.qbittorrent.listen);
+        let (listeners, board) = (&self.listeners, &self.board);
+        let place = Place {
+            what: "qBittorrent API",
+            setting: "qbittorrent.listen",
+            address: config.qbittorrent.listen,
+        };
         let attempts = listeners.attempts();
         let front = qbittorrent::router(queue.clone(), credentials, attempts.clone());
-        let front = sockets::front(listeners, listen, "qBittorrent API", login, front);
+        let front = sockets::front(listeners, place, board, login, front);
         let second = async {
             match sabnzbd {
-                Some((listen, credentials)) => {
+                Some((address, credentials)) => {
+                    let place = Place {
+                        what: "SABnzbd API",
+                        setting: "sabnzbd.listen",
+                        address,
+                    };
                     let router = sabnzbd::router(queue.clone(), credentials, attempts.clone());
-                    sockets::front(listeners, listen, "SABnzbd API", true, router).await;
+                    sockets::front(listeners, place, board, true, router).await;
                 }
                 None => std::future::pending().await,
             }
@@ -72,6 +85,8 @@ impl Downloads {
             () = queue.clone().run(shutdown) => {}
             () = front => {}
             () = second => {}
+            () = looks::at_folders(&queue, board) => {}
+            () = looks::at_arrs(&queue.config().arrs, board) => {}
         }
         Err(Trouble::of_end())
     }

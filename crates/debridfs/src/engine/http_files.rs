@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use debridfs_base::Supervisor;
 use debridfs_base::volume::Volume;
+use debridfs_base::{Board, Supervisor};
 use debridfs_control::HttpTokens;
 use debridfs_dav::{Addresses, Tokens, router};
 use debridfs_listen::Listeners;
 use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 
-use super::sockets;
+use super::sockets::{self, Place};
 use super::trouble::of_state;
 use crate::config::Config;
 
@@ -37,6 +37,7 @@ pub fn start(
     tokens: &HttpTokens,
     vfs: Arc<dyn Vfs>,
     listeners: &Arc<Listeners>,
+    board: &Board,
 ) {
     let (read, of) = (tokens.clone(), config.clone());
     supervisor.start("tokens for files over HTTP", move || {
@@ -64,10 +65,15 @@ pub fn start(
     let Some(listen) = config.http.listen else {
         return;
     };
-    let (tokens, listeners) = (tokens.tokens.clone(), listeners.clone());
+    let place = Place {
+        what: "files over HTTP",
+        setting: "http.listen",
+        address: listen,
+    };
+    let (tokens, listeners, board) = (tokens.tokens.clone(), listeners.clone(), board.clone());
     supervisor.keep("files over HTTP", move || {
         let router = router(vfs.clone(), tokens.clone(), listeners.attempts().clone());
-        let listeners = listeners.clone();
-        async move { sockets::front(&listeners, listen, "files over HTTP", true, router).await }
+        let (listeners, board) = (listeners.clone(), board.clone());
+        async move { sockets::front(&listeners, place, &board, true, router).await }
     });
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use debridfs_base::{AttentionKind, Board, Trouble};
 use debridfs_control::RunningEngine;
 use debridfs_listen::{Front, Listeners, raise_descriptors, tcp, unix};
 use debridfs_web::{MountProbe, Pages, pages_router, public_router, waiting_router};
@@ -34,15 +35,65 @@ pub async fn waiting(listener: TcpListener, server: &ServerConfig, reason: &'sta
     front.serve(listener, waiting_router(reason)).await;
 }
 
+/// Where something is served.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// What, such as `qBittorrent API`.
+    pub what: &'static str,
+    /// The setting that says where.
+    pub setting: &'static str,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+impl Place {
+    /// Listens there; until it can, `board` says why not.
+    async fn listen(&self, board: &Board) -> TcpListener {
+        let listener = tcp(self.address, |error, by| {
+            let Trouble { words, help } = self.trouble(&error, by);
+            if board.raise(
+                AttentionKind::Port,
+                self.setting,
+                Trouble::new(&words, &help),
+            ) {
+                tracing::error!(help, "{words}");
+            }
+        });
+        let listener = listener.await;
+        board.settle(AttentionKind::Port, self.setting);
+        listener
+    }
+
+    fn trouble(&self, error: &io::Error, by: Option<&str>) -> Trouble {
+        let Self {
+            what,
+            setting,
+            address,
+        } = self;
+        if error.kind() != io::ErrorKind::AddrInUse {
+            let help = format!(
+                "`{setting}` has to be an address of this machine, with a port that its user may take"
+            );
+            return Trouble::new(format!("no {what}: {address}: {error}"), help);
+        }
+        let by = by.map_or_else(String::new, |by| format!(" by {by}"));
+        let help = format!(
+            "stop that program (it is tried again by itself), or set `{setting}` to another port"
+        );
+        Trouble::new(format!("no {what}: {address} is taken{by}"), help)
+    }
+}
+
 /// Serves health, metrics, and pages if there are any.
 pub async fn public(
     front: Front,
-    address: SocketAddr,
+    place: Place,
+    board: &Board,
     engine: Arc<RunningEngine>,
     probe: MountProbe,
     pages: Option<Pages>,
 ) {
-    let listener = tcp(address, Some("health and metrics")).await;
+    let listener = place.listen(board).await;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "health, metrics and pages");
         engine.listening(address);
@@ -56,18 +107,18 @@ pub async fn public(
     front.serve(listener, router).await;
 }
 
-/// Serves one front, called `what`; an address that is taken is waited for.
+/// Serves one front; an address that is taken is waited for.
 pub async fn front(
     listeners: &Arc<Listeners>,
-    address: SocketAddr,
-    what: &'static str,
+    place: Place,
+    board: &Board,
     login: bool,
     router: Router,
 ) {
-    let front = listeners.front(what);
-    let listener = tcp(address, Some(&format!("the {what}"))).await;
+    let front = listeners.front(place.what);
+    let listener = place.listen(board).await;
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, login, "{what}");
+        tracing::info!(%address, login, "{}", place.what);
     }
     front.serve(listener, router).await;
 }

@@ -2,19 +2,18 @@
 //! started again, and what cannot start is tried again and shows in `debridfs status` meanwhile.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_acquire::Acquire;
 use debridfs_base::volume::Volume;
-use debridfs_base::{Late, Supervisor, Trouble};
+use debridfs_base::{Board, Late, Supervisor, Trouble};
 use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router};
 use debridfs_listen::Listeners;
 use debridfs_provider::Provider;
 use debridfs_repair::Repair;
-use debridfs_services::run_hooks;
+use debridfs_services::{Hook, run_hooks};
 use debridfs_tree::follow_newcomers;
 use debridfs_web::{EngineSource, Login, MountProbe, Pages};
 use tokio::sync::watch;
@@ -25,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 use super::downloads::Downloads;
 use super::parts::Parts;
 use super::repair::Repairing;
+use super::sockets::Place;
 use super::trouble::{of_setting, of_state};
-use super::{http_files, sockets};
+use super::{http_files, looks, sockets};
 use crate::command::as_parent;
 use crate::config::Config;
 use crate::logging;
@@ -45,6 +45,8 @@ pub struct Tasks {
     pub supervisor: Supervisor,
     /// Settings.
     pub config: Arc<Config>,
+    /// What somebody has to look at.
+    pub board: Board,
     /// From the provider up to the tree.
     pub parts: Arc<Parts>,
     /// Downloads, once they are open.
@@ -72,6 +74,7 @@ impl Tasks {
     ) -> Self {
         Self {
             supervisor: Supervisor::new(shutdown.clone()),
+            board: Board::default(),
             config: Arc::new(config.clone()),
             parts,
             queue: expected_if(config.acquire.downloads.is_some()),
@@ -156,6 +159,7 @@ impl Tasks {
             &self.tokens,
             tree,
             &self.listeners,
+            &self.board,
         );
         let downloads = queue.is_expected().then(|| {
             let downloads = Downloads {
@@ -163,6 +167,7 @@ impl Tasks {
                 parts: self.parts.clone(),
                 addresses: http_files::addresses(&self.config, &self.tokens),
                 listeners: self.listeners.clone(),
+                board: self.board.clone(),
                 queue: queue.clone(),
             };
             let shutdown = self.shutdown.clone();
@@ -181,8 +186,9 @@ impl Tasks {
             });
         }
         let (config, parts, mount) = (self.config.clone(), self.parts.clone(), self.mount.clone());
+        let board = self.board.clone();
         supervisor.start("hooks", move || {
-            hooks(config.clone(), parts.clone(), mount.clone())
+            hooks(config.clone(), parts.clone(), mount.clone(), board.clone())
         });
         downloads
     }
@@ -201,7 +207,8 @@ impl Tasks {
                 while content.cache().is_some_and(|cache| cache.is_usable()) {
                     sleep(CACHE_EVERY).await;
                 }
-                Err(of_cache(&dir))
+                let volume = content.cache().map(|cache| cache.volume().clone());
+                Err(looks::at_cache(volume, &dir).await)
             }
         });
     }
@@ -245,13 +252,19 @@ impl Tasks {
             as_parent().into(),
             mount,
         ];
-        let listen = self.config.server.listen;
+        let place = Place {
+            what: "pages, health and metrics",
+            setting: "server.listen",
+            address: self.config.server.listen,
+        };
+        let board = self.board.clone();
         let engine = engine.clone();
         let listeners = self.listeners.clone();
         supervisor.keep("health, metrics and pages", move || {
             serve_public(
                 listeners.clone(),
-                listen,
+                place,
+                board.clone(),
                 engine.clone(),
                 probe.to_vec(),
                 login.clone(),
@@ -287,7 +300,8 @@ fn expected_if<T>(is_configured: bool) -> Late<T> {
 
 async fn serve_public(
     listeners: Arc<Listeners>,
-    listen: SocketAddr,
+    place: Place,
+    board: Board,
     engine: Arc<RunningEngine>,
     probe: Vec<OsString>,
     mut login: watch::Receiver<Option<Login>>,
@@ -301,20 +315,29 @@ async fn serve_public(
                 log: logging::tail,
             }),
             login,
-            loopback: listen.ip().is_loopback(),
+            loopback: place.address.ip().is_loopback(),
             attempts: listeners.attempts().clone(),
         });
         let probe = MountProbe::new(probe.clone(), LOOK_LIMIT);
         let front = listeners.front("pages");
         tokio::select! {
-            () = sockets::public(front, listen, engine.clone(), probe, pages) => return,
+            () = sockets::public(front, place, &board, engine.clone(), probe, pages) => return,
             Ok(()) = login.changed() => {}
         }
     }
 }
 
-async fn hooks(config: Arc<Config>, parts: Arc<Parts>, mount: PathBuf) -> Result<(), Trouble> {
+async fn hooks(
+    config: Arc<Config>,
+    parts: Arc<Parts>,
+    mount: PathBuf,
+    board: Board,
+) -> Result<(), Trouble> {
     let hooks = config.hooks().map_err(|error| of_setting(&error))?;
+    let hooks: Vec<Hook> = hooks
+        .into_iter()
+        .map(|hook| hook.with_board(board.clone()))
+        .collect();
     let has_none = hooks.is_empty();
     let ran = run_hooks(
         hooks,
@@ -328,16 +351,6 @@ async fn hooks(config: Arc<Config>, parts: Arc<Parts>, mount: PathBuf) -> Result
         true => Ok(()),
         false => Err(Trouble::of_end()),
     }
-}
-
-fn of_cache(dir: &Path) -> Trouble {
-    let user = rustix::process::geteuid().as_raw();
-    Trouble::new(
-        format!("{} cannot be used", dir.display()),
-        format!(
-            "user {user} has to be able to write there, and its disk has to answer; the log says more, and it is tried again by itself"
-        ),
-    )
 }
 
 /// Compares our counts of traffic with the providers' now and then.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_acquire::{AddOptions, Release};
-use debridfs_base::{Secret, state_file};
+use debridfs_base::{AttentionKind, Secret, state_file};
 use debridfs_control::DOWNLOADS;
 use debridfs_provider::AccountConfig;
 use debridfs_provider::vendors::real_debrid;
@@ -81,11 +81,22 @@ fn config(account: &Served, dir: &Path) -> Config {
 impl Bed {
     /// Starts one over a copy of `good` that `spoil` was let at.
     async fn start(account: &Served, good: Option<&Path>, spoil: impl FnOnce(&Path)) -> Self {
+        Self::start_with(account, good, spoil, |_| {}).await
+    }
+
+    /// As [`Self::start`], with settings that `set` changes.
+    async fn start_with(
+        account: &Served,
+        good: Option<&Path>,
+        spoil: impl FnOnce(&Path),
+        set: impl FnOnce(&mut Config),
+    ) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("debridfs-parts-")
             .tempdir()
             .unwrap();
-        let config = config(account, dir.path());
+        let mut config = config(account, dir.path());
+        set(&mut config);
         let state = config.state_dir.clone();
         fs::create_dir(&state).unwrap();
         for entry in good
@@ -106,6 +117,26 @@ impl Bed {
             _dir: dir,
             state,
             tasks,
+        }
+    }
+
+    /// Waits until the line of attention `kind` is there and says all of `words`; without words until
+    /// there is none.
+    async fn attends(&self, kind: AttentionKind, words: &[&str]) {
+        let begun = Instant::now();
+        loop {
+            let lines = self.tasks.board.lines().into_iter();
+            let of_kind: Vec<_> = lines.filter(|line| line.kind == kind).collect();
+            let said = match (words, &of_kind[..]) {
+                ([], lines) => lines.is_empty(),
+                (words, [line]) => words.iter().all(|word| line.to_string().contains(word)),
+                _ => false,
+            };
+            if said {
+                return;
+            }
+            assert!(begun.elapsed() < LONG, "{kind:?} {words:?}: {of_kind:?}");
+            sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -380,5 +411,58 @@ async fn a_part_that_cannot_be_opened_says_so_and_comes_back_when_it_can() {
     assert_eq!(bed.tasks.queue.get().unwrap().jobs().len(), 1);
     assert_eq!(tokens.list().len(), 2);
     assert!(state_file::moved_aside_in(&bed.state).is_empty());
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_broke_has_a_line_until_it_is_mended() {
+    let account = account().await;
+    let listen = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (taken, away) = (listen().await, listen().await);
+    let port = taken.local_addr().unwrap();
+    let arr = away.local_addr().unwrap();
+    drop(away);
+    let set = |config: &mut Config| {
+        config.qbittorrent.listen = port;
+        fs::write(config.acquire.downloads.as_ref().unwrap(), "no directory").unwrap();
+        let url = format!("http://{arr}");
+        let section = serde_json::json!({ "url": url, "api_key": "k" });
+        let section = serde_json::from_value(section).unwrap();
+        config.arr.insert("sonarr".to_owned(), section);
+        let hook = serde_json::json!({ "kind": "jellyfin", "url": url, "token": "k" });
+        let hook = serde_json::from_value(hook).unwrap();
+        config.hook.insert("jellyfin".to_owned(), hook);
+    };
+    let bed = Bed::start_with(&account, None, |_| {}, set).await;
+    let own = format!("(pid {})", std::process::id());
+    let port_words = [
+        "no qBittorrent API",
+        &port.to_string(),
+        &own,
+        "`qbittorrent.listen`",
+    ];
+    bed.attends(AttentionKind::Port, &port_words).await;
+    let folder = bed.tasks.config.acquire.downloads.clone().unwrap();
+    let folder_words = [folder.to_str().unwrap(), "cannot be written by user"];
+    bed.attends(AttentionKind::Downloads, &folder_words).await;
+    let arr_words = ["arr.sonarr does not answer", "`arr.sonarr.url`"];
+    bed.attends(AttentionKind::Arr, &arr_words).await;
+    let hook_words = ["hook.jellyfin does not answer", "`hook.jellyfin.url`"];
+    bed.attends(AttentionKind::Hook, &hook_words).await;
+
+    drop(taken);
+    fs::remove_file(&folder).unwrap();
+    let refuses = axum::Router::new().fallback(async || axum::http::StatusCode::UNAUTHORIZED);
+    let arr = tokio::net::TcpListener::bind(arr).await.unwrap();
+    let arr = tokio::spawn(axum::serve(arr, refuses).into_future());
+    bed.attends(AttentionKind::Port, &[]).await;
+    bed.attends(AttentionKind::Downloads, &[]).await;
+    assert!(
+        fs::read_dir(&folder).unwrap().next().is_none(),
+        "nothing is left"
+    );
+    let key_words = ["arr.sonarr refuses the api key", "`arr.sonarr.api_key`"];
+    bed.attends(AttentionKind::Arr, &key_words).await;
+    arr.abort();
     bed.stop().await;
 }

@@ -59,6 +59,8 @@ pub async fn run_hooks(
     // They share what they know, so that one that ends is not started again without the others.
     let mut tasks = JoinSet::new();
     for at in 0..follower.hooks.len() {
+        let watched = follower.clone();
+        tasks.spawn(async move { watched.hooks[at].watch().await });
         let follower = follower.clone();
         let (catalogue, providers) = (catalogue.clone(), providers.clone());
         tasks.spawn(async move {

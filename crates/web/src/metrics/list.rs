@@ -32,6 +32,11 @@ pub const METRICS: &[MetricInfo] = &[
         "1 when `status` finds nothing wrong",
     ),
     metric(
+        "debridfs_attention",
+        &["kind"],
+        "What somebody has to look at, by what it is about",
+    ),
+    metric(
         "debridfs_engine_start_time_seconds",
         &[],
         "When the engine started, in Unix time",

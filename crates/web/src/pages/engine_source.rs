@@ -33,11 +33,13 @@ impl PageSource for EngineSource {
     }
 
     fn queue(&self) -> Option<Vec<QueuedJob>> {
-        let jobs = self.engine.queue().get()?.jobs();
+        let queue = self.engine.queue().get()?;
+        let has_arrs = !queue.config().arrs.is_empty();
+        let jobs = queue.jobs();
         Some(
             jobs.iter()
                 .rev()
-                .map(|job| QueuedJob::from(&**job))
+                .map(|job| QueuedJob::of(job, has_arrs))
                 .collect(),
         )
     }

@@ -71,6 +71,7 @@ impl Instance for Fake {
     fn status(&self) -> Status {
         let status = json!({
             "version": "0.1.0", "healthy": self.problem.is_empty(), "problems": [self.problem],
+            "attention": [{ "kind": "port", "subject": self.problem, "words": self.problem, "help": self.problem, "since": at() }],
             "keeper": { "pid": 1, "restarts": 0, "last_death": null },
             "engine": { "pid": 2, "state": "serving", "started": "2026-11-21T04:00:00Z" },
             "mount": { "path": "/mnt/dfs", "since": null }, "backend": "native",

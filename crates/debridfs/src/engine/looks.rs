@@ -1,0 +1,119 @@
+//! Looks, now and then, at what others may break: folders that are written, and programs that are called.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_acquire::Acquire;
+use debridfs_base::volume::Volume;
+use debridfs_base::{AttentionKind, Board, Trouble};
+use debridfs_services::Arr;
+use tokio::time::sleep;
+
+/// How often the folders of downloads are tried.
+const FOLDERS_EVERY: Duration = Duration::from_secs(20);
+/// How often arrs are asked how they do.
+const ARRS_EVERY: Duration = Duration::from_secs(60);
+/// How soon what is wrong is looked at again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Tries for ever whether the folders of `queue` can be written, and tells `board` which cannot.
+pub async fn at_folders(queue: &Acquire, board: &Board) {
+    loop {
+        let mut is_well = true;
+        for (folder, tried) in queue.try_folders().await {
+            let subject = folder.display().to_string();
+            match tried {
+                Ok(()) => settle(board, AttentionKind::Downloads, &subject),
+                Err(error) => {
+                    is_well = false;
+                    let what = "downloads wait: their folder";
+                    let trouble = of_folder(what, &folder, &error);
+                    raise(board, AttentionKind::Downloads, &subject, trouble);
+                }
+            }
+        }
+        sleep(if is_well { FOLDERS_EVERY } else { AGAIN }).await;
+    }
+}
+
+/// Asks `arrs` for ever how they do, and tells `board` which do not answer or refuse the key.
+pub async fn at_arrs(arrs: &[Arc<Arr>], board: &Board) {
+    loop {
+        let mut is_well = true;
+        let asked = arrs
+            .iter()
+            .map(|arr| async move { (arr, arr.ping().await) });
+        for (arr, answer) in futures_util::future::join_all(asked).await {
+            match answer {
+                Ok(()) => settle(board, AttentionKind::Arr, arr.name()),
+                Err(error) => {
+                    is_well = false;
+                    let trouble = error.trouble(&format!("arr.{}", arr.name()));
+                    raise(board, AttentionKind::Arr, arr.name(), trouble);
+                }
+            }
+        }
+        sleep(if is_well { ARRS_EVERY } else { AGAIN }).await;
+    }
+}
+
+/// Why the cache in `dir`, on `volume`, cannot be used.
+pub async fn at_cache(volume: Option<Volume>, dir: &Path) -> Trouble {
+    let path = dir.to_owned();
+    let tried = match volume {
+        Some(volume) => volume.run(dir, move || try_out(&path)).await,
+        None => Ok(Err(io::Error::other("no thread could be started for it"))),
+    };
+    match tried {
+        Ok(Err(error)) => of_folder("all is read from the network:", dir, &error),
+        Ok(Ok(())) => Trouble::new(
+            format!("{} cannot be used now", dir.display()),
+            "the log says why; it is tried again by itself",
+        ),
+        Err(silent) => Trouble::new(silent, "bring its disk back"),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "on a thread of the volume")]
+fn try_out(dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    let path = dir.join(format!(".debridfs-try-{}", std::process::id()));
+    std::fs::write(&path, "")?;
+    std::fs::remove_file(&path)
+}
+
+fn of_folder(what: &str, folder: &Path, error: &io::Error) -> Trouble {
+    let user = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    let path = folder.display();
+    let help = match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "as root: `mkdir -p {path} && chown -R {user}:{group} {path}`; it is tried again by itself"
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount its file system writable; it is tried again by itself".to_owned()
+        }
+        io::ErrorKind::StorageFull => "make room on its disk".to_owned(),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "put a directory in its place, or name another one".to_owned()
+        }
+        _ => "mend it; it is tried again by itself".to_owned(),
+    };
+    let words = format!("{what} {path} cannot be written by user {user}: {error}");
+    Trouble::new(words, help)
+}
+
+fn raise(board: &Board, kind: AttentionKind, subject: &str, trouble: Trouble) {
+    let Trouble { words, help } = trouble.clone();
+    if board.raise(kind, subject, trouble) {
+        tracing::warn!(help, "{words}");
+    }
+}
+
+fn settle(board: &Board, kind: AttentionKind, subject: &str) {
+    if board.settle(kind, subject) {
+        tracing::info!(subject, "is well again");
+    }
+}
