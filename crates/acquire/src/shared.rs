@@ -119,17 +119,24 @@ impl Shared {
             owed: Notify::new(),
             settled: Notify::new(),
         };
-        shared.place_unreadable();
+        shared.place_again();
         shared
     }
 
-    /// Gives jobs whose folder could not be read that of their category.
-    fn place_unreadable(&self) {
+    /// Gives jobs that are not in place yet the folder of their category, where their own could not be read, or lies in no
+    /// configured one any more: `acquire.downloads` was corrected.
+    fn place_again(&self) {
         let mut memory = self.change();
-        let jobs = memory.jobs.values();
-        let lost = jobs.filter(|job| job.save_path.as_os_str().is_empty());
-        for mut job in lost.cloned().collect::<Vec<_>>() {
+        let lost = |job: &&Arc<Job>| {
+            let unreadable = job.save_path.as_os_str().is_empty();
+            unreadable || (job.content.is_none() && self.config.spot(&job.save_path).is_err())
+        };
+        let jobs = memory.jobs.values().filter(lost);
+        for mut job in jobs.cloned().collect::<Vec<_>>() {
             let folder = self.folder(&memory, &job.category);
+            if !job.save_path.as_os_str().is_empty() {
+                tracing::info!(from = %job.save_path.display(), to = %folder.display(), name = job.name, "a download follows the setting");
+            }
             Arc::make_mut(&mut job).save_path = folder;
             memory.jobs.insert(job.id(), job);
         }
@@ -284,11 +291,14 @@ impl Shared {
         if let Some(folder) = rule.and_then(|rule| rule.folder.as_ref()) {
             return folder.clone();
         }
-        match memory.categories.get(category).map(String::as_str) {
-            // Joining an absolute path gives that path.
-            Some(path) if !path.is_empty() => self.config.downloads.join(path),
-            _ if category.is_empty() => self.config.downloads.clone(),
-            _ => self.config.downloads.join(category),
+        // Joining an absolute path gives that path, which may have been configured once.
+        let own = memory.categories.get(category);
+        let own = own.filter(|path| !path.is_empty());
+        let own = own.map(|path| self.config.downloads.join(path));
+        match own.filter(|path| self.config.spot(path).is_ok()) {
+            Some(path) => path,
+            None if category.is_empty() => self.config.downloads.clone(),
+            None => self.config.downloads.join(category),
         }
     }
 

@@ -373,3 +373,19 @@ pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'stat
     }
     found
 }
+
+/// What is worth telling though it is no mistake: sections that mean nothing without `acquire.downloads`.
+pub(super) fn note(config: &super::Config, is_written: impl Fn(&str) -> bool) -> Option<String> {
+    if config.acquire.downloads.is_some() {
+        return None;
+    }
+    let sections = ["acquire", "qbittorrent", "sabnzbd"];
+    let written = sections.into_iter().filter(|section| is_written(section));
+    let named: Vec<String> = written.map(|section| format!("[{section}]")).collect();
+    (!named.is_empty()).then(|| {
+        format!(
+            "{} without effect: `acquire.downloads` is not set, so nothing is acquired and nothing listens for arrs (docs/arrs.md)",
+            named.join(", ")
+        )
+    })
+}

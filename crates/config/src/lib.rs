@@ -378,7 +378,8 @@ fn default_cache_dir(root: bool) -> PathBuf {
         .join("debridfs")
 }
 
-fn default_runtime_dir(root: bool) -> PathBuf {
+/// Where the sockets are unless the settings say otherwise: of an instance that root starts, or of this user's.
+pub fn default_runtime_dir(root: bool) -> PathBuf {
     if root {
         return "/run/debridfs".into();
     }

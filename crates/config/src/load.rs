@@ -56,6 +56,11 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
     }
     let mut notes = notes(environment);
     notes.extend(super::web::note(&config));
+    let is_written = |section: &str| {
+        let mut paths = merge.origins.keys();
+        paths.any(|path| path.first().is_some_and(|first| first == section))
+    };
+    notes.extend(super::acquire::note(&config, is_written));
     Ok(Loaded {
         config,
         folders,
@@ -287,6 +292,19 @@ mod tests {
             (queue.filter.min_size >> 20, queue.filter.samples),
             (50, false)
         );
+    }
+
+    #[test]
+    fn a_front_without_a_downloads_folder_is_told_of() {
+        let notes = |text: &str| loaded(text, &[]).unwrap().notes.join("\n");
+        let told = notes("[qbittorrent]\npassword = \"x\"\n");
+        assert!(
+            told.contains("[qbittorrent] without effect: `acquire.downloads`"),
+            "{told}"
+        );
+        let set = "[acquire]\ndownloads = \"/d\"\n[qbittorrent]\npassword = \"x\"\n";
+        assert_eq!(notes(set), "");
+        assert_eq!(notes(""), "");
     }
 
     #[test]

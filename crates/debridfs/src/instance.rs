@@ -1,11 +1,15 @@
 //! Asking a running instance: its engine through the control socket, or else its keeper.
 
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use debridfs_base::mountinfo;
 use debridfs_control::{CallError, Client, Status, WhyReport, without_engine};
 use debridfs_handover as handover;
+use rustix::io::Errno;
 
 use crate::config::{self, Environment};
 use crate::failure::{Failure, NOBODY};
@@ -46,20 +50,52 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// The instance that `args`, or else the configuration, names.
+    /// The instance that `args`, or else the configuration, names; where none is there, the one that root's settings would name.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or the instance is another user's and not to be asked.
     pub fn find(args: &InstanceArgs, file: Option<&Path>) -> Result<Self, Failure> {
         if let Some(control) = &args.socket {
             let dir = control.parent().unwrap_or(Path::new("."));
-            return Ok(Self {
+            let named = Self {
                 keeper: config::keeper_socket_in(dir),
                 client: Client::new(control),
-            });
+            };
+            named.may_be_asked()?;
+            return Ok(named);
         }
         let config = config::load(file, &Environment::of_process())?.config;
-        Ok(Self {
+        let configured = Self {
             client: Client::new(config.control_socket()),
             keeper: config.keeper_socket(),
+        };
+        if configured.may_be_asked()? {
+            return Ok(configured);
+        }
+        let of_root = Self::in_dir(&config::default_runtime_dir(true));
+        Ok(match of_root.may_be_asked()? {
+            true => of_root,
+            false => configured,
         })
+    }
+
+    /// Whether somebody listens at one of its sockets.
+    fn may_be_asked(&self) -> Result<bool, Failure> {
+        let mut there = false;
+        for socket in [self.client.socket(), &self.keeper] {
+            // A keeper's is of another kind (`EPROTOTYPE`), which is known only of one that may be connected to.
+            match UnixStream::connect(socket) {
+                Ok(_) => there = true,
+                Err(error) if error.raw_os_error() == Some(Errno::PROTOTYPE.raw_os_error()) => {
+                    there = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(of_another_user(socket));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(there)
     }
 
     /// The instance of a runtime directory.
@@ -103,5 +139,49 @@ impl Instance {
     /// What the engine knows of `path`.
     pub async fn why(&self, path: &Path) -> Result<WhyReport, CallError> {
         self.client.why(&path.to_string_lossy()).await
+    }
+}
+
+/// That an instance is another user's, and how to ask it.
+fn of_another_user(socket: &Path) -> Failure {
+    let dir = socket.parent().unwrap_or(socket).display();
+    let user = rustix::process::geteuid().as_raw();
+    let mounts = mountinfo::read().unwrap_or_default();
+    let library = mounts
+        .iter()
+        .find(|mount| mount.is_ours() && !mount.is_closed());
+    let message = match library {
+        Some(library) => format!(
+            "an instance of another user runs ({}), and user {user} may not ask it: its sockets are in {dir}",
+            library.mount_point.display()
+        ),
+        None => format!("user {user} may not look for an instance in {dir}"),
+    };
+    let help = format!("ask as root: `sudo {}`", command_line(std::env::args()));
+    Failure::new(message, Some(&help)).with_code(NOBODY)
+}
+
+/// The command as it was typed, as far as a shell would read it again as the same.
+fn command_line(arguments: impl Iterator<Item = String>) -> String {
+    let plain = |text: &str| {
+        let legal = |one: char| one.is_ascii_alphanumeric() || "-_./=:@".contains(one);
+        !text.is_empty() && text.chars().all(legal)
+    };
+    let quoted = arguments.map(|one| match plain(&one) {
+        true => one,
+        false => format!("'{}'", one.replace('\'', "'\\''")),
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_as_a_shell_reads_it() {
+        let typed = ["debridfs", "why", "It's a film", "--json"].map(str::to_owned);
+        let told = command_line(typed.into_iter());
+        assert_eq!(told, r"debridfs why 'It'\''s a film' --json");
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
+use debridfs_keeper::KeeperError;
 use debridfs_web::{MountProbe, ProbeError};
 use rustix::fs::{Access, access, statvfs};
 
@@ -37,14 +38,17 @@ pub async fn mount_point(path: &Path, lent: bool) -> Check {
             "start it again; or `debridfs uninstall`, when nobody wants the library any more",
         ),
         Ok(Some(mount)) if mount.is_ours() => ours(path).await,
-        Ok(Some(mount)) => Check::failed(
-            name,
-            format!(
-                "something else ({}) is mounted at {shown}",
-                mount.fstype.display()
-            ),
-            format!("`umount {shown}`, or choose another `mount.path`"),
-        ),
+        Ok(Some(mount)) if mount.is_live_service() => {
+            let refused = KeeperError::Foreign {
+                path: path.into(),
+                fstype: mount.fstype.to_string_lossy().into_owned(),
+            };
+            Check::failed(
+                name,
+                refused.to_string(),
+                format!("`umount {shown}`, or choose another `mount.path`"),
+            )
+        }
         Ok(None) if lent => Check::warning(
             name,
             format!(
@@ -52,7 +56,8 @@ pub async fn mount_point(path: &Path, lent: bool) -> Check {
             ),
             "see whether the keeper has it mounted; if so, give this container its parent directory as a volume with `mountPropagation: HostToContainer` (Docker `:rslave`)",
         ),
-        Ok(None) => bare(path),
+        // Anything else is mounted over, as a directory is: containers get their volumes so.
+        Ok(_) => bare(path),
     }
 }
 
@@ -93,7 +98,7 @@ fn bare(path: &Path) -> Check {
             None => Check::ok(name, format!("{shown} is an empty directory")),
             Some(_) => Check::warning(
                 name,
-                format!("{shown} is not empty; what is in it is hidden while mounted"),
+                debridfs_keeper::occupied(path),
                 format!("move it away, so that nobody writes there by mistake: `ls -A {shown}`"),
             ),
         },
@@ -210,7 +215,8 @@ mod tests {
         std::fs::write(dir.path().join("x"), "").unwrap();
         assert_eq!(outcome(dir.path()).await, Outcome::Warning);
         assert_eq!(outcome(&dir.path().join("x")).await, Outcome::Failed);
-        assert_eq!(outcome(Path::new("/proc")).await, Outcome::Failed);
+        // As `serve` has it: over what is no service's mount it makes its own.
+        assert_eq!(outcome(Path::new("/proc")).await, Outcome::Warning);
         // Not where this process would make it.
         let lent = mount_point(Path::new("/nowhere/dfs"), true).await;
         assert_eq!(lent.outcome, Outcome::Warning);

@@ -40,8 +40,8 @@ use callers::Callers;
 use child::Child;
 use clients::Listener;
 use lent::Lent;
-pub use mount_point::remove_mount_point;
 use mount_point::{MountPoint, Place};
+pub use mount_point::{occupied, remove_mount_point};
 use mounts::Mounts;
 use offspring::Offspring;
 use processes::Processes;
@@ -175,12 +175,7 @@ impl Keeper {
         let place = self.mount_point.prepare(lost)?;
         // Who wrote there while no keeper was there to close it must not keep the library away.
         if place == Place::Occupied {
-            let path = self.mount_point.path.display();
-            let text = format!(
-                "{path} is not empty: what is in it is hidden while the library is mounted there, and \
-                 others can write to it while it is not; take it away while nothing is mounted"
-            );
-            self.log(Level::Warn, &text);
+            self.log(Level::Warn, &occupied(&self.mount_point.path));
         }
         if self.options.immutable
             && matches!(place, Place::Made | Place::Found)

@@ -30,5 +30,5 @@ mod wire;
 
 pub use descriptors::keep_from_children;
 pub use error::KeeperError;
-pub use keeper::{remove_mount_point, run};
+pub use keeper::{occupied, remove_mount_point, run};
 pub use options::{KeeperOptions, Level, Limits, LogSink, Mode, Owner};

@@ -219,3 +219,27 @@ async fn what_cannot_be_opened_now_is_left_and_what_never_can_is_moved_aside() {
     let aside = debridfs_base::state_file::moved_aside_in(&dir.path().join("state"));
     assert!(aside.len() == 1 && aside[0].is_dir(), "{aside:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_download_that_is_not_in_place_follows_a_corrected_folder() {
+    let mut world = World::with(vec![cached(HASH, "Film")], |config| {
+        config.downloads = config.downloads.with_file_name("missing-disk");
+        // Nothing can be made there.
+        std::fs::write(&config.downloads, "").unwrap();
+    })
+    .await;
+    world.grab(HASH, "Film").await;
+    let stuck = world
+        .until(hash(HASH), |job| job.live.trouble.is_some())
+        .await;
+    assert!(stuck.save_path.ends_with("missing-disk/tv"), "{stuck:?}");
+    world.restart(|_| {}).await;
+    let job = world.complete(hash(HASH)).await;
+    assert_eq!(job.save_path, world.downloads().join("tv"));
+    assert!(world.downloads().join("tv/Film").is_dir());
+    // What is in place stays where an arr imported it from.
+    let elsewhere = world.dir.path().join("elsewhere");
+    world.restart(|config| config.downloads = elsewhere).await;
+    let job = world.acquire.job(hash(HASH)).unwrap();
+    assert_eq!(job.save_path, world.downloads().join("tv"));
+}

@@ -9,7 +9,8 @@ use debridfs_listen::HashedPassword;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::say;
-use crate::config::{self, Environment};
+use super::serve::require_providers;
+use crate::config::{self, Environment, KeeperMode};
 use crate::failure::{Doing, Failure, USAGE};
 
 /// `config …`.
@@ -42,10 +43,10 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
     for note in &loaded.notes {
         say(&format!("note: {}", escaped(note)));
     }
-    for provider in loaded.config.provider.values() {
-        provider
-            .validate()
-            .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
+    if loaded.config.provider.is_empty() && loaded.config.keeper.mode == KeeperMode::Attached {
+        say("note: no provider is configured: enough for a keeper, but not for its engine");
+    } else {
+        require_providers(&loaded.config)?;
     }
     let from = match &loaded.file {
         Some(file) => file.display().to_string(),

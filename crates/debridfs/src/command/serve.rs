@@ -5,10 +5,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use debridfs_base::with_causes;
-use debridfs_keeper::{KeeperOptions, Level, Limits, Mode, Owner};
+use debridfs_keeper::{KeeperError, KeeperOptions, Level, Limits, Mode, Owner};
 
 use super::doctor::require_fuse;
 use super::{end_with, own_directories};
@@ -59,6 +60,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
         }
     };
     require_fuse()?;
+    refuse_second(config)?;
     let owner = owner(config);
     debridfs_keeper::keep_from_children().doing(|| "/proc/self/fd".into())?;
     own_directories::prepare(config, owner)?;
@@ -84,10 +86,54 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
         Level::Warn => tracing::warn!("{line}"),
         Level::Info => tracing::info!("{line}"),
     });
-    debridfs_keeper::run(options).map_err(|error| {
-        let help = "`debridfs doctor` checks the machine and names the fix";
-        Failure::new(with_causes(&error), Some(help))
-    })
+    debridfs_keeper::run(options).map_err(|error| explained(&error))
+}
+
+/// A keeper that does not answer within this time is left to be found out by its socket.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Refuses to start where an instance runs already, before anything of it is touched.
+fn refuse_second(config: &Config) -> Result<(), Failure> {
+    let Ok(running) = debridfs_handover::status(&config.keeper_socket(), ANSWER) else {
+        return Ok(());
+    };
+    Err(already_running(Some(running.keeper_pid), &running.mount))
+}
+
+fn already_running(pid: Option<u32>, mount: &Path) -> Failure {
+    let pid = pid.map_or_else(String::new, |pid| format!(" as pid {pid}"));
+    let message = format!("already running{pid}, mounted at {}", mount.display());
+    let help = "`debridfs status` tells how it does, `debridfs upgrade` replaces its engine; a second instance needs a `runtime_dir`, a `state_dir` and a `mount.path` of its own";
+    Failure::new(message, Some(help))
+}
+
+/// Why there is no keeper, with what to do.
+fn explained(error: &KeeperError) -> Failure {
+    match error {
+        // With another `runtime_dir`.
+        KeeperError::AlreadyMounted(mount) => already_running(keeper_of_another(), mount),
+        error => {
+            let help = "`debridfs doctor` checks the machine and names the fix";
+            Failure::new(with_causes(error), Some(help))
+        }
+    }
+}
+
+/// The first process but this that goes by the name of a keeper.
+fn keeper_of_another() -> Option<u32> {
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut keepers: Vec<u32> = processes
+        .filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let command = fs::read(entry.path().join("cmdline")).ok()?;
+            let mut words = command.split(|byte| *byte == 0);
+            let keeps = words.any(|word| word == b"serve" || word == b"keeper");
+            let name = fs::read_to_string(entry.path().join("comm")).ok()?;
+            (keeps && name.starts_with("debridfs") && pid != std::process::id()).then_some(pid)
+        })
+        .collect();
+    keepers.sort_unstable();
+    keepers.first().copied()
 }
 
 /// Refuses to start without an account, or with settings that no engine could use.

@@ -305,6 +305,15 @@ fn resolve(path: &Path) -> Result<(OwnedFd, PathBuf, OsString), KeeperError> {
     Ok((opened, resolved.join(name), name.to_owned()))
 }
 
+/// What is said of a mount point with something in it.
+pub fn occupied(path: &Path) -> String {
+    format!(
+        "{} is not empty: what is in it is hidden while the library is mounted there, and others can \
+         write to it while it is not; take it away while nothing is mounted",
+        path.display()
+    )
+}
+
 /// What is mounted there, one above the other.
 fn layers(path: &Path) -> Result<Vec<Mount>, KeeperError> {
     let mounts = mountinfo::read().map_err(KeeperError::os("cannot read /proc/self/mountinfo"))?;
