@@ -14,21 +14,24 @@ pub(crate) use torrent::{Release, Torrent};
 pub(crate) use traffic::Traffic;
 
 use crate::content::Content;
-use crate::library::{FileSpec, LibrarySpec, ReleaseSpec};
+use crate::library::{FileSpec, LibrarySpec, LinkMode, ReleaseSpec, Service};
 use crate::random::{Id13, hash_parts};
 use crate::settings::Settings;
 use crate::status::Status;
+use crate::vendors::{Kind, torbox};
 
 /// What the vendor holds against an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountState {
-    /// The token is no longer valid: 401, code 8.
+    /// The token is no longer valid: 401 with code 8, or 403 with `BAD_TOKEN`.
     pub revoked: bool,
-    /// Whether the account is premium; without, unrestricting and adding answer 403, code 20.
+    /// Whether the account is premium; without, unrestricting and adding answer 403, code 20. At TorBox it is on the free plan.
     pub premium: bool,
-    /// Every authenticated call answers with this code: 9, 10, 14, 15, 22, …
+    /// Every authenticated call answers with this code: 9, 10, 14, 15, 22, … (Real-Debrid)
     pub refuse_code: Option<i32>,
+    /// Every authenticated call answers with this word: `AUTH_ERROR`, `COOLDOWN_LIMIT`, … (TorBox)
+    pub refuse_error: Option<String>,
 }
 
 impl Default for AccountState {
@@ -37,9 +40,20 @@ impl Default for AccountState {
             revoked: false,
             premium: true,
             refuse_code: None,
+            refuse_error: None,
         }
     }
 }
+
+/// An id that a description gives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum GivenId {
+    Own(Id13),
+    Remote(u64),
+}
+
+/// Where numbers of a service begin.
+const FIRST_REMOTE: u64 = 30_000_000;
 
 /// A restricted link: which torrent, and which of its links.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +80,7 @@ pub(crate) struct Download {
 
 #[derive(Debug)]
 pub(crate) struct Account {
+    kind: Kind,
     pub(crate) token: String,
     pub(crate) state: AccountState,
     pub(crate) seed: u64,
@@ -73,6 +88,8 @@ pub(crate) struct Account {
     order: Vec<(i64, u64)>,
     torrents: HashMap<u64, Torrent>,
     ids: HashMap<Id13, u64>,
+    remotes: HashMap<(Service, u64), Id13>,
+    next_remotes: HashMap<Service, u64>,
     links: HashMap<Id13, LinkTarget>,
     /// Not finished: what the passing of time changes.
     unfinished: BTreeSet<u64>,
@@ -91,17 +108,22 @@ pub(crate) struct Account {
     pub(crate) broken_links: HashMap<Id13, i32>,
     /// When a slot for downloading became free last.
     slot_free_ms: i64,
+    /// What TorBox remembers of its calls.
+    pub(crate) torbox: torbox::Memory,
 }
 
 impl Account {
-    pub(crate) fn new(token: String, seed: u64) -> Self {
+    pub(crate) fn new(kind: Kind, token: String, seed: u64) -> Self {
         Self {
+            kind,
             token,
             state: AccountState::default(),
             seed,
             order: Vec::new(),
             torrents: HashMap::new(),
             ids: HashMap::new(),
+            remotes: HashMap::new(),
+            next_remotes: HashMap::new(),
             links: HashMap::new(),
             unfinished: BTreeSet::new(),
             releases: HashMap::new(),
@@ -113,6 +135,7 @@ impl Account {
             settings: BTreeMap::new(),
             broken_links: HashMap::new(),
             slot_free_ms: i64::MIN,
+            torbox: torbox::Memory::default(),
         }
     }
 
@@ -158,21 +181,41 @@ impl Account {
         }) {
             return Err(refuse("a local file cannot be opened"));
         }
+        if self.kind == Kind::RealDebrid && spec.service != Service::Torrents {
+            return Err(refuse("Real-Debrid has torrents alone"));
+        }
+        let (digits, said) = match spec.service {
+            Service::Torrents => (40, "the hash needs 40 hexadecimal digits"),
+            Service::Usenet | Service::Webdl => (32, "the hash needs 32 hexadecimal digits"),
+        };
         let hash = match &spec.hash {
-            None => derived_hash(self.seed, self.next, &spec.name),
-            Some(text) if text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            None => derived_hash(self.seed, self.next, &spec.name)[..digits].to_owned(),
+            Some(text) if text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
                 text.to_ascii_lowercase()
             }
-            Some(_) => return Err(refuse("the hash needs 40 hexadecimal digits")),
+            Some(_) => return Err(refuse(said)),
         };
-        let given_id = match &spec.id {
-            None => None,
-            Some(text) => {
+        let given_id = match (&spec.id, self.kind) {
+            (None, _) => None,
+            (Some(text), Kind::RealDebrid) => {
                 let id = Id13::parse(text).filter(|_| text.len() == 13);
-                Some(id.ok_or_else(|| refuse("the id needs 13 letters or digits"))?)
+                Some(GivenId::Own(id.ok_or_else(|| {
+                    refuse("the id needs 13 letters or digits")
+                })?))
+            }
+            (Some(text), Kind::TorBox) => {
+                let number = text.parse();
+                Some(GivenId::Remote(
+                    number.map_err(|_| refuse("the id needs to be a number"))?,
+                ))
             }
         };
-        if given_id.is_some_and(|id| self.ids.contains_key(&id)) {
+        let taken = match given_id {
+            None => false,
+            Some(GivenId::Own(id)) => self.ids.contains_key(&id),
+            Some(GivenId::Remote(number)) => self.remotes.contains_key(&(spec.service, number)),
+        };
+        if taken {
             return Err(refuse("the id is taken"));
         }
         let release = Arc::new(Release::new(hash.clone(), spec));
@@ -197,22 +240,75 @@ impl Account {
     }
 
     /// Puts a torrent into the account under `id` or a new one.
-    pub(crate) fn insert(&mut self, mut torrent: Torrent, id: Option<Id13>) -> Id13 {
+    pub(crate) fn insert(&mut self, mut torrent: Torrent, given: Option<GivenId>) -> Id13 {
         let number = self.next;
         self.next += 1;
-        let id = id.unwrap_or_else(|| {
-            Id13::from_number(hash_parts(&[
+        let id = match given {
+            Some(GivenId::Own(id)) => id,
+            _ => Id13::from_number(hash_parts(&[
                 b"torrent",
                 &self.seed.to_le_bytes(),
                 &number.to_le_bytes(),
-            ]))
-        });
+            ])),
+        };
+        let service = torrent.release.service;
+        torrent.remote = self.new_remote(service, given);
         torrent.id = id;
         torrent.number = number;
+        self.conform(&mut torrent);
+        self.remotes.insert((service, torrent.remote), id);
         self.ids.insert(id, number);
         self.index(&torrent);
         self.torrents.insert(number, torrent);
         id
+    }
+
+    /// The number of a torrent that comes now. Each service counts by itself, so that the same number means several things.
+    fn new_remote(&mut self, service: Service, given: Option<GivenId>) -> u64 {
+        let next = self.next_remotes.entry(service).or_insert(FIRST_REMOTE);
+        let number = match given {
+            Some(GivenId::Remote(number)) => number,
+            _ => *next,
+        };
+        *next = (*next).max(number.saturating_add(1));
+        number
+    }
+
+    /// TorBox has no selection and no links of its own: every file is there.
+    fn conform(&self, torrent: &mut Torrent) {
+        if self.kind == Kind::TorBox {
+            torrent.links = LinkMode::OneEach;
+            torrent.select((0..torrent.release.files.len() as u32).collect());
+        }
+    }
+
+    /// How the vendor's API and the control interface name a torrent.
+    pub(crate) fn name_of(&self, torrent: &Torrent) -> String {
+        match (self.kind, torrent.release.service) {
+            (Kind::RealDebrid, _) => torrent.id.to_string(),
+            (Kind::TorBox, Service::Torrents) => torrent.remote.to_string(),
+            (Kind::TorBox, Service::Usenet) => format!("usenet-{}", torrent.remote),
+            (Kind::TorBox, Service::Webdl) => format!("webdl-{}", torrent.remote),
+        }
+    }
+
+    /// The opposite of [`Self::name_of`].
+    pub(crate) fn named(&self, text: &str) -> Option<Id13> {
+        if self.kind == Kind::RealDebrid {
+            return Id13::parse(text);
+        }
+        let (service, number) = match text.split_once('-') {
+            None => (Service::Torrents, text),
+            Some(("usenet", number)) => (Service::Usenet, number),
+            Some(("webdl", number)) => (Service::Webdl, number),
+            Some(_) => return None,
+        };
+        self.remote(service, number.parse().ok()?)
+    }
+
+    /// The torrent of a number of a service.
+    pub(crate) fn remote(&self, service: Service, number: u64) -> Option<Id13> {
+        self.remotes.get(&(service, number)).copied()
     }
 
     /// Changes a torrent and keeps the indexes true. `None`: there is none.
@@ -226,6 +322,7 @@ impl Account {
         let mut torrent = self.torrents.remove(&number)?;
         self.unindex(&torrent);
         let result = change(&mut torrent);
+        self.conform(&mut torrent);
         self.index(&torrent);
         self.torrents.insert(number, torrent);
         Some(result)
@@ -235,6 +332,8 @@ impl Account {
         let number = self.ids.remove(&id)?;
         let torrent = self.torrents.remove(&number)?;
         self.unindex(&torrent);
+        self.remotes
+            .remove(&(torrent.release.service, torrent.remote));
         Some(torrent)
     }
 
@@ -328,16 +427,17 @@ impl Account {
     /// Lets the torrents go on to where they are at `now_ms`, event by event, so that a slot set free early is taken early.
     pub(crate) fn advance(&mut self, now_ms: i64, settings: &Settings) {
         loop {
-            let downloading = self
+            let taken = self
                 .unfinished
                 .iter()
-                .filter(|number| {
-                    self.torrents
-                        .get(number)
-                        .is_some_and(|t| t.status == Status::Downloading)
-                })
+                .filter_map(|number| self.torrents.get(number))
+                .filter(|torrent| self.kind.takes_slot(torrent.status))
                 .count() as u32;
-            let slot = (downloading < settings.parallel_downloads).then_some(self.slot_free_ms);
+            let slots = match self.kind {
+                Kind::RealDebrid => settings.parallel_downloads,
+                Kind::TorBox => settings.torbox.slots(self.state.premium),
+            };
+            let slot = (taken < slots).then_some(self.slot_free_ms);
             let next = self
                 .unfinished
                 .iter()
@@ -352,9 +452,9 @@ impl Account {
                 return;
             };
             let was = torrent.status;
-            torrent.step(due, settings);
+            torrent.step(due, settings, self.kind);
             let (id, status) = (torrent.id, torrent.status);
-            if was == Status::Downloading {
+            if self.kind.takes_slot(was) && !self.kind.takes_slot(status) {
                 self.slot_free_ms = due;
             }
             if status.is_final() {

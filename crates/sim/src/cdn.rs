@@ -1,4 +1,4 @@
-//! The CDN: `/d/ID/NAME`, HEAD and ranged GET.
+//! The CDN: `/d/ID/NAME` or `/dld/UUID?token=…`, HEAD and ranged GET.
 
 mod body;
 mod range;
@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use tokio::time::Instant;
 
 pub use range::{ByteRange, RangeRequest, parse_range};
@@ -27,10 +27,42 @@ use crate::settings::Settings;
 use crate::shaper::Shaper;
 use crate::sim::Sim;
 use crate::transfers::End;
+use crate::vendors::{Kind, torbox};
 use body::{Plan, SlowStart, Transfer};
 
 /// A refusal: status, `X-Error`, `Retry-After` in seconds.
 type Refusal = (u16, Option<String>, Option<u32>);
+
+/// The URL is no longer good, or never was: of a link that has expired.
+fn expired(kind: Kind) -> Refusal {
+    match kind {
+        Kind::RealDebrid => (404, Some("link_expired".into()), None),
+        Kind::TorBox => (400, None, None),
+    }
+}
+
+/// The file is gone from the account.
+fn revoked(kind: Kind) -> Refusal {
+    match kind {
+        Kind::RealDebrid => (404, Some("invalid_download_code".into()), None),
+        Kind::TorBox => (404, None, None),
+    }
+}
+
+/// The direct link of a URL.
+fn asked(sim: &Sim, uri: &Uri) -> Option<Arc<Download>> {
+    match sim.kind() {
+        Kind::RealDebrid => {
+            let id = uri.path().strip_prefix("/d/")?.split('/').next()?;
+            sim.download(Id13::parse(id).filter(|_| id.len() == 13)?)
+        }
+        Kind::TorBox => {
+            let uuid = uri.path().strip_prefix("/dld/")?;
+            let download = sim.download(torbox::presigned(uri.query()?)?)?;
+            (torbox::uuid(download.link) == uuid).then_some(download)
+        }
+    }
+}
 
 /// Answers one request for `/d/…`.
 pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
@@ -84,16 +116,11 @@ async fn answer(
     request: &Parts,
     connection: Option<Arc<Connection>>,
 ) -> Result<Response, Reset> {
-    let path = request.uri.path();
-    let id = path
-        .strip_prefix("/d/")
-        .and_then(|rest| rest.split('/').next());
-    let Some(download) = id
-        .filter(|id| id.len() == 13)
-        .and_then(Id13::parse)
-        .and_then(|id| sim.download(id))
-    else {
-        return Ok(refuse((404, Some("link_not_found".into()), None)));
+    let Some(download) = asked(sim, &request.uri) else {
+        return Ok(refuse(match sim.kind() {
+            Kind::RealDebrid => (404, Some("link_not_found".into()), None),
+            Kind::TorBox => expired(Kind::TorBox),
+        }));
     };
     let head = request.method == Method::HEAD;
     let link = sim.inner.counters.link(download.link);
@@ -195,15 +222,21 @@ fn decide(
     {
         return Decision::Instead(*id, kind.clone());
     }
-    let now = sim.inner.clock.now_ms();
-    if now >= download.expires_ms.load(Relaxed) {
-        return Decision::Refuse((404, Some("link_expired".into()), None));
+    let (now, kind) = (sim.inner.clock.now_ms(), sim.kind());
+    let known_ms = match kind {
+        Kind::RealDebrid => download.generated_ms,
+        Kind::TorBox => download.generated_ms + i64::from(settings.torbox.token_delay_ms),
+    };
+    if now < known_ms || now >= download.expires_ms.load(Relaxed) {
+        return Decision::Refuse(expired(kind));
     }
     let account = sim.with_account(download.account, |account| {
-        (account.traffic.clone(), account.transfers.clone())
+        // A link of Real-Debrid outlives its torrent.
+        let gone = kind == Kind::TorBox && account.link(download.link).is_none();
+        (!gone).then(|| (account.traffic.clone(), account.transfers.clone()))
     });
-    let Ok((traffic, transfers)) = account else {
-        return Decision::Refuse((404, Some("invalid_download_code".into()), None));
+    let Ok(Some((traffic, transfers))) = account else {
+        return Decision::Refuse(revoked(kind));
     };
     if settings.traffic_cap > 0 && traffic.on(&sim.inner.clock.day(now)) >= settings.traffic_cap {
         return Decision::Refuse((503, Some("bandwidth_exceeded".into()), None));
@@ -240,7 +273,7 @@ async fn instead(
         CdnFaultKind::MaxParallel { retry_after, .. } => Ok(refuse((429, None, retry_after))),
         CdnFaultKind::Expired => {
             download.expires_ms.store(sim.inner.clock.now_ms(), Relaxed);
-            Ok(refuse((404, Some("link_expired".into()), None)))
+            Ok(refuse(expired(sim.kind())))
         }
         CdnFaultKind::Hang => {
             sim.inner.faults.cleared(id).await;
@@ -251,9 +284,11 @@ async fn instead(
                 .extensions
                 .get::<Arc<Listener>>()
                 .and_then(|l| l.other.clone());
+            let uri = &request.uri;
+            let path_and_query = uri.path_and_query().map_or("/", |text| text.as_str());
             let target = to
                 .or(other)
-                .map(|base| format!("{}{}", base.trim_end_matches('/'), request.uri.path()));
+                .map(|base| format!("{}{}", base.trim_end_matches('/'), path_and_query));
             let mut response = refuse((302, None, None));
             if let Some(location) = target.and_then(|target| HeaderValue::from_str(&target).ok()) {
                 response.headers_mut().insert(header::LOCATION, location);
@@ -373,7 +408,11 @@ fn etag(download: &Download) -> String {
 }
 
 fn refuse((status, x_error, retry_after): Refusal) -> Response {
-    let text = x_error.clone().unwrap_or_default();
+    let text = match (&x_error, status) {
+        (Some(error), _) => error.clone(),
+        (None, 400) => torbox::INVALID_TOKEN.to_owned(),
+        (None, _) => String::new(),
+    };
     let mut response = Response::new(Body::from(text));
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
+use http::header;
+use http::request::Parts;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -81,6 +83,20 @@ pub(crate) struct Listener {
     pub(crate) scheme: &'static str,
     /// Base URL of the other listener, for redirects.
     pub(crate) other: Option<String>,
+}
+
+/// Base URL of the CDN for whoever sent a request.
+pub(crate) fn cdn_url(request: &Parts) -> String {
+    let Some(listener) = request.extensions.get::<Arc<Listener>>() else {
+        return "http://sim.invalid".to_owned();
+    };
+    let host = || {
+        let host = request.headers.get(header::HOST);
+        host.and_then(|host| host.to_str().ok())
+            .unwrap_or("127.0.0.1")
+    };
+    let own = || format!("{}://{}", listener.scheme, host());
+    listener.cdn.clone().unwrap_or_else(own)
 }
 
 /// The stream of a [`Connection`].

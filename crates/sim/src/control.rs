@@ -13,6 +13,7 @@
 //! | `POST torrents` | adds a [`crate::ReleaseSpec`]; answers the ids |
 //! | `PATCH torrents/ID`, `DELETE torrents/ID` | [`crate::TorrentChange`]; as if somebody had done it elsewhere |
 //! | `GET account`, `PUT account` | [`crate::AccountState`] |
+//! | `POST account/warn` | the account gets another token, as TorBox does with a warning; answers it |
 //! | `POST links/expire` `{"link":…}`, `POST links/break` `{"link":…,"code":19}` | ends direct links (all without a link); makes unrestricting fail, or work again without a code |
 //! | `POST oauth/allow` `{"user_code":"…"}` | the user of the account allows the device that shows this code |
 //! | `GET content?link=…&offset=0&length=100` | the true bytes behind a link (at most 64 MiB a call) |
@@ -88,7 +89,7 @@ struct Range {
 const MAX_CONTENT: usize = 64 << 20;
 
 /// All of them, for whoever asks for another.
-const CALLS: [&str; 25] = [
+const CALLS: [&str; 26] = [
     "GET counters",
     "DELETE counters",
     "POST counters/reset",
@@ -110,6 +111,7 @@ const CALLS: [&str; 25] = [
     "DELETE torrents/ID",
     "GET account",
     "PUT account",
+    "POST account/warn",
     "POST links/expire",
     "POST links/break",
     "POST oauth/allow",
@@ -149,6 +151,7 @@ pub(crate) fn router() -> Router<Sim> {
             patch(alter_torrent).delete(remove_torrent),
         )
         .route("/account", get(account).put(set_account))
+        .route("/account/warn", post(warn))
         .route("/links/expire", post(expire_links))
         .route("/links/break", post(break_link))
         .route("/content", get(content))
@@ -196,15 +199,7 @@ async fn change_settings(
     State(sim): State<Sim>,
     Json(change): Json<Value>,
 ) -> Result<Json<Settings>> {
-    let refuse = |error: serde_json::Error| SimError::Settings(error.to_string());
-    let mut whole = serde_json::to_value(&*sim.settings()).map_err(refuse)?;
-    let (Some(whole_map), Value::Object(change)) = (whole.as_object_mut(), change) else {
-        return Err(SimError::Settings("not an object".to_owned()));
-    };
-    whole_map.extend(change);
-    let changed: Settings = serde_json::from_value(whole).map_err(refuse)?;
-    sim.configure(|settings| settings.clone_from(&changed));
-    Ok(Json(changed))
+    Ok(Json(sim.patch_settings(change)?))
 }
 
 async fn clock(State(sim): State<Sim>) -> Json<Value> {
@@ -288,6 +283,10 @@ async fn set_account(
 ) -> Result<Json<AccountState>> {
     sim.set_account(which.account, state.clone())?;
     Ok(Json(state))
+}
+
+async fn warn(State(sim): State<Sim>, Query(which): Query<Which>) -> Result<Json<Value>> {
+    Ok(Json(json!({ "token": sim.warn(which.account)? })))
 }
 
 async fn expire_links(State(sim): State<Sim>, Json(change): Json<LinkChange>) -> Json<Value> {

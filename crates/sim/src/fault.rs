@@ -29,8 +29,10 @@ pub struct ApiFault {
     pub hang: bool,
     /// Closes the connection with a reset instead of answering; the call has not been carried out.
     pub reset: bool,
-    /// Answers with this code of the vendor's table, its text and its status.
+    /// Answers with this code of Real-Debrid's table, its text and its status.
     pub code: Option<i32>,
+    /// Answers with this word of TorBox's table, its text and its status.
+    pub error: Option<String>,
     /// Answers with this status; the call is not carried out.
     pub status: Option<u16>,
     /// The body that goes with `status` or, without it, replaces the true answer's.

@@ -1,4 +1,5 @@
-//! A stand-in of Real-Debrid: the REST API (`/rest/1.0/…`) and the CDN (`/d/ID/NAME`), held to the vendor's behaviour.
+//! A stand-in of a vendor's cloud: the API and the CDN, held to the vendor's behaviour. Real-Debrid has `/rest/1.0/…` and `/d/ID/NAME`, TorBox
+//! `/v1/api/…` and `/dld/UUID?token=…` ([`Kind`]).
 //!
 //! * [`Sim`] is the state: accounts with torrents, links and limits, faults, settings, counters and a clock.
 //!   [`Sim::router`] is a `tower` service, so that tests need no socket and can pause tokio's time; [`InProcess`] takes our clients there.
@@ -9,7 +10,6 @@
 #![forbid(unsafe_code)]
 
 mod account;
-mod api;
 pub mod arr;
 pub mod arr_program;
 mod bencode;
@@ -35,6 +35,7 @@ mod sim;
 mod status;
 mod tls;
 mod transfers;
+mod vendors;
 
 pub use account::AccountState;
 pub use cdn::{ByteRange, RangeRequest, parse_range};
@@ -45,6 +46,7 @@ pub use fault::{ApiFault, CdnFault, CdnFaultKind, FaultId, FaultStatus, Outage, 
 pub use in_process::InProcess;
 pub use library::{
     FileSpec, Generated, LibraryError, LibrarySpec, LinkMode, Outcome, PackFlaw, ReleaseSpec,
+    Service,
 };
 pub use server::{ServeError, ServeOptions, Served, serve};
 pub use settings::Settings;
@@ -52,3 +54,4 @@ pub use sim::{FileView, Sim, SimError, TorrentChange, TorrentView};
 pub use status::Status;
 pub use tls::TestCa;
 pub use transfers::TransferEnd;
+pub use vendors::{FullSlots, Kind, TorBoxSettings};

@@ -14,6 +14,7 @@
 //! id = "ABCDEFGHIJKLM"                # the torrent's id, 13 letters or digits
 //! added = "2026-01-02T03:04:05Z"
 //! status = "downloaded"               # any of the vendor's words
+//! service = "torrents"                # or "usenet", "webdl": TorBox has them
 //! links = "one-each"                  # or "packed", { packed_badly = "compressed" }, { missing = 2 }, { late_ms = 60000 }
 //! copies = 1                          # torrents of this hash in the account; 0: only known by its hash
 //! cached = true                       # adding the hash again is ready at once
@@ -89,10 +90,10 @@ pub struct ReleaseSpec {
     /// `original_filename` of the API; `name` if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_name: Option<String>,
-    /// Info-hash, 40 hexadecimal digits.
+    /// Info-hash, 40 hexadecimal digits; MD5 of link or NZB, 32, for what is no torrent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// The torrent's id, 13 letters or digits; only with one copy.
+    /// The torrent's id, 13 letters or digits, or at TorBox a number; only with one copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// When it was added.
@@ -101,7 +102,10 @@ pub struct ReleaseSpec {
     /// Where its torrents stand.
     #[serde(default = "downloaded")]
     pub status: Status,
-    /// How links belong to files.
+    /// What it came by. Real-Debrid has torrents alone.
+    #[serde(default)]
+    pub service: Service,
+    /// How links belong to files. TorBox has no links: each file is asked for by its number.
     #[serde(default)]
     pub links: LinkMode,
     /// Torrents of this hash in the account. With 0, it is only known by its hash: what a magnet with it leads to.
@@ -135,6 +139,21 @@ pub struct FileSpec {
     /// Whether it is selected in a torrent that is past the selection.
     #[serde(default = "yes")]
     pub selected: bool,
+}
+
+/// What a release came by.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// BitTorrent.
+    #[default]
+    Torrents,
+    /// An NZB.
+    Usenet,
+    /// A link to a file hoster.
+    Webdl,
 }
 
 /// How the links of a torrent belong to its selected files.
@@ -216,6 +235,7 @@ impl ReleaseSpec {
             id: None,
             added: None,
             status: Status::Downloaded,
+            service: Service::Torrents,
             links: LinkMode::OneEach,
             copies: 1,
             cached: true,

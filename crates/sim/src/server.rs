@@ -76,14 +76,14 @@ pub struct Served {
 }
 
 impl Served {
-    /// Scheme, host and port, without a slash at the end. The API is at `/rest/1.0`, the CDN at `/d`, the control interface at `/control`.
+    /// Scheme, host and port, without a slash at the end. The control interface is at `/control`.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// Base URL for clients of the API: `…/rest/1.0`.
+    /// Base URL for clients of the API: `…/rest/1.0` or `…/v1/api`.
     pub fn api_url(&self) -> String {
-        format!("{}/rest/1.0", self.base_url)
+        format!("{}{}", self.base_url, self.sim.kind().api_path())
     }
 
     /// Scheme, host and port of the CDN.

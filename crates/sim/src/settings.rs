@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Limits, times and rates. The defaults are the vendor's where they are known, quick where only a test waits for them.
+use crate::vendors::{Kind, TorBoxSettings};
+
+/// Limits, times and rates. The defaults are Real-Debrid's where they are known, quick where only a test waits for them; [`Settings::of`]
+/// has those of another vendor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -44,6 +47,26 @@ pub struct Settings {
     pub max_parallel: u32,
     /// Transfers of one direct link open at once, 429 above; 0 = no limit.
     pub max_parallel_per_link: u32,
+    /// What TorBox has of its own.
+    pub torbox: TorBoxSettings,
+}
+
+impl Settings {
+    /// The defaults of a vendor.
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::RealDebrid => Self::default(),
+            Kind::TorBox => Self {
+                calls_per_minute: 300,
+                uploading_ms: 12_000,
+                // A URL was seen to work for this long.
+                link_ttl_s: 12_600,
+                // Of one host of the CDN, which is all that there is here.
+                max_parallel: 20,
+                ..Self::default()
+            },
+        }
+    }
 }
 
 impl Default for Settings {
@@ -68,6 +91,7 @@ impl Default for Settings {
             total_rate: 0,
             max_parallel: 32,
             max_parallel_per_link: 0,
+            torbox: TorBoxSettings::default(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The simulation's state, and everything a test may do to it.
 
+mod view;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,9 +11,11 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
-use crate::account::{Account, AccountState, Download, Torrent};
-use crate::clock::{SimClock, timestamp};
-use crate::content::{self, Content};
+pub use view::{FileView, TorrentView};
+
+use crate::account::{Account, AccountState, Download, Release};
+use crate::clock::SimClock;
+use crate::content::Content;
 use crate::counters::{Counters, Register};
 use crate::fault::{ApiFault, CdnFault, FaultId, FaultStatus, Faults, Outage};
 use crate::library::{LibraryError, LibrarySpec, LinkMode, ReleaseSpec};
@@ -20,9 +24,7 @@ use crate::settings::Settings;
 use crate::shaper::Shaper;
 use crate::status::Status;
 use crate::transfers::{Endings, TransferEnd};
-
-/// The vendor's host in restricted links.
-pub(crate) const LINK_PREFIX: &str = "https://real-debrid.com/d/";
+use crate::vendors::{Kind, real_debrid};
 
 /// Why the simulation refused a change.
 #[derive(Debug)]
@@ -56,44 +58,6 @@ impl From<LibraryError> for SimError {
     }
 }
 
-/// A torrent as the simulation knows it, for tests that compare.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TorrentView {
-    /// The torrent's id.
-    pub id: String,
-    /// Info-hash.
-    pub hash: String,
-    /// `filename` of the list.
-    pub filename: String,
-    /// When it was added.
-    pub added: Timestamp,
-    /// Where it stands.
-    pub status: Status,
-    /// All files.
-    pub files: Vec<FileView>,
-    /// Restricted links as shown now.
-    pub links: Vec<String>,
-}
-
-/// A file of a [`TorrentView`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileView {
-    /// The vendor's number, from 1.
-    pub id: u32,
-    /// Path as the API tells it.
-    pub path: String,
-    /// Size.
-    pub bytes: u64,
-    /// Whether it is selected.
-    pub selected: bool,
-    /// Key for [`content::fill`]; `None` for what is not generated.
-    pub key: Option<u64>,
-    /// The clip, if it is one.
-    pub clip: Option<crate::Clip>,
-    /// Its restricted link, if it has one of its own.
-    pub link: Option<String>,
-}
-
 /// A change of a torrent from outside; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -119,7 +83,8 @@ pub(crate) struct Inner {
     pub(crate) endings: Endings,
     /// Held while limits of transfers are compared and the transfer is opened.
     pub(crate) transfer_gate: Mutex<()>,
-    pub(crate) devices: crate::api::Devices,
+    pub(crate) devices: real_debrid::Devices,
+    kind: Kind,
     settings: Mutex<Arc<Settings>>,
     accounts: Mutex<Vec<Account>>,
     downloads: Mutex<HashMap<Id13, Arc<Download>>>,
@@ -136,17 +101,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Sim {
-    /// A provider with one account that holds `library`; its clock shows the present.
+    /// Real-Debrid with one account that holds `library`; its clock shows the present.
     ///
     /// # Errors
     /// A release of the library contradicts itself.
     pub fn new(library: &LibrarySpec) -> Result<Self, LibraryError> {
+        Self::of(Kind::RealDebrid, library)
+    }
+
+    /// A vendor with one account that holds `library`; its clock shows the present.
+    ///
+    /// # Errors
+    /// A release of the library contradicts itself.
+    pub fn of(kind: Kind, library: &LibrarySpec) -> Result<Self, LibraryError> {
         #[allow(
             clippy::disallowed_methods,
             reason = "the one place where the simulation asks the machine for the time"
         )]
         let now = Timestamp::now();
-        Self::starting_at(library, now)
+        Self::of_starting_at(kind, library, now)
     }
 
     /// Like [`Sim::new`], with a clock that shows `now`.
@@ -154,6 +127,18 @@ impl Sim {
     /// # Errors
     /// A release of the library contradicts itself.
     pub fn starting_at(library: &LibrarySpec, now: Timestamp) -> Result<Self, LibraryError> {
+        Self::of_starting_at(Kind::RealDebrid, library, now)
+    }
+
+    /// Like [`Sim::of`], with a clock that shows `now`.
+    ///
+    /// # Errors
+    /// A release of the library contradicts itself.
+    pub fn of_starting_at(
+        kind: Kind,
+        library: &LibrarySpec,
+        now: Timestamp,
+    ) -> Result<Self, LibraryError> {
         let sim = Self {
             inner: Arc::new(Inner {
                 clock: SimClock::starting_at(now),
@@ -162,8 +147,9 @@ impl Sim {
                 total_shaper: Shaper::default(),
                 endings: Endings::default(),
                 devices: Default::default(),
+                kind,
                 transfer_gate: Mutex::default(),
-                settings: Mutex::default(),
+                settings: Mutex::new(Arc::new(Settings::of(kind))),
                 accounts: Mutex::default(),
                 downloads: Mutex::default(),
             }),
@@ -179,10 +165,15 @@ impl Sim {
     pub fn add_account(&self, token: &str, library: &LibrarySpec) -> Result<usize, LibraryError> {
         let mut accounts = lock(&self.inner.accounts);
         let seed = hash_parts(&[&library.seed.to_le_bytes(), &accounts.len().to_le_bytes()]);
-        let mut account = Account::new(token.to_owned(), seed);
+        let mut account = Account::new(self.kind(), token.to_owned(), seed);
         account.fill(library, self.inner.clock.now_ms())?;
         accounts.push(account);
         Ok(accounts.len() - 1)
+    }
+
+    /// Whose cloud it is.
+    pub fn kind(&self) -> Kind {
+        self.inner.kind
     }
 
     /// The token of account 0.
@@ -199,6 +190,18 @@ impl Sim {
     /// No such account.
     pub fn set_token(&self, account: usize, token: &str) -> Result<(), SimError> {
         self.with_account(account, |account| token.clone_into(&mut account.token))
+    }
+
+    /// Warns an account of abuse as TorBox does: it gets another token, which is given here. The old one is no longer known.
+    ///
+    /// # Errors
+    /// No such account.
+    pub fn warn(&self, account: usize) -> Result<String, SimError> {
+        self.with_account(account, |account| {
+            let token = hash_parts(&[b"warning", account.token.as_bytes()]);
+            account.token = format!("ROTATED{token:016X}");
+            account.token.clone()
+        })
     }
 
     /// The clock.
@@ -226,6 +229,22 @@ impl Sim {
         let mut settings = lock(&self.inner.settings);
         change(Arc::make_mut(&mut settings));
         self.inner.total_shaper.set_rate(settings.total_rate);
+    }
+
+    /// Changes the settings that `change`, an object, names; those within `torbox` too.
+    ///
+    /// # Errors
+    /// A name or a value is none of the settings'.
+    pub fn patch_settings(&self, change: serde_json::Value) -> Result<Settings, SimError> {
+        let refuse = |error: serde_json::Error| SimError::Settings(error.to_string());
+        let mut whole = serde_json::to_value(&*self.settings()).map_err(refuse)?;
+        if !change.is_object() {
+            return Err(SimError::Settings("not an object".to_owned()));
+        }
+        merge(&mut whole, change);
+        let changed: Settings = serde_json::from_value(whole).map_err(refuse)?;
+        self.configure(|settings| settings.clone_from(&changed));
+        Ok(changed)
     }
 
     /// All counters.
@@ -305,9 +324,11 @@ impl Sim {
         release: &ReleaseSpec,
     ) -> Result<Vec<String>, SimError> {
         let now = self.inner.clock.now_ms();
-        let ids =
-            self.with_account(account, |account| account.add_release(release, now, now))??;
-        Ok(ids.iter().map(Id13::to_string).collect())
+        Ok(self.with_account(account, |account| {
+            let ids = account.add_release(release, now, now)?;
+            let torrents = ids.into_iter().filter_map(|id| account.torrent(id));
+            Ok::<_, LibraryError>(torrents.map(|torrent| account.name_of(torrent)).collect())
+        })??)
     }
 
     /// Removes a torrent, as if somebody had deleted it elsewhere.
@@ -316,8 +337,7 @@ impl Sim {
     /// No such account or torrent.
     pub fn remove_torrent(&self, account: usize, id: &str) -> Result<(), SimError> {
         let unknown = || SimError::Unknown(id.to_owned());
-        let key = Id13::parse(id).ok_or_else(unknown)?;
-        self.with_account(account, |account| account.remove(key))?
+        self.with_account(account, |account| account.remove(account.named(id)?))?
             .map(drop)
             .ok_or_else(unknown)
     }
@@ -333,10 +353,9 @@ impl Sim {
         change: TorrentChange,
     ) -> Result<(), SimError> {
         let unknown = || SimError::Unknown(id.to_owned());
-        let key = Id13::parse(id).ok_or_else(unknown)?;
         let now = self.inner.clock.now_ms();
         self.with_account(account, |account| {
-            account.alter(key, |torrent| {
+            account.alter(account.named(id)?, |torrent| {
                 if let Some(name) = change.filename {
                     torrent.name = name;
                 }
@@ -400,12 +419,12 @@ impl Sim {
     /// No such account.
     pub fn torrents(&self, account: usize) -> Result<Vec<TorrentView>, SimError> {
         let now = self.inner.clock.now_ms();
-        let settings = self.settings();
+        let (settings, kind) = (self.settings(), self.kind());
         self.with_account(account, |account| {
             account.advance(now, &settings);
             account
                 .newest_first()
-                .map(|torrent| view(torrent, now))
+                .map(|torrent| view::of(kind, account.name_of(torrent), torrent, now))
                 .collect()
         })
     }
@@ -469,6 +488,12 @@ impl Sim {
             .position(|account| account.link(link).is_some())
     }
 
+    /// The release of a hash, of any account.
+    pub(crate) fn release(&self, hash: &str) -> Option<Arc<Release>> {
+        let accounts = lock(&self.inner.accounts);
+        accounts.iter().find_map(|account| account.release(hash))
+    }
+
     pub(crate) fn download(&self, id: Id13) -> Option<Arc<Download>> {
         lock(&self.inner.downloads).get(&id).cloned()
     }
@@ -484,45 +509,19 @@ impl Sim {
 
 /// The 13-character id in a restricted link, a direct link, or an id alone. What follows the id is ignored, as the vendor does.
 pub(crate) fn link_id(text: &str) -> Option<Id13> {
-    let id = text.split_once("/d/").map_or(text, |(_, id)| id);
-    Id13::parse(id)
+    let presigned = || text.split_once("token=");
+    let id = text.split_once("/d/").or_else(presigned);
+    Id13::parse(id.map_or(text, |(_, id)| id))
 }
 
-fn view(torrent: &Torrent, now_ms: i64) -> TorrentView {
-    let links: Vec<String> = torrent
-        .links_at(now_ms)
-        .iter()
-        .map(|link| format!("{LINK_PREFIX}{link}"))
-        .collect();
-    let own_links = !torrent.links.is_packed() || torrent.selected.len() < 2;
-    let files = (0u32..)
-        .zip(&torrent.release.files)
-        .map(|(index, file)| {
-            let place = torrent.selected.binary_search(&index).ok();
-            FileView {
-                id: index + 1,
-                path: file.path.clone(),
-                bytes: file.size(),
-                selected: place.is_some(),
-                key: file
-                    .bytes
-                    .is_some()
-                    .then(|| content::key(&torrent.release.hash, &file.path)),
-                clip: file.clip,
-                link: place
-                    .filter(|_| own_links)
-                    .and_then(|place| links.get(place))
-                    .cloned(),
+/// Puts what `change` names into `whole`.
+fn merge(whole: &mut serde_json::Value, change: serde_json::Value) {
+    match (whole, change) {
+        (serde_json::Value::Object(whole), serde_json::Value::Object(change)) => {
+            for (name, value) in change {
+                merge(whole.entry(name).or_insert_with(Default::default), value);
             }
-        })
-        .collect();
-    TorrentView {
-        id: torrent.id.to_string(),
-        hash: torrent.release.hash.clone(),
-        filename: torrent.name.clone(),
-        added: timestamp(torrent.added_ms),
-        status: torrent.status,
-        files,
-        links,
+        }
+        (place, value) => *place = value,
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use clap::Args;
-use debridfs_sim::{Generated, LibrarySpec, ServeOptions, Sim, serve};
+use debridfs_sim::{Generated, Kind, LibrarySpec, ServeOptions, Sim, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::end_with;
@@ -15,6 +15,12 @@ use crate::logging;
 /// Arguments of `sim`.
 #[derive(Debug, Args)]
 pub struct SimArgs {
+    /// Whose cloud it is: `realdebrid` or `torbox`.
+    #[arg(long, value_name = "VENDOR", default_value = "realdebrid")]
+    pub kind: Kind,
+    /// Changes a setting from the start, such as `torbox.list_stale_s=0` (docs/simulator.md).
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
     /// Where to listen.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
@@ -65,10 +71,13 @@ async fn simulate(args: &SimArgs) -> Result<(), Failure> {
         Failure::new(format!("library: {error}"), Some(help)).with_code(USAGE)
     };
     let sim = library(args)
-        .and_then(|library| Sim::new(&library))
+        .and_then(|library| Sim::of(args.kind, &library))
         .map_err(|error| wrong(&error))?;
     if args.unlimited {
         sim.configure(|settings| settings.calls_per_minute = 0);
+    }
+    for setting in &args.set {
+        set(&sim, setting)?;
     }
     let options = ServeOptions {
         listen: args.listen,
@@ -96,6 +105,24 @@ async fn simulate(args: &SimArgs) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Changes the setting of `NAME=VALUE`; a dot in the name leads to a setting within another.
+fn set(sim: &Sim, setting: &str) -> Result<(), Failure> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        let help = "`--set` takes `NAME=VALUE`; `GET control/settings` tells all names and values";
+        Failure::new(format!("--set {setting}: {why}"), Some(help)).with_code(USAGE)
+    };
+    let (path, value) = setting
+        .split_once('=')
+        .ok_or_else(|| wrong(&"there is no `=`"))?;
+    // Words need no quotes.
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    let change = path
+        .rsplit('.')
+        .fold(value, |value, name| serde_json::json!({ name: value }));
+    let changed = sim.patch_settings(change);
+    changed.map(drop).map_err(|error| wrong(&error))
 }
 
 fn ca_file(pem: &str) -> std::io::Result<tempfile::NamedTempFile> {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::bencode::TorrentFile;
 use crate::content::{self, Content};
-use crate::library::{FileSpec, LinkMode, Outcome, ReleaseSpec};
+use crate::library::{FileSpec, LinkMode, Outcome, ReleaseSpec, Service};
 use crate::random::{Id13, hash_parts};
 use crate::rar::Archive;
 use crate::settings::Settings;
 use crate::status::Status;
+use crate::vendors::Kind;
 
 /// What all torrents of one hash share.
 #[derive(Debug)]
@@ -21,9 +23,28 @@ pub(crate) struct Release {
     cached: AtomicBool,
     pub(crate) outcome: Outcome,
     pub(crate) links: LinkMode,
+    pub(crate) service: Service,
 }
 
 impl Release {
+    /// A release that nobody described: made of its hash.
+    pub(crate) fn made_up(hash: &str, name: &str, service: Service, cached: bool) -> Self {
+        let size = 1_000_000_000 + hash_parts(&[hash.as_bytes()]) % 4_000_000_000;
+        let file = FileSpec::generated(format!("/{name}.mkv"), size);
+        let mut spec = ReleaseSpec::new(name, vec![file]);
+        (spec.cached, spec.service) = (cached, service);
+        Self::new(hash.to_owned(), &spec)
+    }
+
+    /// What a `.torrent` file describes.
+    pub(crate) fn of_torrent(file: TorrentFile, cached: bool) -> Self {
+        let files = file.files.into_iter();
+        let files = files.map(|(path, bytes)| FileSpec::generated(path, bytes));
+        let mut spec = ReleaseSpec::new(file.name, files.collect());
+        spec.cached = cached;
+        Self::new(file.hash, &spec)
+    }
+
     pub(crate) fn new(hash: String, spec: &ReleaseSpec) -> Self {
         Self {
             hash,
@@ -36,6 +57,7 @@ impl Release {
             cached: spec.cached.into(),
             outcome: spec.outcome,
             links: spec.links,
+            service: spec.service,
         }
     }
 
@@ -79,6 +101,14 @@ pub(crate) struct Torrent {
     pub(crate) id: Id13,
     /// Counts up with every add.
     pub(crate) number: u64,
+    /// The number by which a vendor knows it that does not use `id`: unique within its service.
+    pub(crate) remote: u64,
+    /// Whether only its magnet is known yet, so that a magnet conversion comes first.
+    pub(crate) bare: bool,
+    /// Whether the provider downloaded it for this account.
+    pub(crate) fetched: bool,
+    /// Since when it is paused.
+    pub(crate) paused_ms: Option<i64>,
     pub(crate) name: String,
     pub(crate) added_ms: i64,
     pub(crate) ended_ms: Option<i64>,
@@ -97,6 +127,10 @@ impl Torrent {
         Self {
             id: Id13::from_number(0),
             number: 0,
+            remote: 0,
+            bare: false,
+            fetched: false,
+            paused_ms: None,
             name: release.name.clone(),
             added_ms,
             ended_ms: None,
@@ -105,6 +139,14 @@ impl Torrent {
             links: release.links,
             release,
             selected: Vec::new(),
+        }
+    }
+
+    /// Where a download begins that finds a slot: with its magnet, or with its files.
+    pub(crate) fn first_status(&self) -> Status {
+        match self.bare {
+            true => Status::MagnetConversion,
+            false => Status::Downloading,
         }
     }
 
@@ -122,10 +164,17 @@ impl Torrent {
     /// When time alone changes the state next. `slot`: since when there is room for another download, if there is.
     pub(crate) fn due_ms(&self, settings: &Settings, slot: Option<i64>) -> Option<i64> {
         let after = |ms: u32| Some(self.since_ms + i64::from(ms));
+        if self.paused_ms.is_some() {
+            return None;
+        }
         match self.status {
             Status::MagnetConversion => after(settings.magnet_conversion_ms),
             Status::Queued => Some((self.since_ms + i64::from(settings.queued_ms)).max(slot?)),
-            Status::Downloading => after(settings.downloading_ms),
+            Status::Downloading => after(
+                settings
+                    .downloading_ms
+                    .saturating_add(settings.torbox.checking_ms),
+            ),
             Status::Compressing => after(settings.compressing_ms),
             Status::Uploading => after(settings.uploading_ms),
             _ => None,
@@ -133,11 +182,12 @@ impl Torrent {
     }
 
     /// Goes on to the next state at its time.
-    pub(crate) fn step(&mut self, at_ms: i64, settings: &Settings) {
+    pub(crate) fn step(&mut self, at_ms: i64, settings: &Settings, kind: Kind) {
         let next = match (self.status, self.release.outcome) {
             (Status::MagnetConversion, Outcome::MagnetError) => Status::MagnetError,
+            (Status::MagnetConversion, _) if kind == Kind::TorBox => Status::Downloading,
             (Status::MagnetConversion, _) => Status::WaitingFilesSelection,
-            (Status::Queued, _) => Status::Downloading,
+            (Status::Queued, _) => self.first_status(),
             (Status::Downloading, Outcome::Error) => Status::Error,
             (Status::Downloading, Outcome::Dead) => Status::Dead,
             (Status::Downloading, Outcome::Virus) => Status::Virus,
@@ -152,10 +202,12 @@ impl Torrent {
         };
         if self.status == Status::MagnetConversion {
             self.name.clone_from(&self.release.name);
+            self.bare = false;
         }
         self.enter(next, at_ms);
         if next == Status::Downloaded {
             self.ended_ms = Some(at_ms);
+            self.fetched = true;
             self.release.cached.store(true, Ordering::Relaxed);
         }
     }
@@ -164,7 +216,9 @@ impl Torrent {
     pub(crate) fn progress(&self, now_ms: i64, settings: &Settings) -> u64 {
         match self.status {
             Status::Downloading => {
-                let passed = (now_ms - self.since_ms).max(0) as u64;
+                let until = self.paused_ms.unwrap_or(now_ms);
+                let checked_ms = self.since_ms + i64::from(settings.torbox.checking_ms);
+                let passed = (until - checked_ms).max(0) as u64;
                 (passed * 100 / u64::from(settings.downloading_ms).max(1)).min(99)
             }
             Status::Compressing | Status::Uploading | Status::Downloaded | Status::Virus => 100,

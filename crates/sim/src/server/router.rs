@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::response::Response;
 use axum::routing::any;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,21 +17,23 @@ use tower::ServiceExt;
 use crate::connection::{Connection, Listener};
 use crate::cut::{Abort, Cut};
 use crate::sim::Sim;
-use crate::{api, cdn, control};
+use crate::{cdn, control, vendors};
 
 impl Sim {
     /// The API, the CDN and the control interface as one service: usable with `tower::ServiceExt::oneshot` and without any socket.
     pub fn router(&self) -> Router {
         Router::new()
-            .route(
-                "/d/{*rest}",
-                any(|State(sim): State<Sim>, request: Request| cdn::handle(sim, request)),
-            )
+            .route("/d/{*rest}", any(cdn))
+            .route("/dld/{*rest}", any(cdn))
             .nest("/control", control::router())
             .route("/control/", any(control::unknown))
-            .fallback(|State(sim): State<Sim>, request: Request| api::handle(sim, request))
+            .fallback(|State(sim): State<Sim>, request: Request| vendors::handle(sim, request))
             .with_state(self.clone())
     }
+}
+
+async fn cdn(State(sim): State<Sim>, request: Request) -> Response {
+    cdn::handle(sim, request).await
 }
 
 pub(super) async fn serve_http<S>(

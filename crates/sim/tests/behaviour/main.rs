@@ -10,5 +10,6 @@ mod libraries;
 mod packed;
 mod serving;
 mod support;
+mod torbox;
 mod torrents;
 mod unrestrict;

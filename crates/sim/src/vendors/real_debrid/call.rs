@@ -11,9 +11,10 @@ use super::answer::{Answer, VendorError};
 use super::endpoint::Endpoint;
 use super::{torrents, unrestrict, user};
 use crate::account::Account;
-use crate::connection::Listener;
+use crate::connection::cdn_url;
 use crate::settings::Settings;
 use crate::sim::{Sim, SimError};
+use crate::vendors::form;
 
 /// A call that was let in.
 pub(super) struct Call {
@@ -37,7 +38,7 @@ impl Call {
         sim: &Sim,
         endpoint: Endpoint,
         path: &str,
-        parts: Parts,
+        parts: &Parts,
         body: Bytes,
     ) -> Result<Self, VendorError> {
         let query: HashMap<String, String> =
@@ -57,14 +58,13 @@ impl Call {
             .headers
             .get("x-http-verb")
             .and_then(|verb| Method::from_bytes(verb.as_bytes()).ok())
-            .unwrap_or(parts.method);
+            .unwrap_or_else(|| parts.method.clone());
         if endpoint == Endpoint::Unknown {
             return Err(VendorError(3));
         }
         if method != endpoint.method() {
             return Err(VendorError(4));
         }
-        let listener = parts.extensions.get::<Arc<Listener>>();
         let argument = path
             .trim_end_matches('/')
             .splitn(3, '/')
@@ -76,8 +76,8 @@ impl Call {
             endpoint,
             argument,
             query,
-            cdn_url: cdn_url(listener, &parts.headers),
-            headers: parts.headers,
+            cdn_url: cdn_url(parts),
+            headers: parts.headers.clone(),
             body,
             account,
             settings,
@@ -150,24 +150,11 @@ impl Call {
         form_urlencoded::parse(&self.body)
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
-            .or_else(|| self.multipart(name))
-    }
-
-    /// A parameter of a `multipart/form-data` body (RFC 7578).
-    fn multipart(&self, name: &str) -> Option<String> {
-        let kind = self.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-        let boundary = kind
-            .strip_prefix("multipart/form-data")?
-            .split_once("boundary=")?
-            .1
-            .trim_matches('"');
-        let body = std::str::from_utf8(&self.body).ok()?;
-        let wanted = format!("name=\"{name}\"");
-        body.split(&format!("--{boundary}")).find_map(|part| {
-            let (head, value) = part.split_once("\r\n\r\n")?;
-            head.contains(&wanted)
-                .then(|| value.strip_suffix("\r\n").unwrap_or(value).to_owned())
-        })
+            .or_else(|| {
+                let parts = form::multipart(&self.headers, &self.body);
+                let part = parts.into_iter().find(|part| part.name == name)?;
+                String::from_utf8(part.value.into()).ok()
+            })
     }
 
     /// `offset` (or `page`) and `limit`.
@@ -227,20 +214,4 @@ fn enter(
         Some(code) => Err(VendorError(code)),
         None => Ok(()),
     }
-}
-
-fn cdn_url(listener: Option<&Arc<Listener>>, headers: &HeaderMap) -> String {
-    let Some(listener) = listener else {
-        return "http://sim.invalid".to_owned();
-    };
-    let host = || {
-        headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or("127.0.0.1")
-    };
-    listener
-        .cdn
-        .clone()
-        .unwrap_or_else(|| format!("{}://{}", listener.scheme, host()))
 }

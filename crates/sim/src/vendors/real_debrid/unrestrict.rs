@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use serde::Serialize;
 
+use super::LINK_PREFIX;
 use super::answer::{Answer, VendorError};
 use super::call::Call;
 use crate::account::Download;
 use crate::cdn::{mime_type, percent_encoded};
 use crate::clock::iso;
 use crate::random::Id13;
-use crate::sim::{LINK_PREFIX, link_id};
+use crate::sim::link_id;
 
 /// Connections at once that the vendor allows for a link.
 const CHUNKS: u32 = 32;

@@ -8,10 +8,10 @@ use http::header;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::MAX_BODY;
 use super::answer::{Answer, VendorError};
 use crate::random::{Id13, hash_parts};
 use crate::sim::Sim;
+use crate::vendors::arrival::MAX_BODY;
 
 /// Seconds in which the user has to allow it.
 const ALLOWED_WITHIN_S: i64 = 1800;

@@ -1,19 +1,18 @@
 //! `/torrents/…`.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
+use super::LINK_PREFIX;
 use super::answer::{Answer, VendorError};
 use super::call::Call;
 use crate::account::{Account, Release, Torrent};
 use crate::bencode;
 use crate::clock::iso;
-use crate::library::{FileSpec, Outcome, ReleaseSpec};
-use crate::random::{Id13, hash_parts};
+use crate::library::{Outcome, Service};
+use crate::random::Id13;
 use crate::settings::Settings;
-use crate::sim::LINK_PREFIX;
 use crate::status::Status;
+use crate::vendors::magnet::magnet_parts;
 
 /// The vendor's own name in `host`.
 const HOST: &str = "real-debrid.com";
@@ -214,17 +213,6 @@ fn added(call: &Call, id: Id13) -> Answer {
     )
 }
 
-/// A release that nobody described: made of its hash.
-fn made_up(call: &Call, hash: &str, name: &str) -> Release {
-    let size = 1_000_000_000 + hash_parts(&[hash.as_bytes()]) % 4_000_000_000;
-    let mut spec = ReleaseSpec::new(
-        name,
-        vec![FileSpec::generated(format!("/{name}.mkv"), size)],
-    );
-    spec.cached = call.settings.unknown_hashes_cached;
-    Release::new(hash.to_owned(), &spec)
-}
-
 /// What stands against an add of `release`.
 fn may_add(call: &Call, account: &Account, release: &Release) -> Result<(), VendorError> {
     if !account.state.premium {
@@ -249,9 +237,11 @@ pub(super) fn add_magnet(call: &Call) -> Result<Answer, VendorError> {
     let (hash, name) = magnet_parts(&magnet).ok_or(VendorError(30))?;
     call.penalty()?;
     let id = call.with_account(|account| {
-        let release = account
-            .release(&hash)
-            .unwrap_or_else(|| Arc::new(made_up(call, &hash, name.as_deref().unwrap_or(&hash))));
+        let release = account.release(&hash).unwrap_or_else(|| {
+            let (name, cached) = (name.as_deref(), call.settings.unknown_hashes_cached);
+            let name = name.unwrap_or(&hash);
+            Release::made_up(&hash, name, Service::Torrents, cached).into()
+        });
         may_add(call, account, &release)?;
         account.remember(release.clone());
         // What the provider has needs no conversion.
@@ -272,13 +262,7 @@ pub(super) fn add_torrent(call: &Call) -> Result<Answer, VendorError> {
     call.penalty()?;
     let id = call.with_account(|account| {
         let release = account.release(&file.hash).unwrap_or_else(|| {
-            let files = file
-                .files
-                .into_iter()
-                .map(|(path, bytes)| FileSpec::generated(path, bytes));
-            let mut spec = ReleaseSpec::new(file.name, files.collect());
-            spec.cached = call.settings.unknown_hashes_cached;
-            Arc::new(Release::new(file.hash, &spec))
+            Release::of_torrent(file, call.settings.unknown_hashes_cached).into()
         });
         may_add(call, account, &release)?;
         account.remember(release.clone());
@@ -287,47 +271,6 @@ pub(super) fn add_torrent(call: &Call) -> Result<Answer, VendorError> {
         Ok(account.insert(torrent, None))
     })??;
     Ok(added(call, id))
-}
-
-/// Info-hash (40 hexadecimal digits, or 32 of base 32) and display name of a magnet.
-fn magnet_parts(magnet: &str) -> Option<(String, Option<String>)> {
-    let query = magnet
-        .get(..8)
-        .filter(|scheme| scheme.eq_ignore_ascii_case("magnet:?"))?;
-    let parameters = form_urlencoded::parse(&magnet.as_bytes()[query.len()..]);
-    let (mut hash, mut name) = (None, None);
-    for (key, value) in parameters {
-        if key == "dn" {
-            name = Some(value.into_owned());
-        } else if key.starts_with("xt") {
-            let text = value.strip_prefix("urn:btih:")?;
-            hash = Some(match text.len() {
-                40 if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-                    text.to_ascii_lowercase()
-                }
-                32 => base32_to_hex(text)?,
-                _ => return None,
-            });
-        }
-    }
-    Some((hash?, name))
-}
-
-/// RFC 4648 base 32 of 20 bytes, as old magnets write hashes.
-fn base32_to_hex(text: &str) -> Option<String> {
-    let mut out = String::new();
-    for group in text.as_bytes().chunks(4) {
-        let bits = group.iter().try_fold(0u32, |bits, byte| {
-            let digit = match byte.to_ascii_uppercase() {
-                letter @ b'A'..=b'Z' => letter - b'A',
-                digit @ b'2'..=b'7' => digit - b'2' + 26,
-                _ => return None,
-            };
-            Some(bits << 5 | u32::from(digit))
-        })?;
-        out.push_str(&format!("{bits:05x}"));
-    }
-    Some(out)
 }
 
 pub(super) fn select_files(call: &Call) -> Result<Answer, VendorError> {
@@ -380,42 +323,4 @@ pub(super) fn delete(call: &Call) -> Result<Answer, VendorError> {
     call.with_account(|account| account.remove(id))?
         .ok_or(VendorError(7))?;
     Ok(Answer::empty(204))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn magnets_are_read() {
-        let hash = "0123456789abcdef0123456789abcdef01234567";
-        let (read, name) = magnet_parts(&format!(
-            "magnet:?xt=urn:btih:{}&dn=A+B&tr=udp%3A%2F%2Fx",
-            hash.to_uppercase()
-        ))
-        .unwrap();
-        assert_eq!((read.as_str(), name.as_deref()), (hash, Some("A B")));
-        // 20 zero bytes but the last.
-        let (read, _) =
-            magnet_parts("magnet:?xt=urn:btih:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB").unwrap();
-        assert_eq!(read, format!("{}1", "0".repeat(39)));
-        for bad in [
-            "",
-            "magnet:",
-            "magnet:?dn=x",
-            "http://x",
-            "magnet:?xt=urn:btih:zz",
-            "mägnet:?",
-        ] {
-            assert_eq!(magnet_parts(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn fuzz_any_magnet_is_answered() {
-        bolero::check!().with_type::<String>().for_each(|text| {
-            drop(magnet_parts(text));
-            drop(magnet_parts(&format!("magnet:?{text}")));
-        });
-    }
 }

@@ -1,0 +1,28 @@
+//! The vendors that can be simulated, and what is the same for all of them on the way of a call to its answer: outages, delays, faults,
+//! counters.
+
+mod answer;
+mod arrival;
+mod form;
+mod kind;
+mod magnet;
+pub(crate) mod real_debrid;
+pub(crate) mod torbox;
+
+pub use kind::Kind;
+pub use torbox::{FullSlots, TorBoxSettings};
+
+use axum::extract::Request;
+use axum::response::Response;
+
+use arrival::{Arrival, finish};
+
+use crate::sim::Sim;
+
+/// Answers whatever is neither for the CDN nor for the control interface.
+pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
+    match sim.kind() {
+        Kind::RealDebrid => real_debrid::handle(sim, request).await,
+        Kind::TorBox => torbox::handle(sim, request).await,
+    }
+}
