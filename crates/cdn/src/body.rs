@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use debridfs_provider::Source;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::time::{Instant, sleep_until};
 
 use crate::cdn::Cdn;
 use crate::error::Cause;
 use crate::hosts::{Lead, Need, Urgency};
-use crate::links::Lease;
+use crate::links::{Lease, Ready};
 use crate::request::{Download, Request, may_hedge};
 use crate::tuning::body::{LOOK, LOOK_FIRST_BYTES};
 
@@ -31,6 +32,10 @@ pub struct Body {
     moved_then: u64,
     /// Another answer for the rest, under way.
     second: Option<Second>,
+    /// Bytes that came and were not handed out.
+    early: Option<(u64, Bytes)>,
+    /// What gets ready when it stands still.
+    pub(crate) standby: Option<(Source, Ready)>,
 }
 
 type Second = BoxFuture<'static, Option<Download>>;
@@ -58,7 +63,33 @@ impl Body {
             looked: now,
             moved_then: 0,
             second: None,
+            early: None,
+            standby: None,
         }
+    }
+
+    /// Whether what comes first repeats `known`, which begins where the body does. That is not handed out.
+    ///
+    /// # Errors
+    /// Those of [`Self::next`].
+    pub(crate) async fn repeats(&mut self, known: &[u8]) -> Result<bool, Cause> {
+        let mut start = None;
+        while let Some((at, mut bytes)) = self.next().await? {
+            let start = *start.get_or_insert(at);
+            // Bytes of a second answer may begin before the end of the last ones.
+            let from = usize::try_from(at - start).unwrap_or(usize::MAX);
+            let rest = known.get(from..).unwrap_or_default();
+            let length = rest.len().min(bytes.len());
+            if bytes[..length] != rest[..length] {
+                return Ok(false);
+            }
+            if length == rest.len() {
+                let after = bytes.split_off(length);
+                self.early = (!after.is_empty()).then_some((at + length as u64, after));
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whence the bytes come.
@@ -89,6 +120,9 @@ impl Body {
     /// # Errors
     /// The body is too short, too long or stands still.
     pub async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Cause> {
+        if let Some(early) = self.early.take() {
+            return Ok(Some(early));
+        }
         loop {
             let pace = &self.download.lead().host.pace;
             let look = LOOK.max(pace.first_byte() * LOOK_FIRST_BYTES);
@@ -130,7 +164,13 @@ impl Body {
         let (moved, time) = (self.moved - self.moved_then, self.looked.elapsed());
         self.look_again();
         let slow = self.lead().host.pace.is_slow(moved, time);
-        if slow && self.urgency.need() == Need::Waited && may_hedge(&self.cdn, &self.lead().host) {
+        if !slow || self.urgency.need() != Need::Waited {
+            return;
+        }
+        if let Some((source, ready)) = self.standby.take() {
+            self.cdn.stand_by(&source, ready);
+        }
+        if may_hedge(&self.cdn, &self.lead().host) {
             self.second = Some(self.another());
         }
     }

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use debridfs_provider::{LinkStore, Provider, Source};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::check::{self, Checkup};
+use crate::copies::{Copies, Proven};
 use crate::events::EventLog;
 use crate::hosts::{Host, Hosts};
 use crate::links::Links;
 use crate::stats::{CdnStats, Counters};
+use crate::tuning::copies::STANDING_BY;
 
 /// Settings of fetching.
 #[derive(Debug, Clone)]
@@ -31,6 +34,9 @@ pub struct Cdn {
     pub(crate) hosts: Hosts,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: EventLog,
+    pub(crate) copies: Copies,
+    /// Room for links of second copies that are made ahead of their need.
+    pub(crate) standing_by: Arc<Semaphore>,
 }
 
 impl CdnConfig {
@@ -55,6 +61,8 @@ impl Cdn {
             links: Links::new(providers, store, &hosts, runtime, counters.clone()),
             hosts,
             counters,
+            copies: Copies::default(),
+            standing_by: Arc::new(Semaphore::new(STANDING_BY)),
             config,
         })
     }
@@ -83,6 +91,11 @@ impl Cdn {
     /// all other calls to the provider. A link that works is kept for readers.
     pub async fn check(&self, file: u64, size: u64, sources: &[Source]) -> Checkup {
         check::check(self, file, size, sources).await
+    }
+
+    /// What the copies of the file `file` proved.
+    pub fn proven(&self, file: u64) -> Proven {
+        self.copies.proven(file)
     }
 
     /// How old the direct link of `source` is, if it was needed since the start.

@@ -9,6 +9,7 @@ use crate::cdn::Cdn;
 use crate::error::{Blame, Cause};
 use crate::fetch::place_in_object;
 use crate::hosts::{Need, Urgency};
+use crate::links::Lease;
 use crate::request::Request;
 use crate::tuning::check::{PATIENCE, SAMPLE};
 
@@ -43,6 +44,16 @@ pub(crate) async fn check(cdn: &Cdn, file: u64, size: u64, sources: &[Source]) -
 
 async fn look(cdn: &Cdn, size: u64, source: &Source) -> Result<(), Cause> {
     let lease = cdn.links.renew(source, Priority::Repair).await?;
+    sample(cdn, size, source, &lease).await
+}
+
+/// Fetches some bytes of `source` by the link of `lease`.
+pub(crate) async fn sample(
+    cdn: &Cdn,
+    size: u64,
+    source: &Source,
+    lease: &Lease,
+) -> Result<(), Cause> {
     let (offset, container) = place_in_object(source, size);
     let range = offset..offset + size.min(SAMPLE);
     if range.is_empty() {
@@ -56,7 +67,7 @@ async fn look(cdn: &Cdn, size: u64, source: &Source) -> Result<(), Cause> {
         spare: false,
         urgency: &Urgency::new(Priority::Repair, Need::Waited),
     };
-    let opened = request.send(cdn, &lease, || true).await;
+    let opened = request.send(cdn, lease, || true).await;
     if let Err(cause) = &opened
         && cause.blame() == Blame::Link
     {
@@ -90,6 +101,7 @@ fn is_against(cause: &Cause) -> bool {
         | Cause::Stalled(_)
         | Cause::Transport(_)
         | Cause::TrafficUsedUp
+        | Cause::Differs(_)
         | Cause::UnknownProvider(_) => false,
     }
 }

@@ -61,6 +61,9 @@ pub enum Cause {
     /// The file names a provider that is not configured.
     #[error("provider {0:?} is not configured")]
     UnknownProvider(String),
+    /// The copy's bytes are not those that were read before.
+    #[error("torrent {0} gives other bytes than were read before")]
+    Differs(String),
     /// The file has no source.
     #[error("the file has no source")]
     NoSource,
@@ -119,7 +122,7 @@ impl Cause {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Link { is_final, .. } => *is_final,
-            Self::UnknownProvider(_) | Self::NoSource => true,
+            Self::UnknownProvider(_) | Self::Differs(_) | Self::NoSource => true,
             _ => false,
         }
     }
@@ -134,6 +137,15 @@ impl Cause {
         }
     }
 
+    /// Whether it speaks against the provider or its CDN as a whole, so that other files are better read elsewhere as well.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Transport(_) | Self::FirstByte(_) | Self::Stalled(_) => true,
+            Self::Status { .. } => self.blame() == Blame::Host,
+            _ => false,
+        }
+    }
+
     /// What it is called in the history of a file.
     pub(crate) fn event(&self) -> EventKind {
         match self {
@@ -141,6 +153,7 @@ impl Cause {
             Self::Waiting | Self::FirstByte(_) | Self::Stalled(_) => EventKind::Stalled,
             Self::NotAllowed(_) => EventKind::NotAllowed,
             Self::WrongAnswer(_) => EventKind::WrongAnswer,
+            Self::Differs(_) => EventKind::Differs,
             Self::TrafficUsedUp => EventKind::OutOfTraffic,
             Self::LinkRefused => EventKind::LinkRefused,
             Self::UnknownProvider(_) | Self::NoSource => EventKind::LinkBroken,

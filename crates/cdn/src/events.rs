@@ -37,6 +37,8 @@ pub enum EventKind {
     NotAllowed,
     /// What came was not what had been asked.
     WrongAnswer,
+    /// A copy's bytes were not those that were read before: it is not used any more.
+    Differs,
     /// Nothing came for too long.
     Stalled,
     /// No connection, or it broke.
@@ -60,6 +62,7 @@ impl EventKind {
             | Self::OutOfTraffic
             | Self::HostRefused
             | Self::NotAllowed
+            | Self::Differs
             | Self::Stalled
             | Self::Network
             | Self::FailOver

@@ -2,20 +2,24 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use debridfs_provider::{Priority, Source};
-use tokio::time::sleep_until;
+use bytes::Bytes;
+use debridfs_provider::{Priority, Source, Verdict};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::body::Body;
 use crate::cdn::Cdn;
+use crate::copies::{Sample, Trust};
 use crate::error::{Blame, Cause};
 use crate::events::EventKind;
 use crate::hosts::{Need, Urgency};
-use crate::links::Lease;
+use crate::links::{Lease, Ready};
 use crate::request::Request;
 use crate::stats::add;
 use crate::trouble::Trouble;
-use crate::tuning::trouble::FAILURES_PER_LINK;
+use crate::tuning::copies::OVERLAP;
+use crate::tuning::trouble::{FAILURES_PER_LINK, LINK_PATIENCE, LOOK_BACK};
 
 /// Fetches ranges of one file, one after the other, and remembers what failed.
 pub struct Fetch {
@@ -24,10 +28,21 @@ pub struct Fetch {
     file: u64,
     urgency: Arc<Urgency>,
     trouble: Trouble,
+    /// Who is asked, and who is next.
+    at: Option<Source>,
+    next: Option<(Source, Ready)>,
+    /// Who gave the bytes before.
+    gave: Option<Source>,
+    /// It gives the first bytes that anybody gave of the file.
+    first: bool,
+    /// When to look whether a better source is to be had; `None` where there is none.
+    look_back: Option<Instant>,
+    /// How many copies were found to differ when it was chosen.
+    marks: u64,
 }
 
 /// What to fetch.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Ask<'a> {
     /// Where the file's bytes are, the best first.
     pub sources: &'a [Source],
@@ -35,24 +50,32 @@ pub struct Ask<'a> {
     pub size: u64,
     /// The part of the file; not empty.
     pub range: &'a Range<u64>,
+    /// Gives so many of the bytes just before it as are known, at most: another source than that of the last range has to repeat them.
+    pub before: &'a (dyn Fn(u64) -> Vec<u8> + Send + Sync),
     /// Before whom a link is asked for, if there is none.
     pub call: Priority,
 }
 
 impl Fetch {
-    /// Fetches of the file `file` as urgent as `urgency` says, from its source number `source` at first.
-    pub fn new(cdn: Arc<Cdn>, file: u64, urgency: Arc<Urgency>, source: usize) -> Self {
+    /// Fetches of the file `file` as urgent as `urgency` says; `gave` is the source of what was read before there.
+    pub fn new(cdn: Arc<Cdn>, file: u64, urgency: Arc<Urgency>, gave: Option<Source>) -> Self {
         Self {
             cdn,
             file,
             urgency,
-            trouble: Trouble::at(source),
+            trouble: Trouble::default(),
+            at: None,
+            next: None,
+            gave,
+            first: false,
+            look_back: None,
+            marks: 0,
         }
     }
 
-    /// The source in use, counted on without end.
-    pub fn source(&self) -> usize {
-        self.trouble.source
+    /// The source in use.
+    pub fn source(&self) -> Option<&Source> {
+        self.at.as_ref()
     }
 
     /// Whether the last attempt failed, or came to nothing.
@@ -63,12 +86,41 @@ impl Fetch {
     /// Whether each of `sources` said, the last time it was asked, that it cannot give the file: waiting
     /// is of no use.
     pub fn is_hopeless(&self, sources: &[Source]) -> bool {
-        self.trouble.is_hopeless(sources.len())
+        let usable = self.cdn.usable(self.file, sources);
+        self.trouble.is_hopeless(usable)
     }
 
     /// All is well, whatever failed before.
     pub fn went_well(&mut self) {
-        self.trouble = Trouble::at(self.trouble.source);
+        self.trouble = Trouble::default();
+    }
+
+    /// Takes note of `bytes` that came from `at` on, before they are used. Returns whether the rest is better had elsewhere: the source was found to
+    /// differ meanwhile, or a better one is well again.
+    pub fn came(&mut self, at: u64, bytes: &Bytes, ask: &Ask<'_>) -> bool {
+        let Some(source) = &self.at else {
+            return false;
+        };
+        let copies = &self.cdn.copies;
+        if self.first {
+            self.first = !copies.gave(self.file, source, at, bytes);
+        }
+        if ask.sources.len() < 2 {
+            return false;
+        }
+        if copies.marks() != self.marks && copies.differs(self.file, source) {
+            return true;
+        }
+        let now = Instant::now();
+        if self.look_back.is_none_or(|look| now < look) {
+            return false;
+        }
+        self.look_back = Some(now + LOOK_BACK);
+        let choice = (self.cdn).choose(self.file, ask.sources, ask.call, &self.trouble);
+        choice.is_ok_and(|choice| {
+            self.cdn.look_for(choice.away, ask.size);
+            choice.source.provider != source.provider && choice.is_first
+        })
     }
 
     /// Asks for one range. `None`: when the connection was to be had, `wanted` said that it is not needed any more; or it would have had
@@ -81,50 +133,148 @@ impl Fetch {
         ask: &Ask<'_>,
         wanted: impl Fn() -> bool,
     ) -> Result<Option<Body>, Cause> {
-        let source = self.trouble.source(ask.sources)?;
-        let lease = match self.cdn.links.get(source, ask.call).await {
-            Ok(lease) => Arc::new(lease),
-            Err(no_link) => {
-                self.trouble.soonest(no_link.until);
-                return Err(no_link.cause);
-            }
-        };
+        let (cdn, file) = (self.cdn.clone(), self.file);
+        self.at = None;
+        let choice = cdn.choose(file, ask.sources, ask.call, &self.trouble)?;
+        cdn.look_for(choice.away, ask.size);
+        let source = choice.source;
+        self.at = Some(source.clone());
+        self.next = choice.next.map(|(next, ready)| (next.clone(), ready));
+        self.look_back = (!choice.is_first).then(|| Instant::now() + LOOK_BACK);
+        self.marks = cdn.copies.marks();
+        let lease = Arc::new(self.lease(source, ask.call).await?);
         if lease.fresh {
             self.tell_of_new(&lease, source);
         }
-        let (offset, size) = place_in_object(source, ask.size);
-        let range = offset.saturating_add(ask.range.start)..offset.saturating_add(ask.range.end);
-        let request = Request {
-            range: &range,
-            size,
-            first_byte: self.cdn.config.first_byte(self.trouble.slow),
-            other_sources: ask.sources.len() > 1,
-            spare: self.urgency.need() == Need::Spare,
-            urgency: &self.urgency,
+        let trust = cdn.copies.trust(file, source);
+        let known = match (&trust, &self.gave) {
+            _ if ask.sources.len() < 2 => Vec::new(),
+            (Trust::Agreed, gave) if gave.as_ref().is_none_or(|gave| gave == source) => Vec::new(),
+            _ => (ask.before)(OVERLAP),
         };
-        match request.send(&self.cdn, &lease, wanted).await {
-            Ok(Some(download)) => {
-                lease.worked();
-                self.cdn.events.came(self.file, &source.provider);
-                let (cdn, urgency) = (self.cdn.clone(), self.urgency.clone());
-                Ok(Some(Body::new(
-                    cdn,
-                    lease,
-                    urgency,
-                    (size, offset),
-                    download,
-                )))
+        self.first = ask.sources.len() > 1 && matches!(trust, Trust::First);
+        if let Trust::Unproved(sample) = trust
+            && known.is_empty()
+            && !self.prove(ask, source, &lease, sample).await?
+        {
+            return Ok(None);
+        }
+        let start = ask.range.start - known.len() as u64;
+        let opened = self.request(ask, source, &lease, start..ask.range.end, wanted);
+        let Some(mut body) = opened.await? else {
+            // Only what is waited for goes on.
+            self.trouble.in_a_row += 1;
+            return Ok(None);
+        };
+        if !known.is_empty() {
+            let repeated = body.repeats(&known).await?;
+            self.judge(source, repeated)?;
+        }
+        if ask.sources.len() > 1 && !self.first {
+            cdn.copies.agrees(file, source);
+        }
+        lease.worked();
+        cdn.links.came(&source.provider);
+        cdn.events.came(file, &source.provider);
+        self.gave = Some(source.clone());
+        body.standby = self.next.take();
+        Ok(Some(body))
+    }
+
+    /// The link of `source`. Where there is another one its provider has not all the time of the read.
+    async fn lease(&mut self, source: &Source, call: Priority) -> Result<Lease, Cause> {
+        let links = &self.cdn.links;
+        let asking = links.get(source, call);
+        let patience = match &self.next {
+            Some((_, ready)) if *ready < Ready::Paused => LINK_PATIENCE,
+            _ => Duration::MAX,
+        };
+        match timeout(patience, asking).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(no_link)) => {
+                self.trouble.soonest(no_link.until);
+                Err(no_link.cause)
             }
-            Ok(None) => {
-                // Only what is waited for goes on.
-                self.trouble.in_a_row += 1;
-                Ok(None)
-            }
-            Err(cause) => {
-                self.blame(&lease, &cause);
+            Err(_) => {
+                let cause = Cause::Link {
+                    verdict: Verdict::Retry,
+                    message: format!("no answer within {patience:?}"),
+                    is_final: false,
+                };
+                links.is_late(&source.provider, &cause);
                 Err(cause)
             }
         }
+    }
+
+    /// Sends the request for `range` of the file.
+    async fn request(
+        &self,
+        ask: &Ask<'_>,
+        source: &Source,
+        lease: &Arc<Lease>,
+        range: Range<u64>,
+        wanted: impl Fn() -> bool,
+    ) -> Result<Option<Body>, Cause> {
+        let cdn = &self.cdn;
+        let (offset, size) = place_in_object(source, ask.size);
+        let range = offset.saturating_add(range.start)..offset.saturating_add(range.end);
+        let mut first_byte = cdn.config.first_byte(self.trouble.slow);
+        if self.next.is_some() && self.trouble.slow == 0 {
+            first_byte = first_byte.min(cdn.short_patience());
+        }
+        let request = Request {
+            range: &range,
+            size,
+            first_byte,
+            other_sources: cdn.usable(self.file, ask.sources) > 1,
+            spare: self.urgency.need() == Need::Spare,
+            urgency: &self.urgency,
+        };
+        match request.send(cdn, lease, wanted).await {
+            Ok(download) => Ok(download.map(|download| {
+                let (cdn, urgency) = (cdn.clone(), self.urgency.clone());
+                Body::new(cdn, lease.clone(), urgency, (size, offset), download)
+            })),
+            Err(cause) => {
+                self.blame(lease, &cause);
+                Err(cause)
+            }
+        }
+    }
+
+    /// Has `source` repeat `sample`. Returns whether there was a connection for it.
+    async fn prove(
+        &self,
+        ask: &Ask<'_>,
+        source: &Source,
+        lease: &Arc<Lease>,
+        sample: Sample,
+    ) -> Result<bool, Cause> {
+        let range = sample.at..sample.at + sample.bytes.len() as u64;
+        let opened = self.request(ask, source, lease, range, || true).await?;
+        let Some(mut body) = opened else {
+            return Ok(false);
+        };
+        let repeated = body.repeats(&sample.bytes).await?;
+        // Lets the connection be used again.
+        let _ = body.next().await;
+        self.judge(source, repeated).map(|()| true)
+    }
+
+    /// Believes `source` from now on, or never again.
+    fn judge(&self, source: &Source, repeated: bool) -> Result<(), Cause> {
+        let copies = &self.cdn.copies;
+        if repeated {
+            copies.agrees(self.file, source);
+            return Ok(());
+        }
+        if copies.mark(self.file, source) {
+            add(&self.cdn.counters.copies_differing, 1);
+            let (provider, torrent) = (&source.provider, &source.torrent.0);
+            tracing::warn!(file = self.file, %provider, %torrent, "a copy differs from the others and is not used any more");
+        }
+        Err(Cause::Differs(source.torrent.0.clone()))
     }
 
     fn blame(&self, lease: &Lease, cause: &Cause) {
@@ -152,25 +302,39 @@ impl Fetch {
 
     /// An attempt failed, or its body did: decides which of `sources` is next and after what pause, and tells the file's history.
     pub fn failed(&mut self, cause: &Cause, sources: &[Source]) {
-        let Cdn {
-            counters, events, ..
-        } = &*self.cdn;
-        add(&counters.retries, 1);
+        let cdn = self.cdn.clone();
+        add(&cdn.counters.retries, 1);
         if matches!(cause, Cause::WrongAnswer(_)) {
-            add(&counters.wrong_answers, 1);
+            add(&cdn.counters.wrong_answers, 1);
         }
         tracing::debug!(file = self.file, %cause, "a fetch failed");
-        let source = |number: usize| sources.get(number.checked_rem(sources.len())?);
-        let before = self.trouble.source;
-        self.trouble.note(cause, sources.len());
-        let provider = source(before).map_or("", |source| &source.provider);
-        events.note(self.file, cause.event(), provider, &cause.to_string());
-        if sources.len() > 1
-            && self.trouble.source != before
-            && let Some(next) = source(self.trouble.source)
+        let at = self.at.as_ref();
+        let provider = at.map_or("", |source| &source.provider);
+        (cdn.events).note(self.file, cause.event(), provider, &cause.to_string());
+        let usable = cdn.usable(self.file, sources);
+        let leaves = self.trouble.note(cause, at, usable);
+        if sources.len() < 2 {
+            return;
+        }
+        if !leaves {
+            if let Some((next, ready)) = self.next.take()
+                && self.urgency.priority() != Priority::Probe
+            {
+                cdn.stand_by(&next, ready);
+            }
+            return;
+        }
+        if cause.is_outage() {
+            cdn.links.fell(provider);
+        }
+        let call = Priority::Playback;
+        if let Ok(choice) = cdn.choose(self.file, sources, call, &self.trouble)
+            && self.at.as_ref() != Some(choice.source)
         {
-            let words = format!("going on with torrent {}", next.torrent.0);
-            events.note(self.file, EventKind::FailOver, &next.provider, &words);
+            add(&cdn.counters.fail_overs, 1);
+            let (provider, torrent) = (&choice.source.provider, &choice.source.torrent.0);
+            let words = format!("going on with torrent {torrent}");
+            (cdn.events).note(self.file, EventKind::FailOver, provider, &words);
         }
     }
 

@@ -4,7 +4,9 @@
 //! | question | where |
 //! |---|---|
 //! | what is shared, what may be called | `cdn.rs` |
-//! | which source is next, and after what pause | `fetch.rs`, `trouble.rs` |
+//! | which source is next, and after what pause | `fetch.rs`, `choice.rs`, `trouble.rs` |
+//! | which copies have the same bytes | `copies.rs` |
+//! | is a provider left alone, and when is it looked for | `standing.rs` |
 //! | where is a file's direct link, when is it made anew | `links.rs` |
 //! | which request gets the next connection, when may a host be asked | `hosts.rs` and `hosts/` |
 //! | how quick is a host, what is late or slow | `pace.rs` |
@@ -29,6 +31,8 @@ mod answer;
 mod body;
 mod cdn;
 mod check;
+mod choice;
+mod copies;
 mod error;
 mod events;
 mod fetch;
@@ -38,6 +42,7 @@ mod links;
 mod pace;
 mod request;
 mod source;
+mod standing;
 mod stats;
 mod trouble;
 mod tuning;
@@ -45,6 +50,7 @@ mod tuning;
 pub use body::Body;
 pub use cdn::{Cdn, CdnConfig};
 pub use check::Checkup;
+pub use copies::{CopyId, Proven};
 pub use error::Cause;
 pub use events::{Event, EventKind, EventLog};
 pub use fetch::{Ask, Fetch};

@@ -2,6 +2,7 @@
 
 mod entries;
 mod gate;
+mod ready;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,9 +21,11 @@ use tokio::time::{Instant, timeout};
 use self::entries::Entries;
 use self::gate::{Asked, Gate};
 use crate::error::Cause;
+pub(crate) use self::ready::Ready;
 use crate::hosts::{Connections, Hosts};
 use crate::http::HttpSource;
 use crate::source::RangeSource;
+use crate::standing::Standing;
 use crate::stats::{Counters, add};
 use crate::tuning::links::{
     DISTRUST_AFTER, LINK_INTERVAL, LONGEST_PAUSE, MOST_ENTRIES, RESOLVE_TIMEOUT, STORE_TIMEOUT,
@@ -44,6 +47,7 @@ pub(crate) struct Account {
     pub(crate) source: Arc<dyn RangeSource>,
     pub(crate) connections: Arc<Connections>,
     gate: Gate,
+    pub(crate) standing: Standing,
 }
 
 /// One hoster link.
@@ -112,6 +116,7 @@ impl Links {
                     source: Arc::new(HttpSource::new(cdn.client)),
                     connections: hosts.connections(cdn.limits),
                     gate: Gate::default(),
+                    standing: Standing::default(),
                     provider,
                 });
                 (account.provider.name().to_owned(), account)

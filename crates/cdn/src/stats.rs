@@ -26,6 +26,12 @@ pub struct CdnStats {
     pub links_loaded: u64,
     /// Direct links dropped because they were refused.
     pub links_refused: u64,
+    /// Readers that went on with another copy.
+    pub fail_overs: u64,
+    /// Copies whose bytes were found to differ from what was read before.
+    pub copies_differing: u64,
+    /// Providers that were looked for after a fall and found well.
+    pub returns: u64,
     /// Bytes that the HTTP client may have read ahead on connections with a body under way: 408 KiB each.
     pub client_bytes: u64,
     /// Connections with a request or a body under way now.
@@ -46,6 +52,9 @@ pub(crate) struct Counters {
     pub(crate) link_resolutions: AtomicU64,
     pub(crate) links_loaded: AtomicU64,
     pub(crate) links_refused: AtomicU64,
+    pub(crate) fail_overs: AtomicU64,
+    pub(crate) copies_differing: AtomicU64,
+    pub(crate) returns: AtomicU64,
 }
 
 /// Adds to a counter.
@@ -67,6 +76,9 @@ impl Counters {
             link_resolutions: load(&self.link_resolutions),
             links_loaded: load(&self.links_loaded),
             links_refused: load(&self.links_refused),
+            fail_overs: load(&self.fail_overs),
+            copies_differing: load(&self.copies_differing),
+            returns: load(&self.returns),
             client_bytes: open as u64 * CLIENT_BUFFER,
             open_connections: open,
             waiting_for_connection: waiting,

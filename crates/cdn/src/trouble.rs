@@ -9,13 +9,16 @@ use crate::tuning::trouble::{BACK_OFF, FAILURES_PER_SOURCE, LEAST_PAUSE};
 /// What failed in a row, and what follows from it.
 #[derive(Default)]
 pub(crate) struct Trouble {
-    /// The source in use, counted on without end.
-    pub(crate) source: usize,
     pub(crate) in_a_row: u32,
     /// First bytes that did not come in time, in a row.
     pub(crate) slow: u32,
-    /// Sources that have no link, in a row, and when the first of them may have one.
-    without_link: usize,
+    /// Failures in a row at the source in use.
+    here: u32,
+    /// Sources that were left since each of them was tried.
+    left: Vec<Source>,
+    /// When the first of those may be of use.
+    again: Option<Instant>,
+    /// When the source in use may have a link, if it has none.
     link_at: Option<Instant>,
     /// Sources that cannot give the file however long it is waited, in a row.
     given_up: usize,
@@ -23,26 +26,14 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    /// Nothing failed yet, at this source.
-    pub(crate) fn at(source: usize) -> Self {
-        Self {
-            source,
-            ..Self::default()
-        }
-    }
-
-    /// The source to use.
-    pub(crate) fn source<'a>(&self, sources: &'a [Source]) -> Result<&'a Source, Cause> {
-        if sources.is_empty() {
-            return Err(Cause::NoSource);
-        }
-        Ok(&sources[self.source % sources.len()])
-    }
-
-    /// A source has no link before `until`.
+    /// The source in use has no link before `until`.
     pub(crate) fn soonest(&mut self, until: Instant) {
-        self.without_link += 1;
-        self.link_at = Some(self.link_at.map_or(until, |known| known.min(until)));
+        self.link_at = Some(until);
+    }
+
+    /// Whether `source` was left, and others were not yet tried.
+    pub(crate) fn has_left(&self, source: &Source) -> bool {
+        self.left.contains(source)
     }
 
     /// Whether each of `sources` said last that it cannot give the file.
@@ -50,49 +41,123 @@ impl Trouble {
         self.given_up > 0 && self.given_up >= sources
     }
 
-    /// Decides what comes after `cause`: which source, and how long a pause.
-    pub(crate) fn note(&mut self, cause: &Cause, sources: usize) {
+    /// Decides what comes after `cause` at `source`, one of `sources` that may be used: how long a pause, and whether another one
+    /// is tried, which is returned.
+    pub(crate) fn note(&mut self, cause: &Cause, source: Option<&Source>, sources: usize) -> bool {
         self.in_a_row += 1;
+        self.here += 1;
+        self.slow = match cause {
+            Cause::FirstByte(_) => self.slow + 1,
+            _ => 0,
+        };
+        if matches!(cause, Cause::Differs(_)) && source.is_some() {
+            // It is none of `sources` any more.
+            self.here = 0;
+            return true;
+        }
         self.given_up = match cause.is_final() {
             true => self.given_up + 1,
             false => 0,
         };
         let now = Instant::now();
-        let pause = |failures| Some(now + BACK_OFF.after(failures));
-        self.slow = match cause {
-            Cause::FirstByte(_) => self.slow + 1,
-            _ => 0,
-        };
-        match cause {
+        let no_link = match cause {
             Cause::Link { .. } | Cause::LinkRefused | Cause::UnknownProvider(_) => {
-                self.source += 1;
-                if self.without_link >= sources {
-                    // Not before every source was asked once.
-                    self.pause = self.link_at.take().map(|at| at.max(now + LEAST_PAUSE));
-                    self.without_link = 0;
-                }
-                return;
+                Some(self.link_at.take().unwrap_or(now).max(now + LEAST_PAUSE))
             }
-            _ => {}
+            _ => None,
+        };
+        if sources <= 1 {
+            self.pause = no_link.or_else(|| self.pause_here(cause, now));
+            return false;
         }
-        self.without_link = 0;
-        self.link_at = None;
+        if !self.is_enough(cause) {
+            self.pause = self.pause_here(cause, now);
+            return false;
+        }
+        self.here = 0;
+        let again = no_link.unwrap_or_else(|| now + BACK_OFF.after(self.in_a_row));
+        self.again = Some(self.again.map_or(again, |known| known.min(again)));
+        if let Some(source) = source
+            && !self.has_left(source)
+        {
+            self.left.push(source.clone());
+        }
+        if self.left.len() >= sources {
+            // Each was tried.
+            self.left.clear();
+            self.pause = self.again.take();
+        }
+        true
+    }
+
+    /// Whether another source is the better bet now.
+    fn is_enough(&self, cause: &Cause) -> bool {
+        match cause {
+            // It took its time already, or says that waiting is of no use.
+            Cause::Link { .. } | Cause::LinkRefused | Cause::UnknownProvider(_) => true,
+            Cause::FirstByte(_) | Cause::Stalled(_) | Cause::Connect(_) => true,
+            _ => cause.blame() == Blame::Host || self.here >= FAILURES_PER_SOURCE,
+        }
+    }
+
+    /// How long a pause at the same source.
+    fn pause_here(&self, cause: &Cause, now: Instant) -> Option<Instant> {
         match cause.blame() {
-            // The next link is a new one or another key's, or there is none and another source is tried.
-            Blame::Link | Blame::Key => {}
-            Blame::Host => {
-                self.pause = pause(self.in_a_row);
-                if cause.is_long_refusal() {
-                    self.source += 1;
-                    return;
-                }
-            }
+            // The next link is a new one or another key's, or there is none.
+            Blame::Link | Blame::Key => None,
+            Blame::Host => Some(now + BACK_OFF.after(self.in_a_row)),
             // The first attempt after a chance failure goes out at once, on another connection.
-            Blame::Chance if self.in_a_row > 1 => self.pause = pause(self.in_a_row - 1),
-            Blame::Chance => {}
+            Blame::Chance if self.in_a_row == 1 => None,
+            Blame::Chance => Some(now + BACK_OFF.after(self.in_a_row - 1)),
         }
-        if self.in_a_row.is_multiple_of(FAILURES_PER_SOURCE) {
-            self.source += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use debridfs_provider::{HosterLink, TorrentId};
+
+    use super::*;
+
+    fn source(provider: &str) -> Source {
+        Source {
+            provider: provider.to_owned(),
+            torrent: TorrentId("T".to_owned()),
+            link: HosterLink("l".to_owned()),
+            part: None,
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_is_left_at_once_or_at_the_second_chance_and_nobody_waits_while_there_are_others() {
+        let (a, b) = (source("a"), source("b"));
+        let broken = Cause::Transport("reset".to_owned());
+        let mut trouble = Trouble::default();
+        assert!(!trouble.note(&broken, Some(&a), 2));
+        assert!(trouble.note(&broken, Some(&a), 2));
+        assert!(trouble.has_left(&a) && trouble.pause.is_none());
+        // Both were tried: a pause, and from the start.
+        let stalled = Cause::Stalled(Duration::from_secs(1));
+        assert!(trouble.note(&stalled, Some(&b), 2));
+        assert!(!trouble.has_left(&a) && trouble.pause.is_some());
+        // Where there is no other one it is tried again and again.
+        let mut alone = Trouble::default();
+        for failure in 0..5 {
+            assert!(!alone.note(&stalled, Some(&a), 1));
+            assert_eq!(alone.pause.is_some(), failure > 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_differs_counts_no_more() {
+        let (a, b) = (source("a"), source("b"));
+        let dead = Cause::NoSource;
+        let mut trouble = Trouble::default();
+        trouble.note(&dead, Some(&a), 2);
+        assert!(!trouble.is_hopeless(2));
+        assert!(trouble.note(&Cause::Differs("T".to_owned()), Some(&b), 1));
+        assert!(trouble.is_hopeless(1));
     }
 }

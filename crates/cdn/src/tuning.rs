@@ -26,6 +26,34 @@ pub(crate) mod check {
     pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 }
 
+/// `copies.rs`: which copies of a file have the same bytes.
+pub(crate) mod copies {
+    /// What another copy has to repeat of what was read just before its turn [bytes; 0044].
+    pub(crate) const OVERLAP: u64 = 64 << 10;
+    /// What is kept of a file for a copy whose turn comes elsewhere [bytes; chosen: 8 MB of memory for all].
+    pub(crate) const SAMPLE: usize = 32 << 10;
+    /// Fewer prove nothing [bytes; chosen].
+    pub(crate) const LEAST_SAMPLE: usize = 1 << 10;
+    /// Files of several copies that are remembered [files; chosen].
+    pub(crate) const MOST_FILES: usize = 256;
+    /// Links of second copies that are made ahead of their need at once [links; chosen].
+    pub(crate) const STANDING_BY: usize = 4;
+}
+
+/// `standing.rs`: providers that are left alone while others have the same bytes.
+pub(crate) mod standing {
+    use super::*;
+
+    /// Somebody looks after this time, doubled with each look in vain, whether a provider is well again [seconds; chosen].
+    pub(crate) const SHORTEST: Duration = Duration::from_secs(2);
+    /// The longest of these times [seconds; chosen].
+    pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+    /// Falls older than this do not make them longer [seconds; chosen].
+    pub(crate) const FORGOTTEN: Duration = Duration::from_secs(300);
+    /// A look takes no longer [seconds; chosen].
+    pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+}
+
 /// `error.rs`: what a refusal means.
 pub(crate) mod error {
     use super::*;
@@ -56,8 +84,13 @@ pub(crate) mod trouble {
 
     /// Wrong answers, failed connections or forbidden addresses in a row after which a link is made anew [failures; test `faults`].
     pub(crate) const FAILURES_PER_LINK: u32 = 2;
-    /// Failures in a row after which another copy is tried [failures; test `copies`].
-    pub(crate) const FAILURES_PER_SOURCE: u32 = 3;
+    /// Failures in a row at one copy, each of which could be chance, after which another one is tried [failures; 0044].
+    pub(crate) const FAILURES_PER_SOURCE: u32 = 2;
+    /// The provider of one copy has this long to give a link before another one is tried [seconds; chosen: an account
+    /// that answers at all takes a fifth of it].
+    pub(crate) const LINK_PATIENCE: Duration = Duration::from_secs(4);
+    /// A reader of a copy that is not the first choice looks this often whether that is well again [seconds; chosen].
+    pub(crate) const LOOK_BACK: Duration = Duration::from_secs(1);
     /// Pauses between attempts and after refusals: the first and the longest, which keeps reading within a second of a
     /// host's recovery [milliseconds; bench `faults`].
     pub(crate) const BACK_OFF: Backoff =

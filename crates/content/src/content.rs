@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use debridfs_cache::{Cache, FileId};
-use debridfs_cdn::{Cdn, Checkup, Event};
+use debridfs_cdn::{Cdn, Checkup, Event, Proven};
 use debridfs_provider::{LinkStore, Provider, Source};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -278,6 +278,11 @@ impl Content {
     pub async fn check(&self, file: &FileRef) -> Checkup {
         let cdn = &self.context.cdn;
         cdn.check(file.id, file.size, &file.sources).await
+    }
+
+    /// What the copies of the file of this id proved: which serves, and which differ.
+    pub fn proven(&self, file: u64) -> Proven {
+        self.context.cdn.proven(file)
     }
 
     /// How old the direct link of `source` is, if it was needed since the start.

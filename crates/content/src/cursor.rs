@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use debridfs_base::media::TAIL;
 use debridfs_cdn::{Cause, Host, Need, Sequential};
-use debridfs_provider::Priority;
+use debridfs_provider::{Priority, Source};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -32,8 +32,8 @@ pub(crate) struct Cursor {
     pub(crate) used: u64,
     /// The last thing that went wrong since data came.
     pub(crate) trouble: Option<Cause>,
-    /// The source that gave data last, counted on without end.
-    pub(crate) source: usize,
+    /// The source that gave data last.
+    pub(crate) source: Option<Source>,
     pub(crate) lanes: Lanes,
     pub(crate) crew: Crew,
     grant: Grant,
@@ -95,7 +95,7 @@ impl Cursor {
             window: Window::new(range.start),
             used: 0,
             trouble: None,
-            source: 0,
+            source: None,
             lanes: Lanes::default(),
             crew: Crew::new(now),
             grant,
@@ -230,8 +230,8 @@ impl Cursor {
     }
 
     /// `lane` brings bytes from `host`.
-    pub(crate) fn opened(&mut self, lane: u64, host: &Arc<Host>, source: usize) {
-        self.source = source;
+    pub(crate) fn opened(&mut self, lane: u64, host: &Arc<Host>, source: Option<&Source>) {
+        self.source = source.cloned();
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.brings = true;
         }
@@ -374,7 +374,7 @@ mod tests {
         let host = Hosts::default().get("cdn", 443);
         host.pace.answered(Duration::from_millis(300));
         host.pace.moved(20_000_000, Duration::from_secs(1));
-        cursor.opened(1, &host, 0);
+        cursor.opened(1, &host, None);
         assert_eq!(cursor.distance(&far(6_000_000)), Some(6_000_000));
         assert_eq!(cursor.distance(&far(6_000_001)), None);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use debridfs_cdn::{Cause, Host, Need, Urgency};
-use debridfs_provider::Priority;
+use debridfs_provider::{Priority, Source};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -106,8 +106,14 @@ impl Place {
         .unwrap_or(false)
     }
 
-    /// Bytes come from `host`, by the source number `source`.
-    pub(crate) fn opened(&self, host: &Arc<Host>, source: usize) {
+    /// Up to `most` of the bytes just before `at`, as far as they are in memory.
+    pub(crate) fn before(&self, at: u64, most: u64) -> Vec<u8> {
+        self.at_cursor(|cursor| cursor.window.before(at, most))
+            .unwrap_or_default()
+    }
+
+    /// Bytes come from `host`, by `source`.
+    pub(crate) fn opened(&self, host: &Arc<Host>, source: Option<&Source>) {
         self.at_cursor(|cursor| cursor.opened(self.lane, host, source));
     }
 

@@ -28,7 +28,9 @@ pub(crate) async fn pump(place: Place, mut fetch: Fetch) {
 /// Brings the bytes of `order` from the network: one request and its body.
 async fn bring(place: &Place, order: &Order, fetch: &mut Fetch) -> Result<(), Cause> {
     let after_trouble = fetch.is_in_trouble();
+    let before = |most| place.before(order.range.start, most);
     let ask = Ask {
+        before: &before,
         sources: &order.file.sources,
         size: order.file.size,
         range: &order.range,
@@ -43,7 +45,7 @@ async fn bring(place: &Place, order: &Order, fetch: &mut Fetch) -> Result<(), Ca
     };
     place.opened(&body.lead().host, fetch.source());
     let file = &order.file;
-    Transfer { place, file }
+    Transfer { place, file, ask }
         .run(body, order.range.start, fetch)
         .await
 }

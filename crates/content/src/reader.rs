@@ -187,10 +187,10 @@ impl Reader {
             self.context.memory_wanted.notify_one();
         }
         cursor.wake();
-        let (id, source) = (cursor.id, cursor.source);
+        let (id, source) = (cursor.id, cursor.source.clone());
         while let Some(lane) = cursor.recruit() {
             let (context, urgency) = (&self.context, &lane.urgency);
-            let fetch = Fetch::new(context.cdn.clone(), self.file, urgency.clone(), source);
+            let fetch = Fetch::new(context.cdn.clone(), self.file, urgency.clone(), source.clone());
             let place = Place {
                 reader: self.clone(),
                 cursor: id,

@@ -1,7 +1,7 @@
 //! One body on its way into a window: it rests while the window is full, and makes room for others.
 
 use bytes::Bytes;
-use debridfs_cdn::{Body, Cause, Fetch, Need};
+use debridfs_cdn::{Ask, Body, Cause, Fetch, Need};
 use tokio::time::sleep;
 
 use crate::budget::Budget;
@@ -16,6 +16,7 @@ use crate::tuning::transfer::{AHEAD_TRANSFER, FAIR_TRANSFER, PROGRESS, SNUG};
 pub(crate) struct Transfer<'a> {
     pub(crate) place: &'a Place,
     pub(crate) file: &'a FileRef,
+    pub(crate) ask: Ask<'a>,
 }
 
 impl Transfer<'_> {
@@ -61,12 +62,16 @@ impl Transfer<'_> {
                 fetch.went_well();
             }
             *end = at + bytes.len() as u64;
+            let better_elsewhere = fetch.came(at, &bytes, &self.ask);
             flow = self.push(at, bytes);
             if flow == Flow::Full && body.left() > 0 {
                 let Some(room) = self.rest(&mut body).await else {
                     return Ok(());
                 };
                 flow = room;
+            }
+            if better_elsewhere && body.left() > 0 {
+                break;
             }
             match flow {
                 Flow::Done if body.left() > 0 => break,

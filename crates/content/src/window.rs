@@ -134,6 +134,13 @@ impl Window {
         self.start <= range.start && range.end <= self.missing_from(range.start)
     }
 
+    /// Up to `most` bytes that are here and end at `at`.
+    pub(crate) fn before(&self, at: u64, most: u64) -> Vec<u8> {
+        let run = at.checked_sub(1).and_then(|last| self.run_at(last));
+        let from = run.map_or(at, |run| run.start.max(at.saturating_sub(most)));
+        self.get(&(from.min(at)..at)).unwrap_or_default().concat()
+    }
+
     /// The bytes of `range`, if all of them are here.
     pub(crate) fn get(&self, range: &Range<u64>) -> Option<ReadOut> {
         if !self.covers(range) {
@@ -207,6 +214,9 @@ mod tests {
         let mut window = Window::new(0);
         window.push(10_000, Bytes::from(content(10_000..20_000)));
         assert_eq!((window.end(), window.last()), (0, 20_000));
+        assert_eq!(window.before(20_000, 300), content(19_700..20_000));
+        assert_eq!(window.before(10_005, 300), content(10_000..10_005));
+        assert_eq!((window.before(10_000, 9), window.before(0, 9)), (vec![], vec![]));
         assert!(window.covers(&(12_000..20_000)));
         assert!(!window.covers(&(9_999..12_000)));
         assert_eq!(window.held_from(3), Some(10_000));

@@ -342,6 +342,15 @@ pub struct ContentStatus {
     /// Requests that failed and were, or may have been, made again, since the engine's start.
     #[serde(default)]
     pub retries: u64,
+    /// Times that a reader went on with another copy.
+    #[serde(default)]
+    pub fail_overs: u64,
+    /// Copies of files whose bytes were found to differ from the others'.
+    #[serde(default)]
+    pub copies_differing: u64,
+    /// Times that a provider was found well again after readers had left it.
+    #[serde(default)]
+    pub returns: u64,
     /// Connections given up because nothing came, since the engine's start.
     #[serde(default)]
     pub stalls: u64,

@@ -1,7 +1,7 @@
 //! Why a file cannot be read: what the tree and the history of the file say, judged.
 
 use debridfs_catalogue::{BadReason, VERSION_FILE};
-use debridfs_content::{Content, Event, EventKind};
+use debridfs_content::{Content, CopyId, Event, EventKind};
 use debridfs_tree::{Found, FoundFile};
 
 use crate::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};
@@ -32,7 +32,13 @@ pub(crate) fn report(found: Found, content: &Content) -> WhyReport {
             let history = content.history(file.id.0);
             let (state, last) = judge(&history);
             cause = cause.or(last);
-            told(file, state, history)
+            let proven = content.proven(file.id.0);
+            let copy = |copy: CopyId| (copy.provider, copy.torrent.0);
+            WhyFile {
+                serving: proven.serving.map(copy),
+                differing: proven.differing.into_iter().map(copy).collect(),
+                ..told(file, state, history)
+            }
         })
         .collect();
     let worst = files.iter().map(|file| file.state).max();
@@ -75,6 +81,8 @@ fn told(file: FoundFile, state: WhyState, history: Vec<Event>) -> WhyFile {
         path: file.path,
         size: file.size,
         sources: file.sources as u64,
+        serving: None,
+        differing: Vec::new(),
         state,
         events: history
             .into_iter()
@@ -128,6 +136,9 @@ fn summary(state: WhyState, cause: Option<EventKind>) -> String {
             Some(EventKind::WrongAnswer) => {
                 "the CDN sends other bytes than were asked for, so none are handed out"
             }
+            Some(EventKind::Differs) => {
+                "a copy gives other bytes than were read before, so it is not used, and no other copy can be read"
+            }
             Some(EventKind::Stalled) => "the CDN takes requests and sends nothing",
             Some(EventKind::Network) => "there is no connection to the CDN, or it breaks",
             Some(
@@ -168,6 +179,9 @@ fn advice(kind: EventKind) -> Option<&'static str> {
         }
         EventKind::WrongAnswer => {
             "other links are tried; if it stays so, the file is damaged at the provider, or a proxy between changes answers"
+        }
+        EventKind::Differs => {
+            "remove that copy at its provider, and add the release there again"
         }
         EventKind::Stalled | EventKind::Network => {
             "other connections are tried; if it stays so, look at the network, the name server, `proxy` and `cdn_ip`"
@@ -241,6 +255,7 @@ fn word(kind: EventKind) -> &'static str {
         EventKind::HostRefused => "host_refused",
         EventKind::NotAllowed => "not_allowed",
         EventKind::WrongAnswer => "wrong_answer",
+        EventKind::Differs => "differs",
         EventKind::Stalled => "stalled",
         EventKind::Network => "network",
         EventKind::FailOver => "fail_over",

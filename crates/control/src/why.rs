@@ -69,6 +69,12 @@ pub struct WhyFile {
     pub size: u64,
     /// Places it can be read from.
     pub sources: u64,
+    /// The copy that gave its bytes last, of several: provider and id.
+    #[serde(default)]
+    pub serving: Option<(String, String)>,
+    /// Copies whose bytes differ from the others', so that they are not used: provider and id of each.
+    #[serde(default)]
+    pub differing: Vec<(String, String)>,
     /// How it stands.
     pub state: WhyState,
     /// What happened to it, oldest first.
@@ -85,7 +91,7 @@ pub struct WhyEvent {
     /// How often.
     pub count: u64,
     /// What: `link_made`, `no_link`, `link_broken`, `account_refused`, `out_of_traffic`, `link_refused`, `host_refused`, `wrong_answer`,
-    /// `stalled`, `network`, `fail_over`, `read_failed`, `recovered`.
+    /// `differs`, `stalled`, `network`, `fail_over`, `read_failed`, `recovered`.
     pub what: String,
     /// The provider's configured name; empty where there is none.
     pub provider: String,

@@ -274,6 +274,12 @@ fn put_content(page: &mut Page, content: &ContentStatus) {
         ("debridfs_content_requests_total", content.requests),
         ("debridfs_content_hedges_total", content.hedges),
         ("debridfs_content_retries_total", content.retries),
+        ("debridfs_content_fail_overs_total", content.fail_overs),
+        (
+            "debridfs_content_copies_differing_total",
+            content.copies_differing,
+        ),
+        ("debridfs_content_returns_total", content.returns),
         ("debridfs_content_stalls_total", content.stalls),
         (
             "debridfs_content_wrong_answers_total",
@@ -382,6 +388,9 @@ mod tests {
             links_resolved: 13,
             links_refused: 14,
             read_errors: 15,
+            fail_overs: 16,
+            copies_differing: 17,
+            returns: 18,
             ..Default::default()
         });
         let text = encode(&status.judged());
@@ -394,6 +403,9 @@ mod tests {
             ("requests_total", 6),
             ("hedges_total", 7),
             ("retries_total", 8),
+            ("fail_overs_total", 16),
+            ("copies_differing_total", 17),
+            ("returns_total", 18),
             ("stalls_total", 9),
             ("wrong_answers_total", 10),
             ("connections", 11),

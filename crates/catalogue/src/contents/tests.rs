@@ -254,6 +254,51 @@ fn torrents_of_one_hash_are_one_release_with_several_sources() {
 }
 
 #[test]
+fn copies_that_know_other_directories_are_matched_by_name_and_size_where_that_is_unique() {
+    let first = known(1, "x", &["/S1/a.mkv", "/S1/b.mkv", "/S2/c.mkv", "/S3/c.mkv"]);
+    let mut first = first;
+    // Nobody can tell these two apart without their directories.
+    first.detail.as_mut().unwrap().files[3].bytes = 102;
+    let alone = files(&fresh(vec![first.clone()]));
+    let other = |paths: &[&str], sizes: &[u64]| {
+        let mut other = known(1, "x", paths);
+        other.provider = "ad".into();
+        other.added = at(70);
+        let links = (0..paths.len()).map(|number| HosterLink(format!("ad-{number}")));
+        other.links = links.collect();
+        let listed = &mut other.detail.as_mut().unwrap().files;
+        for (file, size) in listed.iter_mut().zip(sizes) {
+            file.bytes = *size;
+        }
+        files(&fresh(vec![first.clone(), other]))
+    };
+    let of_ad = |shown: &[(String, u64, Vec<String>)]| {
+        let own = |(path, _, links): &(String, u64, Vec<String>)| {
+            let link = links.iter().find(|link| link.starts_with("ad-"));
+            link.map(|link| (path.clone(), link.clone()))
+        };
+        shown.iter().filter_map(own).collect::<Vec<_>>()
+    };
+    let pairs = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter().map(|(path, link)| ((*path).to_owned(), (*link).to_owned()));
+        pairs.collect::<Vec<_>>()
+    };
+    // The third is one of two, and is left out; no path changes.
+    let shown = other(&["/b.mkv", "/y/a.mkv", "/c.mkv"], &[101, 100, 102]);
+    assert_eq!(of_ad(&shown), pairs(&[("S1/a.mkv", "ad-1"), ("S1/b.mkv", "ad-0")]));
+    assert_eq!(shown.len(), alone.len());
+    // Another size is another file, which is shown besides.
+    let shown = other(&["/y/a.mkv"], &[99]);
+    assert_eq!(of_ad(&shown), pairs(&[("y/a.mkv", "ad-0")]));
+    // Two of this copy could be the one.
+    let shown = other(&["/x/a.mkv", "/y/a.mkv"], &[100, 100]);
+    assert_eq!((of_ad(&shown), shown.len()), (vec![], alone.len()));
+    // A path settles it, and what is left over is unique.
+    let shown = other(&["/S2/c.mkv", "/z/c.mkv"], &[102, 102]);
+    assert_eq!(of_ad(&shown), pairs(&[("S2/c.mkv", "ad-0"), ("S3/c.mkv", "ad-1")]));
+}
+
+#[test]
 fn copies_whose_vendors_write_paths_differently_have_the_same_files() {
     let paths = ["/E1.mkv", "//Extra/./\u{fc}.mkv", "/a.srt", "/a.srt"];
     let first = known(1, "x", &paths);

@@ -20,6 +20,8 @@ use crate::{Copy, File, Place, ReleaseTree};
 struct Slot<'a> {
     path: &'a str,
     occurrence: u32,
+    /// Its size as the first copy told it.
+    told: u64,
     /// Set once the file is shown.
     size: Option<u64>,
     places: Vec<Place>,
@@ -38,7 +40,11 @@ pub(super) fn build(
     let (mut slots, index) = slots(all);
     for (copy, record) in of.iter().enumerate() {
         for (link, path, occurrence, bytes) in linked_files(record, linked) {
-            let slot = &mut slots[index[&(path, occurrence)]];
+            // Of what is doubtful a copy is no source.
+            let Some(slot) = index.get(&(path, occurrence)) else {
+                continue;
+            };
+            let slot = &mut slots[*slot];
             let size = *slot.size.get_or_insert(bytes);
             // Another size means other bytes: not a source of the same file.
             if let Some(link) = link.filter(|_| linked && size == bytes) {
@@ -134,7 +140,9 @@ fn linked_files(record: &Copy, linked: bool) -> Vec<(Option<usize>, &str, u32, u
 /// archives hold besides; and the file of each path that a copy tells.
 ///
 /// A file goes by the path of the first copy that told it. Another copy's file is the same one if
-/// its path is the same, or else if that is so in the form that all vendors share.
+/// its path is the same, or else if that is so in the form that all vendors share, or else if its
+/// base name and size are those of one file alone. Where several could be meant nobody guesses: it
+/// is none of them, and is left out.
 fn slots(all: &[Arc<Copy>]) -> (Vec<Slot<'_>>, HashMap<(&str, u32), usize>) {
     let mut slots = Slots::default();
     for (number, copy) in all.iter().enumerate() {
@@ -144,25 +152,33 @@ fn slots(all: &[Arc<Copy>]) -> (Vec<Slot<'_>>, HashMap<(&str, u32), usize>) {
         let mut taken: HashSet<usize> = exact
             .filter_map(|path| slots.index.get(&path).copied())
             .collect();
-        for (path, occurrence, _) in copy.numbered_paths() {
+        let mut strange = Vec::new();
+        for (path, occurrence, file) in copy.numbered_paths() {
             if slots.index.contains_key(&(path, occurrence)) {
                 continue;
             }
             let same = if number == 0 {
-                None
+                Some(slots.add(path, occurrence, file.bytes))
             } else {
                 slots.named_alike(path, &taken)
             };
-            let slot = same.unwrap_or_else(|| slots.add(path, occurrence));
+            match same {
+                Some(slot) => {
+                    slots.index.insert((path, occurrence), slot);
+                    taken.insert(slot);
+                }
+                None => strange.push((path, occurrence, file.bytes)),
+            }
+        }
+        for (path, occurrence, slot) in slots.judge(&strange, &taken) {
             slots.index.insert((path, occurrence), slot);
-            taken.insert(slot);
         }
     }
     let besides = all.iter().flat_map(|copy| placed(copy));
     for member in besides.filter(|member| member.own) {
         let path = (member.path, member.occurrence);
         if !slots.index.contains_key(&path) {
-            let slot = slots.add(member.path, member.occurrence);
+            let slot = slots.add(member.path, member.occurrence, member.size);
             slots.index.insert(path, slot);
         }
     }
@@ -179,11 +195,15 @@ struct Slots<'a> {
     named: usize,
 }
 
+/// Path, occurrence and size of a file whose path no other copy has.
+type Strange<'a> = (&'a str, u32, u64);
+
 impl<'a> Slots<'a> {
-    fn add(&mut self, path: &'a str, occurrence: u32) -> usize {
+    fn add(&mut self, path: &'a str, occurrence: u32, told: u64) -> usize {
         self.all.push(Slot {
             path,
             occurrence,
+            told,
             size: None,
             places: Vec::new(),
             dir: String::new(),
@@ -204,6 +224,47 @@ impl<'a> Slots<'a> {
         let alike = self.canonical.get(&canonical(path))?;
         alike.iter().copied().find(|slot| !taken.contains(slot))
     }
+
+    /// Which files the `strange` ones of a copy are, by base name and size, its others being `taken`: one that was known, or a
+    /// new one. Those that may be several are left out.
+    fn judge(
+        &mut self,
+        strange: &[Strange<'a>],
+        taken: &HashSet<usize>,
+    ) -> Vec<(&'a str, u32, usize)> {
+        if strange.is_empty() {
+            return Vec::new();
+        }
+        let mut known: HashMap<(String, u64), Vec<usize>> = HashMap::new();
+        for (number, slot) in self.all.iter().enumerate() {
+            if taken.contains(&number) {
+                continue;
+            }
+            let alike = known.entry((base_name(slot.path), slot.told)).or_default();
+            alike.push(number);
+        }
+        let mut alike: HashMap<(String, u64), u32> = HashMap::new();
+        for (path, _, size) in strange {
+            *alike.entry((base_name(path), *size)).or_default() += 1;
+        }
+        let mut judged = Vec::new();
+        for (path, occurrence, size) in strange {
+            let key = (base_name(path), *size);
+            let slot = match known.get(&key).map(Vec::as_slice) {
+                None => self.add(path, *occurrence, *size),
+                Some([slot]) if alike[&key] == 1 => *slot,
+                Some(_) => continue,
+            };
+            judged.push((*path, *occurrence, slot));
+        }
+        judged
+    }
+}
+
+/// The last part of `path` as all vendors share it.
+fn base_name(path: &str) -> String {
+    let path = canonical_path(path, PathsBegin::BelowTop);
+    path.rsplit('/').next().unwrap_or(&path).to_owned()
 }
 
 /// Gives every slot its directory and names. Directories come first: a file that would stand in the place of one gets a number.

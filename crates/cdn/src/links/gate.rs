@@ -39,6 +39,11 @@ impl Gate {
         self.state.lock()
     }
 
+    /// Whether the provider is not well.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().trouble.is_some()
+    }
+
     /// Asks for leave.
     pub(super) fn ask(&self) -> Asked {
         let mut state = self.lock();

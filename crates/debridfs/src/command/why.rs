@@ -76,6 +76,12 @@ fn write(out: &mut String, report: &WhyReport) -> std::fmt::Result {
             if file.sources == 1 { "" } else { "s" },
             state(file.state)
         )?;
+        if let Some((provider, id)) = &file.serving {
+            writeln!(out, "    copy {provider} {id} gave its bytes last")?;
+        }
+        for (provider, id) in &file.differing {
+            writeln!(out, "    copy {provider} {id} differs, and is not used")?;
+        }
         for event in &file.events {
             write_event(out, event)?;
         }

@@ -276,6 +276,21 @@ pub const METRICS: &[MetricInfo] = &[
         "Requests to CDNs that failed and were, or may have been, made again",
     ),
     metric(
+        "debridfs_content_fail_overs_total",
+        &[],
+        "Times that a reader went on with another copy",
+    ),
+    metric(
+        "debridfs_content_copies_differing_total",
+        &[],
+        "Copies of files whose bytes were found to differ from the others', and that are not used any more",
+    ),
+    metric(
+        "debridfs_content_returns_total",
+        &[],
+        "Times that a provider was found well again after readers had left it",
+    ),
+    metric(
         "debridfs_content_stalls_total",
         &[],
         "Connections to CDNs given up because nothing came",

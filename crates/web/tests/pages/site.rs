@@ -113,6 +113,7 @@ impl Instance for Fake {
                     provider: "rd".into(),
                     detail: path.to_owned(),
                 }],
+                ..WhyFile::default()
             }],
             ..WhyReport::default()
         })

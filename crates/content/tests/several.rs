@@ -1,0 +1,321 @@
+//! One file at several accounts: readers go on while copies die in turn, never mix copies that differ, and come back by themselves.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use debridfs_cdn::EventKind;
+use debridfs_content::{Content, FileRef};
+use debridfs_provider::Verdict;
+use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, quick, source};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+const SIZE: u64 = 16 * MIB;
+const READ: u32 = 128 << 10;
+/// The provider whose links lead to the bytes of another file of that size.
+const OTHER: u64 = 99;
+
+/// An account with a CDN of its own.
+struct Home {
+    cdn: Arc<Cdn>,
+    provider: Arc<TestProvider>,
+    down: Arc<AtomicBool>,
+}
+
+impl Home {
+    async fn new(name: &str, files: std::ops::RangeInclusive<u64>) -> Self {
+        let sizes = files.chain([OTHER]).map(|file| (file, SIZE));
+        let cdn = Arc::new(Cdn::start(sizes).await);
+        let provider = Arc::new(TestProvider::new(name, cdn.address));
+        let down = Arc::new(AtomicBool::new(false));
+        let home = Self {
+            cdn,
+            provider,
+            down,
+        };
+        home.dies_by(|_| Answer::Reset);
+        home
+    }
+
+    /// While it is down no link is made, and requests end like this.
+    fn dies_by(&self, death: impl Fn(&support::cdn::Request) -> Answer + Send + Sync + 'static) {
+        let (dead, gone) = (self.down.clone(), self.down.clone());
+        self.cdn
+            .script(move |request| match dead.load(Ordering::Relaxed) {
+                true => death(request),
+                false => Answer::Right,
+            });
+        let error = self.provider.error(Verdict::Retry);
+        self.provider
+            .refuse(move |_| gone.load(Ordering::Relaxed).then(|| error.clone()));
+    }
+
+    fn is_down(&self, down: bool) {
+        self.down.store(down, Ordering::Relaxed);
+    }
+
+    /// Every body breaks at this byte of the file, and nothing comes from there on.
+    fn ends_at(&self, end: u64) {
+        self.cdn
+            .script(move |request| match request.range.start < end {
+                true => Answer::Short(end - request.range.start),
+                false => Answer::Reset,
+            });
+    }
+}
+
+async fn homes<const N: usize>(names: [&str; N]) -> [Home; N] {
+    let mut homes = Vec::new();
+    for name in names {
+        homes.push(Home::new(name, 1..=1).await);
+    }
+    homes.try_into().ok().unwrap()
+}
+
+fn content_of(homes: &[Home]) -> Arc<Content> {
+    let providers = homes.iter().map(|home| home.provider.clone() as _);
+    let links = Arc::new(MemoryLinks::default());
+    Content::new(quick(), providers.collect(), links, Handle::current())
+}
+
+fn file(id: u64, sources: &[(&str, u64)]) -> FileRef {
+    let sources = sources.iter().map(|(name, link)| source(name, *link));
+    FileRef {
+        id,
+        size: SIZE,
+        sources: sources.collect(),
+    }
+}
+
+/// Reads and checks `file` from `at` to `end`.
+async fn read_on(content: &Content, file: &FileRef, handle: u64, mut at: u64, end: u64) {
+    while at < end {
+        let read = checked(content, file, handle, at, READ, LONG).await;
+        at += read.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_copy_repeats_64_kib_before_it_goes_on() {
+    let homes = homes(["a", "b"]).await;
+    let [a, b] = &homes;
+    let end = 8 * MIB + 12_345;
+    a.ends_at(end);
+    let content = content_of(&homes);
+    let film = file(1, &[("a", 1), ("b", 1)]);
+    read_on(&content, &film, 5, 0, SIZE).await;
+    assert_eq!(b.cdn.log()[0].range.start, end - (64 << 10));
+    assert_eq!((a.provider.calls(), b.provider.calls()), (1, 1));
+    assert_eq!(content.stats().cdn.fail_overs, 1);
+    // Near the start of the file there is less to repeat.
+    a.ends_at(10_000);
+    let content = content_of(&homes);
+    let asked = b.cdn.requests();
+    read_on(&content, &film, 5, 0, MIB).await;
+    assert_eq!(b.cdn.log()[asked as usize].range.start, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_differs_is_found_before_its_bytes_are_used_and_never_asked_again() {
+    let homes = homes(["a", "b", "c"]).await;
+    let [a, b, c] = &homes;
+    a.ends_at(8 * MIB);
+    let content = content_of(&homes);
+    let film = file(1, &[("a", 1), ("b", OTHER), ("c", 1)]);
+    read_on(&content, &film, 5, 0, SIZE).await;
+    let asked = b.cdn.requests();
+    assert!(asked >= 1 && c.cdn.requests() >= 1);
+    let stats = content.stats().cdn;
+    assert_eq!((stats.copies_differing, stats.fail_overs), (1, 2));
+    let history = content.history(1);
+    let differs = history.iter().find(|event| event.kind == EventKind::Differs);
+    assert_eq!(differs.unwrap().provider, "b");
+    // Whatever happens to the others.
+    c.is_down(true);
+    for handle in 10..20 {
+        let at = handle * MIB / 2;
+        let read = checked(&content, &film, handle, at, READ, Duration::from_millis(300)).await;
+        assert_eq!(read.is_ok(), at < 8 * MIB, "{at}");
+    }
+    assert_eq!(b.cdn.requests(), asked);
+}
+
+/// Nobody reads where the first copy was read: the next one is asked for what is known of elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_differs_is_found_by_who_begins_elsewhere() {
+    let homes = homes(["a", "b"]).await;
+    let [a, b] = &homes;
+    let content = content_of(&homes);
+    let film = file(1, &[("a", 1), ("b", OTHER)]);
+    read_on(&content, &film, 5, MIB, 2 * MIB).await;
+    a.is_down(true);
+    let begun = Instant::now();
+    for handle in 6..9 {
+        let read = checked(&content, &film, handle, 9 * MIB, READ, Duration::from_secs(1)).await;
+        read.unwrap_err();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(15), "{begun:?}");
+    assert_eq!(b.cdn.requests(), 1, "{:?}", b.cdn.log());
+    a.is_down(false);
+    read_on(&content, &film, 9, 9 * MIB, 10 * MIB).await;
+    // The right one is used from anywhere, after it has repeated what is known.
+    let good = file(1, &[("a", 1), ("b", OTHER), ("c", 1)]);
+    let third = Home::new("c", 1..=1).await;
+    let homes: Vec<_> = homes.into_iter().chain([third]).collect();
+    let content = content_of(&homes);
+    read_on(&content, &good, 5, MIB, 2 * MIB).await;
+    homes[0].is_down(true);
+    read_on(&content, &good, 6, 9 * MIB, 10 * MIB).await;
+    assert_eq!(content.stats().reads_failed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_copys_link_is_made_when_the_first_one_stumbles() {
+    let homes = homes(["a", "b"]).await;
+    let [a, b] = &homes;
+    a.cdn.script(|request| match request.number {
+        0 => Answer::Short(100_000),
+        _ => Answer::Right,
+    });
+    let content = content_of(&homes);
+    let film = file(1, &[("a", 1), ("b", 1)]);
+    read_on(&content, &film, 5, 0, SIZE).await;
+    assert_eq!((a.provider.calls(), b.provider.calls()), (1, 1));
+    assert_eq!(b.cdn.requests(), 0);
+    // It is there when it is needed.
+    a.is_down(true);
+    a.dies_by(|_| Answer::Reset);
+    read_on(&content, &film, 6, 0, SIZE).await;
+    assert_eq!(b.provider.calls(), 1);
+}
+
+/// A provider that takes calls and never answers does not take a read's time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_gives_no_link_for_long_is_not_waited_for() {
+    let cdn = Home::new("b", 1..=1).await;
+    let silent = TestProvider::new("a", cdn.cdn.address).with_delay(Duration::from_secs(3600));
+    let providers = vec![Arc::new(silent) as _, cdn.provider.clone() as _];
+    let links = Arc::new(MemoryLinks::default());
+    let content = Content::new(quick(), providers, links, Handle::current());
+    let film = file(1, &[("a", 1), ("b", 1)]);
+    let begun = Instant::now();
+    read_on(&content, &film, 5, 0, MIB).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "{begun:?}");
+    // And by the next reader not at all.
+    let begun = Instant::now();
+    read_on(&content, &film, 6, 4 * MIB, 5 * MIB).await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{begun:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_come_back_by_themselves_also_in_the_middle_of_a_body() {
+    let homes = homes(["a", "b"]).await;
+    let [a, b] = &homes;
+    let content = content_of(&homes);
+    let film = file(1, &[("a", 1), ("b", 1)]);
+    read_on(&content, &film, 5, 0, MIB).await;
+    a.is_down(true);
+    // One body that takes long.
+    b.cdn.script(|_| Answer::Trickle(4000));
+    content.release(5);
+    read_on(&content, &film, 6, 2 * MIB, 3 * MIB).await;
+    let asked = a.cdn.requests();
+    a.is_down(false);
+    read_on(&content, &film, 6, 3 * MIB, SIZE).await;
+    assert!(a.cdn.requests() > asked);
+    assert!(content.stats().cdn.returns >= 1);
+    let from_b = b.cdn.requests();
+    read_on(&content, &film, 7, 0, 4 * MIB).await;
+    assert_eq!(b.cdn.requests(), from_b);
+}
+
+/// What a provider does that dies, by the number of the request.
+fn death(request: &support::cdn::Request) -> Answer {
+    let number = request.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    match number % 8 {
+        0 => Answer::Reset,
+        1 => Answer::Status(503, ""),
+        2 => Answer::Status(404, ""),
+        3 => Answer::Stall(number % 100_000),
+        4 => Answer::Whole,
+        5 => Answer::Status(429, "Retry-After: 30\r\n"),
+        _ => Answer::Short(number % 300_000),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_readers_see_nothing_while_providers_die_in_turn() {
+    let seconds = std::env::var("DEBRIDFS_TEST_COPIES_SECONDS");
+    let seconds: u64 = seconds.map_or(6, |seconds| seconds.parse().unwrap());
+    let mut homes = Vec::new();
+    for name in ["a", "b", "c"] {
+        let home = Home::new(name, 1..=50).await;
+        home.dies_by(death);
+        homes.push(home);
+    }
+    let content = content_of(&homes);
+    let films = (1..=50u64).map(|id| file(id, &[("a", id), ("b", id), ("c", id)]));
+    let films: Vec<_> = films.collect();
+    let (over, bytes, reads) = (AtomicBool::new(false), AtomicU64::new(0), AtomicUsize::new(0));
+    let readers = films.iter().map(|film| async {
+        let mut step = film.id;
+        while !over.load(Ordering::Relaxed) {
+            step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // Some megabytes from somewhere on.
+            let (mut at, handle) = ((step >> 33) % SIZE, step | 1);
+            let end = (at + (step >> 20) % (4 * MIB)).min(SIZE);
+            while at < end && !over.load(Ordering::Relaxed) {
+                let read = checked(&content, film, handle, at, READ, Duration::from_secs(30)).await;
+                let read = read.unwrap_or_else(|error| panic!("{error}: {:?}", content.history(film.id)));
+                at += read;
+                bytes.fetch_add(read, Ordering::Relaxed);
+                reads.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+            content.release(handle);
+        }
+    });
+    let killer = async {
+        let begun = Instant::now();
+        let mut turn = 0;
+        while begun.elapsed() < Duration::from_secs(seconds) {
+            // The one that is well takes turns: for a moment two are.
+            homes[turn % 3].is_down(false);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            for other in 1..3 {
+                homes[(turn + other) % 3].is_down(true);
+            }
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            turn += 1;
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(futures_util::future::join_all(readers), killer);
+    let stats = content.stats();
+    assert_eq!((stats.reads_failed, stats.cdn.copies_differing), (0, 0));
+    assert!(stats.cdn.fail_overs >= 5, "{stats:?}");
+    assert!(reads.load(Ordering::Relaxed) > 100, "{reads:?}");
+
+    // None is left: an error in time, and all is well when one is.
+    homes.iter().for_each(|home| home.dies_by(|_| Answer::Reset));
+    homes.iter().for_each(|home| home.is_down(true));
+    let begun = Instant::now();
+    let deadline = Duration::from_secs(2);
+    let lost = films.iter().map(|film| checked(&content, film, 3, 7, READ, deadline));
+    for read in futures_util::future::join_all(lost).await {
+        read.unwrap_err();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(12), "{begun:?}");
+    homes[2].is_down(false);
+    let found = films.iter().map(|film| checked(&content, film, 3, 7, READ, LONG));
+    for read in futures_util::future::join_all(found).await {
+        read.unwrap();
+    }
+}
