@@ -66,7 +66,8 @@ impl Cdn {
             return Err(Cause::Differs(first.torrent.0.clone()));
         };
         let before = |order: usize| order < best.2;
-        let away = |(rank, _): &&((_, _, usize, Ready, _), _)| before(rank.2) && rank.3 == Ready::Away;
+        let away =
+            |(rank, _): &&((_, _, usize, Ready, _), _)| before(rank.2) && rank.3 == Ready::Away;
         Ok(Choice {
             source,
             next: (ranked.get(1))
@@ -116,6 +117,8 @@ impl Cdn {
 
     /// How long the first byte of a copy is waited for where there is another one.
     pub(crate) fn short_patience(&self) -> Duration {
-        self.config.first_byte_timeout.min(self.config.stall_timeout)
+        self.config
+            .first_byte_timeout
+            .min(self.config.stall_timeout)
     }
 }

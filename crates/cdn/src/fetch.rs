@@ -31,6 +31,8 @@ pub struct Fetch {
     /// Who is asked, and who is next.
     at: Option<Source>,
     next: Option<(Source, Ready)>,
+    /// Before whom a link was asked for.
+    call: Priority,
     /// Who gave the bytes before.
     gave: Option<Source>,
     /// It gives the first bytes that anybody gave of the file.
@@ -66,6 +68,7 @@ impl Fetch {
             trouble: Trouble::default(),
             at: None,
             next: None,
+            call: Priority::Probe,
             gave,
             first: false,
             look_back: None,
@@ -135,6 +138,7 @@ impl Fetch {
     ) -> Result<Option<Body>, Cause> {
         let (cdn, file) = (self.cdn.clone(), self.file);
         self.at = None;
+        self.call = ask.call;
         let choice = cdn.choose(file, ask.sources, ask.call, &self.trouble)?;
         cdn.look_for(choice.away, ask.size);
         let source = choice.source;
@@ -177,7 +181,7 @@ impl Fetch {
         cdn.links.came(&source.provider);
         cdn.events.came(file, &source.provider);
         self.gave = Some(source.clone());
-        body.standby = self.next.take();
+        body.standby = self.next.clone();
         Ok(Some(body))
     }
 
@@ -318,7 +322,7 @@ impl Fetch {
         }
         if !leaves {
             if let Some((next, ready)) = self.next.take()
-                && self.urgency.priority() != Priority::Probe
+                && self.call != Priority::Probe
             {
                 cdn.stand_by(&next, ready);
             }
@@ -327,8 +331,7 @@ impl Fetch {
         if cause.is_outage() {
             cdn.links.fell(provider);
         }
-        let call = Priority::Playback;
-        if let Ok(choice) = cdn.choose(self.file, sources, call, &self.trouble)
+        if let Ok(choice) = cdn.choose(self.file, sources, self.call, &self.trouble)
             && self.at.as_ref() != Some(choice.source)
         {
             add(&cdn.counters.fail_overs, 1);

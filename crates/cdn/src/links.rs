@@ -20,8 +20,8 @@ use tokio::time::{Instant, timeout};
 
 use self::entries::Entries;
 use self::gate::{Asked, Gate};
-use crate::error::Cause;
 pub(crate) use self::ready::Ready;
+use crate::error::Cause;
 use crate::hosts::{Connections, Hosts};
 use crate::http::HttpSource;
 use crate::source::RangeSource;

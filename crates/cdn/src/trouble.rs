@@ -131,7 +131,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_copy_is_left_at_once_or_at_the_second_chance_and_nobody_waits_while_there_are_others() {
+    async fn a_copy_is_left_at_once_or_at_the_second_chance_and_nobody_waits_while_there_are_others()
+     {
         let (a, b) = (source("a"), source("b"));
         let broken = Cause::Transport("reset".to_owned());
         let mut trouble = Trouble::default();

@@ -208,6 +208,8 @@ pub struct LibraryConfig {
     pub layout: Layout,
     /// Where the name of a release's directory comes from.
     pub folder_naming: FolderNaming,
+    /// Providers whose copies of a file are read first; the others follow in the order of their names.
+    pub order: Vec<String>,
     /// How often the account is asked for changes.
     pub refresh_interval: HumanDuration,
     /// How often the complete list is compared.
@@ -222,11 +224,23 @@ pub struct LibraryConfig {
     pub on_library_update: CommandLine,
 }
 
+impl Config {
+    /// The names of the providers, those first whose copies are preferred.
+    pub fn providers_in_order(&self) -> Vec<String> {
+        let order = &self.library.order;
+        let mut names: Vec<String> = self.provider.keys().cloned().collect();
+        let place = |name: &String| order.iter().position(|first| first == name);
+        names.sort_by_key(|name| place(name).unwrap_or(usize::MAX));
+        names
+    }
+}
+
 impl Default for LibraryConfig {
     fn default() -> Self {
         Self {
             layout: Layout::Tree,
             folder_naming: FolderNaming::FilenameNoExt,
+            order: Vec::new(),
             refresh_interval: HumanDuration::from_secs(10),
             full_interval: HumanDuration::from_secs(6 * 3600),
             shrink_percent: 10,

@@ -176,6 +176,7 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
             );
         }
     }
+    check_orders(config, &mut wrong);
     if config.library.shrink_percent > 100 {
         wrong(
             &["library", "shrink_percent"],
@@ -196,6 +197,22 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
             "`keeper.threads` cannot be 0".into(),
             "leave it out to have it chosen by the number of processors",
         );
+    }
+}
+
+/// Orders of providers that name one that is not there.
+fn check_orders(config: &Config, wrong: &mut impl FnMut(&[&str], String, &str)) {
+    let mut check = |path: &[&str], order: &[String]| {
+        for name in order {
+            if !config.provider.contains_key(name) {
+                let message = format!("`{}` names {name:?}, which is no provider", path.join("."));
+                wrong(path, message, "write the NAME of a `[provider.NAME]`");
+            }
+        }
+    };
+    check(&["library", "order"], &config.library.order);
+    for (name, folder) in &config.folders {
+        check(&["folders", name, "order"], &folder.order);
     }
 }
 
@@ -240,6 +257,24 @@ mod tests {
             Err(ConfigError::Invalid { problems, .. }) => problems,
             other => panic!("expected problems, got {other:?}"),
         }
+    }
+
+    #[test]
+    fn orders_name_providers_that_are_there() {
+        let accounts = "provider.b.token = 'x'\nprovider.a.token = 'x'\nprovider.c.token = 'x'\n";
+        let order = |order: &str| format!("library.order = {order}\n{accounts}");
+        let config = loaded(&order("['c', 'a']"), &[]).unwrap().config;
+        assert_eq!(config.providers_in_order(), ["c", "a", "b"]);
+        let folder = "[folders.films]\norder = ['e']\nfilters = { include = 'x' }";
+        let found = problems(&format!("{}{folder}", order("['d']")), &[]);
+        let messages: Vec<_> = found.into_iter().map(|found| found.message).collect();
+        assert_eq!(
+            messages,
+            [
+                "`library.order` names \"d\", which is no provider",
+                "`folders.films.order` names \"e\", which is no provider"
+            ]
+        );
     }
 
     #[test]

@@ -190,7 +190,12 @@ impl Reader {
         let (id, source) = (cursor.id, cursor.source.clone());
         while let Some(lane) = cursor.recruit() {
             let (context, urgency) = (&self.context, &lane.urgency);
-            let fetch = Fetch::new(context.cdn.clone(), self.file, urgency.clone(), source.clone());
+            let fetch = Fetch::new(
+                context.cdn.clone(),
+                self.file,
+                urgency.clone(),
+                source.clone(),
+            );
             let place = Place {
                 reader: self.clone(),
                 cursor: id,

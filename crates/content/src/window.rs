@@ -216,7 +216,10 @@ mod tests {
         assert_eq!((window.end(), window.last()), (0, 20_000));
         assert_eq!(window.before(20_000, 300), content(19_700..20_000));
         assert_eq!(window.before(10_005, 300), content(10_000..10_005));
-        assert_eq!((window.before(10_000, 9), window.before(0, 9)), (vec![], vec![]));
+        assert_eq!(
+            (window.before(10_000, 9), window.before(0, 9)),
+            (vec![], vec![])
+        );
         assert!(window.covers(&(12_000..20_000)));
         assert!(!window.covers(&(9_999..12_000)));
         assert_eq!(window.held_from(3), Some(10_000));

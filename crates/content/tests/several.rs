@@ -135,13 +135,23 @@ async fn a_copy_that_differs_is_found_before_its_bytes_are_used_and_never_asked_
     let stats = content.stats().cdn;
     assert_eq!((stats.copies_differing, stats.fail_overs), (1, 2));
     let history = content.history(1);
-    let differs = history.iter().find(|event| event.kind == EventKind::Differs);
+    let differs = history
+        .iter()
+        .find(|event| event.kind == EventKind::Differs);
     assert_eq!(differs.unwrap().provider, "b");
     // Whatever happens to the others.
     c.is_down(true);
     for handle in 10..20 {
         let at = handle * MIB / 2;
-        let read = checked(&content, &film, handle, at, READ, Duration::from_millis(300)).await;
+        let read = checked(
+            &content,
+            &film,
+            handle,
+            at,
+            READ,
+            Duration::from_millis(300),
+        )
+        .await;
         assert_eq!(read.is_ok(), at < 8 * MIB, "{at}");
     }
     assert_eq!(b.cdn.requests(), asked);
@@ -157,12 +167,26 @@ async fn a_copy_that_differs_is_found_by_who_begins_elsewhere() {
     read_on(&content, &film, 5, MIB, 2 * MIB).await;
     a.is_down(true);
     let begun = Instant::now();
+    let mut asked = 0;
     for handle in 6..9 {
-        let read = checked(&content, &film, handle, 9 * MIB, READ, Duration::from_secs(1)).await;
+        let read = checked(
+            &content,
+            &film,
+            handle,
+            9 * MIB,
+            READ,
+            Duration::from_secs(1),
+        )
+        .await;
         read.unwrap_err();
+        // Who read ahead elsewhere may have asked at the same time.
+        if handle == 6 {
+            asked = b.cdn.requests();
+        }
     }
     assert!(begun.elapsed() < Duration::from_secs(15), "{begun:?}");
-    assert_eq!(b.cdn.requests(), 1, "{:?}", b.cdn.log());
+    assert!((1..=2).contains(&asked), "{:?}", b.cdn.log());
+    assert_eq!(b.cdn.requests(), asked, "{:?}", b.cdn.log());
     a.is_down(false);
     read_on(&content, &film, 9, 9 * MIB, 10 * MIB).await;
     // The right one is used from anywhere, after it has repeated what is known.
@@ -253,7 +277,7 @@ fn death(request: &support::cdn::Request) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_readers_see_nothing_while_providers_die_in_turn() {
     let seconds = std::env::var("DEBRIDFS_TEST_COPIES_SECONDS");
-    let seconds: u64 = seconds.map_or(6, |seconds| seconds.parse().unwrap());
+    let seconds: u64 = seconds.map_or(4, |seconds| seconds.parse().unwrap());
     let mut homes = Vec::new();
     for name in ["a", "b", "c"] {
         let home = Home::new(name, 1..=50).await;
@@ -263,7 +287,11 @@ async fn fifty_readers_see_nothing_while_providers_die_in_turn() {
     let content = content_of(&homes);
     let films = (1..=50u64).map(|id| file(id, &[("a", id), ("b", id), ("c", id)]));
     let films: Vec<_> = films.collect();
-    let (over, bytes, reads) = (AtomicBool::new(false), AtomicU64::new(0), AtomicUsize::new(0));
+    let (over, bytes, reads) = (
+        AtomicBool::new(false),
+        AtomicU64::new(0),
+        AtomicUsize::new(0),
+    );
     let readers = films.iter().map(|film| async {
         let mut step = film.id;
         while !over.load(Ordering::Relaxed) {
@@ -273,7 +301,8 @@ async fn fifty_readers_see_nothing_while_providers_die_in_turn() {
             let end = (at + (step >> 20) % (4 * MIB)).min(SIZE);
             while at < end && !over.load(Ordering::Relaxed) {
                 let read = checked(&content, film, handle, at, READ, Duration::from_secs(30)).await;
-                let read = read.unwrap_or_else(|error| panic!("{error}: {:?}", content.history(film.id)));
+                let read =
+                    read.unwrap_or_else(|error| panic!("{error}: {:?}", content.history(film.id)));
                 at += read;
                 bytes.fetch_add(read, Ordering::Relaxed);
                 reads.fetch_add(1, Ordering::Relaxed);
@@ -304,17 +333,23 @@ async fn fifty_readers_see_nothing_while_providers_die_in_turn() {
     assert!(reads.load(Ordering::Relaxed) > 100, "{reads:?}");
 
     // None is left: an error in time, and all is well when one is.
-    homes.iter().for_each(|home| home.dies_by(|_| Answer::Reset));
+    homes
+        .iter()
+        .for_each(|home| home.dies_by(|_| Answer::Reset));
     homes.iter().for_each(|home| home.is_down(true));
     let begun = Instant::now();
     let deadline = Duration::from_secs(2);
-    let lost = films.iter().map(|film| checked(&content, film, 3, 7, READ, deadline));
+    let lost = films
+        .iter()
+        .map(|film| checked(&content, film, 3, 7, READ, deadline));
     for read in futures_util::future::join_all(lost).await {
         read.unwrap_err();
     }
     assert!(begun.elapsed() < Duration::from_secs(12), "{begun:?}");
     homes[2].is_down(false);
-    let found = films.iter().map(|film| checked(&content, film, 3, 7, READ, LONG));
+    let found = films
+        .iter()
+        .map(|film| checked(&content, film, 3, 7, READ, LONG));
     for read in futures_util::future::join_all(found).await {
         read.unwrap();
     }

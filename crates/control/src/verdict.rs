@@ -180,9 +180,7 @@ fn advice(kind: EventKind) -> Option<&'static str> {
         EventKind::WrongAnswer => {
             "other links are tried; if it stays so, the file is damaged at the provider, or a proxy between changes answers"
         }
-        EventKind::Differs => {
-            "remove that copy at its provider, and add the release there again"
-        }
+        EventKind::Differs => "remove that copy at its provider, and add the release there again",
         EventKind::Stalled | EventKind::Network => {
             "other connections are tried; if it stays so, look at the network, the name server, `proxy` and `cdn_ip`"
         }

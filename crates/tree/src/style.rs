@@ -1,5 +1,7 @@
 //! How nodes look: owner, modes, times, layout.
 
+use std::collections::HashMap;
+
 use debridfs_base::NodeId;
 use debridfs_catalogue::Layout;
 use jiff::Timestamp;
@@ -19,6 +21,8 @@ pub struct TreeConfig {
     pub layout: Layout,
     /// What `version.txt` tells; a line feed is added.
     pub version: String,
+    /// By the names of views: providers whose copies are read first there.
+    pub orders: HashMap<String, Vec<String>>,
 }
 
 /// [`TreeConfig`] made ready.
@@ -30,6 +34,7 @@ pub(crate) struct Style {
     file_mode: u16,
     pub(crate) layout: Layout,
     pub(crate) version: String,
+    orders: HashMap<String, Vec<String>>,
 }
 
 /// Size of every directory.
@@ -46,11 +51,17 @@ impl From<TreeConfig> for Style {
             file_mode: 0o666 & !config.umask & READ_ONLY,
             layout: config.layout,
             version: config.version + "\n",
+            orders: config.orders,
         }
     }
 }
 
 impl Style {
+    /// Providers whose copies are read first in the view of that name.
+    pub(crate) fn order(&self, view: &str) -> &[String] {
+        self.orders.get(view).map_or(&[], Vec::as_slice)
+    }
+
     pub(crate) fn directory(&self, id: NodeId, subdirs: usize, mtime: Timestamp) -> Attr {
         Attr {
             id,

@@ -28,6 +28,7 @@ pub(crate) fn config(layout: Layout) -> TreeConfig {
         umask: 0o022,
         layout,
         version: "debridfs 0.0".into(),
+        orders: Default::default(),
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::explain::Found;
 use crate::snapshot::{Dir, Missing, Node, Snapshot, kind};
-use crate::sources::{failed_read, file_ref};
+use crate::sources::{failed_read, file_ref, in_order};
 use crate::style::TreeConfig;
 use debridfs_vfs::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
@@ -244,7 +244,9 @@ impl Shared {
                 // Sources are for what has to be fetched: what is in memory is found without.
                 let (id, size) = (file.id.0, file.size);
                 let held = self.content.try_read(FileId { id, size }, &wanted(request));
-                Ok(held.map_or_else(|| Plan::File(file_ref(tree, file)), Plan::Memory))
+                let order = snapshot.style.order(dir.view.name());
+                let wanted = || Plan::File(in_order(file_ref(tree, file), order));
+                Ok(held.map_or_else(wanted, Plan::Memory))
             }
             Node::Root | Node::View(_) | Node::Dir(_) => Err(ErrorKind::IsDirectory.into()),
         }

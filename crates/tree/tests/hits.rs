@@ -141,6 +141,7 @@ async fn a_hit_allocates_its_answer_alone() {
         umask: 0,
         layout: Layout::Tree,
         version: "debridfs".into(),
+        orders: Default::default(),
     };
     let tree = Tree::new(config, library, content.clone(), |_| {
         panic!("all files are known")

@@ -98,6 +98,7 @@ async fn a_hundred_thousand_files() {
         umask: 0,
         layout: Layout::Tree,
         version: String::new(),
+        orders: Default::default(),
     };
     let tree = Tree::new(config, receiver, content, |_| {
         panic!("walking asks for nothing")

@@ -255,7 +255,11 @@ fn torrents_of_one_hash_are_one_release_with_several_sources() {
 
 #[test]
 fn copies_that_know_other_directories_are_matched_by_name_and_size_where_that_is_unique() {
-    let first = known(1, "x", &["/S1/a.mkv", "/S1/b.mkv", "/S2/c.mkv", "/S3/c.mkv"]);
+    let first = known(
+        1,
+        "x",
+        &["/S1/a.mkv", "/S1/b.mkv", "/S2/c.mkv", "/S3/c.mkv"],
+    );
     let mut first = first;
     // Nobody can tell these two apart without their directories.
     first.detail.as_mut().unwrap().files[3].bytes = 102;
@@ -280,12 +284,17 @@ fn copies_that_know_other_directories_are_matched_by_name_and_size_where_that_is
         shown.iter().filter_map(own).collect::<Vec<_>>()
     };
     let pairs = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().map(|(path, link)| ((*path).to_owned(), (*link).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(path, link)| ((*path).to_owned(), (*link).to_owned()));
         pairs.collect::<Vec<_>>()
     };
     // The third is one of two, and is left out; no path changes.
     let shown = other(&["/b.mkv", "/y/a.mkv", "/c.mkv"], &[101, 100, 102]);
-    assert_eq!(of_ad(&shown), pairs(&[("S1/a.mkv", "ad-1"), ("S1/b.mkv", "ad-0")]));
+    assert_eq!(
+        of_ad(&shown),
+        pairs(&[("S1/a.mkv", "ad-1"), ("S1/b.mkv", "ad-0")])
+    );
     assert_eq!(shown.len(), alone.len());
     // Another size is another file, which is shown besides.
     let shown = other(&["/y/a.mkv"], &[99]);
@@ -295,7 +304,10 @@ fn copies_that_know_other_directories_are_matched_by_name_and_size_where_that_is
     assert_eq!((of_ad(&shown), shown.len()), (vec![], alone.len()));
     // A path settles it, and what is left over is unique.
     let shown = other(&["/S2/c.mkv", "/z/c.mkv"], &[102, 102]);
-    assert_eq!(of_ad(&shown), pairs(&[("S2/c.mkv", "ad-0"), ("S3/c.mkv", "ad-1")]));
+    assert_eq!(
+        of_ad(&shown),
+        pairs(&[("S2/c.mkv", "ad-0"), ("S3/c.mkv", "ad-1")])
+    );
 }
 
 #[test]

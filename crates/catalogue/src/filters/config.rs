@@ -23,6 +23,9 @@ pub struct FolderConfig {
     /// Shows only the largest file of each release.
     #[serde(default)]
     pub only_show_the_biggest_file: bool,
+    /// Providers whose copies of a file are read first below it.
+    #[serde(default)]
+    pub order: Vec<String>,
 }
 
 /// The two shapes of `filters`.

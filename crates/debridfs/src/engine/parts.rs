@@ -43,7 +43,7 @@ impl Parts {
         }
         let same = accounts.iter().cloned();
         let providers: Vec<Arc<dyn Provider>> = same.map(|one| one as _).collect();
-        let names = config.provider.keys().cloned().collect();
+        let names = config.providers_in_order();
         let views = ViewRules::new(config.library.folder_naming, names, &config.folders)
             .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
         let catalogue = catalogue_config(&config.library, &config.state_dir, views);
@@ -61,12 +61,15 @@ impl Parts {
             cache,
         );
         let mount = &config.mount;
+        let folders = config.folders.iter();
+        let orders = folders.map(|(name, folder)| (name.clone(), folder.order.clone()));
         let style = TreeConfig {
             uid: mount.uid.unwrap_or(rustix::process::geteuid().as_raw()),
             gid: mount.gid.unwrap_or(rustix::process::getegid().as_raw()),
             umask: mount.umask.0,
             layout: config.library.layout,
             version: concat!("debridfs ", env!("CARGO_PKG_VERSION")).into(),
+            orders: orders.collect(),
         };
         let asked = catalogue.clone();
         let demand = move |release| asked.demand(release);
