@@ -14,6 +14,7 @@
 
 mod acquire;
 mod action;
+mod add;
 mod attempt;
 mod bencode;
 mod callers;

@@ -10,15 +10,14 @@ use debridfs_provider::{
 };
 use tokio::time::timeout;
 
+use crate::add::{AddError, add};
 use crate::attempt::{Attempt, Go, Outcome, Trouble};
 use crate::job::{AtProvider, JobFile};
 use crate::release::{MOST_FILES, shortened};
-use crate::shared::Shared;
 use crate::store::Change;
-use crate::trash::Deletion;
 use crate::{
-    AcquireConfig, Error, Evidence, Job, JobId, ProbeError, Shown, ShownFile, Source, Step,
-    Uncached, filter, left_out,
+    AcquireConfig, Error, Evidence, Job, ProbeError, Shown, ShownFile, Source, Step, Uncached,
+    filter, left_out,
 };
 
 /// The newest torrents of the account, among which one is looked for before it is added.
@@ -67,10 +66,11 @@ impl Attempt<'_> {
         }
         self.shared.at("add-intended");
         let (shared, id) = (self.shared.clone(), job.id());
+        let only_cached = job.uncached == Uncached::Refuse;
         // Not to be cut off between the call and its answer being stored, only because the job is stopped or removed.
         let added = tokio::spawn(async move {
             let _turn = turn;
-            add(&shared, id, source).await
+            add(&shared, id, source, only_cached).await
         });
         let error = match added.await {
             Ok(Ok(())) => {
@@ -85,6 +85,7 @@ impl Attempt<'_> {
         };
         match error.verdict {
             Verdict::Rejected => Err(Trouble::Condemned(Evidence::Rejected, error.to_string())),
+            Verdict::NotCached => Err(Trouble::Condemned(Evidence::Uncached, error.to_string())),
             Verdict::BadRequest => Err(Trouble::Hopeless(error.to_string())),
             Verdict::Infringing => {
                 self.infringing += 1;
@@ -552,51 +553,6 @@ fn files_of(config: &AcquireConfig, job: &Job, shown: &Shown) -> Result<Vec<JobF
         true => Ok(files),
         false => Err(filter::why_none(files.iter().map(|file| &*file.path))),
     }
-}
-
-enum AddError {
-    Provider(ProviderError),
-    Store(Error),
-}
-
-/// Hands the release to the provider and stores what it became.
-async fn add(shared: &Arc<Shared>, id: JobId, source: Source) -> Result<(), AddError> {
-    let provider = &shared.provider;
-    let torrent = match source {
-        Source::Magnet(magnet) => provider.add_magnet(Priority::Import, &magnet).await,
-        Source::Torrent(bytes) => provider.add_torrent(Priority::Import, bytes).await,
-    };
-    let torrent = torrent.map_err(AddError::Provider)?;
-    shared.at("added");
-    let (name, now) = (provider.name().to_owned(), shared.now());
-    shared
-        .transact(move |memory| {
-            let change = match memory.jobs.get(&id) {
-                Some(job) => {
-                    let mut job = Job::clone(job);
-                    job.step = Step::Waiting;
-                    job.changed = now;
-                    // This torrent never was.
-                    job.completed = None;
-                    job.at = Some(AtProvider {
-                        provider: name,
-                        torrent,
-                        ours: true,
-                    });
-                    Change::Job(Box::new(job))
-                }
-                // Removed in the meantime: nobody wants what was just added.
-                None => {
-                    let at = (name, torrent);
-                    Change::Owed(Deletion::new(at, id.hash, Duration::ZERO, now))
-                }
-            };
-            Ok((vec![change], ()))
-        })
-        .await
-        .map_err(AddError::Store)?;
-    shared.at("add-stored");
-    Ok(())
 }
 
 /// What names a release and nothing else.

@@ -3,6 +3,7 @@
 //! Three kinds of tasks share one [`State`]: one [`poll`] and one [`info`] per provider, and one [`publish`]. Every answer is
 //! stored before it is published, so a kill loses nothing that was paid for with a call.
 
+mod fingerprint;
 pub(crate) mod first;
 mod info;
 mod listing;

@@ -150,6 +150,7 @@ fn is_of_copy(verdict: Verdict) -> bool {
         | Verdict::OutOfTraffic
         | Verdict::SlotsFull
         | Verdict::AlreadyDone
+        | Verdict::NotCached
         | Verdict::Disabled => false,
     }
 }

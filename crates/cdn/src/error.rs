@@ -174,6 +174,7 @@ impl Cause {
                 | Verdict::BackOff
                 | Verdict::SlotsFull
                 | Verdict::AlreadyDone
+                | Verdict::NotCached
                 | Verdict::BadRequest
                 | Verdict::Disabled
                 | Verdict::Malformed => EventKind::NoLink,
@@ -194,7 +195,9 @@ impl Cause {
                     Blame::Link
                 } else {
                     match status {
-                        401 | 403 | 404 | 410 | 416 | 447 | 451 => Blame::Link,
+                        // Every request is alike but for its URL: 400 is said of that (TorBox: "Invalid
+                        // Presigned Token").
+                        400 | 401 | 403 | 404 | 410 | 416 | 447 | 451 => Blame::Link,
                         429 | 500..=599 => Blame::Host,
                         _ => Blame::Chance,
                     }
@@ -219,7 +222,7 @@ mod tests {
 
     #[test]
     fn blame_follows_the_table() {
-        for code in [403, 404, 410, 416, 447] {
+        for code in [400, 403, 404, 410, 416, 447] {
             assert_eq!(status(code, None).blame(), Blame::Link, "{code}");
         }
         for code in [429, 500, 502, 503, 504] {

@@ -13,6 +13,7 @@ use debridfs_provider::{
     DirectLink, Error, HosterLink, KeyId, KeyTraffic, LinkStore, Priority, Provider, Shortage,
     Source, Verdict,
 };
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -48,6 +49,8 @@ pub(crate) struct Account {
     pub(crate) connections: Arc<Connections>,
     gate: Gate,
     pub(crate) standing: Standing,
+    /// The age at which a link is not used any more.
+    link_life: Option<Duration>,
 }
 
 /// One hoster link.
@@ -117,6 +120,7 @@ impl Links {
                     connections: hosts.connections(cdn.limits),
                     gate: Gate::default(),
                     standing: Standing::default(),
+                    link_life: cdn.link_life,
                     provider,
                 });
                 (account.provider.name().to_owned(), account)
@@ -159,6 +163,7 @@ impl Links {
             let opening = gate.opening();
             let mut flight = {
                 let mut state = entry.lock();
+                state.drop_old(account);
                 if let Some(current) = &mut state.current {
                     let traffic = provider.key_traffic(&current.link.key);
                     match traffic.as_ref().map(|traffic| traffic.check(priority)) {
@@ -262,7 +267,7 @@ impl Links {
             if asks {
                 links.resolve(&entry, &account, &source).await;
             } else {
-                links.look_up(&entry, &*account.provider, &source).await;
+                links.look_up(&entry, &account, &source).await;
             }
             drop(landed);
         });
@@ -275,13 +280,11 @@ impl Links {
         let entry = self.entries.known(&key)?;
         let state = entry.lock();
         let made = state.current.as_ref()?.link.resolved_at;
-        Some(
-            Duration::try_from(jiff::Timestamp::now().duration_since(made))
-                .unwrap_or(Duration::ZERO),
-        )
+        Some(age(made))
     }
 
-    async fn look_up(&self, entry: &Entry, provider: &dyn Provider, source: &Source) {
+    async fn look_up(&self, entry: &Entry, account: &Account, source: &Source) {
+        let provider = &account.provider;
         let name = source.provider.as_str();
         let found = match timeout(STORE_TIMEOUT, self.store.load(name, &source.link)).await {
             Ok(Ok(links)) => links,
@@ -297,6 +300,7 @@ impl Links {
             Some(traffic) => traffic.check(Priority::Playback).is_ok(),
             None => !counts,
         };
+        let usable = |link: &DirectLink| !account.is_old(link) && usable(link);
         match found.into_iter().find(usable) {
             Some(link) => {
                 add(&self.counters.links_loaded, 1);
@@ -355,6 +359,19 @@ impl Links {
     }
 }
 
+/// How long ago `made` was.
+fn age(made: Timestamp) -> Duration {
+    Duration::try_from(Timestamp::now().duration_since(made)).unwrap_or(Duration::ZERO)
+}
+
+impl Account {
+    /// Whether `link` has lived as long as the provider lets links live.
+    fn is_old(&self, link: &DirectLink) -> bool {
+        self.link_life
+            .is_some_and(|life| age(link.resolved_at) >= life)
+    }
+}
+
 /// Whether the provider as a whole is not well, as opposed to one link of it.
 fn is_trouble(error: &Error) -> bool {
     // -1 is an internal error, 25 an unavailable service; other codes are about the link or its hoster.
@@ -375,6 +392,7 @@ fn pause_for(verdict: Verdict, retry_after: Option<Duration>) -> Duration {
         | Verdict::AlreadyDone
         | Verdict::Infringing
         | Verdict::Rejected
+        | Verdict::NotCached
         | Verdict::Disabled => Duration::from_secs(2),
     };
     least.max(retry_after.unwrap_or_default())
@@ -386,6 +404,14 @@ fn doubled(first: Duration, failures: u32) -> Duration {
 }
 
 impl State {
+    /// Lets go of a link that is too old.
+    fn drop_old(&mut self, account: &Account) {
+        let current = self.current.as_ref();
+        if current.is_some_and(|current| account.is_old(&current.link)) {
+            self.refused = self.current.take().map(|current| current.link.key.clone());
+        }
+    }
+
     /// Lets go of the link without a word against it.
     fn leave_to_store(&mut self) {
         self.current = None;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use debridfs_base::http::{TransportError, Url};
 use debridfs_provider::vendors::Kind;
-use debridfs_provider::{AccountConfig, DebridAccount, Error, Priority, Provider, Verdict};
+use debridfs_provider::{
+    Account, AccountConfig, DebridAccount, Error, Priority, Provider, Verdict,
+};
 use jiff::Timestamp;
 
 use crate::check::Check;
@@ -13,6 +15,15 @@ use crate::check::Check;
 const LIMIT: Duration = Duration::from_secs(20);
 /// TLS certificates and times of links need no better clock.
 const MOST_SKEW: Duration = Duration::from_secs(60);
+
+/// What an account is that may read.
+fn premium(account: &Account) -> String {
+    let plan = account.plan.as_ref();
+    let plan = plan.map_or_else(String::new, |plan| format!(" ({plan})"));
+    let end = account.expires;
+    let end = end.map_or_else(String::new, |end| format!(" until {end}"));
+    format!("{} is premium{plan}{end}", account.username)
+}
 
 /// Checks the provider's settings, its token, and this machine's clock against the provider's.
 pub async fn check(config: &AccountConfig) -> Vec<Check> {
@@ -26,13 +37,7 @@ pub async fn check(config: &AccountConfig) -> Vec<Check> {
     };
     let mut checks = vec![
         match tokio::time::timeout(LIMIT, provider.account(Priority::User)).await {
-            Ok(Ok(account)) if account.premium => Check::ok(
-                &name,
-                match account.expires {
-                    Some(end) => format!("{} is premium until {end}", account.username),
-                    None => format!("{} is premium", account.username),
-                },
-            ),
+            Ok(Ok(account)) if account.premium => Check::ok(&name, premium(&account)),
             Ok(Ok(account)) => Check::failed(
                 &name,
                 format!(

@@ -44,9 +44,9 @@ use self::limits::{Budget, Limits};
 use self::traffic::{TrafficLedger, TrafficLimits};
 use crate::vendors::Vendor;
 use crate::{
-    Account, ActiveCount, CallCount, CdnAccess, CdnLimits, DirectLink, DownloadPage, HosterLink,
-    KeyId, KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth, Result, Scheduler, TorrentId,
-    TorrentInfo, TorrentPage, TrafficDay, Verdict,
+    Account, ActiveCount, Addition, CallCount, CdnAccess, CdnLimits, DirectLink, DownloadPage,
+    HosterLink, KeyId, KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth, Result,
+    Scheduler, TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
 };
 
 /// Entries of the longest list that is read, far more than an account holds: a total and pages
@@ -135,6 +135,7 @@ impl DebridAccount {
                     per_host: config.cdn_connections_per_host,
                     total: config.cdn_connections_total,
                 },
+                link_life: limits.link_life,
             },
             keys,
             traffic: ledger,
@@ -329,6 +330,10 @@ impl Provider for DebridAccount {
         ended
     }
 
+    fn may_add_again(&self) -> bool {
+        self.limits().may_add_again
+    }
+
     fn cdn(&self) -> CdnAccess {
         self.cdn.clone()
     }
@@ -363,6 +368,10 @@ impl Provider for DebridAccount {
 
     async fn add_torrent(&self, priority: Priority, torrent: Bytes) -> Result<TorrentId> {
         self.vendor.add_torrent(&self.api(priority), torrent).await
+    }
+
+    async fn add_cached(&self, priority: Priority, what: Addition) -> Result<TorrentId> {
+        self.vendor.add_cached(&self.api(priority), what).await
     }
 
     async fn select_files(&self, priority: Priority, id: &TorrentId, files: &[u32]) -> Result<()> {

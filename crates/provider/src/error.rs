@@ -31,6 +31,8 @@ pub enum Verdict {
     Infringing,
     /// The torrent or file handed in is not acceptable.
     Rejected,
+    /// The provider does not have it, and was asked to add it only if it has.
+    NotCached,
     /// Our request was wrong: a defect of ours.
     BadRequest,
     /// The vendor has no such endpoint, or withdrew it: stop calling it.
@@ -41,7 +43,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Retry,
         Self::BackOff,
         Self::NotFound,
@@ -53,6 +55,7 @@ impl Verdict {
         Self::AlreadyDone,
         Self::Infringing,
         Self::Rejected,
+        Self::NotCached,
         Self::BadRequest,
         Self::Disabled,
         Self::Malformed,
@@ -72,6 +75,7 @@ impl Verdict {
             Self::AlreadyDone => "already_done",
             Self::Infringing => "infringing",
             Self::Rejected => "rejected",
+            Self::NotCached => "not_cached",
             Self::BadRequest => "bad_request",
             Self::Disabled => "disabled",
             Self::Malformed => "malformed",
@@ -89,7 +93,8 @@ pub struct Error {
     pub verdict: Verdict,
     /// HTTP status, if there was an answer.
     pub http_status: Option<u16>,
-    /// The provider's own error code.
+    /// The provider's own error code, for a considered answer. Where codes are words: our number of the word,
+    /// from 1000 on.
     pub code: Option<i64>,
     /// How long the provider asked to wait.
     pub retry_after: Option<Duration>,
@@ -111,6 +116,7 @@ impl Error {
             | Verdict::OutOfTraffic
             | Verdict::SlotsFull
             | Verdict::AlreadyDone
+            | Verdict::NotCached
             | Verdict::BadRequest
             | Verdict::Disabled
             | Verdict::Malformed => false,

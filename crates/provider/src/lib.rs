@@ -46,5 +46,7 @@ pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,
 };
-pub use traits::{Account, CallCount, CdnAccess, CdnLimits, Priority, Provider, ProviderHealth};
+pub use traits::{
+    Account, Addition, CallCount, CdnAccess, CdnLimits, Priority, Provider, ProviderHealth,
+};
 pub use usage::{ActiveCount, Download, DownloadPage, TrafficDay};

@@ -143,7 +143,7 @@ impl TorrentStatus {
     }
 }
 
-/// One line of the provider's list: no files yet.
+/// One line of the provider's list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TorrentSummary {
     /// The provider's id.
@@ -164,6 +164,8 @@ pub struct TorrentSummary {
     pub ended: Option<Timestamp>,
     /// Restricted links, in the order of the selected files.
     pub links: Vec<HosterLink>,
+    /// All files, where the list tells them: nothing more need be asked of a torrent that is ready.
+    pub files: Option<Vec<TorrentFile>>,
 }
 
 /// A file of a torrent.
@@ -197,8 +199,10 @@ pub struct TorrentInfo {
 pub struct TorrentPage {
     /// Newest first.
     pub items: Vec<TorrentSummary>,
-    /// Torrents in the account, when told.
+    /// Torrents in the account, when told, or when the list ends with this page.
     pub total: Option<u64>,
+    /// The vendor tells no total, and the list goes on after this page.
+    pub goes_on: bool,
     /// Entries of the answer that could not be read and were left out of `items`, with the reason.
     /// While there are any, a missing torrent is not proved to be gone.
     pub unreadable: Vec<String>,

@@ -38,6 +38,8 @@ pub struct Account {
     pub username: String,
     /// Whether it may download.
     pub premium: bool,
+    /// The vendor's name of the subscription, where there are several.
+    pub plan: Option<String>,
     /// When the subscription ends, if known.
     pub expires: Option<Timestamp>,
 }
@@ -74,6 +76,8 @@ pub struct CdnAccess {
     pub client: StreamingClient,
     /// How many connections may be open.
     pub limits: CdnLimits,
+    /// The age at which a direct link is not used any more; `None`: it is until it is refused.
+    pub link_life: Option<Duration>,
 }
 
 /// Connections to its CDN that a provider allows an account.
@@ -92,6 +96,15 @@ pub struct CallCount {
     pub outcome: &'static str,
     /// Calls.
     pub calls: u64,
+}
+
+/// What is handed to a provider.
+#[derive(Debug, Clone)]
+pub enum Addition {
+    /// A magnet.
+    Magnet(String),
+    /// The bytes of a `.torrent` file.
+    Torrent(Bytes),
 }
 
 /// A debrid provider. Every call waits for its turn in the provider's scheduler first.
@@ -131,6 +144,10 @@ pub trait Provider: Send + Sync + 'static {
     fn end_pauses(&self) -> bool {
         false
     }
+    /// Whether repair may add what the account had before: not every vendor's terms allow it.
+    fn may_add_again(&self) -> bool {
+        true
+    }
     /// How bytes behind direct links are fetched.
     fn cdn(&self) -> CdnAccess;
 
@@ -147,6 +164,18 @@ pub trait Provider: Send + Sync + 'static {
     async fn add_magnet(&self, priority: Priority, magnet: &str) -> Result<TorrentId>;
     /// Adds the bytes of a `.torrent` file, likewise.
     async fn add_torrent(&self, priority: Priority, torrent: Bytes) -> Result<TorrentId>;
+    /// Adds a magnet or the bytes of a `.torrent` file, as the two above, for a caller who wants it only if
+    /// the provider has it already. Where a vendor cannot be asked so, it is added whatever happens: the
+    /// caller looks whether it is ready soon, and deletes it if not.
+    ///
+    /// # Errors
+    /// [`crate::Verdict::NotCached`]: the provider does not have it, and nothing was added.
+    async fn add_cached(&self, priority: Priority, what: Addition) -> Result<TorrentId> {
+        match what {
+            Addition::Magnet(magnet) => self.add_magnet(priority, &magnet).await,
+            Addition::Torrent(torrent) => self.add_torrent(priority, torrent).await,
+        }
+    }
     /// Selects files of a torrent that waits for it ([`crate::TorrentStatus::WaitingFilesSelection`]); an empty
     /// `files` selects all.
     async fn select_files(&self, priority: Priority, id: &TorrentId, files: &[u32]) -> Result<()>;

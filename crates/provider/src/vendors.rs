@@ -19,6 +19,9 @@
 //! What the library relies on:
 //! - A page leaves an entry out only if it names it in [`TorrentPage::unreadable`], and a list is
 //!   empty only if the answer says so. Without a total, nothing is concluded from what is missing.
+//! - A vendor that tells no total gives one where the list ends, the sum, and says so where it
+//!   goes on ([`TorrentPage::goes_on`]).
+//! - Files that come with the list ([`TorrentSummary::files`]) spare the call for each torrent.
 //! - The links of a torrent follow the order of its selected files. Where a vendor has no
 //!   restricted links, a [`HosterLink`] is a text from which `Vendor::direct_link` makes a direct
 //!   link; the same file has the same text at all times.
@@ -30,6 +33,7 @@
 //!   [`Verdict::AccountRefused`]: never "not found", and never an empty list.
 
 pub mod real_debrid;
+pub mod torbox;
 
 use std::sync::{Arc, LazyLock};
 
@@ -38,17 +42,17 @@ use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
 
-#[cfg(doc)]
-use crate::TorrentStatus;
-use crate::account::call::Meaning;
+use crate::account::call::{Call, Meaning};
 use crate::account::caller::Api;
 use crate::{
-    Account, ActiveCount, DirectLink, DownloadPage, Error, HosterLink, Limits, Result, TorrentId,
-    TorrentInfo, TorrentPage, TrafficDay, Verdict,
+    Account, ActiveCount, Addition, DirectLink, DownloadPage, Error, HosterLink, Limits, Result,
+    TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
 };
+#[cfg(doc)]
+use crate::{TorrentStatus, TorrentSummary};
 
 /// All kinds of providers. A table that names none means the first one.
-pub static KINDS: [&Kind; 1] = [&real_debrid::KIND];
+pub static KINDS: [&Kind; 2] = [&real_debrid::KIND, &torbox::KIND];
 
 /// A vendor as it declares itself.
 #[derive(Debug)]
@@ -81,8 +85,8 @@ pub fn words() -> &'static [&'static str] {
 /// which token, and whether it is repeated is decided by the [`Api`] that it is given.
 #[async_trait]
 pub(crate) trait Vendor: Send + Sync + 'static {
-    /// What an answer means, or `None` for a success.
-    fn meaning(&self, status: StatusCode, body: &[u8]) -> Option<Meaning>;
+    /// What the answer to `call` means, or `None` for a success.
+    fn meaning(&self, call: &Call, status: StatusCode, body: &[u8]) -> Option<Meaning>;
 
     /// Who we are.
     async fn account(&self, api: &Api<'_>) -> Result<Account>;
@@ -101,6 +105,13 @@ pub(crate) trait Vendor: Send + Sync + 'static {
 
     // What not every vendor has.
 
+    /// Adds what the provider has already; [`Verdict::NotCached`] if it has not.
+    async fn add_cached(&self, api: &Api<'_>, what: Addition) -> Result<TorrentId> {
+        match what {
+            Addition::Magnet(magnet) => self.add_magnet(api, &magnet).await,
+            Addition::Torrent(torrent) => self.add_torrent(api, torrent).await,
+        }
+    }
     /// Selects files of a torrent that waits for it; an empty `files` selects all.
     async fn select_files(&self, api: &Api<'_>, id: &TorrentId, files: &[u32]) -> Result<()> {
         let _ = (id, files);

@@ -389,7 +389,7 @@ async fn a_new_token_in_the_file_is_used_at_once() {
     config.token = None;
     config.token_file = Some(path.clone());
     let transport = Scripted::new([reply(200, USER), reply(401, BAD_TOKEN), reply(200, USER)]);
-    let account = account_with(config, Arc::clone(&transport));
+    let account = account_with(config, transport.clone());
     account.account(Priority::User).await.unwrap();
     std::fs::write(&path, "NEWTOKEN\n").unwrap();
     account.account(Priority::User).await.unwrap();

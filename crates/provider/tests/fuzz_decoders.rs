@@ -7,6 +7,7 @@
 
 use bolero::{TypeGenerator, check};
 use debridfs_provider::vendors::real_debrid::{decode, verdicts};
+use debridfs_provider::vendors::torbox;
 use jiff::Timestamp;
 
 #[test]
@@ -84,12 +85,66 @@ fn fuzz_errors() {
     });
 }
 
+use torbox::List;
+
+#[test]
+fn fuzz_torbox_lists() {
+    check!().for_each(|body: &[u8]| {
+        for list in [List::Torrents, List::Usenet, List::Web] {
+            if let Ok(page) = torbox::decode::list(list, body) {
+                assert!(
+                    page.items
+                        .iter()
+                        .all(|item| (0.0..=100.0).contains(&item.progress))
+                );
+                assert!(page.unreadable.iter().all(|why| why.len() < 2000));
+            }
+            if let Ok(info) = torbox::decode::torrent(list, body) {
+                assert!(info.files.iter().all(|file| !file.path.is_empty()));
+            }
+        }
+    });
+}
+
+#[test]
+fn fuzz_torbox_small_answers() {
+    check!().for_each(|body: &[u8]| {
+        drop(torbox::decode::account(body));
+        drop(torbox::decode::added(body));
+        if let Ok(link) = torbox::decode::direct_link(body, Timestamp::UNIX_EPOCH) {
+            assert!(
+                link.url
+                    .to_ascii_lowercase()
+                    .trim_start()
+                    .starts_with("http")
+            );
+        }
+    });
+}
+
+#[test]
+fn fuzz_torbox_errors() {
+    check!().for_each(|body: &[u8]| {
+        for status in [200, 401, 404, 429, 500, 999] {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            if let Some(meaning) = torbox::verdicts::meaning(true, status, body) {
+                assert!(meaning.words.len() < 1000);
+            }
+        }
+    });
+}
+
 /// Sound bodies to begin with.
-const BODIES: [&str; 4] = [
+const BODIES: [&str; 9] = [
     include_str!("bodies/torrents.json"),
     include_str!("bodies/torrent.json"),
     include_str!("bodies/unrestrict.json"),
     include_str!("bodies/user.json"),
+    include_str!("bodies/torbox/torrents.json"),
+    include_str!("bodies/torbox/torrent.json"),
+    include_str!("bodies/torbox/link.json"),
+    include_str!("bodies/torbox/user.json"),
+    include_str!("bodies/torbox/added.json"),
 ];
 
 /// What is put into them.
@@ -173,5 +228,11 @@ fn fuzz_edited_bodies() {
             drop(decode::downloads(&body, None));
             drop(decode::traffic(&body));
             drop(verdicts::meaning(http::StatusCode::OK, &body));
+            drop(torbox::decode::list(List::Torrents, &body));
+            drop(torbox::decode::torrent(List::Usenet, &body));
+            drop(torbox::decode::direct_link(&body, Timestamp::UNIX_EPOCH));
+            drop(torbox::decode::account(&body));
+            drop(torbox::decode::added(&body));
+            drop(torbox::verdicts::meaning(true, http::StatusCode::OK, &body));
         });
 }

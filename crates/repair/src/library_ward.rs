@@ -253,6 +253,9 @@ impl Ward for LibraryWard {
 
     async fn again(&self, hash: InfoHash, provider: &str) -> Option<Again> {
         let account = self.providers.iter().find(|one| one.name() == provider)?;
+        if !account.may_add_again() {
+            return None;
+        }
         let records = self.catalogue.copies(hash).await;
         let selected = records.iter().find_map(|record| record.detail.as_ref());
         let files = selected.map_or_else(BTreeSet::new, |detail| {

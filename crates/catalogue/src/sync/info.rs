@@ -219,6 +219,7 @@ impl Info<'_> {
             | Verdict::AlreadyDone
             | Verdict::Infringing
             | Verdict::Rejected
+            | Verdict::NotCached
             | Verdict::BadRequest
             | Verdict::SlotsFull
             | Verdict::Malformed => self.its_own_fault(&flight.id).await,

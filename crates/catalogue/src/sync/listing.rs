@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use debridfs_provider::{Priority, Provider, Result, TorrentSummary};
 
-/// The largest page of any provider; one that has smaller pages gives its own largest.
-const PAGE: u32 = 5000;
+/// As much as a provider gives in one page.
+const PAGE: u32 = u32::MAX;
 
 /// Attempts until a list that moves between its pages is given up; the next poll begins anew.
 const ATTEMPTS: u32 = 3;

@@ -360,9 +360,6 @@ fn judge_page(state: &State, name: &str, page: &TorrentPage) -> Peek {
     let Some(provider) = state.providers.get(name) else {
         return Peek::Unexplained;
     };
-    let Some(total) = page.total else {
-        return Peek::Unexplained;
-    };
     let ids: HashSet<_> = page.items.iter().map(|line| &line.id).collect();
     if ids.len() < page.items.len() {
         return Peek::Unexplained;
@@ -378,6 +375,14 @@ fn judge_page(state: &State, name: &str, page: &TorrentPage) -> Peek {
     let known = |line: &TorrentSummary| state.is_live(name, &line.id);
     let new = page.items.iter().filter(|line| !known(line)).count();
     let on_top = page.items.iter().take_while(|line| !known(line)).count();
+    let Some(total) = page.total else {
+        // Without a total, what went is seen by the next full list.
+        let anchored = new == on_top && new < page.items.len();
+        return match page.goes_on && anchored {
+            true => Peek::Settled,
+            false => Peek::Unexplained,
+        };
+    };
     let explained = provider.baseline == Some(total.saturating_sub(new as u64)) && new == on_top;
     if page.unreadable.is_empty() && ids.len() as u64 == total && !page.items.is_empty() {
         // Small accounts are listed as a whole by every poll; it need not be taken while it tells nothing new.

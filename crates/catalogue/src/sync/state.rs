@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use debridfs_provider::{ContentId, TorrentId, TorrentInfo, TorrentStatus, TorrentSummary};
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
 
+use super::fingerprint::fingerprint;
 use super::first::FirstSync;
 use crate::guard::{GuardRules, Held, HeldTorrent, Loss, judge};
 use crate::store::{Batch, HeldRow, HistoryEntry, Mark, SyncRow, TorrentRow};
@@ -213,13 +213,13 @@ impl State {
                 added: line.added,
                 ended: line.ended,
                 links: line.links.clone(),
-                detail: None,
+                detail: detail_of(line),
                 archive: None,
                 removed: None,
             };
             let mark = Mark {
                 list_print: print,
-                info_due: true,
+                info_due: record.detail.is_none(),
                 ready_seen: ready.then_some(now),
             };
             let place = self.records.len();
@@ -256,8 +256,10 @@ impl State {
                 record.detail = None;
                 record.archive = None;
             }
+            let detail = detail_of(line);
             mark.list_print = print;
-            mark.info_due = true;
+            mark.info_due = detail.is_none();
+            record.detail = detail.or(record.detail);
         }
         if ready && mark.ready_seen.is_none() {
             mark.ready_seen = Some(now);
@@ -605,24 +607,16 @@ impl State {
     }
 }
 
-fn owes_info(record: &Copy, mark: &Mark) -> bool {
-    mark.info_due && record.removed.is_none() && record.status == TorrentStatus::Downloaded
+/// The files of a ready torrent, if its line has them.
+fn detail_of(line: &TorrentSummary) -> Option<CopyDetail> {
+    let files = line.files.as_ref();
+    let files = files.filter(|_| line.status == TorrentStatus::Downloaded)?;
+    Some(CopyDetail {
+        original_filename: line.filename.clone(),
+        files: files.clone(),
+    })
 }
 
-/// Of what an info call would tell anew. It is stored, so it has to be the same in every version of the program.
-fn fingerprint(line: &TorrentSummary) -> u64 {
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    part(&line.content.id_bytes());
-    part(line.filename.as_bytes());
-    part(&line.bytes.to_le_bytes());
-    part(line.status.word().as_bytes());
-    for link in &line.links {
-        part(link.0.as_bytes());
-    }
-    let digest = hash.finalize();
-    u64::from_le_bytes(std::array::from_fn(|index| digest[index]))
+fn owes_info(record: &Copy, mark: &Mark) -> bool {
+    mark.info_due && record.removed.is_none() && record.status == TorrentStatus::Downloaded
 }

@@ -60,6 +60,8 @@ pub struct Inside {
     pub few_links: HashMap<TorrentId, usize>,
     /// The next list meets a defect of the program.
     pub panics: bool,
+    /// Lists carry files, and tell no total before they end.
+    pub whole_lines: bool,
     /// Largest page given.
     pub page: usize,
     /// When calls of the last minute were made.
@@ -188,6 +190,7 @@ pub fn torrent(number: u32, files: u32) -> TorrentInfo {
             links: (0..files)
                 .map(|file| HosterLink(format!("https://real-debrid.com/d/{number:06}{file:07}")))
                 .collect(),
+            files: None,
         },
         original_filename: name(number),
         original_bytes: u64::from(files) * 1000,
@@ -250,8 +253,21 @@ impl Provider for Fake {
         let mut answer = TorrentPage {
             items: page(from, from.saturating_add(size)),
             total: Some(count as u64),
+            goes_on: false,
             unreadable: Vec::new(),
         };
+        if inside.whole_lines {
+            let ends = from + answer.items.len() == count;
+            answer.total = answer.total.filter(|_| ends);
+            answer.goes_on = !ends;
+            for item in &mut answer.items {
+                let whole = inside
+                    .torrents
+                    .iter()
+                    .find(|known| known.summary.id == item.id);
+                item.files = whole.map(|whole| whole.files.clone());
+            }
+        }
         match inside.fault {
             None => {}
             Some(Fault::Cut) => answer.items = page(from, (from + size).min(count / 2)),

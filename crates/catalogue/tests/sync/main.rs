@@ -16,3 +16,4 @@ mod normal;
 mod packed;
 mod store;
 mod told;
+mod whole_lines;

@@ -99,6 +99,7 @@ impl Provider for TestProvider {
                 per_host: self.permits,
                 total: self.permits,
             },
+            link_life: None,
         }
     }
     async fn account(&self, _: Priority) -> ProviderResult<Account> {

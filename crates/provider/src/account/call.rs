@@ -1,7 +1,11 @@
 //! What a vendor builds, a [`Call`], and what it gets to read, an [`Answer`].
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::Verdict;
 
@@ -9,6 +13,7 @@ use crate::Verdict;
 const LARGEST_ANSWER: usize = 1 << 20;
 
 const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
 
 /// A request to the API. One that is not a `GET` is taken to change something and is sent once.
 #[derive(Debug, Clone)]
@@ -20,8 +25,12 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     /// Path and query below the base of the API.
     pub(crate) path: String,
+    /// The parameter that hands in the token, for calls that take it in their query. `path` has none yet.
+    pub(crate) token_in: Option<&'static str>,
+    /// One thing is asked for, by its id: what a vendor says of an unknown one may be an error like others.
+    pub(crate) about_one: bool,
     /// Body with its type.
-    pub(crate) body: Option<(&'static str, Bytes)>,
+    pub(crate) body: Option<(Cow<'static, str>, Bytes)>,
     /// Bytes of the largest sound answer.
     pub(crate) max_body: usize,
 }
@@ -34,6 +43,8 @@ impl Call {
             word: None,
             method: Method::GET,
             path: path.into(),
+            token_in: None,
+            about_one: false,
             body: None,
             max_body: LARGEST_ANSWER,
         }
@@ -50,7 +61,49 @@ impl Call {
             .finish();
         Self {
             method: Method::POST,
-            body: Some((FORM, Bytes::from(body))),
+            body: Some((FORM.into(), Bytes::from(body))),
+            ..Self::get(what, path)
+        }
+    }
+
+    /// `POST path` with `fields` and the file `bytes` of that media type as a multipart form (RFC 7578).
+    pub(crate) fn multipart(
+        what: &'static str,
+        path: impl Into<String>,
+        fields: &[(&str, &str)],
+        (part, file_name, media_type, bytes): (&str, &str, &str, &[u8]),
+    ) -> Self {
+        // No content holds a digest of itself.
+        let digest = Sha256::digest(bytes);
+        let boundary: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let head = format!("Content-Disposition: form-data; name=\"{name}\"");
+            body.extend(format!("--{boundary}\r\n{head}\r\n\r\n{value}\r\n").bytes());
+        }
+        let head = format!(
+            "Content-Disposition: form-data; name=\"{part}\"; filename=\"{file_name}\"\r\nContent-Type: {media_type}"
+        );
+        body.extend(format!("--{boundary}\r\n{head}\r\n\r\n").bytes());
+        body.extend(bytes);
+        body.extend(format!("\r\n--{boundary}--\r\n").bytes());
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        Self {
+            method: Method::POST,
+            body: Some((kind.into(), Bytes::from(body))),
+            ..Self::get(what, path)
+        }
+    }
+
+    /// `POST path` with `value` as JSON.
+    pub(crate) fn json(
+        what: &'static str,
+        path: impl Into<String>,
+        value: &serde_json::Value,
+    ) -> Self {
+        Self {
+            method: Method::POST,
+            body: Some((JSON.into(), Bytes::from(value.to_string()))),
             ..Self::get(what, path)
         }
     }
@@ -68,7 +121,7 @@ pub(crate) struct Answer {
 pub struct Meaning {
     /// The verdict.
     pub verdict: Verdict,
-    /// The vendor's error code, if it is a number.
+    /// See [`crate::Error::code`].
     pub code: Option<i64>,
     /// For people.
     pub words: String,

@@ -192,12 +192,19 @@ impl Caller {
             })?;
         bearer.set_sensitive(true);
         let (content_type, body) = match &call.body {
-            Some((content_type, body)) => (Some(*content_type), body.clone()),
+            Some((content_type, body)) => (Some(&**content_type), body.clone()),
             None => (None, Bytes::new()),
         };
+        let mut uri = format!("{}{}", self.base, call.path);
+        if let Some(name) = call.token_in {
+            let begin = if uri.contains('?') { '&' } else { '?' };
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            uri.push(begin);
+            uri.push_str(&query.append_pair(name, token.expose()).finish());
+        }
         let mut request = http::Request::builder()
             .method(call.method.clone())
-            .uri(format!("{}{}", self.base, call.path))
+            .uri(uri)
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, "application/json")
             .header(USER_AGENT, &self.config.user_agent);
@@ -217,7 +224,7 @@ impl Caller {
     ) -> std::result::Result<T, Failure> {
         let (head, body) = response.into_parts();
         let http_status = Some(head.status.as_u16());
-        if let Some(meaning) = self.vendor.meaning(head.status, &body) {
+        if let Some(meaning) = self.vendor.meaning(call, head.status, &body) {
             let mut error = self.error(call.what, meaning.verdict, meaning.words);
             error.http_status = http_status;
             error.code = meaning.code;

@@ -3,6 +3,7 @@
 //!
 //! In lists one bad entry is named and left out.
 
+use reqwest::Url;
 use serde_json::{Map, Value};
 
 use super::json;
@@ -17,6 +18,9 @@ pub(crate) type Decoded<T> = Result<T, DecodeError>;
 /// The fields of an object.
 pub(crate) type Fields = Map<String, Value>;
 
+/// Web servers take no longer line of a request (8 KiB, the default of Apache and nginx), and thousands
+/// of links are kept in memory.
+const LONGEST_URL: usize = 8 << 10;
 /// Bad entries named one by one, at most.
 const MOST_UNREADABLE: usize = 100;
 
@@ -65,6 +69,21 @@ pub(crate) fn need_text(fields: &Fields, key: &str) -> Decoded<String> {
         .get(key)
         .and_then(json::text)
         .ok_or_else(|| missing(key))
+}
+
+/// `url` if it is an HTTP URL of a bearable length, with the last part of its path. `what` is for messages,
+/// which do not have it.
+pub(crate) fn http_url(what: &str, url: String) -> Decoded<(String, String)> {
+    if url.len() > LONGEST_URL {
+        let words = format!("{what} is a URL of {} bytes", url.len());
+        return Err(DecodeError(words));
+    }
+    let parsed = Url::parse(&url).map_err(|_| DecodeError(format!("{what} is not a URL")))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(DecodeError(format!("{what} is not an HTTP URL")));
+    }
+    let last = parsed.path().rsplit('/').next().unwrap_or("").to_owned();
+    Ok((url, last))
 }
 
 /// The error for a field that has to be there.

@@ -92,6 +92,7 @@ impl Health {
             | Verdict::AlreadyDone
             | Verdict::Infringing
             | Verdict::Rejected
+            | Verdict::NotCached
             | Verdict::BadRequest
             | Verdict::Disabled => state.healthy = true,
         }

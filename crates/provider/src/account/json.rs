@@ -2,6 +2,8 @@
 //! pairs, raw control characters, numbers as text, `[]` for an empty object, HTML where JSON was
 //! promised.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use serde_json::value::RawValue;
@@ -62,6 +64,18 @@ fn check_values(body: &[u8]) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("more than {MOST_VALUES} values")),
     }
+}
+
+/// The text of each field of an object, for one that is large.
+pub(crate) fn members(body: &[u8]) -> Result<BTreeMap<String, String>, String> {
+    check_values(body)?;
+    let text = repair(body);
+    let members: BTreeMap<String, &RawValue> =
+        serde_json::from_str(&text).map_err(|error| explain(&text, &error))?;
+    let members = members.into_iter();
+    Ok(members
+        .map(|(key, value)| (key, value.get().to_owned()))
+        .collect())
 }
 
 fn explain(text: &str, error: &serde_json::Error) -> String {

@@ -65,6 +65,7 @@ impl Meaning {
             | Verdict::AlreadyDone
             | Verdict::Infringing
             | Verdict::Rejected
+            | Verdict::NotCached
             | Verdict::BadRequest
             | Verdict::Disabled
             | Verdict::Malformed => Self::NotTheKey,

@@ -83,6 +83,11 @@ pub struct Limits {
     pub zone: &'static str,
     /// Whether the vendor tells how much traffic a key used.
     pub tells_traffic: bool,
+    /// Whether a program may add by itself what the account had before.
+    pub may_add_again: bool,
+    /// How long a direct link is used before a new one is made, if the vendor says so; otherwise until it is
+    /// refused.
+    pub link_life: Option<Duration>,
 }
 
 impl Limits {
@@ -99,6 +104,8 @@ impl Limits {
         penalty: Duration::from_secs(30),
         zone: "UTC0",
         tells_traffic: false,
+        may_add_again: false,
+        link_life: None,
     };
 
     /// The longest pause that a refusal of a call with `word` may ask for.

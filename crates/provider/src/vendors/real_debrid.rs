@@ -50,6 +50,7 @@ pub static KIND: Kind = Kind {
         // France.
         zone: "CET-1CEST,M3.5.0,M10.5.0/3",
         tells_traffic: true,
+        may_add_again: true,
         ..Limits::CAUTIOUS
     },
     vendor: || Arc::new(RealDebrid),
@@ -69,7 +70,7 @@ struct RealDebrid;
 
 #[async_trait]
 impl Vendor for RealDebrid {
-    fn meaning(&self, status: StatusCode, body: &[u8]) -> Option<Meaning> {
+    fn meaning(&self, _: &Call, status: StatusCode, body: &[u8]) -> Option<Meaning> {
         verdicts::meaning(status, body)
     }
 
@@ -122,7 +123,7 @@ impl Vendor for RealDebrid {
     async fn add_torrent(&self, api: &Api<'_>, torrent: Bytes) -> Result<TorrentId> {
         let call = Call {
             method: Method::PUT,
-            body: Some((TORRENT, torrent)),
+            body: Some((TORRENT.into(), torrent)),
             ..Call::get("adding a torrent", "/torrents/addTorrent")
         };
         api.call(&call, |answer| decode::added(&answer.body)).await

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use debridfs_base::Secret;
 use debridfs_base::TokioClock;
 use debridfs_base::http::{Transport, TransportError};
-use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::vendors::{Kind, real_debrid};
 use debridfs_provider::{AccountConfig, DebridAccount};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -96,15 +96,20 @@ pub fn account(transport: Arc<Scripted>) -> DebridAccount {
 
 /// The settings of [`account`].
 pub fn config() -> AccountConfig {
+    config_of("rd", &real_debrid::KIND)
+}
+
+/// The settings of an account of another kind.
+pub fn config_of(name: &str, kind: &'static Kind) -> AccountConfig {
     AccountConfig {
-        name: "rd".to_owned(),
+        name: name.to_owned(),
         token: Some(Secret::new("SECRETTOKEN")),
-        ..AccountConfig::of(&real_debrid::KIND)
+        ..AccountConfig::of(kind)
     }
 }
 
 /// An account with these settings.
-pub fn account_with(config: AccountConfig, transport: Arc<Scripted>) -> DebridAccount {
+pub fn account_with(config: AccountConfig, transport: Arc<dyn Transport>) -> DebridAccount {
     let start = Timestamp::from_second(1_800_000_000).unwrap();
     DebridAccount::with_transport(config, transport, Arc::new(TokioClock::starting_at(start)))
         .unwrap()

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use reqwest::Url;
 use serde_json::Value;
 
-use crate::account::decode::{DecodeError, Decoded, Fields, list, missing, need_text, whole};
+use crate::account::decode::{
+    DecodeError, Decoded, Fields, http_url, list, missing, need_text, whole,
+};
 use crate::account::json;
 use crate::{
     Account, ActiveCount, DirectLink, Download, DownloadPage, HosterLink, InfoHash, KeyId,
@@ -18,9 +19,6 @@ use crate::{
 /// The vendor's own links: only the first 39 characters count, older accounts show more.
 const VENDOR_LINK: &str = "https://real-debrid.com/d/";
 const VENDOR_LINK_LENGTH: usize = 39;
-/// Web servers take no longer line of a request (8 KiB, the default of Apache and nginx), and thousands
-/// of links are kept in memory.
-const LONGEST_URL: usize = 8 << 10;
 
 /// `GET /user`.
 pub fn account(body: &[u8]) -> Decoded<Account> {
@@ -33,6 +31,7 @@ pub fn account(body: &[u8]) -> Decoded<Account> {
     Ok(Account {
         username: need_text(&fields, "username")?,
         premium: kind.map_or(seconds_left > 0, |kind| kind == "premium"),
+        plan: None,
         expires: fields.get("expiration").and_then(json::time),
     })
 }
@@ -43,6 +42,7 @@ pub fn torrents(body: &[u8], total: Option<u64>) -> Decoded<TorrentPage> {
     Ok(TorrentPage {
         items,
         total,
+        goes_on: false,
         unreadable,
     })
 }
@@ -185,6 +185,7 @@ fn summary(fields: &Fields) -> Decoded<TorrentSummary> {
             .unwrap_or(Timestamp::UNIX_EPOCH),
         ended: fields.get("ended").and_then(json::time),
         links,
+        files: None,
     })
 }
 
@@ -212,21 +213,9 @@ fn file(value: &Value) -> Decoded<TorrentFile> {
 }
 
 fn direct(fields: &Fields, resolved_at: Timestamp) -> Decoded<DirectLink> {
-    let url = need_text(fields, "download")?;
-    if url.len() > LONGEST_URL {
-        let words = format!("download is a URL of {} bytes", url.len());
-        return Err(DecodeError(words));
-    }
-    let parsed = Url::parse(&url).map_err(|_| DecodeError("download is not a URL".to_owned()))?;
-    if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(DecodeError("download is not an HTTP URL".to_owned()));
-    }
-    let last = || parsed.path().rsplit('/').next().unwrap_or("").to_owned();
+    let (url, last) = http_url("download", need_text(fields, "download")?)?;
     Ok(DirectLink {
-        filename: fields
-            .get("filename")
-            .and_then(json::text)
-            .unwrap_or_else(last),
+        filename: fields.get("filename").and_then(json::text).unwrap_or(last),
         bytes: fields
             .get("filesize")
             .and_then(json::size)

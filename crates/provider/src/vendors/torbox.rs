@@ -1,0 +1,502 @@
+//! TorBox (`https://api.torbox.app`, version 1). Protocol facts: <https://api-docs.torbox.app>, the public
+//! clients of it, and measurements of their authors.
+//!
+//! | question | decided in |
+//! |---|---|
+//! | what an HTTP status or error word means | [`verdicts`] |
+//! | how an answer is read, and what a state means | [`decode`] |
+//! | which list, and which call, an id belongs to | [`ItemId`] |
+//!
+//! It has a list of torrents, one of usenet downloads and one of web downloads. All three are shown as one.
+
+pub mod decode;
+pub mod verdicts;
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::json;
+
+use super::{Kind, Vendor};
+use crate::account::call::{Call, Meaning};
+use crate::account::caller::Api;
+use crate::account::decode::DecodeError;
+use crate::{
+    Account, Addition, Budget, ContentId, DirectLink, HosterLink, InfoHash, Limits, Refusals,
+    Result, TorrentId, TorrentInfo, TorrentPage, TorrentSummary, Verdict,
+};
+
+/// Additions.
+const CREATE: &str = "create";
+/// Direct links.
+const LINK: &str = "link";
+
+/// TorBox.
+pub static KIND: Kind = Kind {
+    word: "torbox",
+    api_url: "https://api.torbox.app/v1/api",
+    token_page: "https://torbox.app/settings",
+    limits: Limits {
+        // Of one key, over all endpoints.
+        calls_per_minute: 300,
+        // About 40 at once are refused.
+        calls_in_flight: 20,
+        budgets: &[
+            Budget {
+                word: Some(CREATE),
+                calls: 60,
+                per: Duration::from_secs(3600),
+                in_flight: 1,
+                pauses_alone: true,
+                refusals: Refusals {
+                    longest_pause: Duration::from_secs(3600),
+                    harmless: false,
+                },
+            },
+            // About 100 in five minutes: the next one is refused, and with it the whole account for five
+            // minutes. 18 a minute, in windows so short that a call waits rather than is refused.
+            Budget {
+                word: Some(LINK),
+                per: Duration::from_secs(40),
+                in_flight: 10,
+                ..Budget::per_minute(12)
+            },
+        ],
+        refusals: Refusals {
+            longest_pause: Duration::from_secs(300),
+            harmless: false,
+        },
+        // More than 20 to one server are refused; the rest is for other programs.
+        connections_per_host: 16,
+        most_connections_per_host: 20,
+        connections_total: 48,
+        // A list has no total: it is read to its end.
+        page: 100_000,
+        // Its terms forbid additions that nobody asked for.
+        may_add_again: false,
+        // Direct links were seen to work for three and a half hours.
+        link_life: Some(Duration::from_secs(3 * 3600)),
+        ..Limits::CAUTIOUS
+    },
+    vendor: || Arc::new(TorBox),
+};
+
+/// Lines of the largest page of one list.
+const PAGE: u64 = 1000;
+/// 1000 torrents of 200 files stay below this.
+const LARGEST_LIST: usize = 128 << 20;
+/// A torrent of 50 000 files stays below this.
+const LARGEST_TORRENT: usize = 32 << 20;
+/// A list that changes between its pages is read this often at most.
+const ATTEMPTS: u32 = 3;
+
+/// One of the vendor's three lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum List {
+    /// Torrents.
+    Torrents,
+    /// Usenet downloads.
+    Usenet,
+    /// Web downloads.
+    Web,
+}
+
+/// A thing in one of the lists: each numbers its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ItemId {
+    /// Where it is.
+    pub list: List,
+    /// Its number there.
+    pub number: u64,
+}
+
+impl List {
+    const ALL: [Self; 3] = [Self::Torrents, Self::Usenet, Self::Web];
+
+    /// What ids in it begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Torrents => "",
+            Self::Usenet => "usenet:",
+            Self::Web => "web:",
+        }
+    }
+
+    /// The folder of its endpoints.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Torrents => "torrents",
+            Self::Usenet => "usenet",
+            Self::Web => "webdl",
+        }
+    }
+
+    /// The parameter that names a thing when a link to it is asked for.
+    fn link_parameter(self) -> &'static str {
+        match self {
+            Self::Torrents => "torrent_id",
+            Self::Usenet => "usenet_id",
+            Self::Web => "web_id",
+        }
+    }
+
+    /// The endpoint that changes a thing, and the field that names it there.
+    fn control(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Torrents => ("controltorrent", "torrent_id"),
+            Self::Usenet => ("controlusenetdownload", "usenet_id"),
+            Self::Web => ("controlwebdownload", "webdl_id"),
+        }
+    }
+}
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}{}", self.list.prefix(), self.number)
+    }
+}
+
+impl ItemId {
+    /// Reads what [`fmt::Display`] writes, and nothing else.
+    fn parse(text: &str) -> Option<Self> {
+        let of = |list: List| {
+            let number = text.strip_prefix(list.prefix())?.parse().ok()?;
+            let id = Self { list, number };
+            (id.to_string() == text).then_some(id)
+        };
+        List::ALL.into_iter().find_map(of)
+    }
+
+    /// The text that a direct link of the file `file` of it is made of.
+    fn link(self, file: u32) -> HosterLink {
+        HosterLink(format!("{self}/{file}"))
+    }
+
+    /// Reads what [`Self::link`] writes.
+    fn of_link(link: &HosterLink) -> Option<(Self, u32)> {
+        let (id, file) = link.0.split_once('/')?;
+        let (id, file) = (Self::parse(id)?, file.parse().ok()?);
+        (id.link(file) == *link).then_some((id, file))
+    }
+}
+
+/// The vendor.
+struct TorBox;
+
+/// The newest lines of one list.
+#[derive(Default)]
+struct Newest {
+    items: Vec<TorrentSummary>,
+    unreadable: Vec<String>,
+    /// These are all.
+    ended: bool,
+}
+
+#[async_trait]
+impl Vendor for TorBox {
+    fn meaning(&self, call: &Call, status: StatusCode, body: &[u8]) -> Option<Meaning> {
+        verdicts::meaning(call.about_one, status, body)
+    }
+
+    async fn account(&self, api: &Api<'_>) -> Result<Account> {
+        let call = Call::get("reading the account", "/user/me");
+        api.call(&call, |answer| decode::account(&answer.body))
+            .await
+    }
+
+    /// The three lists as one, the newest first. It has a total when all of it was read.
+    async fn torrents(&self, api: &Api<'_>, offset: u64, limit: u32) -> Result<TorrentPage> {
+        let wanted = offset.saturating_add(u64::from(limit));
+        let (torrents, usenet, web) = tokio::try_join!(
+            newest(api, List::Torrents, wanted),
+            newest(api, List::Usenet, wanted),
+            newest(api, List::Web, wanted),
+        )?;
+        let mut page = TorrentPage {
+            items: Vec::new(),
+            total: None,
+            goes_on: false,
+            unreadable: Vec::new(),
+        };
+        let mut ended = true;
+        for list in [torrents, usenet, web] {
+            page.items.extend(list.items);
+            page.unreadable.extend(list.unreadable);
+            ended &= list.ended;
+        }
+        page.goes_on = !ended;
+        page.total = ended.then_some((page.items.len() + page.unreadable.len()) as u64);
+        page.items.sort_by_key(|item| Reverse(item.added));
+        let skipped = page.items.len().min(offset as usize);
+        page.items.drain(..skipped);
+        page.items.truncate(limit as usize);
+        Ok(page)
+    }
+
+    async fn torrent(&self, api: &Api<'_>, id: &TorrentId) -> Result<TorrentInfo> {
+        let what = "reading a torrent";
+        let item = checked(api, what, ItemId::parse(&id.0))?;
+        let folder = item.list.folder();
+        let call = Call {
+            max_body: LARGEST_TORRENT,
+            about_one: true,
+            ..Call::get(
+                what,
+                format!("/{folder}/mylist?id={}&bypass_cache=true", item.number),
+            )
+        };
+        api.call(&call, |answer| {
+            let info = decode::torrent(item.list, &answer.body)?;
+            match info.summary.id == *id {
+                true => Ok(info),
+                false => Err(DecodeError("it is about another torrent".to_owned())),
+            }
+        })
+        .await
+    }
+
+    async fn direct_link(&self, api: &Api<'_>, link: &HosterLink) -> Result<DirectLink> {
+        let what = "making a direct link";
+        let (item, file) = checked(api, what, ItemId::of_link(link))?;
+        let (folder, parameter) = (item.list.folder(), item.list.link_parameter());
+        let call = Call {
+            word: Some(LINK),
+            token_in: Some("token"),
+            about_one: true,
+            ..Call::get(
+                what,
+                format!(
+                    "/{folder}/requestdl?{parameter}={}&file_id={file}&redirect=false",
+                    item.number
+                ),
+            )
+        };
+        api.call(&call, |answer| decode::direct_link(&answer.body, api.now()))
+            .await
+    }
+
+    async fn add_magnet(&self, api: &Api<'_>, magnet: &str) -> Result<TorrentId> {
+        add(api, Addition::Magnet(magnet.to_owned()), false).await
+    }
+
+    async fn add_torrent(&self, api: &Api<'_>, torrent: Bytes) -> Result<TorrentId> {
+        add(api, Addition::Torrent(torrent), false).await
+    }
+
+    async fn add_cached(&self, api: &Api<'_>, what: Addition) -> Result<TorrentId> {
+        add(api, what, true).await
+    }
+
+    async fn delete(&self, api: &Api<'_>, id: &TorrentId) -> Result<()> {
+        let what = "deleting a torrent";
+        let item = checked(api, what, ItemId::parse(&id.0))?;
+        let (endpoint, field) = item.list.control();
+        let asked = json!({ field: item.number, "operation": "delete", "all": false });
+        let path = format!("/{}/{endpoint}", item.list.folder());
+        let call = Call {
+            about_one: true,
+            ..Call::json(what, path, &asked)
+        };
+        api.call(&call, |_| Ok(())).await
+    }
+}
+
+/// The newest `wanted` lines of `list`. A plan without usenet or web downloads has none of them.
+async fn newest(api: &Api<'_>, list: List, wanted: u64) -> Result<Newest> {
+    for _ in 0..ATTEMPTS {
+        match read(api, list, wanted).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
+            Err(error) if list != List::Torrents && error.verdict == Verdict::Disabled => {
+                return Ok(Newest {
+                    ended: true,
+                    ..Newest::default()
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let words = "the list changes while it is read";
+    Err(api.error("listing torrents", Verdict::Retry, words))
+}
+
+/// As [`newest`]; `None` when lines went while they were read, so that some may have been passed over. To tell, a
+/// page begins with the last line of the page before.
+async fn read(api: &Api<'_>, list: List, wanted: u64) -> Result<Option<Newest>> {
+    let mut found = Newest::default();
+    let mut seen = HashSet::new();
+    let mut from = 0;
+    loop {
+        let limit = PAGE.min(wanted - from);
+        let page = page(api, list, from, limit).await?;
+        let follows = match page.items.first() {
+            Some(first) => seen.contains(&first.id) || !page.unreadable.is_empty(),
+            None => false,
+        };
+        if from > 0 && !follows {
+            return Ok(None);
+        }
+        let lines = (page.items.len() + page.unreadable.len()) as u64;
+        let new = page.items.into_iter();
+        found
+            .items
+            .extend(new.filter(|item| seen.insert(item.id.clone())));
+        found.unreadable.extend(page.unreadable);
+        found.ended = lines < limit;
+        if found.ended || from + lines >= wanted {
+            return Ok(Some(found));
+        }
+        from += lines - 1;
+    }
+}
+
+/// `limit` lines of `list` from the line `offset` on. An empty list is told as an error.
+async fn page(api: &Api<'_>, list: List, offset: u64, limit: u64) -> Result<TorrentPage> {
+    let folder = list.folder();
+    let call = Call {
+        max_body: LARGEST_LIST,
+        ..Call::get(
+            "listing torrents",
+            // Without it, an answer may be a quarter of an hour old.
+            format!("/{folder}/mylist?bypass_cache=true&offset={offset}&limit={limit}"),
+        )
+    };
+    match api
+        .call(&call, |answer| decode::list(list, &answer.body))
+        .await
+    {
+        Err(error) if error.verdict == Verdict::NotFound => Ok(TorrentPage {
+            items: Vec::new(),
+            total: None,
+            goes_on: false,
+            unreadable: Vec::new(),
+        }),
+        page => page,
+    }
+}
+
+/// Adds `what` once: what the account has already, or has after an answer that was lost, is looked up.
+async fn add(api: &Api<'_>, what: Addition, only_cached: bool) -> Result<TorrentId> {
+    const PATH: &str = "/torrents/createtorrent";
+    // 3: never seeds, so that it holds no slot when it is done.
+    let mut fields = vec![("seed", "3"), ("allow_zip", "false")];
+    if only_cached {
+        fields.push(("add_only_if_cached", "true"));
+    }
+    let (call, hash) = match &what {
+        Addition::Magnet(magnet) => {
+            fields.push(("magnet", magnet));
+            let call = Call::form("adding a magnet", PATH, &fields);
+            (call, hash_of(magnet))
+        }
+        Addition::Torrent(torrent) => {
+            let file = (
+                "file",
+                "release.torrent",
+                "application/x-bittorrent",
+                &torrent[..],
+            );
+            let call = Call::multipart("adding a torrent", PATH, &fields, file);
+            (call, None)
+        }
+    };
+    let call = Call {
+        word: Some(CREATE),
+        ..call
+    };
+    let error = match api.call(&call, |answer| decode::added(&answer.body)).await {
+        Ok(id) => return Ok(id),
+        Err(error) => error,
+    };
+    let may_be_there = matches!(error.verdict, Verdict::AlreadyDone | Verdict::Retry);
+    let Some(hash) = hash.filter(|_| may_be_there) else {
+        return Err(error);
+    };
+    let held = newest(api, List::Torrents, PAGE).await?.items;
+    let found = held
+        .into_iter()
+        .find(|item| item.content == ContentId::from(hash));
+    found.map_or(Err(error), |item| Ok(item.id))
+}
+
+/// The info-hash in a magnet, if it is written in hexadecimal digits.
+fn hash_of(magnet: &str) -> Option<InfoHash> {
+    let lower = magnet.to_ascii_lowercase();
+    let (_, rest) = lower.split_once("urn:btih:")?;
+    rest.get(..40)?.parse().ok()
+}
+
+/// What was read of an id or a link of ours.
+fn checked<T>(api: &Api<'_>, what: &str, read: Option<T>) -> Result<T> {
+    let words = "not an id of this provider";
+    read.ok_or_else(|| api.error(what, Verdict::BadRequest, words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_three_lists_are_told_apart_and_nothing_else_is_one() {
+        for (text, list, number) in [
+            ("0", List::Torrents, 0),
+            ("123", List::Torrents, 123),
+            ("usenet:123", List::Usenet, 123),
+            ("web:123", List::Web, 123),
+        ] {
+            let id = ItemId { list, number };
+            assert_eq!(ItemId::parse(text), Some(id));
+            assert_eq!(id.to_string(), text);
+            assert_eq!(ItemId::of_link(&id.link(0)), Some((id, 0)), "0 is a file");
+            assert_eq!(ItemId::of_link(&id.link(7)), Some((id, 7)));
+        }
+        for text in [
+            "",
+            "usenet:",
+            "-1",
+            "+1",
+            "01",
+            "1&token=x",
+            "ftp:1",
+            "1/2",
+            "web:1 ",
+        ] {
+            assert_eq!(ItemId::parse(text), None, "{text}");
+        }
+        for text in [
+            "",
+            "1",
+            "1/",
+            "1/-1",
+            "1/+1",
+            "1/01",
+            "1/2/3",
+            "https://a.example/d/1",
+        ] {
+            assert_eq!(
+                ItemId::of_link(&HosterLink(text.to_owned())),
+                None,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_magnet_tells_its_hash_in_any_case() {
+        let hash = InfoHash([0xab; 20]);
+        let upper = hash.to_string().to_ascii_uppercase();
+        for magnet in [
+            format!("magnet:?xt=urn:btih:{hash}&dn=a"),
+            format!("magnet:?dn=a&xt=urn:BTIH:{upper}"),
+        ] {
+            assert_eq!(hash_of(&magnet), Some(hash), "{magnet}");
+        }
+        assert_eq!(hash_of("magnet:?xt=urn:btih:short"), None);
+    }
+}
