@@ -106,7 +106,7 @@ mod tests {
     use axum::body::Body;
     use axum::http::Request;
     use axum::http::request::Builder;
-    use debridfs_control::{Accepting, Status, WhyReport};
+    use debridfs_control::{Accepting, FirstSyncStatus, Status, WhyReport};
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
@@ -164,10 +164,21 @@ mod tests {
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
         assert!(body.contains("no answer through the mount"), "{body}");
         let mut unlisted = good;
+        let library = unlisted.library.as_mut().unwrap();
+        library.first_sync.push(FirstSyncStatus {
+            provider: "ad".into(),
+            listed: true,
+            named: 126,
+            total: 800,
+            seconds_left: Some(170),
+        });
+        let (code, body) = get("/readyz", unlisted.clone(), "exit 0").await;
+        assert_eq!(code, StatusCode::OK, "its view waits alone: {body}");
         unlisted.library.as_mut().unwrap().listed = false;
         let (code, body) = get("/readyz", unlisted, "exit 0").await;
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(body.contains("listed"), "{body}");
+        let reason = "the library waits: first sync of ad: 126 of 800 named, 3 min left";
+        assert!(body.contains(reason), "{body}");
     }
 
     #[tokio::test]

@@ -198,6 +198,27 @@ fn before_the_first_complete_list_a_view_is_unavailable_and_never_empty() {
 }
 
 #[test]
+fn the_view_of_an_account_in_its_first_sync_is_unavailable_alone() {
+    let library = Shelf::new().of(vec![torrent(1, "Film", Some(&["/Film.mkv"]))]);
+    let mut waiting = (*library).clone();
+    waiting.waiting.insert("rd".to_owned());
+    let before = snapshot(Arc::new(waiting), Layout::Tree, None);
+    let rd = before.at("/rd").unwrap().id;
+    let unavailable = ErrorKind::Unavailable;
+    assert_eq!(kind(before.list(rd, 0, 9).unwrap_err()), unavailable);
+    assert_eq!(kind(before.lookup(rd, b"Film").unwrap_err()), unavailable);
+    assert_eq!(before.names("/__all__"), ["Film"]);
+    assert_eq!(
+        kind(before.node(NodeId(1 << 40)).unwrap_err()),
+        ErrorKind::Stale
+    );
+    // The kernel asks again once it answers.
+    let after = snapshot(library, Layout::Tree, Some(&before));
+    assert_eq!(before.changes_to(&after), [Change::Node(rd)]);
+    assert_eq!(after.names("/rd"), ["Film"]);
+}
+
+#[test]
 fn unknown_files_are_waited_for() {
     let tree = one(Layout::Tree, vec![torrent(1, "Film", None)]);
     let film = tree.at("/__all__/Film").unwrap().id;
