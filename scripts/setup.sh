@@ -62,14 +62,18 @@ if [ "$1" = test ] || [ "$1" = image ]; then
   rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
   tool cargo-deny 0.20.2 cargo_install
   tool cargo-nextest 0.9.151 cargo_install --no-default-features --features default-no-update
-  # What most tools that speak to a qBittorrent are built on; pinned, as a new release cannot break the check then.
-  client=2026.10.1
+  # Clients that others wrote, for what they speak to: a qBittorrent, TorBox. Pinned, as a new release cannot break the check then.
+  clients=(qbittorrent-api==2026.10.1 torbox-api==1.0.6)
   python=target/tools/python
-  if [ "$($python/bin/python -c 'import importlib.metadata as m; print(m.version("qbittorrent-api"))' 2>/dev/null)" != "$client" ]; then
-    echo "setup: installing qbittorrent-api $client"
-    python3 -m venv --clear "$python"
-    "$python/bin/pip" install --quiet --disable-pip-version-check "qbittorrent-api==$client"
-  fi
+  there=$("$python/bin/pip" --disable-pip-version-check freeze 2>/dev/null || true)
+  for client in "${clients[@]}"; do
+    if ! grep -qixF "$client" <<<"$there"; then
+      echo "setup: installing ${clients[*]}"
+      python3 -m venv --clear "$python"
+      "$python/bin/pip" install --quiet --disable-pip-version-check "${clients[@]}"
+      break
+    fi
+  done
 fi
 
 if [ "$1" = bench ]; then

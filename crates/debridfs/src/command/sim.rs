@@ -156,3 +156,27 @@ fn library(args: &SimArgs) -> Result<LibrarySpec, debridfs_sim::LibraryError> {
         Err(_) => LibrarySpec::named(&args.library),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn settings_are_set_by_their_names() {
+        let sim = Sim::of(Kind::TorBox, &LibrarySpec::default()).unwrap();
+        for good in [
+            "torbox.plan=1",
+            "torbox.full_slots=refuse",
+            "calls_per_minute=7",
+        ] {
+            set(&sim, good).unwrap();
+        }
+        let settings = sim.settings();
+        assert_eq!((settings.torbox.plan, settings.calls_per_minute), (1, 7));
+        assert_eq!(settings.torbox.full_slots, debridfs_sim::FullSlots::Refuse);
+        assert_eq!(settings.torbox.list_stale_s, 600);
+        for bad in ["plan", "plan=1", "torbox.plan=none", "torbox=1", "=1"] {
+            assert!(set(&sim, bad).is_err(), "{bad}");
+        }
+    }
+}
