@@ -98,10 +98,7 @@ impl Spot {
 
     /// The directory that holds it, which is made with those above it, and its name there.
     pub(crate) fn make_above(&self) -> io::Result<(Dir, &OsStr)> {
-        std::fs::create_dir_all(&self.root).map_err(|error| {
-            let words = format!("{} cannot be made: {error}", self.root.display());
-            io::Error::new(error.kind(), words)
-        })?;
+        make_root(&self.root)?;
         let root = Dir::root(&self.root)?.ok_or_else(|| gone(&self.root))?;
         root.make_above(&self.below)
     }
@@ -129,6 +126,25 @@ impl Spot {
             Some(root) => root.find_above(&self.below),
             None => Ok(None),
         }
+    }
+}
+
+/// Makes a configured folder, in a directory that is there: a parent that is missing is the mount point of a disk that is not
+/// mounted, and what was made in its place would fill another one.
+fn make_root(root: &Path) -> io::Result<()> {
+    match std::fs::create_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = root.parent().unwrap_or(root).display();
+            let words =
+                format!("{parent} is missing: mount its disk, or make it (`mkdir -p {parent}`)");
+            Err(io::Error::new(error.kind(), words))
+        }
+        // The folder itself may be a link of the operator's.
+        Err(_) if root.is_dir() => Ok(()),
+        made => made.map_err(|error| {
+            let words = format!("{} cannot be made: {error}", root.display());
+            io::Error::new(error.kind(), words)
+        }),
     }
 }
 

@@ -10,6 +10,7 @@ mod hook;
 mod human;
 mod load;
 mod merge;
+mod places;
 mod problem;
 mod repair;
 mod services;

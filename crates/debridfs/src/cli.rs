@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::command::as_user::TryAsUserArgs;
 use crate::command::cache::CacheCommand;
 use crate::command::completions::CompletionsArgs;
 use crate::command::config::ConfigCommand;
@@ -255,6 +256,9 @@ Example:
     /// Make directories, and make them somebody's own.
     #[command(hide = true)]
     OwnDirectories(OwnDirectoriesArgs),
+    /// Try one thing as the engine's user.
+    #[command(hide = true)]
+    TryAsUser(TryAsUserArgs),
     /// Look through the mount once.
     #[command(hide = true)]
     MountProbe(MountProbeArgs),

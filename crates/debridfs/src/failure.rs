@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use debridfs_base::terminal::{escaped, escaped_lines};
 use debridfs_control::CallError;
+use debridfs_doctor::Check;
 use miette::{MietteDiagnostic, Report};
 
 use crate::config::{ConfigError, Unusable};
@@ -31,6 +32,18 @@ impl Failure {
             reports: vec![Report::new(shown)],
             code: 1,
         }
+    }
+
+    /// Checks that failed, each with its fix; nothing when there is none.
+    pub fn of_checks<'a>(checks: impl Iterator<Item = &'a Check>) -> Option<Self> {
+        let report = |check: &Check| {
+            let words = escaped(&format!("{}: {}", check.name, check.seen)).into_owned();
+            let mut shown = MietteDiagnostic::new(words);
+            shown.help = check.fix.as_deref().map(|fix| escaped(fix).into_owned());
+            Report::new(shown)
+        };
+        let reports: Vec<Report> = checks.map(report).collect();
+        (!reports.is_empty()).then_some(Self { reports, code: 1 })
     }
 
     /// Ends silently with `code`: everything has been said.

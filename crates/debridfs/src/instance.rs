@@ -111,6 +111,11 @@ impl Instance {
         &self.keeper
     }
 
+    /// Whether somebody listens at one of its sockets, be it that this user may not ask.
+    pub fn runs(&self) -> bool {
+        self.may_be_asked().unwrap_or(true)
+    }
+
     /// Whether its keeper answers: then there is an instance, if no engine at the moment.
     pub fn has_keeper(&self) -> bool {
         handover::status(&self.keeper, LIMIT).is_ok()

@@ -260,6 +260,74 @@ fn the_engine_runs_as_puid_and_owns_what_is_shown() {
 }
 
 #[test]
+fn what_the_engines_user_may_not_use_is_named_with_the_command_that_mends_it() {
+    let place = place();
+    let program = place.path().join("debridfs");
+    let token = place.path().join("token");
+    fs::write(&token, "secret").expect("file");
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("mode");
+    let downloads = place.path().join("downloads");
+    fs::create_dir_all(downloads.join("tv")).expect("directory");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("address").to_string();
+    let ask = |words: &[&str]| {
+        let mut command = Command::new(&program);
+        command
+            .args(words)
+            .env("PUID", UID.to_string())
+            .env("PGID", GID.to_string())
+            .env("DEBRIDFS__PROVIDER__SIM__TOKEN_FILE", &token)
+            .env("DEBRIDFS__PROVIDER__SIM__API_URL", "http://127.0.0.1:9/")
+            .env("DEBRIDFS__ACQUIRE__DOWNLOADS", &downloads)
+            .env("DEBRIDFS__MOUNT__PATH", place.path().join("mnt"))
+            .env("DEBRIDFS__SERVER__LISTEN", &address)
+            .envs(["RUNTIME", "STATE", "CACHE"].map(|name| {
+                let dir = place.path().join(name);
+                (format!("DEBRIDFS__{name}_DIR"), dir)
+            }));
+        let ended = command.output().expect("debridfs runs");
+        let out = String::from_utf8_lossy(&ended.stdout).into_owned();
+        let err = String::from_utf8_lossy(&ended.stderr).into_owned();
+        (ended.status.code(), out, err)
+    };
+    let of_token = format!("chown {UID}:{GID} {}", token.display());
+    let of_downloads = format!("chown -R {UID}:{GID} {}", downloads.display());
+    let (code, _, said) = ask(&["config", "check"]);
+    assert_eq!(code, Some(2), "{said}");
+    for part in [
+        "provider.sim.token_file: ",
+        "acquire.downloads: ",
+        &of_token,
+        &of_downloads,
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    // It would be started again for ever.
+    let (code, _, said) = ask(&["serve"]);
+    assert!(code == Some(2) && said.contains(&of_token), "{said}");
+    let (_, report, _) = ask(&["doctor", "--json"]);
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let check = |name: &str| {
+        let checks = report["checks"].as_array().expect("checks");
+        let found = checks.iter().find(|check| check["name"] == name);
+        found
+            .unwrap_or_else(|| panic!("{name} in {report:#}"))
+            .clone()
+    };
+    assert_eq!(check("acquire.downloads")["fix"], of_downloads);
+    let port = check("server.listen")["seen"].to_string();
+    let holder = format!("(pid {})", std::process::id());
+    assert!(
+        port.contains("is taken by") && port.contains(&holder),
+        "{port}"
+    );
+    chown(&token, Some(UID), Some(GID)).expect("chown");
+    chown(&downloads, Some(UID), Some(GID)).expect("chown");
+    let (code, said, error) = ask(&["config", "check"]);
+    assert!(code == Some(0) && said.contains("valid: "), "{error}");
+}
+
+#[test]
 fn without_root_fusermount_does_the_mounting() {
     let place = place();
     let home = place.path().join("home");

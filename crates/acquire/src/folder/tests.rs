@@ -264,3 +264,19 @@ fn a_path_lies_in_the_outermost_folder_of_the_configuration() {
         assert!(config.spot(Path::new(path)).is_err(), "{path}");
     }
 }
+
+#[test]
+fn a_folder_is_made_beside_what_is_there_and_not_in_place_of_a_missing_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let spot = |root: &Path| Spot::below(root, &root.join("tv/Film")).unwrap();
+    let away = dir.path().join("disk/downloads");
+    let refused = spot(&away).make_above().map(drop).unwrap_err().to_string();
+    assert!(
+        refused.contains("disk is missing: mount its disk"),
+        "{refused}"
+    );
+    assert!(!dir.path().join("disk").exists());
+    let here = dir.path().join("downloads");
+    spot(&here).make_above().map(drop).unwrap();
+    assert!(here.join("tv").is_dir());
+}

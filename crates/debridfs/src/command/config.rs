@@ -5,11 +5,12 @@ use std::path::Path;
 
 use clap::Subcommand;
 use debridfs_base::terminal::{escaped, escaped_json};
+use debridfs_doctor::{Check, Outcome};
 use debridfs_listen::HashedPassword;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use super::say;
-use super::serve::require_providers;
+use super::serve::{owner, require_providers};
+use super::{as_user, say};
 use crate::config::{self, Environment, KeeperMode};
 use crate::failure::{Doing, Failure, USAGE};
 
@@ -47,6 +48,16 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
         say("note: no provider is configured: enough for a keeper, but not for its engine");
     } else {
         require_providers(&loaded.config)?;
+    }
+    let config = &loaded.config;
+    let mut checks = as_user::checks(&as_user::named(config), owner(config));
+    checks.extend(as_user::checks(&as_user::own(config), owner(config)));
+    let failed = |check: &&Check| check.outcome == Outcome::Failed;
+    if let Some(failure) = Failure::of_checks(checks.iter().filter(failed)) {
+        return Err(failure.with_code(USAGE));
+    }
+    for check in checks.iter().filter(|one| one.outcome == Outcome::Warning) {
+        say(&format!("note: {check}"));
     }
     let from = match &loaded.file {
         Some(file) => file.display().to_string(),

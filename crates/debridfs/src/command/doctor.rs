@@ -1,14 +1,17 @@
 //! `debridfs doctor`: what this machine lacks, and the exact fix.
 
+mod services;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use debridfs_doctor::{Check, Input, Outcome, Settings, examine, fuse_device, mend};
 
 use super::serve::owner;
-use super::{print_json, runtime, say};
+use super::{as_user, print_json, runtime, say};
 use crate::config::{self, Config, ConfigError, Environment, KeeperMode, Loaded};
 use crate::failure::Failure;
+use crate::instance::Instance;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -70,12 +73,34 @@ pub fn require_fuse() -> Result<(), Failure> {
 async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
     let mut checks = Vec::new();
     let loaded = configuration(file, &mut checks);
+    if let Some(loaded) = &loaded {
+        checks.extend(as_engine(&loaded.config));
+        checks.extend(services::checks(&loaded.config).await);
+    }
     let input = Input {
         settings: loaded.map(|loaded| settings(loaded.config)),
         path: args.path.clone(),
         node: args.node,
     };
     checks.extend(examine(&input).await);
+    checks
+}
+
+/// What the engine needs, tried as the user that it will be.
+fn as_engine(config: &Config) -> Vec<Check> {
+    let owner = owner(config);
+    let mut checks = as_user::checks(&as_user::named(config), owner);
+    let own = as_user::checks(&as_user::own(config), owner);
+    // Of those two the machine's checks say that they are well.
+    let told = |check: &Check| {
+        let elsewhere = ["state_dir", "runtime_dir"].contains(&check.name.as_str());
+        check.outcome != Outcome::Ok || !elsewhere
+    };
+    checks.extend(own.into_iter().filter(told));
+    // Those of an instance that runs are its own.
+    if !Instance::in_dir(&config.runtime_dir).runs() {
+        checks.extend(as_user::listeners(config, owner));
+    }
     checks
 }
 

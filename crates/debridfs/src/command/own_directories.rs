@@ -1,22 +1,23 @@
 //! `debridfs own-directories`, the helper that makes the directories that an engine writes to, and makes them its own before it starts.
 
-mod hand_over;
+pub mod hand_over;
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::ExitCode;
 
 use clap::Args;
 use debridfs_base::parent;
 use debridfs_base::walk::{Links, walk};
 use debridfs_keeper::Owner;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open};
+use rustix::fs::Mode;
+use rustix::process::Signal;
 
-use crate::config::Config;
+use super::helper::{Helper, owner_of};
+use crate::config::{Config, Umask};
 use crate::failure::{Doing, Failure};
 
 /// Arguments of `own-directories`.
@@ -24,19 +25,16 @@ use crate::failure::{Doing, Failure};
 pub struct OwnDirectoriesArgs {
     /// The directories.
     pub paths: Vec<PathBuf>,
-    /// They are for others, too: made, and given to the owner only while they are empty.
-    #[arg(long)]
-    pub shared: bool,
+    /// They are for others, too: made with this mode (octal), and given to the owner only while they are empty.
+    #[arg(long, value_name = "MODE", value_parser = octal)]
+    pub shared: Option<u32>,
     /// Numbers of user and group.
-    #[arg(long, value_name = "UID:GID")]
-    pub owner: Option<String>,
+    #[arg(long, value_name = "UID:GID", value_parser = owner_of)]
+    pub owner: Option<Owner>,
     /// Process that it ends with.
     #[arg(long, value_name = "PID")]
     pub parent: i32,
 }
-
-/// A disk that has to spin up takes longer, and is waited for by nobody but the engine.
-const LIMIT: Duration = Duration::from_secs(2);
 
 /// Makes the directories that an engine writes to, and makes them its own. The downloads folder lies where only root may make one
 /// (`/mnt`), and belongs to arrs as well.
@@ -47,26 +45,28 @@ pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
     let runtime = &config.runtime_dir;
     own(runtime, owner).doing(|| runtime.display().to_string())?;
     let state = &config.state_dir;
-    let state_helper = Helper::start(state, owner, false);
+    let state_helper = start(state, owner, None);
+    // Without root the engine makes it, as the user that both are.
     let downloads = config
         .acquire
         .downloads
         .as_ref()
         .filter(|_| owner.is_some());
-    let downloads = downloads.map(|dir| (dir, Helper::start(dir, owner, true)));
+    let umask = config.mount.umask;
+    let downloads = downloads.map(|dir| (dir, start(dir, owner, Some(umask))));
     if config.content.cache.enabled {
         let cache = &config.cache_dir;
         // Nothing is the worse without it but speed.
-        if let Err(error) = Helper::start(cache, owner, false).and_then(Helper::end) {
+        if let Err(error) = start(cache, owner, None).and_then(end) {
             tracing::warn!(dir = %cache.display(), %error, "no cache directory");
         }
     }
     if let Some((dir, helper)) = downloads
-        && let Err(error) = helper.and_then(Helper::end)
+        && let Err(error) = helper.and_then(end)
     {
         tracing::warn!(dir = %dir.display(), %error, "the downloads folder could not be made");
     }
-    match state_helper.and_then(Helper::end) {
+    match state_helper.and_then(end) {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             tracing::warn!(dir = %state.display(), %error, "the engine has to wait for it");
             Ok(())
@@ -75,49 +75,21 @@ pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
     }
 }
 
-/// A process that may hang.
-struct Helper(Child);
-
-impl Helper {
-    fn start(dir: &Path, owner: Option<Owner>, shared: bool) -> io::Result<Self> {
-        let mut command = Command::new("/proc/self/exe");
-        command.arg("own-directories").arg(dir);
-        if shared {
-            command.arg("--shared");
-        }
-        command.arg(format!("--parent={}", getpid()));
-        if let Some(Owner { uid, gid }) = owner {
-            command.arg(format!("--owner={uid}:{gid}"));
-        }
-        // It is told everything by its arguments, and the environment may hold tokens.
-        command.env_clear();
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        command.spawn().map(Self)
+fn start(dir: &Path, owner: Option<Owner>, shared: Option<Umask>) -> io::Result<Helper> {
+    let mut arguments: Vec<OsString> = vec!["own-directories".into(), dir.into()];
+    if let Some(umask) = shared {
+        let mode = SHARED_MODE & !umask.of_files().bits();
+        arguments.push(format!("--shared={mode:o}").into());
     }
+    Helper::start(arguments, owner)
+}
 
-    /// Waits for its end, within the limit.
-    fn end(mut self) -> io::Result<()> {
-        let pid = Pid::from_child(&self.0);
-        let process = pidfd_open(pid, PidfdFlags::empty())?;
-        let limit = Timespec {
-            tv_sec: LIMIT.as_secs().cast_signed(),
-            tv_nsec: 0,
-        };
-        let mut fds = [PollFd::new(&process, PollFlags::IN)];
-        if poll(&mut fds, Some(&limit))? == 0 {
-            let text = format!("no answer within {} s", LIMIT.as_secs());
-            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
-        }
-        let status = self.0.wait()?;
-        let mut said = String::new();
-        if let Some(mut stdout) = self.0.stdout.take() {
-            stdout.read_to_string(&mut said)?;
-        }
-        match (status.success(), said.is_empty()) {
-            (true, _) => Ok(()),
-            (false, false) => Err(io::Error::other(said)),
-            (false, true) => Err(io::Error::other(status.to_string())),
-        }
+fn end(helper: Helper) -> io::Result<()> {
+    let (status, said) = helper.end()?;
+    match (status.success(), said.is_empty()) {
+        (true, _) => Ok(()),
+        (false, false) => Err(io::Error::other(said)),
+        (false, true) => Err(io::Error::other(status.to_string())),
     }
 }
 
@@ -131,18 +103,11 @@ pub fn run(args: &OwnDirectoriesArgs) -> ExitCode {
     if parent::end_with(args.parent, Signal::KILL).is_err() {
         return ExitCode::FAILURE;
     }
-    let owner = args.owner.as_deref().and_then(|ids| {
-        let (uid, gid) = ids.split_once(':')?;
-        Some(Owner {
-            uid: uid.parse().ok()?,
-            gid: gid.parse().ok()?,
-        })
-    });
-    let own = match args.shared {
-        true => share,
-        false => own,
+    let own = |dir: &PathBuf| match args.shared {
+        Some(mode) => share(dir, args.owner, mode),
+        None => own(dir, args.owner),
     };
-    match args.paths.iter().try_for_each(|dir| own(dir, owner)) {
+    match args.paths.iter().try_for_each(own) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print!("{error}");
@@ -167,18 +132,40 @@ fn own(dir: &Path, owner: Option<Owner>) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(OWN_MODE).create(dir)
 }
 
-/// The mode of a directory that others use as well.
-const SHARED_MODE: u32 = 0o755;
+/// The mode of a directory that others use as well, before the umask takes its share.
+const SHARED_MODE: u32 = 0o777;
 
 /// Makes `dir` if it is missing, and gives it to `owner` if nobody has used it. Whatever else is there is somebody's, a link among it.
-fn share(dir: &Path, owner: Option<Owner>) -> io::Result<()> {
+fn share(dir: &Path, owner: Option<Owner>, mode: u32) -> io::Result<()> {
     let Some(owner) = owner else {
         return Ok(());
     };
     let dir = std::path::absolute(dir)?;
-    let found = fs::symlink_metadata(&dir);
-    if found.is_ok_and(|found| !found.is_dir() || found.uid() != 0) {
+    match fs::symlink_metadata(&dir) {
+        Ok(found) if !found.is_dir() || found.uid() != 0 => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => has_parent(&dir)?,
+        _ => {}
+    }
+    // The engine's alone counts.
+    rustix::process::umask(Mode::empty());
+    hand_over::hand_over_unused(&walk(&dir, Links::Trusted, mode)?, owner)
+}
+
+/// Whether the directory is there in which `dir` is to be made. One that is missing is the mount point of a disk that is not mounted: what
+/// was made in its place would fill another one, and hide that.
+///
+/// # Errors
+/// It is not, in words that say what to do.
+pub fn has_parent(dir: &Path) -> io::Result<()> {
+    let parent = dir.parent().unwrap_or(dir);
+    if parent.is_dir() {
         return Ok(());
     }
-    hand_over::hand_over_unused(&walk(&dir, Links::Trusted, SHARED_MODE)?, owner)
+    let shown = parent.display();
+    let words = format!("{shown} is missing: mount its disk, or make it (`mkdir -p {shown}`)");
+    Err(io::Error::new(io::ErrorKind::NotFound, words))
+}
+
+fn octal(text: &str) -> Result<u32, std::num::ParseIntError> {
+    u32::from_str_radix(text, 8)
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use clap::Args;
 use debridfs_base::with_causes;
+use debridfs_doctor::{Check, Outcome};
 use debridfs_keeper::{KeeperError, KeeperOptions, Level, Limits, Mode, Owner};
 
 use super::doctor::require_fuse;
-use super::{end_with, own_directories};
+use super::{as_user, end_with, own_directories};
 use crate::config::{self, Config, Environment, KeeperMode, Loaded};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
@@ -64,6 +65,9 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     let owner = owner(config);
     debridfs_keeper::keep_from_children().doing(|| "/proc/self/fd".into())?;
     own_directories::prepare(config, owner)?;
+    if matches!(mode, Mode::Child { .. }) {
+        require_files(config, owner)?;
+    }
     if let (Some(owner), Some(file)) = (owner, &loaded.file) {
         warn_unless_readable(file, owner);
     }
@@ -87,6 +91,23 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
         Level::Info => tracing::info!("{line}"),
     });
     debridfs_keeper::run(options).map_err(|error| explained(&error))
+}
+
+/// Refuses to start without what no engine could start without either, which would be started again for ever. The rest is warned of.
+fn require_files(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
+    let checks = as_user::checks(&as_user::named(config), owner);
+    let (needed, rest): (Vec<Check>, Vec<Check>) = checks
+        .into_iter()
+        .filter(|check| check.outcome != Outcome::Ok)
+        .partition(|check| check.outcome == Outcome::Failed && check.name.starts_with("provider."));
+    for check in rest {
+        let fix = check.fix.unwrap_or_default();
+        tracing::warn!(fix, "{}: {}", check.name, check.seen);
+    }
+    match Failure::of_checks(needed.iter()) {
+        Some(failure) => Err(failure.with_code(USAGE)),
+        None => Ok(()),
+    }
 }
 
 /// A keeper that does not answer within this time is left to be found out by its socket.

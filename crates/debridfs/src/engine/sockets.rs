@@ -64,7 +64,8 @@ impl Place {
         listener
     }
 
-    fn trouble(&self, error: &io::Error, by: Option<&str>) -> Trouble {
+    /// What is said where it cannot listen, `by` whom the address is held if that is known.
+    pub fn trouble(&self, error: &io::Error, by: Option<&str>) -> Trouble {
         let Self {
             what,
             setting,

@@ -39,10 +39,13 @@ fn debridfs(home: &Path, arguments: &[&str]) -> Said {
 }
 
 fn home() -> TempDir {
-    tempfile::Builder::new()
+    let dir = tempfile::Builder::new()
         .prefix("debridfs-import-")
         .tempdir()
-        .expect("directory")
+        .expect("directory");
+    // The engine's user comes by.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("mode");
+    dir
 }
 
 fn example(name: &str) -> PathBuf {

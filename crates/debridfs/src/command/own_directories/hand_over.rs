@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use debridfs_base::walk::Walked;
+use debridfs_base::walk::{Walked, path_of};
 use debridfs_keeper::Owner;
 use rustix::fs::{
     AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, openat, statat,
@@ -20,54 +20,102 @@ const DEEPEST: usize = 8;
 
 const ENTRY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// What has to change hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing.
+    Nothing,
+    /// The directory alone.
+    Directory,
+    /// What is in it, down to so many directories in directories, and the directory.
+    Entries(usize),
+}
+
+/// What would have to change hands, so that the directory and what an engine has in it are the engine's. Changes nothing.
+///
+/// # Errors
+/// It stays somebody else's: it is in a directory that root does not control, or what is in it belongs to another engine.
+pub fn judge(found: &Walked, to: Owner) -> io::Result<Plan> {
+    let dir = fstat(&found.dir)?;
+    if dir.st_uid == to.uid {
+        return match owner_of_marks(found.dir.as_fd()).find(|(_, owner)| *owner != to.uid) {
+            Some((name, owner)) => Err(of_another(found, Some(name), owner, to)),
+            None if dir.st_gid == to.gid => Ok(Plan::Nothing),
+            None => Ok(Plan::Directory),
+        };
+    }
+    let empty = is_empty(&readable(found.dir.as_fd())?)?;
+    let expected = found.below.is_none_or(|owner| owner == dir.st_uid);
+    let made_just_now = dir.st_uid == 0 && empty;
+    if !(expected || made_just_now) {
+        return Err(of_another(found, None, dir.st_uid, to));
+    }
+    let everybody = Mode::from_raw_mode(dir.st_mode).contains(Mode::WOTH);
+    let is_an_engines = owner_of_marks(found.dir.as_fd()).any(|(_, owner)| owner == dir.st_uid);
+    Ok(match is_an_engines {
+        true => Plan::Entries(DEEPEST),
+        // What root's engine left before anything else.
+        false if dir.st_uid == 0 && !everybody => Plan::Entries(0),
+        false => Plan::Directory,
+    })
+}
+
 /// Makes the directory the engine's, and with it the files of its owner until now: root's, or those of the engine before `PUID` was changed. The
 /// directory is the last to change hands, so that this begins anew if it is broken off.
 ///
 /// # Errors
-/// When it belongs to somebody else in a directory that root does not control, or the system says no.
+/// As [`judge`], or the system says no.
 pub fn hand_over(found: &Walked, to: Owner) -> io::Result<()> {
+    let plan = judge(found, to)?;
     let dir = fstat(&found.dir)?;
-    if (dir.st_uid, dir.st_gid) == (to.uid, to.gid) {
-        return Ok(());
-    }
-    let readable = readable(found.dir.as_fd())?;
     let move_in = MoveIn {
         from: dir.st_uid,
         to,
         device: dir.st_dev,
     };
-    if dir.st_uid != to.uid {
-        let expected = found.below.is_none_or(|owner| owner == dir.st_uid);
-        // Made by root a moment ago.
-        let made = dir.st_uid == 0 && is_empty(&readable)?;
-        if !expected && !made {
-            let text = format!(
-                "it belongs to user {}, and the engine is user {}: `chown -R {}:{}` it",
-                dir.st_uid, to.uid, to.uid, to.gid
-            );
-            return Err(io::Error::other(text));
-        }
-        let everybody = Mode::from_raw_mode(dir.st_mode).contains(Mode::WOTH);
-        if move_in.is_an_engines(&readable) {
-            move_in.entries(&readable, DEEPEST)?;
-        } else if dir.st_uid == 0 && !everybody {
-            // What root's engine left before anything else.
-            move_in.entries(&readable, 0)?;
-        }
+    match plan {
+        Plan::Nothing => return Ok(()),
+        Plan::Directory => {}
+        Plan::Entries(deeper) => move_in.entries(&readable(found.dir.as_fd())?, deeper)?,
     }
     move_in.give(found.dir.as_fd())
 }
 
-/// Makes the directory the engine's if it is root's and empty: one that was made a moment ago.
+/// What only an engine has in this directory, as far as it can be looked at, and whose it is.
+fn owner_of_marks(dir: BorrowedFd<'_>) -> impl Iterator<Item = (&'static str, u32)> {
+    MARKS.into_iter().filter_map(move |name| {
+        let found = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some((name, found.st_uid))
+    })
+}
+
+fn of_another(found: &Walked, name: Option<&str>, owner: u32, to: Owner) -> io::Error {
+    let what = name.unwrap_or("it");
+    let path = path_of(&found.dir).unwrap_or_default();
+    let Owner { uid, gid } = to;
+    io::Error::other(format!(
+        "{what} belongs to user {owner}, and the engine is user {uid}: `chown -R {uid}:{gid} {}`",
+        path.display()
+    ))
+}
+
+/// Whether the directory is root's and empty: one that was made a moment ago.
+///
+/// # Errors
+/// The system says no.
+pub fn is_unused(found: &Walked) -> io::Result<bool> {
+    Ok(fstat(&found.dir)?.st_uid == 0 && is_empty(&readable(found.dir.as_fd())?)?)
+}
+
+/// Makes the directory the engine's if it is unused.
 ///
 /// # Errors
 /// The system says no.
 pub fn hand_over_unused(found: &Walked, to: Owner) -> io::Result<()> {
-    let dir = fstat(&found.dir)?;
-    if dir.st_uid != 0 || !is_empty(&readable(found.dir.as_fd())?)? {
-        return Ok(());
+    match is_unused(found)? {
+        true => give(found.dir.as_fd(), to),
+        false => Ok(()),
     }
-    give(found.dir.as_fd(), to)
 }
 
 /// Files that change hands.
@@ -79,13 +127,6 @@ struct MoveIn {
 }
 
 impl MoveIn {
-    fn is_an_engines(&self, dir: &OwnedFd) -> bool {
-        MARKS.iter().any(|name| {
-            statat(dir, *name, AtFlags::SYMLINK_NOFOLLOW)
-                .is_ok_and(|found| found.st_uid == self.from)
-        })
-    }
-
     /// Regular files with one name, and directories down to this depth.
     fn entries(&self, dir: &OwnedFd, deeper: usize) -> io::Result<()> {
         for entry in Dir::read_from(dir)? {
@@ -228,6 +269,20 @@ mod tests {
 
     fn uid(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().uid()
+    }
+
+    #[test]
+    fn what_another_engine_left_in_the_engines_directory_is_named_with_the_command() {
+        let place = Place::make();
+        let state = place.used(FORMER.uid);
+        chown(&state, Some(ENGINE.uid), Some(ENGINE.gid)).unwrap();
+        let refused = place.own("state").unwrap_err().to_string();
+        let command = format!(
+            "catalogue.db belongs to user 54321, and the engine is user 54331: `chown -R 54331:54332 {}`",
+            fs::canonicalize(&state).unwrap().display()
+        );
+        assert_eq!(refused, command);
+        assert_eq!(uid(&state.join("catalogue.db")), FORMER.uid);
     }
 
     #[test]

@@ -1,0 +1,159 @@
+//! What the engine will need (files, directories, addresses to listen on), tried as the user that it will be: `doctor`, `config check`
+//! and `serve` judge by this.
+
+mod trial;
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+
+use debridfs_doctor::Check;
+use debridfs_keeper::Owner;
+use debridfs_listen::holder;
+use serde::{Deserialize, Serialize};
+
+use super::helper::Helper;
+use crate::config::{Config, KeeperMode};
+use crate::engine::sockets::Place;
+
+pub use trial::{Kind, TryAsUserArgs, run};
+
+/// What came of a trial.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// What was seen.
+    pub seen: String,
+    /// What to do about it; nothing when all is well.
+    pub fix: Option<String>,
+}
+
+/// One thing to try.
+#[derive(Debug)]
+pub struct Trial {
+    kind: Kind,
+    /// The setting that names it.
+    key: String,
+    what: OsString,
+}
+
+impl Trial {
+    fn new(kind: Kind, key: impl Into<String>, what: impl Into<OsString>) -> Self {
+        let (key, what) = (key.into(), what.into());
+        Self { kind, key, what }
+    }
+}
+
+/// Whether these are the settings of a keeper alone, which has no account.
+fn is_keepers(config: &Config) -> bool {
+    config.keeper.mode == KeeperMode::Attached && config.provider.is_empty()
+}
+
+/// The files that the settings name, and the downloads folder.
+pub fn named(config: &Config) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    if !is_keepers(config) {
+        let files = config.named_files().into_iter();
+        trials.extend(files.map(|(key, file)| Trial::new(Kind::Read, key, file)));
+    }
+    if let Some(dir) = &config.acquire.downloads {
+        trials.push(Trial::new(Kind::Shared, "acquire.downloads", dir));
+    }
+    trials
+}
+
+/// The directories that are the engine's own.
+pub fn own(config: &Config) -> Vec<Trial> {
+    let mut trials = vec![Trial::new(Kind::Own, "runtime_dir", &config.runtime_dir)];
+    if !is_keepers(config) {
+        trials.push(Trial::new(Kind::Own, "state_dir", &config.state_dir));
+        if config.content.cache.enabled {
+            trials.push(Trial::new(Kind::Own, CACHE, &config.cache_dir));
+        }
+    }
+    trials
+}
+
+/// Without it there is a library all the same.
+const CACHE: &str = "cache_dir";
+
+/// What comes of `trials`, in their order, within a few seconds. As root they are made by the user that the engine will be, `owner`.
+pub fn checks(trials: &[Trial], owner: Option<Owner>) -> Vec<Check> {
+    let started: Vec<_> = trials.iter().map(|trial| start(trial, owner)).collect();
+    let ended = started.into_iter().map(|helper| helper.and_then(end));
+    let checks = trials.iter().zip(ended).map(|(trial, ended)| {
+        let key = trial.key.as_str();
+        match ended {
+            Ok(Tried { seen, fix: None }) => Check::ok(key, seen),
+            Ok(Tried {
+                seen,
+                fix: Some(fix),
+            }) if key == CACHE => Check::warning(key, seen, fix),
+            Ok(Tried {
+                seen,
+                fix: Some(fix),
+            }) => Check::failed(key, seen, fix),
+            Err(error) => {
+                let seen = format!("{}: {error}", trial.what.display());
+                Check::warning(key, seen, "see whether its volume answers")
+            }
+        }
+    });
+    checks.collect()
+}
+
+fn start(trial: &Trial, owner: Option<Owner>) -> io::Result<Helper> {
+    let kind = format!("--kind={}", trial.kind.word());
+    let key = format!("--key={}", trial.key);
+    let arguments = ["try-as-user".into(), kind.into(), key.into()];
+    Helper::start(arguments.into_iter().chain([trial.what.clone()]), owner)
+}
+
+fn end(helper: Helper) -> io::Result<Tried> {
+    let (status, said) = helper.end()?;
+    serde_json::from_str(&said).map_err(|_| io::Error::other(format!("not tried: {status} {said}")))
+}
+
+/// Whether the addresses are free that the engine would listen on, in the words that it would use.
+pub fn listeners(config: &Config, owner: Option<Owner>) -> Vec<Check> {
+    if is_keepers(config) {
+        return Vec::new();
+    }
+    let places = places(config);
+    let trial = |place: &Place| Trial::new(Kind::Listen, place.setting, place.address.to_string());
+    let trials: Vec<Trial> = places.iter().map(trial).collect();
+    let checks = checks(&trials, owner).into_iter().zip(&places);
+    let checks = checks.map(|(check, place)| {
+        // The number of the error, which is put into words here: root sees who has the address.
+        let Some(errno) = check.fix.as_deref().and_then(|text| text.parse().ok()) else {
+            return check;
+        };
+        let by = holder(place.address.port());
+        let trouble = place.trouble(&io::Error::from_raw_os_error(errno), by.as_deref());
+        Check::failed(place.setting, trouble.words, trouble.help)
+    });
+    checks.collect()
+}
+
+fn places(config: &Config) -> Vec<Place> {
+    let acquires = config.acquire.downloads.is_some();
+    let qbittorrent = acquires.then_some(config.qbittorrent.listen);
+    let sabnzbd = config.sabnzbd.listen.filter(|_| acquires);
+    let all: [(&str, &str, Option<SocketAddr>); 4] = [
+        (
+            "pages, health and metrics",
+            "server.listen",
+            Some(config.server.listen),
+        ),
+        ("qBittorrent API", "qbittorrent.listen", qbittorrent),
+        ("SABnzbd API", "sabnzbd.listen", sabnzbd),
+        ("files over HTTP", "http.listen", config.http.listen),
+    ];
+    let places = all.into_iter().filter_map(|(what, setting, address)| {
+        Some(Place {
+            what,
+            setting,
+            address: address?,
+        })
+    });
+    places.collect()
+}
