@@ -19,6 +19,7 @@ use debridfs_tree::Tree;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use crate::find::{Meant, find};
 use crate::keeper::keeper_part;
 use crate::{
     Accepting, CallersStatus, EngineState, EngineStatus, HttpTokens, Instance, KeeperStatus,
@@ -265,6 +266,18 @@ impl Instance for RunningEngine {
             release.repair = patient.as_ref().map(words_of);
         }
         Ok(report)
+    }
+
+    fn why_like(&self, text: &str) -> Result<WhyReport, String> {
+        if let Ok(report) = self.why(text) {
+            return Ok(report);
+        }
+        let library = self.parts.catalogue.library().borrow().clone();
+        let queue = self.parts.queue.get();
+        match find(text, &library, queue.map(|queue| &**queue))? {
+            Meant::Path(path) => self.why(&path),
+            Meant::Job(report) => Ok(*report),
+        }
     }
 
     fn accept_loss(&self) -> Accepting {

@@ -26,6 +26,14 @@ pub trait Instance: Send + Sync + 'static {
     /// # Errors
     /// There is no such path, in words for people.
     fn why(&self, path: &str) -> Result<WhyReport, String>;
+    /// As [`Self::why`], of an info-hash, a part of a name, a download, or an absolute path in the
+    /// downloads folder; never blocks.
+    ///
+    /// # Errors
+    /// Nothing or too much is meant: the nearest names, in words for people.
+    fn why_like(&self, text: &str) -> Result<WhyReport, String> {
+        self.why(text)
+    }
     /// Accepts the losses the shrink guard holds; the number of releases let go, 0 when none is held.
     fn accept_loss(&self) -> Accepting;
 }
@@ -33,6 +41,9 @@ pub trait Instance: Send + Sync + 'static {
 #[derive(Debug, Serialize, Deserialize)]
 struct What {
     path: String,
+    /// Whether `path` may be less than a path.
+    #[serde(default)]
+    like: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,8 +59,19 @@ impl Client {
 
     /// What is known of `path`; refused when there is no such path.
     pub async fn why(&self, path: &str) -> Result<WhyReport, CallError> {
+        self.ask_why(path, false).await
+    }
+
+    /// What is known of an info-hash, a part of a name, a download, or an absolute path in the downloads
+    /// folder; refused with the nearest names.
+    pub async fn why_like(&self, text: &str) -> Result<WhyReport, CallError> {
+        self.ask_why(text, true).await
+    }
+
+    async fn ask_why(&self, path: &str, like: bool) -> Result<WhyReport, CallError> {
         let path = path.to_owned();
-        self.get(&with_arguments("/why", &What { path })).await
+        self.get(&with_arguments("/why", &What { path, like }))
+            .await
     }
 
     /// Accepts the losses the shrink guard holds; the number of releases let go; refused when none is held.
@@ -75,7 +97,10 @@ async fn status(State(instance): Asked) -> Json<Status> {
 }
 
 async fn why(State(instance): Asked, Query(what): Query<What>) -> Answer<WhyReport> {
-    let report = instance.why(&what.path);
+    let report = match what.like {
+        true => instance.why_like(&what.path),
+        false => instance.why(&what.path),
+    };
     report
         .map(Json)
         .map_err(|words| Refused::new(StatusCode::NOT_FOUND, words))

@@ -7,6 +7,7 @@
 //! | the form of `debridfs status --json` | [`Status`]; its figures in `figures` |
 //! | what somebody has to look at | `attention` |
 //! | the form of `debridfs why --json` | [`WhyReport`]; the verdict and advice in `verdict` |
+//! | what is meant by a hash or a part of a name | `find` |
 //! | what both say of copies | [`CopyLine`] |
 #![cfg_attr(
     test,
@@ -25,6 +26,7 @@ mod client;
 mod copies;
 mod engine;
 mod figures;
+mod find;
 mod instance;
 mod keeper;
 mod providers;

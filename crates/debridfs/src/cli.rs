@@ -151,6 +151,8 @@ __all__, or a symbolic link that leads there. Ends with 0 when nothing speaks ag
 Examples:
   debridfs why /mnt/dfs/__all__/Film.2024/Film.2024.mkv
   debridfs why Film.2024
+  debridfs why 0123456789abcdef0123456789abcdef01234567
+  debridfs why /mnt/downloads/tv/Film.2024
   debridfs why --json /media/films/Film.mkv | jq .files[0].events"
     )]
     Why(WhyArgs),

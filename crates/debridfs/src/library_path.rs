@@ -26,6 +26,30 @@ pub async fn explain(instance: &Instance, path: &Path) -> Result<WhyReport, Fail
     Err(Failure::new(escaped(&refused), Some(help)))
 }
 
+/// As [`explain`], also of what is less than a path: an info-hash, a part of a name, a download, or a
+/// path in the downloads folder.
+pub async fn explain_like(instance: &Instance, path: &Path) -> Result<WhyReport, Failure> {
+    let exact = match explain(instance, path).await {
+        Err(failure) if !failure.is_nobody() => failure,
+        known => return known,
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    // What is put in place for an arr has an absolute path. A name has no directory before it.
+    let absolute = lexical(&here.join(path));
+    let given = path.to_string_lossy().into_owned();
+    let texts = [absolute.to_string_lossy().into_owned(), given];
+    let mut refused = None;
+    for text in texts {
+        match instance.client.why_like(&text).await {
+            Ok(report) => return Ok(report),
+            Err(CallError::Refused(words)) => refused = Some(words),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let help = "name a path below the mount, an info-hash, or more of a name; `debridfs queue ls` lists downloads";
+    Err(refused.map_or(exact, |words| Failure::new(escaped(&words), Some(help))))
+}
+
 /// The path relative to the root of the mount. While no engine answers it is taken as it was given.
 pub async fn resolve(instance: &Instance, path: &Path) -> Result<PathBuf, Failure> {
     match explain(instance, path).await {

@@ -25,6 +25,10 @@ struct Demo {
 
 impl Demo {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("debridfs-demo-test-")
             .tempdir()
@@ -33,6 +37,7 @@ impl Demo {
             .arg("demo")
             .args(arguments)
             .env("TMPDIR", dir.path())
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(dir.path().join("stderr")).expect("file"))
@@ -274,6 +279,7 @@ fn health_and_metrics_answer_and_a_killed_engine_comes_back() {
         metrics.contains("debridfs_fuse_requests_total{operation="),
         "{metrics}"
     );
+    let address = listen.to_owned();
     let before = demo.pid_of("engine").expect("an engine");
     kill_process(before, Signal::KILL).expect("the demo's engine");
     assert!(
@@ -284,9 +290,45 @@ fn health_and_metrics_answer_and_a_killed_engine_comes_back() {
         demo.pid_of("engine").is_some_and(|now| now != before)
     });
     until("the new engine serves", || demo.status()["healthy"] == true);
+    until("the browser's address is the same", || {
+        demo.status()["engine"]["listen"] == *address
+    });
     assert_eq!(demo.status()["keeper"]["restarts"], 1);
     assert_eq!(demo.end(Signal::TERM), Some(0));
     demo.assert_nothing_left();
+}
+
+#[test]
+fn an_account_that_cannot_be_had_ends_the_demo_with_the_reason() {
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    let served = runtime.block_on(async {
+        let library = debridfs_sim::LibrarySpec {
+            seed: 1,
+            releases: Vec::new(),
+        };
+        let sim = debridfs_sim::Sim::new(&library).expect("sim");
+        debridfs_sim::serve(sim, debridfs_sim::ServeOptions::default())
+            .await
+            .expect("served")
+    });
+    let nobody = "http://127.0.0.1:9/rest/1.0".to_owned();
+    for (url, words) in [(served.api_url(), "token"), (nobody, "refused")] {
+        let started = Instant::now();
+        let variables = [
+            ("DEBRIDFS__PROVIDER__RD__TOKEN", "WRONG"),
+            ("DEBRIDFS__PROVIDER__RD__API_URL", &*url),
+        ];
+        let mut demo = Demo::start_with(&[], &variables);
+        assert_eq!(demo.wait(), Some(1), "{}", demo.errors());
+        let said = demo.errors();
+        assert!(said.contains("rd: ") && said.contains(words), "{said}");
+        assert!(
+            started.elapsed() < LIMIT / 3,
+            "{:?}: {said}",
+            started.elapsed()
+        );
+        demo.assert_nothing_left();
+    }
 }
 
 #[test]

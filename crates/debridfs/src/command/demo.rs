@@ -13,10 +13,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use debridfs_base::AttentionKind;
 use debridfs_base::terminal::escaped;
 use debridfs_control::{EngineState, Status};
 use debridfs_web::MountProbe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use super::doctor::require_fuse;
 use super::runtime;
@@ -47,6 +49,8 @@ pub struct DemoArgs {
 
 /// How often the instance is asked how it does.
 const TICK: Duration = Duration::from_millis(250);
+/// An account that fails for so long is given up; a single failure passes.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A look through the mount may take so long before another try.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
@@ -88,7 +92,7 @@ async fn play(args: &DemoArgs, place: &Place, children: &mut Children) -> Result
         eprintln!("starting a simulated account …");
         Some(children.start_simulator(place, args).await?)
     };
-    place.write_config(args.listen, account.as_ref())?;
+    place.write_config(free_port(args.listen)?, account.as_ref())?;
     children.start_service(place)?;
     tokio::select! {
         ended = children.first_death(place) => Err(ended),
@@ -107,11 +111,16 @@ async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
     ];
     let probe = MountProbe::new(probe.to_vec(), LOOK_LIMIT);
     let mut line = StatusLine::default();
+    let mut failing = None;
     let status = loop {
         tokio::time::sleep(TICK).await;
         match instance.client.status().await {
             Ok(status) => {
                 line.show(&status);
+                if let Some(failure) = refusal(&status, &mut failing) {
+                    line.clear();
+                    return Err(failure);
+                }
                 if can_be_browsed(&status) && probe.look().await.is_ok() {
                     break status;
                 }
@@ -121,7 +130,9 @@ async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
     };
     line.clear();
     // A script may read the first line and close its end.
-    let _ = guide::print(place, &status, simulated);
+    let released = instance.client.why_like("Test.Pictures").await.ok();
+    let hash = released.and_then(|report| Some(report.release?.hash));
+    let _ = guide::print(place, &status, simulated, hash.as_deref());
     loop {
         tokio::time::sleep(4 * TICK).await;
         match instance.client.status().await {
@@ -129,6 +140,34 @@ async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
             Err(_) => line.note("no engine answers; readers wait for the next one"),
         }
     }
+}
+
+/// The address with a port that is free now. Left open, each engine would choose another one, and
+/// the browser's address would end with the engine.
+fn free_port(address: SocketAddr) -> Result<SocketAddr, Failure> {
+    if address.port() != 0 {
+        return Ok(address);
+    }
+    let listener = std::net::TcpListener::bind(address).doing(|| address.to_string())?;
+    listener.local_addr().doing(|| address.to_string())
+}
+
+/// Why the account cannot be shown, once it has failed for [`PATIENCE`] without an answer between;
+/// `failing` is since when.
+fn refusal(status: &Status, failing: &mut Option<Instant>) -> Option<Failure> {
+    let mut lines = status.attention.iter();
+    let Some(line) = lines.find(|line| line.kind == AttentionKind::Provider) else {
+        *failing = None;
+        return None;
+    };
+    let since = failing.get_or_insert_with(Instant::now);
+    let help = match line.help.is_empty() {
+        true => {
+            "set the token of DEBRIDFS__PROVIDER__NAME__TOKEN right, and see that this machine reaches the provider; without the variable the demo shows a simulated account"
+        }
+        false => &line.help,
+    };
+    (since.elapsed() >= PATIENCE).then(|| Failure::new(&line.words, Some(help)))
 }
 
 fn can_be_browsed(status: &Status) -> bool {

@@ -15,7 +15,8 @@ use crate::library_path;
 /// Arguments of `why`.
 #[derive(Debug, Args)]
 pub struct WhyArgs {
-    /// A file, a directory of a release, or a release.
+    /// A file, a directory of a release, or a release; an info-hash, a part of a name, a download, or a
+    /// path in the downloads folder.
     pub path: PathBuf,
     /// As JSON.
     #[arg(long)]
@@ -28,7 +29,7 @@ pub struct WhyArgs {
 /// Prints what is known of a path. Ends with 1 when it cannot be read.
 pub fn run(args: &WhyArgs, file: Option<&Path>) -> Result<(), Failure> {
     let instance = Instance::find(&args.instance, file)?;
-    let report = runtime()?.block_on(library_path::explain(&instance, &args.path))?;
+    let report = runtime()?.block_on(library_path::explain_like(&instance, &args.path))?;
     if args.json {
         print_json(&report, "report")?;
     } else {

@@ -6,8 +6,13 @@ use debridfs_control::Status;
 
 use super::Place;
 
-/// `ready DIR`, which scripts wait for, and commands to copy.
-pub fn print(place: &Place, status: &Status, simulated: bool) -> io::Result<()> {
+/// `ready DIR`, which scripts wait for, and commands to copy; `hash` is of a release to grab again.
+pub fn print(
+    place: &Place,
+    status: &Status,
+    simulated: bool,
+    hash: Option<&str>,
+) -> io::Result<()> {
     let dir = place.mount().display();
     let program = std::env::args_os().next().unwrap_or_default();
     let program = program.to_string_lossy();
@@ -36,14 +41,42 @@ pub fn print(place: &Place, status: &Status, simulated: bool) -> io::Result<()> 
     } else {
         "-type f \\( -name '*.mkv' -o -name '*.mp4' \\)"
     };
-    for (command, what) in [
+    let downloads = place.downloads();
+    let grab = hash.filter(|_| simulated).map(|hash| {
+        [
+            (
+                format!("{program} queue add --category tv {hash}"),
+                "grab it as Sonarr would",
+            ),
+            (
+                format!("{program} queue ls; ls -lR {}", downloads.display()),
+                "links are made for whoever imports it",
+            ),
+        ]
+    });
+    let commands = [
+        (
+            format!("export DEBRIDFS_CONTROL={control}"),
+            "which instance the commands below mean",
+        ),
         (format!("ls {dir} {dir}/__all__"), "look around"),
         (format!("find {dir} -ls"), "walking costs no call"),
         (
             format!("film=$(find {dir}/__all__ {playable} | head -1)"),
-            "choose something to play",
+            match simulated {
+                true => "choose something to play: the other files hold noise",
+                false => "choose something to play",
+            },
         ),
         ("ffprobe \"$film\"".into(), "probe it"),
+        (
+            format!("{program} why \"$film\""),
+            "what is known of it; part of a name or an info-hash will do",
+        ),
+        (
+            format!("ls {dir}/__bad__; {program} why \"$(ls {dir}/__bad__ | head -1)\""),
+            "what cannot be read, and why",
+        ),
         ("mpv \"$film\"".into(), "play it"),
         (
             format!("big=$(find {dir}/__all__ -type f -size +100M | head -1)"),
@@ -53,15 +86,13 @@ pub fn print(place: &Place, status: &Status, simulated: bool) -> io::Result<()> 
             "dd if=\"$big\" of=/dev/null bs=1M count=512 skip=40 status=progress".into(),
             "read somewhere in it",
         ),
-        (
-            format!("{program} status --socket {control}"),
-            "how it does",
-        ),
+        (format!("{program} status"), "how it does"),
         (
             format!("kill -9 {}", status.engine.pid.unwrap_or_default()),
             "kill the engine while it plays: nothing happens",
         ),
-    ] {
+    ];
+    for (command, what) in commands.into_iter().chain(grab.into_iter().flatten()) {
         writeln!(out, "  {command}")?;
         writeln!(out, "      # {what}")?;
     }

@@ -94,6 +94,11 @@ impl Place {
         self.dir.join("run")
     }
 
+    /// Where downloads of the simulated account are put.
+    pub fn downloads(&self) -> PathBuf {
+        self.dir.join("downloads")
+    }
+
     /// The configuration file of the service.
     pub fn config(&self) -> PathBuf {
         self.dir.join("debridfs.toml")
@@ -137,6 +142,13 @@ impl Place {
         set("mount", "immutable", false.into());
         set("server", "listen", listen.to_string().into());
         if let Some(account) = account {
+            // For the queue; nobody else is to find its API, so any port will do.
+            let mut acquire = toml::Table::new();
+            acquire.insert("downloads".into(), text(&self.downloads()));
+            set("", "acquire", acquire.into());
+            let mut api = toml::Table::new();
+            api.insert("listen".into(), "127.0.0.1:0".into());
+            set("", "qbittorrent", api.into());
             let mut keys = toml::Table::new();
             keys.insert("kind".into(), "real-debrid".into());
             keys.insert("token".into(), account.token.clone().into());
