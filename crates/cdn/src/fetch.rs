@@ -136,36 +136,34 @@ impl Fetch {
         ask: &Ask<'_>,
         wanted: impl Fn() -> bool,
     ) -> Result<Option<Body>, Cause> {
-        let (cdn, file) = (self.cdn.clone(), self.file);
-        self.at = None;
-        self.call = ask.call;
-        let choice = cdn.choose(file, ask.sources, ask.call, &self.trouble)?;
-        cdn.look_for(choice.away, ask.size);
-        let source = choice.source;
-        self.at = Some(source.clone());
-        self.next = choice.next.map(|(next, ready)| (next.clone(), ready));
-        self.look_back = (!choice.is_first).then(|| Instant::now() + LOOK_BACK);
-        self.marks = cdn.copies.marks();
+        let source = &self.choose(ask)?;
         let lease = Arc::new(self.lease(source, ask.call).await?);
         if lease.fresh {
             self.tell_of_new(&lease, source);
         }
-        let trust = cdn.copies.trust(file, source);
+        let several = ask.sources.len() > 1;
+        let trust = match several {
+            true => self.cdn.copies.trust(self.file, source),
+            false => Trust::Agreed,
+        };
+        self.first = matches!(trust, Trust::First);
         let known = match (&trust, &self.gave) {
-            _ if ask.sources.len() < 2 => Vec::new(),
-            (Trust::Agreed, gave) if gave.as_ref().is_none_or(|gave| gave == source) => Vec::new(),
+            (Trust::Agreed, None) => Vec::new(),
+            (Trust::Agreed, Some(gave)) if !several || gave == source => Vec::new(),
             _ => (ask.before)(OVERLAP),
         };
-        self.first = ask.sources.len() > 1 && matches!(trust, Trust::First);
-        if let Trust::Unproved(sample) = trust
-            && known.is_empty()
-            && !self.prove(ask, source, &lease, sample).await?
-        {
-            return Ok(None);
+        let mut opened = None;
+        let is_proved = match trust {
+            Trust::Unproved(sample) if known.is_empty() => {
+                self.prove(ask, source, &lease, sample).await?
+            }
+            _ => true,
+        };
+        if is_proved {
+            let range = ask.range.start - known.len() as u64..ask.range.end;
+            opened = self.request(ask, source, &lease, range, wanted).await?;
         }
-        let start = ask.range.start - known.len() as u64;
-        let opened = self.request(ask, source, &lease, start..ask.range.end, wanted);
-        let Some(mut body) = opened.await? else {
+        let Some(mut body) = opened else {
             // Only what is waited for goes on.
             self.trouble.in_a_row += 1;
             return Ok(None);
@@ -174,15 +172,40 @@ impl Fetch {
             let repeated = body.repeats(&known).await?;
             self.judge(source, repeated)?;
         }
-        if ask.sources.len() > 1 && !self.first {
-            cdn.copies.agrees(file, source);
-        }
         lease.worked();
-        cdn.links.came(&source.provider);
-        cdn.events.came(file, &source.provider);
-        self.gave = Some(source.clone());
+        self.gave(source, several);
         body.standby = self.next.clone();
         Ok(Some(body))
+    }
+
+    /// Chooses the source of one range.
+    fn choose(&mut self, ask: &Ask<'_>) -> Result<Source, Cause> {
+        let cdn = &self.cdn;
+        self.at = None;
+        self.call = ask.call;
+        let choice = cdn.choose(self.file, ask.sources, ask.call, &self.trouble)?;
+        cdn.look_for(choice.away, ask.size);
+        self.at = Some(choice.source.clone());
+        self.next = choice.next.map(|(next, ready)| (next.clone(), ready));
+        self.look_back = (!choice.is_first).then(|| Instant::now() + LOOK_BACK);
+        self.marks = cdn.copies.marks();
+        Ok(choice.source.clone())
+    }
+
+    /// Bytes of `source`, which may be one of `several`, are there.
+    fn gave(&mut self, source: &Source, several: bool) {
+        let Cdn {
+            copies,
+            links,
+            events,
+            ..
+        } = &*self.cdn;
+        if several && !self.first {
+            copies.agrees(self.file, source);
+        }
+        links.came(&source.provider);
+        events.came(self.file, &source.provider);
+        self.gave = Some(source.clone());
     }
 
     /// The link of `source`. Where there is another one its provider has not all the time of the read.

@@ -18,7 +18,7 @@ use debridfs_provider::{
 };
 use debridfs_sim::{
     CdnFault, CdnFaultKind, FileSpec, LibrarySpec, Outage, OutageMode, ReleaseSpec, ServeOptions,
-    Served, Sim, serve,
+    Served, Sim, TransferEnd, serve,
 };
 use support::MemoryLinks;
 use tokio::runtime::Handle;
@@ -390,4 +390,60 @@ async fn near_the_limit_a_scan_is_refused_and_playback_goes_on() {
     for _ in 0..16 {
         at += bench.read(1, at, READ, LONG).await.unwrap();
     }
+}
+
+/// Two accounts of a vendor: while one is lost in the middle of what it sends, API and CDN, the other goes on, and it is returned to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_account_is_replaced_in_mid_body_and_returned_to() {
+    let first = Bench::new().await;
+    let mut both = Bench::with(|config| config.name = "second".to_owned()).await;
+    assert_eq!(first.key, both.key);
+    let second = Source {
+        provider: "second".to_owned(),
+        ..both.file.sources[0].clone()
+    };
+    both.file.sources = [first.file.sources[0].clone(), second].into();
+    let reading = ContentConfig {
+        first_byte_timeout_ms: 1000,
+        stall_timeout_ms: 500,
+        ..ContentConfig::default()
+    };
+    let providers = vec![first.provider.clone() as _, both.provider.clone() as _];
+    let links = Arc::new(MemoryLinks::default());
+    both.content = Content::new(reading, providers, links, Handle::current());
+    let gets = |bench: &Bench| bench.sim().counters().cdn.gets;
+    let mut at = 0;
+    let losses = [
+        (OutageMode::Reset, TransferEnd::Reset),
+        (OutageMode::Hang, TransferEnd::Stall),
+    ];
+    for (mode, end) in losses {
+        for _ in 0..40 {
+            at += both.read(7, at, READ, LONG).await.unwrap();
+        }
+        let (api, cdn) = (mode, mode);
+        first.sim().set_outage(Outage { api, cdn });
+        first.sim().end_transfers(end);
+        let from_second = gets(&both);
+        for _ in 0..40 {
+            at += both.read(7, at, READ, LONG).await.unwrap();
+        }
+        assert!(gets(&both) > from_second, "{mode:?}");
+        if mode == OutageMode::Hang {
+            break;
+        }
+        first.sim().set_outage(Outage::default());
+        let begun = Instant::now();
+        let from_first = gets(&first);
+        while gets(&first) < from_first + 2 {
+            assert!(begun.elapsed() < LONG, "{mode:?}: nobody returns");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            both.read(9, 70 * MIB, READ, LONG).await.unwrap();
+            both.content.release(9);
+        }
+    }
+    let stats = both.content.stats();
+    assert_eq!((stats.reads_failed, stats.cdn.copies_differing), (0, 0));
+    assert!(stats.cdn.fail_overs >= 2 && stats.cdn.returns >= 1);
+    assert!(first.unrestricts() + both.unrestricts() < 20);
 }

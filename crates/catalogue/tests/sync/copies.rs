@@ -1,10 +1,10 @@
 //! Copies of one release in several accounts, and what their providers say of them.
 
-use debridfs_catalogue::{Catalogue, Contents, Health};
+use debridfs_catalogue::{ALL, Catalogue, Contents, Health, Library};
 use debridfs_provider::{Error, Source, TorrentStatus, Verdict};
 
 use crate::bench::{Bench, all, pass};
-use crate::fake::{Fake, hash, id, name, torrent};
+use crate::fake::{Fake, Fault, hash, id, name, torrent};
 
 fn refusal(verdict: Verdict) -> Error {
     Error {
@@ -135,5 +135,57 @@ async fn an_info_call_that_is_refused_is_a_verdict() {
     assert_eq!(said.verdict, None, "answered, after it had been refused");
     let other = run.catalogue.copies(hash(0)).await.remove(0);
     assert_eq!(run.catalogue.report_of(&other).verdict, None);
+    run.stop().await;
+}
+
+/// Whichever account is in trouble, and both at a start, every view shows what it did.
+#[tokio::test(start_paused = true)]
+async fn an_account_in_trouble_loses_neither_entries_nor_copies() {
+    let (rd, ad) = (Fake::with(60), Fake::named("ad"));
+    for number in 40..100 {
+        let mut other = torrent(number, 1);
+        other.summary.id.0 = format!("ad{number}");
+        ad.add(other);
+    }
+    let mut bench = Bench::new(rd.clone());
+    bench.others.push(ad.clone());
+    let run = bench.start().await;
+    run.until_complete().await;
+    run.until("all", |library| all(library).len() == 100).await;
+    let shown = |library: &Library| {
+        let views = [ALL, "rd", "ad"].map(|name| library.view(name).unwrap().entries.clone());
+        views.map(|entries| {
+            let entries = entries.iter();
+            let shown = entries.map(|entry| (entry.name.clone(), entry.release.held().count()));
+            shown.collect::<Vec<_>>()
+        })
+    };
+    let before = shown(&run.library());
+    assert_eq!(before.each_ref().map(Vec::len), [100, 60, 60]);
+    let faults = [
+        Fault::Fails(Verdict::AccountRefused),
+        Fault::Fails(Verdict::Retry),
+        Fault::Empty,
+        Fault::Half,
+    ];
+    for fault in faults {
+        for account in [&rd, &ad] {
+            account.inside().fault = Some(fault);
+            for _ in 0..30 {
+                pass(10).await;
+                assert_eq!(shown(&run.library()), before, "{fault:?}");
+            }
+            account.inside().fault = None;
+            pass(60).await;
+        }
+    }
+    for account in [&rd, &ad] {
+        account.inside().fault = Some(Fault::Fails(Verdict::Retry));
+    }
+    run.kill().await;
+    let run = bench.start().await;
+    assert_eq!(shown(&run.library()), before);
+    pass(600).await;
+    assert_eq!(shown(&run.library()), before);
     run.stop().await;
 }
