@@ -152,8 +152,8 @@ fn shown_of(library: &Shelf, hash: InfoHash, mount: &Path, layout: Layout) -> Op
     // Soon it shows what is inside, or is bad for another reason.
     let packed = bad == Some(BadReason::PackedRar);
     Some(Shown {
-        name: entry.name.clone(),
-        path: mount.join(ALL).join(&entry.name),
+        name: entry.name.to_string(),
+        path: mount.join(ALL).join(&*entry.name),
         files: files.collect(),
         bad: bad
             .filter(|_| !packed)

@@ -325,7 +325,7 @@ impl Catalogue {
         });
         let copies: Vec<_> = copies.collect();
         let report =
-            |(entry, copy): (&Entry, &Arc<Copy>)| (entry.name.clone(), self.report_of(copy));
+            |(entry, copy): (&Entry, &Arc<Copy>)| (entry.name.to_string(), self.report_of(copy));
         CopiesStatus {
             total: counts.copies,
             spared: counts.spared,

@@ -48,6 +48,15 @@ pub struct CopyDetail {
 }
 
 impl Copy {
+    /// Without the room that its lists got to grow: half of a copy with one file.
+    pub(crate) fn compact(mut self) -> Self {
+        self.links.shrink_to_fit();
+        if let Some(detail) = &mut self.detail {
+            detail.files.shrink_to_fit();
+        }
+        self
+    }
+
     /// Whether there is one link for several selected files: then it is an archive of them.
     pub(crate) fn is_packed(&self) -> bool {
         let selected = self.detail.as_ref().map(|detail| {

@@ -77,7 +77,7 @@ impl Outline {
         let outlined = views.map(|view| {
             let known = view.entries.iter().filter_map(|entry| {
                 let tree = entry.release.tree()?;
-                Some((entry.name.clone(), fingerprint(tree)))
+                Some((entry.name.to_string(), fingerprint(tree)))
             });
             (view.name.clone(), known.collect())
         });
@@ -93,7 +93,7 @@ impl Outline {
                 continue;
             };
             let before = before.iter().map(|(name, files)| (&**name, *files));
-            let joined = before.merge_join_by(&*view.entries, |was, is| was.0.cmp(&is.name));
+            let joined = before.merge_join_by(&*view.entries, |was, is| was.0.cmp(&*is.name));
             let same = |was: &u64, is: &Arc<ReleaseTree>| *was == fingerprint(is);
             paths.extend(told(view, joined, same));
         }

@@ -128,7 +128,7 @@ pub struct View {
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The name shown: a legal POSIX name of 1 to 255 bytes, unique in the view.
-    pub name: String,
+    pub name: Arc<str>,
     /// Directory ids of this view's copy of `ReleaseTree::dirs`, in the same order; holds at least the release's own directory.
     pub dir_ids: Arc<[NodeId]>,
     /// What is in it.
@@ -329,7 +329,7 @@ mod tests {
         let mut dead = record(2, "Dead");
         dead.status = TorrentStatus::Dead;
         let library = library(vec![known(1, "Film", &["/Film.mkv"]), dead, record(3, "B")]);
-        let name = |entry: Option<&Entry>| entry.map(|entry| entry.name.clone());
+        let name = |entry: Option<&Entry>| entry.map(|entry| entry.name.to_string());
         for (n, found, in_all) in [
             (1, Some("Film"), true),
             (2, Some("Dead"), false),

@@ -208,7 +208,7 @@ impl Ward for LibraryWard {
             };
             let finding = |file: Option<String>, words: String| Finding {
                 hash,
-                name: entry.name.clone(),
+                name: entry.name.to_string(),
                 file,
                 providers: release.providers().map(str::to_owned).collect(),
                 words,

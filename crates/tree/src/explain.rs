@@ -148,7 +148,7 @@ impl Snapshot {
         Found {
             path,
             release: Some(FoundRelease {
-                name: dir.entry.name.clone(),
+                name: dir.entry.name.to_string(),
                 hash: release.id.to_string(),
                 providers: release.providers().map(str::to_owned).collect(),
                 copies: release.copies.to_vec(),

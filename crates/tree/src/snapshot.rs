@@ -287,7 +287,7 @@ impl ViewIndex {
     fn dir_named(&self, name: &str) -> Option<Dir<'_>> {
         let entries = &self.view.entries;
         let at = entries
-            .binary_search_by(|entry| entry.name.as_str().cmp(name))
+            .binary_search_by(|entry| (*entry.name).cmp(name))
             .ok()?;
         Some(self.dir(at))
     }

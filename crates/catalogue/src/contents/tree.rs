@@ -80,7 +80,7 @@ pub(super) fn build(
         dir.cmp(other_dir).then_with(|| slot.name.cmp(&other.name))
     });
     let mut places = Vec::with_capacity(shown.len());
-    let files = shown
+    let mut files: Vec<File> = shown
         .into_iter()
         .map(|(dir, slot)| {
             let start = places.len() as u32;
@@ -95,8 +95,12 @@ pub(super) fn build(
             }
         })
         .collect();
+    // It was made in the memory of the slots, which are larger.
+    files.shrink_to_fit();
+    let mut dirs: Vec<String> = dirs.into_keys().collect();
+    dirs.shrink_to_fit();
     ReleaseTree {
-        dirs: dirs.into_keys().collect(),
+        dirs,
         files,
         copies: if linked {
             of.iter().copied().cloned().collect()

@@ -21,10 +21,8 @@ pub(super) async fn load(
     if tables == 0 {
         return Ok(HashMap::new());
     }
-    let rows = sqlx::query("SELECT provider, stage, until FROM first_sync")
-        .fetch_all(connection)
-        .await?;
-    let read = sound(&rows, unreadable, |row| {
+    let sql = "SELECT provider, stage, until FROM first_sync";
+    let read = sound(connection, sql, unreadable, |row| {
         let stage = match row.try_get::<i64, _>(1)? {
             0 => Stage::Unknown,
             1 => Stage::Known,
@@ -34,7 +32,7 @@ pub(super) async fn load(
         let until = row.try_get::<Option<i64>, _>(2)?.and_then(read_time);
         Ok(Some((row.try_get::<String, _>(0)?, (stage, until))))
     });
-    Ok(read.into_iter().collect())
+    Ok(read.await?.into_iter().collect())
 }
 
 pub(super) async fn write(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use debridfs_provider::{
     ContentId, DirectLink, HosterLink, KeyId, TorrentFile, TorrentId, TorrentStatus,
 };
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -24,21 +25,13 @@ const GENERATION: &str = "generation";
 pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stored> {
     let mut stored = Stored::default();
     let mut unreadable = 0;
-    let rows = sqlx::query(
-        "SELECT provider, id, hash, filename, bytes, status, added, ended, links, original_filename, files, removed, list_print, \
-         info_due, ready_seen, archive FROM torrents",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    stored.torrents = sound(&rows, &mut unreadable, torrent);
+    let sql = "SELECT provider, id, hash, filename, bytes, status, added, ended, links, original_filename, files, removed, list_print, \
+               info_due, ready_seen, archive FROM torrents";
+    stored.torrents = sound(connection, sql, &mut unreadable, torrent).await?;
     stored.memory = load_memory(connection, &mut unreadable).await?;
     stored.retired = load_retired(connection, &mut unreadable).await?;
-    let rows = sqlx::query(
-        "SELECT provider, hoster, url, filename, bytes, resolved_at, key FROM key_links",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    stored.links = sound(&rows, &mut unreadable, link);
+    let sql = "SELECT provider, hoster, url, filename, bytes, resolved_at, key FROM key_links";
+    stored.links = sound(connection, sql, &mut unreadable, link).await?;
     stored.sync = load_sync(connection, &mut unreadable).await?;
     stored.verdicts = verdicts::load(connection, &mut unreadable).await?;
     let generation: Option<i64> = sqlx::query_scalar("SELECT value FROM counters WHERE name = ?")
@@ -50,21 +43,26 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Stor
     Ok(stored)
 }
 
-/// What `rows` say. Rows that make no sense are counted and left out: a file whose structure is
-/// whole may hold them all the same, and one of them is no reason to do without the others.
-pub(super) fn sound<T>(
-    rows: &[SqliteRow],
+/// What the rows of `sql` say, each taken as it comes: all rows at once, as text, are as large as
+/// the library made of them, and the allocator keeps their memory. Rows that make no sense are
+/// counted and left out: a file whose structure is whole may hold them all the same, and one of them
+/// is no reason to do without the others.
+pub(super) async fn sound<T>(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
     unreadable: &mut usize,
     read: impl Fn(&SqliteRow) -> sqlx::Result<Option<T>>,
-) -> Vec<T> {
-    let mut all = Vec::with_capacity(rows.len());
-    for row in rows {
-        match read(row) {
+) -> sqlx::Result<Vec<T>> {
+    let mut rows = sqlx::query(sql).fetch(connection);
+    let mut all = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        match read(&row) {
             Ok(Some(value)) => all.push(value),
             Ok(None) | Err(_) => *unreadable += 1,
         }
     }
-    all
+    all.shrink_to_fit();
+    Ok(all)
 }
 
 fn link(row: &SqliteRow) -> sqlx::Result<Option<(String, HosterLink, DirectLink)>> {
@@ -85,75 +83,88 @@ async fn load_memory(
     connection: &mut SqliteConnection,
     unreadable: &mut usize,
 ) -> sqlx::Result<Memory> {
-    let mut memory = Memory::default();
-    let rows = sqlx::query("SELECT hash, name, added, good FROM shown")
-        .fetch_all(&mut *connection)
-        .await?;
-    memory.releases = sound(&rows, unreadable, |row| {
+    let sql = "SELECT hash, name, added, good FROM shown";
+    let shown = |row: &SqliteRow| {
         let id = row.try_get::<&str, _>(0)?.parse();
         let (Ok(id), Some(added)) = (id, read_time(row.try_get(2)?)) else {
             return Ok(None);
         };
         Ok(Some(ShownRelease {
             id,
-            name: row.try_get(1)?,
+            name: row.try_get::<&str, _>(1)?.into(),
             added,
             good: row.try_get(3)?,
         }))
-    });
-    let rows = sqlx::query("SELECT node, id FROM id_overrides")
-        .fetch_all(&mut *connection)
-        .await?;
-    memory.ids = sound(&rows, unreadable, |row| {
+    };
+    let releases = sound(connection, sql, unreadable, shown).await?;
+    let choice = |row: &SqliteRow| {
         let id = NodeId(row.try_get::<i64, _>(1)? as u64);
         let key = <[u8; 32]>::try_from(row.try_get::<&[u8], _>(0)?);
         Ok(key.ok().map(|key| IdOverride { key, id }))
-    });
-    let rows = sqlx::query("SELECT view, hash FROM view_members")
-        .fetch_all(&mut *connection)
-        .await?;
-    let mut members: HashMap<String, Vec<ContentId>> = HashMap::new();
-    for (view, content) in sound(&rows, unreadable, |row| {
-        let content = row.try_get::<&str, _>(1)?.parse::<ContentId>().ok();
-        let view: String = row.try_get(0)?;
-        Ok(content.map(|content| (view, content)))
-    }) {
-        members.entry(view).or_default().push(content);
-    }
-    let rows = sqlx::query("SELECT name, changed FROM views")
-        .fetch_all(&mut *connection)
-        .await?;
-    for (name, changed) in sound(&rows, unreadable, |row| {
+    };
+    let sql = "SELECT node, id FROM id_overrides";
+    let ids = sound(connection, sql, unreadable, choice).await?;
+    Ok(Memory {
+        releases,
+        ids,
+        views: load_views(connection, unreadable).await?,
+    })
+}
+
+async fn load_views(
+    connection: &mut SqliteConnection,
+    unreadable: &mut usize,
+) -> sqlx::Result<Vec<ShownView>> {
+    let view = |row: &SqliteRow| {
         let name: String = row.try_get(0)?;
-        Ok(read_time(row.try_get(1)?).map(|changed| (name, changed)))
-    }) {
-        let members = members.remove(&name).unwrap_or_default();
-        memory.views.push(ShownView {
+        Ok(read_time(row.try_get(1)?).map(|changed| ShownView {
             name,
             changed,
-            members,
-        });
+            members: Vec::new(),
+        }))
+    };
+    let sql = "SELECT name, changed FROM views";
+    let mut views = sound(connection, sql, unreadable, view).await?;
+    let number: HashMap<String, usize> = views
+        .iter()
+        .enumerate()
+        .map(|(number, view)| (view.name.clone(), number))
+        .collect();
+    // Members of views that are not there are passed over.
+    let member = |row: &SqliteRow| {
+        let content = row.try_get::<&str, _>(1)?.parse::<ContentId>().ok();
+        let view = number.get(row.try_get::<&str, _>(0)?).copied();
+        Ok(content.map(|content| (view, content)))
+    };
+    let sql = "SELECT view, hash FROM view_members";
+    for (view, content) in sound(connection, sql, unreadable, member).await? {
+        if let Some(view) = view {
+            views[view].members.push(content);
+        }
     }
-    Ok(memory)
+    Ok(views)
 }
 
 async fn load_retired(
     connection: &mut SqliteConnection,
     unreadable: &mut usize,
 ) -> sqlx::Result<Vec<RetiredRow>> {
-    let rows = sqlx::query("SELECT at, parent, name FROM retired ORDER BY at, rowid")
-        .fetch_all(connection)
-        .await?;
-    Ok(sound(&rows, unreadable, |row| {
-        let Some(at) = read_time(row.try_get(0)?) else {
-            return Ok(None);
-        };
-        Ok(Some(RetiredRow {
-            at,
-            parent: NodeId(row.try_get::<i64, _>(1)? as u64),
-            name: row.try_get(2)?,
-        }))
-    }))
+    sound(
+        connection,
+        "SELECT at, parent, name FROM retired ORDER BY at, rowid",
+        unreadable,
+        |row| {
+            let Some(at) = read_time(row.try_get(0)?) else {
+                return Ok(None);
+            };
+            Ok(Some(RetiredRow {
+                at,
+                parent: NodeId(row.try_get::<i64, _>(1)? as u64),
+                name: row.try_get(2)?,
+            }))
+        },
+    )
+    .await
 }
 
 async fn load_sync(
@@ -161,36 +172,43 @@ async fn load_sync(
     unreadable: &mut usize,
 ) -> sqlx::Result<Vec<SyncRow>> {
     let mut held: HashMap<String, Vec<HeldRow>> = HashMap::new();
-    let rows = sqlx::query("SELECT provider, torrent, since, confirmations FROM held")
-        .fetch_all(&mut *connection)
-        .await?;
-    for (provider, row) in sound(&rows, unreadable, |row| {
-        let Some(since) = read_time(row.try_get(2)?) else {
-            return Ok(None);
-        };
-        let provider: String = row.try_get(0)?;
-        let held = HeldRow {
-            torrent: TorrentId(row.try_get(1)?),
-            since,
-            confirmations: row.try_get(3)?,
-        };
-        Ok(Some((provider, held)))
-    }) {
+    for (provider, row) in sound(
+        connection,
+        "SELECT provider, torrent, since, confirmations FROM held",
+        unreadable,
+        |row| {
+            let Some(since) = read_time(row.try_get(2)?) else {
+                return Ok(None);
+            };
+            let provider: String = row.try_get(0)?;
+            let held = HeldRow {
+                torrent: TorrentId(row.try_get(1)?),
+                since,
+                confirmations: row.try_get(3)?,
+            };
+            Ok(Some((provider, held)))
+        },
+    )
+    .await?
+    {
         held.entry(provider).or_default().push(row);
     }
-    let rows = sqlx::query("SELECT provider, listed, last_full, held_counted FROM sync_state")
-        .fetch_all(&mut *connection)
-        .await?;
-    let mut all = sound(&rows, unreadable, |row| {
-        Ok(Some(SyncRow {
-            provider: row.try_get(0)?,
-            listed: row.try_get(1)?,
-            last_full: row.try_get::<Option<i64>, _>(2)?.and_then(read_time),
-            held_counted: row.try_get::<Option<i64>, _>(3)?.and_then(read_time),
-            held: Vec::new(),
-            first: None,
-        }))
-    });
+    let mut all = sound(
+        connection,
+        "SELECT provider, listed, last_full, held_counted FROM sync_state",
+        unreadable,
+        |row| {
+            Ok(Some(SyncRow {
+                provider: row.try_get(0)?,
+                listed: row.try_get(1)?,
+                last_full: row.try_get::<Option<i64>, _>(2)?.and_then(read_time),
+                held_counted: row.try_get::<Option<i64>, _>(3)?.and_then(read_time),
+                held: Vec::new(),
+                first: None,
+            }))
+        },
+    )
+    .await?;
     let mut first = first_sync::load(connection, unreadable).await?;
     for row in &mut all {
         row.first = first.remove(&row.provider);
@@ -229,7 +247,7 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
             info_due: info_due || detail.is_none() || links.is_none(),
             ready_seen: row.try_get::<Option<i64>, _>(14)?.and_then(read_time),
         },
-        record: Arc::new(Copy {
+        record: Arc::new(Copy::compact(Copy {
             provider: row.try_get(0)?,
             id: TorrentId(row.try_get(1)?),
             content,
@@ -242,7 +260,7 @@ fn torrent(row: &SqliteRow) -> sqlx::Result<Option<TorrentRow>> {
             detail,
             archive,
             removed: row.try_get::<Option<i64>, _>(11)?.and_then(read_time),
-        }),
+        })),
     }))
 }
 
@@ -261,7 +279,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> s
     for shown in &batch.shown {
         sqlx::query("INSERT OR REPLACE INTO shown (hash, name, added, good) VALUES (?, ?, ?, ?)")
             .bind(shown.id.to_string())
-            .bind(&shown.name)
+            .bind(&*shown.name)
             .bind(shown.added.as_microsecond())
             .bind(shown.good)
             .execute(&mut *connection)

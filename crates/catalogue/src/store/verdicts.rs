@@ -18,23 +18,26 @@ pub(super) async fn load(
     if table.is_none() {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query("SELECT provider, id, verdict, words, at FROM copy_verdicts")
-        .fetch_all(connection)
-        .await?;
-    Ok(sound(&rows, unreadable, |row| {
-        let Some(at) = read_time(row.try_get(4)?) else {
-            return Ok(None);
-        };
-        Ok(Some(VerdictRow {
-            provider: row.try_get(0)?,
-            id: TorrentId(row.try_get(1)?),
-            said: CopyVerdict {
-                at,
-                verdict: row.try_get(2)?,
-                words: row.try_get(3)?,
-            },
-        }))
-    }))
+    sound(
+        connection,
+        "SELECT provider, id, verdict, words, at FROM copy_verdicts",
+        unreadable,
+        |row| {
+            let Some(at) = read_time(row.try_get(4)?) else {
+                return Ok(None);
+            };
+            Ok(Some(VerdictRow {
+                provider: row.try_get(0)?,
+                id: TorrentId(row.try_get(1)?),
+                said: CopyVerdict {
+                    at,
+                    verdict: row.try_get(2)?,
+                    words: row.try_get(3)?,
+                },
+            }))
+        },
+    )
+    .await
 }
 
 /// Writes each in place of the copy's last one.

@@ -416,7 +416,7 @@ impl State {
             provider.first.left_out.remove(id);
         }
         if *self.records[place] != record {
-            self.records[place] = Arc::new(record);
+            self.records[place] = Arc::new(record.compact());
             self.dirty = true;
         }
         batch.torrents.push(self.row(place));

@@ -79,10 +79,11 @@ struct Known {
 enum State {
     /// Not shown; its name is asked for while it may still get ready.
     Hidden(Option<(String, Timestamp)>),
-    /// By view.
+    /// In some views.
     Shown {
-        name: String,
-        entries: Vec<Option<Entry>>,
+        name: Arc<str>,
+        /// Each with the number of its view.
+        entries: Box<[(usize, Entry)]>,
     },
 }
 
@@ -247,7 +248,7 @@ impl ViewBuilder {
             let plain = records
                 .iter()
                 .find_map(|record| held(&record).then(|| self.rules.folder_naming.name(record))?)
-                .or_else(|| shown.map(|shown| shown.name.clone()));
+                .or_else(|| shown.map(|shown| shown.name.to_string()));
             match (assembled, plain) {
                 (Some(assembled), Some(plain)) => ready.push((content, records, assembled, plain)),
                 (_, plain) => {
@@ -290,7 +291,7 @@ impl ViewBuilder {
             newly_shown.extend(news);
             let name = match self.names.get(&content) {
                 Some(shown) => shown.name.clone(),
-                None => plain,
+                None => plain.into(),
             };
             let known = self.place(name, records, assembled, now);
             if let Some(old) = self.releases.get(&content) {
@@ -303,7 +304,7 @@ impl ViewBuilder {
     /// Decides which views have the release.
     fn place(
         &mut self,
-        name: String,
+        name: Arc<str>,
         records: Vec<Arc<Copy>>,
         assembled: Assembled,
         now: Timestamp,
@@ -314,13 +315,14 @@ impl ViewBuilder {
             in_bad,
             mut until,
         } = assembled;
-        let mut entries: Vec<Option<Entry>> = vec![None; self.views.len()];
+        let mut entries = Vec::new();
         let mut put = |index: usize, release: &Arc<Release>| {
-            entries[index] = Some(Entry {
+            let entry = Entry {
                 name: name.clone(),
                 dir_ids: dir_ids(&mut self.ids, &self.views[index].name, release),
                 release: release.clone(),
-            });
+            };
+            entries.push((index, entry));
         };
         if in_bad {
             put(1, &release);
@@ -375,7 +377,10 @@ impl ViewBuilder {
         Known {
             records,
             until,
-            state: State::Shown { name, entries },
+            state: State::Shown {
+                name,
+                entries: entries.into(),
+            },
         }
     }
 }
@@ -420,7 +425,7 @@ impl KnownView {
         retired.extend(
             left.iter()
                 .filter_map(|content| names.get(content))
-                .map(|gone| (self.id, gone.name.clone())),
+                .map(|gone| (self.id, gone.name.to_string())),
         );
         if self.changed.is_none() || !joined.is_empty() || !left.is_empty() {
             // A fresh library takes the time of its youngest release, the same on every node.
@@ -464,7 +469,10 @@ impl Known {
     fn entry(&self, view: usize) -> Option<&Entry> {
         match &self.state {
             State::Hidden(_) => None,
-            State::Shown { entries, .. } => entries[view].as_ref(),
+            State::Shown { entries, .. } => {
+                let found = entries.iter().find(|(index, _)| *index == view);
+                found.map(|(_, entry)| entry)
+            }
         }
     }
 
@@ -473,7 +481,7 @@ impl Known {
         let State::Shown { entries, .. } = &self.state else {
             return;
         };
-        for entry in entries.iter().flatten() {
+        for (_, entry) in entries {
             entry.dir_ids.iter().for_each(|id| ids.forget(*id));
             if let Some(tree) = entry.release.tree() {
                 tree.files.iter().for_each(|file| ids.forget(file.id));
@@ -483,13 +491,11 @@ impl Known {
 
     /// Notes the names of files that `new` does not have any more, in each view that goes on showing the release.
     fn retire_files(&self, new: &Self, retired: &mut Vec<(NodeId, String)>) {
-        let (State::Shown { entries: old, .. }, State::Shown { entries: new, .. }) =
-            (&self.state, &new.state)
-        else {
+        let State::Shown { entries, .. } = &self.state else {
             return;
         };
-        for (old, new) in old.iter().zip(new) {
-            let (Some(old), Some(new)) = (old, new) else {
+        for (view, old) in entries {
+            let Some(new) = new.entry(*view) else {
                 continue;
             };
             let (Contents::Known(had), Contents::Known(has)) =

@@ -1,5 +1,7 @@
 //! What must outlive a restart, so that paths, ids and times stay.
 
+use std::sync::Arc;
+
 use debridfs_provider::ContentId;
 use jiff::Timestamp;
 
@@ -22,7 +24,7 @@ pub struct ShownRelease {
     /// Which.
     pub id: ContentId,
     /// Its name in every view, for ever.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its modification time: the earliest `added` seen of it.
     pub added: Timestamp,
     /// Whether it was ever in `__all__`, so that it stays there when it turns bad.

@@ -3,7 +3,8 @@
 //! A name belongs to the release that was first shown with it. Of those that ask for it before that, the earliest added gets it, also while it is not ready yet;
 //! the others get ` [hash8]` behind it. A release has the same name in every view.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use debridfs_provider::ContentId;
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use crate::names::suffixed;
 #[derive(Debug, Default)]
 pub(super) struct ShownNames {
     releases: HashMap<ContentId, ShownRelease>,
-    owners: HashMap<String, ContentId>,
+    taken: HashSet<Arc<str>>,
 }
 
 /// Names asked for by releases that are not shown yet.
@@ -39,15 +40,13 @@ impl Wishes {
 
 impl ShownNames {
     pub(super) fn new(releases: Vec<ShownRelease>) -> Self {
-        let owners = releases
-            .iter()
-            .map(|release| (release.name.clone(), release.id))
-            .collect();
+        let taken = releases.iter().map(|release| release.name.clone());
+        let taken = taken.collect();
         let releases = releases
             .into_iter()
             .map(|release| (release.id, release))
             .collect();
-        Self { releases, owners }
+        Self { releases, taken }
     }
 
     pub(super) fn get(&self, content: &ContentId) -> Option<&ShownRelease> {
@@ -71,15 +70,16 @@ impl ShownNames {
         }
         let digits = content.digits();
         let mut name = plain.to_owned();
-        if self.owners.contains_key(&name) || wishes.precede(plain, added, content) {
+        if self.taken.contains(&*name) || wishes.precede(plain, added, content) {
             name = [8, 16, 40]
                 .into_iter()
                 .map(|length| suffixed(plain, &format!(" [{}]", &digits[..length]), false))
                 .chain((2u64..).map(|n| suffixed(plain, &format!(" [{digits}] [{n}]"), false)))
-                .find(|name| !self.owners.contains_key(name))
+                .find(|name| !self.taken.contains(&**name))
                 .unwrap_or(digits);
         }
-        self.owners.insert(name.clone(), content);
+        let name: Arc<str> = name.into();
+        self.taken.insert(name.clone());
         let shown = ShownRelease {
             id: content,
             name,

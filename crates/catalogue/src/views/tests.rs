@@ -28,10 +28,7 @@ fn with_folders(folders: &str) -> ViewBuilder {
 
 fn names<'a>(built: &'a Built, view: &str) -> Vec<&'a str> {
     let view = built.views.iter().find(|shown| shown.name == view).unwrap();
-    view.entries
-        .iter()
-        .map(|entry| entry.name.as_str())
-        .collect()
+    view.entries.iter().map(|entry| &*entry.name).collect()
 }
 
 fn arcs(records: impl IntoIterator<Item = Copy>) -> Vec<Arc<Copy>> {
@@ -419,7 +416,7 @@ fn shape(built: &Built) -> Shape {
             let entries = view.entries.iter().map(|entry| {
                 let release = &entry.release;
                 (
-                    entry.name.clone(),
+                    entry.name.to_string(),
                     entry.dir_ids.to_vec(),
                     release.id,
                     contents(&release.contents),
@@ -449,8 +446,8 @@ proptest! {
                 prop_assert!(view.entries.windows(2).all(|pair| pair[0].name < pair[1].name));
                 for entry in view.entries.iter() {
                     let hash = entry.release.id;
-                    prop_assert_eq!(ever.entry(hash).or_insert(entry.name.clone()), &entry.name);
-                    prop_assert_eq!(*owners.entry(entry.name.clone()).or_insert(hash), hash);
+                    prop_assert_eq!(ever.entry(hash).or_insert(entry.name.to_string()), &*entry.name);
+                    prop_assert_eq!(*owners.entry(entry.name.to_string()).or_insert(hash), hash);
                     let Contents::Known(tree) = &entry.release.contents else {
                         prop_assert_eq!(entry.dir_ids.len(), 1);
                         continue;

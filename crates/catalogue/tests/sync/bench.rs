@@ -130,7 +130,7 @@ pub fn view(library: &Library, name: &str) -> BTreeSet<String> {
         .iter()
         .filter(|view| view.name == name)
         .flat_map(|view| view.entries.iter())
-        .map(|entry| entry.name.clone())
+        .map(|entry| entry.name.to_string())
         .collect()
 }
 

@@ -137,7 +137,7 @@ fn outline(library: &Library) -> Vec<Shown> {
             let files = tree.into_iter().flat_map(|tree| &tree.files);
             (
                 view.name.clone(),
-                entry.name.clone(),
+                entry.name.to_string(),
                 entry.dir_ids.iter().map(|id| id.0).collect(),
                 files
                     .map(|file| (file.id.0, file.name.to_string()))

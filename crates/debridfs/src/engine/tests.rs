@@ -144,7 +144,7 @@ impl Bed {
         let library = self.tasks.parts.catalogue.library().borrow().clone();
         let all = library.view("__all__").map(|view| view.entries.clone());
         let all = all.iter().flat_map(|entries| entries.iter());
-        all.map(|entry| entry.name.clone()).collect()
+        all.map(|entry| entry.name.to_string()).collect()
     }
 
     fn is_down(&self, part: &str) -> Option<String> {

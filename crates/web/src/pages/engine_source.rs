@@ -99,7 +99,7 @@ fn select(entries: &[Entry], query: &ReleaseQuery) -> ReleaseList {
     let lines = shown.map(|entry| {
         let release = &entry.release;
         ReleaseLine {
-            name: entry.name.clone(),
+            name: entry.name.to_string(),
             bytes: release.bytes,
             files: match &release.contents {
                 Contents::Unknown => None,
@@ -171,7 +171,7 @@ mod tests {
 
     fn entries(names: &[&str]) -> Vec<Entry> {
         let entry = |(number, name): (usize, &&str)| Entry {
-            name: (*name).to_owned(),
+            name: (*name).into(),
             dir_ids: [NodeId(number as u64 + 2)].into(),
             release: Arc::new(debridfs_catalogue::Release {
                 id: format!("{number:040x}").parse().unwrap(),
