@@ -11,13 +11,10 @@ use crate::report::{Goal, Report, Row};
 use crate::simulator::Simulator;
 use crate::{Options, Result, pin};
 
-/// Files of a release: one in ten releases of a home is a season.
-const FILES_PER_RELEASE: u64 = 10;
-
-/// Releases in the simulator's format.
-fn describe(releases: u64) -> serde_json::Value {
+/// Releases of `each` files in the simulator's format.
+fn describe(releases: u64, each: u64) -> serde_json::Value {
     let release = |n: u64| {
-        let files: Vec<_> = (1..=FILES_PER_RELEASE)
+        let files: Vec<_> = (1..=each)
             .map(|episode| serde_json::json!({"path": format!("/Show.{n}.S01E{episode:02}.mkv"), "bytes": 1 << 30}))
             .collect();
         serde_json::json!({"name": format!("Show.{n}.S01"), "files": files})
@@ -56,13 +53,15 @@ fn copy_shape(from: &Path, to: &Path) -> Result<()> {
 }
 
 pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
-    let (program, files) = (&options.program, options.files);
-    report.section(format!("large library: {files} files"));
+    let (program, files, each) = (&options.program, options.files, options.files_per_release);
+    report.section(format!(
+        "large library: {files} files, {each} in each release"
+    ));
     let dir = temporary_dir()?;
     let description = dir.path().join("library.json");
     std::fs::write(
         &description,
-        serde_json::to_vec(&describe(files / FILES_PER_RELEASE))?,
+        serde_json::to_vec(&describe(files / each, each))?,
     )?;
     let simulator = Simulator::start(program, description.to_str().ok_or("path")?)?;
     let mut library = Library::start(program, &simulator, pin::CLIENT, None, true)?;

@@ -61,6 +61,9 @@ struct Cli {
     /// Files of the large library; 10 000 in the quick run.
     #[arg(long)]
     files: Option<u64>,
+    /// Files of each release of the large library.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=99_999))]
+    files_per_release: u64,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -72,6 +75,7 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) mebibytes: u64,
     pub(crate) files: u64,
+    pub(crate) files_per_release: u64,
 }
 
 /// In the order in which they run.
@@ -150,6 +154,7 @@ fn run(cli: &Cli) -> Result<()> {
         files: cli
             .files
             .unwrap_or(if cli.quick { 10_000 } else { 100_000 }),
+        files_per_release: cli.files_per_release,
     };
     stop::on_signals()?;
     let mut report = report::Report::new();
