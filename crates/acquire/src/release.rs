@@ -26,7 +26,9 @@ pub enum ReleaseError {
     #[error("not a magnet link")]
     NotAMagnet,
     /// A web address; only magnets and files are taken.
-    #[error("a web address: hand in the .torrent file or a magnet instead")]
+    #[error(
+        "a web address: give the magnet link or the info-hash in its place; a .torrent file goes in on the page Queue"
+    )]
     WebAddress,
     /// A magnet without a usable `xt=urn:btih:`.
     #[error("the magnet holds no info-hash")]

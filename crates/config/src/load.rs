@@ -482,6 +482,22 @@ mod tests {
             found[0].help.as_deref(),
             Some("did you mean `real-debrid`?")
         );
+        let found = problems("[provider.rd]\nkind = \"alldebrid\"\ntoken = \"t\"\n", &[]);
+        let help = found[0].help.as_deref().unwrap_or_default();
+        assert!(
+            help.contains("not supported yet; only: real-debrid"),
+            "{help}"
+        );
+    }
+
+    #[test]
+    fn an_account_without_a_name_is_told_how_it_is_written() {
+        let found = problems("[provider]\ntoken = \"31337\"\n", &[]);
+        let said = format!("{found:?}");
+        assert!(
+            said.contains("write `[provider.rd]`") && !said.contains("31337"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl Merge {
             let word = word.unwrap_or(vendors::KINDS[0].word).to_owned();
             let Some(kind) = vendors::kind_of(&word) else {
                 let message = format!("`provider.{name}.kind` cannot be {word:?}");
-                let help = suggestion(&word, vendors::words());
+                let help = Some(supported(&word, vendors::words()));
                 self.problem(message, help, self.origin(&kind_path));
                 continue;
             };
@@ -156,6 +156,16 @@ impl Merge {
                 Kind::UnknownField(name, expected) => {
                     let message = format!("unknown key `{}`", path.join("."));
                     (message, suggestion(name, expected), true)
+                }
+                Kind::InvalidType(..) if lacks_name(&path) => {
+                    let (section, key) = (&path[0], &path[1]);
+                    let message = format!("`{section}.{key}` stands in no `[{section}.NAME]`");
+                    let help = match section.as_str() {
+                        "provider" => "write `[provider.rd]`, and the keys of the account below it",
+                        "arr" => "write `[arr.sonarr]`, and its keys below it",
+                        _ => "write `[hook.plex]`, and its keys below it",
+                    };
+                    (message, Some(help.to_owned()), true)
                 }
                 Kind::UnknownVariant(found, expected) => {
                     let message = format!("`{}` cannot be {found:?}", path.join("."));
@@ -238,6 +248,23 @@ fn remove(values: &mut Dict, path: &[String]) -> bool {
             Some(Value::Dict(_, inner)) => remove(inner, rest),
             _ => false,
         },
+    }
+}
+
+/// Whether `path` is a key of a section that needs a name, which was left out.
+fn lacks_name(path: &[String]) -> bool {
+    path.len() == 2 && matches!(path[0].as_str(), "provider" | "arr" | "hook")
+}
+
+/// Another spelling of one of them, or all of them: another vendor's name is no misspelling.
+fn supported(found: &str, expected: &[&str]) -> String {
+    let bare = |name: &str| name.replace(['-', '_', ' '], "").to_lowercase();
+    match expected.iter().find(|name| bare(name) == bare(found)) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!(
+            "{found:?} is not supported yet; only: {}",
+            expected.join(", ")
+        ),
     }
 }
 

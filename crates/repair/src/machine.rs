@@ -120,7 +120,9 @@ impl Machine {
         let quiet = self.providers.iter().filter_map(|(name, watched)| {
             let words = match &watched.trouble {
                 Some(words) => words.clone(),
-                None if !self.is_calm(name, now) => "it was in trouble a moment ago".to_owned(),
+                None if !self.is_calm(name, now) => {
+                    "it has not been well for long enough, as after a start or an outage".to_owned()
+                }
                 None if watched.held => {
                     "so many of its releases cannot be read that it is suspected itself".to_owned()
                 }

@@ -87,6 +87,9 @@ pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
             if args.json {
                 return print_json(&jobs, "queue");
             }
+            if jobs.is_empty() {
+                say("no downloads");
+            }
             for job in &plain(&jobs)? {
                 say(&line(job));
             }
@@ -96,11 +99,12 @@ pub fn run(command: &QueueCommand, file: Option<&Path>) -> Result<(), Failure> {
             let instance = Instance::find(&args.instance, file)?;
             let adding = instance.client.add_job(&args.link, &args.category);
             let added = runtime.block_on(adding)?;
-            say(&format!(
-                "{} {}",
-                escaped(&added.hash),
-                escaped(&added.name)
-            ));
+            let hash = escaped(&added.hash);
+            // A link without a name has that of its hash.
+            match added.name == added.hash {
+                true => say(&hash),
+                false => say(&format!("{hash} {}", escaped(&added.name))),
+            }
             Ok(())
         }
         QueueCommand::Rm(args) => {
