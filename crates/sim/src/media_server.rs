@@ -184,6 +184,12 @@ async fn take(State(server): State<MediaServer>, request: Request) -> Response {
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     match server.kind {
         Listener::Plex => server.plex(&head.method, path, query),
+        Listener::Jellyfin | Listener::Emby
+            if path == "/System/Info" && head.method == Method::GET =>
+        {
+            Json(json!({ "ServerName": "simulated", "Version": "10.10.3", "Id": "1" }))
+                .into_response()
+        }
         _ => server.post(&head.method, path, &head.headers, &body),
     }
 }
