@@ -97,6 +97,7 @@ fn is_against(cause: &Cause) -> bool {
         Cause::Waiting
         | Cause::Connect(_)
         | Cause::NotAllowed(_)
+        | Cause::NoHost(_)
         | Cause::FirstByte(_)
         | Cause::Stalled(_)
         | Cause::Transport(_)

@@ -20,6 +20,9 @@ pub enum Cause {
     /// The link, or a redirect, leads to an address that must not be asked.
     #[error("{0}")]
     NotAllowed(String),
+    /// The link leads to an address of no host.
+    #[error("{0}")]
+    NoHost(String),
     /// Connected, but no answer came in this time.
     #[error("no answer within {0:?}")]
     FirstByte(Duration),
@@ -113,6 +116,7 @@ impl Cause {
         match error {
             TransportError::Connect(words) => Self::Connect(words),
             TransportError::NotAllowed(words) => Self::NotAllowed(words),
+            TransportError::NoHost(words) => Self::NoHost(words),
             TransportError::Broken(words) => Self::Transport(words),
             other => Self::Transport(other.to_string()),
         }
@@ -151,7 +155,7 @@ impl Cause {
         match self {
             Self::Connect(_) | Self::Transport(_) => EventKind::Network,
             Self::Waiting | Self::FirstByte(_) | Self::Stalled(_) => EventKind::Stalled,
-            Self::NotAllowed(_) => EventKind::NotAllowed,
+            Self::NotAllowed(_) | Self::NoHost(_) => EventKind::NotAllowed,
             Self::WrongAnswer(_) => EventKind::WrongAnswer,
             Self::Differs(_) => EventKind::Differs,
             Self::TrafficUsedUp => EventKind::OutOfTraffic,
@@ -203,6 +207,8 @@ impl Cause {
                     }
                 }
             }
+            // Each new link may be on another host (AllDebrid).
+            Self::NoHost(_) => Blame::Link,
             _ => Blame::Chance,
         }
     }
@@ -235,5 +241,7 @@ mod tests {
             assert_eq!(status(403, Some(word)).blame(), Blame::Key, "{word}");
         }
         assert_eq!(Cause::Stalled(Duration::ZERO).blame(), Blame::Chance);
+        assert_eq!(Cause::NoHost(String::new()).blame(), Blame::Link);
+        assert_eq!(Cause::NotAllowed(String::new()).blame(), Blame::Chance);
     }
 }

@@ -32,6 +32,7 @@
 //! - "Too many calls" is [`Verdict::BackOff`] and trouble of the account is
 //!   [`Verdict::AccountRefused`]: never "not found", and never an empty list.
 
+pub mod all_debrid;
 pub mod real_debrid;
 pub mod torbox;
 
@@ -52,7 +53,7 @@ use crate::{
 use crate::{TorrentStatus, TorrentSummary};
 
 /// All kinds of providers. A table that names none means the first one.
-pub static KINDS: [&Kind; 2] = [&real_debrid::KIND, &torbox::KIND];
+pub static KINDS: [&Kind; 3] = [&real_debrid::KIND, &torbox::KIND, &all_debrid::KIND];
 
 /// A vendor as it declares itself.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 
 use bolero::{TypeGenerator, check};
 use debridfs_provider::vendors::real_debrid::{decode, verdicts};
-use debridfs_provider::vendors::torbox;
+use debridfs_provider::vendors::{all_debrid, torbox};
 use jiff::Timestamp;
 
 #[test]
@@ -134,8 +134,49 @@ fn fuzz_torbox_errors() {
     });
 }
 
+#[test]
+fn fuzz_alldebrid_lists() {
+    check!().for_each(|body: &[u8]| {
+        if let Ok(changes) = all_debrid::decode::changes(body) {
+            for (number, fields) in &changes.magnets {
+                if let Ok(item) = all_debrid::decode::summary(*number, fields) {
+                    assert!((0.0..=100.0).contains(&item.progress));
+                    let files = item.files.iter().flatten();
+                    assert_eq!(files.filter(|file| file.selected).count(), item.links.len());
+                }
+            }
+        }
+        drop(all_debrid::decode::torrent(body));
+        for tree in all_debrid::decode::trees(body).unwrap_or_default().values() {
+            assert!(tree.files.iter().all(|file| !file.path.is_empty()));
+        }
+    });
+}
+
+#[test]
+fn fuzz_alldebrid_small_answers() {
+    check!().for_each(|body: &[u8]| {
+        drop(all_debrid::decode::account(body));
+        drop(all_debrid::decode::added(body));
+        drop(all_debrid::decode::delayed(body));
+        drop(all_debrid::decode::unlocked(body, Timestamp::UNIX_EPOCH));
+    });
+}
+
+#[test]
+fn fuzz_alldebrid_errors() {
+    check!().for_each(|body: &[u8]| {
+        for status in [200, 401, 404, 429, 500, 503, 999] {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            if let Some(meaning) = all_debrid::verdicts::meaning(status, body) {
+                assert!(meaning.words.len() < 1000);
+            }
+        }
+    });
+}
+
 /// Sound bodies to begin with.
-const BODIES: [&str; 9] = [
+const BODIES: [&str; 15] = [
     include_str!("bodies/torrents.json"),
     include_str!("bodies/torrent.json"),
     include_str!("bodies/unrestrict.json"),
@@ -145,6 +186,12 @@ const BODIES: [&str; 9] = [
     include_str!("bodies/torbox/link.json"),
     include_str!("bodies/torbox/user.json"),
     include_str!("bodies/torbox/added.json"),
+    include_str!("bodies/alldebrid/list.json"),
+    include_str!("bodies/alldebrid/torrent.json"),
+    include_str!("bodies/alldebrid/files.json"),
+    include_str!("bodies/alldebrid/added.json"),
+    include_str!("bodies/alldebrid/link.json"),
+    include_str!("bodies/alldebrid/delayed.json"),
 ];
 
 /// What is put into them.
@@ -234,5 +281,16 @@ fn fuzz_edited_bodies() {
             drop(torbox::decode::account(&body));
             drop(torbox::decode::added(&body));
             drop(torbox::verdicts::meaning(true, http::StatusCode::OK, &body));
+            if let Ok(changes) = all_debrid::decode::changes(&body) {
+                let magnets = changes.magnets.iter();
+                magnets.for_each(|(number, fields)| {
+                    drop(all_debrid::decode::summary(*number, fields));
+                });
+            }
+            drop(all_debrid::decode::trees(&body));
+            drop(all_debrid::decode::added(&body));
+            drop(all_debrid::decode::delayed(&body));
+            drop(all_debrid::decode::unlocked(&body, Timestamp::UNIX_EPOCH));
+            drop(all_debrid::verdicts::meaning(http::StatusCode::OK, &body));
         });
 }

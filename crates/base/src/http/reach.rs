@@ -47,6 +47,17 @@ pub enum NotAllowed {
     },
 }
 
+impl From<NotAllowed> for TransportError {
+    fn from(why: NotAllowed) -> Self {
+        match &why {
+            NotAllowed::Inner { host, address, .. } if address.to_canonical().is_unspecified() => {
+                Self::NoHost(format!("{host} is {address}, which is no host"))
+            }
+            _ => Self::NotAllowed(why.to_string()),
+        }
+    }
+}
+
 impl Reach {
     /// Checks what can be told from an address before a connection is made; the resolver does the rest.
     pub(super) async fn check(&self, url: &Url) -> Result<(), NotAllowed> {
@@ -68,15 +79,14 @@ impl Reach {
 
     /// Checks an address, and those of its name.
     pub(super) async fn resolve(&self, url: &Url) -> Result<(), TransportError> {
-        let refused = |why: NotAllowed| TransportError::NotAllowed(why.to_string());
-        self.check(url).await.map_err(refused)?;
+        self.check(url).await?;
         let Some(name) = url.domain().filter(|_| !self.by_proxy) else {
             return Ok(());
         };
         let found = tokio::net::lookup_host((name, 0)).await;
         let found = found.map_err(|why| TransportError::Connect(format!("{name}: {why}")))?;
         let found = self.filter(name, found.collect()).await;
-        found.map(drop).map_err(refused)
+        Ok(found.map(drop)?)
     }
 
     /// Those of the addresses of `host` that may be asked.
@@ -245,6 +255,23 @@ mod tests {
         ] {
             assert_eq!(inner(address.parse().unwrap()), None, "{address}");
         }
+    }
+
+    #[test]
+    fn an_address_of_no_host_is_told_apart() {
+        let told = |address: &str| {
+            TransportError::from(NotAllowed::Inner {
+                host: "cdn.example".to_owned(),
+                address: address.parse().unwrap(),
+                kind: "an address of no host",
+                setting: String::new(),
+            })
+        };
+        for address in ["0.0.0.0", "::", "::ffff:0.0.0.0"] {
+            let error = told(address);
+            assert!(matches!(error, TransportError::NoHost(_)), "{error}");
+        }
+        assert!(matches!(told("10.0.0.1"), TransportError::NotAllowed(_)));
     }
 
     #[tokio::test]

@@ -57,7 +57,7 @@ impl StreamingClient {
         headers: HeaderMap,
     ) -> Result<http::Response<Pieces>, TransportError> {
         if let Some(reach) = &self.reach {
-            reach.check(&url).await.map_err(refused)?;
+            reach.check(&url).await?;
         }
         let sent = self.client.get(url).headers(headers).send().await;
         let mut response = sent.map_err(lost)?;
@@ -71,15 +71,11 @@ impl StreamingClient {
     }
 }
 
-fn refused(why: NotAllowed) -> TransportError {
-    TransportError::NotAllowed(why.to_string())
-}
-
 fn lost(error: reqwest::Error) -> TransportError {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(why) = inner.downcast_ref::<NotAllowed>() {
-            return refused(why.clone());
+            return why.clone().into();
         }
         cause = inner.source();
     }

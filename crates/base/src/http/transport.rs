@@ -16,6 +16,9 @@ pub enum TransportError {
     /// The address is one that must not be asked ([`super::NotAllowed`]).
     #[error("{0}")]
     NotAllowed(String),
+    /// The host's name leads to an address of no host, 0.0.0.0 or ::, as some name servers say of hosts that are gone or blocked.
+    #[error("{0}")]
+    NoHost(String),
     /// The head of the answer did not come in time.
     #[error("no answer within {0:?}")]
     NoAnswer(Duration),

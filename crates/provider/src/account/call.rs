@@ -15,7 +15,8 @@ const LARGEST_ANSWER: usize = 1 << 20;
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-/// A request to the API. One that is not a `GET` is taken to change something and is sent once.
+/// A request to the API. One that is not a `GET` is taken to change something and is sent once,
+/// unless it says otherwise.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     /// For messages: what is being done.
@@ -25,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     /// Path and query below the base of the API.
     pub(crate) path: String,
+    /// It changes nothing, though the vendor wants a `POST`.
+    pub(crate) only_reads: bool,
     /// The parameter that hands in the token, for calls that take it in their query. `path` has none yet.
     pub(crate) token_in: Option<&'static str>,
     /// One thing is asked for, by its id: what a vendor says of an unknown one may be an error like others.
@@ -43,6 +46,7 @@ impl Call {
             word: None,
             method: Method::GET,
             path: path.into(),
+            only_reads: false,
             token_in: None,
             about_one: false,
             body: None,

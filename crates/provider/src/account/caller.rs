@@ -270,6 +270,7 @@ impl Caller {
             TransportError::Request(_) => Verdict::BadRequest,
             TransportError::Connect(_)
             | TransportError::NotAllowed(_)
+            | TransportError::NoHost(_)
             | TransportError::NoAnswer(_)
             | TransportError::TooSlow(_)
             | TransportError::Broken(_) => Verdict::Retry,
@@ -293,7 +294,8 @@ impl Caller {
 
     /// How long to wait before `call` is made again, or `None` if it is not to be.
     fn wait_before_next(&self, call: &Call, failure: &Failure, attempt: u32) -> Option<Duration> {
-        if call.method != Method::GET || attempt >= MOST_ATTEMPTS || failure.final_word {
+        let only_reads = call.method == Method::GET || call.only_reads;
+        if !only_reads || attempt >= MOST_ATTEMPTS || failure.final_word {
             return None;
         }
         let error = &failure.error;
