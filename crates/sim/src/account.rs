@@ -18,7 +18,7 @@ use crate::library::{FileSpec, LibrarySpec, LinkMode, ReleaseSpec, Service};
 use crate::random::{Id13, hash_parts};
 use crate::settings::Settings;
 use crate::status::Status;
-use crate::vendors::{Kind, torbox};
+use crate::vendors::{Kind, alldebrid, torbox};
 
 /// What the vendor holds against an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +110,8 @@ pub(crate) struct Account {
     slot_free_ms: i64,
     /// What TorBox remembers of its calls.
     pub(crate) torbox: torbox::Memory,
+    /// What AllDebrid remembers of its calls.
+    pub(crate) alldebrid: alldebrid::Memory,
 }
 
 impl Account {
@@ -136,6 +138,7 @@ impl Account {
             broken_links: HashMap::new(),
             slot_free_ms: i64::MIN,
             torbox: torbox::Memory::default(),
+            alldebrid: alldebrid::Memory::default(),
         }
     }
 
@@ -181,8 +184,8 @@ impl Account {
         }) {
             return Err(refuse("a local file cannot be opened"));
         }
-        if self.kind == Kind::RealDebrid && spec.service != Service::Torrents {
-            return Err(refuse("Real-Debrid has torrents alone"));
+        if self.kind != Kind::TorBox && spec.service != Service::Torrents {
+            return Err(refuse("only TorBox has more than torrents"));
         }
         let (digits, said) = match spec.service {
             Service::Torrents => (40, "the hash needs 40 hexadecimal digits"),
@@ -203,7 +206,7 @@ impl Account {
                     refuse("the id needs 13 letters or digits")
                 })?))
             }
-            (Some(text), Kind::TorBox) => {
+            (Some(text), Kind::TorBox | Kind::AllDebrid) => {
                 let number = text.parse();
                 Some(GivenId::Remote(
                     number.map_err(|_| refuse("the id needs to be a number"))?,
@@ -274,9 +277,9 @@ impl Account {
         number
     }
 
-    /// TorBox has no selection and no links of its own: every file is there.
+    /// TorBox and AllDebrid have no selection: every file is there.
     fn conform(&self, torrent: &mut Torrent) {
-        if self.kind == Kind::TorBox {
+        if self.kind != Kind::RealDebrid {
             torrent.links = LinkMode::OneEach;
             torrent.select((0..torrent.release.files.len() as u32).collect());
         }
@@ -286,9 +289,9 @@ impl Account {
     pub(crate) fn name_of(&self, torrent: &Torrent) -> String {
         match (self.kind, torrent.release.service) {
             (Kind::RealDebrid, _) => torrent.id.to_string(),
-            (Kind::TorBox, Service::Torrents) => torrent.remote.to_string(),
-            (Kind::TorBox, Service::Usenet) => format!("usenet-{}", torrent.remote),
-            (Kind::TorBox, Service::Webdl) => format!("webdl-{}", torrent.remote),
+            (_, Service::Torrents) => torrent.remote.to_string(),
+            (_, Service::Usenet) => format!("usenet-{}", torrent.remote),
+            (_, Service::Webdl) => format!("webdl-{}", torrent.remote),
         }
     }
 
@@ -436,6 +439,7 @@ impl Account {
             let slots = match self.kind {
                 Kind::RealDebrid => settings.parallel_downloads,
                 Kind::TorBox => settings.torbox.slots(self.state.premium),
+                Kind::AllDebrid => settings.active_limit,
             };
             let slot = (taken < slots).then_some(self.slot_free_ms);
             let next = self

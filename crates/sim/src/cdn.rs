@@ -1,4 +1,4 @@
-//! The CDN: `/d/ID/NAME` or `/dld/UUID?token=…`, HEAD and ranged GET.
+//! The CDN: `/d/ID/NAME`, `/dl/ID/NAME` or `/dld/UUID?token=…`, HEAD and ranged GET.
 
 mod body;
 mod range;
@@ -38,6 +38,7 @@ fn expired(kind: Kind) -> Refusal {
     match kind {
         Kind::RealDebrid => (404, Some("link_expired".into()), None),
         Kind::TorBox => (400, None, None),
+        Kind::AllDebrid => (404, None, None),
     }
 }
 
@@ -45,15 +46,20 @@ fn expired(kind: Kind) -> Refusal {
 fn revoked(kind: Kind) -> Refusal {
     match kind {
         Kind::RealDebrid => (404, Some("invalid_download_code".into()), None),
-        Kind::TorBox => (404, None, None),
+        Kind::TorBox | Kind::AllDebrid => (404, None, None),
     }
 }
 
 /// The direct link of a URL.
 fn asked(sim: &Sim, uri: &Uri) -> Option<Arc<Download>> {
     match sim.kind() {
-        Kind::RealDebrid => {
-            let id = uri.path().strip_prefix("/d/")?.split('/').next()?;
+        Kind::RealDebrid | Kind::AllDebrid => {
+            let path = uri.path();
+            let rest = path.strip_prefix(match sim.kind() {
+                Kind::AllDebrid => "/dl/",
+                _ => "/d/",
+            });
+            let id = rest?.split('/').next()?;
             sim.download(Id13::parse(id).filter(|_| id.len() == 13)?)
         }
         Kind::TorBox => {
@@ -119,7 +125,7 @@ async fn answer(
     let Some(download) = asked(sim, &request.uri) else {
         return Ok(refuse(match sim.kind() {
             Kind::RealDebrid => (404, Some("link_not_found".into()), None),
-            Kind::TorBox => expired(Kind::TorBox),
+            kind => expired(kind),
         }));
     };
     let head = request.method == Method::HEAD;
@@ -224,7 +230,7 @@ fn decide(
     }
     let (now, kind) = (sim.inner.clock.now_ms(), sim.kind());
     let known_ms = match kind {
-        Kind::RealDebrid => download.generated_ms,
+        Kind::RealDebrid | Kind::AllDebrid => download.generated_ms,
         Kind::TorBox => download.generated_ms + i64::from(settings.torbox.token_delay_ms),
     };
     if now < known_ms || now >= download.expires_ms.load(Relaxed) {

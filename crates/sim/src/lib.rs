@@ -54,4 +54,4 @@ pub use sim::{FileView, Sim, SimError, TorrentChange, TorrentView};
 pub use status::Status;
 pub use tls::TestCa;
 pub use transfers::TransferEnd;
-pub use vendors::{FullSlots, Kind, TorBoxSettings};
+pub use vendors::{AllDebridSettings, FullSlots, Kind, TorBoxSettings};

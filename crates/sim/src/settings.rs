@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::vendors::{Kind, TorBoxSettings};
+use crate::vendors::{AllDebridSettings, Kind, TorBoxSettings};
 
 /// Limits, times and rates. The defaults are Real-Debrid's where they are known, quick where only a test waits for them; [`Settings::of`]
 /// has those of another vendor.
@@ -49,6 +49,8 @@ pub struct Settings {
     pub max_parallel_per_link: u32,
     /// What TorBox has of its own.
     pub torbox: TorBoxSettings,
+    /// What AllDebrid has of its own.
+    pub alldebrid: AllDebridSettings,
 }
 
 impl Settings {
@@ -65,7 +67,18 @@ impl Settings {
                 max_parallel: 20,
                 ..Self::default()
             },
+            Kind::AllDebrid => Self {
+                calls_per_minute: 600,
+                active_limit: 30,
+                ..Self::default()
+            },
         }
+    }
+
+    /// How long a download does nothing before it begins.
+    pub(crate) fn before_download_ms(&self) -> u32 {
+        let waits = self.alldebrid.waiting_ms;
+        self.torbox.checking_ms.saturating_add(waits)
     }
 }
 
@@ -92,6 +105,7 @@ impl Default for Settings {
             max_parallel: 32,
             max_parallel_per_link: 0,
             torbox: TorBoxSettings::default(),
+            alldebrid: AllDebridSettings::default(),
         }
     }
 }

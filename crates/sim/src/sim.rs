@@ -231,7 +231,7 @@ impl Sim {
         self.inner.total_shaper.set_rate(settings.total_rate);
     }
 
-    /// Changes the settings that `change`, an object, names; those within `torbox` too.
+    /// Changes the settings that `change`, an object, names; those within `torbox` and `alldebrid` too.
     ///
     /// # Errors
     /// A name or a value is none of the settings'.
@@ -510,7 +510,9 @@ impl Sim {
 /// The 13-character id in a restricted link, a direct link, or an id alone. What follows the id is ignored, as the vendor does.
 pub(crate) fn link_id(text: &str) -> Option<Id13> {
     let presigned = || text.split_once("token=");
-    let id = text.split_once("/d/").or_else(presigned);
+    let behind = |mark| text.split_once(mark);
+    let id = ["/d/", "/dl/", "/f/"].into_iter().find_map(behind);
+    let id = id.or_else(presigned);
     Id13::parse(id.map_or(text, |(_, id)| id))
 }
 

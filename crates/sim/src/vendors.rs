@@ -1,6 +1,7 @@
 //! The vendors that can be simulated, and what is the same for all of them on the way of a call to its answer: outages, delays, faults,
 //! counters.
 
+pub(crate) mod alldebrid;
 mod answer;
 mod arrival;
 mod form;
@@ -9,6 +10,7 @@ mod magnet;
 pub(crate) mod real_debrid;
 pub(crate) mod torbox;
 
+pub use alldebrid::AllDebridSettings;
 pub use kind::Kind;
 pub use torbox::{FullSlots, TorBoxSettings};
 
@@ -24,5 +26,6 @@ pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
     match sim.kind() {
         Kind::RealDebrid => real_debrid::handle(sim, request).await,
         Kind::TorBox => torbox::handle(sim, request).await,
+        Kind::AllDebrid => alldebrid::handle(sim, request).await,
     }
 }

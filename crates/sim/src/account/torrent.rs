@@ -173,7 +173,7 @@ impl Torrent {
             Status::Downloading => after(
                 settings
                     .downloading_ms
-                    .saturating_add(settings.torbox.checking_ms),
+                    .saturating_add(settings.before_download_ms()),
             ),
             Status::Compressing => after(settings.compressing_ms),
             Status::Uploading => after(settings.uploading_ms),
@@ -185,7 +185,7 @@ impl Torrent {
     pub(crate) fn step(&mut self, at_ms: i64, settings: &Settings, kind: Kind) {
         let next = match (self.status, self.release.outcome) {
             (Status::MagnetConversion, Outcome::MagnetError) => Status::MagnetError,
-            (Status::MagnetConversion, _) if kind == Kind::TorBox => Status::Downloading,
+            (Status::MagnetConversion, _) if kind != Kind::RealDebrid => Status::Downloading,
             (Status::MagnetConversion, _) => Status::WaitingFilesSelection,
             (Status::Queued, _) => self.first_status(),
             (Status::Downloading, Outcome::Error) => Status::Error,
@@ -217,7 +217,7 @@ impl Torrent {
         match self.status {
             Status::Downloading => {
                 let until = self.paused_ms.unwrap_or(now_ms);
-                let checked_ms = self.since_ms + i64::from(settings.torbox.checking_ms);
+                let checked_ms = self.since_ms + i64::from(settings.before_download_ms());
                 let passed = (until - checked_ms).max(0) as u64;
                 (passed * 100 / u64::from(settings.downloading_ms).max(1)).min(99)
             }

@@ -24,6 +24,7 @@ impl Sim {
     pub fn router(&self) -> Router {
         Router::new()
             .route("/d/{*rest}", any(cdn))
+            .route("/dl/{*rest}", any(cdn))
             .route("/dld/{*rest}", any(cdn))
             .nest("/control", control::router())
             .route("/control/", any(control::unknown))

@@ -7,7 +7,7 @@ use crate::account::Torrent;
 use crate::clock::timestamp;
 use crate::content;
 use crate::status::Status;
-use crate::vendors::{Kind, real_debrid, torbox};
+use crate::vendors::{Kind, alldebrid, real_debrid, torbox};
 
 /// A torrent as the simulation knows it, for tests that compare.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,7 @@ pub(super) fn of(kind: Kind, id: String, torrent: &Torrent, now_ms: i64) -> Torr
     let prefix = match kind {
         Kind::RealDebrid => real_debrid::LINK_PREFIX,
         Kind::TorBox => "",
+        Kind::AllDebrid => alldebrid::LINK_PREFIX,
     };
     let links: Vec<String> = torrent
         .links_at(now_ms)
@@ -64,7 +65,7 @@ pub(super) fn of(kind: Kind, id: String, torrent: &Torrent, now_ms: i64) -> Torr
             let place = torrent.selected.binary_search(&index).ok();
             FileView {
                 id: match kind {
-                    Kind::RealDebrid => index + 1,
+                    Kind::RealDebrid | Kind::AllDebrid => index + 1,
                     Kind::TorBox => torbox::file_id(&torrent.release, index),
                 },
                 path: file.path.clone(),

@@ -15,18 +15,23 @@ pub enum Kind {
     RealDebrid,
     /// torbox.app
     TorBox,
+    /// alldebrid.com
+    AllDebrid,
 }
 
 impl Kind {
     /// All of them, by the names that [`Kind::from_str`] takes.
-    pub const NAMES: [(&'static str, Self); 2] =
-        [("realdebrid", Self::RealDebrid), ("torbox", Self::TorBox)];
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("realdebrid", Self::RealDebrid),
+        ("torbox", Self::TorBox),
+        ("alldebrid", Self::AllDebrid),
+    ];
 
     /// Whether a torrent that stands so takes one of the slots for downloading.
     pub(crate) fn takes_slot(self, status: Status) -> bool {
         match self {
             Self::RealDebrid => status == Status::Downloading,
-            Self::TorBox => status.is_active() && status != Status::Queued,
+            Self::TorBox | Self::AllDebrid => status.is_active() && status != Status::Queued,
         }
     }
 
@@ -35,6 +40,7 @@ impl Kind {
         match self {
             Self::RealDebrid => "/rest/1.0",
             Self::TorBox => "/v1/api",
+            Self::AllDebrid => "",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The simulator's behaviour, seen from outside.
 
+mod alldebrid;
 mod account;
 mod api_faults;
 mod cdn;
