@@ -132,8 +132,13 @@ async fn a_library_is_listed_with_its_files_and_kept_true_by_what_changes() {
     bench.sim().remove_torrent(0, &page.items[0].id.0).unwrap();
     let after = bench.list().await;
     assert_eq!((after.items.len(), after.total), (1, Some(1)));
-    bench.sim().configure(|settings| settings.alldebrid.by_place = true);
-    let whole = bench.provider.torrents(Priority::Refresh, 0, u32::MAX).await;
+    bench
+        .sim()
+        .configure(|settings| settings.alldebrid.by_place = true);
+    let whole = bench
+        .provider
+        .torrents(Priority::Refresh, 0, u32::MAX)
+        .await;
     assert_eq!(whole.unwrap().items, after.items);
 }
 
@@ -143,7 +148,11 @@ async fn a_grab_is_read_and_deleted() {
     let magnet = |hash: &str| Addition::Magnet(format!("magnet:?xt=urn:btih:{hash}&dn=x"));
     let add = |hash: &str| bench.provider.add_cached(Priority::Import, magnet(hash));
     let id = add(NEW).await.unwrap();
-    assert_eq!(add(NEW).await.unwrap(), id, "the same hash is the same torrent");
+    assert_eq!(
+        add(NEW).await.unwrap(),
+        id,
+        "the same hash is the same torrent"
+    );
     let info = bench.info(&id).await;
     assert_eq!(info.summary.status, TorrentStatus::Downloaded);
     assert_eq!(info.files[0].path, "Film.mkv");
@@ -154,7 +163,11 @@ async fn a_grab_is_read_and_deleted() {
     assert_eq!(bench.held().len(), 3);
     bench.provider.delete(Priority::User, &id).await.unwrap();
     assert_eq!(bench.held().len(), 2);
-    let gone = bench.provider.torrent(Priority::User, &id).await.unwrap_err();
+    let gone = bench
+        .provider
+        .torrent(Priority::User, &id)
+        .await
+        .unwrap_err();
     assert_eq!(gone.verdict, Verdict::NotFound);
     let names: Vec<_> = bench.list().await.items;
     assert_eq!(names.len(), 2);
@@ -165,7 +178,7 @@ async fn a_link_to_no_host_is_made_again_and_one_that_takes_a_while_is_waited_fo
     let bench = Bench::new().await;
     bench.sim().configure(|settings| {
         settings.alldebrid.null_routed_percent = 1;
-        settings.alldebrid.delayed_ms = 100;
+        settings.alldebrid.delayed_ms = 1;
     });
     let page = bench.list().await;
     let info = bench.info(&page.items[0].id).await;
@@ -177,7 +190,9 @@ async fn a_link_to_no_host_is_made_again_and_one_that_takes_a_while_is_waited_fo
 #[tokio::test]
 async fn ten_minutes_of_zeros_are_no_failure() {
     let bench = Bench::new().await;
-    bench.sim().configure(|settings| settings.alldebrid.waiting_ms = 622_000);
+    bench
+        .sim()
+        .configure(|settings| settings.alldebrid.waiting_ms = 622_000);
     let magnet = format!("magnet:?xt=urn:btih:{SLOW}");
     let id = bench.provider.add_magnet(Priority::Import, &magnet).await;
     let id = id.unwrap();
@@ -201,19 +216,39 @@ async fn its_refusals_are_told_apart() {
     let bench = Bench::new().await;
     let page = bench.list().await;
     let link = page.items[0].links[0].clone();
-    bench.sim().configure(|settings| settings.alldebrid.no_server = true);
-    let refused = bench.provider.unrestrict(Priority::Playback, &link).await.unwrap_err();
+    bench
+        .sim()
+        .configure(|settings| settings.alldebrid.no_server = true);
+    let refused = bench
+        .provider
+        .unrestrict(Priority::Playback, &link)
+        .await
+        .unwrap_err();
     assert_eq!(refused.verdict, Verdict::AccountRefused);
     bench.sim().configure(|settings| {
         settings.alldebrid.no_server = false;
         settings.alldebrid.most_magnets = 2;
     });
     let magnet = format!("magnet:?xt=urn:btih:{NEW}");
-    let full = bench.provider.add_magnet(Priority::Import, &magnet).await.unwrap_err();
+    let full = bench
+        .provider
+        .add_magnet(Priority::Import, &magnet)
+        .await
+        .unwrap_err();
     assert_eq!(full.verdict, Verdict::SlotsFull);
-    let bad = bench.provider.add_magnet(Priority::Import, "magnet:?x").await.unwrap_err();
+    let bad = bench
+        .provider
+        .add_magnet(Priority::Import, "magnet:?x")
+        .await
+        .unwrap_err();
     assert_eq!(bad.verdict, Verdict::Rejected);
-    bench.sim().configure(|settings| settings.calls_per_minute = 1);
-    let many = bench.provider.add_magnet(Priority::Import, &magnet).await.unwrap_err();
+    bench
+        .sim()
+        .configure(|settings| settings.calls_per_minute = 1);
+    let many = bench
+        .provider
+        .add_magnet(Priority::Import, &magnet)
+        .await
+        .unwrap_err();
     assert_eq!(many.verdict, Verdict::BackOff, "a page, not an answer");
 }

@@ -75,7 +75,9 @@ async fn cdn(provider: &DebridAccount, name: &str) -> Option<Check> {
     let fix = "look at what the name server says of it (a filter, a router without a connection); if the CDN is in your network, add that to `cdn_networks`";
     Some(match provider.cdn().client.may_ask(&url).await {
         Ok(()) => Check::ok(&name, format!("{host} may be asked")),
-        Err(TransportError::NotAllowed(words) | TransportError::NoHost(words)) => Check::failed(&name, words, fix),
+        Err(TransportError::NotAllowed(words) | TransportError::NoHost(words)) => {
+            Check::failed(&name, words, fix)
+        }
         Err(error) => Check::warning(&name, error.to_string(), "check the name server"),
     })
 }

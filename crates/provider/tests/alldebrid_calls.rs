@@ -38,7 +38,9 @@ fn error(word: &str) -> Reply {
 }
 
 fn magnet(id: u64, more: &str) -> String {
-    format!(r#"{{"id":{id},"hash":"{id:040x}","filename":"n{id}","size":10,"uploadDate":{id},{more}}}"#)
+    format!(
+        r#"{{"id":{id},"hash":"{id:040x}","filename":"n{id}","size":10,"uploadDate":{id},{more}}}"#
+    )
 }
 
 async fn peek(account: &DebridAccount) -> TorrentPage {
@@ -54,7 +56,9 @@ fn asked(transport: &Scripted) -> Vec<String> {
     let sent = transport.sent().into_iter();
     sent.map(|sent| {
         let body = sent.body.split_once("&counter=");
-        let body = body.map_or(sent.body.clone(), |(_, counter)| format!("counter={counter}"));
+        let body = body.map_or(sent.body.clone(), |(_, counter)| {
+            format!("counter={counter}")
+        });
         format!("{} {} {}", sent.method, sent.path, body)
     })
     .collect()
@@ -100,7 +104,9 @@ async fn an_idle_account_is_asked_for_what_changed_alone() {
 async fn a_lost_thread_is_picked_up_with_the_whole_list() {
     let whole = |counter: u64| {
         let magnets = magnet(1, r#""statusCode":1"#);
-        success(&format!(r#"{{"magnets":[{magnets}],"fullsync":true,"counter":{counter}}}"#))
+        success(&format!(
+            r#"{{"magnets":[{magnets}],"fullsync":true,"counter":{counter}}}"#
+        ))
     };
     // A change of what was never listed; an answer out of live mode; changes where a whole list was asked for.
     for strange in [
@@ -141,22 +147,45 @@ async fn a_full_list_asks_for_everything() {
 
 #[tokio::test(start_paused = true)]
 async fn files_are_asked_for_once_and_many_in_one_call() {
-    let all: Vec<_> = (1..=120).map(|id| magnet(id, r#""statusCode":4"#)).collect();
+    let all: Vec<_> = (1..=120)
+        .map(|id| magnet(id, r#""statusCode":4"#))
+        .collect();
     let trees: Vec<_> = (1..=119)
         .map(|id| format!(r#"{{"id":"{id}","files":[{{"n":"a.mkv","s":1,"l":"https://alldebrid.com/f/{id}"}}]}}"#))
         .collect();
     let trees = success(&format!(r#"{{"magnets":[{}]}}"#, trees.join(",")));
     let list = success(&format!(r#"{{"magnets":[{}]}}"#, all.join(",")));
-    let transport = Scripted::new([list.clone(), trees.clone(), trees.clone(), trees.clone(), list]);
+    let transport = Scripted::new([
+        list.clone(),
+        trees.clone(),
+        trees.clone(),
+        trees.clone(),
+        list,
+    ]);
     let account = account(transport.clone());
-    let page = account.torrents(Priority::Refresh, 0, u32::MAX).await.unwrap();
+    let page = account
+        .torrents(Priority::Refresh, 0, u32::MAX)
+        .await
+        .unwrap();
     let with_files = page.items.iter().filter(|item| item.files.is_some());
     assert_eq!(with_files.count(), 119);
     assert_eq!(page.items[0].files, None, "the vendor told none");
-    let again = account.torrents(Priority::Refresh, 0, u32::MAX).await.unwrap();
+    let again = account
+        .torrents(Priority::Refresh, 0, u32::MAX)
+        .await
+        .unwrap();
     assert_eq!(again, page);
-    let count = |path: &str| transport.sent().iter().filter(|sent| sent.path == path).count();
-    assert_eq!((count("/v4.1/magnet/status"), count("/v4/magnet/files")), (2, 3));
+    let count = |path: &str| {
+        transport
+            .sent()
+            .iter()
+            .filter(|sent| sent.path == path)
+            .count()
+    };
+    assert_eq!(
+        (count("/v4.1/magnet/status"), count("/v4/magnet/files")),
+        (2, 3)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +207,10 @@ async fn one_torrent_with_its_files() {
     let gone = account.torrent(Priority::User, &id).await.unwrap_err();
     assert_eq!(gone.verdict, Verdict::NotFound);
     assert!(gone.code.is_some(), "the provider's own word");
-    transport.set([success(&format!(r#"{{"magnets":{}}}"#, magnet(9, r#""statusCode":1"#)))]);
+    transport.set([success(&format!(
+        r#"{{"magnets":{}}}"#,
+        magnet(9, r#""statusCode":1"#)
+    ))]);
     let other = account.torrent(Priority::User, &id).await.unwrap_err();
     assert_eq!(other.verdict, Verdict::Malformed, "about another torrent");
     let sent = transport.sent().len();
@@ -200,19 +232,34 @@ async fn links_that_take_a_while_are_waited_for() {
     let transport = Scripted::new([waits.clone(), processing.clone(), processing.clone(), ready]);
     let account = account(transport.clone());
     let begun = Instant::now();
-    let link = account.unrestrict(Priority::Playback, &hoster).await.unwrap();
+    let link = account
+        .unrestrict(Priority::Playback, &hoster)
+        .await
+        .unwrap();
     assert_eq!(link.url, "https://abc.debrid.it/dl/xyz/E01.mkv");
     assert_eq!(begun.elapsed().as_secs(), 10);
     let asked = asked(&transport);
-    assert_eq!(asked[0], "POST /v4/link/unlock link=https%3A%2F%2Falldebrid.com%2Ff%2FAAAA");
+    assert_eq!(
+        asked[0],
+        "POST /v4/link/unlock link=https%3A%2F%2Falldebrid.com%2Ff%2FAAAA"
+    );
     assert_eq!(asked[1], "POST /v4/link/delayed id=77");
     transport.set([waits.clone(), failed]);
-    let error = account.unrestrict(Priority::Playback, &hoster).await.unwrap_err();
+    let error = account
+        .unrestrict(Priority::Playback, &hoster)
+        .await
+        .unwrap_err();
     assert_eq!(error.verdict, Verdict::LinkBroken);
     transport.set([waits, processing]);
     let begun = Instant::now();
-    let error = account.unrestrict(Priority::Playback, &hoster).await.unwrap_err();
-    assert_eq!((error.verdict, begun.elapsed().as_secs()), (Verdict::Retry, 60));
+    let error = account
+        .unrestrict(Priority::Playback, &hoster)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.verdict, begun.elapsed().as_secs()),
+        (Verdict::Retry, 60)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,37 +267,59 @@ async fn additions_and_what_they_say_of_the_cache() {
     let magnet_uri = format!("magnet:?xt=urn:btih:{HASH}");
     let cached = || Addition::Magnet(magnet_uri.clone());
     let list = success(r#"{"magnets":[{"id":5,"hash":"x"}],"fullsync":true,"counter":1}"#);
-    let uploaded = |id: u64, ready: bool| success(&format!(r#"{{"magnets":[{{"id":{id},"ready":{ready}}}]}}"#));
+    let uploaded = |id: u64, ready: bool| {
+        success(&format!(r#"{{"magnets":[{{"id":{id},"ready":{ready}}}]}}"#))
+    };
     let file = success(r#"{"files":[{"file":"f","id":8,"ready":true}]}"#);
     let transport = Scripted::new([uploaded(7, false), file]);
     let account = account(transport.clone());
-    let id = account.add_magnet(Priority::Import, &magnet_uri).await.unwrap();
+    let id = account
+        .add_magnet(Priority::Import, &magnet_uri)
+        .await
+        .unwrap();
     assert_eq!(id.0, "7");
     let torrent = Bytes::from_static(b"d4:infod4:name1:aee");
-    let id = account.add_torrent(Priority::Import, torrent).await.unwrap();
+    let id = account
+        .add_torrent(Priority::Import, torrent)
+        .await
+        .unwrap();
     assert_eq!(id.0, "8");
     let sent = transport.sent();
     assert!(sent[0].body.starts_with("magnets%5B%5D=magnet%3A%3Fxt"));
     assert_eq!(sent[1].path, "/v4/magnet/upload/file");
-    assert!(sent[1].body.contains("name=\"files[]\"; filename=\"release.torrent\""));
+    assert!(
+        sent[1]
+            .body
+            .contains("name=\"files[]\"; filename=\"release.torrent\"")
+    );
     assert!(sent[1].body.contains("d4:infod4:name1:aee"));
     // It is there at once.
     transport.set([list.clone(), uploaded(9, true)]);
-    let id = account.add_cached(Priority::Import, cached()).await.unwrap();
+    let id = account
+        .add_cached(Priority::Import, cached())
+        .await
+        .unwrap();
     assert_eq!(id.0, "9");
     // It is not: nothing is left behind.
     let deleted = success(r#"{"message":"Magnet was successfully deleted"}"#);
     transport.set([list.clone(), uploaded(9, false), deleted]);
-    let error = account.add_cached(Priority::Import, cached()).await.unwrap_err();
+    let error = account
+        .add_cached(Priority::Import, cached())
+        .await
+        .unwrap_err();
     assert_eq!(error.verdict, Verdict::NotCached);
     let last = asked(&transport).pop().unwrap();
     assert_eq!(last, "POST /v4/magnet/delete id=9");
     // It was on its way before: it is somebody's.
     transport.set([list, uploaded(5, false)]);
-    let id = account.add_cached(Priority::Import, cached()).await.unwrap();
+    let id = account
+        .add_cached(Priority::Import, cached())
+        .await
+        .unwrap();
     assert_eq!(id.0, "5");
     // One that the vendor refuses, in an answer that succeeds.
-    let refused = r#"{"magnets":[{"magnet":"x","error":{"code":"MAGNET_INVALID_URI","message":"m"}}]}"#;
+    let refused =
+        r#"{"magnets":[{"magnet":"x","error":{"code":"MAGNET_INVALID_URI","message":"m"}}]}"#;
     transport.set([success(refused)]);
     let error = account.add_magnet(Priority::Import, "x").await.unwrap_err();
     assert_eq!(error.verdict, Verdict::Rejected);
@@ -259,7 +328,9 @@ async fn additions_and_what_they_say_of_the_cache() {
 #[tokio::test(start_paused = true)]
 async fn what_failed_before_is_started_again_unless_that_was_refused() {
     let failed = magnet(7, r#""statusCode":7"#);
-    let list = success(&format!(r#"{{"magnets":[{failed}],"fullsync":true,"counter":1}}"#));
+    let list = success(&format!(
+        r#"{{"magnets":[{failed}],"fullsync":true,"counter":1}}"#
+    ));
     let idle = success(r#"{"magnets":[],"counter":2}"#);
     let uploaded = success(r#"{"magnets":[{"id":7,"ready":false}]}"#);
     let again = success(r#"{"message":"Magnet was successfully restarted"}"#);
@@ -271,7 +342,12 @@ async fn what_failed_before_is_started_again_unless_that_was_refused() {
     assert_eq!(asked(&transport)[2], "POST /v4/magnet/restart id=7");
     account.add_magnet(Priority::Import, "m").await.unwrap();
     assert_eq!(transport.sent().len(), 4, "it is on its way");
-    transport.set([idle, uploaded.clone(), error("MAGNET_PROCESSING_FAILED"), uploaded]);
+    transport.set([
+        idle,
+        uploaded.clone(),
+        error("MAGNET_PROCESSING_FAILED"),
+        uploaded,
+    ]);
     peek(&account).await;
     for _ in 0..2 {
         let error = account.add_magnet(Priority::Import, "m").await.unwrap_err();
@@ -303,7 +379,10 @@ async fn no_more_than_twelve_calls_a_second() {
         peek(&account).await;
     }
     let sent: Vec<_> = transport.sent().iter().map(|sent| sent.at).collect();
-    assert!(sent.windows(13).all(|calls| calls[12] - calls[0] >= Duration::from_secs(1)));
+    assert!(
+        sent.windows(13)
+            .all(|calls| calls[12] - calls[0] >= Duration::from_secs(1))
+    );
     assert!(sent[39] - sent[0] < Duration::from_secs(6));
 }
 
@@ -316,13 +395,19 @@ async fn pages_of_refusal_and_words_with_http_200_are_told_apart() {
     assert_eq!(error_of(told).0, Verdict::BackOff);
     account.end_pauses();
     transport.set([error("DISCONTINUED")]);
-    let told = account.torrents(Priority::Refresh, 0, 100).await.unwrap_err();
+    let told = account
+        .torrents(Priority::Refresh, 0, 100)
+        .await
+        .unwrap_err();
     let (verdict, words) = error_of(told);
     assert_eq!(verdict, Verdict::Disabled);
     assert!(words.contains("withdrawn") && words.contains("DISCONTINUED"));
     transport.set([error("NO_SERVER")]);
     let link = HosterLink("https://alldebrid.com/f/A".to_owned());
-    let told = account.unrestrict(Priority::Playback, &link).await.unwrap_err();
+    let told = account
+        .unrestrict(Priority::Playback, &link)
+        .await
+        .unwrap_err();
     let (verdict, words) = error_of(told);
     assert_eq!(verdict, Verdict::AccountRefused);
     assert!(words.contains("IP address"), "{words}");

@@ -128,7 +128,10 @@ fn trees_of_files() {
         ]
     );
     let links: Vec<_> = tree.links.iter().map(|link| &*link.0).collect();
-    let wanted = ["https://alldebrid.com/f/AAAA", "https://alldebrid.com/f/BBBB"];
+    let wanted = [
+        "https://alldebrid.com/f/AAAA",
+        "https://alldebrid.com/f/BBBB",
+    ];
     assert_eq!(links, wanted);
     // One that is not ready, and one whose tree is nonsense, do not spoil the others.
     let body = r#"{"status":"success","data":{"magnets":{
@@ -139,7 +142,8 @@ fn trees_of_files() {
     assert_eq!(read.len(), 1, "{read:?}");
     assert_eq!(read[&2].files[0].path, "a.mkv");
     // A list that has files is taken at its word.
-    let with = torrent(r#""statusCode":4,"files":[{"n":"a","s":1,"l":"https://alldebrid.com/f/C"}]"#);
+    let with =
+        torrent(r#""statusCode":4,"files":[{"n":"a","s":1,"l":"https://alldebrid.com/f/C"}]"#);
     assert_eq!((with.files.unwrap().len(), with.links.len()), (1, 1));
 }
 
@@ -173,12 +177,17 @@ fn links() {
         r#"{"status":"success","data":{"link":"","delayed":5,"filename":"f","filesize":0}}"#,
         r#"{"status":"success","data":{"delayed":"5"}}"#,
     ] {
-        assert_eq!(unlocked(body.as_bytes(), now).unwrap(), Unlocked::Delayed(5));
+        assert_eq!(
+            unlocked(body.as_bytes(), now).unwrap(),
+            Unlocked::Delayed(5)
+        );
     }
     let other = r#"{"status":"success","data":{"link":"file:///etc/passwd"}}"#;
     assert!(unlocked(other.as_bytes(), now).is_err());
     let read = |status: u8| {
-        let body = format!(r#"{{"status":"success","data":{{"status":{status},"time_left":4,"link":"u"}}}}"#);
+        let body = format!(
+            r#"{{"status":"success","data":{{"status":{status},"time_left":4,"link":"u"}}}}"#
+        );
         delayed(body.as_bytes())
     };
     assert_eq!(read(1).unwrap(), Delayed::Processing);

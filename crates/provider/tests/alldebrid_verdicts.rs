@@ -1,7 +1,7 @@
 //! Every error word of AllDebrid, in every place where it is told.
 
-use debridfs_provider::vendors::all_debrid::verdicts::{CODES, meaning};
 use debridfs_provider::Verdict;
+use debridfs_provider::vendors::all_debrid::verdicts::{CODES, meaning};
 use http::StatusCode;
 
 /// The type of a meaning has no name here.
@@ -144,7 +144,11 @@ fn the_error_of_the_only_thing_is_that_of_the_answer() {
         format!(r#"{{"status":"success","data":{{"magnets":{{"0":{entry}}}}}}}"#),
         format!(r#"{{"status":"success","data":{{"magnets":{entry}}}}}"#),
     ] {
-        assert_eq!(of!(200, &body).unwrap().verdict, Verdict::Rejected, "{body}");
+        assert_eq!(
+            of!(200, &body).unwrap().verdict,
+            Verdict::Rejected,
+            "{body}"
+        );
     }
     for body in [
         format!(r#"{{"status":"success","data":{{"magnets":[{entry},{{"id":1}}]}}}}"#),

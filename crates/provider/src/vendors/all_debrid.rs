@@ -122,7 +122,10 @@ impl Vendor for AllDebrid {
             }
             let known = |number: &u64, _: &mut Known| live.magnets.contains_key(number);
             self.trees.lock().retain(known);
-            let failed = live.magnets.iter().filter(|(_, fields)| decode::has_failed(fields));
+            let failed = live
+                .magnets
+                .iter()
+                .filter(|(_, fields)| decode::has_failed(fields));
             *self.failed.lock() = failed.map(|(number, _)| *number).collect();
         }
         let total = (items.len() + unreadable.len()) as u64;
@@ -271,7 +274,11 @@ impl AllDebrid {
             for number in batch {
                 match read.remove(number) {
                     Some(tree) => drop(self.remember(*number, tree)),
-                    None => drop(self.trees.lock().insert(*number, Known::None(Instant::now()))),
+                    None => drop(
+                        self.trees
+                            .lock()
+                            .insert(*number, Known::None(Instant::now())),
+                    ),
                 }
             }
         }

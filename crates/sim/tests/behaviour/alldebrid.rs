@@ -1,13 +1,10 @@
 //! AllDebrid, as its documentation and those who measured it describe it. The account and the reader of debridfs are driven against it in
 //! `crates/content/tests/alldebrid.rs`.
 
-use std::path::Path;
-
 use axum::body::Body;
-use debridfs_sim::{FileSpec, Kind, LibrarySpec, ReleaseSpec, ServeOptions, Sim, serve};
+use debridfs_sim::{FileSpec, Kind, LibrarySpec, ReleaseSpec, Sim};
 use http::Request;
 use serde_json::Value;
-use tokio::process::Command;
 
 use crate::support::{START, send};
 
@@ -43,45 +40,34 @@ fn word(answer: (u16, Value)) -> String {
 }
 
 #[tokio::test]
-async fn a_client_of_others_is_content() {
-    let sim = sim();
-    sim.configure(|settings| settings.alldebrid.calls_per_second = 0);
-    let served = serve(sim.clone(), ServeOptions::default()).await.unwrap();
-    let link = sim.torrents(0).unwrap().remove(0).links.remove(0);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("../../target/tools/python/bin/python");
-    let said = Command::new(&python)
-        .arg(root.join("tests/behaviour/alldebrid.py"))
-        .args([&*served.base_url(), &*served.token(), HASH, &*link])
-        .output()
-        .await;
-    let said = said.unwrap_or_else(|error| {
-        let python = python.display();
-        panic!("{python}: {error} (scripts/setup.sh test makes it)")
-    });
-    let words = String::from_utf8_lossy(&said.stderr);
-    assert!(said.status.success(), "{words}");
-    let last = String::from_utf8_lossy(&said.stdout);
-    assert_eq!(last.trim(), "all calls did as they say");
-}
-
-#[tokio::test]
 async fn errors_limits_and_changes() {
     let sim = sim();
     assert_eq!(word(ask(&sim, "v4/magnet/status").await), "DISCONTINUED");
     assert_eq!(word(ask(&sim, "v4/magnet/instant").await), "404");
-    assert_eq!(word(ask(&sim, "v4.1/magnet/status?id=1").await), "MAGNET_INVALID_ID");
+    assert_eq!(
+        word(ask(&sim, "v4.1/magnet/status?id=1").await),
+        "MAGNET_INVALID_ID"
+    );
     let live = "v4.1/magnet/status?session=7&counter=";
     let first = ask(&sim, &format!("{live}0")).await.1;
     assert_eq!(first["data"]["fullsync"], true);
     let id = first["data"]["magnets"][0]["id"].clone();
     let idle = ask(&sim, &format!("{live}1")).await.1;
-    assert_eq!(idle["data"], serde_json::json!({ "magnets": [], "counter": 2 }));
+    assert_eq!(
+        idle["data"],
+        serde_json::json!({ "magnets": [], "counter": 2 })
+    );
     sim.remove_torrent(0, &id.to_string()).unwrap();
     let gone = ask(&sim, &format!("{live}2")).await.1;
-    assert_eq!(gone["data"]["magnets"][0], serde_json::json!({ "id": id, "deleted": true }));
+    assert_eq!(
+        gone["data"]["magnets"][0],
+        serde_json::json!({ "id": id, "deleted": true })
+    );
     let lost = ask(&sim, &format!("{live}2")).await.1;
-    assert_eq!(lost["data"]["fullsync"], true, "that counter is of the past");
+    assert_eq!(
+        lost["data"]["fullsync"], true,
+        "that counter is of the past"
+    );
     for _ in 0..6 {
         ask(&sim, "v4/user").await;
     }

@@ -1,7 +1,7 @@
 //! The simulator's behaviour, seen from outside.
 
-mod alldebrid;
 mod account;
+mod alldebrid;
 mod api_faults;
 mod cdn;
 mod cdn_faults;

@@ -109,7 +109,9 @@ pub fn changes(body: &[u8]) -> Decoded<Changes> {
 pub fn torrent(body: &[u8]) -> Decoded<TorrentSummary> {
     let magnets = data(body)?.remove("magnets");
     let magnets = magnets.ok_or_else(|| missing("magnets"))?;
-    let entry = only(&magnets).cloned().ok_or_else(|| missing("the torrent"))?;
+    let entry = only(&magnets)
+        .cloned()
+        .ok_or_else(|| missing("the torrent"))?;
     let (number, fields) = numbered(entry)?;
     summary(number, &fields)
 }
@@ -122,7 +124,10 @@ pub fn summary(number: u64, fields: &Fields) -> Decoded<TorrentSummary> {
     let code = fields.get("statusCode").and_then(json::integer);
     let code = code.ok_or_else(|| missing("statusCode"))?;
     let bytes = size(fields, "size");
-    let name = fields.get("filename").and_then(json::text).unwrap_or_default();
+    let name = fields
+        .get("filename")
+        .and_then(json::text)
+        .unwrap_or_default();
     let named = name != NO_NAME || bytes > 0;
     let status = status(code, named);
     let tree = match fields.get("files") {

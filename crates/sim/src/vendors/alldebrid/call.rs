@@ -73,8 +73,12 @@ impl Call {
             return Err(Refusal::of("AUTH_BAD_APIKEY"));
         }
         let settings = &self.settings.alldebrid;
-        let minute = account.limiter.admit(self.now_ms, self.settings.calls_per_minute);
-        let second = account.alldebrid.admit(self.now_ms, settings.calls_per_second);
+        let minute = account
+            .limiter
+            .admit(self.now_ms, self.settings.calls_per_minute);
+        let second = account
+            .alldebrid
+            .admit(self.now_ms, settings.calls_per_second);
         if !minute || !second {
             self.sim.inner.counters.above_limit();
             return Err(Refusal::Page(settings.limit_status));
@@ -144,13 +148,17 @@ impl Call {
             None => field.name == name,
         };
         let found = self.fields.iter().filter(named);
-        found.map(|field| &field.value).filter(|value| !value.is_empty())
+        found
+            .map(|field| &field.value)
+            .filter(|value| !value.is_empty())
     }
 
     /// All parameters of that name as text.
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
         let texts = self.bytes(name);
-        texts.filter_map(|value| String::from_utf8(value.to_vec()).ok()).collect()
+        texts
+            .filter_map(|value| String::from_utf8(value.to_vec()).ok())
+            .collect()
     }
 
     /// The torrent that `id` names.

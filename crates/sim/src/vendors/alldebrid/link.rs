@@ -32,7 +32,9 @@ fn find(account: &Account, link: &str) -> Result<Found, &'static str> {
 }
 
 pub(super) fn unlock(call: &Call) -> Result<Answer, Refusal> {
-    let link = call.text("link").ok_or_else(|| Refusal::of("LINK_IS_MISSING"))?;
+    let link = call
+        .text("link")
+        .ok_or_else(|| Refusal::of("LINK_IS_MISSING"))?;
     let settings = &call.settings.alldebrid;
     let (download, data) = call.with_account(|number, account| {
         if !account.state.premium {
@@ -87,7 +89,11 @@ fn make(
         filename,
         file,
         content,
-        url: if lost { nowhere(&call.cdn_url) } else { call.cdn_url.clone() },
+        url: if lost {
+            nowhere(&call.cdn_url)
+        } else {
+            call.cdn_url.clone()
+        },
         generated_ms: call.now_ms,
         expires_ms: AtomicI64::new(call.now_ms + i64::from(call.settings.link_ttl_s) * 1000),
     });

@@ -14,7 +14,9 @@ use crate::vendors::answer::Answer;
 /// Code and words of a state.
 fn state(status: Status) -> (u8, &'static str) {
     match status {
-        Status::MagnetConversion | Status::WaitingFilesSelection | Status::Queued => (0, "In Queue"),
+        Status::MagnetConversion | Status::WaitingFilesSelection | Status::Queued => {
+            (0, "In Queue")
+        }
         Status::Downloading => (1, "Downloading"),
         Status::Compressing => (2, "Compressing / Moving"),
         Status::Uploading => (3, "Uploading"),
@@ -79,13 +81,15 @@ pub(super) fn status(call: &Call) -> Result<Answer, Refusal> {
             let entry = torrent.map(|torrent| entry(torrent, now_ms, settings));
             return Ok::<_, Refusal>(json!({ "magnets": entry }));
         }
-        let listed = account.newest_first().filter(|torrent| match state.as_deref() {
-            Some("ready") => torrent.status == Status::Downloaded,
-            Some("active") => !torrent.status.is_final(),
-            Some("error") => torrent.status.is_final() && torrent.status != Status::Downloaded,
-            Some("expired") => false,
-            _ => true,
-        });
+        let listed = account
+            .newest_first()
+            .filter(|torrent| match state.as_deref() {
+                Some("ready") => torrent.status == Status::Downloaded,
+                Some("active") => !torrent.status.is_final(),
+                Some("error") => torrent.status.is_final() && torrent.status != Status::Downloaded,
+                Some("expired") => false,
+                _ => true,
+            });
         let listed = listed.map(|torrent| (torrent.remote, entry(torrent, now_ms, settings)));
         if let Some(session) = number("session") {
             let all: BTreeMap<u64, Value> = listed.collect();

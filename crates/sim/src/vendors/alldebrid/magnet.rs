@@ -137,7 +137,9 @@ pub(super) fn delete(call: &Call) -> Result<Answer, Refusal> {
     call.with_account(|_, account| {
         let id = call.torrent(account)?;
         account.remove(id);
-        Ok(done(json!({ "message": "Magnet was successfully deleted" })))
+        Ok(done(
+            json!({ "message": "Magnet was successfully deleted" }),
+        ))
     })?
 }
 
@@ -151,7 +153,11 @@ pub(super) fn restart(call: &Call) -> Result<Answer, Refusal> {
         if !failed {
             return Err(Refusal::of("MAGNET_PROCESSING"));
         }
-        account.alter(id, |torrent| torrent.enter(Status::Downloading, call.now_ms));
-        Ok(done(json!({ "message": "Magnet was successfully restarted" })))
+        account.alter(id, |torrent| {
+            torrent.enter(Status::Downloading, call.now_ms)
+        });
+        Ok(done(
+            json!({ "message": "Magnet was successfully restarted" }),
+        ))
     })?
 }

@@ -52,11 +52,14 @@ impl Memory {
         }
         let gone = told.keys().filter(|id| !session.told.contains_key(id));
         let gone = gone.map(|id| json!({ "id": id, "deleted": true }));
-        let changed = session.told.iter().filter_map(|(id, magnet)| match told.get(id) {
-            None => Some(magnet.clone()),
-            Some(before) if before == magnet => None,
-            Some(before) => Some(difference(before, magnet)),
-        });
+        let changed = session
+            .told
+            .iter()
+            .filter_map(|(id, magnet)| match told.get(id) {
+                None => Some(magnet.clone()),
+                Some(before) if before == magnet => None,
+                Some(before) => Some(difference(before, magnet)),
+            });
         let magnets: Vec<_> = changed.chain(gone).collect();
         json!({ "magnets": magnets, "counter": session.counter })
     }
