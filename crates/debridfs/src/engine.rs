@@ -33,8 +33,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::command::engine::EngineArgs;
-use crate::config::Config;
 use crate::failure::{Doing, Failure};
+use debridfs_config::Config;
 
 use parts::Parts;
 use tasks::Tasks;

@@ -7,7 +7,7 @@ use debridfs_control::CallError;
 use debridfs_doctor::Check;
 use miette::{MietteDiagnostic, Report};
 
-use crate::config::{ConfigError, Unusable};
+use debridfs_config::{ConfigError, Unusable};
 
 /// The configuration or the command line is wrong (as clap's own).
 pub const USAGE: u8 = 2;

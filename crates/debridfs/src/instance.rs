@@ -11,8 +11,8 @@ use debridfs_control::{CallError, Client, Status, WhyReport, without_engine};
 use debridfs_handover as handover;
 use rustix::io::Errno;
 
-use crate::config::{self, Environment};
 use crate::failure::{Failure, NOBODY};
+use debridfs_config::Environment;
 
 /// Which instance is meant.
 #[derive(Debug, Args)]
@@ -58,13 +58,13 @@ impl Instance {
         if let Some(control) = &args.socket {
             let dir = control.parent().unwrap_or(Path::new("."));
             let named = Self {
-                keeper: config::keeper_socket_in(dir),
+                keeper: debridfs_config::keeper_socket_in(dir),
                 client: Client::new(control),
             };
             named.may_be_asked()?;
             return Ok(named);
         }
-        let config = config::load(file, &Environment::of_process())?.config;
+        let config = debridfs_config::load(file, &Environment::of_process())?.config;
         let configured = Self {
             client: Client::new(config.control_socket()),
             keeper: config.keeper_socket(),
@@ -72,7 +72,7 @@ impl Instance {
         if configured.may_be_asked()? {
             return Ok(configured);
         }
-        let of_root = Self::in_dir(&config::default_runtime_dir(true));
+        let of_root = Self::in_dir(&debridfs_config::default_runtime_dir(true));
         Ok(match of_root.may_be_asked()? {
             true => of_root,
             false => configured,
@@ -101,8 +101,8 @@ impl Instance {
     /// The instance of a runtime directory.
     pub fn in_dir(runtime_dir: &Path) -> Self {
         Self {
-            client: Client::new(config::control_socket_in(runtime_dir)),
-            keeper: config::keeper_socket_in(runtime_dir),
+            client: Client::new(debridfs_config::control_socket_in(runtime_dir)),
+            keeper: debridfs_config::keeper_socket_in(runtime_dir),
         }
     }
 

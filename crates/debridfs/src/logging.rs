@@ -9,8 +9,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{LogConfig, LogFormat};
 use crate::failure::{Failure, USAGE};
+use debridfs_config::{LogConfig, LogFormat};
 
 /// Lines that are kept, and bytes of each: half a megabyte at most.
 const KEPT: usize = 500;

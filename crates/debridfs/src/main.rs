@@ -33,7 +33,6 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use debridfs_config as config;
 
 use cli::{Cli, Command};
 use failure::Failure;

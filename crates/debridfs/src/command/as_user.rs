@@ -13,8 +13,8 @@ use debridfs_listen::holder;
 use serde::{Deserialize, Serialize};
 
 use super::helper::Helper;
-use crate::config::{Config, KeeperMode};
 use crate::engine::sockets::Place;
+use debridfs_config::{Config, KeeperMode};
 
 pub use trial::{Kind, TryAsUserArgs, run};
 

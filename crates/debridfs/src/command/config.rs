@@ -11,8 +11,8 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::serve::{owner, require_providers};
 use super::{as_user, say};
-use crate::config::{self, Environment, KeeperMode};
 use crate::failure::{Doing, Failure, USAGE};
+use debridfs_config::{Environment, KeeperMode};
 
 /// `config …`.
 #[derive(Debug, Subcommand)]
@@ -40,7 +40,7 @@ pub fn run(command: &ConfigCommand, file: Option<&Path>) -> Result<(), Failure> 
 
 /// Says whether the configuration can be used.
 fn check(file: Option<&Path>) -> Result<(), Failure> {
-    let loaded = config::load(file, &Environment::of_process())?;
+    let loaded = debridfs_config::load(file, &Environment::of_process())?;
     for note in &loaded.notes {
         say(&format!("note: {}", escaped(note)));
     }
@@ -70,7 +70,7 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
 
 /// Prints what is in force, as a configuration file.
 fn show(file: Option<&Path>) -> Result<(), Failure> {
-    let loaded = config::load(file, &Environment::of_process())?;
+    let loaded = debridfs_config::load(file, &Environment::of_process())?;
     let mut table = toml::Table::try_from(&loaded.config).doing(|| "configuration".into())?;
     if let Some(folders) = loaded.folders {
         let folders = toml::Value::try_from(folders).doing(|| "folders".into())?;

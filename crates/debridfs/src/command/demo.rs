@@ -22,10 +22,10 @@ use tokio::time::Instant;
 
 use super::doctor::require_fuse;
 use super::runtime;
-use crate::config::{Environment, LogConfig};
 use crate::failure::{Doing, Failure};
 use crate::instance::Instance;
 use crate::logging;
+use debridfs_config::{Environment, LogConfig};
 
 use children::Children;
 use place::Place;

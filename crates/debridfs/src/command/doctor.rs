@@ -9,9 +9,9 @@ use debridfs_doctor::{Check, Input, Outcome, Settings, examine, fuse_device, men
 
 use super::serve::owner;
 use super::{as_user, print_json, runtime, say};
-use crate::config::{self, Config, ConfigError, Environment, KeeperMode, Loaded};
 use crate::failure::Failure;
 use crate::instance::Instance;
+use debridfs_config::{Config, ConfigError, Environment, KeeperMode, Loaded};
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -135,7 +135,7 @@ fn no_provider(config: &Config) -> Check {
 
 fn configuration(file: Option<&Path>, checks: &mut Vec<Check>) -> Option<Loaded> {
     let name = "configuration";
-    match config::load(file, &Environment::of_process()) {
+    match debridfs_config::load(file, &Environment::of_process()) {
         Ok(loaded) => {
             let from = loaded
                 .file

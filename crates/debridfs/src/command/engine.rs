@@ -12,10 +12,10 @@ use debridfs_fuse::Ended;
 
 use super::own_directories;
 use super::serve::{owner, require_providers};
-use crate::config::{self, Config, Environment};
 use crate::engine::{self, End};
 use crate::failure::{Doing, Failure, REPLACED};
 use crate::logging;
+use debridfs_config::{Config, Environment};
 
 /// Arguments of `engine`.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
         started_by_root,
         ..Environment::of_process()
     };
-    let loaded = config::load(file, &environment)?;
+    let loaded = debridfs_config::load(file, &environment)?;
     let config = loaded.config;
     logging::start(&config.log)?;
     if !args.child {

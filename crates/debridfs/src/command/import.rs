@@ -15,9 +15,9 @@ use debridfs_import::{Error, Import, Known, Ours, Program, Request};
 use debridfs_provider::vendors::real_debrid;
 
 use super::{print_json, runtime, say, serve};
-use crate::config::{self, Config, ConfigError, Environment, Origin, Problem};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::instance::{Instance, InstanceArgs};
+use debridfs_config::{Config, ConfigError, Environment, Origin, Problem};
 
 /// `import …`.
 #[derive(Debug, Subcommand)]
@@ -178,7 +178,7 @@ fn check(text: &str) -> Result<Result<Config, ConfigError>, Failure> {
         pgid: process.pgid,
         ..Environment::default()
     };
-    Ok(config::load(Some(&file), &environment).map(|loaded| loaded.config))
+    Ok(debridfs_config::load(Some(&file), &environment).map(|loaded| loaded.config))
 }
 
 impl From<Error> for Failure {

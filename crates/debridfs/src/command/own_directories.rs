@@ -17,8 +17,8 @@ use rustix::fs::Mode;
 use rustix::process::Signal;
 
 use super::helper::{Helper, owner_of};
-use crate::config::{Config, Umask};
 use crate::failure::{Doing, Failure};
+use debridfs_config::{Config, Umask};
 
 /// Arguments of `own-directories`.
 #[derive(Debug, Args)]

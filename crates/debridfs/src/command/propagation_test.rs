@@ -14,8 +14,8 @@ use debridfs_propagation::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::runtime;
-use crate::config::{self, Environment};
 use crate::failure::{Doing, Failure, USAGE};
+use debridfs_config::Environment;
 
 /// `propagation-test …`.
 #[derive(Debug, Subcommand)]
@@ -322,7 +322,7 @@ fn on_live_service(dir: &Path) -> std::io::Result<bool> {
 
 /// The parent of the configured mount: what the documents tell people to bind.
 fn configured(file: Option<&Path>) -> Result<PathBuf, Failure> {
-    let mount = config::load(file, &Environment::of_process())?
+    let mount = debridfs_config::load(file, &Environment::of_process())?
         .config
         .mount
         .path;

@@ -14,9 +14,9 @@ use debridfs_keeper::{KeeperError, KeeperOptions, Level, Limits, Mode, Owner};
 
 use super::doctor::require_fuse;
 use super::{as_user, end_with, own_directories};
-use crate::config::{self, Config, Environment, KeeperMode, Loaded};
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
+use debridfs_config::{Config, Environment, KeeperMode, Loaded};
 
 /// Arguments of `serve` and `keeper`.
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
         end_with(pid)?;
     }
     close()?;
-    let loaded = config::load(file, &Environment::of_process())?;
+    let loaded = debridfs_config::load(file, &Environment::of_process())?;
     let config = &loaded.config;
     logging::start(&config.log)?;
     for note in &loaded.notes {

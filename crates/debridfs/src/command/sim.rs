@@ -8,9 +8,9 @@ use debridfs_sim::{Generated, Kind, LibrarySpec, ServeOptions, Sim, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::end_with;
-use crate::config::LogConfig;
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
+use debridfs_config::LogConfig;
 
 /// Arguments of `sim`.
 #[derive(Debug, Args)]

@@ -9,8 +9,8 @@ use debridfs_handover as handover;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{runtime, say};
-use crate::config::{self, Environment};
 use crate::failure::{Doing, Failure};
+use debridfs_config::Environment;
 
 /// Arguments of `uninstall`.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ async fn remove_and_stay(file: Option<&Path>) -> Result<(), Failure> {
 }
 
 fn remove(file: Option<&Path>) -> Result<(), Failure> {
-    let config = config::load(file, &Environment::of_process())?.config;
+    let config = debridfs_config::load(file, &Environment::of_process())?.config;
     let mount = config.mount.path.display();
     if handover::status(&config.keeper_socket(), LIMIT).is_ok() {
         let help =

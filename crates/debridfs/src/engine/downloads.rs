@@ -15,7 +15,7 @@ use super::looks;
 use super::parts::Parts;
 use super::sockets::{self, Place};
 use super::trouble::{of_setting, of_state};
-use crate::config::Config;
+use debridfs_config::Config;
 
 /// A directory; the program kills itself at the point of a job that a file in it is named after, once. For tests alone.
 const CRASH_VARIABLE: &str = "DEBRIDFS_TEST_CRASH_JOBS";

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::sockets::{self, Place};
 use super::trouble::of_state;
-use crate::config::Config;
+use debridfs_config::Config;
 
 /// The tokens, which let nobody in before they are read.
 pub fn tokens(config: &Config) -> HttpTokens {

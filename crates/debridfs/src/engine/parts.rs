@@ -11,8 +11,8 @@ use debridfs_provider::{AccountConfig, DebridAccount, Provider};
 use debridfs_tree::{Tree, TreeConfig};
 use tokio::runtime::Handle;
 
-use crate::config::{Config, LibraryConfig};
 use crate::failure::{Doing, Failure, USAGE};
+use debridfs_config::{Config, LibraryConfig};
 
 /// What an engine is made of.
 pub struct Parts {

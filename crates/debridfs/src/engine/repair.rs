@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parts::Parts;
 use super::trouble::{of_setting, of_state};
-use crate::config::Config;
+use debridfs_config::Config;
 
 /// Repair, and what it is made of.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use debridfs_listen::{Front, Listeners, raise_descriptors, tcp, unix};
 use debridfs_web::{MountProbe, Pages, pages_router, public_router, waiting_router};
 use tokio::net::TcpListener;
 
-use crate::config::{Config, ServerConfig};
+use debridfs_config::{Config, ServerConfig};
 
 /// What all servers of an engine share.
 pub fn listeners(config: &Config) -> Arc<Listeners> {

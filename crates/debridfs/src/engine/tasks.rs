@@ -28,8 +28,8 @@ use super::sockets::Place;
 use super::trouble::{of_setting, of_state};
 use super::{http_files, looks, sockets};
 use crate::command::as_parent;
-use crate::config::Config;
 use crate::logging;
+use debridfs_config::Config;
 
 /// How often the provider is asked for its count of the day's traffic, if any flowed.
 const TRAFFIC_EVERY: Duration = Duration::from_secs(600);

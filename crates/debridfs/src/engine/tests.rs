@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::parts::{self, Parts};
 use super::sockets;
 use super::tasks::Tasks;
-use crate::config::{Config, HookSection};
+use debridfs_config::{Config, HookSection};
 
 const NAMES: [&str; 3] = ["One", "Two", "Three"];
 /// Real time for what takes milliseconds: only a fault ends it.

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use debridfs_base::Trouble;
 
-use crate::config::{Config, Unusable};
+use debridfs_config::{Config, Unusable};
 
 /// A file of the state directory cannot be used.
 pub fn of_state(config: &Config, error: impl Display) -> Trouble {

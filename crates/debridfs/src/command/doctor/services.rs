@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::config::Config;
+use debridfs_config::Config;
 
 /// Of a program in the household; one that takes longer is of no use.
 const LIMIT: Duration = Duration::from_secs(3);

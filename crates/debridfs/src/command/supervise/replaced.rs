@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::Cli;
-use crate::config::{self, Config, Environment};
 use crate::engine::sockets;
+use debridfs_config::{Config, Environment};
 
 /// The newer engine may share this one's network: it gets the address first. It tries every two seconds.
 const AFTER_THE_NEWER: Duration = Duration::from_secs(3);
@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 pub fn config_of(arguments: &[OsString]) -> Result<Config, String> {
     let line = std::iter::once("debridfs".into()).chain(arguments.iter().cloned());
     let cli = Cli::try_parse_from::<_, OsString>(line).map_err(|error| error.to_string())?;
-    let loaded = config::load(cli.config.as_deref(), &Environment::of_process());
+    let loaded = debridfs_config::load(cli.config.as_deref(), &Environment::of_process());
     Ok(loaded.map_err(|error| error.to_string())?.config)
 }
 
