@@ -32,8 +32,8 @@ pub(crate) struct Cursor {
     pub(crate) used: u64,
     /// The last thing that went wrong since data came.
     pub(crate) trouble: Option<Cause>,
-    /// The source that gave data last.
-    pub(crate) source: Option<Source>,
+    /// The source that gave data last; shared, as each read looks whether a lane has to be told of it.
+    pub(crate) source: Option<Arc<Source>>,
     pub(crate) lanes: Lanes,
     pub(crate) crew: Crew,
     grant: Grant,
@@ -231,7 +231,7 @@ impl Cursor {
 
     /// `lane` brings bytes from `host`.
     pub(crate) fn opened(&mut self, lane: u64, host: &Arc<Host>, source: Option<&Source>) {
-        self.source = source.cloned();
+        self.source = source.cloned().map(Arc::new);
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.brings = true;
         }

@@ -194,7 +194,7 @@ impl Reader {
                 context.cdn.clone(),
                 self.file,
                 urgency.clone(),
-                source.clone(),
+                source.as_deref().cloned(),
             );
             let place = Place {
                 reader: self.clone(),
