@@ -63,7 +63,7 @@ if [ "$1" = test ] || [ "$1" = image ]; then
   tool cargo-deny 0.20.2 cargo_install
   tool cargo-nextest 0.9.151 cargo_install --no-default-features --features default-no-update
   # Clients that others wrote, for what they speak to: a qBittorrent, TorBox. Pinned, as a new release cannot break the check then.
-  clients=(qbittorrent-api==2026.10.1 torbox-api==1.0.6)
+  clients=(qbittorrent-api==2026.10.1 torbox-api==1.0.6 alldebrid==0.3.0)
   python=target/tools/python
   there=$("$python/bin/pip" --disable-pip-version-check freeze 2>/dev/null || true)
   for client in "${clients[@]}"; do

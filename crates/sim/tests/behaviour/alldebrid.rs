@@ -1,10 +1,13 @@
 //! AllDebrid, as its documentation and those who measured it describe it. The account and the reader of debridfs are driven against it in
 //! `crates/content/tests/alldebrid.rs`.
 
+use std::path::Path;
+
 use axum::body::Body;
-use debridfs_sim::{FileSpec, Kind, LibrarySpec, ReleaseSpec, Sim};
+use debridfs_sim::{FileSpec, Kind, LibrarySpec, ReleaseSpec, ServeOptions, Sim, serve};
 use http::Request;
 use serde_json::Value;
+use tokio::process::Command;
 
 use crate::support::{START, send};
 
@@ -37,6 +40,29 @@ async fn ask(sim: &Sim, path: &str) -> (u16, Value) {
 fn word(answer: (u16, Value)) -> String {
     assert_eq!(answer.0, 200, "errors have status 200");
     answer.1["error"]["code"].as_str().unwrap_or("").to_owned()
+}
+
+#[tokio::test]
+async fn a_client_of_others_is_content() {
+    let sim = sim();
+    sim.configure(|settings| settings.alldebrid.calls_per_second = 0);
+    let served = serve(sim.clone(), ServeOptions::default()).await.unwrap();
+    let link = sim.torrents(0).unwrap().remove(0).links.remove(0);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join("../../target/tools/python/bin/python");
+    let said = Command::new(&python)
+        .arg(root.join("tests/behaviour/alldebrid_client.py"))
+        .args([&*served.base_url(), &*served.token(), HASH, &*link])
+        .output()
+        .await;
+    let said = said.unwrap_or_else(|error| {
+        let python = python.display();
+        panic!("{python}: {error} (scripts/setup.sh test makes it)")
+    });
+    let words = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{words}");
+    let last = String::from_utf8_lossy(&said.stdout);
+    assert_eq!(last.trim(), "all calls did as they say");
 }
 
 #[tokio::test]
