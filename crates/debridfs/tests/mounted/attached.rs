@@ -283,7 +283,7 @@ fn the_keeper_makes_the_downloads_folder_and_takes_it_from_nobody() {
     let (_simulator, instance) = prepare();
     let of_root = instance.state().join("of-root");
     fs::create_dir(&of_root).expect("directory");
-    let folders = ["new/downloads", "empty", "used", "an-arrs"].map(|name| of_root.join(name));
+    let folders = ["new", "empty", "used", "an-arrs"].map(|name| of_root.join(name));
     let [missing, empty, used, an_arrs] = &folders;
     for folder in [empty, used, an_arrs] {
         fs::create_dir(folder).expect("directory");
