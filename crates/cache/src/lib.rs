@@ -41,7 +41,7 @@ mod writer;
 
 pub use by_hand::Purged;
 pub use cache::Cache;
-pub use config::CacheConfig;
+pub use config::{CacheConfig, KeepFree};
 pub use error::CacheError;
 pub use file::{CacheClass, CachedFile, FileId, Supply};
 pub use stats::CacheStats;

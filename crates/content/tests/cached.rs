@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use debridfs_base::ByteSize;
-use debridfs_cache::{Cache, CacheClass, CacheConfig};
+use debridfs_cache::{Cache, CacheClass, CacheConfig, KeepFree};
 use debridfs_content::{Content, FileRef, ReadRequest};
 use support::{Answer, Cdn, LONG, MIB, caching, checked, patient, source};
 
@@ -25,7 +25,7 @@ struct Cached {
 fn config() -> CacheConfig {
     CacheConfig {
         size: ByteSize(256 * MIB),
-        keep_free: Some(ByteSize(0)),
+        keep_free: Some(KeepFree::Bytes(ByteSize(0))),
         ..CacheConfig::default()
     }
 }

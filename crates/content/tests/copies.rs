@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use debridfs_base::ByteSize;
-use debridfs_cache::{Cache, CacheClass, CacheConfig};
+use debridfs_cache::{Cache, CacheClass, CacheConfig, KeepFree};
 use debridfs_content::{Content, ContentConfig, FileRef, ReadRequest, ReaderClass};
 use support::{Cdn, LONG, MIB, caching, checked, content, patient, source};
 
@@ -47,7 +47,7 @@ impl Home {
         let cdn = Cdn::start(files).await;
         let config = CacheConfig {
             size: ByteSize(CACHE),
-            keep_free: Some(ByteSize(0)),
+            keep_free: Some(KeepFree::Bytes(ByteSize(0))),
             ..CacheConfig::default()
         };
         let cache = Cache::open(dir.to_path_buf(), config).unwrap();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use debridfs_base::ByteSize;
-use debridfs_cache::{Cache, CacheConfig};
+use debridfs_cache::{Cache, CacheConfig, KeepFree};
 use debridfs_content::{Content, ContentConfig, FileRef};
 use futures_util::future::join_all;
 use support::{
@@ -42,7 +42,7 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 async fn reader(cdn: &Cdn, dir: &Path, config: ContentConfig) -> (Arc<Content>, Arc<Cache>) {
     let kept = CacheConfig {
         size: ByteSize(256 * MIB),
-        keep_free: Some(ByteSize(0)),
+        keep_free: Some(KeepFree::Bytes(ByteSize(0))),
         ..CacheConfig::default()
     };
     let cache = Cache::open(dir.to_path_buf(), kept).unwrap();

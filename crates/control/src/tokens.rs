@@ -40,6 +40,8 @@ pub struct NewToken {
     pub token: String,
     /// What addresses of files begin with; may be empty.
     pub url: String,
+    /// Whether `http.listen` is set.
+    pub served: bool,
 }
 
 /// A token that was taken back.
@@ -89,6 +91,8 @@ pub struct HttpTokens {
     pub tokens: Arc<Tokens>,
     /// What addresses of files begin with.
     pub url: String,
+    /// Whether files are served over HTTP at all.
+    pub served: bool,
     /// Whether downloads are put in place as `.strm` files, for which there always is a token.
     pub makes_strm: bool,
 }
@@ -137,11 +141,16 @@ async fn list(State(engine): Engine) -> Json<TokenList> {
 }
 
 async fn create(State(engine): Engine, Query(named): Query<Named>) -> Answer<NewToken> {
-    let HttpTokens { tokens, url, .. } = engine.parts.tokens.clone();
+    let HttpTokens {
+        tokens,
+        url,
+        served,
+        ..
+    } = engine.parts.tokens.clone();
     let dir = tokens.dir().to_owned();
     let create = move || tokens.create(&named.name, Timestamp::now());
     let token = Volume::state().run(&dir, create).await??;
-    Ok(Json(NewToken { token, url }))
+    Ok(Json(NewToken { token, url, served }))
 }
 
 /// The one for `.strm` files is replaced at once, and files that still lie where they were put are written anew.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use debridfs_base::ByteSize;
-use debridfs_cache::{Cache, CacheClass, CacheConfig, FileId};
+use debridfs_cache::{Cache, CacheClass, CacheConfig, FileId, KeepFree};
 
 pub const KIB: u64 = 1 << 10;
 pub const MIB: u64 = 1 << 20;
@@ -35,7 +35,7 @@ pub fn small() -> CacheConfig {
     CacheConfig {
         size: ByteSize(256 * MIB),
         probe_size: ByteSize(64 * MIB),
-        keep_free: Some(ByteSize(0)),
+        keep_free: Some(KeepFree::Bytes(ByteSize(0))),
         ..CacheConfig::default()
     }
 }

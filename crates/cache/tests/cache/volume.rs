@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use debridfs_base::ByteSize;
-use debridfs_cache::{CacheClass, CacheConfig};
+use debridfs_cache::{CacheClass, CacheConfig, KeepFree};
 
 use super::support::*;
 
@@ -97,7 +97,7 @@ async fn the_reserve_of_the_volume_is_kept() {
     let volume = Volume::tmpfs(96 * MIB, 1000);
     let config = CacheConfig {
         size: ByteSize(10_000 * MIB),
-        keep_free: Some(ByteSize(32 * MIB)),
+        keep_free: Some(KeepFree::Bytes(ByteSize(32 * MIB))),
         ..small()
     };
     let cache = open(&volume.cache(), config);

@@ -52,6 +52,9 @@ pub fn run(command: &TokenCommand, file: Option<&Path>) -> Result<(), Failure> {
             let instance = Instance::find(&args.instance, file)?;
             let made = runtime.block_on(instance.client.new_token(&args.name))?;
             say(&made.token);
+            if !made.served {
+                eprintln!("note: nothing is served with it yet: set `http.listen`");
+            }
         }
         TokenCommand::Revoke(args) => {
             let instance = Instance::find(&args.instance, file)?;

@@ -19,6 +19,7 @@ pub fn tokens(config: &Config) -> HttpTokens {
     HttpTokens {
         tokens: Arc::new(Tokens::new(&config.state_dir)),
         url: config.http.url.trim_end_matches('/').to_owned(),
+        served: config.http.listen.is_some(),
         makes_strm: config.acquire.makes_strm(),
     }
 }

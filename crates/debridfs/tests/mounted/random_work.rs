@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use debridfs_base::ByteSize;
-use debridfs_cache::{Cache, CacheConfig, FileId, Supply};
+use debridfs_cache::{Cache, CacheConfig, FileId, KeepFree, Supply};
 use debridfs_sim::{CdnFault, content};
 use rustix::process::Signal;
 
@@ -185,7 +185,7 @@ fn verify(directory: &Path, known: &Known) -> u64 {
     let config = CacheConfig {
         size: ByteSize(CACHE),
         probe_size: ByteSize(PROBES),
-        keep_free: Some(ByteSize(0)),
+        keep_free: Some(KeepFree::Bytes(ByteSize(0))),
         ..CacheConfig::default()
     };
     let cache = Cache::open(directory.to_path_buf(), config).expect("a cache");

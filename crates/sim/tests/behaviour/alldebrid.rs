@@ -52,7 +52,7 @@ async fn a_client_of_others_is_content() {
     let python = root.join("../../target/tools/python/bin/python");
     let said = Command::new(&python)
         .arg(root.join("tests/behaviour/alldebrid_client.py"))
-        .args([&*served.base_url(), &*served.token(), HASH, &*link])
+        .args([served.base_url(), &served.token(), HASH, &link])
         .output()
         .await;
     let said = said.unwrap_or_else(|error| {
