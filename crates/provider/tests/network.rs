@@ -298,7 +298,6 @@ async fn a_link_leads_to_no_machine_beside_this_one() {
         ("[::ffff:127.0.0.1]", "::ffff:127.0.0.1"),
         ("169.254.169.254", "169.254.169.254"),
         ("[fd00:ec2::254]", "fd00:ec2::254"),
-        ("0.0.0.0", "0.0.0.0"),
         // Resolved, and refused when the connection is to be made.
         ("localhost", "127.0.0.1"),
     ] {
@@ -311,6 +310,10 @@ async fn a_link_leads_to_no_machine_beside_this_one() {
         assert!(named, "{words}");
         assert!(words.contains("provider.rd.cdn_networks"), "{words}");
     }
+    // Connected to, it would be this machine; no network that is allowed makes it a host.
+    let url = format!("http://0.0.0.0:{port}/d/X/file");
+    let error = fetch(&account, &url).await.unwrap_err();
+    assert!(matches!(error, TransportError::NoHost(_)), "{error}");
     assert!(trap.seen().is_empty(), "{:?}", trap.seen());
 
     let url = format!("http://localhost:{port}/d/X/file");
