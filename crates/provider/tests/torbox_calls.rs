@@ -176,6 +176,8 @@ async fn the_newest_have_a_total_only_when_they_are_all() {
         (0, Some(0)),
         "404 is an empty list"
     );
+    let health = empty.health();
+    assert_eq!((health.failures, health.last_error), (0, None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) token_in: Option<&'static str>,
     /// One thing is asked for, by its id: what a vendor says of an unknown one may be an error like others.
     pub(crate) about_one: bool,
+    /// "Not found" says that the account has none of what is asked for: an answer like others.
+    pub(crate) may_be_none: bool,
     /// Body with its type.
     pub(crate) body: Option<(Cow<'static, str>, Bytes)>,
     /// Bytes of the largest sound answer.
@@ -49,6 +51,7 @@ impl Call {
             only_reads: false,
             token_in: None,
             about_one: false,
+            may_be_none: false,
             body: None,
             max_body: LARGEST_ANSWER,
         }

@@ -164,6 +164,9 @@ impl Caller {
         };
         match &result {
             Ok(_) => self.health.answered(),
+            Err(failure) if call.may_be_none && failure.error.verdict == Verdict::NotFound => {
+                self.health.answered();
+            }
             Err(failure) => self.health.failed(failure, now),
         }
         result

@@ -361,6 +361,7 @@ async fn page(api: &Api<'_>, list: List, offset: u64, limit: u64) -> Result<Torr
     let folder = list.folder();
     let call = Call {
         max_body: LARGEST_LIST,
+        may_be_none: true,
         ..Call::get(
             "listing torrents",
             // Without it, an answer may be a quarter of an hour old.
