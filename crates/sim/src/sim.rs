@@ -154,7 +154,8 @@ impl Sim {
                 downloads: Mutex::default(),
             }),
         };
-        sim.add_account("SIMULATEDTOKEN", library)?;
+        // Of the start and not of some milliseconds later: the same description is the same account.
+        sim.add_account_at("SIMULATEDTOKEN", library, now.as_millisecond())?;
         Ok(sim)
     }
 
@@ -163,10 +164,19 @@ impl Sim {
     /// # Errors
     /// A release of the library contradicts itself.
     pub fn add_account(&self, token: &str, library: &LibrarySpec) -> Result<usize, LibraryError> {
+        self.add_account_at(token, library, self.inner.clock.now_ms())
+    }
+
+    fn add_account_at(
+        &self,
+        token: &str,
+        library: &LibrarySpec,
+        now_ms: i64,
+    ) -> Result<usize, LibraryError> {
         let mut accounts = lock(&self.inner.accounts);
         let seed = hash_parts(&[&library.seed.to_le_bytes(), &accounts.len().to_le_bytes()]);
         let mut account = Account::new(self.kind(), token.to_owned(), seed);
-        account.fill(library, self.inner.clock.now_ms())?;
+        account.fill(library, now_ms)?;
         accounts.push(account);
         Ok(accounts.len() - 1)
     }
