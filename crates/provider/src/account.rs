@@ -22,6 +22,7 @@ pub(crate) mod key;
 mod keys;
 pub(crate) mod limits;
 mod network;
+pub(crate) mod refusal;
 pub(crate) mod scheduler;
 mod token;
 pub(crate) mod traffic;

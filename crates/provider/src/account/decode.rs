@@ -63,6 +63,25 @@ pub(crate) fn list<T>(
     Ok((items, unreadable))
 }
 
+/// The entries of the list at `key`, each of which has to be readable; none if there is no list.
+pub(crate) fn entries<T>(
+    fields: &Fields,
+    key: &str,
+    what: &str,
+    entry: impl Fn(&Value) -> Decoded<T>,
+) -> Decoded<Vec<T>> {
+    match fields.get(key) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(values)) => {
+            let entries = values.iter().enumerate().map(|(at, value)| {
+                entry(value).map_err(|why| DecodeError(format!("{what} {}: {why}", at + 1)))
+            });
+            entries.collect()
+        }
+        Some(other) => Err(DecodeError(format!("{key} is {}", json::kind(other)))),
+    }
+}
+
 /// The text at `key`; numbers are taken as their digits.
 pub(crate) fn need_text(fields: &Fields, key: &str) -> Decoded<String> {
     fields

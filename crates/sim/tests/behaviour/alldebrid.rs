@@ -1,15 +1,12 @@
 //! AllDebrid, as its documentation and those who measured it describe it. The account and the reader of debridfs are driven against it in
 //! `crates/content/tests/alldebrid.rs`.
 
-use std::path::Path;
-
 use axum::body::Body;
 use debridfs_sim::{FileSpec, Kind, LibrarySpec, ReleaseSpec, ServeOptions, Sim, serve};
 use http::Request;
 use serde_json::Value;
-use tokio::process::Command;
 
-use crate::support::{START, send};
+use crate::support::{START, foreign_client, send};
 
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -48,21 +45,8 @@ async fn a_client_of_others_is_content() {
     sim.configure(|settings| settings.alldebrid.calls_per_second = 0);
     let served = serve(sim.clone(), ServeOptions::default()).await.unwrap();
     let link = sim.torrents(0).unwrap().remove(0).links.remove(0);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("../../target/tools/python/bin/python");
-    let said = Command::new(&python)
-        .arg(root.join("tests/behaviour/alldebrid_client.py"))
-        .args([served.base_url(), &served.token(), HASH, &link])
-        .output()
-        .await;
-    let said = said.unwrap_or_else(|error| {
-        let python = python.display();
-        panic!("{python}: {error} (scripts/setup.sh test makes it)")
-    });
-    let words = String::from_utf8_lossy(&said.stderr);
-    assert!(said.status.success(), "{words}");
-    let last = String::from_utf8_lossy(&said.stdout);
-    assert_eq!(last.trim(), "all calls did as they say");
+    let arguments = [served.base_url(), &served.token(), HASH, &link];
+    foreign_client("alldebrid_client.py", arguments).await;
 }
 
 #[tokio::test]

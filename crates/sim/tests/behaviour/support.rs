@@ -1,5 +1,7 @@
 //! A simulation in this process, and short ways to ask it.
 
+use std::path::Path;
+
 use axum::body::Body;
 use bytes::Bytes;
 use debridfs_sim::{
@@ -7,6 +9,7 @@ use debridfs_sim::{
 };
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
+use tokio::process::Command;
 use tower::ServiceExt;
 
 pub const START: &str = "2026-06-01T12:00:00Z";
@@ -161,4 +164,23 @@ pub fn client(served: &Served) -> reqwest::Client {
         .no_proxy()
         .build()
         .unwrap()
+}
+
+/// Runs `script`, which drives the simulator with a client that others wrote; `scripts/setup.sh` puts those below `target/tools`.
+pub async fn foreign_client(script: &str, arguments: [&str; 4]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join("../../target/tools/python/bin/python");
+    let said = Command::new(&python)
+        .arg(root.join("tests/behaviour").join(script))
+        .args(arguments)
+        .output()
+        .await;
+    let said = said.unwrap_or_else(|error| {
+        let python = python.display();
+        panic!("{python}: {error} (scripts/setup.sh test makes it)")
+    });
+    let words = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{words}");
+    let last = String::from_utf8_lossy(&said.stdout);
+    assert_eq!(last.trim(), "all calls did as they say");
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::decode::only;
 use crate::Verdict;
 use crate::account::call::Meaning;
-use crate::account::json;
+use crate::account::{json, refusal};
 
 /// The vendor's error words (<https://docs.alldebrid.com>, and those that clients have met), what they
 /// mean for us, and what `status` says. A word's number is its place here, so new ones come last.
@@ -307,14 +307,7 @@ struct ApiError {
 /// The error in `body`, if it is in the API's form: that of the whole answer, or that of the only thing that the
 /// answer is about.
 fn error_of(body: &[u8]) -> Option<ApiError> {
-    // Errors are short; a long body is looked at by its decoder alone.
-    if body.len() > 64 * 1024 || body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{')
-    {
-        return None;
-    }
-    let Value::Object(fields) = json::parse(body).ok()? else {
-        return None;
-    };
+    let fields = refusal::fields(body)?;
     let of = |error: &Value| {
         let text = |key: &str| {
             let text = error.get(key).and_then(json::text);
@@ -388,31 +381,11 @@ fn of_word(word: &str) -> Option<(Verdict, &'static str)> {
 /// For answers without a word that is known. `from_api` tells that the body was in the API's form of an error.
 fn of_status(status: StatusCode, from_api: bool) -> (Verdict, &'static str) {
     match status.as_u16() {
-        401 => (Verdict::AccountRefused, "the token is not accepted"),
-        403 if from_api => (Verdict::AccountRefused, "the account may not do this"),
-        403 => (
-            Verdict::AccountRefused,
-            "refused with a page instead of an answer: this IP address may be blocked (VPN or server), or a proxy interferes",
-        ),
-        404 if from_api => (Verdict::NotFound, "the provider does not know it"),
-        404 => (
-            Verdict::Malformed,
-            "404 with a page instead of an answer: check api_url and proxy",
-        ),
         // A page with this status is how it says "too many requests", besides 429.
         503 if !from_api => (
             Verdict::BackOff,
             "too many requests, or the provider is down",
         ),
-        408 | 500..=599 => (Verdict::Retry, "the provider has trouble"),
-        300..=399 => (
-            Verdict::Malformed,
-            "the API sent us elsewhere, which is not followed: check api_url and proxy",
-        ),
-        400..=499 => (
-            Verdict::BadRequest,
-            "the request was refused; please report this",
-        ),
-        _ => (Verdict::Malformed, "an answer that the API does not have"),
+        _ => refusal::of_status(status, from_api),
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::account::decode::{
-    DecodeError, Decoded, Fields, http_url, list, missing, need_text, whole,
+    DecodeError, Decoded, Fields, entries, http_url, list, missing, need_text, whole,
 };
 use crate::account::json;
 use crate::{
@@ -50,17 +50,7 @@ pub fn torrents(body: &[u8], total: Option<u64>) -> Decoded<TorrentPage> {
 /// `GET /torrents/info/{id}`.
 pub fn torrent(body: &[u8]) -> Decoded<TorrentInfo> {
     let fields = whole(body)?;
-    let files = match fields.get("files") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(files)) => files
-            .iter()
-            .enumerate()
-            .map(|(at, value)| {
-                file(value).map_err(|why| DecodeError(format!("file {}: {why}", at + 1)))
-            })
-            .collect::<Decoded<_>>()?,
-        Some(other) => return Err(DecodeError(format!("files is {}", json::kind(other)))),
-    };
+    let files = entries(&fields, "files", "file", file)?;
     let summary = summary(&fields)?;
     let text = |key| fields.get(key).and_then(json::text);
     Ok(TorrentInfo {

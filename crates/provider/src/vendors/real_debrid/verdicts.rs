@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::Verdict;
 use crate::account::call::Meaning;
-use crate::account::json;
+use crate::account::{json, refusal};
 
 /// The vendor's error codes (<https://api.real-debrid.com>, "List of numeric error codes"), what
 /// they mean for us, and what `status` says.
@@ -119,14 +119,7 @@ struct ApiError {
 /// The error in `body`, if it is in the API's form: an object with `error_code`, or with a text in
 /// `error`.
 fn error_of(body: &[u8]) -> Option<ApiError> {
-    // Errors are short; a long body is looked at by its decoder alone.
-    if body.len() > 64 * 1024 || body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{')
-    {
-        return None;
-    }
-    let Value::Object(fields) = json::parse(body).ok()? else {
-        return None;
-    };
+    let fields = refusal::fields(body)?;
     let code = fields.get("error_code").and_then(json::integer);
     let text = fields.get("error").and_then(Value::as_str);
     (code.is_some() || text.is_some()).then(|| ApiError {
@@ -180,30 +173,9 @@ fn of_status(status: StatusCode, body: &[u8], from_api: bool) -> (Verdict, &'sta
     let blank = body.iter().all(u8::is_ascii_whitespace);
     match status.as_u16() {
         202 => (Verdict::AlreadyDone, "the action was done before"),
-        401 => (Verdict::AccountRefused, "the token is not accepted"),
-        403 if from_api || blank => (Verdict::AccountRefused, "the account may not do this"),
-        403 => (
-            Verdict::AccountRefused,
-            "refused with a page instead of an answer: this IP address may be blocked (VPN or server), or a proxy interferes",
-        ),
-        404 if from_api || blank => (Verdict::NotFound, "the provider does not know it"),
-        404 => (
-            Verdict::Malformed,
-            "404 with a page instead of an answer: check api_url and proxy",
-        ),
-        429 => (Verdict::BackOff, "too many requests"),
         451 => (Verdict::Infringing, "the provider refuses the content"),
         509 => (Verdict::SlotsFull, "every active slot is taken"),
-        408 | 500..=599 => (Verdict::Retry, "the provider has trouble"),
-        300..=399 => (
-            Verdict::Malformed,
-            "the API sent us elsewhere, which is not followed: check api_url and proxy",
-        ),
-        400..=499 => (
-            Verdict::BadRequest,
-            "the request was refused; please report this",
-        ),
-        _ => (Verdict::Malformed, "an answer that the API does not have"),
+        _ => refusal::of_status(status, from_api || blank),
     }
 }
 

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{ItemId, List};
-use crate::account::decode::{self, DecodeError, Decoded, Fields, http_url, missing, need_text};
+use crate::account::decode::{
+    self, DecodeError, Decoded, Fields, entries, http_url, missing, need_text,
+};
 use crate::account::json;
 use crate::{
     Account, ContentId, ContentKind, DirectLink, InfoHash, KeyId, PathsBegin, TorrentFile,
@@ -114,17 +116,7 @@ fn id(list: List, number: u64) -> TorrentId {
 
 fn summary(list: List, fields: &Fields) -> Decoded<TorrentSummary> {
     let number = number(fields, "id")?;
-    let files = match fields.get("files") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(files)) => files
-            .iter()
-            .enumerate()
-            .map(|(at, value)| {
-                file(value).map_err(|why| DecodeError(format!("file {}: {why}", at + 1)))
-            })
-            .collect::<Decoded<_>>()?,
-        Some(other) => return Err(DecodeError(format!("files is {}", json::kind(other)))),
-    };
+    let files = entries(fields, "files", "file", file)?;
     let status = status(fields, files.is_empty());
     let item = ItemId { list, number };
     let links = match status {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::Verdict;
 use crate::account::call::Meaning;
-use crate::account::json;
+use crate::account::{json, refusal};
 
 /// The vendor's error words, what they mean for us, and what `status` says.
 pub const CODES: &[(&str, Verdict, &str)] = &[
@@ -165,14 +165,7 @@ struct ApiError {
 
 /// The error in `body`, if it is in the API's form: an object with `success`, which is not true.
 fn error_of(body: &[u8]) -> Option<ApiError> {
-    // Errors are short; a long body is looked at by its decoder alone.
-    if body.len() > 64 * 1024 || body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{')
-    {
-        return None;
-    }
-    let Value::Object(fields) = json::parse(body).ok()? else {
-        return None;
-    };
+    let fields = refusal::fields(body)?;
     let text = |key: &str| {
         let text = fields.get(key).and_then(Value::as_str);
         json::quote(text.unwrap_or_default())
@@ -210,7 +203,7 @@ pub fn meaning(about_one: bool, status: StatusCode, body: &[u8]) -> Option<Meani
             (*verdict, *words, code)
         }
         None => {
-            let (verdict, words) = of_status(status, error.is_some());
+            let (verdict, words) = refusal::of_status(status, error.is_some());
             (verdict, words, None)
         }
     };
@@ -227,31 +220,4 @@ pub fn meaning(about_one: bool, status: StatusCode, body: &[u8]) -> Option<Meani
             && (status == StatusCode::UNAUTHORIZED || TOKEN_WORDS.contains(&word)),
         considered: code.is_some(),
     })
-}
-
-/// For answers without a word that is known. `from_api` tells that the body was in the API's form of an error.
-fn of_status(status: StatusCode, from_api: bool) -> (Verdict, &'static str) {
-    match status.as_u16() {
-        401 => (Verdict::AccountRefused, "the token is not accepted"),
-        403 if from_api => (Verdict::AccountRefused, "the account may not do this"),
-        403 => (
-            Verdict::AccountRefused,
-            "refused with a page instead of an answer: this IP address may be blocked (VPN or server), or a proxy interferes",
-        ),
-        404 if from_api => (Verdict::NotFound, "the provider does not know it"),
-        404 => (
-            Verdict::Malformed,
-            "404 with a page instead of an answer: check api_url and proxy",
-        ),
-        408 | 500..=599 => (Verdict::Retry, "the provider has trouble"),
-        300..=399 => (
-            Verdict::Malformed,
-            "the API sent us elsewhere, which is not followed: check api_url and proxy",
-        ),
-        400..=499 => (
-            Verdict::BadRequest,
-            "the request was refused; please report this",
-        ),
-        _ => (Verdict::Malformed, "an answer that the API does not have"),
-    }
 }

@@ -1,13 +1,10 @@
 //! The simulator driven by a client that others wrote, the vendor's own for Python: `torbox-api`, which `scripts/setup.sh` puts below
 //! `target/tools`.
 
-use std::path::Path;
-
 use debridfs_sim::{LibrarySpec, ServeOptions, Service};
-use tokio::process::Command;
 
 use super::support::{HASH, film, torbox};
-use crate::support::served;
+use crate::support::{foreign_client, served};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_vendors_own_package_is_content() {
@@ -25,21 +22,8 @@ async fn the_vendors_own_package_is_content() {
     let link = held.unwrap().files[0].link.clone().unwrap();
     let expected = sim.expected(0, &link, 1000, 64).unwrap();
     let expected: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("../../target/tools/python/bin/python");
-    let said = Command::new(&python)
-        .arg(root.join("tests/behaviour/torbox/client.py"))
-        .args([served.base_url(), &sim.token(), HASH, &expected])
-        .output()
-        .await;
-    let said = said.unwrap_or_else(|error| {
-        let python = python.display();
-        panic!("{python}: {error} (scripts/setup.sh test makes it)")
-    });
-    let words = String::from_utf8_lossy(&said.stderr);
-    assert!(said.status.success(), "{words}");
-    let last = String::from_utf8_lossy(&said.stdout);
-    assert_eq!(last.trim(), "all calls did as they say");
+    let arguments = [served.base_url(), &sim.token(), HASH, &expected];
+    foreign_client("torbox/client.py", arguments).await;
     // What the client did shows in the account.
     assert_eq!(sim.torrents(0).unwrap().len(), 4);
     assert_eq!(sim.counters().outcome("torrents/createtorrent", "200"), 2);
