@@ -16,7 +16,6 @@ mod acquire;
 mod action;
 mod add;
 mod attempt;
-mod bencode;
 mod callers;
 mod checkpoint;
 mod claims;

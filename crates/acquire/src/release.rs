@@ -1,12 +1,10 @@
 //! What an arr hands in: a magnet or a `.torrent`, and the info-hash that names it from then on.
 
 use bytes::Bytes;
-use data_encoding::BASE32_NOPAD;
 use debridfs_base::terminal::cleaned;
 use debridfs_provider::InfoHash;
+use debridfs_provider::bencode::{MOST_VALUES, Unreadable, Value};
 use sha1::{Digest, Sha1};
-
-use crate::bencode::{MOST_VALUES, Unreadable, Value};
 
 /// The longest magnet that is read; the longest seen in the field have a hundred trackers and stay below 16 KiB.
 const LONGEST_MAGNET: usize = 64 << 10;
@@ -88,7 +86,7 @@ impl Release {
         if link.len() > LONGEST_MAGNET {
             return Err(ReleaseError::NotAMagnet);
         }
-        if let Some(hash) = hash_of(link) {
+        if let Some(hash) = InfoHash::from_digits(link) {
             return Ok(Self {
                 hash,
                 name: hash.to_string(),
@@ -115,7 +113,7 @@ impl Release {
             if key == "xt" || key.starts_with("xt.") {
                 let lower = value.to_ascii_lowercase();
                 if let Some(digits) = lower.strip_prefix("urn:btih:") {
-                    hash = hash.or_else(|| hash_of(digits));
+                    hash = hash.or_else(|| InfoHash::from_digits(digits));
                 }
                 v2 |= lower.starts_with("urn:btmh:");
             } else if key == "dn" && name.is_none() && !value.trim().is_empty() {
@@ -246,20 +244,6 @@ fn trackers(root: Value<'_>) -> Vec<String> {
     found
 }
 
-/// An info-hash in any of the ways it is written.
-fn hash_of(digits: &str) -> Option<InfoHash> {
-    match digits.len() {
-        40 => digits.parse().ok(),
-        32 => {
-            let bytes = BASE32_NOPAD
-                .decode(digits.to_ascii_uppercase().as_bytes())
-                .ok()?;
-            Some(InfoHash(bytes.try_into().ok()?))
-        }
-        _ => None,
-    }
-}
-
 /// `name` as a job is called: of bounded length, and without what a terminal obeys, as others print it too.
 pub(crate) fn shortened(name: &str) -> String {
     let mut end = name.len().min(LONGEST_NAME);
@@ -271,6 +255,8 @@ pub(crate) fn shortened(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::BASE32_NOPAD;
+
     use super::*;
 
     const HEX: &str = "0123456789abcdef0123456789abcdef01234567";

@@ -9,6 +9,7 @@
 //! | what does a torrent, a link look like | `torrent.rs`, `link.rs` |
 //! | what names a release in every account | `content_id.rs`: [`ContentId`] |
 //! | which path has a file, whichever vendor tells it | `file_path.rs`: [`canonical_path`] |
+//! | what is added, and its info-hash | `addition.rs`: [`Addition`], `bencode.rs` |
 //! | what may be concluded from a failure | `error.rs`: [`Verdict`] |
 //! | what is the same at all vendors: turns, keys, traffic, settings | `account.rs`, `account/` |
 //! | what is a vendor's own | `vendors/NAME.rs`, `vendors/NAME/` |
@@ -23,6 +24,8 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod addition;
+pub mod bencode;
 mod content_id;
 mod error;
 mod file_path;
@@ -38,6 +41,7 @@ pub use account::key::{KeyId, KeyStatus};
 pub use account::limits::{Budget, Limits, Refusals};
 pub use account::scheduler::{Outcome, Scheduler, SchedulerStatus, Turn};
 pub use account::traffic::{KeyTraffic, Shortage, TrafficStatus};
+pub use addition::Addition;
 pub use content_id::{ContentId, ContentKind, InvalidContentId};
 pub use error::{Error, Result, Verdict};
 pub use file_path::{PathsBegin, canonical_path};
@@ -46,7 +50,5 @@ pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,
 };
-pub use traits::{
-    Account, Addition, CallCount, CdnAccess, CdnLimits, Priority, Provider, ProviderHealth,
-};
+pub use traits::{Account, CallCount, CdnAccess, CdnLimits, Priority, Provider, ProviderHealth};
 pub use usage::{ActiveCount, Download, DownloadPage, TrafficDay};

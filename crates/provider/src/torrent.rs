@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::BASE32_NOPAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -16,6 +17,22 @@ pub struct InfoHash(pub [u8; 20]);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an info-hash of 40 hexadecimal digits: {0:?}")]
 pub struct InvalidInfoHash(pub String);
+
+impl InfoHash {
+    /// The hash that is written in any of the ways that magnets have it: 40 hexadecimal digits, or 32 of
+    /// base 32 (BEP 9).
+    pub fn from_digits(digits: &str) -> Option<Self> {
+        match digits.len() {
+            40 => digits.parse().ok(),
+            32 => {
+                let upper = digits.to_ascii_uppercase();
+                let bytes = BASE32_NOPAD.decode(upper.as_bytes()).ok()?;
+                Some(Self(bytes.try_into().ok()?))
+            }
+            _ => None,
+        }
+    }
+}
 
 impl FromStr for InfoHash {
     type Err = InvalidInfoHash;

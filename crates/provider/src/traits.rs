@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    DirectLink, HosterLink, KeyId, KeyStatus, KeyTraffic, Result, TorrentId, TorrentInfo,
+    Addition, DirectLink, HosterLink, KeyId, KeyStatus, KeyTraffic, Result, TorrentId, TorrentInfo,
     TorrentPage,
 };
 
@@ -96,15 +96,6 @@ pub struct CallCount {
     pub outcome: &'static str,
     /// Calls.
     pub calls: u64,
-}
-
-/// What is handed to a provider.
-#[derive(Debug, Clone)]
-pub enum Addition {
-    /// A magnet.
-    Magnet(String),
-    /// The bytes of a `.torrent` file.
-    Torrent(Bytes),
 }
 
 /// A debrid provider. Every call waits for its turn in the provider's scheduler first.

@@ -28,8 +28,8 @@ use crate::account::call::{Call, Meaning};
 use crate::account::caller::Api;
 use crate::account::decode::DecodeError;
 use crate::{
-    Account, Addition, Budget, ContentId, DirectLink, HosterLink, InfoHash, Limits, Refusals,
-    Result, TorrentId, TorrentInfo, TorrentPage, TorrentSummary, Verdict,
+    Account, Addition, Budget, ContentId, DirectLink, HosterLink, Limits, Refusals, Result,
+    TorrentId, TorrentInfo, TorrentPage, TorrentSummary, Verdict,
 };
 
 /// Additions.
@@ -390,11 +390,10 @@ async fn add(api: &Api<'_>, what: Addition, only_cached: bool) -> Result<Torrent
     if only_cached {
         fields.push(("add_only_if_cached", "true"));
     }
-    let (call, hash) = match &what {
+    let call = match &what {
         Addition::Magnet(magnet) => {
             fields.push(("magnet", magnet));
-            let call = Call::form("adding a magnet", PATH, &fields);
-            (call, hash_of(magnet))
+            Call::form("adding a magnet", PATH, &fields)
         }
         Addition::Torrent(torrent) => {
             let file = (
@@ -403,8 +402,7 @@ async fn add(api: &Api<'_>, what: Addition, only_cached: bool) -> Result<Torrent
                 "application/x-bittorrent",
                 &torrent[..],
             );
-            let call = Call::multipart("adding a torrent", PATH, &fields, file);
-            (call, None)
+            Call::multipart("adding a torrent", PATH, &fields, file)
         }
     };
     let call = Call {
@@ -416,7 +414,7 @@ async fn add(api: &Api<'_>, what: Addition, only_cached: bool) -> Result<Torrent
         Err(error) => error,
     };
     let may_be_there = matches!(error.verdict, Verdict::AlreadyDone | Verdict::Retry);
-    let Some(hash) = hash.filter(|_| may_be_there) else {
+    let Some(hash) = what.info_hash().filter(|_| may_be_there) else {
         return Err(error);
     };
     let held = newest(api, List::Torrents, PAGE).await?.items;
@@ -424,13 +422,6 @@ async fn add(api: &Api<'_>, what: Addition, only_cached: bool) -> Result<Torrent
         .into_iter()
         .find(|item| item.content == ContentId::from(hash));
     found.map_or(Err(error), |item| Ok(item.id))
-}
-
-/// The info-hash in a magnet, if it is written in hexadecimal digits.
-fn hash_of(magnet: &str) -> Option<InfoHash> {
-    let lower = magnet.to_ascii_lowercase();
-    let (_, rest) = lower.split_once("urn:btih:")?;
-    rest.get(..40)?.parse().ok()
 }
 
 /// What was read of an id or a link of ours.
@@ -486,18 +477,5 @@ mod tests {
                 "{text}"
             );
         }
-    }
-
-    #[test]
-    fn a_magnet_tells_its_hash_in_any_case() {
-        let hash = InfoHash([0xab; 20]);
-        let upper = hash.to_string().to_ascii_uppercase();
-        for magnet in [
-            format!("magnet:?xt=urn:btih:{hash}&dn=a"),
-            format!("magnet:?dn=a&xt=urn:BTIH:{upper}"),
-        ] {
-            assert_eq!(hash_of(&magnet), Some(hash), "{magnet}");
-        }
-        assert_eq!(hash_of("magnet:?xt=urn:btih:short"), None);
     }
 }

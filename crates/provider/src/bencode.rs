@@ -7,18 +7,18 @@
 /// Lists and dictionaries nested deeper are an attack on the stack. As in libtorrent.
 const DEPTH: u32 = 100;
 /// Values and keys of one file: a file of a release takes about ten, and a release has 100 000 at most.
-pub(crate) const MOST_VALUES: u32 = 2_000_000;
+pub const MOST_VALUES: u32 = 2_000_000;
 
 /// Digits, sign and end of any 64-bit number, and some zeros before.
 const LONGEST_NUMBER: usize = 64;
 
 /// A value, as the bytes it is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Value<'a>(&'a [u8]);
+pub struct Value<'a>(&'a [u8]);
 
 /// Why bytes are no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unreadable {
+pub enum Unreadable {
     /// They are something else.
     NoBencode,
     /// They hold more than [`MOST_VALUES`].
@@ -28,7 +28,7 @@ pub(crate) enum Unreadable {
 impl<'a> Value<'a> {
     /// The value that `bytes` begin with. What is behind it is no part of it: files of real trackers end with a newline, and
     /// libtorrent and MonoTorrent take them.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Unreadable> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Unreadable> {
         let mut left = MOST_VALUES;
         match skip(bytes, 0, &mut left) {
             Some(rest) => Ok(Self(&bytes[..bytes.len() - rest.len()])),
@@ -38,12 +38,12 @@ impl<'a> Value<'a> {
     }
 
     /// The bytes that it is written in.
-    pub(crate) fn raw(self) -> &'a [u8] {
+    pub fn raw(self) -> &'a [u8] {
         self.0
     }
 
     /// The value of a dictionary's entry, the first of that key.
-    pub(crate) fn get(self, key: &str) -> Option<Self> {
+    pub fn get(self, key: &str) -> Option<Self> {
         let mut rest = self.0.strip_prefix(b"d")?;
         while *rest.first()? != b'e' {
             let (found, behind_key) = text(rest)?;
@@ -57,13 +57,13 @@ impl<'a> Value<'a> {
     }
 
     /// A text; bytes that are no UTF-8 are replaced.
-    pub(crate) fn text(self) -> Option<String> {
+    pub fn text(self) -> Option<String> {
         let (text, _) = text(self.0)?;
         Some(String::from_utf8_lossy(text).into_owned())
     }
 
     /// The items of a list.
-    pub(crate) fn list(self) -> Option<impl Iterator<Item = Self>> {
+    pub fn list(self) -> Option<impl Iterator<Item = Self>> {
         let mut rest = self.0.strip_prefix(b"l")?;
         Some(std::iter::from_fn(move || {
             if *rest.first()? == b'e' {
@@ -76,7 +76,7 @@ impl<'a> Value<'a> {
     }
 
     /// A number that is a size.
-    pub(crate) fn size(self) -> Option<u64> {
+    pub fn size(self) -> Option<u64> {
         let (digits, _) = digits(self.0)?;
         std::str::from_utf8(digits).ok()?.parse().ok()
     }
