@@ -34,7 +34,8 @@ packages=(fuse3 gcc libc6-dev make)
 case "${1:-}" in
   demo) packages+=(ffmpeg) ;;
   test | packages | image) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2 python3-venv
-                  containerd runc busybox-static systemd apparmor)
+                  containerd runc busybox-static systemd apparmor
+                  qemu-system-x86 binutils samba smbclient)
     # Some releases have it in util-linux.
     command -v fincore >/dev/null || packages+=(util-linux-extra) ;;
   bench) packages+=(ffmpeg curl procps util-linux iproute2) ;;
@@ -48,12 +49,46 @@ done
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "setup: installing ${missing[*]}"
   as_root apt-get update -qq
+  # The tests start Samba by themselves: no share of this machine comes with it.
+  masked=()
+  if [[ " ${missing[*]} " == *" samba "* ]]; then
+    for unit in smbd nmbd samba-ad-dc; do
+      [ -e "/etc/systemd/system/$unit.service" ] || masked+=("/etc/systemd/system/$unit.service")
+    done
+    as_root mkdir -p /etc/systemd/system
+    for unit in "${masked[@]}"; do as_root ln -s /dev/null "$unit"; done
+  fi
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 if [ "$1" = packages ]; then exit 0; fi
 [ "$1" = image ] || [ -e /dev/fuse ] || as_root modprobe fuse || fail "/dev/fuse is missing: load the kernel module 'fuse', or give this container the device"
 
+# The guest of crates/guest: a kernel and programs that are unpacked, never installed, as installing them changes how this machine boots and what it serves.
+guest_packages=(nfs-kernel-server nfs-common cifs-utils libtirpc3 libwrap0 libkeyutils1 libcap-ng0 libevent-core-2.1-7 libcom-err2 libselinux1)
+guest() {
+  local kernel dir
+  kernel=$(apt-cache depends --important linux-image-amd64 | awk '$1 == "Depends:" { print $2; exit }')
+  # Without package lists what was unpacked once is good enough.
+  dir=$cache/guest-${kernel:-none}
+  [ -n "$kernel" ] || dir=$(find "$cache" -maxdepth 1 -name 'guest-linux-image-*' | sort | tail -n 1)
+  if [ ! -e "$dir/done" ]; then
+    [ -n "$kernel" ] || fail "no package linux-image-amd64: the test guest wants Debian's kernel for x86-64; apt-get update, then run this again"
+    echo "setup: unpacking $kernel for the test guest"
+    rm -rf "$dir" && mkdir -p "$dir/packages"
+    as_root apt-get update -qq
+    (cd "$dir/packages" && apt-get download -qq "$kernel" "${guest_packages[@]}" 2>&1 | { grep -v '^W: Download is performed unsandboxed' || true; })
+    for package in "$dir"/packages/*.deb; do dpkg -x "$package" "$dir/root"; done
+    rm -r "$dir/packages"
+    # Written when a kernel is installed, which this one is not.
+    busybox depmod -b "$dir/root" "${kernel#linux-image-}"
+    touch "$dir/done"
+  fi
+  mkdir -p target/tools
+  ln -sfn "$dir/root" target/tools/guest
+}
+
 if [ "$1" = test ] || [ "$1" = image ]; then
+  guest
   # Debian's own kubectl is too old to build what is in deploy/.
   if ! kubectl kustomize --help >/dev/null 2>&1; then
     command -v go >/dev/null || fail "no kustomize 5: install kubectl 1.27 or newer (https://kubernetes.io/docs/tasks/tools/), or Go 1.22 or newer to build it"
