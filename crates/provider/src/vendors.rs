@@ -33,6 +33,7 @@
 //!   [`Verdict::AccountRefused`]: never "not found", and never an empty list.
 
 pub mod all_debrid;
+pub mod debrid_link;
 pub mod real_debrid;
 pub mod torbox;
 
@@ -53,7 +54,12 @@ use crate::{
 use crate::{TorrentStatus, TorrentSummary};
 
 /// All kinds of providers. A table that names none means the first one.
-pub static KINDS: [&Kind; 3] = [&real_debrid::KIND, &torbox::KIND, &all_debrid::KIND];
+pub static KINDS: [&Kind; 4] = [
+    &real_debrid::KIND,
+    &torbox::KIND,
+    &all_debrid::KIND,
+    &debrid_link::KIND,
+];
 
 /// A vendor as it declares itself.
 #[derive(Debug)]

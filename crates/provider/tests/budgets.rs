@@ -28,7 +28,7 @@ const CREATES: Budget = Budget {
     pauses_alone: false,
     refusals: Refusals {
         longest_pause: HOUR,
-        harmless: false,
+        ..Refusals::CAUTIOUS
     },
 };
 

@@ -7,7 +7,8 @@
 
 use bolero::{TypeGenerator, check};
 use debridfs_provider::vendors::real_debrid::{decode, verdicts};
-use debridfs_provider::vendors::{all_debrid, torbox};
+use debridfs_provider::vendors::{all_debrid, debrid_link, torbox};
+use debridfs_provider::{HosterLink, TorrentStatus};
 use jiff::Timestamp;
 
 #[test]
@@ -175,8 +176,50 @@ fn fuzz_alldebrid_errors() {
     });
 }
 
+#[test]
+fn fuzz_debridlink_lists() {
+    check!().for_each(|body: &[u8]| {
+        for asked in [None, Some(0), Some(u64::MAX - 1)] {
+            let Ok(page) = debrid_link::decode::page(body, asked) else {
+                continue;
+            };
+            for torrent in page.items {
+                let item = torrent.summary;
+                assert!((0.0..=100.0).contains(&item.progress));
+                assert!(debrid_link::decode::is_id(&item.id.0));
+                let files: Vec<_> = item.files.iter().flatten().collect();
+                assert!(files.iter().all(|file| !file.path.is_empty()));
+                if item.status == TorrentStatus::Downloaded {
+                    let selected = files.iter().filter(|file| file.selected);
+                    assert_eq!(selected.count(), item.links.len());
+                }
+                for file in torrent.files {
+                    drop(file.direct_link(Timestamp::UNIX_EPOCH));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn fuzz_debridlink_small_answers() {
+    check!().for_each(|body: &[u8]| {
+        drop(debrid_link::decode::account(body, Timestamp::UNIX_EPOCH));
+        drop(debrid_link::decode::added(body));
+        drop(debrid_link::decode::active_count(body));
+        let text = String::from_utf8_lossy(body).into_owned();
+        drop(debrid_link::decode::parts_of(&HosterLink(text)));
+        for status in [200, 401, 404, 429, 500, 503, 999] {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            if let Some(meaning) = debrid_link::verdicts::meaning(status, body) {
+                assert!(meaning.words.len() < 1000);
+            }
+        }
+    });
+}
+
 /// Sound bodies to begin with.
-const BODIES: [&str; 15] = [
+const BODIES: [&str; 19] = [
     include_str!("bodies/torrents.json"),
     include_str!("bodies/torrent.json"),
     include_str!("bodies/unrestrict.json"),
@@ -192,6 +235,10 @@ const BODIES: [&str; 15] = [
     include_str!("bodies/alldebrid/added.json"),
     include_str!("bodies/alldebrid/link.json"),
     include_str!("bodies/alldebrid/delayed.json"),
+    include_str!("bodies/debridlink/list.json"),
+    include_str!("bodies/debridlink/infos.json"),
+    include_str!("bodies/debridlink/limits.json"),
+    include_str!("bodies/debridlink/added.json"),
 ];
 
 /// What is put into them.

@@ -21,6 +21,7 @@ fn declared(longest_pause: Duration, harmless: bool) -> Scheduler {
         refusals: Refusals {
             longest_pause,
             harmless,
+            ..Refusals::CAUTIOUS
         },
         ..Budget::per_minute(250)
     };
@@ -138,6 +139,7 @@ fn a_stored_pause_is_cut_and_one_that_ended_is_not_stored() {
                 refusals: Refusals {
                     longest_pause: Duration::from_secs(longest_pause),
                     harmless: true,
+                    ..Refusals::CAUTIOUS
                 },
                 ..Budget::per_minute(250)
             };

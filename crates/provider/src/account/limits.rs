@@ -28,6 +28,8 @@ pub struct Refusals {
     /// No pause after one is longer, whatever its `Retry-After` says: a proxy's page or a bad minute
     /// of the provider says anything.
     pub longest_pause: Duration,
+    /// The pause after one that names none. Each further one in a row doubles it, to 5 minutes or to this if it is more.
+    pub first_pause: Duration,
     /// A call that is refused during a pause counts as one call and does no other harm: then one for
     /// playback may be tried every 30 s.
     pub harmless: bool,
@@ -37,6 +39,8 @@ impl Refusals {
     /// For a vendor that declares nothing.
     pub const CAUTIOUS: Self = Self {
         longest_pause: Duration::from_secs(60),
+        // A bucket was seen to refill in about that time.
+        first_pause: Duration::from_secs(10),
         harmless: false,
     };
 }

@@ -56,7 +56,7 @@ pub static KIND: Kind = Kind {
                 pauses_alone: true,
                 refusals: Refusals {
                     longest_pause: Duration::from_secs(3600),
-                    harmless: false,
+                    ..Refusals::CAUTIOUS
                 },
             },
             // About 100 in five minutes: the next one is refused, and with it the whole account for five
@@ -70,7 +70,7 @@ pub static KIND: Kind = Kind {
         ],
         refusals: Refusals {
             longest_pause: Duration::from_secs(300),
-            harmless: false,
+            ..Refusals::CAUTIOUS
         },
         // More than 20 to one server are refused; the rest is for other programs.
         connections_per_host: 16,

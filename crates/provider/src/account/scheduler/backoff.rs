@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::window::Ready;
 use crate::Refusals;
 
-/// Cool-downs when the provider names none; a bucket was seen to refill in about 10 s.
-const COOLDOWNS: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(300));
+/// Cool-downs when the provider names none are no longer than this, or than the first one if that is declared longer.
+const LONGEST_UNNAMED: Duration = Duration::from_secs(300);
 /// Between two trials of playback during a cool-down: as long as a reader waits (the default of
 /// `mount.read_deadline`), so that each of them has one.
 const TRIAL_SPACING: Duration = Duration::from_secs(30);
@@ -138,7 +138,9 @@ impl BackOff {
             self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
             self.last_refusal = Some(now);
         }
-        let wait = retry_after.unwrap_or_else(|| COOLDOWNS.after(self.refusals_in_a_row));
+        let first = self.refusals.first_pause;
+        let unnamed = Backoff::new(first, first.max(LONGEST_UNNAMED));
+        let wait = retry_after.unwrap_or_else(|| unnamed.after(self.refusals_in_a_row));
         if news || retry_after.is_some() {
             self.cool_down(wait, now);
         }
