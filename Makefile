@@ -14,7 +14,7 @@ endif
 # Milliseconds that each fuzz target runs.
 FUZZ_MS ?= 10000
 
-.PHONY: help setup setup-demo setup-bench demo test test-upgrade test-k8s lint advisories fuzz bench soak clean
+.PHONY: help setup setup-demo setup-bench demo test test-guest test-upgrade test-k8s lint advisories fuzz bench soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ fuzz: setup ## every fuzz target for FUZZ_MS milliseconds each
 bench: setup-bench ## ratios against curl, rclone and a bare loop in one run (BENCH_ARGS=--quick: 15 min)
 	@cargo build --release --package debridfs --package debridfs-bench
 	@target/release/debridfs-bench $(BENCH_ARGS)
+
+test-guest: setup ## the long tests on Debian's kernel in QEMU (CONTRIBUTING.md; 30 min)
+	@scripts/test-guest.sh
 
 test-upgrade: setup ## OLD=PROGRAM, an older build: it and this one on the same store in turn, under a reader
 	@cargo build --quiet --package debridfs

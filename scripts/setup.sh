@@ -64,14 +64,14 @@ if [ "$1" = packages ]; then exit 0; fi
 [ "$1" = image ] || [ -e /dev/fuse ] || as_root modprobe fuse || fail "/dev/fuse is missing: load the kernel module 'fuse', or give this container the device"
 
 # The guest of crates/guest: a kernel and programs that are unpacked, never installed, as installing them changes how this machine boots and what it serves.
-guest_packages=(nfs-kernel-server nfs-common cifs-utils libtirpc3 libwrap0 libkeyutils1 libcap-ng0 libevent-core-2.1-7 libcom-err2 libselinux1)
+guest_packages=(nfs-kernel-server nfs-common rpcbind cifs-utils netbase libtirpc-common libtirpc3 libwrap0 libkeyutils1 libcap-ng0 libevent-core-2.1-7 libcom-err2 libselinux1)
 guest() {
   local kernel dir
   kernel=$(apt-cache depends --important linux-image-amd64 | awk '$1 == "Depends:" { print $2; exit }')
   # Without package lists what was unpacked once is good enough.
   dir=$cache/guest-${kernel:-none}
   [ -n "$kernel" ] || dir=$(find "$cache" -maxdepth 1 -name 'guest-linux-image-*' | sort | tail -n 1)
-  if [ ! -e "$dir/done" ]; then
+  if [ "$(cat "$dir/done" 2>/dev/null)" != "${guest_packages[*]}" ]; then
     [ -n "$kernel" ] || fail "no package linux-image-amd64: the test guest wants Debian's kernel for x86-64; apt-get update, then run this again"
     echo "setup: unpacking $kernel for the test guest"
     rm -rf "$dir" && mkdir -p "$dir/packages"
@@ -81,7 +81,7 @@ guest() {
     rm -r "$dir/packages"
     # Written when a kernel is installed, which this one is not.
     busybox depmod -b "$dir/root" "${kernel#linux-image-}"
-    touch "$dir/done"
+    echo "${guest_packages[*]}" >"$dir/done"
   fi
   mkdir -p target/tools
   ln -sfn "$dir/root" target/tools/guest

@@ -46,7 +46,7 @@ impl Image {
         image.add(BUSYBOX, 0o755, Content::File(BUSYBOX.into()));
         image.text(
             "/etc/passwd",
-            "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
+            "root:x:0:0::/root:/bin/sh\n_rpc:x:101:65534::/run/rpcbind:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
         );
         image.text("/etc/group", "root:x:0:\nnogroup:x:65534:\n");
         image.text("/etc/hosts", "127.0.0.1 localhost\n");
@@ -98,6 +98,17 @@ impl Image {
     /// As [`Self::program`].
     pub fn installed(&mut self, path: &str) -> Result<(), GuestError> {
         self.program(&self.packages.file(path), path)
+    }
+
+    /// A file of the packages, where it would be installed.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn copy(&mut self, path: &str) -> Result<(), GuestError> {
+        let from = self.packages.file(path);
+        let bytes = fs::read(&from).map_err(GuestError::of(&from))?;
+        self.add(path, 0o644, Content::Bytes(bytes));
+        Ok(())
     }
 
     /// The packages it is made of.
