@@ -208,13 +208,19 @@ impl EventLog {
         })
     }
 
-    /// Files that were refused after `since` and could not be read afterwards, with the newest refusal.
+    /// Files that were refused after `since` and could not be read from there afterwards, with the newest refusal. That another provider gave them says
+    /// nothing of the one that refused.
     pub fn refused_since(&self, since: Timestamp) -> Vec<(u64, Event)> {
         let state = self.shared.lock();
         let refused = state.files.iter().filter_map(|(file, history)| {
-            let events = history.events.iter().rev().map(|kept| &kept.event);
-            let mut trouble = events.take_while(|event| event.kind != EventKind::Recovered);
-            let refusal = trouble.find(|event| event.kind.is_against_the_file())?;
+            let mut well = Vec::new();
+            let mut events = history.events.iter().rev().map(|kept| &kept.event);
+            let refusal = events.find(|event| {
+                if event.kind == EventKind::Recovered {
+                    well.push(&*event.provider);
+                }
+                event.kind.is_against_the_file() && !well.contains(&&*event.provider)
+            })?;
             (refusal.last > since).then(|| (*file, refusal.clone()))
         });
         refused.collect()
@@ -338,6 +344,27 @@ mod tests {
         ];
         assert_eq!(kinds(&log, 1), expected);
         assert_eq!(log.of(2), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_another_provider_gave_a_file_says_nothing_of_the_one_that_refused_it() {
+        let log = EventLog::open(None, Handle::current());
+        let refused = || {
+            let refused = log.refused_since(Timestamp::UNIX_EPOCH);
+            let refused = refused.into_iter().map(|(_, event)| event.provider);
+            refused.collect::<Vec<_>>()
+        };
+        log.note(1, EventKind::LinkBroken, "rd", "unavailable");
+        log.note(1, EventKind::FailOver, "ad", "");
+        log.came(1, "ad");
+        assert_eq!(refused(), ["rd"]);
+        log.note(1, EventKind::LinkRefused, "ad", "404");
+        assert_eq!(refused(), ["ad"], "the newest");
+        log.came(1, "ad");
+        assert_eq!(refused(), ["rd"]);
+        log.note(1, EventKind::HostRefused, "rd", "503");
+        log.came(1, "rd");
+        assert!(refused().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -268,7 +268,7 @@ impl Content {
     }
 
     /// Files of which the provider or its CDN lately said that they cannot be had, with the newest such event after `since`; those that could be read since
-    /// are left out.
+    /// from the same provider are left out.
     pub fn refused_since(&self, since: Timestamp) -> Vec<(u64, Event)> {
         self.context.cdn.events().refused_since(since)
     }

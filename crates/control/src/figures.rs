@@ -333,7 +333,7 @@ pub(crate) fn repair(repair: &Repair) -> RepairStatus {
     for patient in &said.patients {
         *stages.entry(patient.stage.label().to_owned()).or_default() += 1;
     }
-    let bad = said.patients.iter().filter(|one| one.stage.is_bad());
+    let bad = said.patients.iter().filter(|one| one.is_bad());
     RepairStatus {
         stages,
         bad: bad.map(|one| one.name.clone()).take(NAMES).collect(),

@@ -1,5 +1,6 @@
 //! Releases that cannot be read: listed, checked, treated.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +136,7 @@ impl RunningEngine {
             name: release.name,
             file,
             providers: release.providers,
+            broken: BTreeSet::new(),
             words: "somebody asked".to_owned(),
         })
     }
@@ -158,6 +160,7 @@ async fn check(State(engine): Engine, Query(what): Query<What>) -> Answer<Check>
     let name = finding.name.clone();
     let (found, words) = match repair.check(finding).await {
         Checked::Well => (Found::Well, None),
+        Checked::Spared { words, .. } => (Found::Well, Some(words)),
         Checked::Gone => (Found::Gone, None),
         Checked::Bad(words) => (Found::Bad, Some(words)),
         Checked::Unclear(words) => (Found::Unclear, Some(words)),

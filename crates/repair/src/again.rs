@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_provider::{
-    Error, InfoHash, Priority, Provider, Result, TorrentId, TorrentStatus, Verdict,
+    Addition, Error, InfoHash, Priority, Provider, Result, TorrentId, TorrentStatus, Verdict,
 };
 use tokio::time::{Instant, sleep};
 
@@ -29,6 +29,8 @@ pub struct Again {
     pub files: BTreeSet<String>,
     /// Torrents of this release that the account is known to hold.
     pub known: BTreeSet<TorrentId>,
+    /// Only if the provider has it already: nothing is downloaded anew where the account never had it.
+    pub cached: bool,
 }
 
 impl std::fmt::Debug for Again {
@@ -44,7 +46,7 @@ impl std::fmt::Debug for Again {
 pub enum AddedAgain {
     /// It is ready there.
     Ready(TorrentId),
-    /// The provider does not have it (any more); what was added was taken back.
+    /// The provider does not have it (any more); what was added was taken back. What the account had before stays.
     Refused(String),
 }
 
@@ -84,6 +86,8 @@ impl Again {
                 Err(error) => return Err(error),
             },
         };
+        // Some vendors answer with the torrent that the account has: that one is not ours.
+        let ours = !before.contains(&id);
         let begun = Instant::now();
         loop {
             let info = match self.provider.torrent(Priority::Repair, &id).await {
@@ -102,13 +106,15 @@ impl Again {
                     });
                     let ids: Vec<u32> = wanted.map(|file| file.id).collect();
                     if ids.is_empty() {
-                        return self.take_back(&id, "its files are others by now").await;
+                        return self
+                            .take_back(ours, &id, "its files are others by now")
+                            .await;
                     }
                     let selected = self.provider.select_files(Priority::Repair, &id, &ids);
                     match selected.await {
                         Err(error) if error.verdict == Verdict::AlreadyDone => {}
                         Err(error) if is_refusal(&error) => {
-                            return self.take_back(&id, &error.to_string()).await;
+                            return self.take_back(ours, &id, &error.to_string()).await;
                         }
                         selected => selected?,
                     }
@@ -118,12 +124,11 @@ impl Again {
                 | TorrentStatus::MagnetError
                 | TorrentStatus::Virus => {
                     let words = format!("added again, it is {:?}", info.summary.status.word());
-                    return self.take_back(&id, &words).await;
+                    return self.take_back(ours, &id, &words).await;
                 }
                 _ if begun.elapsed() >= READY_WITHIN => {
-                    return self
-                        .take_back(&id, "the provider does not have it in its cache any more")
-                        .await;
+                    let words = "the provider does not have it in its cache any more";
+                    return self.take_back(ours, &id, words).await;
                 }
                 _ => {}
             }
@@ -132,7 +137,17 @@ impl Again {
     }
 
     async fn add_magnet(&self) -> Result<TorrentId> {
-        let add = || self.provider.add_magnet(Priority::Repair, &self.magnet);
+        let add = async || match self.cached {
+            true => {
+                let magnet = Addition::Magnet(self.magnet.clone());
+                self.provider.add_cached(Priority::Repair, magnet).await
+            }
+            false => {
+                self.provider
+                    .add_magnet(Priority::Repair, &self.magnet)
+                    .await
+            }
+        };
         match add().await {
             Err(error) if error.verdict == Verdict::Infringing => {
                 sleep(SECOND_OPINION).await;
@@ -142,8 +157,11 @@ impl Again {
         }
     }
 
-    /// Deletes what was added here a moment ago and never became ready.
-    async fn take_back(&self, id: &TorrentId, words: &str) -> Result<AddedAgain> {
+    /// Deletes what was added here a moment ago, if it is `ours`, and never became ready.
+    async fn take_back(&self, ours: bool, id: &TorrentId, words: &str) -> Result<AddedAgain> {
+        if !ours {
+            return Ok(AddedAgain::Refused(words.to_owned()));
+        }
         match self.provider.delete(Priority::Repair, id).await {
             Err(error) if error.verdict != Verdict::NotFound => Err(error),
             _ => Ok(AddedAgain::Refused(words.to_owned())),
@@ -154,6 +172,6 @@ impl Again {
 fn is_refusal(error: &Error) -> bool {
     matches!(
         error.verdict,
-        Verdict::Infringing | Verdict::Rejected | Verdict::BadRequest
+        Verdict::Infringing | Verdict::Rejected | Verdict::BadRequest | Verdict::NotCached
     )
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use debridfs_acquire::{Acquire, Selection};
 use debridfs_base::Late;
-use debridfs_catalogue::{BadReason, Catalogue, Layout, Library, Release};
-use debridfs_content::{Checkup, Content, EventKind};
+use debridfs_catalogue::{BadReason, Catalogue, Health, Layout, Library, Release};
+use debridfs_content::{Checkup, Content, Event, EventKind};
 use debridfs_provider::{InfoHash, Priority, Provider};
 use debridfs_services::{Arr, Replaced, Replacement};
 use debridfs_tree::file_ref;
@@ -96,7 +96,13 @@ impl LibraryWard {
         Some(self.library().release_in_all(hash)?.release.clone())
     }
 
-    async fn check_files(&self, release: &Release, files: &BTreeSet<String>) -> Checked {
+    /// Looks at `files` of it, by its sources at the provider of that name `alone`.
+    async fn check_files(
+        &self,
+        release: &Release,
+        files: &BTreeSet<String>,
+        alone: Option<&str>,
+    ) -> Checked {
         if let Some(reason) = of_the_library(release) {
             let words = format!("the library says {:?}", reason.as_str());
             return match is_treatable(reason) {
@@ -117,7 +123,12 @@ impl LibraryWard {
         }
         let mut unclear = None;
         for file in meant {
-            match self.content.check(&file_ref(tree, file)).await {
+            let mut place = file_ref(tree, file);
+            if let Some(name) = alone {
+                let sources = place.sources.iter().filter(|one| one.provider == name);
+                place.sources = sources.cloned().collect();
+            }
+            match self.content.check(&place).await {
                 Checkup::Well => {}
                 Checkup::Bad(words) => {
                     return Checked::Bad(format!("{}: {words}", tree.path_of(PATHS, file)));
@@ -128,16 +139,17 @@ impl LibraryWard {
         unclear.map_or(Checked::Well, Checked::Unclear)
     }
 
-    /// Whether the providers of `release` serve anything at all: what is said of one release is believed only while another one of the same providers can be
-    /// read. With nothing to compare it stands.
-    async fn others_are_well(&self, release: &Release) -> Result<(), String> {
+    /// Whether the providers of `release`, or the one of that name `alone`, serve anything at all: what is said of one release is believed only while another
+    /// one of the same providers can be read. With nothing to compare it stands.
+    async fn others_are_well(&self, release: &Release, alone: Option<&str>) -> Result<(), String> {
         let library = self.library();
         let entries = library.all();
         let same = |other: &Release| {
             other.id != release.id
                 && other.bad.is_none()
                 && other.tree().is_some()
-                && release.providers().all(|name| other.is_held_by(name))
+                && alone.is_none_or(|name| other.is_held_by(name))
+                && (alone.is_some() || release.providers().all(|name| other.is_held_by(name)))
         };
         let first = self.turn.fetch_add(CONTROLS, Ordering::Relaxed);
         let (later, sooner) = entries.split_at(first % entries.len().max(1));
@@ -149,12 +161,55 @@ impl LibraryWard {
             .collect();
         let mut found = Ok(());
         for other in others {
-            match self.check_files(&other.release, &BTreeSet::new()).await {
+            let files = BTreeSet::new();
+            match self.check_files(&other.release, &files, alone).await {
                 Checked::Well => return Ok(()),
                 _ => found = Err(format!("{} cannot be read either", other.name)),
             }
         }
         found
+    }
+
+    /// Looks at a release that can be read, at each provider that holds it: which of them would be no help to a reader?
+    async fn look_at_each(&self, release: &Release, files: &BTreeSet<String>) -> Checked {
+        let mut broken = BTreeSet::new();
+        let mut said = Vec::new();
+        let several = release.providers().nth(1).is_some();
+        for name in release.providers().filter(|_| several) {
+            let found = match self.lacks(release, name) {
+                Some(words) => Checked::Bad(words),
+                None => self.check_files(release, files, Some(name)).await,
+            };
+            if let Checked::Bad(words) = found
+                && self.others_are_well(release, Some(name)).await.is_ok()
+            {
+                said.push(words);
+                broken.insert(name.to_owned());
+            }
+        }
+        match broken.is_empty() {
+            true => Checked::Well,
+            false => Checked::Spared {
+                broken,
+                words: said.join("; "),
+            },
+        }
+    }
+
+    /// Why no copy at `provider` has all files of a release that it had once.
+    fn lacks(&self, release: &Release, provider: &str) -> Option<String> {
+        if !release.is_held_by(provider) {
+            return None;
+        }
+        let copies = release.held().filter(|copy| copy.provider == provider);
+        let mut reason = None;
+        for copy in copies {
+            match self.catalogue.report_of(copy).health {
+                Health::Bad(bad) if is_treatable(bad) => reason = Some(bad),
+                _ => return None,
+            }
+        }
+        reason.map(|reason| format!("{provider}: the library says {:?}", reason.as_str()))
     }
 }
 
@@ -184,6 +239,7 @@ impl Ward for LibraryWard {
             ProviderState {
                 name: health.name,
                 trouble,
+                may_add: provider.may_add_again(),
             }
         };
         self.providers.iter().map(state).collect()
@@ -194,10 +250,7 @@ impl Ward for LibraryWard {
             let mut heard = self.heard.lock();
             std::mem::replace(&mut *heard, Timestamp::now())
         };
-        let mut refused: HashMap<u64, EventKind> = HashMap::new();
-        for (file, event) in self.content.refused_since(since) {
-            refused.insert(file, event.kind);
-        }
+        let refused: HashMap<u64, Event> = self.content.refused_since(since).into_iter().collect();
         let library = self.library();
         let mut found = Vec::new();
         for entry in library.all() {
@@ -211,6 +264,7 @@ impl Ward for LibraryWard {
                 name: entry.name.to_string(),
                 file,
                 providers: release.providers().map(str::to_owned).collect(),
+                broken: BTreeSet::new(),
                 words,
             };
             if let Some(reason) = of_the_library(release) {
@@ -223,14 +277,27 @@ impl Ward for LibraryWard {
             let Some(tree) = release.tree() else {
                 continue;
             };
+            let several = release.providers().nth(1).is_some();
+            let holders = release.providers().filter(|_| several);
+            for (name, words) in holders.filter_map(|name| Some((name, self.lacks(release, name)?)))
+            {
+                found.push(Finding {
+                    broken: BTreeSet::from([name.to_owned()]),
+                    ..finding(None, words)
+                });
+            }
             if refused.is_empty() {
                 continue;
             }
             for file in &tree.files {
-                if let Some(kind) = refused.get(&file.id.0) {
+                if let Some(event) = refused.get(&file.id.0) {
                     let path = tree.path_of(PATHS, file);
-                    let words = format!("a reader: {} {path}", words(*kind));
-                    found.push(finding(Some(path), words));
+                    let words = format!("a reader: {} {path}", words(event.kind));
+                    let broken = several.then(|| event.provider.clone());
+                    found.push(Finding {
+                        broken: broken.into_iter().collect(),
+                        ..finding(Some(path), words)
+                    });
                 }
             }
         }
@@ -241,13 +308,13 @@ impl Ward for LibraryWard {
         let Some(release) = self.release(hash) else {
             return Checked::Gone;
         };
-        let found = self.check_files(&release, files).await;
-        let Checked::Bad(words) = found else {
-            return found;
-        };
-        match self.others_are_well(&release).await {
-            Ok(()) => Checked::Bad(words),
-            Err(why) => Checked::Unclear(format!("{words}; but {why}")),
+        match self.check_files(&release, files, None).await {
+            Checked::Bad(words) => match self.others_are_well(&release, None).await {
+                Ok(()) => Checked::Bad(words),
+                Err(why) => Checked::Unclear(format!("{words}; but {why}")),
+            },
+            Checked::Well => self.look_at_each(&release, files).await,
+            found => found,
         }
     }
 
@@ -270,6 +337,7 @@ impl Ward for LibraryWard {
             magnet: format!("magnet:?xt=urn:btih:{hash}"),
             files,
             known: here.map(|record| record.id.clone()).collect(),
+            cached: !records.iter().any(|record| record.provider == provider),
         })
     }
 
@@ -330,8 +398,8 @@ impl Ward for LibraryWard {
         // One of another download client is its own business.
         let ours = from.iter().filter_map(|id| self.release(id.parse().ok()?));
         for other in ours {
-            match self.check_files(&other, &BTreeSet::new()).await {
-                Checked::Well | Checked::Gone => {}
+            match self.check_files(&other, &BTreeSet::new(), None).await {
+                Checked::Well | Checked::Spared { .. } | Checked::Gone => {}
                 Checked::Bad(words) | Checked::Unclear(words) => {
                     return Treated::Later(format!("{name} has another one, but {words}"));
                 }

@@ -1,5 +1,7 @@
 //! Decides what is believed and what is done. Pure: time comes in with each call, wishes go out.
 
+mod spared;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -33,6 +35,8 @@ pub enum Wish {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Watched {
     trouble: Option<String>,
+    /// Whether its terms forbid to add what nobody asked for.
+    never_added: bool,
     /// When it was last in trouble.
     troubled: Option<Timestamp>,
     /// Too many of its releases are suspects.
@@ -80,7 +84,7 @@ impl Machine {
             patient.busy = false;
             // Cut off in the middle; adding is looked up by its intent, the rest can be done twice.
             if let Stage::Treated { .. } = patient.stage {
-                patient.stage = Stage::Quarantined;
+                patient.stage = patient.waiting();
             }
         }
     }
@@ -139,6 +143,12 @@ impl Machine {
         held.map(|(name, _)| name.as_str())
     }
 
+    /// Providers where nothing is added that nobody asked for.
+    pub fn never_added(&self) -> impl Iterator<Item = &str> {
+        let never = self.providers.iter().filter(|(_, one)| one.never_added);
+        never.map(|(name, _)| name.as_str())
+    }
+
     /// How providers do, how large the library is, and whether there is an arr to ask. To be called before [`Self::wishes`].
     pub fn observe(
         &mut self,
@@ -160,6 +170,7 @@ impl Machine {
                     troubled: Some(now),
                     ..Watched::default()
                 });
+            watched.never_added = !state.may_add;
             watched.trouble.clone_from(&state.trouble);
             if state.trouble.is_some() {
                 watched.troubled = Some(now);
@@ -170,7 +181,8 @@ impl Machine {
         let names = self.order.clone();
         for name in names {
             let suspects = self.patients.values().filter(|patient| {
-                !patient.approved && !patient.stage.is_final() && patient.providers.contains(&name)
+                let blamed = patient.blamed().any(|one| *one == name);
+                !patient.approved && !patient.stage.is_final() && blamed
             });
             let many = suspects.count() > limit;
             if let Some(watched) = self.providers.get_mut(&name) {
@@ -201,7 +213,7 @@ impl Machine {
 
     fn is_held(&self, patient: &Patient) -> bool {
         let held = |name: &String| self.providers.get(name).is_some_and(|one| one.held);
-        !patient.approved && patient.providers.iter().any(held)
+        !patient.approved && patient.blamed().any(held)
     }
 
     /// Somebody says that a release cannot be read. Said of a provider in trouble, it is not believed.
@@ -222,6 +234,7 @@ impl Machine {
                 name: finding.name.clone(),
                 files: finding.file.iter().cloned().collect(),
                 providers: finding.providers.clone(),
+                broken: finding.broken.clone(),
                 stage: Stage::Suspect,
                 confirmations: 0,
                 confirmed: None,
@@ -243,6 +256,8 @@ impl Machine {
                 patient.files.insert(file.clone());
             }
             Some(_) => {}
+            // One copy that lacks something says nothing of files that no copy gives.
+            None if !finding.broken.is_empty() => {}
             None => patient.files.clear(),
         }
         patient.note(now, &finding.words);
@@ -292,6 +307,11 @@ impl Machine {
         let is_treated = |stage: &Stage| matches!(stage, Stage::Treated { .. });
         // One treatment at a time: each is a handful of calls at most, and the next may not be needed.
         let mut may_treat = busy(is_treated) == 0 && self.spent.len() < self.rules.per_hour;
+        // What can be read leaves half of the hour to what cannot, and lets it go first.
+        let mut patients = self.patients.values();
+        let has_time = self.spent.len() < self.rules.per_hour.div_ceil(2)
+            && !patients.any(|one| one.stage == Stage::Quarantined);
+        let mut may_treat_spared = may_treat && has_time;
         let mut checks =
             CHECKS.saturating_sub(busy(|stage| !matches!(stage, Stage::Treated { .. })));
         for (_, hash) in due {
@@ -313,6 +333,16 @@ impl Machine {
                         continue;
                     }
                 },
+                Stage::Spared if !held && !may_treat_spared => continue,
+                Stage::Spared if !held && !self.is_stale(patient, now) => {
+                    match self.treatment_for(patient) {
+                        Some(treatment) => Wish::Treat(hash, treatment),
+                        None => {
+                            self.look_later(hash, now);
+                            continue;
+                        }
+                    }
+                }
                 Stage::Treated { .. } => continue,
                 _ if checks == 0 || (held && !self.may_sample(patient, now)) => continue,
                 _ => Wish::Check(hash),
@@ -325,7 +355,7 @@ impl Machine {
                     }
                 }
                 Wish::Treat(_, treatment) => {
-                    may_treat = false;
+                    (may_treat, may_treat_spared) = (false, false);
                     self.spent.push_back(now);
                     self.changed = true;
                     if let Some(patient) = self.patients.get_mut(&hash) {
@@ -350,7 +380,7 @@ impl Machine {
 
     /// While a provider is suspected itself, now and then one of its releases tells how it does.
     fn may_sample(&self, patient: &Patient, now: Timestamp) -> bool {
-        patient.providers.iter().all(|name| {
+        patient.blamed().all(|name| {
             let sample = self.providers.get(name).and_then(|one| one.sample);
             sample.is_none_or(|at| at <= now)
         })
@@ -360,22 +390,33 @@ impl Machine {
         let Some(patient) = self.patients.get(&hash) else {
             return;
         };
-        for name in &patient.providers {
+        for name in patient.blamed() {
             if let Some(watched) = self.providers.get_mut(name) {
                 watched.sample = Some(later(now, self.rules.held_apart));
             }
         }
     }
 
-    /// The next treatment that was not tried: where it is, elsewhere, and at last the arr.
+    /// The next treatment that was not tried: where it is, elsewhere, and at last the arr. What other copies serve is added again where
+    /// its copy is bad, and that is all.
     fn treatment_for(&self, patient: &Patient) -> Option<Treatment> {
         let add = |provider: &String| Treatment::Add {
             provider: provider.clone(),
         };
+        let never = |name: &String| self.providers.get(name).is_some_and(|one| one.never_added);
         let (here, elsewhere): (Vec<&String>, Vec<&String>) = self
             .order
             .iter()
+            .filter(|name| !never(name))
             .partition(|name| patient.providers.contains(name));
+        if !patient.broken.is_empty() {
+            let broken = here
+                .into_iter()
+                .filter(|&name| patient.broken.contains(name));
+            return broken
+                .map(add)
+                .find(|treatment| !patient.tried.contains(treatment));
+        }
         let arr = (self.rules.ask_arrs && self.has_arrs).then_some(Treatment::AskArr);
         let let_go = self.may_let_go(patient).then_some(Treatment::LetGo);
         let all = here.into_iter().chain(elsewhere).map(add);
@@ -388,12 +429,18 @@ impl Machine {
         self.rules.let_go && patient.asked.is_some() && !patient.tried.contains(&Treatment::LetGo)
     }
 
-    fn give_up(&mut self, hash: InfoHash, now: Timestamp) {
+    fn look_later(&mut self, hash: InfoHash, now: Timestamp) {
         let next = later(now, self.rules.look_again);
         if let Some(patient) = self.patients.get_mut(&hash) {
-            patient.stage = Stage::GivenUp;
             patient.next = next;
             self.changed = true;
+        }
+    }
+
+    fn give_up(&mut self, hash: InfoHash, now: Timestamp) {
+        self.look_later(hash, now);
+        if let Some(patient) = self.patients.get_mut(&hash) {
+            patient.stage = Stage::GivenUp;
         }
     }
 
@@ -425,8 +472,17 @@ impl Machine {
                 }
                 self.patients.remove(&hash);
             }
+            Checked::Spared { broken, words } if calm => {
+                patient.note(now, words);
+                self.spared(now, hash, broken, held);
+            }
             Checked::Bad(words) if calm => {
                 patient.note(now, words);
+                if !patient.broken.is_empty() {
+                    // Those who served it do so no more: that is news, to be confirmed as any.
+                    patient.begin_anew();
+                    patient.broken.clear();
+                }
                 let long_ago = patient.confirmed.is_none_or(|at| later(at, apart) <= now);
                 let early = now < later(patient.since, apart);
                 // Its treatment waits for no other check.
@@ -458,7 +514,7 @@ impl Machine {
                     _ => {}
                 }
             }
-            Checked::Bad(words) | Checked::Unclear(words) => {
+            Checked::Bad(words) | Checked::Spared { words, .. } | Checked::Unclear(words) => {
                 patient.note(now, words);
                 patient.next = later(now, apart);
             }
@@ -493,14 +549,14 @@ impl Machine {
             }
             Treated::Later(words) => {
                 patient.note(now, words);
-                patient.stage = Stage::Quarantined;
+                patient.stage = patient.waiting();
                 patient.next = later(now, self.rules.apart);
             }
             Treated::Useless(words) => {
                 patient.note(now, words);
                 patient.intent = None;
                 patient.tried.push(treatment);
-                patient.stage = Stage::Quarantined;
+                patient.stage = patient.waiting();
                 patient.next = now;
             }
             Treated::Done(words) => {

@@ -30,6 +30,8 @@ pub enum Treatment {
 pub enum Stage {
     /// Somebody says that it cannot be read; no check has confirmed that often enough.
     Suspect,
+    /// It can be read, but only from some of the providers that hold it; the others are treated when there is time.
+    Spared,
     /// Confirmed: it waits for a treatment.
     Quarantined,
     /// Being treated.
@@ -53,17 +55,13 @@ impl Stage {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Suspect => "suspect",
+            Self::Spared => "spared",
             Self::Quarantined => "quarantined",
             Self::Treated { .. } => "treated",
             Self::Recovering { .. } => "recovering",
             Self::Replaced => "replaced",
             Self::GivenUp => "given-up",
         }
-    }
-
-    /// Whether it was confirmed that it cannot be read.
-    pub fn is_bad(&self) -> bool {
-        !matches!(self, Self::Suspect)
     }
 
     /// Whether nothing more is planned but a look now and then.
@@ -102,6 +100,9 @@ pub struct Patient {
     pub files: BTreeSet<String>,
     /// Providers that hold it.
     pub providers: Vec<String>,
+    /// Those of them whose copies are bad, while the others serve it or nothing is known of them; all of them when empty.
+    #[serde(default)]
+    pub broken: BTreeSet<String>,
     /// How far it is.
     #[serde(flatten)]
     pub stage: Stage,
@@ -136,6 +137,33 @@ pub struct Patient {
 }
 
 impl Patient {
+    /// Whether it was confirmed that it cannot be read from anywhere.
+    pub fn is_bad(&self) -> bool {
+        !matches!(self.stage, Stage::Suspect | Stage::Spared) && self.broken.is_empty()
+    }
+
+    /// Providers that may be at fault.
+    pub(crate) fn blamed(&self) -> impl Iterator<Item = &String> {
+        let all = self.broken.is_empty();
+        let providers = self.providers.iter();
+        providers.filter(move |&name| all || self.broken.contains(name))
+    }
+
+    /// Forgets what was confirmed.
+    pub(crate) fn begin_anew(&mut self) {
+        self.stage = Stage::Suspect;
+        self.confirmations = 0;
+        self.confirmed = None;
+    }
+
+    /// Where it waits for a treatment.
+    pub(crate) fn waiting(&self) -> Stage {
+        match self.broken.is_empty() {
+            true => Stage::Quarantined,
+            false => Stage::Spared,
+        }
+    }
+
     pub(crate) fn note(&mut self, at: Timestamp, words: &str) {
         if let Some(last) = self.evidence.back_mut()
             && last.words == words

@@ -36,6 +36,9 @@ pub struct RepairStatus {
     pub quiet: Vec<(String, String)>,
     /// Providers that are suspected themselves.
     pub held: Vec<String>,
+    /// Providers where nothing is added that nobody asked for, as their terms forbid it.
+    #[serde(default)]
+    pub never_added: Vec<String>,
     /// Treatments begun within the last hour.
     pub spent: usize,
     /// How many may be.
@@ -137,7 +140,7 @@ impl Repair {
     async fn show(&self) {
         let bad = {
             let machine = self.machine();
-            let bad = machine.patients().filter(|one| one.stage.is_bad());
+            let bad = machine.patients().filter(|one| one.is_bad());
             bad.map(|one| one.hash).collect()
         };
         self.ward.quarantined(bad).await;
@@ -295,6 +298,7 @@ impl Repair {
             patients,
             quiet: machine.quiet(now),
             held: machine.held().map(str::to_owned).collect(),
+            never_added: machine.never_added().map(str::to_owned).collect(),
             spent: machine.spent().len(),
             per_hour: self.rules.per_hour,
             healed: machine.healed(),
@@ -316,14 +320,28 @@ impl Repair {
             let mut machine = self.machine();
             if let Checked::Bad(words) = &found {
                 let words = words.clone();
-                machine.report(now, &Finding { words, ..finding });
+                let finding = Finding {
+                    words,
+                    ..finding.clone()
+                };
+                machine.report(now, &finding);
+            }
+            if let Checked::Spared { broken, words } = &found {
+                let (broken, words) = (broken.clone(), words.clone());
+                let finding = Finding {
+                    broken,
+                    words,
+                    ..finding
+                };
+                machine.report(now, &finding);
             }
             let busy = machine.patient(hash).is_none_or(|patient| patient.busy);
             let whole = machine
                 .patient(hash)
                 .is_some_and(|patient| patient.files == files);
             // A file that can be read says nothing of the others.
-            if !busy && (whole || matches!(found, Checked::Bad(_))) {
+            let bad = matches!(found, Checked::Bad(_) | Checked::Spared { .. });
+            if !busy && (whole || bad) {
                 machine.checked(now, hash, &found);
             }
         }
@@ -346,6 +364,9 @@ fn tell_check(patient: Option<&Patient>, found: &Checked) {
     let (name, stage) = (&patient.name, patient.stage.label());
     match found {
         Checked::Well => tracing::info!(name, stage, "it can be read"),
+        Checked::Spared { words, .. } => {
+            tracing::info!(name, stage, "another copy of it can be read: {words}");
+        }
         Checked::Gone => tracing::info!(name, stage, "it is not in the library any more"),
         Checked::Bad(words) => tracing::warn!(name, stage, "it cannot be read: {words}"),
         Checked::Unclear(words) => tracing::info!(name, stage, "nothing can be told: {words}"),

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// [`Rules::let_go_after`], in times of [`Rules::apart`]: two hours by default, as a search and a download take their time.
 const LET_GO_AFTER: u32 = 8;
 
+/// [`Rules::unhurried`], in times of [`Rules::apart`]: a day by default.
+const UNHURRIED: u32 = 96;
+
 /// How careful repair is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
@@ -28,6 +31,8 @@ pub struct Rules {
     pub held_apart: Duration,
     /// What nothing helped is looked at again after this time.
     pub look_again: Duration,
+    /// What other copies serve is treated so long after that was confirmed, if nobody else needs the hour's treatments.
+    pub unhurried: Duration,
     /// Whether arrs are asked for another release when nothing else helped. Their file of it, which cannot be read, is deleted first.
     pub ask_arrs: bool,
     /// Whether a release that an arr replaced is let go, once all of its replacement is there.
@@ -45,6 +50,7 @@ impl Rules {
             settle: usual.settle.min(apart),
             recovery: usual.recovery.min(apart),
             let_go_after: apart * LET_GO_AFTER,
+            unhurried: apart * UNHURRIED,
             look_every: usual.look_every.min(apart / 2).max(least),
             apart,
             ..usual
@@ -65,6 +71,7 @@ impl Default for Rules {
             mass_least: 5,
             held_apart: Duration::from_secs(5 * 60),
             look_again: Duration::from_secs(7 * 24 * 3600),
+            unhurried: Duration::from_secs(15 * 60) * UNHURRIED,
             ask_arrs: true,
             let_go: false,
             let_go_after: Duration::from_secs(15 * 60) * LET_GO_AFTER,

@@ -19,6 +19,8 @@ pub struct Finding {
     pub file: Option<String>,
     /// Providers that hold it.
     pub providers: Vec<String>,
+    /// Those of them whose copies are said to be bad; all of them when empty.
+    pub broken: BTreeSet<String>,
     /// For people.
     pub words: String,
 }
@@ -30,13 +32,22 @@ pub struct ProviderState {
     pub name: String,
     /// Why nothing is to be believed of it and nothing asked of it now: it fails, cools down, or is out of traffic.
     pub trouble: Option<String>,
+    /// Whether anything may be added there that nobody asked for.
+    pub may_add: bool,
 }
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
-    /// Bytes came.
+    /// Bytes came, and no copy is known to be bad.
     Well,
+    /// Bytes came, but only as other copies hold it as well.
+    Spared {
+        /// Providers whose copies cannot be read.
+        broken: BTreeSet<String>,
+        /// Why, for people.
+        words: String,
+    },
     /// Every source of it says no.
     Bad(String),
     /// Nobody answered in a way that says anything of it.

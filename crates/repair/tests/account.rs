@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use debridfs_base::{Secret, TokioClock, WallClock, state_file};
-use debridfs_provider::vendors::real_debrid;
+use debridfs_provider::vendors::{all_debrid, real_debrid};
 use debridfs_provider::{
     AccountConfig, DebridAccount, HosterLink, InfoHash, Priority, Provider, TorrentId, Verdict,
 };
 use debridfs_repair::{
-    Again, Checked, Finding, ProviderState, Repair, Rules, Stage, Treated, Ward,
+    AddedAgain, Again, Checked, Finding, ProviderState, Repair, Rules, Stage, Treated, Ward,
 };
 use debridfs_sim::{
-    ApiFault, FileSpec, InProcess, LibrarySpec, Outage, OutageMode, Outcome, ReleaseSpec, Sim,
-    TorrentView,
+    ApiFault, FileSpec, InProcess, Kind, LibrarySpec, Outage, OutageMode, Outcome, ReleaseSpec,
+    Sim, Status, TorrentView,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -54,6 +54,7 @@ impl Ward for SimWard {
         vec![ProviderState {
             name: "rd".to_owned(),
             trouble: (!health.healthy).then(|| "failing".to_owned()),
+            may_add: self.provider.may_add_again(),
         }]
     }
 
@@ -87,6 +88,7 @@ impl Ward for SimWard {
             magnet: format!("magnet:?xt=urn:btih:{hash}"),
             files: BTreeSet::from(["Film.mkv".to_owned()]),
             known: BTreeSet::new(),
+            cached: false,
         })
     }
 
@@ -187,6 +189,7 @@ impl World {
             name: format!("Release.{number}"),
             file: Some("Film.mkv".to_owned()),
             providers: vec!["rd".to_owned()],
+            broken: BTreeSet::new(),
             words: "it cannot be read".to_owned(),
         });
     }
@@ -385,4 +388,50 @@ async fn a_state_that_is_not_readable_is_set_aside_and_a_newer_one_is_left_alone
         world.clock.clone(),
     );
     assert!(newer.unwrap_err().to_string().contains("newer version"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_torrent_that_the_account_had_before_is_never_taken_back() {
+    // AllDebrid answers an addition with the torrent that is there already.
+    let slow = ReleaseSpec {
+        cached: false,
+        outcome: Outcome::Dead,
+        status: Status::Dead,
+        ..release(1)
+    };
+    let library = LibrarySpec {
+        seed: 3,
+        releases: vec![slow],
+    };
+    let sim = Sim::of_starting_at(Kind::AllDebrid, &library, start()).unwrap();
+    let config = AccountConfig {
+        name: "ad".to_owned(),
+        token: Some(Secret::new(sim.token())),
+        ..AccountConfig::of(&all_debrid::KIND)
+    };
+    let transport = Arc::new(InProcess::new(sim.router()));
+    let calendar = Arc::new(TokioClock::starting_at(start()));
+    let account = DebridAccount::with_transport(config, transport, calendar).unwrap();
+    let held = sim.torrents(0).unwrap().remove(0).id;
+    let again = Again {
+        provider: Arc::new(account),
+        magnet: format!("magnet:?xt=urn:btih:{}", hash(1)),
+        files: BTreeSet::new(),
+        known: BTreeSet::new(),
+        cached: false,
+    };
+    let before = again.before(hash(1)).await.unwrap();
+    assert_eq!(before, BTreeSet::from([TorrentId(held.clone())]));
+    let added = again.add(hash(1), &before).await.unwrap();
+    assert!(matches!(added, AddedAgain::Refused(_)), "{added:?}");
+    assert_eq!(sim.torrents(0).unwrap().remove(0).id, held);
+    // Where the account never had it, only what is cached is added.
+    sim.remove_torrent(0, &held).unwrap();
+    let elsewhere = Again {
+        cached: true,
+        ..again
+    };
+    let added = elsewhere.add(hash(1), &BTreeSet::new()).await.unwrap();
+    assert!(matches!(added, AddedAgain::Refused(_)), "{added:?}");
+    assert!(sim.torrents(0).unwrap().is_empty());
 }

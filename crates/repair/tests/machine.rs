@@ -27,6 +27,7 @@ fn finding(number: u8, providers: &[&str]) -> Finding {
         name: format!("Release.{number}"),
         file: Some("film.mkv".to_owned()),
         providers: providers.iter().map(|&name| name.to_owned()).collect(),
+        broken: BTreeSet::new(),
         words: "the provider says that it cannot serve this file".to_owned(),
     }
 }
@@ -40,6 +41,8 @@ struct World {
     arrs: bool,
     /// Releases that cannot be read.
     bad: BTreeSet<InfoHash>,
+    /// Releases that can be read, but not at these providers.
+    spared: BTreeMap<InfoHash, BTreeSet<String>>,
     /// What helps them.
     cure: BTreeMap<InfoHash, Treatment>,
     treated: Vec<(Timestamp, InfoHash, Treatment)>,
@@ -59,6 +62,7 @@ impl World {
         let state = |name: &&str| ProviderState {
             name: (*name).to_owned(),
             trouble: None,
+            may_add: true,
         };
         let mut world = Self {
             outcome: Treated::Done,
@@ -71,6 +75,7 @@ impl World {
             releases: 1000,
             arrs: true,
             bad: BTreeSet::new(),
+            spared: BTreeMap::new(),
             cure: BTreeMap::new(),
             treated: Vec::new(),
             checks: Vec::new(),
@@ -115,6 +120,7 @@ impl World {
                         self.against.remove(&hash);
                         if self.cure.get(&hash) == Some(&treatment) {
                             self.bad.remove(&hash);
+                            self.spared.remove(&hash);
                         }
                     }
                     self.treated.push((self.now, hash, treatment));
@@ -135,18 +141,20 @@ impl World {
 
     /// Looks at a patient, by the machine's wish or by hand.
     fn check(&mut self, hash: InfoHash) {
-        let found = match self.bad.contains(&hash) {
-            true => {
-                if self.all_calm(hash) {
-                    self.against.entry(hash).or_default().push(self.now);
-                }
-                Checked::Bad("no link".to_owned())
-            }
-            false => {
-                self.against.remove(&hash);
-                Checked::Well
-            }
+        let words = "no link".to_owned();
+        let found = match (self.bad.contains(&hash), self.spared.get(&hash)) {
+            (true, _) => Checked::Bad(words),
+            (false, Some(broken)) => Checked::Spared {
+                broken: broken.clone(),
+                words,
+            },
+            (false, None) => Checked::Well,
         };
+        if found == Checked::Well {
+            self.against.remove(&hash);
+        } else if self.all_calm(hash) {
+            self.against.entry(hash).or_default().push(self.now);
+        }
         self.machine.checked(self.now, hash, &found);
     }
 
@@ -245,6 +253,158 @@ fn the_order_is_where_it_is_then_elsewhere_then_the_arr() {
     without.pass(24 * HOUR);
     assert_eq!(without.stage(1), Some(&Stage::GivenUp));
     assert_eq!(without.treated.len(), 1);
+}
+
+/// A release that `b` serves, while its copy at `a` is bad.
+fn spare(world: &mut World, number: u8) {
+    let broken = BTreeSet::from(["a".to_owned()]);
+    world.spared.insert(hash(number), broken.clone());
+    world.observe();
+    let finding = Finding {
+        broken,
+        ..finding(number, &["a", "b"])
+    };
+    world.machine.report(world.now, &finding);
+}
+
+#[test]
+fn what_another_copy_serves_is_no_broken_release_and_is_mended_where_its_copy_is_bad_without_haste()
+{
+    let mut world = World::new(Rules::default(), &["a", "b", "c"]);
+    spare(&mut world, 1);
+    world.cure.insert(hash(1), add("a"));
+    let begun = world.now;
+    world.pass(23 * HOUR);
+    assert_eq!(world.stage(1), Some(&Stage::Spared));
+    assert!(!world.machine.patient(hash(1)).unwrap().is_bad());
+    assert_eq!(world.treated, [], "there is no hurry");
+    world.pass(4 * HOUR);
+    let [(at, _, treatment)] = &world.treated[..] else {
+        panic!("{:?}", world.treated);
+    };
+    assert_eq!(*treatment, add("a"));
+    assert!(*at >= begun + Rules::default().unhurried);
+    assert_eq!(world.stage(1), None, "healed");
+
+    // Where that does not help, neither another provider nor the arr is troubled, not in weeks; and it is never called bad.
+    let mut vain = World::new(Rules::default(), &["a", "b", "c"]);
+    spare(&mut vain, 1);
+    for _ in 0..30 * 24 {
+        vain.pass(HOUR);
+        assert!(!vain.machine.patient(hash(1)).unwrap().is_bad());
+    }
+    let tried: Vec<_> = vain.treated.iter().map(|(.., one)| one).collect();
+    assert_eq!(tried, [&add("a")]);
+    assert_eq!(vain.stage(1), Some(&Stage::Spared));
+    let looks = vain.checks.iter().filter(|(at, _)| *at > begun + 48 * HOUR);
+    assert!(looks.count() <= 5, "a look a week");
+
+    // The other copy goes as well: now it is broken, and nothing of what was confirmed before counts.
+    vain.spared.clear();
+    vain.bad.insert(hash(1));
+    vain.against.clear();
+    vain.pass(9 * 24 * HOUR);
+    let tried: Vec<_> = vain.treated.iter().map(|(.., one)| one.clone()).collect();
+    assert_eq!(tried, [add("a"), add("b"), add("c"), Treatment::AskArr]);
+}
+
+#[test]
+fn what_cannot_be_read_at_all_comes_before_what_other_copies_serve() {
+    let mut world = World::new(Rules::default(), &["a", "b"]);
+    for number in 1..=4 {
+        spare(&mut world, number);
+    }
+    world.pass(23 * HOUR);
+    for number in 11..=14 {
+        world.bad.insert(hash(number));
+        world.report(number, &["b"]);
+        world.pass(MINUTE);
+    }
+    world.pass(26 * HOUR);
+    let of = |world: &World, numbers: std::ops::RangeInclusive<u8>| {
+        let treated = world.treated.iter();
+        let treated = treated.filter(|(_, of, _)| numbers.clone().any(|one| hash(one) == *of));
+        treated.map(|(at, ..)| *at).collect::<Vec<_>>()
+    };
+    let (spared, bad) = (of(&world, 1..=4), of(&world, 11..=14));
+    assert_eq!((spared.len(), bad.len()), (4, 12));
+    // In any hour spared ones have half of the treatments at most.
+    for (number, at) in spared.iter().enumerate() {
+        let within = spared[..number].iter().filter(|one| **one + HOUR > *at);
+        assert!(within.count() < 3, "{spared:?}");
+    }
+    assert!(bad[0] < spared[0], "{bad:?} {spared:?}");
+}
+
+#[test]
+fn bad_copies_of_one_provider_do_not_make_the_provider_suspect_that_serves_them() {
+    let mut world = World::new(Rules::default(), &["a", "b"]);
+    world.releases = 100;
+    for number in 1..=20 {
+        spare(&mut world, number);
+    }
+    world.observe();
+    assert_eq!(world.machine.held().collect::<Vec<_>>(), ["a"]);
+    world.bad.insert(hash(50));
+    world.report(50, &["b"]);
+    world.pass(3 * HOUR);
+    assert!(world.treated.iter().any(|(_, of, _)| *of == hash(50)));
+    world.pass(48 * HOUR);
+    let spared = world.treated.iter().filter(|(_, of, _)| *of != hash(50));
+    assert_eq!(spared.count(), 0, "a mass is not treated");
+}
+
+#[test]
+fn nothing_is_added_where_the_terms_forbid_it() {
+    let mut world = World::new(Rules::default(), &["rd", "tb"]);
+    world.providers[1].may_add = false;
+    for number in 1..=2 {
+        world.bad.insert(hash(number));
+    }
+    world.report(1, &["tb"]);
+    world.report(2, &["rd"]);
+    let spared = Finding {
+        broken: BTreeSet::from(["tb".to_owned()]),
+        ..finding(3, &["rd", "tb"])
+    };
+    world.spared.insert(hash(3), spared.broken.clone());
+    world.machine.report(world.now, &spared);
+    world.pass(60 * 24 * HOUR);
+    let treated = |number| {
+        let treated = world.treated.iter();
+        let treated = treated.filter(move |(_, of, _)| *of == hash(number));
+        treated.map(|(.., one)| one.clone()).collect::<Vec<_>>()
+    };
+    // What would not be done costs no treatment of the hour either.
+    assert_eq!(treated(1), [add("rd"), Treatment::AskArr]);
+    assert_eq!(treated(2), [add("rd"), Treatment::AskArr]);
+    assert_eq!(treated(3), []);
+    let never: Vec<_> = world.machine.never_added().collect();
+    assert_eq!(never, ["tb"]);
+}
+
+#[test]
+fn a_kill_while_a_spared_release_is_treated_does_not_make_it_broken() {
+    let mut world = World::new(Rules::default(), &["a", "b"]);
+    spare(&mut world, 1);
+    world.outcome = Treated::Later;
+    world.pass(25 * HOUR);
+    assert!(!world.treated.is_empty());
+    assert_eq!(world.stage(1), Some(&Stage::Spared));
+    let mut machine = world.machine.clone();
+    let mut at = world.now;
+    while !machine.patients().any(|one| one.busy) {
+        at += MINUTE;
+        machine.observe(at, &world.providers, 1000, true);
+        for wish in machine.wishes(at) {
+            if let Wish::Check(hash) = wish {
+                let (broken, words) = (BTreeSet::from(["a".to_owned()]), "no link".to_owned());
+                machine.checked(at, hash, &Checked::Spared { broken, words });
+            }
+        }
+    }
+    machine.nobody_is_busy();
+    assert_eq!(machine.patient(hash(1)).unwrap().stage, Stage::Spared);
 }
 
 #[test]

@@ -95,6 +95,12 @@ fn for_people(status: &RepairStatus) -> String {
     for (name, words) in &status.quiet {
         out += &format!("nothing is believed of {name}: {words}\n");
     }
+    for name in &status.never_added {
+        out += &format!(
+            "nothing is added at {name} by itself, as its terms forbid it; \
+             `debridfs provider move` does it when you ask\n"
+        );
+    }
     for patient in &status.patients {
         out += &format!(
             "{} {:<12} since {}  {}\n",
@@ -103,6 +109,10 @@ fn for_people(status: &RepairStatus) -> String {
             patient.since,
             patient.name
         );
+        if !patient.broken.is_empty() {
+            let broken: Vec<&str> = patient.broken.iter().map(String::as_str).collect();
+            out += &format!("    bad at {}\n", broken.join(", "));
+        }
         for file in &patient.files {
             out += &format!("    file: {file}\n");
         }
@@ -124,15 +134,24 @@ mod tests {
     fn a_list_tells_what_is_wrong_and_why_nothing_is_done() {
         let patient = serde_json::json!({
             "hash": "ab".repeat(20), "name": "Film", "stage": "suspect", "since": "2026-01-01T00:00:00Z", "files": ["film.mkv"],
-            "providers": ["rd"], "next": "2026-01-01T00:00:00Z",
+            "providers": ["rd", "ad"], "broken": ["rd"], "next": "2026-01-01T00:00:00Z",
             "evidence": [{ "at": "2026-01-01T00:00:00Z", "words": "no link" }],
         });
         let shown = for_people(&RepairStatus {
             quiet: vec![("rd".into(), "503".into())],
+            never_added: vec!["tb".into()],
             patients: vec![serde_json::from_value(patient).unwrap()],
             ..RepairStatus::default()
         });
-        for part in ["of rd: 503", "suspect", "Film", "film.mkv", "no link"] {
+        for part in [
+            "of rd: 503",
+            "nothing is added at tb",
+            "suspect",
+            "Film",
+            "bad at rd\n",
+            "film.mkv",
+            "no link",
+        ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
         let nothing = for_people(&RepairStatus::default());

@@ -47,10 +47,13 @@ impl Repairing {
         let (config, parts) = (self.config.clone(), &self.parts);
         rules.let_go = self.queue.is_expected() && config.acquire.delete != DeletePolicy::Ignore;
         let arrs = config.arrs().map_err(|error| of_setting(&error))?;
+        let order = config.providers_in_order();
+        let mut providers = parts.providers.clone();
+        providers.sort_by_key(|one| order.iter().position(|name| name == one.name()));
         let ward = LibraryWard::new(
             parts.catalogue.clone(),
             parts.content.clone(),
-            parts.providers.clone(),
+            providers,
             arrs,
             self.queue.clone(),
         );

@@ -1,0 +1,111 @@
+//! What repair sees of a library of two accounts: catalogue, reader and simulated vendors, without a mount.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests touch files wherever they run"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use debridfs_base::{Late, Secret};
+use debridfs_catalogue::{Catalogue, CatalogueConfig, FolderNaming, ViewRules};
+use debridfs_content::{Content, ContentConfig};
+use debridfs_provider::vendors::{Kind, real_debrid, torbox};
+use debridfs_provider::{AccountConfig, DebridAccount, InfoHash, Provider};
+use debridfs_repair::{Checked, LibraryWard, Ward};
+use debridfs_sim::{
+    FileSpec, Kind as SimKind, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, serve,
+};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+fn hash(number: u8) -> InfoHash {
+    InfoHash([number; 20])
+}
+
+fn library() -> LibrarySpec {
+    let release = |number: u8| {
+        let file = |path: &str| FileSpec::generated(path, 1 << 20);
+        let files = vec![file("/Film.mkv"), file("/Film.srt")];
+        ReleaseSpec {
+            hash: Some(hash(number).to_string()),
+            ..ReleaseSpec::new(format!("Release.{number}"), files)
+        }
+    };
+    LibrarySpec {
+        seed: 5,
+        releases: (1..=3).map(release).collect(),
+    }
+}
+
+async fn account(name: &str, sim: SimKind, kind: &'static Kind) -> (Served, Arc<dyn Provider>) {
+    let sim = Sim::of(sim, &library()).unwrap();
+    let served = serve(sim, ServeOptions::default()).await.unwrap();
+    let config = AccountConfig {
+        name: name.to_owned(),
+        token: Some(Secret::new(served.token())),
+        api_url: served.api_url(),
+        ..AccountConfig::of(kind)
+    };
+    let account: Arc<dyn Provider> = Arc::new(DebridAccount::new(config).unwrap());
+    (served, account)
+}
+
+#[tokio::test]
+async fn a_copy_that_is_bad_is_found_behind_one_that_is_well() {
+    let (rd, first) = account("rd", SimKind::RealDebrid, &real_debrid::KIND).await;
+    let (_tb, second) = account("tb", SimKind::TorBox, &torbox::KIND).await;
+    let providers = vec![first, second];
+    let dir = tempfile::tempdir().unwrap();
+    let names = vec!["rd".to_owned(), "tb".to_owned()];
+    let rules = ViewRules::new(FolderNaming::default(), names, &BTreeMap::new()).unwrap();
+    let config = CatalogueConfig::new(dir.path().join("catalogue.db"), rules);
+    let catalogue = Catalogue::open(config, providers.clone()).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(catalogue.clone().run(shutdown.clone()));
+    let mut library = catalogue.library();
+    let known = library.wait_for(|_| catalogue.status().complete && catalogue.status().files == 6);
+    drop(tokio::time::timeout(WITHIN, known).await.unwrap().unwrap());
+    let content = Content::new(
+        ContentConfig::default(),
+        providers.clone(),
+        catalogue.links(),
+        Handle::current(),
+    );
+    let ward = LibraryWard::new(
+        catalogue.clone(),
+        content,
+        providers,
+        Vec::new(),
+        Late::default(),
+    );
+    let all = BTreeSet::new();
+    assert_eq!(ward.check(hash(1), &all).await, Checked::Well);
+    let states = ward.providers();
+    let may_add: Vec<_> = states.iter().map(|one| (&*one.name, one.may_add)).collect();
+    assert_eq!(may_add, [("rd", true), ("tb", false)]);
+
+    let sim = rd.sim();
+    let torrents = sim.torrents(0).unwrap();
+    let broken = torrents.iter().find(|one| one.hash == hash(1).to_string());
+    for link in &broken.unwrap().links {
+        sim.break_link(0, link, Some(19)).unwrap();
+    }
+    let Checked::Spared { broken, words } = ward.check(hash(1), &all).await else {
+        panic!("taken for well");
+    };
+    assert_eq!(broken, BTreeSet::from(["rd".to_owned()]));
+    assert!(words.contains("rd: "), "{words}");
+    // While nothing can be had there, nothing is said of one release.
+    for torrent in &torrents {
+        for link in &torrent.links {
+            sim.break_link(0, link, Some(19)).unwrap();
+        }
+    }
+    assert_eq!(ward.check(hash(1), &all).await, Checked::Well);
+    shutdown.cancel();
+    task.await.unwrap();
+}
