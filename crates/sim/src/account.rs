@@ -18,7 +18,7 @@ use crate::library::{FileSpec, LibrarySpec, LinkMode, ReleaseSpec, Service};
 use crate::random::{Id13, hash_parts};
 use crate::settings::Settings;
 use crate::status::Status;
-use crate::vendors::{Kind, alldebrid, torbox};
+use crate::vendors::{Kind, alldebrid, debridlink, torbox};
 
 /// What the vendor holds against an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct AccountState {
     pub premium: bool,
     /// Every authenticated call answers with this code: 9, 10, 14, 15, 22, … (Real-Debrid)
     pub refuse_code: Option<i32>,
-    /// Every authenticated call answers with this word: `AUTH_ERROR`, `COOLDOWN_LIMIT`, … (TorBox)
+    /// Every authenticated call answers with this word: `AUTH_ERROR`, `accountLocked`, … (not Real-Debrid)
     pub refuse_error: Option<String>,
 }
 
@@ -112,6 +112,8 @@ pub(crate) struct Account {
     pub(crate) torbox: torbox::Memory,
     /// What AllDebrid remembers of its calls.
     pub(crate) alldebrid: alldebrid::Memory,
+    /// What Debrid-Link remembers of its calls.
+    pub(crate) debridlink: debridlink::Memory,
 }
 
 impl Account {
@@ -139,6 +141,7 @@ impl Account {
             slot_free_ms: i64::MIN,
             torbox: torbox::Memory::default(),
             alldebrid: alldebrid::Memory::default(),
+            debridlink: debridlink::Memory::default(),
         }
     }
 
@@ -184,6 +187,9 @@ impl Account {
         }) {
             return Err(refuse("a local file cannot be opened"));
         }
+        if self.kind == Kind::DebridLink && spec.copies > 1 {
+            return Err(refuse("Debrid-Link has a hash once in an account"));
+        }
         if self.kind != Kind::TorBox && spec.service != Service::Torrents {
             return Err(refuse("only TorBox has more than torrents"));
         }
@@ -200,7 +206,7 @@ impl Account {
         };
         let given_id = match (&spec.id, self.kind) {
             (None, _) => None,
-            (Some(text), Kind::RealDebrid) => {
+            (Some(text), Kind::RealDebrid | Kind::DebridLink) => {
                 let id = Id13::parse(text).filter(|_| text.len() == 13);
                 Some(GivenId::Own(id.ok_or_else(|| {
                     refuse("the id needs 13 letters or digits")
@@ -248,6 +254,12 @@ impl Account {
         self.next += 1;
         let id = match given {
             Some(GivenId::Own(id)) => id,
+            // The same torrent has the same id, also when it was deleted meanwhile.
+            _ if self.kind == Kind::DebridLink => Id13::from_number(hash_parts(&[
+                b"torrent",
+                &self.seed.to_le_bytes(),
+                torrent.release.hash.as_bytes(),
+            ])),
             _ => Id13::from_number(hash_parts(&[
                 b"torrent",
                 &self.seed.to_le_bytes(),
@@ -277,10 +289,13 @@ impl Account {
         number
     }
 
-    /// TorBox and AllDebrid have no selection: every file is there.
+    /// TorBox and AllDebrid have no selection: every file is there. At Debrid-Link every file is there that nobody left out.
     fn conform(&self, torrent: &mut Torrent) {
-        if self.kind != Kind::RealDebrid {
-            torrent.links = LinkMode::OneEach;
+        if self.kind == Kind::RealDebrid {
+            return;
+        }
+        torrent.links = LinkMode::OneEach;
+        if self.kind != Kind::DebridLink || torrent.selected.is_empty() {
             torrent.select((0..torrent.release.files.len() as u32).collect());
         }
     }
@@ -288,7 +303,7 @@ impl Account {
     /// How the vendor's API and the control interface name a torrent.
     pub(crate) fn name_of(&self, torrent: &Torrent) -> String {
         match (self.kind, torrent.release.service) {
-            (Kind::RealDebrid, _) => torrent.id.to_string(),
+            (Kind::RealDebrid | Kind::DebridLink, _) => torrent.id.to_string(),
             (_, Service::Torrents) => torrent.remote.to_string(),
             (_, Service::Usenet) => format!("usenet-{}", torrent.remote),
             (_, Service::Webdl) => format!("webdl-{}", torrent.remote),
@@ -297,7 +312,7 @@ impl Account {
 
     /// The opposite of [`Self::name_of`].
     pub(crate) fn named(&self, text: &str) -> Option<Id13> {
-        if self.kind == Kind::RealDebrid {
+        if matches!(self.kind, Kind::RealDebrid | Kind::DebridLink) {
             return Id13::parse(text);
         }
         let (service, number) = match text.split_once('-') {
@@ -439,7 +454,7 @@ impl Account {
             let slots = match self.kind {
                 Kind::RealDebrid => settings.parallel_downloads,
                 Kind::TorBox => settings.torbox.slots(self.state.premium),
-                Kind::AllDebrid => settings.active_limit,
+                Kind::AllDebrid | Kind::DebridLink => settings.active_limit,
             };
             let slot = (taken < slots).then_some(self.slot_free_ms);
             let next = self

@@ -61,6 +61,13 @@ impl SimClock {
     pub(crate) fn day(&self, ms: i64) -> String {
         self.local(ms).strftime("%Y-%m-%d").to_string()
     }
+
+    /// Seconds until that day ends, but for a day whose clock is changed.
+    pub(crate) fn left_of_day_s(&self, ms: i64) -> i64 {
+        let time = self.local(ms).time();
+        let (hour, minute) = (i64::from(time.hour()), i64::from(time.minute()));
+        86_400 - hour * 3600 - minute * 60 - i64::from(time.second())
+    }
 }
 
 /// `ms` as a timestamp; out of range gives the nearest possible.

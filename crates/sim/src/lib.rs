@@ -1,5 +1,5 @@
 //! A stand-in of a vendor's cloud: the API and the CDN, held to the vendor's behaviour. Real-Debrid has `/rest/1.0/…` and `/d/ID/NAME`, TorBox
-//! `/v1/api/…` and `/dld/UUID?token=…` ([`Kind`]).
+//! `/v1/api/…` and `/dld/UUID?token=…`, Debrid-Link `/api/v2/…` and `/dl/ID/NAME` ([`Kind`]).
 //!
 //! * [`Sim`] is the state: accounts with torrents, links and limits, faults, settings, counters and a clock.
 //!   [`Sim::router`] is a `tower` service, so that tests need no socket and can pause tokio's time; [`InProcess`] takes our clients there.
@@ -54,4 +54,4 @@ pub use sim::{FileView, Sim, SimError, TorrentChange, TorrentView};
 pub use status::Status;
 pub use tls::TestCa;
 pub use transfers::TransferEnd;
-pub use vendors::{AllDebridSettings, FullSlots, Kind, TorBoxSettings};
+pub use vendors::{AllDebridSettings, DebridLinkSettings, FullSlots, Kind, TorBoxSettings};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::vendors::{AllDebridSettings, Kind, TorBoxSettings};
+use crate::vendors::{AllDebridSettings, DebridLinkSettings, Kind, TorBoxSettings};
 
 /// Limits, times and rates. The defaults are Real-Debrid's where they are known, quick where only a test waits for them; [`Settings::of`]
 /// has those of another vendor.
@@ -51,6 +51,8 @@ pub struct Settings {
     pub torbox: TorBoxSettings,
     /// What AllDebrid has of its own.
     pub alldebrid: AllDebridSettings,
+    /// What Debrid-Link has of its own.
+    pub debridlink: DebridLinkSettings,
 }
 
 impl Settings {
@@ -70,6 +72,15 @@ impl Settings {
             Kind::AllDebrid => Self {
                 calls_per_minute: 600,
                 active_limit: 30,
+                ..Self::default()
+            },
+            Kind::DebridLink => Self {
+                // Each endpoint has its own flood control.
+                calls_per_minute: 0,
+                active_limit: 20,
+                uploading_ms: 0,
+                // URLs were not seen to end: ten years.
+                link_ttl_s: 10 * 365 * 24 * 3600,
                 ..Self::default()
             },
         }
@@ -106,6 +117,7 @@ impl Default for Settings {
             max_parallel_per_link: 0,
             torbox: TorBoxSettings::default(),
             alldebrid: AllDebridSettings::default(),
+            debridlink: DebridLinkSettings::default(),
         }
     }
 }

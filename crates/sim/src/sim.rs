@@ -241,7 +241,7 @@ impl Sim {
         self.inner.total_shaper.set_rate(settings.total_rate);
     }
 
-    /// Changes the settings that `change`, an object, names; those within `torbox` and `alldebrid` too.
+    /// Changes the settings that `change`, an object, names; those within `torbox`, `alldebrid` and `debridlink` too.
     ///
     /// # Errors
     /// A name or a value is none of the settings'.

@@ -4,6 +4,7 @@
 pub(crate) mod alldebrid;
 mod answer;
 mod arrival;
+pub(crate) mod debridlink;
 mod form;
 mod kind;
 mod magnet;
@@ -11,6 +12,7 @@ pub(crate) mod real_debrid;
 pub(crate) mod torbox;
 
 pub use alldebrid::AllDebridSettings;
+pub use debridlink::DebridLinkSettings;
 pub use kind::Kind;
 pub use torbox::{FullSlots, TorBoxSettings};
 
@@ -27,5 +29,6 @@ pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
         Kind::RealDebrid => real_debrid::handle(sim, request).await,
         Kind::TorBox => torbox::handle(sim, request).await,
         Kind::AllDebrid => alldebrid::handle(sim, request).await,
+        Kind::DebridLink => debridlink::handle(sim, request).await,
     }
 }

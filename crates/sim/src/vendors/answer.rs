@@ -74,13 +74,20 @@ impl Answer {
         self
     }
 
-    /// Leaves the first entries of a list, be it the whole body or the `data` of an envelope.
+    /// Leaves the first entries of a list, be it the whole body or the `data` or `value` of an envelope.
     pub(crate) fn keep_items(&mut self, keep: usize) {
         let Ok(mut whole) = serde_json::from_slice::<Value>(&self.body) else {
             return;
         };
         let items = match &mut whole {
-            Value::Object(envelope) => envelope.get_mut("data"),
+            Value::Object(envelope) => {
+                let key = if envelope.contains_key("data") {
+                    "data"
+                } else {
+                    "value"
+                };
+                envelope.get_mut(key)
+            }
             list => Some(list),
         };
         if let Some(Value::Array(items)) = items {

@@ -17,21 +17,26 @@ pub enum Kind {
     TorBox,
     /// alldebrid.com
     AllDebrid,
+    /// debrid-link.com
+    DebridLink,
 }
 
 impl Kind {
     /// All of them, by the names that [`Kind::from_str`] takes.
-    pub const NAMES: [(&'static str, Self); 3] = [
+    pub const NAMES: [(&'static str, Self); 4] = [
         ("realdebrid", Self::RealDebrid),
         ("torbox", Self::TorBox),
         ("alldebrid", Self::AllDebrid),
+        ("debridlink", Self::DebridLink),
     ];
 
     /// Whether a torrent that stands so takes one of the slots for downloading.
     pub(crate) fn takes_slot(self, status: Status) -> bool {
         match self {
             Self::RealDebrid => status == Status::Downloading,
-            Self::TorBox | Self::AllDebrid => status.is_active() && status != Status::Queued,
+            Self::TorBox | Self::AllDebrid | Self::DebridLink => {
+                status.is_active() && status != Status::Queued
+            }
         }
     }
 
@@ -41,6 +46,7 @@ impl Kind {
             Self::RealDebrid => "/rest/1.0",
             Self::TorBox => "/v1/api",
             Self::AllDebrid => "",
+            Self::DebridLink => "/api/v2",
         }
     }
 }

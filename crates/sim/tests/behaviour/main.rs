@@ -6,6 +6,7 @@ mod api_faults;
 mod cdn;
 mod cdn_faults;
 mod control;
+mod debridlink;
 mod fuzz;
 mod libraries;
 mod packed;
