@@ -180,7 +180,9 @@ fn status(error: Error) -> StatusCode {
         | ErrorKind::IsDirectory
         | ErrorKind::NameTooLong
         | ErrorKind::NoAttribute => StatusCode::NOT_FOUND,
-        ErrorKind::Unavailable | ErrorKind::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Unavailable | ErrorKind::NotYet | ErrorKind::Interrupted => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         ErrorKind::ReadOnly | ErrorKind::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::Invalid => StatusCode::BAD_REQUEST,
@@ -276,6 +278,7 @@ mod tests {
             (ErrorKind::NameTooLong, 404),
             (ErrorKind::NoAttribute, 404),
             (ErrorKind::Unavailable, 503),
+            (ErrorKind::NotYet, 503),
             (ErrorKind::Interrupted, 503),
             (ErrorKind::TimedOut, 504),
             (ErrorKind::ReadOnly, 405),

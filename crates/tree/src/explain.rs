@@ -96,7 +96,7 @@ impl Snapshot {
                         return Ok(self.found(names.join("/"), node));
                     }
                 }
-                Err(Missing::Failed(error)) if error.kind == ErrorKind::Unavailable => {
+                Err(Missing::Failed(error)) if error.kind == ErrorKind::NotYet => {
                     return Err(error);
                 }
                 Err(Missing::Failed(_) | Missing::Node(_)) => {}

@@ -179,7 +179,7 @@ impl Shared {
                     ErrorKind::Unavailable,
                     "the provider has not made the release's links yet",
                 )),
-                Err(Missing::Node(_)) => Err(ErrorKind::Unavailable.into()),
+                Err(Missing::Node(_)) => Err(ErrorKind::NotYet.into()),
             }
         }))
     }

@@ -31,8 +31,10 @@ pub enum ErrorKind {
     NoAttribute,
     /// A name of over 255 bytes.
     NameTooLong,
-    /// The library is not known yet, the release is bad, or the bytes could not be had.
+    /// The release is bad, or the bytes could not be had.
     Unavailable,
+    /// The library is not known yet, so nobody can tell; later there is an answer.
+    NotYet,
     /// The deadline passed.
     TimedOut,
     /// The caller gave up.
@@ -92,7 +94,8 @@ impl ErrorKind {
             Self::ReadOnly => "nothing can be written here",
             Self::NoAttribute => "no such extended attribute",
             Self::NameTooLong => "the name is too long",
-            Self::Unavailable => "not available: the library is not known yet",
+            Self::Unavailable => "not available",
+            Self::NotYet => "the library is not known yet",
             Self::TimedOut => "no answer before the deadline",
             Self::Interrupted => "given up by the caller",
             Self::Unsupported => "not offered",

@@ -24,7 +24,7 @@ impl Snapshot {
         let node = self.node(id)?;
         match node {
             Node::View(view) if !self.library.answers(view.name()) => {
-                return Err(ErrorKind::Unavailable.into());
+                return Err(ErrorKind::NotYet.into());
             }
             Node::Dir(dir) if dir.index.is_none() => {
                 return Err(Missing::Contents(dir.release().id));

@@ -30,7 +30,10 @@ impl Snapshot {
     pub(crate) fn node(&self, id: NodeId) -> Result<Node<'_>, Missing> {
         match self.find(id) {
             Some(node) => Ok(node),
-            None if !self.library.listed => Err(ErrorKind::Unavailable.into()),
+            // It may be of an account whose list is still to come.
+            None if !self.library.listed || !self.library.waiting.is_empty() => {
+                Err(ErrorKind::NotYet.into())
+            }
             None if self.unknown > 0 => Err(Missing::Node(id)),
             None => Err(ErrorKind::Stale.into()),
         }
@@ -52,7 +55,7 @@ impl Snapshot {
             Node::Root if is_version_file(name) => Some(Node::Version),
             Node::Root => self.view_named(name).map(Node::View),
             Node::View(view) if !self.library.answers(view.name()) => {
-                return Err(ErrorKind::Unavailable.into());
+                return Err(ErrorKind::NotYet.into());
             }
             Node::View(view) => view.dir_named(name).map(Node::Dir),
             Node::Dir(dir) if dir.index.is_none() => {
