@@ -32,6 +32,7 @@ mod duration;
 #[cfg(feature = "http")]
 pub mod http;
 mod late;
+pub mod list;
 pub mod media;
 pub mod mountinfo;
 mod node_id;

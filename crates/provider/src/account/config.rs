@@ -1,12 +1,10 @@
 //! The table `[provider.NAME]`: the settings that accounts of all kinds have.
 
-mod list;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
 use debridfs_base::http::{IpChoice, IpNet};
-use debridfs_base::{ByteSize, ProxyUrl, Secret, human_duration};
+use debridfs_base::{ByteSize, ProxyUrl, Secret, human_duration, list};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 

@@ -7,7 +7,11 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::Value;
 
-pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+/// For `#[serde(deserialize_with = "list::deserialize")]` on a [`Vec`].
+///
+/// # Errors
+/// What is given is no list of what belongs there.
+pub fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
 where
     T: DeserializeOwned,
     D: Deserializer<'de>,
