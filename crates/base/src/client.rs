@@ -11,16 +11,19 @@ pub enum Client {
     Process(u32),
     /// Whoever asks over HTTP; without an address over a unix socket.
     Http(Option<IpAddr>),
+    /// Whoever asks over NFS.
+    Nfs(IpAddr),
     /// This program, for itself.
     Own,
 }
 
 impl Client {
-    /// Its front: `fuse`, `http` or `own`.
+    /// Its front: `fuse`, `http`, `nfs` or `own`.
     pub fn front(self) -> &'static str {
         match self {
             Self::Process(_) => "fuse",
             Self::Http(_) => "http",
+            Self::Nfs(_) => "nfs",
             Self::Own => "own",
         }
     }
@@ -32,7 +35,7 @@ impl fmt::Display for Client {
         match self {
             Self::Process(0) | Self::Http(None) | Self::Own => Ok(()),
             Self::Process(pid) => write!(f, "pid {pid}"),
-            Self::Http(Some(address)) => address.fmt(f),
+            Self::Http(Some(address)) | Self::Nfs(address) => address.fmt(f),
         }
     }
 }

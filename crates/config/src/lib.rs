@@ -10,6 +10,7 @@ mod hook;
 mod human;
 mod load;
 mod merge;
+mod nfs;
 mod places;
 mod problem;
 mod repair;
@@ -33,6 +34,7 @@ pub use environment::Environment;
 pub use hook::HookSection;
 pub use human::{CommandLine, Umask};
 pub use load::{Loaded, load};
+pub use nfs::{ExportSection, NfsSection};
 pub use problem::{ConfigError, Origin, Problem, Unusable};
 pub use repair::RepairSection;
 pub use web::WebSection;
@@ -65,6 +67,8 @@ pub struct Config {
     pub arr: BTreeMap<String, ArrSection>,
     /// Files over HTTP.
     pub http: HttpConfig,
+    /// Files over NFS.
+    pub nfs: NfsSection,
     /// Who is told what changed in the library.
     pub hook: BTreeMap<String, HookSection>,
     /// What is done about releases that cannot be read any more.
@@ -98,6 +102,7 @@ impl Default for Config {
             sabnzbd: SabnzbdSection::default(),
             arr: BTreeMap::new(),
             http: HttpConfig::default(),
+            nfs: NfsSection::default(),
             hook: BTreeMap::new(),
             repair: RepairSection::default(),
             server: ServerConfig::default(),

@@ -56,6 +56,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
     }
     let mut notes = notes(environment);
     notes.extend(super::web::note(&config));
+    notes.extend(super::nfs::notes(&config));
     let is_written = |section: &str| {
         let mut paths = merge.origins.keys();
         paths.any(|path| path.first().is_some_and(|first| first == section))
@@ -149,7 +150,8 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
     let problems = super::acquire::problems(config)
         .into_iter()
         .chain(super::web::problems(config))
-        .chain(super::hook::problems(config));
+        .chain(super::hook::problems(config))
+        .chain(super::nfs::problems(config));
     for (path, message, help) in problems {
         wrong(&path, message, help);
     }

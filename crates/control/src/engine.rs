@@ -13,6 +13,7 @@ use debridfs_content::Content;
 use debridfs_fuse::Serving;
 use debridfs_handover as handover;
 use debridfs_listen::Listeners;
+use debridfs_nfs::NfsServer;
 use debridfs_provider::Provider;
 use debridfs_repair::{Patient, Repair};
 use debridfs_tree::Tree;
@@ -77,6 +78,8 @@ pub struct EngineParts {
     pub tokens: HttpTokens,
     /// Who is connected.
     pub listeners: Arc<Listeners>,
+    /// Files over NFS, if they are configured, once there is a key.
+    pub nfs: Late<NfsServer>,
 }
 
 /// A running engine.

@@ -7,6 +7,7 @@
 mod downloads;
 mod http_files;
 mod looks;
+mod nfs;
 mod parts;
 mod repair;
 pub mod sockets;
@@ -145,6 +146,7 @@ async fn attach_and_serve(
             serving: serving.clone(),
             tokens: tasks.tokens.clone(),
             listeners: listeners.clone(),
+            nfs: tasks.nfs.clone(),
         },
         EngineInfo {
             started,

@@ -202,6 +202,11 @@ impl<I> Stream<I> {
         Self { io, activity }
     }
 
+    /// The connection itself, to ask for its addresses or to set its options.
+    pub fn get_ref(&self) -> &I {
+        &self.io
+    }
+
     fn note<T>(&self, written: Poll<T>) -> Poll<T> {
         self.activity.wrote(written.is_ready());
         written

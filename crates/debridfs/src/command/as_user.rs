@@ -138,7 +138,7 @@ fn places(config: &Config) -> Vec<Place> {
     let acquires = config.acquire.downloads.is_some();
     let qbittorrent = acquires.then_some(config.qbittorrent.listen);
     let sabnzbd = config.sabnzbd.listen.filter(|_| acquires);
-    let all: [(&str, &str, Option<SocketAddr>); 4] = [
+    let all: [(&str, &str, Option<SocketAddr>); 5] = [
         (
             "pages, health and metrics",
             "server.listen",
@@ -147,6 +147,7 @@ fn places(config: &Config) -> Vec<Place> {
         ("qBittorrent API", "qbittorrent.listen", qbittorrent),
         ("SABnzbd API", "sabnzbd.listen", sabnzbd),
         ("files over HTTP", "http.listen", config.http.listen),
+        ("NFS", "nfs.listen", config.nfs.listen),
     ];
     let places = all.into_iter().filter_map(|(what, setting, address)| {
         Some(Place {

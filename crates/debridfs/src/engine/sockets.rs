@@ -48,7 +48,7 @@ pub struct Place {
 
 impl Place {
     /// Listens there; until it can, `board` says why not.
-    async fn listen(&self, board: &Board) -> TcpListener {
+    pub async fn listen(&self, board: &Board) -> TcpListener {
         let listener = tcp(self.address, |error, by| {
             let Trouble { words, help } = self.trouble(&error, by);
             if board.raise(

@@ -11,6 +11,7 @@ use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Late, Supervisor, Trouble};
 use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router};
 use debridfs_listen::Listeners;
+use debridfs_nfs::NfsServer;
 use debridfs_provider::Provider;
 use debridfs_repair::Repair;
 use debridfs_services::{Hook, run_hooks};
@@ -26,7 +27,7 @@ use super::parts::Parts;
 use super::repair::Repairing;
 use super::sockets::Place;
 use super::trouble::{of_setting, of_state};
-use super::{http_files, looks, sockets};
+use super::{http_files, looks, nfs, sockets};
 use crate::command::as_parent;
 use crate::logging;
 use debridfs_config::Config;
@@ -53,6 +54,8 @@ pub struct Tasks {
     pub queue: Late<Acquire>,
     /// Repair, once it is open.
     pub repair: Late<Repair>,
+    /// Files over NFS, once there is a key.
+    pub nfs: Late<NfsServer>,
     /// For files over HTTP.
     pub tokens: HttpTokens,
     /// What all servers share.
@@ -79,6 +82,7 @@ impl Tasks {
             parts,
             queue: expected_if(config.acquire.downloads.is_some()),
             repair: expected_if(config.repair.rules().is_some()),
+            nfs: expected_if(config.nfs.listen.is_some()),
             tokens: http_files::tokens(config),
             listeners,
             mount,
@@ -161,6 +165,7 @@ impl Tasks {
             &self.listeners,
             &self.board,
         );
+        self.start_nfs();
         let downloads = queue.is_expected().then(|| {
             let downloads = Downloads {
                 config: self.config.clone(),
@@ -191,6 +196,25 @@ impl Tasks {
             hooks(config.clone(), parts.clone(), mount.clone(), board.clone())
         });
         downloads
+    }
+
+    fn start_nfs(&self) {
+        let Some(address) = self.config.nfs.listen else {
+            return;
+        };
+        let serving = nfs::Serving {
+            config: self.config.clone(),
+            place: Place {
+                what: "NFS",
+                setting: "nfs.listen",
+                address,
+            },
+            vfs: self.parts.tree.clone(),
+            listeners: self.listeners.clone(),
+            board: self.board.clone(),
+            server: self.nfs.clone(),
+        };
+        self.supervisor.start("NFS", move || serving.clone().run());
     }
 
     /// The cache looks after itself; here it is only seen.

@@ -1,0 +1,185 @@
+//! The server: who is let in, and which program a call is for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use debridfs_listen::{ByteBudget, Front, Guest, Stream};
+use debridfs_vfs::Vfs;
+use nfs3_types::rpc::accept_stat;
+use nfs3_types::{mount, nfs3};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::arguments::{Arguments, Garbage};
+use crate::clients::{ClientReport, Clients, Connected, Ended};
+use crate::connection;
+use crate::delayed::Delayed;
+use crate::export::Export;
+use crate::handle::{KEY_LEN, Seal};
+use crate::mount::Mounted;
+use crate::open_files::OpenFiles;
+use crate::patience::Finished;
+use crate::reply::Reply;
+use crate::rpc::{Call, NoCall, accepted, version_mismatch};
+
+/// Bytes of one READ, at most.
+pub const RTMAX: u32 = 512 << 10;
+/// Bytes of one WRITE, at most: it is refused, but has to be read for that.
+pub const WTMAX: u32 = 32 << 10;
+/// The version of both programs.
+const VERSION: u32 = 3;
+/// Bytes of files in replies that are under way, of all clients. Beyond it a read gets fewer bytes than it asked for.
+const MEMORY: u64 = 64 << 20;
+/// Bytes that were read for clients which have not asked again yet.
+const KEPT: u64 = 16 << 20;
+
+/// Serves exports of a library over NFS.
+pub struct NfsServer {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) seal: Seal,
+    pub(crate) exports: Vec<Export>,
+    pub(crate) read_deadline: Duration,
+    pub(crate) clients: Clients,
+    pub(crate) delayed: Delayed<Arc<Finished>>,
+    pub(crate) open_files: OpenFiles,
+    pub(crate) mounted: Mounted,
+    pub(crate) memory: Arc<ByteBudget>,
+    pub(crate) kept: Arc<ByteBudget>,
+}
+
+/// Figures of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NfsReport {
+    /// Clients, the one that asked last first.
+    pub clients: Vec<ClientReport>,
+    /// Requests that clients have to ask again.
+    pub delayed: usize,
+    /// Bytes of files in replies that are under way.
+    pub memory: u64,
+}
+
+/// Whoever is at the other end of a connection.
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) connected: Connected,
+}
+
+/// Results of a procedure: packed, with the status they hold.
+pub(crate) struct Results {
+    pub(crate) reply: Reply,
+    pub(crate) ended: Ended,
+}
+
+impl NfsServer {
+    /// A server of `exports`, with handles under `key`. A read ends `read_deadline` after it was asked for first.
+    pub fn new(
+        vfs: Arc<dyn Vfs>,
+        exports: Vec<Export>,
+        key: &[u8; KEY_LEN],
+        read_deadline: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            open_files: OpenFiles::new(vfs.clone()),
+            vfs,
+            seal: Seal::new(key),
+            exports,
+            read_deadline,
+            clients: Clients::default(),
+            delayed: Delayed::default(),
+            mounted: Mounted::default(),
+            memory: ByteBudget::new(MEMORY),
+            kept: ByteBudget::new(KEPT),
+        })
+    }
+
+    /// Accepts connections for ever. Who may use no export is not listened to.
+    pub async fn serve(self: Arc<Self>, front: Front, listener: TcpListener) {
+        let serve = move |stream, guest| self.clone().connection(stream, guest);
+        front.accept(listener, "", serve).await;
+    }
+
+    async fn connection(self: Arc<Self>, stream: Stream<TcpStream>, guest: Guest) {
+        let Ok(from) = stream.get_ref().peer_addr() else {
+            return;
+        };
+        let address = from.ip().to_canonical();
+        if !self
+            .exports
+            .iter()
+            .any(|export| export.admits_address(address))
+        {
+            tracing::debug!(%address, "a connection over NFS from an address that no export admits");
+            return;
+        }
+        // Replies are written as a whole.
+        if let Err(error) = stream.get_ref().set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        let peer = Arc::new(Peer {
+            address,
+            port: from.port(),
+            connected: self.clients.connect(address),
+        });
+        let answer = |record| self.clone().answer(peer.clone(), record);
+        connection::serve(stream, guest, answer).await;
+    }
+
+    /// The reply to one call; none where there is no call.
+    async fn answer(self: Arc<Self>, peer: Arc<Peer>, record: Bytes) -> Option<Reply> {
+        let mut arguments = Arguments::new(&record);
+        let call = match Call::read(&mut arguments) {
+            Ok(call) => call,
+            Err(NoCall::Malformed) => return None,
+            Err(NoCall::Refused(reply)) => {
+                peer.connected.0.count(Ended::Failed, 0);
+                return Some(reply.into());
+            }
+        };
+        let xid = call.xid;
+        let results = match (call.program, call.version) {
+            (nfs3::PROGRAM, VERSION) => self.nfs(&peer, call, arguments).await,
+            (mount::PROGRAM, VERSION) => self.mount(&peer, call, arguments).await,
+            (nfs3::PROGRAM | mount::PROGRAM, _) => {
+                Ok(Some(Results::refused(version_mismatch(xid, VERSION))))
+            }
+            _ => Ok(Some(Results::refused(accepted(
+                xid,
+                accept_stat::PROG_UNAVAIL,
+            )))),
+        };
+        let Results { reply, ended } = match results {
+            Ok(Some(results)) => results,
+            Ok(None) => Results::refused(accepted(xid, accept_stat::PROC_UNAVAIL)),
+            Err(Garbage) => Results::refused(accepted(xid, accept_stat::GARBAGE_ARGS)),
+        };
+        peer.connected.0.count(ended, reply.bytes() as u64);
+        Some(reply)
+    }
+
+    /// How it does.
+    pub fn report(&self) -> NfsReport {
+        NfsReport {
+            clients: self.clients.report(),
+            delayed: self.delayed.len(),
+            memory: self.memory.used(),
+        }
+    }
+}
+
+impl Results {
+    pub(crate) fn refused(reply: Vec<u8>) -> Self {
+        Self {
+            reply: reply.into(),
+            ended: Ended::Failed,
+        }
+    }
+
+    pub(crate) fn well(reply: impl Into<Reply>) -> Self {
+        Self {
+            reply: reply.into(),
+            ended: Ended::Well,
+        }
+    }
+}
