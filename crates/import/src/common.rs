@@ -4,15 +4,16 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::plan::{Plan, joined};
+use crate::plan::{OurKind, Plan, joined};
 
 /// Directories of other programs that are the library's root with something behind it.
 pub const VIEWS: [&str; 4] = ["__all__", "__bad__", "torrents", "__unplayable__"];
 
-/// A Real-Debrid account.
+/// An account of a vendor that we have.
 pub struct Account<'a> {
     /// Its name, which is that of its view.
     pub name: &'a str,
+    pub kind: OurKind,
     pub token: &'a str,
     /// Further keys; the token itself among them is passed over.
     pub download_tokens: &'a [String],
@@ -23,7 +24,7 @@ pub struct Account<'a> {
 /// Sets up the account, with its tokens in files of their own.
 pub fn account(plan: &mut Plan, account: &Account<'_>, token_key: &str, list_key: &str) {
     let name = account.name;
-    let kind = plan.ours.kind;
+    let kind = account.kind.word;
     plan.set(&["provider", name, "kind"], kind, account.theirs);
     let file = plan.keep_secret(&format!("{name}-token"), account.token);
     let theirs = joined(account.theirs, token_key);
@@ -43,15 +44,30 @@ pub fn account(plan: &mut Plan, account: &Account<'_>, token_key: &str, list_key
     }
 }
 
+/// `wanted`, or what tells an account apart from one of that name that was carried before.
+pub fn free_name(plan: &Plan, wanted: &str) -> String {
+    let mut name = wanted.to_owned();
+    let mut number = 1;
+    while plan.has(&["provider", &name]) {
+        number += 1;
+        name = format!("{wanted}-{number}");
+    }
+    name
+}
+
 /// Another provider than this version reads.
 pub fn other_provider(plan: &mut Plan, theirs: &str, kind: &str) {
-    let why = format!("this version reads Real-Debrid accounts, not {kind}");
+    let kinds: Vec<&str> = plan.ours.kinds.iter().map(|kind| kind.word).collect();
+    let why = format!(
+        "this version reads accounts of {}, not of {kind:?}",
+        kinds.join(", ")
+    );
     plan.leave_out(theirs, &why);
 }
 
 /// A limit of calls, at most the vendor's: theirs count other things.
-pub fn calls_per_minute(plan: &mut Plan, name: &str, calls: u64, theirs: &str) {
-    let most = u64::from(plan.ours.calls_per_minute);
+pub fn calls_per_minute(plan: &mut Plan, name: &str, kind: OurKind, calls: u64, theirs: &str) {
+    let most = u64::from(kind.calls_per_minute);
     if calls == 0 || calls >= most {
         let why = format!("the vendor's limit of {most} a minute holds by itself");
         plan.leave_out(theirs, &why);

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::common::{Account, account, calls_per_minute, folder, mount, naming, other_provider};
-use crate::common::{proxy, size};
+use crate::common::{Account, account, calls_per_minute, folder, free_name, mount, naming};
+use crate::common::{other_provider, proxy, size};
 use crate::plan::{Plan, joined, take, take_list, take_map};
 
 /// What decypharr calls a release that says nothing else.
@@ -23,16 +23,27 @@ pub fn carry(plan: &mut Plan, mut given: Map<String, Value>) {
     let mut webdav = take_map(&mut given, "webdav");
     let mut named = name_rule(plan, &mut given, "");
     folders(plan, &mut given, "custom_folders", "");
-    let (mut patient, mut account) = (false, None);
+    let (mut patient, mut accounts) = (false, Vec::new());
     for (number, item) in list_of_maps(&mut given, "debrids").into_iter().enumerate() {
         let theirs = format!("debrids[{number}]");
         let name = debrid(plan, item, &theirs, &mut named, &mut patient);
-        account = account.or(name);
+        accounts.extend(name);
+    }
+    if accounts.len() > 1 {
+        let order: Vec<toml::Value> = accounts.iter().map(|name| name.as_str().into()).collect();
+        plan.set(&["library", "order"], order, "debrids (their order)");
     }
     if let Some(path) = embedded {
         // 1.x mounts each account below it, by its name; links hold what `folder` says, which is asked first.
-        let own = account.map_or_else(|| path.clone(), |name| format!("{path}/{name}"));
+        let own = accounts.first();
+        let own = own.map_or_else(|| path.clone(), |name| format!("{path}/{name}"));
         mount(plan, &own, "rclone.mount_path");
+        for name in accounts.iter().skip(1) {
+            let why = format!(
+                "one mount shows all accounts: links into {path}/{name} have to be made anew"
+            );
+            plan.leave_out(&format!("rclone.mount_path ({name})"), &why);
+        }
     }
     named |= name_rule(plan, &mut webdav, "webdav");
     folders(plan, &mut webdav, "directories", "webdav");
@@ -80,13 +91,10 @@ pub fn carry(plan: &mut Plan, mut given: Map<String, Value>) {
             ("enable_webdav_auth", NOT_YET),
             ("disable_webdav", NOT_YET),
             ("app_url", NOT_YET),
-            (
-                "usenet",
-                "this version reads Real-Debrid accounts, not Usenet",
-            ),
+            ("usenet", "this version reads debrid accounts, not Usenet"),
             (
                 "nzb_user_agent",
-                "this version reads Real-Debrid accounts, not Usenet",
+                "this version reads debrid accounts, not Usenet",
             ),
             ("notifications", ANEW),
             ("discord_webhook_url", ANEW),
@@ -320,15 +328,12 @@ fn debrid(
 ) -> Option<String> {
     let name = take(&mut given, "name");
     let kind = take(&mut given, "provider").or_else(|| name.clone());
-    let kind = kind
-        .unwrap_or_default()
-        .to_lowercase()
-        .replace(['-', '_', ' '], "");
-    if kind != "realdebrid" {
-        other_provider(plan, theirs, &kind);
+    let word = kind.unwrap_or_default();
+    let Some(kind) = plan.ours.kind_of(&word) else {
+        other_provider(plan, theirs, &word);
         return None;
-    }
-    let name = name.unwrap_or(kind);
+    };
+    let name = free_name(plan, &name.unwrap_or(word));
     let Some(token) = take(&mut given, "api_key") else {
         plan.leave_out(theirs, "it has no api_key");
         return None;
@@ -336,6 +341,7 @@ fn debrid(
     let tokens = take_list(&mut given, "download_api_keys");
     let keys = Account {
         name: &name,
+        kind,
         token: &token,
         download_tokens: &tokens,
         theirs,
@@ -344,7 +350,7 @@ fn debrid(
     if let Some(limit) = take(&mut given, "rate_limit") {
         let theirs = joined(theirs, "rate_limit");
         match per_minute(&limit) {
-            Some(calls) => calls_per_minute(plan, &name, calls, &theirs),
+            Some(calls) => calls_per_minute(plan, &name, kind, calls, &theirs),
             None => plan.leave_out(&theirs, "not a number of calls a minute or second"),
         }
     }

@@ -25,4 +25,4 @@ mod zurg;
 pub use error::Error;
 pub use import::{Import, Program, Request};
 pub use links::{Checked, Known, check};
-pub use plan::Ours;
+pub use plan::{OurKind, Ours};

@@ -30,16 +30,36 @@ pub struct SecretFile {
     pub text: String,
 }
 
+/// A vendor whose accounts are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OurKind {
+    /// What `kind` says of its accounts.
+    pub word: &'static str,
+    /// The vendor's limit of calls, which none of ours can be above.
+    pub calls_per_minute: u32,
+}
+
 /// What our configuration takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Ours {
-    /// What `kind` says of a Real-Debrid account.
-    pub kind: &'static str,
-    /// The vendor's limit of calls, which none of ours can be above.
-    pub calls_per_minute: u32,
+    /// All vendors.
+    pub kinds: &'static [OurKind],
     /// Whether a key takes a value, or why not. It is asked about `library.folder_naming`,
     /// `acquire.action` and each table `folders.NAME`.
     pub takes: fn(key: &[&str], value: &toml::Value) -> Result<(), String>,
+}
+
+impl Ours {
+    /// The vendor that another program calls `theirs`: they differ in case and hyphens alone.
+    pub fn kind_of(&self, theirs: &str) -> Option<OurKind> {
+        let bare = |word: &str| {
+            let letters = word.chars().filter(char::is_ascii_alphanumeric);
+            letters.collect::<String>().to_ascii_lowercase()
+        };
+        let wanted = bare(theirs);
+        let mut kinds = self.kinds.iter().copied();
+        kinds.find(|kind| bare(kind.word) == wanted)
+    }
 }
 
 /// A key of ours, or a table with all that is in it, that turned out not to be usable.

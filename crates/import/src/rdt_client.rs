@@ -20,7 +20,8 @@ const PROVIDERS: [&str; 5] = [
 /// As `PROVIDERS`, of those who put files in place.
 const CLIENTS: [&str; 4] = ["Bezzad", "Aria2c", "Symlink", "DownloadStation"];
 
-const NAME: &str = "rd";
+/// What the account is called, by its vendor.
+const NAMES: [&str; 5] = ["rd", "ad", "pm", "tb", "dl"];
 const OWN_WORK: &str = "debridfs decides this by itself";
 const NOT_YET: &str = "this version has nothing like it";
 
@@ -55,18 +56,20 @@ pub fn carry(plan: &mut Plan, mut given: Map<String, Value>) {
     // Before May 2022, and since then.
     let token =
         take(&mut given, "Provider:ApiKey").or_else(|| take(&mut given, "RealDebridApiKey"));
-    match token {
-        Some(_) if kind != PROVIDERS[0] => other_provider(plan, "Provider:Provider", &kind),
-        Some(token) => {
+    let name = PROVIDERS.iter().zip(NAMES).find(|(word, _)| **word == kind);
+    match (token, plan.ours.kind_of(&kind)) {
+        (Some(_), None) => other_provider(plan, "Provider:Provider", &kind),
+        (Some(token), Some(ours)) => {
             let keys = Account {
-                name: NAME,
+                name: name.map_or(ours.word, |(_, name)| name),
+                kind: ours,
                 token: &token,
                 download_tokens: &[],
                 theirs: "Provider:ApiKey",
             };
             account(plan, &keys, "", "");
         }
-        None => plan.leave_out("Provider:ApiKey", "it is empty"),
+        (None, _) => plan.leave_out("Provider:ApiKey", "it is empty"),
     }
     if let Some(path) = take(&mut given, "DownloadClient:RcloneMountPath") {
         mount(plan, &path, "DownloadClient:RcloneMountPath");

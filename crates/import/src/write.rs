@@ -70,8 +70,7 @@ mod tests {
 
     fn plan(dir: &Path) -> Plan {
         let ours = Ours {
-            kind: "real-debrid",
-            calls_per_minute: 250,
+            kinds: &[],
             takes: |_, _| Ok(()),
         };
         let mut plan = Plan::new(&dir.join("secrets"), dir, &[], ours);

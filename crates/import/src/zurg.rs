@@ -8,6 +8,8 @@ use crate::common::{Account, account, calls_per_minute, folder, mount, naming, o
 use crate::plan::{Plan, joined, take, take_list, take_map};
 
 /// zurg shows no views of accounts, so any name does.
+/// The vendor of its accounts, in its word.
+const KIND: &str = "realdebrid";
 const NAME: &str = "rd";
 
 const OWN_WORK: &str = "debridfs decides this by itself";
@@ -221,7 +223,10 @@ fn accounts(plan: &mut Plan, given: &mut Map<String, Value>) {
     }
     if let Some(limit) = take(given, "api_rate_limit_per_minute") {
         let calls = limit.parse().unwrap_or(0);
-        calls_per_minute(plan, NAME, calls, "api_rate_limit_per_minute");
+        match plan.ours.kind_of(KIND) {
+            Some(kind) => calls_per_minute(plan, NAME, kind, calls, "api_rate_limit_per_minute"),
+            None => other_provider(plan, "api_rate_limit_per_minute", KIND),
+        }
     }
     if let Some(url) = take(given, "proxy") {
         proxy(plan, NAME, &url, "proxy");
@@ -240,8 +245,12 @@ fn accounts(plan: &mut Plan, given: &mut Map<String, Value>) {
 }
 
 fn keys(plan: &mut Plan, token: &str, download_tokens: &[String], theirs: &str) {
+    let Some(kind) = plan.ours.kind_of(KIND) else {
+        return other_provider(plan, theirs, KIND);
+    };
     let keys = Account {
         name: NAME,
+        kind,
         token,
         download_tokens,
         theirs,

@@ -5,14 +5,15 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use clap::{Args, Subcommand};
 use debridfs_acquire::Action;
 use debridfs_base::terminal::escaped;
 use debridfs_catalogue::{FolderConfig, FolderNaming, ViewRules};
 use debridfs_control::{CallError, WhyState};
-use debridfs_import::{Error, Import, Known, Ours, Program, Request};
-use debridfs_provider::vendors::real_debrid;
+use debridfs_import::{Error, Import, Known, OurKind, Ours, Program, Request};
+use debridfs_provider::vendors;
 
 use super::{print_json, runtime, say, serve};
 use crate::failure::{Doing, Failure, USAGE};
@@ -101,8 +102,7 @@ fn import(args: &ImportArgs, program: Program) -> Result<(), Failure> {
         links: args.links.as_deref(),
     };
     let ours = Ours {
-        kind: real_debrid::KIND.word,
-        calls_per_minute: real_debrid::KIND.limits.calls_per_minute,
+        kinds: kinds(),
         takes,
     };
     let mut import = Import::new(&request, ours)?;
@@ -112,6 +112,18 @@ fn import(args: &ImportArgs, program: Program) -> Result<(), Failure> {
     import.write(owner)?;
     say(&import.report().to_string());
     Ok(())
+}
+
+/// All vendors that we have.
+fn kinds() -> &'static [OurKind] {
+    static ALL: LazyLock<Vec<OurKind>> = LazyLock::new(|| {
+        let kinds = vendors::KINDS.iter().map(|kind| OurKind {
+            word: kind.word,
+            calls_per_minute: kind.limits.calls_per_minute,
+        });
+        kinds.collect()
+    });
+    &ALL
 }
 
 /// Whether a key of ours takes a value of theirs.

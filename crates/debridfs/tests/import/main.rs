@@ -194,7 +194,6 @@ fn decypharr_before_2() {
     // Arrs go on with the port that they know.
     assert_eq!(made.text("qbittorrent/listen"), "0.0.0.0:8282");
     assert_eq!(made.text("server/listen"), "127.0.0.1:8283");
-    made.says("left out", "debrids[1]");
     made.says("left out", "debrids[0].directories.Odd");
     made.says("left out", "arrs[1]");
     made.says("left out", "repair");
@@ -231,8 +230,9 @@ fn decypharr_2() {
 #[test]
 fn decypharr_1_with_its_own_rclone() {
     let made = Imported::new("decypharr", &example("decypharr-1.1.json"), &[]);
-    assert_eq!(made.text("mount/path"), "/mnt/remote/rd-home");
+    assert_eq!(made.text("mount/path"), "/mnt/remote/alldebrid");
     made.says("carried", "rclone.mount_path");
+    made.says("left out", "(rd-home)");
     assert_eq!(made.text("mount/umask"), "002");
     assert_eq!(made.text("content/cache/size"), "100G");
 
@@ -481,8 +481,8 @@ fn rdt_client_of_both_kinds() {
     let database = rdt_client(
         dir.path(),
         &[
-            ("Provider:Provider", Some("1")),
-            ("Provider:ApiKey", Some("SECRET-AD")),
+            ("Provider:Provider", Some("Seedr")),
+            ("Provider:ApiKey", Some("SECRET-XX")),
             ("DownloadClient:Client", Some("0")),
         ],
     );
@@ -491,7 +491,7 @@ fn rdt_client_of_both_kinds() {
         &["import", "rdt-client", database.to_str().expect("text")],
     );
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(said.out.contains("not AllDebrid"), "{}", said.out);
+    assert!(said.out.contains("not of \"Seedr\""), "{}", said.out);
     assert!(
         said.out.contains("no account was carried over"),
         "{}",
@@ -573,5 +573,57 @@ fn settings_of_the_wrong_shape_are_told_and_not_lost() {
         "custom_folders.__all__",
     ] {
         assert!(said.out.contains(key), "{key} in {}", said.out);
+    }
+}
+
+#[test]
+fn all_accounts_of_vendors_that_we_have_are_carried_and_others_left_out_by_name() {
+    let home = home();
+    let text = r#"{ "debrids": [
+        { "name": "torbox", "api_key": "SECRET-TB", "rate_limit": "60/minute" },
+        { "provider": "alldebrid", "name": "ad", "api_key": "SECRET-AD" },
+        { "provider": "seedr", "name": "other", "api_key": "SECRET-XX" },
+        { "name": "realdebrid", "api_key": "SECRET-RD-1" },
+        { "name": "realdebrid", "api_key": "SECRET-RD-2", "rate_limit": "100/minute" },
+        { "provider": "debridlink", "name": "dl", "api_key": "SECRET-DL" }
+    ] }"#;
+    fs::write(home.path().join("config.json"), text).expect("written");
+    let made = Imported::new("decypharr", home.path(), &[]);
+    for (name, kind, secret) in [
+        ("torbox", "torbox", "SECRET-TB"),
+        ("ad", "alldebrid", "SECRET-AD"),
+        ("realdebrid", "real-debrid", "SECRET-RD-1"),
+        ("realdebrid-2", "real-debrid", "SECRET-RD-2"),
+        ("dl", "debrid-link", "SECRET-DL"),
+    ] {
+        assert_eq!(made.text(&format!("provider/{name}/kind")), kind);
+        assert_eq!(made.secret(&format!("{name}-token")), secret);
+    }
+    let calls = made.get("provider/realdebrid-2/calls_per_minute");
+    assert_eq!(calls.and_then(toml::Value::as_integer), Some(100));
+    let order = made.get("library/order").and_then(toml::Value::as_array);
+    let order: Vec<_> = order
+        .expect("an order")
+        .iter()
+        .filter_map(toml::Value::as_str)
+        .collect();
+    assert_eq!(order, ["torbox", "ad", "realdebrid", "realdebrid-2", "dl"]);
+    made.says("left out", "debrids[2]");
+    assert!(made.get("provider/other").is_none());
+
+    for (kind, name, word) in [
+        ("0", "rd", "real-debrid"),
+        ("AllDebrid", "ad", "alldebrid"),
+        ("3", "tb", "torbox"),
+        ("DebridLink", "dl", "debrid-link"),
+    ] {
+        let dir = self::home();
+        let settings = [
+            ("Provider:Provider", Some(kind)),
+            ("Provider:ApiKey", Some("SECRET-KEY")),
+        ];
+        let made = Imported::new("rdt-client", &rdt_client(dir.path(), &settings), &[]);
+        assert_eq!(made.text(&format!("provider/{name}/kind")), word);
+        assert_eq!(made.secret(&format!("{name}-token")), "SECRET-KEY");
     }
 }
