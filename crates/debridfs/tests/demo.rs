@@ -387,3 +387,56 @@ fn a_dead_keeper_ends_the_demo_with_an_error_and_leaves_nothing() {
     assert!(said.contains("the service ended"), "{said}");
     demo.assert_nothing_left();
 }
+
+#[test]
+fn several_accounts_are_one_library_and_one_of_them_may_fail() {
+    let mut demo = Demo::start(&["--provider", "real-debrid", "torbox", "alldebrid"]);
+    let dir = demo.ready();
+    let mut guide = String::new();
+    while !guide.contains("Ctrl-C ends it") {
+        assert!(
+            demo.stdout.read_line(&mut guide).expect("text") > 0,
+            "{guide}"
+        );
+    }
+    let names = ["real-debrid", "torbox", "alldebrid"];
+    for name in names {
+        assert!(
+            guide.contains(&format!("  {name}: {name} at http://127.0.0.1:")),
+            "{guide}"
+        );
+        assert!(
+            fs::read_dir(dir.join(name)).expect("its view").count() > 0,
+            "{name}"
+        );
+    }
+    let status = demo.status();
+    let copies = &status["library"]["copies"];
+    assert!(copies["spared"].as_u64() > Some(0), "{copies}");
+    // The command to try is one that works.
+    let command = guide
+        .lines()
+        .find(|line| line.contains("unavailable"))
+        .expect("a command");
+    let tried = Command::new("sh")
+        .args(["-c", command.trim()])
+        .output()
+        .expect("sh runs");
+    assert!(tried.status.success(), "{command}: {tried:?}");
+    let film = walk(&dir.join("real-debrid"));
+    assert!(
+        !fs::read(film)
+            .expect("served by another account")
+            .is_empty()
+    );
+    assert_eq!(demo.end(Signal::INT), Some(0), "{}", demo.errors());
+    demo.assert_nothing_left();
+}
+
+/// The smallest film of a view.
+fn walk(view: &Path) -> PathBuf {
+    let mut films = files(view);
+    films.retain(|path| path.extension().is_some_and(|ending| ending == "mkv"));
+    films.sort_by_key(|path| fs::metadata(path).map_or(u64::MAX, |known| known.len()));
+    films.into_iter().next().expect("a film")
+}

@@ -5,6 +5,7 @@
 mod children;
 mod guide;
 mod place;
+mod simulated;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -27,8 +28,9 @@ use crate::instance::Instance;
 use crate::logging;
 use debridfs_config::{Environment, LogConfig};
 
-use children::Children;
+use children::{Account, Children};
 use place::Place;
+use simulated::Simulated;
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -42,6 +44,9 @@ pub struct DemoArgs {
     /// About how many files the simulated account holds.
     #[arg(long, value_name = "N")]
     pub files: Option<u64>,
+    /// A vendor to simulate an account of, as in `[provider.NAME] kind`; several are one library.
+    #[arg(long, value_name = "VENDOR", num_args = 1..)]
+    pub provider: Vec<Simulated>,
     /// Another seed makes another library.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -85,23 +90,44 @@ async fn play(args: &DemoArgs, place: &Place, children: &mut Children) -> Result
             .first()
             .is_some_and(|section| section == "provider")
     });
-    let account = if real {
+    let accounts = if real && args.provider.is_empty() {
         eprintln!("mounting the account of your environment …");
-        None
+        Vec::new()
     } else {
-        eprintln!("starting a simulated account …");
-        Some(children.start_simulator(place, args).await?)
+        simulators(args, place, children).await?
     };
-    place.write_config(free_port(args.listen)?, account.as_ref())?;
+    place.write_config(free_port(args.listen)?, &accounts)?;
     children.start_service(place)?;
     tokio::select! {
         ended = children.first_death(place) => Err(ended),
-        shown = show(place, account.is_some()) => shown,
+        shown = show(place, &accounts) => shown,
     }
 }
 
+async fn simulators(
+    args: &DemoArgs,
+    place: &Place,
+    children: &mut Children,
+) -> Result<Vec<Account>, Failure> {
+    let one = [Simulated::default()];
+    let wanted = match &args.provider[..] {
+        [] => &one[..],
+        several => several,
+    };
+    let mut accounts = Vec::new();
+    for (vendor, name) in wanted.iter().zip(simulated::names(wanted)) {
+        eprintln!("starting a simulated account, {name} …");
+        accounts.push(
+            children
+                .start_simulator(place, args, *vendor, &name)
+                .await?,
+        );
+    }
+    Ok(accounts)
+}
+
 /// Waits for the library, says so, and shows how it does from then on.
-async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
+async fn show(place: &Place, accounts: &[Account]) -> Result<(), Failure> {
     let instance = Instance::in_dir(&place.runtime_dir());
     let probe: [OsString; 4] = [
         program()?.into(),
@@ -132,7 +158,7 @@ async fn show(place: &Place, simulated: bool) -> Result<(), Failure> {
     // A script may read the first line and close its end.
     let released = instance.client.why_like("Test.Pictures").await.ok();
     let hash = released.and_then(|report| Some(report.release?.hash));
-    let _ = guide::print(place, &status, simulated, hash.as_deref());
+    let _ = guide::print(place, &status, accounts, hash.as_deref());
     loop {
         tokio::time::sleep(4 * TICK).await;
         match instance.client.status().await {

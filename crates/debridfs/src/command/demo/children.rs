@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::super::as_parent;
-use super::{DemoArgs, Place, program};
+use super::{DemoArgs, Place, Simulated, program};
 use crate::failure::{Doing, Failure};
 
 /// The service has 5 s for its engine and has to unmount; more is not waited for.
@@ -24,8 +24,14 @@ const SIMULATOR_LIMIT: Duration = Duration::from_secs(120);
 const LAST_LINES: usize = 15;
 
 /// How the simulated account is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The vendor's word there.
+    pub kind: &'static str,
+    /// Where the simulator is told what to do.
+    pub control: String,
     /// Base of the API.
     pub url: String,
     /// Its token.
@@ -37,7 +43,7 @@ pub struct Account {
 /// What has been started, the service last.
 #[derive(Debug, Default)]
 pub struct Children {
-    simulator: Option<Child>,
+    simulators: Vec<Child>,
     service: Option<Child>,
 }
 
@@ -49,34 +55,42 @@ impl Children {
         Ok(Self::default())
     }
 
-    /// Starts the simulator and waits until it says where it is.
+    /// Starts a simulator of an account called `name` and waits until it says where it is.
     pub async fn start_simulator(
         &mut self,
         place: &Place,
         args: &DemoArgs,
+        vendor: Simulated,
+        name: &str,
     ) -> Result<Account, Failure> {
-        let mut command = child(place, "sim")?;
+        let log = match name {
+            "sim" => "sim".to_owned(),
+            name => format!("sim-{name}"),
+        };
+        let mut command = child(place, &log)?;
         command
-            .args(["sim", "--listen", "127.0.0.1:0"])
+            .args(["sim", "--listen", "127.0.0.1:0", "--kind", vendor.word()])
             .arg(as_parent())
             .args(["--seed", &args.seed.to_string()])
             .stdout(Stdio::piped());
         if let Some(files) = args.files {
             command.args(["--unlimited", "--files", &files.to_string()]);
         }
-        let started = self
-            .simulator
-            .insert(command.spawn().doing(|| "sim".into())?);
-        let Some(stdout) = started.stdout.take() else {
-            return Err(Failure::new("sim: no output", None));
+        let mut started = command.spawn().doing(|| log.clone())?;
+        let stdout = started.stdout.take();
+        self.simulators.push(started);
+        let Some(stdout) = stdout else {
+            return Err(Failure::new(format!("{log}: no output"), None));
         };
         let said = read_account(BufReader::new(stdout).lines());
         match tokio::time::timeout(SIMULATOR_LIMIT, said).await {
             Ok(Some(account)) => Ok(Account {
+                name: name.to_owned(),
+                kind: vendor.kind.word,
                 unlimited: args.files.is_some(),
                 ..account
             }),
-            Ok(None) => Err(died("the simulator", &place.log("sim"))),
+            Ok(None) => Err(died("the simulator", &place.log(&log))),
             Err(_) => Err(Failure::new("the simulator does not start", None)),
         }
     }
@@ -95,21 +109,34 @@ impl Children {
 
     /// Waits until one of them ends, which it should not.
     pub async fn first_death(&mut self, place: &Place) -> Failure {
-        let ended = async |child: &mut Option<Child>| match child {
-            // Its exit code says less than its log.
-            Some(child) => drop(child.wait().await),
-            None => std::future::pending().await,
+        let service = async {
+            match &mut self.service {
+                // Its exit code says less than its log.
+                Some(child) => drop(child.wait().await),
+                None => std::future::pending().await,
+            }
+        };
+        let simulators = async {
+            let simulators = self
+                .simulators
+                .iter_mut()
+                .map(|child| Box::pin(child.wait()));
+            let simulators: Vec<_> = simulators.collect();
+            match simulators.is_empty() {
+                true => std::future::pending().await,
+                false => drop(futures_util::future::select_all(simulators).await),
+            }
         };
         tokio::select! {
-            () = ended(&mut self.service) => died("the service", &place.log("serve")),
-            () = ended(&mut self.simulator) => died("the simulator", &place.log("sim")),
+            () = service => died("the service", &place.log("serve")),
+            () = simulators => died("a simulator", &place.log("sim")),
         }
     }
 
     /// Ends them, the service first; returns when none is left, nor what they had started.
     pub async fn stop(&mut self) {
-        let children = [self.service.take(), self.simulator.take()];
-        for child in children.into_iter().flatten() {
+        let service = self.service.take().into_iter();
+        for child in service.chain(std::mem::take(&mut self.simulators)) {
             stop(child).await;
         }
         // An error: none is left.
@@ -163,19 +190,16 @@ fn child(place: &Place, name: &str) -> Result<Command, Failure> {
 }
 
 async fn read_account(mut lines: Lines<BufReader<ChildStdout>>) -> Option<Account> {
-    let (mut url, mut token) = (None, None);
+    let mut said = Account::default();
     loop {
-        if let (Some(url), Some(token)) = (&url, &token) {
-            return Some(Account {
-                url: String::clone(url),
-                token: String::clone(token),
-                unlimited: false,
-            });
+        if ![&said.url, &said.token, &said.control].contains(&&String::new()) {
+            return Some(said);
         }
         let line = lines.next_line().await.ok()??;
         match line.split_once(' ') {
-            Some(("url", value)) => url = Some(value.to_owned()),
-            Some(("token", value)) => token = Some(value.to_owned()),
+            Some(("url", value)) => value.clone_into(&mut said.url),
+            Some(("token", value)) => value.clone_into(&mut said.token),
+            Some(("control", value)) => value.clone_into(&mut said.control),
             _ => {}
         }
     }

@@ -4,13 +4,13 @@ use std::io::{self, Write};
 
 use debridfs_control::Status;
 
-use super::Place;
+use super::{Account, Place};
 
 /// `ready DIR`, which scripts wait for, and commands to copy; `hash` is of a release to grab again.
 pub fn print(
     place: &Place,
     status: &Status,
-    simulated: bool,
+    accounts: &[Account],
     hash: Option<&str>,
 ) -> io::Result<()> {
     let dir = place.mount().display();
@@ -25,15 +25,29 @@ pub fn print(
     let mut out = io::stdout().lock();
     writeln!(out, "ready {dir}")?;
     writeln!(out)?;
-    let kind = if simulated {
-        "A simulated account"
-    } else {
-        "Your account"
-    };
-    writeln!(
-        out,
-        "{kind} with {releases} releases is mounted. Things to try:"
-    )?;
+    let simulated = !accounts.is_empty();
+    match accounts {
+        [] => writeln!(out, "Your account with {releases} releases is mounted.")?,
+        [_] => writeln!(
+            out,
+            "A simulated account with {releases} releases is mounted."
+        )?,
+        several => {
+            let count = several.len();
+            writeln!(
+                out,
+                "{count} simulated accounts are mounted as one library of {releases} releases:"
+            )?;
+            for one in several {
+                writeln!(
+                    out,
+                    "  {}: {} at {}, alone in {dir}/{}",
+                    one.name, one.kind, one.url, one.name
+                )?;
+            }
+        }
+    }
+    writeln!(out, "Things to try:")?;
     writeln!(out)?;
     // Only the test pictures of the simulated account hold something that can be decoded.
     let playable = if simulated {
@@ -92,7 +106,13 @@ pub fn print(
             "kill the engine while it plays: nothing happens",
         ),
     ];
-    for (command, what) in commands.into_iter().chain(grab.into_iter().flatten()) {
+    let failing = accounts.first().filter(|_| accounts.len() > 1);
+    let failing = failing.map(|one| failure_of(one, &program));
+    let more = grab
+        .into_iter()
+        .flatten()
+        .chain(failing.into_iter().flatten());
+    for (command, what) in commands.into_iter().chain(more) {
         writeln!(out, "  {command}")?;
         writeln!(out, "      # {what}")?;
     }
@@ -106,4 +126,28 @@ pub fn print(
         place.log("serve").display()
     )?;
     out.flush()
+}
+
+/// How one of several accounts is made to fail, and to be well again.
+fn failure_of(one: &Account, program: &str) -> [(String, &'static str); 4] {
+    let Account { control, name, .. } = one;
+    let outage = |how: &str| {
+        let body = format!("{{\"api\":\"{how}\",\"cdn\":\"{how}\"}}");
+        format!("curl -X PUT -H 'Content-Type: application/json' -d '{body}' {control}outage")
+    };
+    [
+        (
+            outage("unavailable"),
+            "let the first account fail while something plays: another one goes on",
+        ),
+        (
+            format!("{program} provider ls; {program} why \"$film\""),
+            "which account serves now, and why",
+        ),
+        (outage("none"), "let it be well again: readers come back"),
+        (
+            format!("{program} provider test {name}"),
+            "try it step by step",
+        ),
+    ]
 }

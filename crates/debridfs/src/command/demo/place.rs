@@ -110,11 +110,7 @@ impl Place {
     }
 
     /// Writes the service's configuration.
-    pub fn write_config(
-        &self,
-        listen: SocketAddr,
-        account: Option<&Account>,
-    ) -> Result<(), Failure> {
+    pub fn write_config(&self, listen: SocketAddr, accounts: &[Account]) -> Result<(), Failure> {
         let mut config = toml::toml! {
             [mount]
             [server]
@@ -141,7 +137,7 @@ impl Place {
         // A directory of the user's is left as it was.
         set("mount", "immutable", false.into());
         set("server", "listen", listen.to_string().into());
-        if let Some(account) = account {
+        if !accounts.is_empty() {
             // For the queue; nobody else is to find its API, so any port will do.
             let mut acquire = toml::Table::new();
             acquire.insert("downloads".into(), text(&self.downloads()));
@@ -149,15 +145,10 @@ impl Place {
             let mut api = toml::Table::new();
             api.insert("listen".into(), "127.0.0.1:0".into());
             set("", "qbittorrent", api.into());
-            let mut keys = toml::Table::new();
-            keys.insert("kind".into(), "real-debrid".into());
-            keys.insert("token".into(), account.token.clone().into());
-            keys.insert("api_url".into(), account.url.clone().into());
-            if account.unlimited {
-                keys.insert("calls_per_minute".into(), 100_000.into());
-            }
-            let provider = toml::Table::from_iter([("sim".to_owned(), keys.into())]);
-            set("", "provider", provider.into());
+            let providers = accounts.iter().map(|one| (one.name.clone(), provider(one)));
+            set("", "provider", toml::Table::from_iter(providers).into());
+            let order: Vec<&str> = accounts.iter().map(|one| &*one.name).collect();
+            set("library", "order", order.into());
         }
         let file = self.config();
         OpenOptions::new()
@@ -204,6 +195,18 @@ impl Place {
     }
 }
 
+/// The table of an account.
+fn provider(account: &Account) -> toml::Value {
+    let mut keys = toml::Table::new();
+    keys.insert("kind".into(), account.kind.into());
+    keys.insert("token".into(), account.token.clone().into());
+    keys.insert("api_url".into(), account.url.clone().into());
+    if account.unlimited {
+        keys.insert("calls_per_minute".into(), 100_000.into());
+    }
+    keys.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,7 +218,7 @@ mod tests {
         let place = Place::make(Some(&mount)).unwrap();
         assert!(mount.is_dir());
         place
-            .write_config("127.0.0.1:0".parse().unwrap(), None)
+            .write_config("127.0.0.1:0".parse().unwrap(), &[])
             .unwrap();
         let dir = place.dir.clone();
         place.remove().unwrap();
