@@ -8,7 +8,7 @@ use debridfs_provider::{LinkStore, Provider, Source};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::check::{self, Checkup};
+use crate::check::{self, Checkup, Ends};
 use crate::copies::{Copies, Proven};
 use crate::events::EventLog;
 use crate::hosts::{Host, Hosts};
@@ -91,6 +91,11 @@ impl Cdn {
     /// all other calls to the provider. A link that works is kept for readers.
     pub async fn check(&self, file: u64, size: u64, sources: &[Source]) -> Checkup {
         check::check(self, file, size, sources).await
+    }
+
+    /// The first and the last bytes of a file of `size` bytes, by a link of `source` made anew and behind all other calls: to compare copies.
+    pub async fn ends(&self, size: u64, source: &Source) -> Ends {
+        check::ends(self, size, source).await
     }
 
     /// What the copies of the file `file` proved.

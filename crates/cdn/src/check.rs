@@ -3,6 +3,8 @@
 //! A read that fails says little: its link may have been old, its deadline short, a host busy. Here only what says something of the file itself counts against
 //! it, and every source has to say so.
 
+use std::ops::Range;
+
 use debridfs_provider::{Priority, Source, Verdict};
 
 use crate::cdn::Cdn;
@@ -11,7 +13,7 @@ use crate::fetch::place_in_object;
 use crate::hosts::{Need, Urgency};
 use crate::links::Lease;
 use crate::request::Request;
-use crate::tuning::check::{PATIENCE, SAMPLE};
+use crate::tuning::check::{END, PATIENCE, SAMPLE};
 
 /// What a look at a file found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,10 +56,54 @@ pub(crate) async fn sample(
     source: &Source,
     lease: &Lease,
 ) -> Result<(), Cause> {
+    read(cdn, size, source, lease, 0..size.min(SAMPLE)).await?;
+    Ok(())
+}
+
+/// The first and the last bytes of a file as one of its sources gives them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ends {
+    /// 64 KiB each, less of a shorter file.
+    Given {
+        /// The first ones.
+        head: Vec<u8>,
+        /// The last ones.
+        tail: Vec<u8>,
+    },
+    /// The source says that the file cannot be had; in its words.
+    Refused(String),
+    /// It gave nothing, for a reason that says nothing of the file.
+    Unclear(String),
+}
+
+/// See [`Cdn::ends`].
+pub(crate) async fn ends(cdn: &Cdn, size: u64, source: &Source) -> Ends {
+    let fetched = async {
+        let lease = cdn.links.renew(source, Priority::Repair).await?;
+        let head = read(cdn, size, source, &lease, 0..size.min(END)).await?;
+        let tail = read(cdn, size, source, &lease, size.saturating_sub(END)..size).await?;
+        Ok((head, tail))
+    };
+    match fetched.await {
+        Ok((head, tail)) => Ends::Given { head, tail },
+        Err(cause) if is_against(&cause) => Ends::Refused(format!("{}: {cause}", source.provider)),
+        Err(cause) => Ends::Unclear(format!("{}: {cause}", source.provider)),
+    }
+}
+
+/// Fetches a range of the file by the link of `lease`.
+async fn read(
+    cdn: &Cdn,
+    size: u64,
+    source: &Source,
+    lease: &Lease,
+    range: Range<u64>,
+) -> Result<Vec<u8>, Cause> {
     let (offset, container) = place_in_object(source, size);
-    let range = offset..offset + size.min(SAMPLE);
+    let range = offset + range.start..offset + range.end;
+    let mut bytes = Vec::new();
     if range.is_empty() {
-        return Ok(());
+        return Ok(bytes);
     }
     let request = Request {
         range: &range,
@@ -76,9 +122,11 @@ pub(crate) async fn sample(
     let body = opened?;
     // It is always wanted, so there is one.
     let mut body = body.ok_or(Cause::Waiting)?;
-    while body.next(cdn, PATIENCE).await?.is_some() {}
+    while let Some(piece) = body.next(cdn, PATIENCE).await? {
+        bytes.extend_from_slice(&piece);
+    }
     lease.worked();
-    Ok(())
+    Ok(bytes)
 }
 
 /// Whether what went wrong speaks against the file, and not against provider, account, host, network or ourselves.

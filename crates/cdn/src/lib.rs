@@ -49,7 +49,7 @@ mod tuning;
 
 pub use body::Body;
 pub use cdn::{Cdn, CdnConfig};
-pub use check::Checkup;
+pub use check::{Checkup, Ends};
 pub use copies::{CopyId, Proven};
 pub use error::Cause;
 pub use events::{Event, EventKind, EventLog};

@@ -22,6 +22,8 @@ pub(crate) mod check {
 
     /// What has to come [bytes; chosen: more than an error page has].
     pub(crate) const SAMPLE: u64 = 16 << 10;
+    /// What is compared of a file's head, and of its tail [bytes; as much as a fail-over has to repeat, 0044].
+    pub(crate) const END: u64 = super::copies::OVERLAP;
     /// The answer may take this long to begin, and stand still for this long [seconds; chosen: nobody waits].
     pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use debridfs_cache::{Cache, FileId};
-use debridfs_cdn::{Cdn, Checkup, Event, Proven};
+use debridfs_cdn::{Cdn, Checkup, Ends, Event, Proven};
 use debridfs_provider::{LinkStore, Provider, Source};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -278,6 +278,11 @@ impl Content {
     pub async fn check(&self, file: &FileRef) -> Checkup {
         let cdn = &self.context.cdn;
         cdn.check(file.id, file.size, &file.sources).await
+    }
+
+    /// The first and the last 64 KiB of a file of `size` bytes as `source` gives them, by a link made anew and behind all other calls.
+    pub async fn ends(&self, size: u64, source: &Source) -> Ends {
+        self.context.cdn.ends(size, source).await
     }
 
     /// What the copies of the file of this id proved: which serves, and which differ.

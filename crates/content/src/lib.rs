@@ -50,7 +50,7 @@ pub use config::{ContentConfig, ProbeConfig};
 pub use content::Content;
 pub use debridfs_base::{ByteSize, InvalidByteSize};
 pub use debridfs_cache::FileId;
-pub use debridfs_cdn::{Cause, CdnStats, Checkup, CopyId, Event, EventKind, Proven};
+pub use debridfs_cdn::{Cause, CdnStats, Checkup, CopyId, Ends, Event, EventKind, Proven};
 pub use error::{ContentError, ErrorKind};
 pub use file::{FileRef, MAX_READ, ReadOut, ReadRequest};
 pub use handles::HandleOwner;

@@ -15,7 +15,7 @@ use debridfs_handover as handover;
 use debridfs_listen::Listeners;
 use debridfs_nfs::NfsServer;
 use debridfs_provider::Provider;
-use debridfs_repair::{Patient, Repair};
+use debridfs_repair::{Moves, Patient, Repair};
 use debridfs_tree::Tree;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -68,6 +68,8 @@ pub struct EngineParts {
     pub queue: Late<Acquire>,
     /// Repair, unless it is turned off.
     pub repair: Late<Repair>,
+    /// Releases that are moved to another account.
+    pub moves: Late<Moves>,
     /// Watches the tasks, and knows what does not run.
     pub supervisor: Supervisor,
     /// What somebody has to look at.

@@ -11,17 +11,17 @@ use debridfs_base::{Attention, AttentionKind};
 use debridfs_catalogue::{self as catalogue, Catalogue, CopyReport};
 use debridfs_content::{Content, ReaderClass};
 use debridfs_fuse::Serving;
-use debridfs_provider::Provider;
+use debridfs_provider::{AccountFacts, BudgetUse, Provider};
 use debridfs_repair::Repair;
 use debridfs_tree::Tree;
 use debridfs_vfs::{NodeId, Vfs};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    CacheStatus, ContentStatus, CopiesStatus, CopyLine, EngineInfo, EngineParts, FirstSyncStatus,
-    FuseStatus, HeldLoss, KeyStatus, LastError, LibraryStatus, OperationStatus, ProviderStatus,
-    QueueStatus, QueuedJob, ReaderStatus, ReadingStatus, RefusedCopy, RepairStatus, StepStatus,
-    Verdict, VolumeStatus,
+    AccountStatus, BudgetStatus, CacheStatus, ContentStatus, CopiesStatus, CopyLine, EngineInfo,
+    EngineParts, FirstSyncStatus, FuseStatus, HeldLoss, KeyStatus, LastError, LibraryStatus,
+    OperationStatus, ProviderStatus, QueueStatus, QueuedJob, ReaderStatus, ReadingStatus,
+    RefusedCopy, RepairStatus, StepStatus, Verdict, VolumeStatus,
 };
 
 /// Names of bad releases in a status.
@@ -248,6 +248,27 @@ pub(crate) fn provider(provider: &dyn Provider) -> ProviderStatus {
             .last_error
             .map(|(at, message)| LastError { at, message }),
         keys: provider.keys().into_iter().map(key).collect(),
+        account: provider.facts().map(account),
+    }
+}
+
+pub(crate) fn account(facts: AccountFacts) -> AccountStatus {
+    AccountStatus {
+        plan: facts.account.plan,
+        premium: facts.account.premium,
+        expires: facts.account.expires,
+        slots_used: facts.slots_used,
+        slots: facts.slots,
+        read: facts.read,
+    }
+}
+
+fn budget(budget: BudgetUse) -> BudgetStatus {
+    BudgetStatus {
+        calls: budget.word.unwrap_or("all").to_owned(),
+        used: u64::from(budget.used),
+        limit: u64::from(budget.calls),
+        seconds: budget.per.as_secs(),
     }
 }
 
@@ -257,6 +278,7 @@ fn key(key: debridfs_provider::KeyStatus) -> KeyStatus {
         number: key.number as u64,
         id: key.id.to_string(),
         calls: key.calls,
+        budgets: key.budgets.into_iter().map(budget).collect(),
         refused: key.refused,
         traffic_counted: traffic.counted,
         traffic_used: traffic.used,

@@ -29,6 +29,7 @@ mod figures;
 mod find;
 mod instance;
 mod keeper;
+mod moves;
 mod providers;
 mod queue;
 mod repair;
@@ -46,14 +47,16 @@ pub use copies::{CopiesStatus, CopyLine, RefusedCopy, Verdict};
 pub use engine::{EngineInfo, EngineParts, RunningEngine};
 pub use instance::{Accepting, Instance};
 pub use keeper::without_engine;
+pub use moves::Moving;
+pub use providers::{ProviderLine, TestStep};
 pub use queue::{AddedJob, QueuedJob};
 pub use repair::{Check, Found};
 pub use server::control_router;
 pub use status::{
-    CacheStatus, ContentStatus, DOWNLOADS, EngineState, EngineStatus, FirstSyncStatus, FuseStatus,
-    HeldLoss, KeeperStatus, KeyStatus, LastError, LibraryStatus, MountStatus, OperationStatus,
-    ProviderStatus, QueueStatus, ReaderStatus, ReadingStatus, RepairStatus, Status, StepStatus,
-    VolumeStatus,
+    AccountStatus, BudgetStatus, CacheStatus, ContentStatus, DOWNLOADS, EngineState, EngineStatus,
+    FirstSyncStatus, FuseStatus, HeldLoss, KeeperStatus, KeyStatus, LastError, LibraryStatus,
+    MountStatus, OperationStatus, ProviderStatus, QueueStatus, ReaderStatus, ReadingStatus,
+    RepairStatus, Status, StepStatus, VolumeStatus,
 };
 pub use tokens::{HttpTokens, NewToken, Revoked, TokenLine};
 pub use why::{WhyEvent, WhyFile, WhyRelease, WhyReport, WhyState};

@@ -119,7 +119,7 @@ impl RunningEngine {
     }
 
     /// What `path` names.
-    fn find(&self, path: &str) -> Result<Finding, Refused> {
+    pub(crate) fn find(&self, path: &str) -> Result<Finding, Refused> {
         let nothing = |words: &str| Refused::new(StatusCode::NOT_FOUND, words);
         let found = self.parts.tree.explain(&self.info.mount, path);
         let found = found.map_err(|error| nothing(&error.to_string()))?;

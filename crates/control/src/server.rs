@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 
-use crate::{RunningEngine, cached, instance, providers, queue, repair, tokens, traces};
+use crate::{RunningEngine, cached, instance, moves, providers, queue, repair, tokens, traces};
 
 /// What the calls are about.
 pub(crate) type Engine = State<Arc<RunningEngine>>;
@@ -14,6 +14,7 @@ pub(crate) type Engine = State<Arc<RunningEngine>>;
 pub fn control_router(engine: Arc<RunningEngine>) -> Router {
     Router::new()
         .merge(cached::routes())
+        .merge(moves::routes())
         .merge(providers::routes())
         .merge(queue::routes())
         .merge(repair::routes())

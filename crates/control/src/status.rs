@@ -293,6 +293,54 @@ pub struct ProviderStatus {
     /// Keys that links are made with, in the order of the configuration.
     #[serde(default)]
     pub keys: Vec<KeyStatus>,
+    /// What the account told of itself; absent until it was asked, which is done once an hour.
+    #[serde(default)]
+    pub account: Option<AccountStatus>,
+}
+
+/// What an account told of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AccountStatus {
+    /// The vendor's name of the subscription, where there are several.
+    pub plan: Option<String>,
+    /// Whether it may download.
+    pub premium: bool,
+    /// When the subscription ends, if known.
+    pub expires: Option<Timestamp>,
+    /// Downloads that are on their way to it, where the vendor tells.
+    pub slots_used: Option<u64>,
+    /// How many may be, where the vendor tells or declares it.
+    pub slots: Option<u64>,
+    /// When it was asked.
+    pub read: Timestamp,
+}
+
+/// How much of a budget of calls a key has used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetStatus {
+    /// The calls that count: `all`, or the vendor's word of some.
+    pub calls: String,
+    /// Calls that count now.
+    pub used: u64,
+    /// Calls that may.
+    pub limit: u64,
+    /// In any time of this many seconds.
+    pub seconds: u64,
+}
+
+impl fmt::Display for BudgetStatus {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} of {} ", self.used, self.limit)?;
+        match &*self.calls {
+            "all" => write!(out, "calls")?,
+            word => write!(out, "{word} calls")?,
+        }
+        match self.seconds {
+            60 => write!(out, " a minute"),
+            3600 => write!(out, " an hour"),
+            seconds => write!(out, " in {seconds} s"),
+        }
+    }
 }
 
 /// A key that links are made with.
@@ -304,6 +352,9 @@ pub struct KeyStatus {
     pub id: String,
     /// Calls made with it since the engine's start.
     pub calls: u64,
+    /// What it has used of the limits that are kept, that of all calls first.
+    #[serde(default)]
+    pub budgets: Vec<BudgetStatus>,
     /// Why the provider refused it, if it did lately.
     pub refused: Option<String>,
     /// Bytes this program fetched with it since the provider's midnight.
@@ -536,10 +587,24 @@ impl Status {
                 keys: vec![KeyStatus {
                     number: 1,
                     id: "3fa9c1d2".into(),
+                    budgets: vec![BudgetStatus {
+                        calls: "all".into(),
+                        used: 50,
+                        limit: 250,
+                        seconds: 60,
+                    }],
                     traffic_used: 7,
                     traffic_limit: Some(1 << 40),
                     ..Default::default()
                 }],
+                account: Some(AccountStatus {
+                    plan: None,
+                    premium: true,
+                    expires: Some(at),
+                    slots_used: Some(2),
+                    slots: Some(20),
+                    read: at,
+                }),
                 ..Default::default()
             }],
             content: Some(ContentStatus {

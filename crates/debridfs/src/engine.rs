@@ -7,6 +7,7 @@
 mod downloads;
 mod http_files;
 mod looks;
+mod moves;
 mod nfs;
 mod parts;
 mod repair;
@@ -141,6 +142,7 @@ async fn attach_and_serve(
             tree: parts.tree.clone(),
             queue: tasks.queue.clone(),
             repair: tasks.repair.clone(),
+            moves: tasks.moves.clone(),
             supervisor: tasks.supervisor.clone(),
             board: tasks.board.clone(),
             serving: serving.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use debridfs_base::http::{TransportError, Url};
 use debridfs_provider::vendors::Kind;
 use debridfs_provider::{
-    Account, AccountConfig, DebridAccount, Error, Priority, Provider, Verdict,
+    AccountConfig, AccountFacts, DebridAccount, Error, Priority, Provider, Verdict,
 };
 use jiff::Timestamp;
 
@@ -17,12 +17,29 @@ const LIMIT: Duration = Duration::from_secs(20);
 const MOST_SKEW: Duration = Duration::from_secs(60);
 
 /// What an account is that may read.
-fn premium(account: &Account) -> String {
+fn premium(facts: &AccountFacts, config: &AccountConfig) -> String {
+    let account = &facts.account;
     let plan = account.plan.as_ref();
     let plan = plan.map_or_else(String::new, |plan| format!(" ({plan})"));
     let end = account.expires;
     let end = end.map_or_else(String::new, |end| format!(" until {end}"));
-    format!("{} is premium{plan}{end}", account.username)
+    let slots = match (facts.slots_used, facts.slots) {
+        (Some(used), Some(all)) => format!(", {used} of {all} slots used"),
+        (None, Some(all)) => format!(", {all} slots"),
+        _ => String::new(),
+    };
+    let calls = config.calls_per_minute;
+    let mut limits = vec![format!("{calls} calls a minute")];
+    for budget in config.kind.limits.budgets {
+        let (calls, seconds) = (budget.calls, budget.per.as_secs());
+        let word = budget.word.unwrap_or("of all");
+        limits.push(format!("{calls} {word} calls in {seconds} s"));
+    }
+    format!(
+        "{} is premium{plan}{end}{slots}; limits: {}",
+        account.username,
+        limits.join(", ")
+    )
 }
 
 /// Checks the provider's settings, its token, and this machine's clock against the provider's.
@@ -36,13 +53,13 @@ pub async fn check(config: &AccountConfig) -> Vec<Check> {
         }
     };
     let mut checks = vec![
-        match tokio::time::timeout(LIMIT, provider.account(Priority::User)).await {
-            Ok(Ok(account)) if account.premium => Check::ok(&name, premium(&account)),
-            Ok(Ok(account)) => Check::failed(
+        match tokio::time::timeout(LIMIT, provider.read_facts(Priority::User)).await {
+            Ok(Ok(facts)) if facts.account.premium => Check::ok(&name, premium(&facts, config)),
+            Ok(Ok(facts)) => Check::failed(
                 &name,
                 format!(
                     "{} is not premium, so nothing can be read",
-                    account.username
+                    facts.account.username
                 ),
                 "renew the subscription",
             ),

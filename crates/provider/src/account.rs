@@ -35,7 +35,7 @@ use bytes::Bytes;
 use debridfs_base::http::{Network, Transport};
 use debridfs_base::{SystemClock, WallClock};
 use jiff::Timestamp;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use self::caller::{Api, Caller};
 use self::config::{AccountConfig, ConfigError};
@@ -45,9 +45,9 @@ use self::limits::{Budget, Limits};
 use self::traffic::{TrafficLedger, TrafficLimits};
 use crate::vendors::Vendor;
 use crate::{
-    Account, ActiveCount, Addition, CallCount, CdnAccess, CdnLimits, DirectLink, DownloadPage,
-    HosterLink, KeyId, KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth, Result,
-    Scheduler, TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
+    Account, AccountFacts, ActiveCount, Addition, CallCount, CdnAccess, CdnLimits, DirectLink,
+    DownloadPage, HosterLink, KeyId, KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth,
+    Result, Scheduler, TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
 };
 
 /// Entries of the longest list that is read, far more than an account holds: a total and pages
@@ -62,6 +62,8 @@ pub struct DebridAccount {
     cdn: CdnAccess,
     /// The file of the day's traffic.
     traffic: Option<TrafficLedger>,
+    /// What it told of itself last.
+    facts: Mutex<Option<AccountFacts>>,
 }
 
 impl DebridAccount {
@@ -140,6 +142,7 @@ impl DebridAccount {
             },
             keys,
             traffic: ledger,
+            facts: Mutex::default(),
         })
     }
 
@@ -321,6 +324,24 @@ impl Provider for DebridAccount {
             key.traffic.provider_said(today, said);
         }
         Ok(())
+    }
+
+    fn facts(&self) -> Option<AccountFacts> {
+        self.facts.lock().clone()
+    }
+
+    async fn read_facts(&self, priority: Priority) -> Result<AccountFacts> {
+        let account = self.account(priority).await?;
+        let active = self.active_count(priority).await.ok();
+        let declared = self.vendor.slots(&account);
+        let facts = AccountFacts {
+            slots_used: active.map(|active| active.active),
+            slots: active.map(|active| active.limit).or(declared),
+            account,
+            read: self.main().clock.now(),
+        };
+        *self.facts.lock() = Some(facts.clone());
+        Ok(facts)
     }
 
     fn end_pauses(&self) -> bool {

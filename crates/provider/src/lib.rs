@@ -50,5 +50,7 @@ pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,
 };
-pub use traits::{Account, CallCount, CdnAccess, CdnLimits, Priority, Provider, ProviderHealth};
-pub use usage::{ActiveCount, Download, DownloadPage, TrafficDay};
+pub use traits::{
+    Account, AccountFacts, CallCount, CdnAccess, CdnLimits, Priority, Provider, ProviderHealth,
+};
+pub use usage::{ActiveCount, BudgetUse, Download, DownloadPage, TrafficDay};

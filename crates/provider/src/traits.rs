@@ -44,6 +44,19 @@ pub struct Account {
     pub expires: Option<Timestamp>,
 }
 
+/// What an account told of itself when it was last asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountFacts {
+    /// Plan and its end.
+    pub account: Account,
+    /// Downloads that are on their way to it; `None` where the vendor does not tell.
+    pub slots_used: Option<u64>,
+    /// How many may be; `None` where the vendor tells or declares no number.
+    pub slots: Option<u64>,
+    /// When it was asked.
+    pub read: Timestamp,
+}
+
 /// How a provider does, for `status` and metrics.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProviderHealth {
@@ -130,6 +143,22 @@ pub trait Provider: Send + Sync + 'static {
     /// minutes.
     async fn read_traffic(&self) -> Result<()> {
         Ok(())
+    }
+    /// What the account told when [`Self::read_facts`] was last answered; never blocks.
+    fn facts(&self) -> Option<AccountFacts> {
+        None
+    }
+    /// Asks the account for its plan and its slots: two calls at most.
+    ///
+    /// # Errors
+    /// The general ones: the plan could not be asked for. Slots that could not be are left out.
+    async fn read_facts(&self, priority: Priority) -> Result<AccountFacts> {
+        Ok(AccountFacts {
+            account: self.account(priority).await?,
+            slots_used: None,
+            slots: None,
+            read: Timestamp::now(),
+        })
     }
     /// Ends the pauses that its refusals asked for ("too many calls", a refused key): the next call is made at once. Whether there was one.
     fn end_pauses(&self) -> bool {

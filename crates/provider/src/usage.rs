@@ -1,10 +1,24 @@
 //! What an account tells of its use.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::{DirectLink, HosterLink};
+
+/// How much of a budget of calls one key has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BudgetUse {
+    /// The calls that count, by the vendor's word of them; `None`: all calls.
+    pub word: Option<&'static str>,
+    /// Calls that count now.
+    pub used: u32,
+    /// Calls that may, in any time of length `per`.
+    pub calls: u32,
+    /// The length of that time.
+    pub per: Duration,
+}
 
 /// A used slot count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

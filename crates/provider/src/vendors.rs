@@ -132,6 +132,11 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     async fn active_count(&self, api: &Api<'_>) -> Result<ActiveCount> {
         Err(lacks(api, "counting active torrents"))
     }
+    /// How many downloads may be on their way with the plan of `account`, where the vendor declares that.
+    fn slots(&self, account: &Account) -> Option<u64> {
+        let _ = account;
+        None
+    }
     /// Part of the list of direct links that were made, newest first. `limit` is 1 to
     /// [`Limits::page`].
     async fn downloads(&self, api: &Api<'_>, offset: u64, limit: u32) -> Result<DownloadPage> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_provider::{
-    Addition, Error, InfoHash, Priority, Provider, Result, TorrentId, TorrentStatus, Verdict,
+    Addition, Error, InfoHash, Priority, Provider, Result, TorrentId, TorrentInfo, TorrentStatus,
+    Verdict,
 };
 use tokio::time::{Instant, sleep};
 
@@ -70,21 +71,51 @@ impl Again {
         Ok(same.map(|item| item.id).collect())
     }
 
-    /// Adds it, unless that was done since there were only the torrents `before`, and waits until it is ready. May be cut off and done again.
+    /// Adds it, unless that was done since there were only the torrents `before`. May be cut off and done again.
+    ///
+    /// # Errors
+    /// The provider's; nothing is known then but for [`is_refusal`].
+    pub(crate) async fn place(
+        &self,
+        hash: InfoHash,
+        before: &BTreeSet<TorrentId>,
+    ) -> Result<TorrentId> {
+        let ours = self.newest(hash).await?;
+        match ours.into_iter().find(|id| !before.contains(id)) {
+            Some(id) => Ok(id),
+            None => self.add_magnet().await,
+        }
+    }
+
+    /// Selects the wanted files of a torrent that waits for it; `false`: it has none of them.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub(crate) async fn select(&self, id: &TorrentId, info: &TorrentInfo) -> Result<bool> {
+        let wanted = info.files.iter().filter(|file| {
+            let path = file.path.trim_start_matches('/');
+            self.files.is_empty() || self.files.contains(path)
+        });
+        let ids: Vec<u32> = wanted.map(|file| file.id).collect();
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        let selected = self.provider.select_files(Priority::Repair, id, &ids);
+        match selected.await {
+            Err(error) if error.verdict != Verdict::AlreadyDone => Err(error),
+            _ => Ok(true),
+        }
+    }
+
+    /// Adds it as [`Self::place`] does, and waits until it is ready. May be cut off and done again.
     ///
     /// # Errors
     /// The provider's: nothing is known then, and it is to be done again.
     pub async fn add(&self, hash: InfoHash, before: &BTreeSet<TorrentId>) -> Result<AddedAgain> {
-        let ours = self.newest(hash).await?;
-        let id = match ours.into_iter().find(|id| !before.contains(id)) {
-            Some(id) => id,
-            None => match self.add_magnet().await {
-                Ok(id) => id,
-                Err(error) if is_refusal(&error) => {
-                    return Ok(AddedAgain::Refused(error.to_string()));
-                }
-                Err(error) => return Err(error),
-            },
+        let id = match self.place(hash, before).await {
+            Ok(id) => id,
+            Err(error) if is_refusal(&error) => return Ok(AddedAgain::Refused(error.to_string())),
+            Err(error) => return Err(error),
         };
         // Some vendors answer with the torrent that the account has: that one is not ours.
         let ours = !before.contains(&id);
@@ -97,33 +128,23 @@ impl Again {
                 }
                 info => info?,
             };
-            match &info.summary.status {
+            let status = &info.summary.status;
+            match status {
                 TorrentStatus::Downloaded => return Ok(AddedAgain::Ready(id)),
-                TorrentStatus::WaitingFilesSelection => {
-                    let wanted = info.files.iter().filter(|file| {
-                        let path = file.path.trim_start_matches('/');
-                        self.files.is_empty() || self.files.contains(path)
-                    });
-                    let ids: Vec<u32> = wanted.map(|file| file.id).collect();
-                    if ids.is_empty() {
+                TorrentStatus::WaitingFilesSelection => match self.select(&id, &info).await {
+                    Ok(true) => {}
+                    Ok(false) => {
                         return self
                             .take_back(ours, &id, "its files are others by now")
                             .await;
                     }
-                    let selected = self.provider.select_files(Priority::Repair, &id, &ids);
-                    match selected.await {
-                        Err(error) if error.verdict == Verdict::AlreadyDone => {}
-                        Err(error) if is_refusal(&error) => {
-                            return self.take_back(ours, &id, &error.to_string()).await;
-                        }
-                        selected => selected?,
+                    Err(error) if is_refusal(&error) => {
+                        return self.take_back(ours, &id, &error.to_string()).await;
                     }
-                }
-                TorrentStatus::Dead
-                | TorrentStatus::Error
-                | TorrentStatus::MagnetError
-                | TorrentStatus::Virus => {
-                    let words = format!("added again, it is {:?}", info.summary.status.word());
+                    Err(error) => return Err(error),
+                },
+                status if has_failed(status) => {
+                    let words = format!("added again, it is {:?}", status.word());
                     return self.take_back(ours, &id, &words).await;
                 }
                 _ if begun.elapsed() >= READY_WITHIN => {
@@ -169,7 +190,19 @@ impl Again {
     }
 }
 
-fn is_refusal(error: &Error) -> bool {
+/// Whether a torrent of this status never becomes ready.
+pub(crate) fn has_failed(status: &TorrentStatus) -> bool {
+    matches!(
+        status,
+        TorrentStatus::Dead
+            | TorrentStatus::Error
+            | TorrentStatus::MagnetError
+            | TorrentStatus::Virus
+    )
+}
+
+/// Whether the provider says of the release that it does not take it.
+pub(crate) fn is_refusal(error: &Error) -> bool {
     matches!(
         error.verdict,
         Verdict::Infringing | Verdict::Rejected | Verdict::BadRequest | Verdict::NotCached

@@ -7,6 +7,8 @@
 //!
 //! [`Machine`] decides all of this, without a clock, a network or a disk; [`Repair`] carries out what it wants, by way of a [`Ward`], and keeps its
 //! state on disk.
+//!
+//! What is moved to another account because somebody asked is carried out by [`Moves`], with the same additions.
 #![cfg_attr(
     test,
     allow(
@@ -17,8 +19,10 @@
 #![forbid(unsafe_code)]
 
 mod again;
+mod library_moves;
 mod library_ward;
 mod machine;
+mod moves;
 mod patient;
 mod repair;
 mod rules;
@@ -28,6 +32,7 @@ mod ward;
 pub use again::{AddedAgain, Again};
 pub use library_ward::LibraryWard;
 pub use machine::{Machine, Wish};
+pub use moves::{Ask, Compared, Move, MoveError, MoveStep, MoveWard, Moves, SourceCopy};
 pub use patient::{Evidence, Intent, Patient, Stage, Treatment};
 pub use repair::{Repair, RepairStatus};
 pub use rules::Rules;

@@ -22,9 +22,9 @@ const CONTROLS: usize = 2;
 
 /// The library, its accounts, and the arrs.
 pub struct LibraryWard {
-    catalogue: Arc<Catalogue>,
-    content: Arc<Content>,
-    providers: Vec<Arc<dyn Provider>>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) content: Arc<Content>,
+    pub(crate) providers: Vec<Arc<dyn Provider>>,
     arrs: Vec<Arc<Arr>>,
     /// Downloads, which know what was added from here.
     queue: Late<Acquire>,
@@ -88,8 +88,33 @@ impl LibraryWard {
         }
     }
 
-    fn library(&self) -> Arc<Library> {
+    pub(crate) fn library(&self) -> Arc<Library> {
         self.catalogue.library().borrow().clone()
+    }
+
+    /// Everything that is needed to add the torrent of a release to `account`, whatever its terms say.
+    pub(crate) async fn addition_at(
+        &self,
+        hash: InfoHash,
+        account: &Arc<dyn Provider>,
+    ) -> Option<Again> {
+        let provider = account.name();
+        let records = self.catalogue.copies(hash).await;
+        let selected = records.iter().find_map(|record| record.detail.as_ref());
+        let files = selected.map_or_else(BTreeSet::new, |detail| {
+            let files = detail.files.iter().filter(|file| file.selected);
+            files
+                .map(|file| file.path.trim_start_matches('/').to_owned())
+                .collect()
+        });
+        let here = records.iter().filter(|record| record.provider == provider);
+        Some(Again {
+            provider: account.clone(),
+            magnet: format!("magnet:?xt=urn:btih:{hash}"),
+            files,
+            known: here.map(|record| record.id.clone()).collect(),
+            cached: !records.iter().any(|record| record.provider == provider),
+        })
     }
 
     fn release(&self, hash: InfoHash) -> Option<Arc<Release>> {
@@ -320,25 +345,10 @@ impl Ward for LibraryWard {
 
     async fn again(&self, hash: InfoHash, provider: &str) -> Option<Again> {
         let account = self.providers.iter().find(|one| one.name() == provider)?;
-        if !account.may_add_again() {
-            return None;
+        match account.may_add_again() {
+            true => self.addition_at(hash, account).await,
+            false => None,
         }
-        let records = self.catalogue.copies(hash).await;
-        let selected = records.iter().find_map(|record| record.detail.as_ref());
-        let files = selected.map_or_else(BTreeSet::new, |detail| {
-            let files = detail.files.iter().filter(|file| file.selected);
-            files
-                .map(|file| file.path.trim_start_matches('/').to_owned())
-                .collect()
-        });
-        let here = records.iter().filter(|record| record.provider == provider);
-        Some(Again {
-            provider: account.clone(),
-            magnet: format!("magnet:?xt=urn:btih:{hash}"),
-            files,
-            known: here.map(|record| record.id.clone()).collect(),
-            cached: !records.iter().any(|record| record.provider == provider),
-        })
     }
 
     async fn quarantined(&self, releases: BTreeSet<InfoHash>) {

@@ -13,9 +13,10 @@ use debridfs_catalogue::{Catalogue, CatalogueConfig, FolderNaming, ViewRules};
 use debridfs_content::{Content, ContentConfig};
 use debridfs_provider::vendors::{Kind, real_debrid, torbox};
 use debridfs_provider::{AccountConfig, DebridAccount, InfoHash, Provider};
-use debridfs_repair::{Checked, LibraryWard, Ward};
+use debridfs_repair::{Checked, Compared, LibraryWard, MoveWard, Ward};
 use debridfs_sim::{
-    FileSpec, Kind as SimKind, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, serve,
+    CdnFault, CdnFaultKind, FileSpec, Kind as SimKind, LibrarySpec, ReleaseSpec, ServeOptions,
+    Served, Sim, serve,
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +58,7 @@ async fn account(name: &str, sim: SimKind, kind: &'static Kind) -> (Served, Arc<
 #[tokio::test]
 async fn a_copy_that_is_bad_is_found_behind_one_that_is_well() {
     let (rd, first) = account("rd", SimKind::RealDebrid, &real_debrid::KIND).await;
-    let (_tb, second) = account("tb", SimKind::TorBox, &torbox::KIND).await;
+    let (tb, second) = account("tb", SimKind::TorBox, &torbox::KIND).await;
     let providers = vec![first, second];
     let dir = tempfile::tempdir().unwrap();
     let names = vec!["rd".to_owned(), "tb".to_owned()];
@@ -87,6 +88,32 @@ async fn a_copy_that_is_bad_is_found_behind_one_that_is_well() {
     let states = ward.providers();
     let may_add: Vec<_> = states.iter().map(|one| (&*one.name, one.may_add)).collect();
     assert_eq!(may_add, [("rd", true), ("tb", false)]);
+
+    // Head and tail of each file, as a move compares them.
+    let copies = ward.copies(hash(2)).await;
+    let from: Vec<_> = copies
+        .into_iter()
+        .filter(|one| one.provider == "rd")
+        .collect();
+    assert_eq!(from.len(), 1);
+    let mut after = None;
+    for file in ["Film.mkv", "Film.srt"] {
+        let found = ward.compare(hash(2), &from, "tb", after).await;
+        assert_eq!(found, Compared::Same(file.to_owned()));
+        after = Some(file);
+    }
+    let found = ward.compare(hash(2), &from, "tb", after).await;
+    assert_eq!(found, Compared::Over);
+    let found = ward.compare(hash(2), &from, "elsewhere", None).await;
+    assert!(matches!(found, Compared::NotNow(_)), "{found:?}");
+    tb.sim()
+        .fail_cdn(CdnFault::everywhere(CdnFaultKind::WrongBytes));
+    let found = ward.compare(hash(2), &from, "tb", None).await;
+    tb.sim().clear_faults();
+    let Compared::Differs(words) = found else {
+        panic!("{found:?}");
+    };
+    assert!(words.contains("Film.mkv has other bytes at tb"), "{words}");
 
     let sim = rd.sim();
     let torrents = sim.torrents(0).unwrap();

@@ -8,6 +8,7 @@ use debridfs_control::{
     CopiesStatus, EngineState, KeyStatus, ProviderStatus, ReadingStatus, Status,
 };
 
+use super::provider::account_line;
 use super::{plain, print_json, runtime, say};
 use crate::failure::Failure;
 use crate::instance::{Instance, ReportArgs};
@@ -246,6 +247,9 @@ fn write_provider(out: &mut String, provider: &ProviderStatus) -> std::fmt::Resu
         )?;
     }
     writeln!(out)?;
+    if let Some(account) = &provider.account {
+        writeln!(out, "  account {}", account_line(account))?;
+    }
     for key in &provider.keys {
         write_key(out, key)?;
     }
@@ -259,6 +263,10 @@ fn write_key(out: &mut String, key: &KeyStatus) -> std::fmt::Result {
         key.number,
         ByteSize(key.traffic_used)
     )?;
+    let budgets = key.budgets.iter();
+    for budget in budgets.filter(|budget| budget.used > 0) {
+        write!(out, ", {budget}")?;
+    }
     if let Some(limit) = key.traffic_limit {
         write!(out, " of {}", ByteSize(limit))?;
     }

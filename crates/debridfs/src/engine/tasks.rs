@@ -12,8 +12,8 @@ use debridfs_base::{Board, Late, Supervisor, Trouble};
 use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router};
 use debridfs_listen::Listeners;
 use debridfs_nfs::NfsServer;
-use debridfs_provider::Provider;
-use debridfs_repair::Repair;
+use debridfs_provider::{Priority, Provider};
+use debridfs_repair::{Moves, Repair};
 use debridfs_services::{Hook, run_hooks};
 use debridfs_tree::follow_newcomers;
 use debridfs_web::{EngineSource, Login, MountProbe, Pages};
@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::downloads::Downloads;
+use super::moves::Moving;
 use super::parts::Parts;
 use super::repair::Repairing;
 use super::sockets::Place;
@@ -34,6 +35,8 @@ use debridfs_config::Config;
 
 /// How often the provider is asked for its count of the day's traffic, if any flowed.
 const TRAFFIC_EVERY: Duration = Duration::from_secs(600);
+/// How often accounts are asked for plan and slots: two calls at most each time.
+const FACTS_EVERY: Duration = Duration::from_secs(3600);
 /// A look through the mount by `/readyz` has to be over by then.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// How often it is looked whether the cache can be used, and how long it may take at the start: the
@@ -56,6 +59,8 @@ pub struct Tasks {
     pub repair: Late<Repair>,
     /// Files over NFS, once there is a key.
     pub nfs: Late<NfsServer>,
+    /// Moves between accounts, once they are open.
+    pub moves: Late<Moves>,
     /// For files over HTTP.
     pub tokens: HttpTokens,
     /// What all servers share.
@@ -83,6 +88,7 @@ impl Tasks {
             queue: expected_if(config.acquire.downloads.is_some()),
             repair: expected_if(config.repair.rules().is_some()),
             nfs: expected_if(config.nfs.listen.is_some()),
+            moves: Late::expected(),
             tokens: http_files::tokens(config),
             listeners,
             mount,
@@ -123,6 +129,10 @@ impl Tasks {
         let parts = self.parts.clone();
         supervisor.keep("the count of traffic", move || {
             compare_traffic(parts.providers.clone())
+        });
+        let parts = self.parts.clone();
+        supervisor.keep("plans and slots", move || {
+            read_facts(parts.providers.clone())
         });
         let (parts, shutdown) = (self.parts.clone(), self.shutdown.clone());
         supervisor.keep("the look into archives", move || {
@@ -190,6 +200,13 @@ impl Tasks {
                 repairing.clone().run(rules.clone(), shutdown.clone())
             });
         }
+        let moving = Moving {
+            config: self.config.clone(),
+            parts: self.parts.clone(),
+            moves: self.moves.clone(),
+        };
+        let shutdown = self.shutdown.clone();
+        supervisor.start("moves", move || moving.clone().run(shutdown.clone()));
         let (config, parts, mount) = (self.config.clone(), self.parts.clone(), self.mount.clone());
         let board = self.board.clone();
         supervisor.start("hooks", move || {
@@ -378,6 +395,17 @@ async fn hooks(
 }
 
 /// Compares our counts of traffic with the providers' now and then.
+async fn read_facts(providers: Vec<Arc<dyn Provider>>) {
+    loop {
+        for provider in &providers {
+            if let Err(error) = provider.read_facts(Priority::Refresh).await {
+                tracing::debug!(%error, "the account does not tell its plan");
+            }
+        }
+        sleep(FACTS_EVERY).await;
+    }
+}
+
 async fn compare_traffic(providers: Vec<Arc<dyn Provider>>) {
     loop {
         for provider in &providers {

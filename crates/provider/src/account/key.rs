@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::TrafficStatus;
+use crate::{BudgetUse, TrafficStatus};
 
 /// Which of a provider's download keys: a fingerprint of its token, the same after a restart and in
 /// whatever order keys are configured.
@@ -61,6 +61,8 @@ pub struct KeyStatus {
     pub number: usize,
     /// Why the provider refused the key, if it did when it was last asked.
     pub refused: Option<String>,
+    /// What it has used of each budget of calls, that of all calls first.
+    pub budgets: Vec<BudgetUse>,
     /// Calls that may still be made at once with it.
     pub budget_left: u32,
     /// Calls made with it since the start.

@@ -135,6 +135,7 @@ impl Key {
             id: self.id().clone(),
             number,
             refused: self.refusal().map(|refusal| refusal.words),
+            budgets: self.caller.scheduler.budgets(),
             budget_left: self.caller.scheduler.status().budget_left,
             calls: self.caller.health.report().calls,
             traffic: self.traffic.status(),

@@ -33,7 +33,7 @@ use tokio::time::Instant;
 
 use self::meter::{Granted, Meter};
 use self::window::Ready;
-use crate::{Budget, Priority};
+use crate::{Budget, BudgetUse, Priority};
 use debridfs_base::WallClock;
 
 /// A call that would have to wait longer than this for the budget of its word is refused a turn.
@@ -226,6 +226,19 @@ impl Scheduler {
     /// The limit.
     pub fn calls_per_minute(&self) -> u32 {
         self.shared.lock().all().budget.calls
+    }
+
+    /// What is used of each budget, that of all calls first.
+    pub fn budgets(&self) -> Vec<BudgetUse> {
+        let now = Instant::now();
+        let mut state = self.shared.lock();
+        let meters = state.meters.iter_mut().map(|meter| BudgetUse {
+            word: meter.budget.word,
+            used: u32::try_from(meter.used(now)).unwrap_or(u32::MAX),
+            calls: meter.budget.calls,
+            per: meter.budget.per,
+        });
+        meters.collect()
     }
 
     /// Ends the pauses after refusals now: the next call feels its way. Whether there was one.

@@ -204,6 +204,16 @@ impl Vendor for TorBox {
         verdicts::meaning(call.about_one, status, body)
     }
 
+    fn slots(&self, account: &Account) -> Option<u64> {
+        match account.plan.as_deref()? {
+            "free" => Some(1),
+            "essential" => Some(3),
+            "standard" => Some(5),
+            "pro" => Some(10),
+            _ => None,
+        }
+    }
+
     async fn account(&self, api: &Api<'_>) -> Result<Account> {
         let call = Call::get("reading the account", "/user/me");
         api.call(&call, |answer| decode::account(&answer.body))
