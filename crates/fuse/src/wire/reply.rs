@@ -14,8 +14,12 @@ pub const ENTRY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// generation 0: Linux 5.14 to 6.8 take a `..` that leads to the root with any other for a sign that the root was replaced, later ones complain.
 pub const GENERATION: u64 = 0;
 
-/// Size of blocks as told by stat(2): what readers that ask for it read at once.
+/// Size of blocks of files as told by stat(2): what readers that ask for it read at once.
 const BLOCK_SIZE: u32 = 128 * 1024;
+
+/// The same of directories. glibc lists with a buffer of that size, 32 KiB at least, and the kernel finds and maps as many pages for
+/// each READDIR: with 128 KiB that took 15 % of the lister's time in `ls -R`, with 32 KiB it takes 6 %.
+const DIRECTORY_BLOCK: u32 = 4096;
 
 /// Size of blocks as told by statfs(2).
 const STATFS_BLOCK: u32 = 4096;
@@ -101,9 +105,9 @@ fn attr(out: &mut Vec<u8>, attr: &Attr) {
     let nanos = attr.mtime.as_nanosecond();
     let seconds = nanos.div_euclid(1_000_000_000) as i64 as u64;
     let fraction = nanos.rem_euclid(1_000_000_000) as u32;
-    let kind = match attr.kind {
-        Kind::Directory => libc::S_IFDIR,
-        Kind::File => libc::S_IFREG,
+    let (kind, block) = match attr.kind {
+        Kind::Directory => (libc::S_IFDIR, DIRECTORY_BLOCK),
+        Kind::File => (libc::S_IFREG, BLOCK_SIZE),
     };
     put64(out, attr.id.0);
     put64(out, attr.size);
@@ -120,7 +124,7 @@ fn attr(out: &mut Vec<u8>, attr: &Attr) {
     put32(out, attr.gid);
     // rdev
     put32(out, 0);
-    put32(out, BLOCK_SIZE);
+    put32(out, block);
     // flags
     put32(out, 0);
 }

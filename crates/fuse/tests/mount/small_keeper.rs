@@ -22,10 +22,9 @@ use rustix::net::{
 /// `FUSE_DEV_IOC_CLONE`: `_IOR(229, 0, uint32_t)`
 const IOC_CLONE: libc::c_ulong = 0x8004_e500;
 
-/// INIT flags: ASYNC_READ, EXPORT_SUPPORT, DO_READDIRPLUS, READDIRPLUS_AUTO, PARALLEL_DIROPS, MAX_PAGES, CACHE_SYMLINKS, NO_OPENDIR_SUPPORT,
+/// INIT flags: ASYNC_READ, EXPORT_SUPPORT, DO_READDIRPLUS, PARALLEL_DIROPS, MAX_PAGES, CACHE_SYMLINKS, NO_OPENDIR_SUPPORT,
 /// EXPLICIT_INVAL_DATA, INIT_EXT. Not ASYNC_DIO: with it a reader with `O_DIRECT` waits uninterruptibly, and no INTERRUPT is sent for it.
-const FLAGS: u32 =
-    1 | 1 << 4 | 1 << 13 | 1 << 14 | 1 << 18 | 1 << 22 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 30;
+const FLAGS: u32 = 1 | 1 << 4 | 1 << 13 | 1 << 18 | 1 << 22 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 30;
 
 /// How a test wants its mount.
 #[derive(Clone)]

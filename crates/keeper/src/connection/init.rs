@@ -23,7 +23,6 @@ const CONGESTION: u16 = 768;
 const ASYNC_READ: u64 = 1;
 const EXPORT_SUPPORT: u64 = 1 << 4;
 const DO_READDIRPLUS: u64 = 1 << 13;
-const READDIRPLUS_AUTO: u64 = 1 << 14;
 const PARALLEL_DIROPS: u64 = 1 << 18;
 const HAS_MAX_PAGES: u64 = 1 << 22;
 const CACHE_SYMLINKS: u64 = 1 << 23;
@@ -32,14 +31,15 @@ const EXPLICIT_INVAL_DATA: u64 = 1 << 25;
 const INIT_EXT: u64 = 1 << 30;
 const HAS_RESEND: u64 = 1 << 39;
 
-/// Not among them: asynchronous direct I/O (with it a thread in an `O_DIRECT` read waits in a way
+/// Not among them: `READDIRPLUS_AUTO` (with it the kernel asks for names alone after the first page
+/// of a directory, and then for each of them by itself: a LOOKUP for every release that is walked),
+/// asynchronous direct I/O (with it a thread in an `O_DIRECT` read waits in a way
 /// that not even SIGKILL ends, and its requests can't be interrupted), writeback cache (sizes are
 /// ours to tell), locks (local ones do), io_uring (a request in its ring is lost with the engine),
 /// request timeouts (they abort the connection).
 const WANTED: u64 = ASYNC_READ
     | EXPORT_SUPPORT
     | DO_READDIRPLUS
-    | READDIRPLUS_AUTO
     | PARALLEL_DIROPS
     | HAS_MAX_PAGES
     | CACHE_SYMLINKS
@@ -142,6 +142,15 @@ mod tests {
         let (init, _) = answer(&request(31, 1, u32::MAX)).unwrap();
         assert_eq!((init.flags, init.minor), (ASYNC_READ, 31));
         assert_eq!(answer(&request(99, 0, 0)).unwrap().0.minor, MINOR);
+    }
+
+    #[test]
+    fn every_page_of_a_directory_comes_with_its_attributes() {
+        /// `FUSE_READDIRPLUS_AUTO` (include/uapi/linux/fuse.h).
+        const AUTO: u32 = 1 << 14;
+        let (init, reply) = answer(&request(45, u32::MAX, u32::MAX)).unwrap();
+        assert_ne!(init.flags & DO_READDIRPLUS, 0);
+        assert_eq!(u32_at(&reply[16..], 12) & AUTO, 0);
     }
 
     #[test]
