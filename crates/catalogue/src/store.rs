@@ -8,6 +8,7 @@ mod first_sync;
 mod forget;
 mod links;
 mod open;
+mod read;
 mod rows;
 mod verdicts;
 
@@ -27,7 +28,7 @@ use crate::verdicts::VerdictRow;
 use crate::{Copy, Error, IdOverride, Memory, Result, ShownRelease, ViewChange};
 use debridfs_base::NodeId;
 
-use open::Opened;
+use open::{Opened, Source};
 
 pub(crate) use links::StoredLinks;
 
@@ -182,26 +183,31 @@ pub(crate) struct Store {
 
 async fn open_and_read(path: &Path, now: Timestamp) -> Result<(Opened, Stored)> {
     let mut opened = open::open(path, now).await?;
-    if !opened.volatile
-        && let Err(error) = forget::forget(&mut opened.connection, now - KEPT).await
-    {
-        // It is only larger than it need be.
-        tracing::warn!(path = %path.display(), %error, "nothing of the catalogue could be forgotten");
-    }
-    let loaded = match &mut opened.stored {
-        Some(file) => rows::load(file).await,
-        None => rows::load(&mut opened.connection).await,
+    let loaded = match opened.source {
+        Source::File => read::load(|| open::reading(path)),
+        Source::FileAlone => read::load(|| open::reading_alone(path)),
+        Source::Nothing => Ok(Stored::default()),
     };
     match loaded {
-        Ok(stored) => Ok((opened, stored)),
-        Err(error) if opened.volatile => {
-            tracing::error!(path = %path.display(), %error, "the stored library cannot be read");
+        Ok(mut stored) => {
+            if !opened.volatile
+                && let Err(error) =
+                    forget::forget(&mut opened.connection, &mut stored, now - KEPT).await
+            {
+                // It is only larger than it need be.
+                tracing::warn!(path = %path.display(), %error, "nothing of the catalogue could be forgotten");
+            }
+            Ok((opened, stored))
+        }
+        Err(failure) if opened.volatile => {
+            let error = failure.words();
+            tracing::error!(path = %path.display(), error, "the stored library cannot be read");
             Ok((opened, Stored::default()))
         }
-        Err(error) => {
+        Err(failure) => {
             // It must be free to be moved, and its log to be written back.
             let _ = opened.connection.close().await;
-            let opened = open::instead_of(path, &error, now).await?;
+            let opened = open::instead_of(path, failure, now).await?;
             Ok((opened, Stored::default()))
         }
     }

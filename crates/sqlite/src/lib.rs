@@ -32,6 +32,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What an error of SQLite comes to: its code, extended or not, and its words.
+    pub fn of_code(code: Option<i32>, words: String) -> Self {
+        // SQLITE_ERROR, SQLITE_CORRUPT and SQLITE_NOTADB (<https://www.sqlite.org/rescode.html>);
+        // an extended code has the primary one in its lowest byte.
+        match code.map(|extended| extended & 0xff) {
+            Some(1 | 11 | 26) => Self::Corrupt(words),
+            _ => Self::Other(words),
+        }
+    }
+
     /// In words for people.
     pub fn words(self) -> String {
         match self {
@@ -48,15 +58,10 @@ impl Failure {
 /// file was.
 impl From<&sqlx::Error> for Failure {
     fn from(error: &sqlx::Error) -> Self {
-        // SQLITE_ERROR, SQLITE_CORRUPT and SQLITE_NOTADB (<https://www.sqlite.org/rescode.html>);
-        // an extended code has the primary one in its lowest byte.
         let code = error
             .as_database_error()
             .and_then(|error| error.code()?.parse::<i32>().ok());
-        match code.map(|extended| extended & 0xff) {
-            Some(1 | 11 | 26) => Self::Corrupt(error.to_string()),
-            _ => Self::Other(error.to_string()),
-        }
+        Self::of_code(code, error.to_string())
     }
 }
 
@@ -66,8 +71,8 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// How the file at `path` is opened, to be read or written.
-pub fn options(path: &Path) -> SqliteConnectOptions {
+/// How the file at `path` is opened.
+fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(Duration::from_secs(10))
@@ -86,12 +91,37 @@ pub async fn connect(
     schema: &Schema,
     synchronous: SqliteSynchronous,
 ) -> Result<SqliteConnection, Failure> {
+    let mut connection = open(path, synchronous).await?;
+    check(&mut connection).await?;
+    schema.apply(&mut connection).await?;
+    Ok(connection)
+}
+
+/// As [`connect`], but checks the file only before it changes its schema: else that is left to who
+/// reads all of it (`PRAGMA quick_check`), perhaps at the same time.
+///
+/// # Errors
+/// As of [`connect`].
+pub async fn connect_unchecked(
+    path: &Path,
+    schema: &Schema,
+    synchronous: SqliteSynchronous,
+) -> Result<SqliteConnection, Failure> {
+    let mut connection = open(path, synchronous).await?;
+    if !schema.is_applied(&mut connection).await {
+        check(&mut connection).await?;
+    }
+    schema.apply(&mut connection).await?;
+    Ok(connection)
+}
+
+async fn open(path: &Path, synchronous: SqliteSynchronous) -> Result<SqliteConnection, Failure> {
     make_directory(path)
         .map_err(|error| Failure::Other(format!("cannot make its directory: {error}")))?;
     for companion in ["", "-wal", "-shm"] {
         check_kind(path, companion)?;
     }
-    let mut connection = options(path)
+    let connection = options(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
@@ -100,14 +130,17 @@ pub async fn connect(
     if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
         tracing::warn!(path = %path.display(), %error, "cannot make the database private");
     }
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(&mut connection)
-        .await?;
-    if verdict != "ok" {
-        return Err(Failure::Corrupt(verdict));
-    }
-    schema.apply(&mut connection).await?;
     Ok(connection)
+}
+
+async fn check(connection: &mut SqliteConnection) -> Result<(), Failure> {
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(connection)
+        .await?;
+    match &*verdict {
+        "ok" => Ok(()),
+        _ => Err(Failure::Corrupt(verdict)),
+    }
 }
 
 /// An empty database in memory, with `schema`.

@@ -34,6 +34,14 @@ impl Schema {
         Ok(())
     }
 
+    /// Whether the file had the last of the migrations. Whatever cannot be asked was not.
+    pub(crate) async fn is_applied(&self, connection: &mut SqliteConnection) -> bool {
+        let sql = "SELECT max(version) FROM _sqlx_migrations WHERE success";
+        let last: sqlx::Result<Option<i64>> = sqlx::query_scalar(sql).fetch_one(connection).await;
+        let wanted = self.migrations.last().map(|(version, ..)| *version);
+        last.is_ok_and(|last| last >= wanted)
+    }
+
     async fn migrate(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
         let migrations = self.migrations.iter().map(|&(version, name, sql)| {
             Migration::new(

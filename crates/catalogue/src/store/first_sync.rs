@@ -3,36 +3,33 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::{Row, SqliteConnection};
+use rusqlite::Connection;
+use sqlx::SqliteConnection;
 
-use super::rows::sound;
+use super::read::{has_table, sound};
 use crate::stored_time::read_time;
 use crate::sync::first::Stage;
 
-/// By provider. The file of the version before has no such table where it can be read alone.
-pub(super) async fn load(
-    connection: &mut SqliteConnection,
+/// By provider.
+pub(super) fn load(
+    connection: &Connection,
     unreadable: &mut usize,
-) -> sqlx::Result<HashMap<String, (Stage, Option<Timestamp>)>> {
-    let table = "SELECT count(*) FROM sqlite_master WHERE name = 'first_sync'";
-    let tables: i64 = sqlx::query_scalar(table)
-        .fetch_one(&mut *connection)
-        .await?;
-    if tables == 0 {
+) -> rusqlite::Result<HashMap<String, (Stage, Option<Timestamp>)>> {
+    if !has_table(connection, "first_sync")? {
         return Ok(HashMap::new());
     }
     let sql = "SELECT provider, stage, until FROM first_sync";
     let read = sound(connection, sql, unreadable, |row| {
-        let stage = match row.try_get::<i64, _>(1)? {
+        let stage = match row.get::<_, i64>(1)? {
             0 => Stage::Unknown,
             1 => Stage::Known,
             2 => Stage::Shown,
             _ => return Ok(None),
         };
-        let until = row.try_get::<Option<i64>, _>(2)?.and_then(read_time);
-        Ok(Some((row.try_get::<String, _>(0)?, (stage, until))))
+        let until = row.get::<_, Option<i64>>(2)?.and_then(read_time);
+        Ok(Some((row.get::<_, String>(0)?, (stage, until))))
     });
-    Ok(read.await?.into_iter().collect())
+    Ok(read?.into_iter().collect())
 }
 
 pub(super) async fn write(

@@ -7,29 +7,49 @@
 //! What is kept for ever is `id_overrides`: a row only where two nodes came to the same number of 62
 //! bits. With a million nodes that is one in four million libraries.
 
+use std::collections::HashSet;
+
+use debridfs_provider::ContentId;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-/// Forgets what nothing has happened to since `before`.
+use super::Stored;
+
+/// Forgets what nothing has happened to since `before`, in the file and in what was just read of
+/// it. The file is asked only when there may be something: who starts waits for the answer.
 pub(super) async fn forget(
     connection: &mut SqliteConnection,
+    stored: &mut Stored,
     before: Timestamp,
 ) -> sqlx::Result<()> {
-    let before = before.as_microsecond();
-    sqlx::query(
-        "DELETE FROM shown WHERE hash NOT IN (SELECT hash FROM torrents) \
-         AND hash NOT IN (SELECT hash FROM history WHERE at >= ?)",
-    )
-    .bind(before)
-    .execute(&mut *connection)
-    .await?;
-    // What cannot be read holds no links.
-    sqlx::query(
-        "DELETE FROM key_links WHERE resolved_at < ? AND hoster NOT IN (SELECT value FROM torrents, \
-         json_each(CASE WHEN json_valid(links) THEN links ELSE '[]' END) WHERE value IS NOT NULL)",
-    )
-    .bind(before)
-    .execute(&mut *connection)
-    .await?;
+    let since = before.as_microsecond();
+    let torrents = stored.torrents.iter();
+    let known: HashSet<ContentId> = torrents.map(|row| row.record.content).collect();
+    let releases = &mut stored.memory.releases;
+    if releases.iter().any(|shown| !known.contains(&shown.id)) {
+        let gone: Vec<String> = sqlx::query_scalar(
+            "DELETE FROM shown WHERE hash NOT IN (SELECT hash FROM torrents) \
+             AND hash NOT IN (SELECT hash FROM history WHERE at >= ?) RETURNING hash",
+        )
+        .bind(since)
+        .fetch_all(&mut *connection)
+        .await?;
+        let gone: HashSet<ContentId> = gone.iter().filter_map(|hash| hash.parse().ok()).collect();
+        releases.retain(|shown| !gone.contains(&shown.id));
+    }
+    if stored
+        .links
+        .iter()
+        .any(|(.., link)| link.resolved_at < before)
+    {
+        // What cannot be read holds no links. Nobody asks for those that go: they may stay in memory.
+        sqlx::query(
+            "DELETE FROM key_links WHERE resolved_at < ? AND hoster NOT IN (SELECT value FROM torrents, \
+             json_each(CASE WHEN json_valid(links) THEN links ELSE '[]' END) WHERE value IS NOT NULL)",
+        )
+        .bind(since)
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
 }

@@ -4,13 +4,16 @@
     reason = "all of it runs on threads of the state's volume"
 )]
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use debridfs_base::state_file;
 use debridfs_base::volume::NoAnswer;
-use debridfs_sqlite::{Failure, Schema, options};
+use debridfs_sqlite::{Failure, Schema};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use rusqlite::{Connection, OpenFlags};
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteSynchronous;
-use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::{Error, Result};
 
@@ -41,11 +44,22 @@ const SCHEMA: Schema = Schema {
     tables: &[],
 };
 
+/// Where the stored rows are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The opened file, beside its connection.
+    File,
+    /// A file that cannot be opened to be written.
+    FileAlone,
+    /// There are none.
+    Nothing,
+}
+
 /// An opened database.
 pub(super) struct Opened {
     pub(super) connection: SqliteConnection,
-    /// Where the rows are read from, if not from `connection`.
-    pub(super) stored: Option<SqliteConnection>,
+    /// Where the rows are read from.
+    pub(super) source: Source,
     /// What had to be done to get it open; for the log and `status`.
     pub(super) trouble: Option<String>,
     /// It is in memory, and ends with the process.
@@ -64,7 +78,7 @@ pub(super) async fn open(path: &Path, now: jiff::Timestamp) -> Result<Opened> {
     match connect(path).await {
         Ok(connection) => Ok(Opened {
             connection,
-            stored: None,
+            source: Source::File,
             trouble: None,
             volatile: false,
         }),
@@ -78,10 +92,10 @@ pub(super) async fn open(path: &Path, now: jiff::Timestamp) -> Result<Opened> {
 /// As [`open`].
 pub(super) async fn instead_of(
     path: &Path,
-    error: &sqlx::Error,
+    failure: Failure,
     now: jiff::Timestamp,
 ) -> Result<Opened> {
-    after(Failure::from(error), path, now).await
+    after(failure, path, now).await
 }
 
 async fn after(failure: Failure, path: &Path, now: jiff::Timestamp) -> Result<Opened> {
@@ -96,9 +110,10 @@ async fn after(failure: Failure, path: &Path, now: jiff::Timestamp) -> Result<Op
     tracing::error!(path = %path.display(), reason, "the catalogue cannot be opened: going on in memory, changes are lost at the next stop");
     Ok(Opened {
         connection: in_memory(path).await?,
-        stored: match may_read {
-            true => reading(path).await,
-            false => None,
+        // SQLite would wait at a pipe.
+        source: match may_read && path.is_file() {
+            true => Source::FileAlone,
+            false => Source::Nothing,
         },
         trouble: Some(format!(
             "it cannot be opened, and what changes is kept in memory alone: {reason}; mend it \
@@ -119,7 +134,7 @@ async fn begin_anew(
     let connection = connect(path).await.map_err(Failure::words)?;
     Ok(Opened {
         connection,
-        stored: None,
+        source: Source::Nothing,
         trouble: Some(format!(
             "the file was corrupt ({reason}); it was moved to {} and a new one begun",
             aside.display()
@@ -129,7 +144,7 @@ async fn begin_anew(
 }
 
 async fn connect(path: &Path) -> std::result::Result<SqliteConnection, Failure> {
-    debridfs_sqlite::connect(path, &SCHEMA, SqliteSynchronous::Normal).await
+    debridfs_sqlite::connect_unchecked(path, &SCHEMA, SqliteSynchronous::Normal).await
 }
 
 /// One in memory, as the volume of the file does not answer.
@@ -140,7 +155,7 @@ pub(super) async fn without_file(path: &Path, silent: &NoAnswer) -> Result<Opene
     tracing::error!(path = %path.display(), "{silent}: going on in memory, changes are lost at the next stop");
     Ok(Opened {
         connection: in_memory(path).await?,
-        stored: None,
+        source: Source::Nothing,
         trouble: Some(silent.to_string()),
         volatile: true,
     })
@@ -155,25 +170,22 @@ async fn in_memory(path: &Path) -> Result<SqliteConnection> {
     })
 }
 
-/// The file, to be read alone: without the -shm file that a full disk refuses, and so without what is only in the log.
-async fn reading(path: &Path) -> Option<SqliteConnection> {
-    // SQLite would wait at a pipe.
-    if !path.is_file() {
-        return None;
-    }
-    let connection = options(path)
-        .read_only(true)
-        .immutable(true)
-        .connect()
-        .await;
-    match connection {
-        Ok(connection) => Some(connection),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "the stored library cannot be read");
-            None
-        }
-    }
+/// The file beside the connection that writes it.
+pub(super) fn reading(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, READING)
 }
+
+/// The file, to be read alone: without the -shm file that a full disk refuses, and so without what is only in the log.
+pub(super) fn reading_alone(path: &Path) -> rusqlite::Result<Connection> {
+    // What a URI would take for its own (<https://www.sqlite.org/uri.html>).
+    const SPECIAL: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
+    let name = percent_encode(path.as_os_str().as_bytes(), SPECIAL);
+    let uri = format!("file:{name}?immutable=1");
+    Connection::open_with_flags(uri, READING | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// A connection stays on one thread.
+const READING: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 #[cfg(test)]
 mod tests {
@@ -217,12 +229,14 @@ mod tests {
             .await
             .unwrap();
         opened.connection.close().await.unwrap();
-        let mut stored = reading(&path).await.unwrap();
-        let value: i64 = sqlx::query_scalar("SELECT value FROM counters")
-            .fetch_one(&mut stored)
-            .await
-            .unwrap();
-        assert_eq!(value, 42);
+        for stored in [reading_alone(&path), reading(&path)] {
+            let sql = "SELECT value FROM counters";
+            let value: i64 = stored
+                .unwrap()
+                .query_row(sql, [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(value, 42);
+        }
         assert!(in_memory(&path).await.is_ok());
     }
 }

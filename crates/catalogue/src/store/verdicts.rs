@@ -1,43 +1,36 @@
 //! Rows of `copy_verdicts`.
 
 use debridfs_provider::TorrentId;
-use sqlx::{Row, SqliteConnection};
+use rusqlite::Connection;
+use sqlx::SqliteConnection;
 
-use super::rows::sound;
+use super::read::{has_table, sound};
 use crate::stored_time::read_time;
 use crate::verdicts::{CopyVerdict, VerdictRow};
 
 /// Reads all.
-pub(super) async fn load(
-    connection: &mut SqliteConnection,
+pub(super) fn load(
+    connection: &Connection,
     unreadable: &mut usize,
-) -> sqlx::Result<Vec<VerdictRow>> {
-    // A file that is only read, as the disk is full, may be one of the version before.
-    let table = "SELECT name FROM sqlite_master WHERE name = 'copy_verdicts'";
-    let table = sqlx::query(table).fetch_optional(&mut *connection).await?;
-    if table.is_none() {
+) -> rusqlite::Result<Vec<VerdictRow>> {
+    if !has_table(connection, "copy_verdicts")? {
         return Ok(Vec::new());
     }
-    sound(
-        connection,
-        "SELECT provider, id, verdict, words, at FROM copy_verdicts",
-        unreadable,
-        |row| {
-            let Some(at) = read_time(row.try_get(4)?) else {
-                return Ok(None);
-            };
-            Ok(Some(VerdictRow {
-                provider: row.try_get(0)?,
-                id: TorrentId(row.try_get(1)?),
-                said: CopyVerdict {
-                    at,
-                    verdict: row.try_get(2)?,
-                    words: row.try_get(3)?,
-                },
-            }))
-        },
-    )
-    .await
+    let sql = "SELECT provider, id, verdict, words, at FROM copy_verdicts";
+    sound(connection, sql, unreadable, |row| {
+        let Some(at) = read_time(row.get(4)?) else {
+            return Ok(None);
+        };
+        Ok(Some(VerdictRow {
+            provider: row.get(0)?,
+            id: TorrentId(row.get(1)?),
+            said: CopyVerdict {
+                at,
+                verdict: row.get(2)?,
+                words: row.get(3)?,
+            },
+        }))
+    })
 }
 
 /// Writes each in place of the copy's last one.
