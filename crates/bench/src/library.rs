@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::process::{Running, Usage, until_every};
+use crate::process::{Running, Usage, largest_resident, until_every};
 use crate::simulator::Simulator;
 use crate::{Result, pin};
 
@@ -92,6 +92,11 @@ impl Library {
     /// The process all others of it descend from.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.serve.as_ref().map(Running::pid)
+    }
+
+    /// Resident memory of its largest process, the engine, MiB.
+    pub(crate) fn largest_resident(&self) -> f64 {
+        self.pid().map_or(f64::NAN, largest_resident)
     }
 
     /// Resident memory of all its processes, MiB.

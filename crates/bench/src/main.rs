@@ -58,10 +58,13 @@ struct Cli {
     /// Bytes of a sequential read without shaping, in MiB.
     #[arg(long, default_value_t = 1024)]
     mebibytes: u64,
-    /// Files of the large library; 10 000 in the quick run.
+    /// Another build, of which `large` measures start and `ls -R` in turn with those of this one.
+    #[arg(long)]
+    before: Option<PathBuf>,
+    /// Files of the only large library, in place of the usual ones; 10 000 in the quick run.
     #[arg(long)]
     files: Option<u64>,
-    /// Files of each release of the large library.
+    /// Files of each release of the large library, where that is not fixed.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=99_999))]
     files_per_release: u64,
     #[command(subcommand)]
@@ -74,7 +77,9 @@ pub(crate) struct Options {
     pub(crate) program: PathBuf,
     pub(crate) quick: bool,
     pub(crate) mebibytes: u64,
-    pub(crate) files: u64,
+    /// See the option.
+    pub(crate) before: Option<PathBuf>,
+    pub(crate) files: Option<u64>,
     pub(crate) files_per_release: u64,
 }
 
@@ -151,9 +156,8 @@ fn run(cli: &Cli) -> Result<()> {
         },
         quick: cli.quick,
         mebibytes: cli.mebibytes,
-        files: cli
-            .files
-            .unwrap_or(if cli.quick { 10_000 } else { 100_000 }),
+        before: cli.before.clone(),
+        files: cli.files,
         files_per_release: cli.files_per_release,
     };
     stop::on_signals()?;

@@ -128,6 +128,13 @@ impl Usage {
     }
 }
 
+/// Resident memory of the largest process of `pid` and all that descend from it, MiB.
+pub(crate) fn largest_resident(pid: u32) -> f64 {
+    let resident = family(pid).into_iter();
+    let resident = resident.map(|pid| mebibytes(pid, "VmRSS:"));
+    resident.fold(0.0, f64::max)
+}
+
 /// From now on [`Usage::peak`] counts anew.
 pub(crate) fn forget_peaks(pid: u32) {
     for pid in family(pid) {
