@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::bed::{Bed, Mounted, Spec, numbered};
 use crate::memory_files::InMemory;
-use crate::process::Running;
+use crate::process::{Running, drop_caches};
 use crate::reader::{BLOCK, Job, Seen, read};
 use crate::report::{Goal, Report, Row};
 use crate::sequential::ON_ONE_CORE;
@@ -27,13 +27,20 @@ struct Crowd {
     peak: f64,
 }
 
-fn crowd(bed: &Bed, mounted: &Mounted, stem: &str, seconds: f64) -> Result<Crowd> {
+fn crowd(bed: &Bed, mounted: &Mounted, stem: &str, seconds: f64, keep: bool) -> Result<Crowd> {
     let sent = bed.simulator.bytes_sent()?;
     mounted.forget_peaks();
     let paths = (0..READERS)
         .map(|n| mounted.file(&numbered(stem, n)))
         .collect();
-    let seen = read(&Job::Crowd { paths, seconds }, 60)?;
+    let seen = read(
+        &Job::Crowd {
+            paths,
+            seconds,
+            keep,
+        },
+        60,
+    )?;
     let peak = mounted.usage().peak;
     let fetched = (bed.simulator.settled()? - sent) as f64;
     Ok(Crowd {
@@ -76,7 +83,15 @@ fn curls(bed: &Bed, stem: &str, seconds: f64) -> Result<Seen> {
 fn in_memory(options: &Options, seconds: f64) -> Result<Seen> {
     let memory = InMemory::start(options, FILE)?;
     let paths = (0..READERS).map(|n| memory.file(n)).collect();
-    read(&Job::Crowd { paths, seconds }, 60)
+    let keep = false;
+    read(
+        &Job::Crowd {
+            paths,
+            seconds,
+            keep,
+        },
+        60,
+    )
 }
 
 /// Everything about many readers but players.
@@ -91,6 +106,11 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
         report.section(format!("{READERS} readers at once, {}", shape.name));
         together(options, &bed, shape, seconds, report)?;
     }
+    report.section(format!(
+        "{READERS} readers at once that keep their pages, {}",
+        PLAIN.name
+    ));
+    keeping(options, &bed, seconds, report)?;
     report.section(format!(
         "{READERS} readers, {}, where the server allows {ALLOWED} transfers (429 above)",
         MID.name
@@ -135,7 +155,7 @@ fn together(
         let ours = subject.is_ours();
         let measured = bed
             .mount(subject, shape)
-            .and_then(|mounted| crowd(bed, &mounted, shape.name, seconds));
+            .and_then(|mounted| crowd(bed, &mounted, shape.name, seconds, false));
         let rows = measured.map(|crowd| {
             let row = |what: &str, value, unit| {
                 Row::new(format!("{name}, {what}"), subject.name(), value, unit)
@@ -165,6 +185,32 @@ fn together(
     Ok(())
 }
 
+/// Readers as most programs are: what they read stays in memory as long as the kernel likes, beside what the cache writes of it. There is no goal: it
+/// is a question of the machine's memory and disk.
+fn keeping(options: &Options, bed: &Bed, seconds: f64, report: &mut Report) -> Result<()> {
+    let name = format!("{READERS} readers that keep their pages");
+    for subject in options.with_and_without_disk(1) {
+        let measured = bed
+            .mount(subject, PLAIN)
+            .and_then(|mounted| crowd(bed, &mounted, PLAIN.name, seconds, true));
+        let rows = measured.map(|crowd| {
+            let row = |what: &str, value, unit| {
+                Row::new(format!("{name}, {what}"), subject.name(), value, unit)
+            };
+            vec![
+                row("rate of all", crowd.seen.rate(), "MB/s"),
+                row("longest read", crowd.seen.longest_pause(), "s"),
+                row("errors", crowd.seen.errors.len() as f64, "")
+                    .goal_if(subject.is_ours(), Goal::AtMost(0.0)),
+            ]
+        });
+        report.measured(&name, subject.name(), rows)?;
+        // What they kept is in nobody's way afterwards.
+        drop_caches()?;
+    }
+    Ok(())
+}
+
 fn limited(options: &Options, bed: &Bed, seconds: f64, report: &mut Report) -> Result<()> {
     let name = format!("{READERS} readers, {ALLOWED} transfers allowed");
     for subject in options.at_most(2) {
@@ -176,7 +222,7 @@ fn limited(options: &Options, bed: &Bed, seconds: f64, report: &mut Report) -> R
             };
             bed.simulator.settings(&json!({"max_parallel": ALLOWED}))?;
             let before = refused()?;
-            let crowd = crowd(bed, &mounted, "limited", seconds);
+            let crowd = crowd(bed, &mounted, "limited", seconds, false);
             // The vendor's limit again, for the next one.
             bed.simulator.settings(&json!({"max_parallel": 32}))?;
             Ok((crowd?, refused()? - before))

@@ -34,8 +34,13 @@ pub(crate) enum Job {
     },
     /// Places one after another; a file stays open until another one is named.
     Places { places: Vec<Place> },
-    /// All files at once, one thread each, for `seconds` after each of them has its first block, which does not count.
-    Crowd { paths: Vec<PathBuf>, seconds: f64 },
+    /// All files at once, one thread each, for `seconds` after each of them has its first block, which does not count. `keep`: the kernel's
+    /// pages of what was read are not given back, as most programs do not.
+    Crowd {
+        paths: Vec<PathBuf>,
+        seconds: f64,
+        keep: bool,
+    },
     /// All files at once as players do: read up to `buffer` seconds ahead of what is shown, showing begins after `begin` seconds are
     /// there.
     Players {
@@ -218,7 +223,11 @@ pub(crate) fn run(job: &Path) -> Result<()> {
             seconds,
         } => stream(&path, bytes, retry_ms, seconds),
         Job::Places { places } => in_places(&places),
-        Job::Crowd { paths, seconds } => crowd(&paths, seconds),
+        Job::Crowd {
+            paths,
+            seconds,
+            keep,
+        } => crowd(&paths, seconds, keep),
         Job::Players {
             paths,
             rate,
@@ -330,7 +339,7 @@ fn in_places(places: &[Place]) -> Result<Seen> {
     Ok(seen)
 }
 
-fn crowd(paths: &[PathBuf], seconds: f64) -> Result<Seen> {
+fn crowd(paths: &[PathBuf], seconds: f64, keep: bool) -> Result<Seen> {
     let ready = Barrier::new(paths.len());
     let one = |path: &Path| {
         let mut mine = Seen {
@@ -356,7 +365,9 @@ fn crowd(paths: &[PathBuf], seconds: f64) -> Result<Seen> {
                 }
                 mine.note(began, offset, None);
                 mine.bytes[0] += length as u64;
-                behind.read_to(&file, BLOCK as u64 + mine.bytes[0]);
+                if !keep {
+                    behind.read_to(&file, BLOCK as u64 + mine.bytes[0]);
+                }
             }
             Ok(())
         });
