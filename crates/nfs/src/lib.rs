@@ -27,6 +27,8 @@ mod connection;
 mod delayed;
 mod directory;
 mod export;
+#[cfg(test)]
+mod fuzz;
 mod handle;
 mod key;
 mod mount;

@@ -127,7 +127,7 @@ impl NfsServer {
     }
 
     /// The reply to one call; none where there is no call.
-    async fn answer(self: Arc<Self>, peer: Arc<Peer>, record: Bytes) -> Option<Reply> {
+    pub(crate) async fn answer(self: Arc<Self>, peer: Arc<Peer>, record: Bytes) -> Option<Reply> {
         let mut arguments = Arguments::new(&record);
         let call = match Call::read(&mut arguments) {
             Ok(call) => call,

@@ -4,5 +4,8 @@
     reason = "tests touch files wherever they run"
 )]
 
+mod fail_over;
+mod hostile;
+mod patience;
 mod procedures;
 mod support;

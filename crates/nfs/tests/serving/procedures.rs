@@ -7,13 +7,6 @@ use nfs3_types::xdr_codec::Opaque;
 
 use crate::support::*;
 
-fn status<T, E>(result: Nfs3Result<T, E>) -> nfsstat3 {
-    match result {
-        Nfs3Result::Ok(_) => nfsstat3::NFS3_OK,
-        Nfs3Result::Err((status, _)) => status,
-    }
-}
-
 async fn all() -> (Served, Connection) {
     let served = Served::with(library(), vec![export("all", "")]).await;
     let client = served.mount("/all").await.unwrap();

@@ -11,11 +11,15 @@ use debridfs_vfs::{MemoryVfs, NodeId, Vfs};
 use jiff::Timestamp;
 use nfs3_client::tokio::{TokioConnector, TokioIo};
 use nfs3_client::{Nfs3Connection, Nfs3ConnectionBuilder};
-use nfs3_types::nfs3::{LOOKUP3args, LOOKUP3res, diropargs3, nfs_fh3};
+use nfs3_types::nfs3::{
+    LOOKUP3args, LOOKUP3res, Nfs3Result, READ3args, READDIR3args, cookieverf3, diropargs3, nfs_fh3,
+    nfsstat3,
+};
 use nfs3_types::rpc::{auth_unix, opaque_auth};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+pub const LONG: Duration = Duration::from_secs(30);
 pub const KEY: [u8; 32] = [7; 32];
 pub const FILMS: NodeId = NodeId(1 << 20);
 pub const FILM: NodeId = NodeId((1 << 20) + 1);
@@ -59,6 +63,7 @@ pub fn export(name: &str, path: &str) -> Export {
 /// A server; it ends when this is dropped.
 pub struct Served {
     pub server: Arc<NfsServer>,
+    pub listeners: Arc<Listeners>,
     pub address: SocketAddr,
     task: JoinHandle<()>,
 }
@@ -71,22 +76,25 @@ impl Drop for Served {
 
 impl Served {
     pub async fn with(vfs: impl Vfs, exports: Vec<Export>) -> Self {
-        Self::at("127.0.0.1:0", Arc::new(vfs), exports, &KEY).await
+        let limit = LONG;
+        Self::at("127.0.0.1:0", Arc::new(vfs), exports, limit).await
     }
 
     pub async fn at(
         address: &str,
         vfs: Arc<dyn Vfs>,
         exports: Vec<Export>,
-        key: &[u8; 32],
+        read_deadline: Duration,
     ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = NfsServer::new(vfs, exports, key, Duration::from_secs(30));
-        let front = Listeners::new(Limits::default()).front("NFS");
+        let server = NfsServer::new(vfs, exports, &KEY, read_deadline);
+        let listeners = Listeners::new(Limits::default());
+        let front = listeners.front("NFS");
         let task = tokio::spawn(server.clone().serve(front, listener));
         Self {
             server,
+            listeners,
             address,
             task,
         }
@@ -118,6 +126,32 @@ pub async fn lookup(client: &mut Connection, dir: &nfs_fh3, name: &str) -> LOOKU
     client.lookup(&LOOKUP3args { what }).await.unwrap()
 }
 
+pub fn status<T, E>(result: Nfs3Result<T, E>) -> nfsstat3 {
+    match result {
+        Nfs3Result::Ok(_) => nfsstat3::NFS3_OK,
+        Nfs3Result::Err((status, _)) => status,
+    }
+}
+
+/// Reads; the bytes, or the status.
+pub async fn read(
+    client: &mut Connection,
+    file: &nfs_fh3,
+    offset: u64,
+    count: u32,
+) -> Result<Vec<u8>, nfsstat3> {
+    let file = file.clone();
+    let args = READ3args {
+        file,
+        offset,
+        count,
+    };
+    match client.read(&args).await.unwrap() {
+        Nfs3Result::Ok(read) => Ok(read.data.to_vec()),
+        Nfs3Result::Err((status, _)) => Err(status),
+    }
+}
+
 /// The handle at a path below `dir`.
 pub async fn handle(client: &mut Connection, path: &str) -> nfs_fh3 {
     let mut at = client.root_nfs_fh3();
@@ -125,4 +159,22 @@ pub async fn handle(client: &mut Connection, path: &str) -> nfs_fh3 {
         at = lookup(client, &at, name).await.unwrap().object;
     }
     at
+}
+
+/// The names in a directory, or the status.
+pub async fn list(client: &mut Connection, dir: &nfs_fh3) -> Result<Vec<String>, nfsstat3> {
+    let args = READDIR3args {
+        dir: dir.clone(),
+        cookie: 0,
+        cookieverf: cookieverf3::default(),
+        count: 1 << 16,
+    };
+    match client.readdir(&args).await.unwrap() {
+        Nfs3Result::Err((status, _)) => Err(status),
+        Nfs3Result::Ok(list) => {
+            let names = list.reply.entries.0.into_iter();
+            let names = names.map(|entry| String::from_utf8(entry.name.0.to_vec()).unwrap());
+            Ok(names.collect())
+        }
+    }
 }
