@@ -24,7 +24,7 @@ use crate::find::{Meant, find};
 use crate::keeper::keeper_part;
 use crate::{
     Accepting, CallersStatus, EngineState, EngineStatus, HttpTokens, Instance, KeeperStatus,
-    MountStatus, Status, WhyReport, figures, verdict,
+    MountStatus, NfsStatus, Status, WhyReport, figures, verdict,
 };
 
 /// How often the keeper is asked how it does.
@@ -242,6 +242,7 @@ impl Instance for RunningEngine {
                 .map(|repair| figures::repair(repair)),
             fuse: Some(figures::fuse(&self.parts.serving)),
             callers: Some(CallersStatus::of(&self.parts.listeners)),
+            nfs: self.parts.nfs.get().map(|server| NfsStatus::of(server)),
             down: self.parts.supervisor.down(),
             moved_aside: self.moved_aside.lock().clone(),
             volumes: figures::volumes(&self.parts, &self.info),

@@ -68,6 +68,7 @@ pub fn without_engine(said: &handover::KeeperStatus, why: &str) -> Status {
         repair: None,
         fuse: None,
         callers: None,
+        nfs: None,
         down: Vec::new(),
         moved_aside: Vec::new(),
         volumes: Vec::new(),

@@ -9,7 +9,7 @@ use debridfs_base::{Attention, Down};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CallersStatus, CopiesStatus};
+use crate::{CallersStatus, CopiesStatus, NfsStatus};
 
 /// What the part of [`Status::queue`] is called in [`Status::down`].
 pub const DOWNLOADS: &str = "downloads";
@@ -52,6 +52,9 @@ pub struct Status {
     /// Who is connected over TCP and by the control socket; absent while no engine is there to tell.
     #[serde(default)]
     pub callers: Option<CallersStatus>,
+    /// Clients over NFS; absent while it is not served, or no engine is there to tell.
+    #[serde(default)]
+    pub nfs: Option<NfsStatus>,
     /// Parts that do not run now, with why and what to do; they are tried again. None while no engine
     /// is there to tell.
     #[serde(default)]
@@ -640,6 +643,14 @@ impl Status {
                 listeners: vec![crate::ListenerStatus {
                     name: "pages".into(),
                     connections: 2,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }),
+            nfs: Some(crate::NfsStatus {
+                clients: vec![crate::NfsClientStatus {
+                    address: "192.0.2.7".into(),
+                    requests: 3,
                     ..Default::default()
                 }],
                 ..Default::default()

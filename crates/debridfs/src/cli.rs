@@ -14,6 +14,7 @@ use crate::command::engine::EngineArgs;
 use crate::command::import::ImportCommand;
 use crate::command::library::LibraryCommand;
 use crate::command::mount_probe::MountProbeArgs;
+use crate::command::mounts::MountsArgs;
 use crate::command::own_directories::OwnDirectoriesArgs;
 use crate::command::propagation_test::PropagationCommand;
 use crate::command::provider::ProviderCommand;
@@ -223,6 +224,17 @@ and media servers go on. Shows what is carried over and what is not, and why; wr
     /// Tokens for files over HTTP: list, make, revoke.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Print how other machines mount what is exported over NFS.
+    #[command(
+        long_about = "\
+Print how other machines mount what is exported over NFS: the command, a line of /etc/fstab, a unit of \
+systemd, a volume of Kubernetes, macOS, and players. Reads the configuration and asks nobody.",
+        after_long_help = "\
+Examples:
+  debridfs mounts
+  debridfs mounts --host 192.168.1.10 --at /mnt/dfs media"
+    )]
+    Mounts(MountsArgs),
     /// Releases that cannot be read: list, check, treat.
     #[command(subcommand)]
     Repair(RepairCommand),

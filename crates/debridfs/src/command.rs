@@ -11,6 +11,7 @@ mod helper;
 pub mod import;
 pub mod library;
 pub mod mount_probe;
+pub mod mounts;
 pub mod own_directories;
 pub mod propagation_test;
 pub mod provider;

@@ -77,6 +77,7 @@ fn main() -> ExitCode {
         Command::Library(args) => command::library::run(args, file),
         Command::Cache(args) => command::cache::run(args, file),
         Command::Queue(args) => command::queue::run(args, file),
+        Command::Mounts(args) => command::mounts::run(args, file),
         Command::Token(args) => command::token::run(args, file),
         Command::Provider(args) => command::provider::run(args, file),
         Command::Repair(args) => command::repair::run(args, file),

@@ -104,6 +104,7 @@ fn status() -> Status {
         }),
         fuse: None,
         callers: None,
+        nfs: None,
         down: vec![Down {
             part: evil(),
             words: evil(),

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use debridfs_base::AttentionKind;
 use debridfs_control::{
     CacheStatus, CallersStatus, ContentStatus, EngineState, KeyStatus, ListenerStatus,
-    OperationStatus, ProviderStatus, ReaderStatus, Status,
+    NfsClientStatus, NfsStatus, OperationStatus, ProviderStatus, ReaderStatus, Status,
 };
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -99,6 +99,9 @@ pub fn encode(status: &Status) -> String {
         "debridfs_engine_restarts_total",
         status.keeper.restarts as f64,
     );
+    if let Some(nfs) = &status.nfs {
+        put_nfs(&mut page, nfs);
+    }
     if let Some(callers) = &status.callers {
         put_callers(&mut page, callers);
     }
@@ -227,6 +230,20 @@ pub fn encode(status: &Status) -> String {
     // Writing to a String cannot fail.
     let _ = text::encode(&mut text, &page.registry);
     text
+}
+
+fn put_nfs(page: &mut Page, nfs: &NfsStatus) {
+    let mut each = |name: &str, value: &dyn Fn(&NfsClientStatus) -> u64| {
+        let clients = nfs.clients.iter();
+        let values = clients.map(|one| (vec![("client", one.address.clone())], value(one) as f64));
+        page.put(name, values.collect());
+    };
+    each("debridfs_nfs_connections", &|one| one.connections);
+    each("debridfs_nfs_requests_total", &|one| one.requests);
+    each("debridfs_nfs_read_bytes_total", &|one| one.bytes);
+    each("debridfs_nfs_errors_total", &|one| one.errors);
+    each("debridfs_nfs_delayed_total", &|one| one.delayed);
+    page.one("debridfs_nfs_reply_bytes", nfs.reply_bytes as f64);
 }
 
 fn put_callers(page: &mut Page, callers: &CallersStatus) {

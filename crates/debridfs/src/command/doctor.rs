@@ -1,5 +1,6 @@
 //! `debridfs doctor`: what this machine lacks, and the exact fix.
 
+mod nfs;
 mod services;
 
 use std::path::{Path, PathBuf};
@@ -76,7 +77,9 @@ async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
     if let Some(loaded) = &loaded {
         checks.extend(as_engine(&loaded.config));
         checks.extend(services::checks(&loaded.config).await);
+        checks.extend(nfs::key(&loaded.config));
     }
+    checks.extend(nfs::mounts());
     let input = Input {
         settings: loaded.map(|loaded| settings(loaded.config)),
         path: args.path.clone(),

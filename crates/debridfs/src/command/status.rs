@@ -5,7 +5,7 @@ use std::path::Path;
 
 use debridfs_base::ByteSize;
 use debridfs_control::{
-    CopiesStatus, EngineState, KeyStatus, ProviderStatus, ReadingStatus, Status,
+    CopiesStatus, EngineState, KeyStatus, NfsStatus, ProviderStatus, ReadingStatus, Status,
 };
 
 use super::provider::account_line;
@@ -142,6 +142,9 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
             cache.misses
         )?;
     }
+    if let Some(nfs) = &status.nfs {
+        write_nfs(out, nfs)?;
+    }
     if let Some(repair) = status.repair.as_ref().filter(|one| !one.stages.is_empty()) {
         let stages = repair.stages.iter();
         let stages: Vec<String> = stages
@@ -208,6 +211,28 @@ fn write_copies(out: &mut String, copies: &CopiesStatus) -> std::fmt::Result {
     let more = copies.refused.saturating_sub(copies.lines.len() as u64);
     if more > 0 {
         writeln!(out, "  refused {more} more copies")?;
+    }
+    Ok(())
+}
+
+fn write_nfs(out: &mut String, nfs: &NfsStatus) -> std::fmt::Result {
+    let connected = nfs.clients.iter().filter(|client| client.connections > 0);
+    write!(out, "nfs       {} clients", connected.count())?;
+    if nfs.delayed > 0 {
+        write!(out, ", {} requests have to be asked again", nfs.delayed)?;
+    }
+    writeln!(out)?;
+    for client in nfs.clients.iter().take(READERS) {
+        writeln!(
+            out,
+            "          {}: {} connections, {} requests, {} sent, {} failed, {} s idle",
+            client.address,
+            client.connections,
+            client.requests,
+            ByteSize(client.bytes),
+            client.errors,
+            client.idle_seconds
+        )?;
     }
     Ok(())
 }

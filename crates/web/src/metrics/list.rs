@@ -101,6 +101,36 @@ pub const METRICS: &[MetricInfo] = &[
         &[],
         "Passwords, keys and tokens that were wrong, of all listeners",
     ),
+    metric(
+        "debridfs_nfs_connections",
+        &["client"],
+        "Connections of each NFS client now",
+    ),
+    metric(
+        "debridfs_nfs_requests_total",
+        &["client"],
+        "Requests over NFS that were answered",
+    ),
+    metric(
+        "debridfs_nfs_read_bytes_total",
+        &["client"],
+        "Bytes of files that were sent over NFS",
+    ),
+    metric(
+        "debridfs_nfs_errors_total",
+        &["client"],
+        "Requests over NFS that failed",
+    ),
+    metric(
+        "debridfs_nfs_delayed_total",
+        &["client"],
+        "Requests over NFS that the client was told to ask again",
+    ),
+    metric(
+        "debridfs_nfs_reply_bytes",
+        &[],
+        "Bytes of files in replies over NFS that are under way",
+    ),
     metric("debridfs_library_releases", &[], "Releases in __all__"),
     metric("debridfs_library_bad_releases", &[], "Releases in __bad__"),
     metric(
