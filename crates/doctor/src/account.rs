@@ -28,6 +28,9 @@ fn premium(facts: &AccountFacts, config: &AccountConfig) -> String {
         (None, Some(all)) => format!(", {all} slots"),
         _ => String::new(),
     };
+    let used = account.fair_use.map_or_else(String::new, |used| {
+        format!(", {:.0} % of its fair use is used", used * 100.0)
+    });
     let calls = config.calls_per_minute;
     let mut limits = vec![format!("{calls} calls a minute")];
     for budget in config.kind.limits.budgets {
@@ -36,7 +39,7 @@ fn premium(facts: &AccountFacts, config: &AccountConfig) -> String {
         limits.push(format!("{calls} {word} calls in {seconds} s"));
     }
     format!(
-        "{} is premium{plan}{end}{slots}; limits: {}",
+        "{} is premium{plan}{end}{slots}{used}; limits: {}",
         account.username,
         limits.join(", ")
     )

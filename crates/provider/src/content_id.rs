@@ -10,7 +10,7 @@ use crate::InfoHash;
 
 /// What names a release: the same in every account that holds it, on every node, for ever.
 ///
-/// Its text is that of the info-hash, or `usenet-` or `web-` with 40 hexadecimal digits.
+/// Its text is that of the info-hash, or `usenet-`, `web-` or `cloud-` with 40 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentId {
     /// A torrent's info-hash.
@@ -26,6 +26,8 @@ pub enum ContentKind {
     Usenet,
     /// A file of a web host.
     Web,
+    /// A folder or file of a provider's own cloud, of which nothing else is told.
+    Cloud,
 }
 
 /// The text names no release.
@@ -34,12 +36,13 @@ pub enum ContentKind {
 pub struct InvalidContentId(pub String);
 
 impl ContentKind {
-    const ALL: [Self; 2] = [Self::Usenet, Self::Web];
+    const ALL: [Self; 3] = [Self::Usenet, Self::Web, Self::Cloud];
 
     fn word(self) -> &'static str {
         match self {
             Self::Usenet => "usenet",
             Self::Web => "web",
+            Self::Cloud => "cloud",
         }
     }
 }
@@ -149,9 +152,10 @@ mod tests {
     fn kinds_have_ids_of_their_own() {
         let usenet = ContentId::of(ContentKind::Usenet, b"<1@news>");
         let web = ContentId::of(ContentKind::Web, b"<1@news>");
+        let cloud = ContentId::of(ContentKind::Cloud, b"<1@news>");
         let digest = "09411776d19696144a3d649cc5df3142a33889fc";
         assert_ne!(usenet.id_bytes(), web.id_bytes());
-        for (id, word) in [(usenet, "usenet"), (web, "web")] {
+        for (id, word) in [(usenet, "usenet"), (web, "web"), (cloud, "cloud")] {
             assert_eq!(id.digits(), digest);
             assert_eq!(id.to_string(), format!("{word}-{digest}"));
             assert_eq!(id.to_string().parse(), Ok(id));

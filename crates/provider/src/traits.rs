@@ -32,7 +32,7 @@ pub enum Priority {
 }
 
 /// The account as the provider tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Account {
     /// User name.
     pub username: String,
@@ -42,6 +42,8 @@ pub struct Account {
     pub plan: Option<String>,
     /// When the subscription ends, if known.
     pub expires: Option<Timestamp>,
+    /// The share of a fair-use allowance that is used, from 0 to 1, where the vendor tells it.
+    pub fair_use: Option<f64>,
 }
 
 /// What an account told of itself when it was last asked.

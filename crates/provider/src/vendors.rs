@@ -34,6 +34,7 @@
 
 pub mod all_debrid;
 pub mod debrid_link;
+pub mod premiumize;
 pub mod real_debrid;
 pub mod torbox;
 
@@ -54,11 +55,12 @@ use crate::{
 use crate::{TorrentStatus, TorrentSummary};
 
 /// All kinds of providers. A table that names none means the first one.
-pub static KINDS: [&Kind; 4] = [
+pub static KINDS: [&Kind; 5] = [
     &real_debrid::KIND,
     &torbox::KIND,
     &all_debrid::KIND,
     &debrid_link::KIND,
+    &premiumize::KIND,
 ];
 
 /// A vendor as it declares itself.

@@ -83,6 +83,7 @@ pub fn account(body: &[u8]) -> Decoded<Account> {
         premium: premium.ok_or_else(|| missing("isPremium"))? != 0,
         plan: is(&user, "isTrial").then(|| "trial".to_owned()),
         expires: time(&user, "premiumUntil"),
+        fair_use: None,
     })
 }
 

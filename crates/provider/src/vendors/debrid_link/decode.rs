@@ -87,6 +87,7 @@ pub fn account(body: &[u8], now: Timestamp) -> Decoded<Account> {
         premium: plan != 0,
         plan: (plan == 2).then(|| "lifetime".to_owned()),
         expires: end,
+        fair_use: None,
     })
 }
 

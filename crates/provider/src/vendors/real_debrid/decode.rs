@@ -33,6 +33,7 @@ pub fn account(body: &[u8]) -> Decoded<Account> {
         premium: kind.map_or(seconds_left > 0, |kind| kind == "premium"),
         plan: None,
         expires: fields.get("expiration").and_then(json::time),
+        fair_use: None,
     })
 }
 

@@ -32,6 +32,7 @@ pub fn account(body: &[u8]) -> Decoded<Account> {
         premium: plan != 0,
         plan: Some(name),
         expires: fields.get("premium_expires_at").and_then(json::time),
+        fair_use: None,
     })
 }
 
