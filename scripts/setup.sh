@@ -33,7 +33,7 @@ command -v cargo >/dev/null || fail "no Rust toolchain: install rustup, then run
 packages=(fuse3 gcc libc6-dev make)
 case "${1:-}" in
   demo) packages+=(ffmpeg) ;;
-  test | packages | image) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2 python3-venv
+  test | packages | image) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2 python3-venv nodejs rclone
                   containerd runc busybox-static systemd apparmor
                   qemu-system-x86 binutils samba smbclient)
     # Some releases have it in util-linux.
@@ -97,7 +97,7 @@ if [ "$1" = test ] || [ "$1" = image ]; then
   rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
   tool cargo-deny 0.20.2 cargo_install
   tool cargo-nextest 0.9.151 cargo_install --no-default-features --features default-no-update
-  # Clients that others wrote, for what they speak to: a qBittorrent, TorBox. Pinned, as a new release cannot break the check then.
+  # Clients that others wrote, for what they speak to: a qBittorrent, TorBox, AllDebrid. Pinned, as a new release cannot break the check then.
   clients=(qbittorrent-api==2026.10.1 torbox-api==1.0.6 alldebrid==0.3.0)
   python=target/tools/python
   there=$("$python/bin/pip" --disable-pip-version-check freeze 2>/dev/null || true)
@@ -109,6 +109,16 @@ if [ "$1" = test ] || [ "$1" = image ]; then
       break
     fi
   done
+  # The same in Node.js.
+  client=premiumize-api@1.0.3
+  node=target/tools/node
+  if [ "$(cat "$node/installed" 2>/dev/null)" != "$client" ]; then
+    command -v npm >/dev/null || as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm >/dev/null
+    echo "setup: installing $client"
+    mkdir -p "$node"
+    npm install --silent --no-audit --no-fund --no-package-lock --prefix "$node" "$client"
+    printf '%s\n' "$client" >"$node/installed"
+  fi
 fi
 
 if [ "$1" = bench ]; then

@@ -18,7 +18,7 @@ use crate::library::{FileSpec, LibrarySpec, LinkMode, ReleaseSpec, Service};
 use crate::random::{Id13, hash_parts};
 use crate::settings::Settings;
 use crate::status::Status;
-use crate::vendors::{Kind, alldebrid, debridlink, torbox};
+use crate::vendors::{Kind, alldebrid, debridlink, premiumize, torbox};
 
 /// What the vendor holds against an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,8 @@ pub(crate) struct Account {
     pub(crate) alldebrid: alldebrid::Memory,
     /// What Debrid-Link remembers of its calls.
     pub(crate) debridlink: debridlink::Memory,
+    /// Premiumize's cloud.
+    pub(crate) premiumize: premiumize::Memory,
 }
 
 impl Account {
@@ -142,6 +144,7 @@ impl Account {
             torbox: torbox::Memory::default(),
             alldebrid: alldebrid::Memory::default(),
             debridlink: debridlink::Memory::default(),
+            premiumize: premiumize::Memory::default(),
         }
     }
 
@@ -190,8 +193,8 @@ impl Account {
         if self.kind == Kind::DebridLink && spec.copies > 1 {
             return Err(refuse("Debrid-Link has a hash once in an account"));
         }
-        if self.kind != Kind::TorBox && spec.service != Service::Torrents {
-            return Err(refuse("only TorBox has more than torrents"));
+        if !self.kind.has_other_services() && spec.service != Service::Torrents {
+            return Err(refuse("this vendor has torrents alone"));
         }
         let (digits, said) = match spec.service {
             Service::Torrents => (40, "the hash needs 40 hexadecimal digits"),
@@ -206,13 +209,13 @@ impl Account {
         };
         let given_id = match (&spec.id, self.kind) {
             (None, _) => None,
-            (Some(text), Kind::RealDebrid | Kind::DebridLink) => {
+            (Some(text), kind) if kind.names_by_letters() => {
                 let id = Id13::parse(text).filter(|_| text.len() == 13);
                 Some(GivenId::Own(id.ok_or_else(|| {
                     refuse("the id needs 13 letters or digits")
                 })?))
             }
-            (Some(text), Kind::TorBox | Kind::AllDebrid) => {
+            (Some(text), _) => {
                 let number = text.parse();
                 Some(GivenId::Remote(
                     number.map_err(|_| refuse("the id needs to be a number"))?,
@@ -289,7 +292,7 @@ impl Account {
         number
     }
 
-    /// TorBox and AllDebrid have no selection: every file is there. At Debrid-Link every file is there that nobody left out.
+    /// Few vendors have a selection: elsewhere every file is there. At Debrid-Link every file is there that nobody left out.
     fn conform(&self, torrent: &mut Torrent) {
         if self.kind == Kind::RealDebrid {
             return;
@@ -303,7 +306,7 @@ impl Account {
     /// How the vendor's API and the control interface name a torrent.
     pub(crate) fn name_of(&self, torrent: &Torrent) -> String {
         match (self.kind, torrent.release.service) {
-            (Kind::RealDebrid | Kind::DebridLink, _) => torrent.id.to_string(),
+            (kind, _) if kind.names_by_letters() => torrent.id.to_string(),
             (_, Service::Torrents) => torrent.remote.to_string(),
             (_, Service::Usenet) => format!("usenet-{}", torrent.remote),
             (_, Service::Webdl) => format!("webdl-{}", torrent.remote),
@@ -312,7 +315,7 @@ impl Account {
 
     /// The opposite of [`Self::name_of`].
     pub(crate) fn named(&self, text: &str) -> Option<Id13> {
-        if matches!(self.kind, Kind::RealDebrid | Kind::DebridLink) {
+        if self.kind.names_by_letters() {
             return Id13::parse(text);
         }
         let (service, number) = match text.split_once('-') {
@@ -454,7 +457,7 @@ impl Account {
             let slots = match self.kind {
                 Kind::RealDebrid => settings.parallel_downloads,
                 Kind::TorBox => settings.torbox.slots(self.state.premium),
-                Kind::AllDebrid | Kind::DebridLink => settings.active_limit,
+                Kind::AllDebrid | Kind::DebridLink | Kind::Premiumize => settings.active_limit,
             };
             let slot = (taken < slots).then_some(self.slot_free_ms);
             let next = self

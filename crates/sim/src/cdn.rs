@@ -39,6 +39,7 @@ fn expired(kind: Kind) -> Refusal {
         Kind::RealDebrid => (404, Some("link_expired".into()), None),
         Kind::TorBox => (400, None, None),
         Kind::AllDebrid | Kind::DebridLink => (404, None, None),
+        Kind::Premiumize => (403, None, None),
     }
 }
 
@@ -46,17 +47,17 @@ fn expired(kind: Kind) -> Refusal {
 fn revoked(kind: Kind) -> Refusal {
     match kind {
         Kind::RealDebrid => (404, Some("invalid_download_code".into()), None),
-        Kind::TorBox | Kind::AllDebrid | Kind::DebridLink => (404, None, None),
+        Kind::TorBox | Kind::AllDebrid | Kind::DebridLink | Kind::Premiumize => (404, None, None),
     }
 }
 
 /// The direct link of a URL.
 fn asked(sim: &Sim, uri: &Uri) -> Option<Arc<Download>> {
     match sim.kind() {
-        Kind::RealDebrid | Kind::AllDebrid | Kind::DebridLink => {
+        Kind::RealDebrid | Kind::AllDebrid | Kind::DebridLink | Kind::Premiumize => {
             let path = uri.path();
             let rest = path.strip_prefix(match sim.kind() {
-                Kind::AllDebrid | Kind::DebridLink => "/dl/",
+                Kind::AllDebrid | Kind::DebridLink | Kind::Premiumize => "/dl/",
                 _ => "/d/",
             });
             let id = rest?.split('/').next()?;
@@ -230,7 +231,9 @@ fn decide(
     }
     let (now, kind) = (sim.inner.clock.now_ms(), sim.kind());
     let known_ms = match kind {
-        Kind::RealDebrid | Kind::AllDebrid | Kind::DebridLink => download.generated_ms,
+        Kind::RealDebrid | Kind::AllDebrid | Kind::DebridLink | Kind::Premiumize => {
+            download.generated_ms
+        }
         Kind::TorBox => download.generated_ms + i64::from(settings.torbox.token_delay_ms),
     };
     if now < known_ms || now >= download.expires_ms.load(Relaxed) {
@@ -241,7 +244,7 @@ fn decide(
         let gone = match kind {
             Kind::TorBox => account.link(download.link).is_none(),
             Kind::DebridLink => account.broken_links.contains_key(&download.link),
-            Kind::RealDebrid | Kind::AllDebrid => false,
+            Kind::RealDebrid | Kind::AllDebrid | Kind::Premiumize => false,
         };
         (!gone).then(|| (account.traffic.clone(), account.transfers.clone()))
     });

@@ -54,4 +54,6 @@ pub use sim::{FileView, Sim, SimError, TorrentChange, TorrentView};
 pub use status::Status;
 pub use tls::TestCa;
 pub use transfers::TransferEnd;
-pub use vendors::{AllDebridSettings, DebridLinkSettings, FullSlots, Kind, TorBoxSettings};
+pub use vendors::{
+    AllDebridSettings, DebridLinkSettings, FullSlots, Kind, PremiumizeSettings, TorBoxSettings,
+};

@@ -14,7 +14,7 @@
 //! id = "ABCDEFGHIJKLM"                # the torrent's id, 13 letters or digits
 //! added = "2026-01-02T03:04:05Z"
 //! status = "downloaded"               # any of the vendor's words
-//! service = "torrents"                # or "usenet", "webdl": TorBox has them
+//! service = "torrents"                # or "usenet", "webdl": TorBox and Premiumize have them
 //! links = "one-each"                  # or "packed", { packed_badly = "compressed" }, { missing = 2 }, { late_ms = 60000 }
 //! copies = 1                          # torrents of this hash in the account; 0: only known by its hash
 //! cached = true                       # adding the hash again is ready at once
@@ -93,7 +93,7 @@ pub struct ReleaseSpec {
     /// Info-hash, 40 hexadecimal digits; MD5 of link or NZB, 32, for what is no torrent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// The torrent's id, 13 letters or digits, or at TorBox a number; only with one copy.
+    /// The torrent's id, 13 letters or digits, or a number where the vendor has those; only with one copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// When it was added.
@@ -102,7 +102,7 @@ pub struct ReleaseSpec {
     /// Where its torrents stand.
     #[serde(default = "downloaded")]
     pub status: Status,
-    /// What it came by. Real-Debrid has torrents alone.
+    /// What it came by. Only TorBox and Premiumize have more than torrents.
     #[serde(default)]
     pub service: Service,
     /// How links belong to files. TorBox has no links: each file is asked for by its number.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::vendors::{AllDebridSettings, DebridLinkSettings, Kind, TorBoxSettings};
+use crate::vendors::{
+    AllDebridSettings, DebridLinkSettings, Kind, PremiumizeSettings, TorBoxSettings,
+};
 
 /// Limits, times and rates. The defaults are Real-Debrid's where they are known, quick where only a test waits for them; [`Settings::of`]
 /// has those of another vendor.
@@ -53,6 +55,8 @@ pub struct Settings {
     pub alldebrid: AllDebridSettings,
     /// What Debrid-Link has of its own.
     pub debridlink: DebridLinkSettings,
+    /// What Premiumize has of its own.
+    pub premiumize: PremiumizeSettings,
 }
 
 impl Settings {
@@ -72,6 +76,14 @@ impl Settings {
             Kind::AllDebrid => Self {
                 calls_per_minute: 600,
                 active_limit: 30,
+                ..Self::default()
+            },
+            Kind::Premiumize => Self {
+                // Its limit of calls is not published, and it was not seen to limit transfers.
+                calls_per_minute: 0,
+                active_limit: 25,
+                link_ttl_s: 24 * 3600,
+                max_parallel: 0,
                 ..Self::default()
             },
             Kind::DebridLink => Self {
@@ -118,6 +130,7 @@ impl Default for Settings {
             torbox: TorBoxSettings::default(),
             alldebrid: AllDebridSettings::default(),
             debridlink: DebridLinkSettings::default(),
+            premiumize: PremiumizeSettings::default(),
         }
     }
 }

@@ -241,7 +241,7 @@ impl Sim {
         self.inner.total_shaper.set_rate(settings.total_rate);
     }
 
-    /// Changes the settings that `change`, an object, names; those within `torbox`, `alldebrid` and `debridlink` too.
+    /// Changes the settings that `change`, an object, names; those within a vendor's own too.
     ///
     /// # Errors
     /// A name or a value is none of the settings'.

@@ -8,12 +8,14 @@ pub(crate) mod debridlink;
 mod form;
 mod kind;
 mod magnet;
+pub(crate) mod premiumize;
 pub(crate) mod real_debrid;
 pub(crate) mod torbox;
 
 pub use alldebrid::AllDebridSettings;
 pub use debridlink::DebridLinkSettings;
 pub use kind::Kind;
+pub use premiumize::PremiumizeSettings;
 pub use torbox::{FullSlots, TorBoxSettings};
 
 use axum::extract::Request;
@@ -30,5 +32,6 @@ pub(crate) async fn handle(sim: Sim, request: Request) -> Response {
         Kind::TorBox => torbox::handle(sim, request).await,
         Kind::AllDebrid => alldebrid::handle(sim, request).await,
         Kind::DebridLink => debridlink::handle(sim, request).await,
+        Kind::Premiumize => premiumize::handle(sim, request).await,
     }
 }

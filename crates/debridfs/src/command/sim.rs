@@ -15,7 +15,7 @@ use debridfs_config::LogConfig;
 /// Arguments of `sim`.
 #[derive(Debug, Args)]
 pub struct SimArgs {
-    /// Whose cloud it is: `realdebrid`, `torbox`, `alldebrid` or `debridlink`.
+    /// Whose cloud it is: `realdebrid`, `torbox`, `alldebrid`, `debridlink` or `premiumize`.
     #[arg(long, value_name = "VENDOR", default_value = "realdebrid")]
     pub kind: Kind,
     /// Changes a setting from the start, such as `torbox.list_stale_s=0` (docs/simulator.md).

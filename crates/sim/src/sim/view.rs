@@ -50,7 +50,7 @@ pub struct FileView {
 pub(super) fn of(kind: Kind, id: String, torrent: &Torrent, now_ms: i64) -> TorrentView {
     let prefix = match kind {
         Kind::RealDebrid => real_debrid::LINK_PREFIX,
-        Kind::TorBox | Kind::DebridLink => "",
+        Kind::TorBox | Kind::DebridLink | Kind::Premiumize => "",
         Kind::AllDebrid => alldebrid::LINK_PREFIX,
     };
     let links: Vec<String> = torrent
@@ -65,7 +65,9 @@ pub(super) fn of(kind: Kind, id: String, torrent: &Torrent, now_ms: i64) -> Torr
             let place = torrent.selected.binary_search(&index).ok();
             FileView {
                 id: match kind {
-                    Kind::RealDebrid | Kind::AllDebrid | Kind::DebridLink => index + 1,
+                    Kind::RealDebrid | Kind::AllDebrid | Kind::DebridLink | Kind::Premiumize => {
+                        index + 1
+                    }
                     Kind::TorBox => torbox::file_id(&torrent.release, index),
                 },
                 path: file.path.clone(),

@@ -74,19 +74,16 @@ impl Answer {
         self
     }
 
-    /// Leaves the first entries of a list, be it the whole body or the `data` or `value` of an envelope.
+    /// Leaves the first entries of a list, be it the whole body or the one in an envelope.
     pub(crate) fn keep_items(&mut self, keep: usize) {
         let Ok(mut whole) = serde_json::from_slice::<Value>(&self.body) else {
             return;
         };
         let items = match &mut whole {
             Value::Object(envelope) => {
-                let key = if envelope.contains_key("data") {
-                    "data"
-                } else {
-                    "value"
-                };
-                envelope.get_mut(key)
+                let lists = ["data", "value", "files", "transfers", "content"];
+                let list = lists.into_iter().find(|list| envelope.contains_key(*list));
+                list.and_then(|list| envelope.get_mut(list))
             }
             list => Some(list),
         };

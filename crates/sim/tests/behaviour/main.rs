@@ -10,6 +10,7 @@ mod debridlink;
 mod fuzz;
 mod libraries;
 mod packed;
+mod premiumize;
 mod serving;
 mod support;
 mod torbox;

@@ -170,14 +170,19 @@ pub fn client(served: &Served) -> reqwest::Client {
 pub async fn foreign_client(script: &str, arguments: [&str; 4]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("../../target/tools/python/bin/python");
-    let said = Command::new(&python)
+    let mut client = Command::new(python);
+    client
         .arg(root.join("tests/behaviour").join(script))
-        .args(arguments)
-        .output()
-        .await;
+        .args(arguments);
+    is_content(client).await;
+}
+
+/// Runs a client that others wrote to its end, where it says that all went well.
+pub async fn is_content(mut client: Command) {
+    let said = client.output().await;
     let said = said.unwrap_or_else(|error| {
-        let python = python.display();
-        panic!("{python}: {error} (scripts/setup.sh test makes it)")
+        let program = client.as_std().get_program().display();
+        panic!("{program}: {error} (scripts/setup.sh test installs it)")
     });
     let words = String::from_utf8_lossy(&said.stderr);
     assert!(said.status.success(), "{words}");
