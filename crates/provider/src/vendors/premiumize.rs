@@ -63,6 +63,8 @@ pub static KIND: Kind = Kind {
     vendor: || Arc::new(Premiumize::default()),
 };
 
+/// Downloads on their way at once.
+const SLOTS: u64 = 25;
 /// 300 000 files, or as many transfers, stay below this.
 const LARGEST_LIST: usize = 128 << 20;
 /// A torrent of 50 000 files, or a folder of as many, stays below this.
@@ -84,6 +86,11 @@ impl Vendor for Premiumize {
 
     async fn account(&self, api: &Api<'_>) -> Result<Account> {
         Ok(info(api).await?.account)
+    }
+
+    /// It tells no number but in its refusal.
+    fn slots(&self, _: &Account) -> Option<u64> {
+        Some(SLOTS)
     }
 
     /// All releases of the cloud, and the transfers that made none yet. The files are asked for when the cloud has changed.
