@@ -187,7 +187,7 @@ impl Known {
             let hash = self.hashes.get(&transfer.id).copied().flatten();
             hash.is_some_and(|hash| Place::of(hash).id() == *id)
         };
-        let ended = listed.iter().filter(ours).next_back();
+        let ended = listed.iter().rfind(ours);
         Ok(ended.map(|transfer| {
             let hash = self.hashes.get(&transfer.id).copied().flatten();
             cloud::underway(transfer, hash, api.now())
