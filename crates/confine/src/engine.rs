@@ -1,7 +1,7 @@
-use rustix::process::{
-    DumpableBehavior, Gid, Uid, parent_process_death_signal, set_dumpable_behavior,
-    set_parent_process_death_signal,
-};
+use std::io;
+
+use debridfs_base::parent::DeathSignal;
+use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
 use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::{capabilities, filter};
@@ -18,7 +18,7 @@ pub enum ConfineError {
         gid: u32,
         /// What the system said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Privileges could not be given up.
     #[error("cannot give up privileges: {call}")]
@@ -27,7 +27,7 @@ pub enum ConfineError {
         call: &'static str,
         /// What the system said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -47,19 +47,15 @@ pub enum Filter {
 /// Without `CAP_SETUID` and `CAP_SETGID`.
 pub fn become_user(uid: u32, gid: u32) -> Result<(), ConfineError> {
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    // The kernel forgets it with the change of user.
-    parent_process_death_signal()
-        .and_then(|signal| {
-            set_thread_groups(&[])?;
-            set_thread_res_gid(group, group, group)?;
-            set_thread_res_uid(user, user, user)?;
-            set_parent_process_death_signal(signal)
-        })
-        .map_err(|errno| ConfineError::User {
-            uid,
-            gid,
-            source: errno.into(),
-        })
+    let change = || {
+        let death = DeathSignal::of_thread()?;
+        set_thread_groups(&[])?;
+        set_thread_res_gid(group, group, group)?;
+        set_thread_res_uid(user, user, user)?;
+        death.renew();
+        Ok(())
+    };
+    change().map_err(|source: io::Error| ConfineError::User { uid, gid, source })
 }
 
 /// Nobody but root looks into this process from now on, whoever its user is: `/proc/PID/environ`, `maps` and `mem`, its descriptors, a debugger. A

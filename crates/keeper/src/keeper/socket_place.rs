@@ -7,14 +7,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use debridfs_base::parent::DeathSignal;
 use debridfs_base::walk::{Links, Walked, address_of, walk};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{SocketAddrUnix, connect};
-use rustix::process::{
-    Pid, Signal, geteuid, getpid, getppid, kill_process, parent_process_death_signal,
-    set_parent_process_death_signal,
-};
+use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use crate::options::Owner;
@@ -107,15 +105,13 @@ fn check(dir: &Stat, path: &Path, owner: Option<Owner>) -> io::Result<()> {
 /// root as well.
 #[derive(Debug)]
 pub(super) struct FileOwner {
-    /// Whose end this thread is told of, and by what. The kernel forgets it with each change of the
-    /// owner (prctl(2), `PR_SET_PDEATHSIG`).
-    death: Option<(Option<Pid>, Signal)>,
+    /// The kernel forgets it with each change of the owner; nothing where it does not tell.
+    death: Option<DeathSignal>,
 }
 
 impl FileOwner {
     pub fn take_on(owner: Owner) -> FileOwner {
-        let signal = parent_process_death_signal().ok().flatten();
-        let death = signal.map(|signal| (getppid(), signal));
+        let death = DeathSignal::of_thread().ok();
         set(owner);
         // The kernel took this one away with the change, and gives it back with the next.
         if let Ok(mut sets) = capabilities(None) {
@@ -133,12 +129,8 @@ impl Drop for FileOwner {
             uid: geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
         });
-        if let Some((parent, signal)) = self.death {
-            let asked = set_parent_process_death_signal(Some(signal));
-            // It ended meanwhile, or nobody would tell of its end.
-            if asked.is_err() || getppid() != parent {
-                let _ = kill_process(getpid(), signal);
-            }
+        if let Some(death) = &self.death {
+            death.renew();
         }
     }
 }
