@@ -17,6 +17,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
+use debridfs_base::require_parent;
 use debridfs_base::volume::alive;
 use debridfs_provider::InfoHash;
 use rustix::fs::{
@@ -134,10 +135,8 @@ impl Spot {
 fn make_root(root: &Path) -> io::Result<()> {
     match std::fs::create_dir(root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = root.parent().unwrap_or(root).display();
-            let words =
-                format!("{parent} is missing: mount its disk, or make it (`mkdir -p {parent}`)");
-            Err(io::Error::new(error.kind(), words))
+            // It may have come a moment ago.
+            require_parent(root).and(Err(error))
         }
         // The folder itself may be a link of the operator's.
         Err(_) if root.is_dir() => Ok(()),

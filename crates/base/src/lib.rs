@@ -11,11 +11,13 @@
 //! | what has somebody to look at | `board.rs` (feature `tasks`) |
 //! | which names are films, music, subtitles; what is read of a film | `media.rs` |
 //! | what is a program that is started not told | `children.rs` |
-//! | when does a helper end by itself | `parent.rs` |
+//! | when does a process end with the one that started it | `parent.rs` |
+//! | is a disk missing where a folder is to be made | `parent_dir.rs` |
 //! | how are words of others shown on a terminal | `terminal.rs` |
 //! | who asks for bytes | `client.rs` |
 //! | what is mounted where | `mountinfo.rs` |
 //! | what touches a volume that may hang | `volume.rs` (feature `tokio`) |
+//! | who has a directory to itself | `instance_lock.rs` |
 //! | how does root reach a directory on whose way others may plant links | `walk.rs` |
 //! | how is an HTTP client built, how is one request sent | `http/` (feature `http`) |
 #![forbid(unsafe_code)]
@@ -31,12 +33,14 @@ mod clock;
 mod duration;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod instance_lock;
 mod late;
 pub mod list;
 pub mod media;
 pub mod mountinfo;
 mod node_id;
 pub mod parent;
+mod parent_dir;
 mod replace_file;
 mod secret;
 pub mod state_file;
@@ -60,6 +64,7 @@ pub use clock::{SystemClock, WallClock};
 pub use duration::{HumanDuration, human_duration};
 pub use late::Late;
 pub use node_id::NodeId;
+pub use parent_dir::require_parent;
 pub use replace_file::replace_file;
 pub use secret::{ProxyUrl, Secret};
 #[cfg(feature = "tasks")]
