@@ -109,6 +109,20 @@ impl AcquireSection {
         }
     }
 
+    /// The folders that downloads are put in, none of them in another; none while there is no downloads folder.
+    pub fn folders(&self) -> Vec<&Path> {
+        let Some(downloads) = &self.downloads else {
+            return Vec::new();
+        };
+        let of_categories = self.category.values();
+        let of_categories = of_categories.filter_map(|category| category.folder.as_deref());
+        let mut all: Vec<&Path> = of_categories.chain([downloads.as_path()]).collect();
+        // A directory comes before what is in it.
+        all.sort();
+        all.dedup_by(|one, before| one.starts_with(*before));
+        all
+    }
+
     /// What the queue is made with; `None` while there is no downloads folder.
     pub fn queue(&self, state_dir: &Path) -> Option<AcquireConfig> {
         let downloads = self.downloads.clone()?;

@@ -280,6 +280,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_or_misplaced_is_told_with_what_to_write() {
+        let told = |text: &str| {
+            let found = problems(text, &[("DEBRIDFS__PROVIDER__RD__TOKEN", "x")]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            let Problem { message, help, .. } = found.into_iter().next().unwrap();
+            format!("{message} -> {}", help.unwrap_or_default())
+        };
+        for (text, words) in [
+            (
+                "[hook.plex]\nurl = 'http://plex'",
+                "`hook.plex` has no `kind` -> add `kind = \"plex\"`",
+            ),
+            (
+                "provider.token = 'x'",
+                "`provider.token` stands in no `[provider.NAME]` -> write `[provider.rd]`",
+            ),
+            (
+                "arr.url = 'x'",
+                "`arr.url` stands in no `[arr.NAME]` -> write `[arr.sonarr]`",
+            ),
+            (
+                "hook.kind = 'plex'",
+                "`hook.kind` stands in no `[hook.NAME]` -> write `[hook.plex]`",
+            ),
+            ("provider.rd.token_file = 5", "`provider.rd.token_file`: "),
+            ("keeper.threads = 'many'", "-> docs/configuration.md tells"),
+        ] {
+            let said = told(text);
+            assert!(said.contains(words), "{text}: {said}");
+        }
+    }
+
+    #[test]
     fn a_token_by_environment_is_enough() {
         let config = loaded("", &[("DEBRIDFS__PROVIDER__RD__TOKEN", "0123")])
             .unwrap()

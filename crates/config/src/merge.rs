@@ -175,10 +175,17 @@ impl Merge {
                     if is_secret(&path) =>
                 {
                     let message = format!("`{}` has to be {expected}", path.join("."));
-                    (message, None, true)
+                    (message, Some("write it in quotes".to_owned()), true)
                 }
-                kind if path.is_empty() => (kind.to_string(), None, false),
-                kind => (format!("`{}`: {kind}", path.join(".")), None, true),
+                Kind::MissingField(name) if !path.is_empty() => {
+                    let message = format!("`{}` has no `{name}`", path.join("."));
+                    (message, Some(missing(&path[0], name)), true)
+                }
+                kind if path.is_empty() => (kind.to_string(), Some(KEYS.to_owned()), false),
+                kind => {
+                    let message = format!("`{}`: {kind}", path.join("."));
+                    (message, Some(KEYS.to_owned()), true)
+                }
             };
             let origin = self.origin(&path);
             self.problem(message, help, origin);
@@ -202,6 +209,19 @@ impl Merge {
             help,
             origin,
         });
+    }
+}
+
+/// Where all keys are.
+const KEYS: &str = "docs/configuration.md tells what each key may be";
+
+/// What to do about a section without a key that it needs.
+fn missing(section: &str, key: &str) -> String {
+    match (section, key) {
+        ("hook", "kind") => {
+            "add `kind = \"plex\"`, or jellyfin, emby, webhook or discord (docs/hooks.md)".into()
+        }
+        _ => format!("add `{key}`; {KEYS}"),
     }
 }
 

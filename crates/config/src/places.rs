@@ -1,7 +1,9 @@
 //! Files and addresses that the settings name, to be tried before anything is started.
 
+use std::io;
 use std::path::PathBuf;
 
+use debridfs_base::instance_lock::Instance;
 use figment::value::Value;
 
 use super::Config;
@@ -15,6 +17,14 @@ impl Config {
             collect("", &all, &mut found);
         }
         found
+    }
+
+    /// This instance, as its directories are locked for it.
+    ///
+    /// # Errors
+    /// The directory of the keeper's socket is not there.
+    pub fn instance(&self) -> io::Result<Instance> {
+        Instance::of(&self.keeper_socket(), &self.mount.path)
     }
 }
 
@@ -40,6 +50,8 @@ fn collect(path: &str, value: &Value, found: &mut Vec<(String, PathBuf)>) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use crate::{Environment, load};
 
     #[test]
@@ -69,5 +81,19 @@ mod tests {
         ] {
             assert!(keys.contains(&key), "{key} in {keys:?}");
         }
+    }
+
+    #[test]
+    fn folders_of_downloads_are_told_without_those_in_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("debridfs.toml");
+        let text = "[acquire]\ndownloads = \"/d\"\n[acquire.category.tv]\nfolder = \"/d/tv\"\n\
+                    [acquire.category.films]\nfolder = \"/f\"\n[acquire.category.d2]\nfolder = \"/d2\"\n";
+        std::fs::write(&file, text).unwrap();
+        let acquire = load(Some(&file), &Environment::of([]))
+            .unwrap()
+            .config
+            .acquire;
+        assert_eq!(acquire.folders(), ["/d", "/d2", "/f"].map(Path::new));
     }
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use debridfs_preflight::{OwnDirectoriesArgs, TryAsUserArgs};
 
-use crate::command::as_user::TryAsUserArgs;
 use crate::command::cache::CacheCommand;
 use crate::command::completions::CompletionsArgs;
 use crate::command::config::ConfigCommand;
@@ -15,7 +15,6 @@ use crate::command::import::ImportCommand;
 use crate::command::library::LibraryCommand;
 use crate::command::mount_probe::MountProbeArgs;
 use crate::command::mounts::MountsArgs;
-use crate::command::own_directories::OwnDirectoriesArgs;
 use crate::command::propagation_test::PropagationCommand;
 use crate::command::provider::ProviderCommand;
 use crate::command::queue::QueueCommand;

@@ -1,18 +1,15 @@
 //! One file for each command: its arguments, and what it does.
 
-pub mod as_user;
 pub mod cache;
 pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod engine;
-mod helper;
 pub mod import;
 pub mod library;
 pub mod mount_probe;
 pub mod mounts;
-pub mod own_directories;
 pub mod propagation_test;
 pub mod provider;
 pub mod queue;

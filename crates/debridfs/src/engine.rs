@@ -28,6 +28,7 @@ use debridfs_control::{EngineInfo, EngineParts, RunningEngine};
 use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_handover::{EngineLink, HandoverError, Lease};
 use debridfs_listen::{Listeners, tcp};
+use debridfs_preflight::Alone;
 use debridfs_vfs::{Change, Vfs};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -84,8 +85,11 @@ async fn attach_and_serve(
 ) -> Result<Ended, Failure> {
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
+    let alone = Alone::new(Arc::new(config.clone()));
     let has_state = state::answers(&config.state_dir).await;
-    if !has_state {
+    if has_state {
+        state::keep_alone(&alone, &config.state_dir).await?;
+    } else {
         tokio::spawn(state::end_once_it_answers(shutdown.clone()));
     }
     let parts = Arc::new(Parts::load(config, cache, has_state).await?);
@@ -132,6 +136,7 @@ async fn attach_and_serve(
         parts.clone(),
         listeners.clone(),
         mount.clone(),
+        alone,
         shutdown.clone(),
     );
     let engine = Arc::new(RunningEngine::new(

@@ -7,7 +7,9 @@ use debridfs_control::CallError;
 use debridfs_doctor::Check;
 use miette::{MietteDiagnostic, Report};
 
+use debridfs_base::Trouble;
 use debridfs_config::{ConfigError, Unusable};
+use debridfs_preflight::{InUse, NotPrepared};
 
 /// The configuration or the command line is wrong (as clap's own).
 pub const USAGE: u8 = 2;
@@ -15,6 +17,10 @@ pub const USAGE: u8 = 2;
 pub const NOBODY: u8 = 3;
 /// A supervised engine was replaced by another one.
 pub const REPLACED: u8 = 4;
+
+/// What to do where no instance answers.
+pub const START: &str =
+    "start one with `debridfs serve`, or choose it with --socket or DEBRIDFS_CONTROL";
 
 /// What to print, and the code to end with.
 #[derive(Debug)]
@@ -83,6 +89,20 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl From<NotPrepared> for Failure {
+    fn from(error: NotPrepared) -> Self {
+        let help = error.help();
+        Self::new(error.to_string(), Some(&help))
+    }
+}
+
+impl From<InUse> for Failure {
+    fn from(error: InUse) -> Self {
+        let Trouble { words, help } = error.into();
+        Self::new(words, Some(&help))
+    }
+}
+
 impl From<Unusable> for Failure {
     fn from(error: Unusable) -> Self {
         Self::new(error.to_string(), None).with_code(USAGE)
@@ -95,7 +115,7 @@ impl From<CallError> for Failure {
         let words = escaped(&error.to_string()).into_owned();
         match error {
             CallError::Silent { .. } => {
-                Self::new(words, Some("is `debridfs serve` running?")).with_code(NOBODY)
+                Self::new(format!("no instance answers: {words}"), Some(START)).with_code(NOBODY)
             }
             _ => Self::new(words, None),
         }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use debridfs_base::mountinfo;
+use debridfs_base::{mountinfo, with_causes};
 use debridfs_control::{CallError, Client, Status, WhyReport, without_engine};
 use debridfs_handover as handover;
 use rustix::io::Errno;
 
-use crate::failure::{Failure, NOBODY};
+use crate::failure::{Failure, NOBODY, START};
 use debridfs_config::Environment;
 
 /// Which instance is meant.
@@ -132,12 +132,11 @@ impl Instance {
             .map(|keeper| without_engine(&keeper, &why))
             .map_err(|error| {
                 let message = format!(
-                    "no instance answers: {} ({why}), {} ({error})",
+                    "no instance answers: {}: {why}; {}",
                     self.client.socket().display(),
-                    self.keeper.display()
+                    with_causes(&error)
                 );
-                let help = "start one with `debridfs serve`, or choose it with --socket or DEBRIDFS_CONTROL";
-                Failure::new(message, Some(help)).with_code(NOBODY)
+                Failure::new(message, Some(START)).with_code(NOBODY)
             })
     }
 

@@ -51,8 +51,8 @@ fn main() -> ExitCode {
     let file = cli.config.as_deref();
     let ended = match &cli.command {
         Command::MountProbe(args) => return command::mount_probe::run(args),
-        Command::TryAsUser(args) => return command::as_user::run(args),
-        Command::OwnDirectories(args) => return command::own_directories::run(args),
+        Command::TryAsUser(args) => return debridfs_preflight::try_as_user(args),
+        Command::OwnDirectories(args) => return debridfs_preflight::own_directories(args),
         Command::PropagationHelper {
             parent,
             description,

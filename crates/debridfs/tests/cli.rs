@@ -219,6 +219,131 @@ fn serve_without_an_account_says_what_to_do() {
     assert_eq!(unreadable.status.code(), Some(2));
     let said = err(&unreadable);
     assert!(said.contains("/nonexistent/token"), "{said}");
+    assert!(
+        said.contains("make it, or correct `provider.rd.token_file`"),
+        "{said}"
+    );
+    let of_compose = output(debridfs(home.path()).arg("serve").env("RD_TOKEN", TOKEN));
+    let said = err(&of_compose);
+    assert!(
+        said.contains("RD_TOKEN is for compose.yaml alone"),
+        "{said}"
+    );
+}
+
+/// Said on one line, whatever the width.
+fn line(said: &str) -> String {
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn each_refusal_names_what_it_is_about_and_what_to_do() {
+    let home = home();
+    let file = home.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let file = file.to_str().expect("text");
+    let start = "start one with `debridfs serve`, or choose it with --socket or DEBRIDFS_CONTROL";
+    let account = |command: &mut Command| {
+        command.env("DEBRIDFS__PROVIDER__RD__TOKEN", TOKEN);
+    };
+    let at_file = |command: &mut Command| {
+        command
+            .env("DEBRIDFS__PROVIDER__RD__TOKEN", TOKEN)
+            .env("DEBRIDFS__MOUNT__PATH", file);
+    };
+    type Set<'a> = &'a dyn Fn(&mut Command);
+    let rows: [(&str, Set<'_>, &[&str]); 7] = [
+        (
+            "why x",
+            &account,
+            &["no instance answers: ", "run/control.sock", start],
+        ),
+        (
+            "queue ls",
+            &account,
+            &["no instance answers: ", "run/control.sock", start],
+        ),
+        (
+            "upgrade",
+            &account,
+            &["no instance answers: ", "run/keeper.sock", start],
+        ),
+        (
+            "status",
+            &account,
+            &[
+                "no instance answers: ",
+                "run/control.sock",
+                "run/keeper.sock",
+                start,
+            ],
+        ),
+        (
+            "import decypharr /nonexistent.json",
+            &account,
+            &[
+                "/nonexistent.json: No such file",
+                "correct that file, or name another one",
+            ],
+        ),
+        (
+            "config check",
+            &at_file,
+            &[
+                file,
+                "is no directory",
+                "`mount.path` has to name a directory",
+            ],
+        ),
+        (
+            "serve",
+            &at_file,
+            &[file, "no directory", "`mount.path` has to name a directory"],
+        ),
+    ];
+    for (command, set, words) in rows {
+        let mut asked = debridfs(home.path());
+        asked.args(command.split(' '));
+        set(&mut asked);
+        let ended = output(&mut asked);
+        let said = line(&err(&ended));
+        assert!(!ended.status.success(), "{command}: {said}");
+        for part in words {
+            assert!(said.contains(part), "{command}: {part} in {said}");
+        }
+    }
+}
+
+#[test]
+fn a_read_only_place_is_named_with_its_setting() {
+    let home = home();
+    for key in ["state_dir", "runtime_dir"] {
+        for command in ["config check", "serve"] {
+            let dir = home.path().join("read-only");
+            let script = format!(
+                "mkdir -p {dir} && mount -t tmpfs none {dir} && mkdir {dir}/in && mount -o remount,ro {dir} && exec '{program}' {command}",
+                dir = dir.display(),
+                program = env!("CARGO_BIN_EXE_debridfs"),
+            );
+            let mut asked = Command::new("unshare");
+            asked
+                .args(["--mount", "sh", "-ec", &script])
+                .env("DEBRIDFS__STATE_DIR", home.path().join("state"))
+                .env("DEBRIDFS__CACHE_DIR", home.path().join("cache"))
+                .env("DEBRIDFS__RUNTIME_DIR", home.path().join("run"))
+                .env(format!("DEBRIDFS__{}", key.to_uppercase()), dir.join("in"))
+                .env("DEBRIDFS__MOUNT__PATH", home.path().join("mnt"))
+                .env("DEBRIDFS__PROVIDER__RD__TOKEN", TOKEN)
+                .stdin(Stdio::null());
+            let ended = output(&mut asked);
+            let said = line(&err(&ended));
+            let fix = format!("mount its file system writable, or set another `{key}`");
+            assert!(
+                !ended.status.success() && said.contains(&fix),
+                "{key}, {command}: {said}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -359,4 +484,76 @@ fn a_process_is_called_as_the_program_whatever_started_it() {
     child.wait().expect("ended");
     assert_eq!(name.expect("running").trim(), "debridfs");
     assert!(ca.is_some());
+}
+
+/// An engine that waits for a keeper which never comes, killed when dropped.
+struct WaitingEngine(Child);
+
+impl WaitingEngine {
+    /// Returns once it has its directories.
+    fn start(mut instance: Command) -> Self {
+        let engine = instance
+            .args(["engine", "--replace"])
+            .stderr(Stdio::piped());
+        let mut engine = Self(engine.spawn().expect("engine starts"));
+        let said = engine.0.stderr.take().expect("piped");
+        let mut lines = BufReader::new(said).lines().map_while(Result::ok);
+        let waits = lines.any(|line| line.contains("waiting for the keeper"));
+        assert!(waits, "it ended: {:?}", engine.0.wait());
+        engine
+    }
+}
+
+impl Drop for WaitingEngine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn two_instances_never_share_a_state_directory() {
+    let home = home();
+    let [one, two] = ["one", "two"].map(|name| {
+        std::fs::create_dir(home.path().join(name)).expect("directory");
+        let home = home.path();
+        move || {
+            let mut command = debridfs(home);
+            command
+                .env("DEBRIDFS__RUNTIME_DIR", home.join(name))
+                .env("DEBRIDFS__CACHE_DIR", home.join(name).join("cache"))
+                .env("DEBRIDFS__MOUNT__PATH", format!("/mnt/{name}"))
+                .env("DEBRIDFS__SERVER__LISTEN", "127.0.0.1:0")
+                .env("DEBRIDFS__PROVIDER__RD__TOKEN", TOKEN)
+                .env("DEBRIDFS__PROVIDER__RD__API_URL", "http://127.0.0.1:9");
+            command
+        }
+    });
+    let old = WaitingEngine::start(one());
+    // Of the same keeper, as in a rollout.
+    let new = WaitingEngine::start(one());
+    let pid = new.0.id();
+    drop(old);
+    let words = format!(
+        "{} is in use by another instance: pid {pid}, mounted at /mnt/one",
+        home.path().join("state").display()
+    );
+    let help = "give this instance a `state_dir` of its own, or stop the other one first";
+    for (command, code) in [("serve", 1), ("engine", 1), ("config check", 2)] {
+        let ended = output(two().args(command.split(' ')));
+        let said = line(&err(&ended));
+        assert!(
+            said.contains(&words) && said.contains(help),
+            "{command}: {said}"
+        );
+        assert_eq!(ended.status.code(), Some(code), "{command}: {said}");
+    }
+    let (_, report) = doctor(&mut two());
+    let checks = report["checks"].as_array().expect("checks").iter();
+    let state = |check: &&Value| check["name"] == "state_dir" && check["outcome"] == "failed";
+    let seen: Vec<&Value> = checks.filter(state).collect();
+    assert!(seen.len() == 1 && seen[0]["seen"] == words, "{seen:?}");
+    // Nothing is kept of an instance that was killed.
+    drop(new);
+    WaitingEngine::start(two());
 }

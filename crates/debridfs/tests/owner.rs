@@ -263,7 +263,9 @@ fn the_engine_runs_as_puid_and_owns_what_is_shown() {
 fn what_the_engines_user_may_not_use_is_named_with_the_command_that_mends_it() {
     let place = place();
     let program = place.path().join("debridfs");
-    let token = place.path().join("token");
+    let secrets = place.path().join("secrets");
+    fs::create_dir(&secrets).expect("directory");
+    let token = secrets.join("token");
     fs::write(&token, "secret").expect("file");
     fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("mode");
     let downloads = place.path().join("downloads");
@@ -325,6 +327,11 @@ fn what_the_engines_user_may_not_use_is_named_with_the_command_that_mends_it() {
     chown(&downloads, Some(UID), Some(GID)).expect("chown");
     let (code, said, error) = ask(&["config", "check"]);
     assert!(code == Some(0) && said.contains("valid: "), "{error}");
+    // Its own file, behind a closed door.
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o700)).expect("mode");
+    let (code, _, said) = ask(&["config", "check"]);
+    let fix = format!("chmod o+x {}", secrets.display());
+    assert!(code == Some(2) && said.contains(&fix), "{said}");
 }
 
 #[test]

@@ -37,3 +37,4 @@ pub use examine::{Input, Settings, examine};
 pub use machine::fuse_device;
 pub use mend::mend;
 pub use repair::Repair;
+pub use storage::bare as bare_mount_point;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use debridfs_keeper::KeeperError;
 use debridfs_web::{MountProbe, ProbeError};
 use rustix::fs::{Access, access, statvfs};
+use rustix::io::Errno;
 
 use debridfs_base::mountinfo;
 use debridfs_base::{ByteSize, state_file};
@@ -90,7 +91,8 @@ async fn ours(path: &Path) -> Check {
     }
 }
 
-fn bare(path: &Path) -> Check {
+/// What is at `path`, where nothing is mounted.
+pub fn bare(path: &Path) -> Check {
     let name = "mount point";
     let shown = path.display();
     match std::fs::read_dir(path) {
@@ -105,13 +107,18 @@ fn bare(path: &Path) -> Check {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             match writable_ancestor(path) {
                 Ok(_) => Check::ok(name, format!("{shown} will be made")),
-                Err(dir) => Check::failed(
+                Err((dir, _)) => Check::failed(
                     name,
                     format!("{shown} is missing, and {dir} may not be written"),
                     format!("sudo install -d -o $(id -u) {shown}"),
                 ),
             }
         }
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Check::failed(
+            name,
+            format!("{shown} is no directory"),
+            "`mount.path` has to name a directory, or nothing yet: set another one, or move away what is there",
+        ),
         Err(error) => Check::failed(
             name,
             format!("{shown}: {error}"),
@@ -120,15 +127,15 @@ fn bare(path: &Path) -> Check {
     }
 }
 
-/// The nearest existing directory at or above `path`, if it may be written; its name otherwise.
-fn writable_ancestor(path: &Path) -> Result<&Path, String> {
+/// The nearest existing directory at or above `path`, if it may be written; its name otherwise, and whether its file system is read-only.
+fn writable_ancestor(path: &Path) -> Result<&Path, (String, bool)> {
     let there = path
         .ancestors()
         .find(|dir| dir.is_dir())
         .unwrap_or(Path::new("/"));
     access(there, Access::WRITE_OK | Access::EXEC_OK)
         .map(|()| there)
-        .map_err(|_| there.display().to_string())
+        .map_err(|errno| (there.display().to_string(), errno == Errno::ROFS))
 }
 
 /// Whether the catalogue can be kept at `path`.
@@ -137,12 +144,13 @@ pub fn state_dir(path: &Path) -> Check {
     let shown = path.display();
     let there = match writable_ancestor(path) {
         Ok(there) => there,
-        Err(dir) => {
-            return Check::failed(
-                name,
-                format!("{dir} may not be written, so the catalogue has no place"),
-                format!("sudo install -d -m 700 -o $(id -u) {shown}, or set `state_dir`"),
-            );
+        Err((dir, read_only)) => {
+            let fix = match read_only {
+                true => "mount its file system writable, or set another `state_dir`".to_owned(),
+                false => format!("sudo install -d -m 700 -o $(id -u) {shown}, or set `state_dir`"),
+            };
+            let seen = format!("{dir} may not be written, so the catalogue has no place");
+            return Check::failed(name, seen, fix);
         }
     };
     match statvfs(there) {
@@ -192,7 +200,7 @@ pub fn socket_path(path: &Path) -> Check {
     } else {
         match writable_ancestor(path.parent().unwrap_or(path)) {
             Ok(_) => Check::ok(name, format!("sockets go beside {}", path.display())),
-            Err(dir) => Check::failed(
+            Err((dir, _)) => Check::failed(
                 name,
                 format!("{dir} may not be written"),
                 "set `runtime_dir` to a directory of this user",

@@ -5,6 +5,7 @@
 //! | question | where |
 //! |---|---|
 //! | how an address or a socket is taken | `bind.rs` |
+//! | what is said while an address cannot be had | `place.rs` |
 //! | how connections are accepted, of any protocol | `serve.rs`, from what in `accept.rs` |
 //! | how many, how long, how much | `limits.rs`; how many files in `descriptors.rs` |
 //! | who has to go when a listener is full | `crowd.rs`; what a connection waits for in `activity.rs` |
@@ -36,6 +37,7 @@ mod limits;
 mod network;
 mod origin;
 mod password;
+mod place;
 mod recent;
 mod secret;
 mod serve;
@@ -53,6 +55,7 @@ pub use limits::{Limits, Times};
 pub use network::Network;
 pub use origin::{forwarding, has_foreign, is_cross_site, is_rebound, mark_answer};
 pub use password::{HashedPassword, PasswordError};
+pub use place::Place;
 pub use secret::{Digest32, digest, is_digest_of, random, same};
 pub use serve::{Front, FrontReport, Guest, Listeners};
 pub use sessions::{Lifetime, Sessions};

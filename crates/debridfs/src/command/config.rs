@@ -4,13 +4,15 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use clap::Subcommand;
+use debridfs_base::mountinfo;
 use debridfs_base::terminal::{escaped, escaped_json};
-use debridfs_doctor::{Check, Outcome};
+use debridfs_doctor::{Check, Outcome, bare_mount_point};
 use debridfs_listen::HashedPassword;
+use debridfs_preflight as preflight;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
+use super::say;
 use super::serve::{owner, require_providers};
-use super::{as_user, say};
 use crate::failure::{Doing, Failure, USAGE};
 use debridfs_config::{Environment, KeeperMode};
 
@@ -50,8 +52,14 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
         require_providers(&loaded.config)?;
     }
     let config = &loaded.config;
-    let mut checks = as_user::checks(&as_user::named(config), owner(config));
-    checks.extend(as_user::checks(&as_user::own(config), owner(config)));
+    let mut trials = preflight::named(config);
+    trials.extend(preflight::own(config));
+    trials.extend(preflight::alone(config));
+    let mut checks = preflight::checks(&trials, owner(config));
+    // What is mounted there is looked at by `doctor`, which does not wait for it.
+    if let Ok(None) = mountinfo::at(&config.mount.path) {
+        checks.push(bare_mount_point(&config.mount.path));
+    }
     let failed = |check: &&Check| check.outcome == Outcome::Failed;
     if let Some(failure) = Failure::of_checks(checks.iter().filter(failed)) {
         return Err(failure.with_code(USAGE));

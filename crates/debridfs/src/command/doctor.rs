@@ -1,15 +1,15 @@
 //! `debridfs doctor`: what this machine lacks, and the exact fix.
 
 mod nfs;
-mod services;
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use debridfs_doctor::{Check, Input, Outcome, Settings, examine, fuse_device, mend};
+use debridfs_preflight as preflight;
 
 use super::serve::owner;
-use super::{as_user, print_json, runtime, say};
+use super::{print_json, runtime, say};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use debridfs_config::{Config, ConfigError, Environment, KeeperMode, Loaded};
@@ -76,7 +76,7 @@ async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
     let loaded = configuration(file, &mut checks);
     if let Some(loaded) = &loaded {
         checks.extend(as_engine(&loaded.config));
-        checks.extend(services::checks(&loaded.config).await);
+        checks.extend(preflight::services(&loaded.config).await);
         checks.extend(nfs::key(&loaded.config));
     }
     checks.extend(nfs::mounts());
@@ -92,17 +92,23 @@ async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
 /// What the engine needs, tried as the user that it will be.
 fn as_engine(config: &Config) -> Vec<Check> {
     let owner = owner(config);
-    let mut checks = as_user::checks(&as_user::named(config), owner);
-    let own = as_user::checks(&as_user::own(config), owner);
+    let mut checks = preflight::checks(&preflight::named(config), owner);
+    let own = preflight::checks(&preflight::own(config), owner);
     // Of those two the machine's checks say that they are well.
     let told = |check: &Check| {
         let elsewhere = ["state_dir", "runtime_dir"].contains(&check.name.as_str());
         check.outcome != Outcome::Ok || !elsewhere
     };
     checks.extend(own.into_iter().filter(told));
+    let alone = preflight::checks(&preflight::alone(config), owner);
+    checks.extend(
+        alone
+            .into_iter()
+            .filter(|one| one.outcome == Outcome::Failed),
+    );
     // Those of an instance that runs are its own.
     if !Instance::in_dir(&config.runtime_dir).runs() {
-        checks.extend(as_user::listeners(config, owner));
+        checks.extend(preflight::listeners(config, owner));
     }
     checks
 }

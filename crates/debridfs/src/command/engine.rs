@@ -10,7 +10,6 @@ use debridfs_base::with_causes;
 use debridfs_confine::{ConfineError, Filter};
 use debridfs_fuse::Ended;
 
-use super::own_directories;
 use super::serve::{owner, require_providers};
 use crate::engine::{self, End};
 use crate::failure::{Doing, Failure, REPLACED};
@@ -104,7 +103,7 @@ fn confine(config: &Config) -> Result<(), Failure> {
                 "the engine runs as root, as it was told to: set PUID to a user of its own"
             );
         } else {
-            own_directories::prepare(config, Some(owner))?;
+            debridfs_preflight::prepare(config, Some(owner))?;
             debridfs_confine::become_user(owner.uid, owner.gid).map_err(|error| {
                 Failure::new(with_causes(&error), Some("start it as that user"))
             })?;

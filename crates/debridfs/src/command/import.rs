@@ -197,13 +197,19 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let words = error.to_string();
         match error {
-            Error::Theirs(_) => Failure::new(words, None).with_code(USAGE),
+            Error::Theirs(_) => {
+                let help = "correct that file, or name another one; nothing was written";
+                Failure::new(words, Some(help)).with_code(USAGE)
+            }
             Error::Exists(_) => {
                 let help =
                     "choose another --write or --secrets, or move it away; nothing was written";
                 Failure::new(words, Some(help))
             }
-            Error::System { .. } => Failure::new(words, None),
+            Error::System { .. } => {
+                let help = "name their configuration, or the directory that holds it, and see that this user may read it";
+                Failure::new(words, Some(help))
+            }
         }
     }
 }

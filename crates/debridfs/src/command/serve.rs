@@ -11,9 +11,10 @@ use clap::Args;
 use debridfs_base::with_causes;
 use debridfs_doctor::{Check, Outcome};
 use debridfs_keeper::{KeeperError, KeeperOptions, Level, Limits, Mode, Owner};
+use debridfs_preflight as preflight;
 
 use super::doctor::require_fuse;
-use super::{as_user, end_with, own_directories};
+use super::end_with;
 use crate::failure::{Doing, Failure, USAGE};
 use crate::logging;
 use debridfs_config::{Config, Environment, KeeperMode, Loaded};
@@ -64,7 +65,11 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     refuse_second(config)?;
     let owner = owner(config);
     debridfs_keeper::keep_from_children().doing(|| "/proc/self/fd".into())?;
-    own_directories::prepare(config, owner)?;
+    // An attached engine looks for itself, and this is before anything of another instance's changes hands.
+    if matches!(mode, Mode::Child { .. }) {
+        require_alone(config, owner)?;
+    }
+    preflight::prepare(config, owner)?;
     if matches!(mode, Mode::Child { .. }) {
         require_files(config, owner)?;
     }
@@ -95,7 +100,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
 
 /// Refuses to start without what no engine could start without either, which would be started again for ever. The rest is warned of.
 fn require_files(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
-    let checks = as_user::checks(&as_user::named(config), owner);
+    let checks = preflight::checks(&preflight::named(config), owner);
     let (needed, rest): (Vec<Check>, Vec<Check>) = checks
         .into_iter()
         .filter(|check| check.outcome != Outcome::Ok)
@@ -108,6 +113,13 @@ fn require_files(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
         Some(failure) => Err(failure.with_code(USAGE)),
         None => Ok(()),
     }
+}
+
+/// Refuses to start where another instance has a directory of this one. Whoever starts at the same moment is refused by its engine.
+fn require_alone(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
+    let checks = preflight::checks(&preflight::alone(config), owner);
+    let failed = checks.iter().filter(|one| one.outcome == Outcome::Failed);
+    Failure::of_checks(failed).map_or(Ok(()), Err)
 }
 
 /// A keeper that does not answer within this time is left to be found out by its socket.
@@ -133,12 +145,18 @@ fn explained(error: &KeeperError) -> Failure {
     match error {
         // With another `runtime_dir`.
         KeeperError::AlreadyMounted(mount) => already_running(keeper_of_another(), mount),
+        KeeperError::MountPoint { .. } | KeeperError::Foreign { .. } => {
+            Failure::new(with_causes(error), Some(MOUNT_POINT))
+        }
         error => {
             let help = "`debridfs doctor` checks the machine and names the fix";
             Failure::new(with_causes(error), Some(help))
         }
     }
 }
+
+/// What to do about a mount point that is of no use.
+const MOUNT_POINT: &str = "`mount.path` has to name a directory, or nothing yet: set another one, or move away (`umount`) what is there";
 
 /// The first process but this that goes by the name of a keeper.
 fn keeper_of_another() -> Option<u32> {
@@ -160,14 +178,24 @@ fn keeper_of_another() -> Option<u32> {
 /// Refuses to start without an account, or with settings that no engine could use.
 pub fn require_providers(config: &Config) -> Result<(), Failure> {
     if config.provider.is_empty() {
-        let help = "export DEBRIDFS__PROVIDER__RD__TOKEN=… (https://real-debrid.com/apitoken), or add [provider.rd] with token_file; \
-                    `debridfs demo` needs none";
-        return Err(Failure::new("no provider is configured", Some(help)).with_code(USAGE));
+        let unread = match std::env::var_os("RD_TOKEN") {
+            Some(_) => "RD_TOKEN is for compose.yaml alone: ",
+            None => "",
+        };
+        let help = format!(
+            "{unread}export DEBRIDFS__PROVIDER__RD__TOKEN=… (https://real-debrid.com/apitoken), or add [provider.rd] with token_file; \
+             `debridfs demo` needs none"
+        );
+        return Err(Failure::new("no provider is configured", Some(&help)).with_code(USAGE));
     }
-    for provider in config.provider.values() {
-        provider
-            .validate()
-            .map_err(|error| Failure::new(error.to_string(), None).with_code(USAGE))?;
+    for (name, provider) in &config.provider {
+        provider.validate().map_err(|error| {
+            let help = match error.key.contains("_file") {
+                true => format!("make it, or correct `provider.{name}.{}`", error.key),
+                false => "correct it; `debridfs config check` looks again".to_owned(),
+            };
+            Failure::new(error.to_string(), Some(&help)).with_code(USAGE)
+        })?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use debridfs_base::with_causes;
 use debridfs_handover::{self as handover, HandoverError, Upgrade};
 
 use super::{runtime, say};
-use crate::failure::{Failure, NOBODY};
+use crate::failure::{Failure, NOBODY, START};
 use crate::instance::{Instance, InstanceArgs};
 
 /// For one answer of the keeper.
@@ -23,8 +23,8 @@ pub fn run(args: &InstanceArgs, file: Option<&Path>) -> Result<(), Failure> {
     let before = handover::upgrade(socket, LIMIT).map_err(|error| match error {
         HandoverError::Refused(reason) => Failure::new(escaped(&reason), None),
         error => {
-            let help = "is `debridfs serve` running? choose it with --socket or DEBRIDFS_CONTROL";
-            Failure::new(with_causes(&error), Some(help)).with_code(NOBODY)
+            let words = format!("no instance answers: {}", with_causes(&error));
+            Failure::new(words, Some(START)).with_code(NOBODY)
         }
     })?;
     let old = before.engine_version.unwrap_or_else(|| "none".into());

@@ -52,8 +52,10 @@ fn write(out: &mut String, report: &WhyReport) -> std::fmt::Result {
     writeln!(out, "{}", report.path)?;
     writeln!(out, "  {}", report.summary)?;
     if let Some(release) = &report.release {
-        let held = release.providers.join(", ");
-        writeln!(out, "  release {} at {held}", release.hash)?;
+        match release.providers.join(", ") {
+            held if held.is_empty() => writeln!(out, "  release {}", release.hash)?,
+            held => writeln!(out, "  release {} at {held}", release.hash)?,
+        }
         for copy in &release.copies {
             write_copy(out, copy)?;
         }

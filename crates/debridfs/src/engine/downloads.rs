@@ -8,12 +8,13 @@ use debridfs_acquire::{Acquire, Checkpoint, MountedLibrary, qbittorrent, sabnzbd
 use debridfs_base::{Board, Late, Trouble};
 use debridfs_dav::Addresses;
 use debridfs_fuse::ALLOW_VARIABLE;
-use debridfs_listen::Listeners;
+use debridfs_listen::{Listeners, Place};
+use debridfs_preflight::Alone;
 use tokio_util::sync::CancellationToken;
 
 use super::looks;
 use super::parts::Parts;
-use super::sockets::{self, Place};
+use super::sockets;
 use super::trouble::{of_setting, of_state};
 use debridfs_config::Config;
 
@@ -33,6 +34,8 @@ pub struct Downloads {
     pub listeners: Arc<Listeners>,
     /// What somebody has to look at.
     pub board: Board,
+    /// Keeps other instances out of the folders.
+    pub alone: Alone,
     /// The queue, once it is open.
     pub queue: Late<Acquire>,
 }
@@ -57,6 +60,7 @@ impl Downloads {
                 queue
             }
         };
+        looks::keep_folders(&queue, &self.alone).await?;
         let login = !credentials.is_open();
         let (listeners, board) = (&self.listeners, &self.board);
         let place = Place {
@@ -85,7 +89,7 @@ impl Downloads {
             () = queue.clone().run(shutdown) => {}
             () = front => {}
             () = second => {}
-            () = looks::at_folders(&queue, board) => {}
+            trouble = looks::at_folders(&queue, board, &self.alone) => return Err(trouble),
             () = looks::at_arrs(&queue.config().arrs, board) => {}
         }
         Err(Trouble::of_end())

@@ -6,11 +6,11 @@ use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Supervisor};
 use debridfs_control::HttpTokens;
 use debridfs_dav::{Addresses, Tokens, router};
-use debridfs_listen::Listeners;
+use debridfs_listen::{Listeners, Place};
 use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 
-use super::sockets::{self, Place};
+use super::sockets;
 use super::trouble::of_state;
 use debridfs_config::Config;
 

@@ -6,20 +6,58 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_acquire::Acquire;
+use debridfs_base::instance_lock::IN_SHARED;
 use debridfs_base::volume::Volume;
 use debridfs_base::{AttentionKind, Board, Trouble};
+use debridfs_preflight::Alone;
 use debridfs_services::Arr;
-use tokio::time::sleep;
+use futures_util::future::join_all;
+use tokio::time::{sleep, timeout};
 
 /// How often the folders of downloads are tried.
 const FOLDERS_EVERY: Duration = Duration::from_secs(20);
 /// How often arrs are asked how they do.
 const ARRS_EVERY: Duration = Duration::from_secs(60);
+/// What a start waits for a volume, to lock a folder there.
+const SOON: Duration = Duration::from_secs(2);
 /// How soon what is wrong is looked at again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Tries for ever whether the folders of `queue` can be written, and tells `board` which cannot.
-pub async fn at_folders(queue: &Acquire, board: &Board) {
+/// Keeps other instances out of `dir` on `volume`, which the setting `key` names. A volume that does not answer soon is
+/// tried again by whoever looks at it next.
+///
+/// # Errors
+/// Another instance has it.
+pub async fn keep_alone(
+    alone: &Alone,
+    volume: &Volume,
+    key: &'static str,
+    dir: &Path,
+    lock: &'static str,
+) -> Result<(), Trouble> {
+    let (alone, path) = (alone.clone(), dir.to_owned());
+    let keep = volume.run(dir, move || alone.keep(key, &path, lock));
+    match timeout(SOON, keep).await {
+        Ok(Ok(Err(in_use))) => Err(in_use.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps other instances out of the folders of `queue` that are there.
+///
+/// # Errors
+/// Another instance has one.
+pub async fn keep_folders(queue: &Acquire, alone: &Alone) -> Result<(), Trouble> {
+    let volumes = queue.volumes();
+    let all = volumes
+        .iter()
+        .map(|(folder, volume)| keep_alone(alone, volume, "acquire.downloads", folder, IN_SHARED));
+    join_all(all).await.into_iter().collect()
+}
+
+/// Tries for ever whether the folders of `queue` can be written, and tells `board` which cannot. Ends with the trouble that
+/// another instance has one.
+pub async fn at_folders(queue: &Acquire, board: &Board, alone: &Alone) -> Trouble {
     loop {
         let mut is_well = true;
         for (folder, tried) in queue.try_folders().await {
@@ -29,10 +67,13 @@ pub async fn at_folders(queue: &Acquire, board: &Board) {
                 Err(error) => {
                     is_well = false;
                     let what = "downloads wait: their folder";
-                    let trouble = of_folder(what, &folder, &error);
+                    let trouble = of_folder(what, "acquire.downloads", &folder, &error);
                     raise(board, AttentionKind::Downloads, &subject, trouble);
                 }
             }
+        }
+        if let Err(trouble) = keep_folders(queue, alone).await {
+            return trouble;
         }
         sleep(if is_well { FOLDERS_EVERY } else { AGAIN }).await;
     }
@@ -45,7 +86,7 @@ pub async fn at_arrs(arrs: &[Arc<Arr>], board: &Board) {
         let asked = arrs
             .iter()
             .map(|arr| async move { (arr, arr.ping().await) });
-        for (arr, answer) in futures_util::future::join_all(asked).await {
+        for (arr, answer) in join_all(asked).await {
             match answer {
                 Ok(()) => settle(board, AttentionKind::Arr, arr.name()),
                 Err(error) => {
@@ -67,7 +108,7 @@ pub async fn at_cache(volume: Option<Volume>, dir: &Path) -> Trouble {
         None => Ok(Err(io::Error::other("no thread could be started for it"))),
     };
     match tried {
-        Ok(Err(error)) => of_folder("all is read from the network:", dir, &error),
+        Ok(Err(error)) => of_folder("all is read from the network:", "cache_dir", dir, &error),
         Ok(Ok(())) => Trouble::new(
             format!("{} cannot be used now", dir.display()),
             "the log says why; it is tried again by itself",
@@ -84,7 +125,7 @@ fn try_out(dir: &Path) -> io::Result<()> {
     std::fs::remove_file(&path)
 }
 
-fn of_folder(what: &str, folder: &Path, error: &io::Error) -> Trouble {
+fn of_folder(what: &str, key: &str, folder: &Path, error: &io::Error) -> Trouble {
     let user = rustix::process::geteuid().as_raw();
     let group = rustix::process::getegid().as_raw();
     let path = folder.display();
@@ -97,7 +138,9 @@ fn of_folder(what: &str, folder: &Path, error: &io::Error) -> Trouble {
         }
         io::ErrorKind::StorageFull => "make room on its disk".to_owned(),
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "put a directory in its place, or name another one".to_owned()
+            let words = format!("{what} {path} is no directory");
+            let help = format!("put a directory in its place, or set another `{key}`");
+            return Trouble::new(words, help);
         }
         _ => "mend it; it is tried again by itself".to_owned(),
     };

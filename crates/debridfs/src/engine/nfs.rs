@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Late, Trouble};
-use debridfs_listen::Listeners;
+use debridfs_listen::{Listeners, Place};
 use debridfs_nfs::{Key, NfsServer};
 use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 
-use super::sockets::Place;
 use super::trouble::of_state;
 use debridfs_config::Config;
 

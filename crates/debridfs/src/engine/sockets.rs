@@ -1,14 +1,13 @@
 //! The engine's servers. None is needed for serving the mount, so a taken address only delays them.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use debridfs_base::{AttentionKind, Board, Trouble};
+use debridfs_base::Board;
 use debridfs_control::RunningEngine;
-use debridfs_listen::{Front, Listeners, raise_descriptors, tcp, unix};
+use debridfs_listen::{Front, Listeners, Place, raise_descriptors, unix};
 use debridfs_web::{MountProbe, Pages, pages_router, public_router, waiting_router};
 use tokio::net::TcpListener;
 
@@ -33,56 +32,6 @@ pub fn listeners(config: &Config) -> Arc<Listeners> {
 pub async fn waiting(listener: TcpListener, server: &ServerConfig, reason: &'static str) {
     let front = Listeners::new(server.limits()).front("waiting");
     front.serve(listener, waiting_router(reason)).await;
-}
-
-/// Where something is served.
-#[derive(Debug, Clone, Copy)]
-pub struct Place {
-    /// What, such as `qBittorrent API`.
-    pub what: &'static str,
-    /// The setting that says where.
-    pub setting: &'static str,
-    /// Where.
-    pub address: SocketAddr,
-}
-
-impl Place {
-    /// Listens there; until it can, `board` says why not.
-    pub async fn listen(&self, board: &Board) -> TcpListener {
-        let listener = tcp(self.address, |error, by| {
-            let Trouble { words, help } = self.trouble(&error, by);
-            if board.raise(
-                AttentionKind::Port,
-                self.setting,
-                Trouble::new(&words, &help),
-            ) {
-                tracing::error!(help, "{words}");
-            }
-        });
-        let listener = listener.await;
-        board.settle(AttentionKind::Port, self.setting);
-        listener
-    }
-
-    /// What is said where it cannot listen, `by` whom the address is held if that is known.
-    pub fn trouble(&self, error: &io::Error, by: Option<&str>) -> Trouble {
-        let Self {
-            what,
-            setting,
-            address,
-        } = self;
-        if error.kind() != io::ErrorKind::AddrInUse {
-            let help = format!(
-                "`{setting}` has to be an address of this machine, with a port that its user may take"
-            );
-            return Trouble::new(format!("no {what}: {address}: {error}"), help);
-        }
-        let by = by.map_or_else(String::new, |by| format!(" by {by}"));
-        let help = format!(
-            "stop that program (it is tried again by itself), or set `{setting}` to another port"
-        );
-        Trouble::new(format!("no {what}: {address} is taken{by}"), help)
-    }
 }
 
 /// Serves health, metrics, and pages if there are any.

@@ -5,7 +5,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use debridfs_base::instance_lock::IN_OWN;
 use debridfs_base::volume::Volume;
+use debridfs_preflight::{Alone, InUse};
 use tokio_util::sync::CancellationToken;
 
 /// How often it is looked whether the volume answers again.
@@ -27,6 +29,19 @@ pub async fn answers(dir: &Path) -> bool {
             false
         }
     }
+}
+
+/// Keeps every other instance out of the state directory for as long as this process lives.
+///
+/// # Errors
+/// Another instance has it.
+pub async fn keep_alone(alone: &Alone, dir: &Path) -> Result<(), InUse> {
+    // Whatever goes on in this process after the last clone is dropped may write there.
+    std::mem::forget(alone.clone());
+    let (alone, path) = (alone.clone(), dir.to_owned());
+    let keep = move || alone.keep("state_dir", &path, IN_OWN);
+    // What does not answer is not used.
+    Volume::state().run(dir, keep).await.unwrap_or(Ok(()))
 }
 
 /// Ends this engine in order once the volume answers: the next one goes on with what is stored there.

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_acquire::Acquire;
+use debridfs_base::instance_lock::IN_OWN;
 use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Late, Supervisor, Trouble};
 use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router};
-use debridfs_listen::Listeners;
+use debridfs_listen::{Listeners, Place};
 use debridfs_nfs::NfsServer;
+use debridfs_preflight::Alone;
 use debridfs_provider::{Priority, Provider};
 use debridfs_repair::{Moves, Repair};
 use debridfs_services::{Hook, run_hooks};
@@ -26,7 +28,6 @@ use super::downloads::Downloads;
 use super::moves::Moving;
 use super::parts::Parts;
 use super::repair::Repairing;
-use super::sockets::Place;
 use super::trouble::{of_setting, of_state};
 use super::{http_files, looks, nfs, sockets};
 use crate::command::as_parent;
@@ -42,6 +43,9 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// How often it is looked whether the cache can be used, and how long it may take at the start: the
 /// engine before lets go of it, and its side files are read.
 const CACHE_EVERY: Duration = Duration::from_secs(10);
+
+/// The setting that names the directory of the cache.
+const CACHE: &str = "cache_dir";
 
 /// What the tasks are made of.
 pub struct Tasks {
@@ -67,6 +71,8 @@ pub struct Tasks {
     pub listeners: Arc<Listeners>,
     /// The mount point.
     pub mount: PathBuf,
+    /// Keeps other instances out.
+    pub alone: Alone,
     /// The end of all.
     pub shutdown: CancellationToken,
 }
@@ -78,6 +84,7 @@ impl Tasks {
         parts: Arc<Parts>,
         listeners: Arc<Listeners>,
         mount: PathBuf,
+        alone: Alone,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
@@ -92,6 +99,7 @@ impl Tasks {
             tokens: http_files::tokens(config),
             listeners,
             mount,
+            alone,
             shutdown,
         }
     }
@@ -183,6 +191,7 @@ impl Tasks {
                 addresses: http_files::addresses(&self.config, &self.tokens),
                 listeners: self.listeners.clone(),
                 board: self.board.clone(),
+                alone: self.alone.clone(),
                 queue: queue.clone(),
             };
             let shutdown = self.shutdown.clone();
@@ -240,10 +249,13 @@ impl Tasks {
             return;
         }
         let (content, dir) = (self.parts.content.clone(), self.config.cache_dir.clone());
-        let from = Instant::now() + CACHE_EVERY;
+        let (alone, from) = (self.alone.clone(), Instant::now() + CACHE_EVERY);
         self.supervisor.start("the cache", move || {
-            let (content, dir) = (content.clone(), dir.clone());
+            let (content, dir, alone) = (content.clone(), dir.clone(), alone.clone());
             async move {
+                if let Some(cache) = content.cache() {
+                    looks::keep_alone(&alone, cache.volume(), CACHE, &dir, IN_OWN).await?;
+                }
                 sleep_until(from).await;
                 while content.cache().is_some_and(|cache| cache.is_usable()) {
                     sleep(CACHE_EVERY).await;

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_acquire::{AddOptions, Release};
+use debridfs_base::instance_lock::{IN_OWN, IN_SHARED};
 use debridfs_base::{AttentionKind, Secret, state_file};
 use debridfs_control::DOWNLOADS;
+use debridfs_preflight::Alone;
 use debridfs_provider::AccountConfig;
 use debridfs_provider::vendors::real_debrid;
 use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, serve};
@@ -21,8 +23,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::parts::{self, Parts};
-use super::sockets;
 use super::tasks::Tasks;
+use super::{sockets, state};
 use debridfs_config::{Config, HookSection};
 
 const NAMES: [&str; 3] = ["One", "Two", "Three"];
@@ -111,7 +113,15 @@ impl Bed {
         let parts = loaded.unwrap_or_else(|_| panic!("the library is not served"));
         let shutdown = CancellationToken::new();
         let (parts, listeners) = (Arc::new(parts), sockets::listeners(&config));
-        let tasks = Tasks::new(&config, parts, listeners, "/mnt/none".into(), shutdown);
+        let alone = Alone::new(Arc::new(config.clone()));
+        let tasks = Tasks::new(
+            &config,
+            parts,
+            listeners,
+            "/mnt/none".into(),
+            alone,
+            shutdown,
+        );
         tasks.start();
         Self {
             _dir: dir,
@@ -443,7 +453,11 @@ async fn what_others_broke_has_a_line_until_it_is_mended() {
     ];
     bed.attends(AttentionKind::Port, &port_words).await;
     let folder = bed.tasks.config.acquire.downloads.clone().unwrap();
-    let folder_words = [folder.to_str().unwrap(), "cannot be written by user"];
+    let folder_words = [
+        folder.to_str().unwrap(),
+        "is no directory",
+        "another `acquire.downloads`",
+    ];
     bed.attends(AttentionKind::Downloads, &folder_words).await;
     let arr_words = ["arr.sonarr does not answer", "`arr.sonarr.url`"];
     bed.attends(AttentionKind::Arr, &arr_words).await;
@@ -464,5 +478,54 @@ async fn what_others_broke_has_a_line_until_it_is_mended() {
     let key_words = ["arr.sonarr refuses the api key", "`arr.sonarr.api_key`"];
     bed.attends(AttentionKind::Arr, &key_words).await;
     arr.abort();
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_instance_has_is_not_used_and_its_place_is_told() {
+    let account = account().await;
+    let other = tempfile::tempdir().unwrap();
+    let at = |name: &str| other.path().join(name);
+    for name in ["run", "cache", "downloads", "state"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    let theirs = Arc::new(Config {
+        runtime_dir: at("run"),
+        ..Config::default()
+    });
+    let theirs = Alone::new(theirs);
+    theirs.keep("cache_dir", &at("cache"), IN_OWN).unwrap();
+    theirs
+        .keep("acquire.downloads", &at("downloads"), IN_SHARED)
+        .unwrap();
+    theirs.keep("state_dir", &at("state"), IN_OWN).unwrap();
+    let (cache, downloads) = (at("cache"), at("downloads"));
+    let bed = Bed::start_with(
+        &account,
+        None,
+        |_| {},
+        move |config| {
+            fs::create_dir(&config.runtime_dir).unwrap();
+            config.cache_dir = cache;
+            config.acquire.downloads = Some(downloads);
+        },
+    );
+    let bed = bed.await;
+    let begun = Instant::now();
+    while bed.is_down("the cache").is_none() || bed.is_down(DOWNLOADS).is_none() {
+        assert!(begun.elapsed() < LONG, "{:?}", bed.tasks.supervisor);
+        sleep(Duration::from_millis(5)).await;
+    }
+    for (part, key) in [("the cache", "cache_dir"), (DOWNLOADS, "acquire.downloads")] {
+        let said = bed.is_down(part).unwrap();
+        let pid = format!(
+            "in use by another instance: pid {}, mounted at",
+            std::process::id()
+        );
+        let help = format!("give this instance a `{key}` of its own");
+        assert!(said.contains(&pid) && said.contains(&help), "{said}");
+    }
+    let refused = state::keep_alone(&bed.tasks.alone, &at("state")).await;
+    refused.unwrap_err();
     bed.stop().await;
 }

@@ -10,14 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use debridfs_base::parent;
 use debridfs_base::walk::{Links, walk};
+use debridfs_base::{parent, require_parent};
 use debridfs_keeper::Owner;
 use rustix::fs::Mode;
 use rustix::process::Signal;
 
-use super::helper::{Helper, owner_of};
-use crate::failure::{Doing, Failure};
+use crate::helper::{Helper, owner_of};
 use debridfs_config::{Config, Umask};
 
 /// Arguments of `own-directories`.
@@ -36,14 +35,47 @@ pub struct OwnDirectoriesArgs {
     pub parent: i32,
 }
 
+/// A directory without which there is no engine.
+#[derive(Debug, thiserror::Error)]
+#[error("`{key}`: {}: {source}", dir.display())]
+pub struct NotPrepared {
+    /// The setting that names it.
+    key: &'static str,
+    dir: PathBuf,
+    source: io::Error,
+}
+
+impl NotPrepared {
+    /// What to do.
+    pub fn help(&self) -> String {
+        let Self { key, dir, source } = self;
+        let dir = dir.display();
+        // Whoever made a directory's error had root's view of it; a helper tells words alone.
+        let read_only = source.kind() == io::ErrorKind::ReadOnlyFilesystem
+            || source.to_string().contains("Read-only file system");
+        match read_only {
+            true => format!("mount its file system writable, or set another `{key}`"),
+            false => format!("mend it (`ls -ld {dir}`), or set another `{key}`"),
+        }
+    }
+}
+
 /// Makes the directories that an engine writes to, and makes them its own. The downloads folder lies where only root may make one
 /// (`/mnt`), and belongs to arrs as well.
 ///
 /// All but the first may lie on a volume that does not answer. That is tried by processes of their own, which are left
 /// behind then: a keeper that waits in the kernel could hold no mount.
-pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
+///
+/// # Errors
+/// The runtime or the state directory cannot be made, or stays another user's.
+pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), NotPrepared> {
+    let failed = |key, dir: &Path, source| NotPrepared {
+        key,
+        dir: dir.into(),
+        source,
+    };
     let runtime = &config.runtime_dir;
-    own(runtime, owner).doing(|| runtime.display().to_string())?;
+    own(runtime, owner).map_err(|error| failed("runtime_dir", runtime, error))?;
     let state = &config.state_dir;
     let state_helper = start(state, owner, None);
     // Without root the engine makes it, as the user that both are.
@@ -71,7 +103,7 @@ pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
             tracing::warn!(dir = %state.display(), %error, "the engine has to wait for it");
             Ok(())
         }
-        ended => ended.doing(|| state.display().to_string()),
+        ended => ended.map_err(|error| failed("state_dir", state, error)),
     }
 }
 
@@ -143,27 +175,12 @@ fn share(dir: &Path, owner: Option<Owner>, mode: u32) -> io::Result<()> {
     let dir = std::path::absolute(dir)?;
     match fs::symlink_metadata(&dir) {
         Ok(found) if !found.is_dir() || found.uid() != 0 => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => has_parent(&dir)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => require_parent(&dir)?,
         _ => {}
     }
     // The engine's alone counts.
     rustix::process::umask(Mode::empty());
     hand_over::hand_over_unused(&walk(&dir, Links::Trusted, mode)?, owner)
-}
-
-/// Whether the directory is there in which `dir` is to be made. One that is missing is the mount point of a disk that is not mounted: what
-/// was made in its place would fill another one, and hide that.
-///
-/// # Errors
-/// It is not, in words that say what to do.
-pub fn has_parent(dir: &Path) -> io::Result<()> {
-    let parent = dir.parent().unwrap_or(dir);
-    if parent.is_dir() {
-        return Ok(());
-    }
-    let shown = parent.display();
-    let words = format!("{shown} is missing: mount its disk, or make it (`mkdir -p {shown}`)");
-    Err(io::Error::new(io::ErrorKind::NotFound, words))
 }
 
 fn octal(text: &str) -> Result<u32, std::num::ParseIntError> {

@@ -4,21 +4,24 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use debridfs_base::parent;
+use debridfs_base::instance_lock::{IN_OWN, IN_SHARED, Instance, holder};
 use debridfs_base::walk::{Links, walk};
+use debridfs_base::{parent, require_parent};
 use debridfs_keeper::Owner;
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use rustix::process::{Signal, getegid, geteuid};
 
-use super::super::helper::owner_of;
-use super::super::own_directories::hand_over::{Plan, is_unused, judge};
-use super::super::own_directories::has_parent;
 use super::Tried;
+use crate::alone::InUse;
+use crate::directories::hand_over::{Plan, is_unused, judge};
+use crate::helper::owner_of;
 
 /// What is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +34,8 @@ pub enum Kind {
     Shared,
     /// An address is listened on.
     Listen,
+    /// Another instance may have the directory.
+    Alone,
 }
 
 impl Kind {
@@ -41,6 +46,7 @@ impl Kind {
             Self::Own => "own",
             Self::Shared => "shared",
             Self::Listen => "listen",
+            Self::Alone => "alone",
         }
     }
 }
@@ -57,6 +63,9 @@ pub struct TryAsUserArgs {
     /// Numbers of user and group, for root.
     #[arg(long, value_name = "UID:GID", value_parser = owner_of)]
     pub owner: Option<Owner>,
+    /// Socket of this instance's keeper.
+    #[arg(long, value_name = "PATH")]
+    pub keeper: Option<PathBuf>,
     /// Process that it ends with.
     #[arg(long, value_name = "PID")]
     pub parent: i32,
@@ -82,8 +91,10 @@ pub fn run(args: &TryAsUserArgs) -> ExitCode {
 
 fn tried(args: &TryAsUserArgs) -> Tried {
     let path = Path::new(&args.what);
+    // As root, who may look at the lock of an engine that was another user.
+    let theirs = (args.kind == Kind::Alone).then(|| another(args, path));
     if let Some(owner) = args.owner {
-        if let Some(done) = as_root(args.kind, path, owner) {
+        if let Some(done) = as_root(args.kind, &args.key, path, owner) {
             return done;
         }
         if owner.uid != 0
@@ -93,6 +104,16 @@ fn tried(args: &TryAsUserArgs) -> Tried {
             return failed(seen, "start it as root, or as that user");
         }
     }
+    if let Some(theirs) = theirs {
+        // It tells of a socket, which root does not connect to.
+        return theirs.map_or_else(
+            || ok(format!("no other instance has {}", path.display())),
+            |theirs| {
+                let in_use = InUse::by(theirs, &args.key, path);
+                failed(in_use.to_string(), in_use.help())
+            },
+        );
+    }
     let user = geteuid().as_raw();
     let shown = path.display();
     let ended = match args.kind {
@@ -100,6 +121,7 @@ fn tried(args: &TryAsUserArgs) -> Tried {
         Kind::Own => write(path),
         Kind::Shared => there_or_to_be_made(path).and_then(|()| write_link(path)),
         Kind::Listen => return listen(&args.what),
+        Kind::Alone => Ok(()),
     };
     match ended {
         Ok(()) if args.kind == Kind::Read => ok(format!("user {user} may read {shown}")),
@@ -108,20 +130,39 @@ fn tried(args: &TryAsUserArgs) -> Tried {
     }
 }
 
+/// The other instance that has the directory. What cannot be looked at, other trials tell of.
+fn another(args: &TryAsUserArgs, path: &Path) -> Option<Instance> {
+    let dir: OwnedFd = match args.owner {
+        // Root reaches it as it will when it makes it, and makes nothing now.
+        Some(_) if path.is_dir() => walk(path, Links::Trusted, 0o700).ok()?.dir,
+        Some(_) => return None,
+        None => File::open(path).ok()?.into(),
+    };
+    let keeper = args.keeper.as_deref()?;
+    let own = Instance::of(keeper, Path::new("")).ok();
+    [IN_OWN, IN_SHARED]
+        .into_iter()
+        .find_map(|name| holder(&dir, name, own.as_ref()).ok().flatten())
+}
+
 /// What root does about it before the engine starts; nothing when that needs none, or root's way is no better.
-fn as_root(kind: Kind, path: &Path, owner: Owner) -> Option<Tried> {
+fn as_root(kind: Kind, key: &str, path: &Path, owner: Owner) -> Option<Tried> {
     let shown = path.display();
     let shared = match kind {
         Kind::Own => false,
         Kind::Shared => true,
-        Kind::Read | Kind::Listen => return None,
+        Kind::Read | Kind::Listen | Kind::Alone => return None,
     };
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        if shared && let Err(error) = has_parent(path) {
+        if shared && let Err(error) = require_parent(path) {
             return Some(failed(error.to_string(), ALONE));
         }
         let made = can_be_made(path).is_ok();
         return made.then(|| ok(format!("`serve` will make {shown}")));
+    }
+    if access(path, Access::WRITE_OK) == Err(Errno::ROFS) {
+        let fix = format!("mount its file system writable, or set another `{key}`");
+        return Some(failed(format!("{shown} is read-only"), fix));
     }
     let handed = format!("`serve` will hand {shown} over to user {}", owner.uid);
     let walked = walk(path, Links::Trusted, 0o700).ok()?;
@@ -169,7 +210,7 @@ fn write_link(dir: &Path) -> io::Result<()> {
 
 fn there_or_to_be_made(dir: &Path) -> io::Result<()> {
     match dir.try_exists() {
-        Ok(false) => has_parent(dir),
+        Ok(false) => require_parent(dir),
         // What is wrong is found by writing.
         _ => Ok(()),
     }
@@ -292,6 +333,33 @@ mod tests {
         );
         let (_, fix) = said(Kind::Read, &at("none"), rustix::io::Errno::NOENT);
         assert_eq!(fix, "make it, or correct `some.key`");
+        let (_, fix) = said(Kind::Own, &at("none"), rustix::io::Errno::ACCESS);
+        assert_eq!(
+            fix,
+            format!("install -d -o {uid} -g {gid} {}", at("none").display())
+        );
+        for (kind, errno, words) in [
+            (Kind::Read, rustix::io::Errno::ISDIR, "name the file itself"),
+            (Kind::Shared, rustix::io::Errno::NOENT, ALONE),
+            (
+                Kind::Own,
+                rustix::io::Errno::ROFS,
+                "writable, or set another `some.key`",
+            ),
+            (
+                Kind::Own,
+                rustix::io::Errno::NOTDIR,
+                "name a directory in `some.key`",
+            ),
+            (Kind::Own, rustix::io::Errno::IO, "mend it (`ls -ld "),
+        ] {
+            let (_, fix) = said(kind, &at("x"), errno);
+            assert!(fix.contains(words), "{errno:?}: {fix}");
+        }
+        fs::write(at("empty"), "").unwrap();
+        assert_eq!(read(&at("empty")).unwrap_err().to_string(), "it is empty");
+        fs::write(at("full"), "x").unwrap();
+        read(&at("full")).unwrap();
     }
 
     #[test]
@@ -303,7 +371,8 @@ mod tests {
             gid: 54_322,
         };
         let state = dir.path().join("state");
-        let seen = |kind, path: &Path| as_root(kind, path, owner).map(|tried| tried.seen);
+        let seen =
+            |kind, path: &Path| as_root(kind, "some.key", path, owner).map(|tried| tried.seen);
         assert!(seen(Kind::Own, &state).unwrap().contains("will make"));
         assert!(!state.exists(), "it only looks");
         fs::create_dir(&state).unwrap();
@@ -311,11 +380,11 @@ mod tests {
         chown(&state, Some(owner.uid), Some(owner.gid)).unwrap();
         assert_eq!(seen(Kind::Own, &state), None);
         fs::write(state.join("catalogue.db"), "").unwrap();
-        let tried = as_root(Kind::Own, &state, owner).unwrap();
+        let tried = as_root(Kind::Own, "state_dir", &state, owner).unwrap();
         let fix = format!("chown -R 54321:54322 {}", state.display());
         assert_eq!(tried.fix, Some(fix));
         let away = dir.path().join("disk/downloads");
-        let tried = as_root(Kind::Shared, &away, owner).unwrap();
+        let tried = as_root(Kind::Shared, "acquire.downloads", &away, owner).unwrap();
         assert!(tried.fix.is_some() && tried.seen.contains("disk is missing"));
     }
 }

@@ -6,14 +6,14 @@ mod trial;
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use debridfs_doctor::Check;
 use debridfs_keeper::Owner;
-use debridfs_listen::holder;
+use debridfs_listen::{Place, holder};
 use serde::{Deserialize, Serialize};
 
-use super::helper::Helper;
-use crate::engine::sockets::Place;
+use crate::helper::Helper;
 use debridfs_config::{Config, KeeperMode};
 
 pub use trial::{Kind, TryAsUserArgs, run};
@@ -34,12 +34,18 @@ pub struct Trial {
     /// The setting that names it.
     key: String,
     what: OsString,
+    /// The socket of this instance's keeper, where it matters whose instance it is.
+    keeper: Option<PathBuf>,
 }
 
 impl Trial {
     fn new(kind: Kind, key: impl Into<String>, what: impl Into<OsString>) -> Self {
-        let (key, what) = (key.into(), what.into());
-        Self { kind, key, what }
+        Self {
+            kind,
+            key: key.into(),
+            what: what.into(),
+            keeper: None,
+        }
     }
 }
 
@@ -56,7 +62,7 @@ pub fn named(config: &Config) -> Vec<Trial> {
         trials.extend(files.map(|(key, file)| Trial::new(Kind::Read, key, file)));
     }
     if let Some(dir) = &config.acquire.downloads {
-        trials.push(Trial::new(Kind::Shared, "acquire.downloads", dir));
+        trials.push(Trial::new(Kind::Shared, DOWNLOADS, dir));
     }
     trials
 }
@@ -73,6 +79,27 @@ pub fn own(config: &Config) -> Vec<Trial> {
     trials
 }
 
+/// The directories that no other instance may have.
+pub fn alone(config: &Config) -> Vec<Trial> {
+    if is_keepers(config) {
+        return Vec::new();
+    }
+    let cache = config.content.cache.enabled.then_some(&*config.cache_dir);
+    let folders = config.acquire.folders().into_iter();
+    let all = [("state_dir", &*config.state_dir)]
+        .into_iter()
+        .chain(cache.map(|dir| (CACHE, dir)))
+        .chain(folders.map(|dir| (DOWNLOADS, dir)));
+    let trials = all.map(|(key, dir): (&str, &Path)| Trial {
+        keeper: Some(config.keeper_socket()),
+        ..Trial::new(Kind::Alone, key, dir)
+    });
+    trials.collect()
+}
+
+/// What downloads are put in.
+const DOWNLOADS: &str = "acquire.downloads";
+
 /// Without it there is a library all the same.
 const CACHE: &str = "cache_dir";
 
@@ -87,7 +114,7 @@ pub fn checks(trials: &[Trial], owner: Option<Owner>) -> Vec<Check> {
             Ok(Tried {
                 seen,
                 fix: Some(fix),
-            }) if key == CACHE => Check::warning(key, seen, fix),
+            }) if key == CACHE && trial.kind == Kind::Own => Check::warning(key, seen, fix),
             Ok(Tried {
                 seen,
                 fix: Some(fix),
@@ -104,8 +131,12 @@ pub fn checks(trials: &[Trial], owner: Option<Owner>) -> Vec<Check> {
 fn start(trial: &Trial, owner: Option<Owner>) -> io::Result<Helper> {
     let kind = format!("--kind={}", trial.kind.word());
     let key = format!("--key={}", trial.key);
-    let arguments = ["try-as-user".into(), kind.into(), key.into()];
-    Helper::start(arguments.into_iter().chain([trial.what.clone()]), owner)
+    let mut arguments: Vec<OsString> = vec!["try-as-user".into(), kind.into(), key.into()];
+    if let Some(keeper) = &trial.keeper {
+        arguments.extend(["--keeper".into(), keeper.into()]);
+    }
+    arguments.push(trial.what.clone());
+    Helper::start(arguments, owner)
 }
 
 fn end(helper: Helper) -> io::Result<Tried> {
