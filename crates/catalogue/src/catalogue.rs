@@ -261,6 +261,7 @@ impl Catalogue {
             let mut report = line.report().clone();
             if let Some(first) = &mut report.first_sync {
                 first.seconds_left = takes(first.total - first.named);
+                first.patience = line.patience_left().map(|left| left.as_secs());
             }
             report
         };

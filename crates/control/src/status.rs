@@ -219,6 +219,9 @@ pub struct FirstSyncStatus {
     pub total: u64,
     /// What the rest takes at the pace of the last two minutes; absent until there is one.
     pub seconds_left: Option<u64>,
+    /// While the account answers nothing and others do: the time [s] until their releases are shown without its own, 0 from then on.
+    #[serde(default)]
+    pub patience: Option<u64>,
 }
 
 impl fmt::Display for FirstSyncStatus {
@@ -235,8 +238,7 @@ impl fmt::Display for FirstSyncStatus {
         write!(out, "first sync of {provider}: {named} of {total} named")?;
         match self.seconds_left {
             None => Ok(()),
-            Some(seconds @ ..=90) => write!(out, ", {seconds} s left"),
-            Some(seconds) => write!(out, ", {} min left", seconds.div_ceil(60)),
+            Some(seconds) => write!(out, ", {} left", short(seconds)),
         }
     }
 }
@@ -252,8 +254,25 @@ impl LibraryStatus {
         if self.first_sync.is_empty() {
             return vec!["the account has not been listed completely yet".to_owned()];
         }
-        let line = |one: &FirstSyncStatus| format!("the library waits: {one}");
+        let line = |one: &FirstSyncStatus| {
+            let until = match one.patience {
+                Some(left) if left > 0 => format!(
+                    "; it does not answer, and in {} the library is shown without it",
+                    short(left)
+                ),
+                _ => String::new(),
+            };
+            format!("the library waits: {one}{until}")
+        };
         waiting.map(line).collect()
+    }
+}
+
+/// A time [s] as people say it.
+fn short(seconds: u64) -> String {
+    match seconds {
+        ..=90 => format!("{seconds} s"),
+        _ => format!("{} min", seconds.div_ceil(60)),
     }
 }
 

@@ -171,6 +171,7 @@ mod tests {
             named: 126,
             total: 800,
             seconds_left: Some(170),
+            patience: None,
         });
         let (code, body) = get("/readyz", unlisted.clone(), "exit 0").await;
         assert_eq!(code, StatusCode::OK, "its view waits alone: {body}");

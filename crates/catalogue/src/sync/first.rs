@@ -152,12 +152,12 @@ impl State {
         Some(so_far)
     }
 
-    /// Shows what can be shown by now. `refused` are accounts that nobody waits for.
+    /// Shows what can be shown by now. `given_up` are accounts that nobody waits for.
     pub(crate) fn settle(
         &mut self,
         naming: FolderNaming,
         rules: &GuardRules,
-        refused: impl Fn(&str) -> bool,
+        given_up: impl Fn(&str) -> bool,
         batch: &mut Batch,
     ) {
         let names: Vec<String> = self.providers.keys().cloned().collect();
@@ -178,7 +178,7 @@ impl State {
             .collect();
         let all = || {
             let mut names = names.iter();
-            names.all(|name| stage(name) != Stage::Unknown || refused(name))
+            names.all(|name| stage(name) != Stage::Unknown || given_up(name))
         };
         if self.is_shown() || all() {
             for name in known {

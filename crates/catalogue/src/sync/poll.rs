@@ -57,10 +57,12 @@ pub(super) async fn run(shared: Arc<Shared>, index: usize, shutdown: Cancellatio
     };
     let mut failures = 0u32;
     loop {
+        let before = line.report().last_answer;
         let outcome = tokio::select! {
             () = shutdown.cancelled() => return,
             outcome = poll.once() => outcome,
         };
+        line.heard(outcome.is_ok() || line.report().last_answer != before);
         let every = shared.config.poll_every;
         let wait = match outcome {
             Ok(()) => {
@@ -69,7 +71,7 @@ pub(super) async fn run(shared: Arc<Shared>, index: usize, shutdown: Cancellatio
                 every
             }
             Err(Trouble::Refused) => {
-                poll.refused().await;
+                line.refusals.fetch_add(1, Ordering::AcqRel);
                 REFUSED_WAIT.max(every)
             }
             Err(Trouble::Failed) => {
@@ -79,6 +81,9 @@ pub(super) async fn run(shared: Arc<Shared>, index: usize, shutdown: Cancellatio
                 waits.after(failures)
             }
         };
+        if line.is_given_up() {
+            poll.given_up().await;
+        }
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = line.poll_now.notified() => {}
@@ -174,11 +179,11 @@ impl Poll<'_> {
         self.take(listing).await
     }
 
-    /// From the second refusal on nobody waits for the account's first sync.
-    async fn refused(&self) {
-        self.line.refusals.fetch_add(1, Ordering::AcqRel);
-        if self.line.is_refused() {
-            self.shared.state.lock().await.dirty = true;
+    /// Nobody waits for the account's first sync any more: what the others hold is shown, unless it is already.
+    async fn given_up(&self) {
+        let mut state = self.shared.state.lock().await;
+        if !state.is_shown() {
+            state.dirty = true;
             self.shared.changed.notify_one();
         }
     }

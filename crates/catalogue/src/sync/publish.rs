@@ -80,9 +80,9 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     state.dirty = false;
     let now = shared.now();
     let mut settled = Batch::default();
-    let refused = |name: &str| shared.line(name).is_some_and(Line::is_refused);
+    let given_up = |name: &str| shared.line(name).is_some_and(Line::is_given_up);
     let (naming, guard) = (shared.config.naming, &shared.config.guard);
-    state.settle(naming, guard, refused, &mut settled);
+    state.settle(naming, guard, given_up, &mut settled);
     let hidden = state.hidden();
     let builder = shared.builder.clone();
     // Tens of thousands of files take longer than a runtime thread may be kept.

@@ -10,6 +10,7 @@ use debridfs_provider::Provider;
 use jiff::Timestamp;
 use parking_lot::MutexGuard;
 use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::Instant;
 
 use super::pace::Pace;
 use super::queue::InfoQueue;
@@ -43,6 +44,10 @@ pub(crate) struct Settings {
 /// Refusals in a row, a minute apart, after which an account counts as refused for good: one may be a mistake of the provider's.
 const REFUSALS: u32 = 2;
 
+/// An account that has answered nothing for so long is not waited for any more: longer than most outages, and short enough that
+/// the others' films are there the same evening.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
 /// One provider's part.
 pub(crate) struct Line {
     pub(crate) provider: Arc<dyn Provider>,
@@ -55,6 +60,8 @@ pub(crate) struct Line {
     pub(crate) full_wanted: AtomicBool,
     /// Polls in a row that refused the account.
     pub(crate) refusals: AtomicU32,
+    /// Since when no poll was answered.
+    silent: parking_lot::Mutex<Option<Instant>>,
     /// For `status`.
     pub(crate) report: parking_lot::Mutex<ProviderSync>,
 }
@@ -79,6 +86,7 @@ impl Line {
             poll_now: Notify::new(),
             full_wanted: AtomicBool::new(false),
             refusals: AtomicU32::new(0),
+            silent: parking_lot::Mutex::default(),
             report: parking_lot::Mutex::new(report),
         }
     }
@@ -87,9 +95,25 @@ impl Line {
         self.provider.name()
     }
 
-    /// Whether nobody waits for its first sync.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.refusals.load(Ordering::Acquire) >= REFUSALS
+    /// Whether nobody waits for its first sync: it refuses the account, or has been silent for [`PATIENCE`].
+    pub(crate) fn is_given_up(&self) -> bool {
+        let refused = self.refusals.load(Ordering::Acquire) >= REFUSALS;
+        refused || self.patience_left() == Some(Duration::ZERO)
+    }
+
+    /// How long a silent account is still waited for; `None` for one that answers.
+    pub(crate) fn patience_left(&self) -> Option<Duration> {
+        let silent = *self.silent.lock();
+        silent.map(|since| PATIENCE.saturating_sub(since.elapsed()))
+    }
+
+    /// Notes whether it answered a poll, be it with an error of its own.
+    pub(crate) fn heard(&self, answered: bool) {
+        let mut silent = self.silent.lock();
+        *silent = match answered {
+            true => None,
+            false => silent.or_else(|| Some(Instant::now())),
+        };
     }
 
     pub(crate) fn report(&self) -> MutexGuard<'_, ProviderSync> {
@@ -237,6 +261,7 @@ impl Shared {
                 named: so_far.named,
                 total: so_far.total,
                 seconds_left: None,
+                patience: None,
             });
             report.last_full_list = provider.last_full;
             report.torrents = torrents - held.entries.len().min(torrents);

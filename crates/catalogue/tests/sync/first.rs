@@ -121,6 +121,53 @@ async fn all_accounts_of_the_first_start_are_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_of_one_account_holds_the_others_up_for_an_hour_and_no_longer() {
+    let bench = two(50);
+    bench.others[0].inside().fault = Some(Fault::Fails(Verdict::Retry));
+    let run = bench.start_with(original(&bench)).await;
+    pass(3500).await;
+    let patience = || {
+        run.catalogue.status().providers[1]
+            .first_sync
+            .unwrap()
+            .patience
+    };
+    assert!(!run.library().listed);
+    assert!(
+        (80..=100).contains(&patience().unwrap()),
+        "{:?}",
+        patience()
+    );
+    // An answer, be it a useless one, is no outage: the time begins anew.
+    bench.others[0].inside().fault = None;
+    bench.others[0]
+        .inside()
+        .broken_infos
+        .extend((1000..1050).map(|number| (id(number), (1_000_000, Verdict::Malformed))));
+    pass(200).await;
+    assert!(!run.library().listed && patience().is_none(), "it answers");
+    bench.others[0].inside().fault = Some(Fault::Fails(Verdict::Retry));
+    pass(3500).await;
+    assert!(!run.library().listed);
+    pass(200).await;
+    for run in [run, bench.start_with(original(&bench)).await] {
+        let library = run.library();
+        assert!(library.listed);
+        assert_eq!(waiting(&library), ["ad"]);
+        assert_eq!(all(&library).len(), 50);
+        run.kill().await;
+    }
+    bench.others[0].inside().fault = None;
+    bench.others[0].inside().broken_infos.clear();
+    let run = bench.start_with(original(&bench)).await;
+    run.until("its view", |library| library.answers("ad")).await;
+    assert_eq!(all(&run.library()).len(), 100, "it comes as a whole");
+    let library = run.library();
+    assert!(library.was_there_first(&library.release(hash(1001)).unwrap().release));
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_that_is_refused_for_good_lets_its_own_view_wait_alone() {
     let bench = two(50);
     let refused = Some(Fault::Fails(Verdict::AccountRefused));
