@@ -29,6 +29,8 @@ pub struct AddOptions {
     pub category: String,
     /// The URL of the arr that asks, when its login tells.
     pub owner: Option<String>,
+    /// Whoever asks reads of a failure in a history, as arrs do in SABnzbd's.
+    pub reads_failures: bool,
     /// Tags.
     pub tags: BTreeSet<String>,
     /// Another name than the one in the magnet or file.
@@ -455,6 +457,7 @@ impl Shared {
             hash: release.hash,
             nth: memory.next_nth(release.hash),
             owner: options.owner.clone(),
+            reads_failures: options.reads_failures,
             name: shortened(options.name.as_deref().unwrap_or(&release.name)),
             category: options.category.clone(),
             tags: options.tags.clone(),
@@ -504,6 +507,7 @@ fn asked_again(before: &Job, options: &AddOptions, now: jiff::Timestamp) -> Job 
     if options.owner.is_some() {
         job.owner.clone_from(&options.owner);
     }
+    job.reads_failures |= options.reads_failures;
     if job.step == Step::Complete {
         // What is missing is made: the torrent, its files, or what was put in place, which whoever imported it may have moved away.
         job.step = Step::Placed;

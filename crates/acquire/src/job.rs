@@ -148,6 +148,9 @@ pub struct Job {
     /// The URL of the arr that asked for it, when its login told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Whoever asked for it reads of a failure in a history, as arrs do in SABnzbd's. No state of a qBittorrent tells them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads_failures: bool,
     /// What it is called.
     pub name: String,
     /// The arr's category; may be empty.
@@ -269,6 +272,7 @@ impl Job {
             hash,
             nth: 0,
             owner: None,
+            reads_failures: false,
             name: hash.to_string(),
             category: String::new(),
             tags: BTreeSet::new(),

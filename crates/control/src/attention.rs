@@ -159,9 +159,11 @@ mod tests {
                 named: 126,
                 total: 800,
                 seconds_left: Some(170),
+                patience: None,
             },
             FirstSyncStatus {
                 provider: "ad".into(),
+                patience: Some(2500),
                 ..FirstSyncStatus::default()
             },
         ];
@@ -184,7 +186,7 @@ mod tests {
         for word in [
             "signal 9",
             "the library waits: first sync of rd: 126 of 800 named, 3 min left",
-            "the library waits: ad has not been listed completely yet",
+            "the library waits: ad has not been listed completely yet; it does not answer, and in 42 min the library is shown without it",
             "40 releases",
             "bad token",
             "out of traffic",
@@ -194,6 +196,170 @@ mod tests {
             assert!(all.contains(word), "{word} in {all}");
         }
         assert_eq!(status.last_error.unwrap().message, "bad token");
+    }
+
+    /// What is changed in a status that is well, of what the one line is, and what it says.
+    type Row = (fn(&mut Status), Kind, &'static str, &'static str);
+
+    fn down(status: &mut Status, part: &str) {
+        status.down.push(Down {
+            part: part.into(),
+            words: "w".into(),
+            help: "h".into(),
+            since: Timestamp::UNIX_EPOCH,
+            tries: 1,
+        });
+    }
+
+    fn silent(status: &mut Status, name: &str) {
+        status.volumes.truncate(1);
+        status.volumes[0].name = name.into();
+        status.volumes[0].silent_since = Some(Timestamp::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn each_trouble_is_a_line_of_its_kind() {
+        let rows: [Row; 17] = [
+            (
+                |s| s.engine.state = EngineState::Starting,
+                Kind::Engine,
+                "",
+                "the engine is starting",
+            ),
+            (
+                |s| {
+                    s.engine.state = EngineState::Down;
+                    s.keeper.last_death = None;
+                },
+                Kind::Engine,
+                "",
+                "no engine is running",
+            ),
+            (
+                |s| s.library.as_mut().unwrap().listed = false,
+                Kind::Library,
+                "",
+                "not been listed",
+            ),
+            (
+                |s| {
+                    let first = FirstSyncStatus {
+                        provider: "ad".into(),
+                        ..FirstSyncStatus::default()
+                    };
+                    s.library.as_mut().unwrap().first_sync.push(first);
+                },
+                Kind::Library,
+                "",
+                "the view of ad waits",
+            ),
+            (
+                |s| s.library.as_mut().unwrap().store_trouble = Some("disk full".into()),
+                Kind::State,
+                "catalogue.db",
+                "disk full",
+            ),
+            (
+                |s| s.providers[0].healthy = false,
+                Kind::Provider,
+                "rd",
+                "rd is failing",
+            ),
+            (
+                |s| s.providers[0].keys[0].used_up = true,
+                Kind::Provider,
+                "rd",
+                "out of traffic",
+            ),
+            (
+                |s| silent(s, "state"),
+                Kind::Volume,
+                "/mnt/downloads",
+                "downloads cannot be added",
+            ),
+            (
+                |s| silent(s, "cache"),
+                Kind::Volume,
+                "/mnt/downloads",
+                "from the network alone",
+            ),
+            (
+                |s| silent(s, "downloads"),
+                Kind::Volume,
+                "/mnt/downloads",
+                "downloads wait",
+            ),
+            (
+                |s| silent(s, "hooks"),
+                Kind::Volume,
+                "/mnt/downloads",
+                "on_library_update",
+            ),
+            (
+                |s| down(s, DOWNLOADS),
+                Kind::Downloads,
+                DOWNLOADS,
+                "does not run: w; h",
+            ),
+            (
+                |s| down(s, "the cache"),
+                Kind::Cache,
+                "the cache",
+                "does not run: w; h",
+            ),
+            (
+                |s| down(s, "hooks"),
+                Kind::Hook,
+                "hooks",
+                "does not run: w; h",
+            ),
+            (
+                |s| down(s, "repair"),
+                Kind::Part,
+                "repair",
+                "does not run: w; h",
+            ),
+            (
+                |s| s.moved_aside.push("/s/x".into()),
+                Kind::State,
+                "/s/x",
+                "moved aside",
+            ),
+            (
+                |s| s.repair.as_mut().unwrap().held.push("rd".into()),
+                Kind::Repair,
+                "rd",
+                "suspected itself; `debridfs repair ls`",
+            ),
+        ];
+        let wrong = rows.iter().filter_map(|(change, kind, subject, words)| {
+            let mut status = Status::sample();
+            change(&mut status);
+            let status = status.judged();
+            let right = matches!(&status.attention[..], [line]
+                if line.kind == *kind && line.subject == *subject && line.to_string().contains(words));
+            (!right || status.healthy || status.problems.len() != 1)
+                .then(|| format!("{kind:?} {words}: {:?}", status.attention))
+        });
+        assert_eq!(wrong.collect::<Vec<_>>(), [""; 0]);
+    }
+
+    #[test]
+    fn traffic_of_one_key_is_no_trouble_while_another_has_some_and_lines_are_in_order() {
+        let mut status = Status::sample();
+        let mut second = status.providers[0].keys[0].clone();
+        second.number = 2;
+        status.providers[0].keys[0].used_up = true;
+        status.providers[0].keys.push(second);
+        assert!(status.clone().judged().healthy);
+        down(&mut status, "repair");
+        status.providers[0].healthy = false;
+        // What an engine has put up itself stays.
+        let own = Attention::new(Kind::Port, "x", "taken", "");
+        status.attention.push(own);
+        let kinds = status.judged().attention.into_iter().map(|line| line.kind);
+        let kinds: Vec<Kind> = kinds.collect();
+        assert_eq!(kinds, [Kind::Provider, Kind::Part, Kind::Port]);
     }
 
     #[test]
@@ -207,5 +373,13 @@ mod tests {
         let mut status = status;
         status.engine.state = EngineState::Down;
         assert!(status.judged().is_grave());
+        // Of an engine that tells problems alone.
+        let mut before = Status::sample();
+        before.problems.push("something".into());
+        assert!(before.is_grave());
+        let grave = [Kind::Engine, Kind::Library, Kind::Provider];
+        for kind in Kind::ALL {
+            assert_eq!(kind.is_grave(), grave.contains(&kind), "{kind:?}");
+        }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn library(
     let progress = said.progress.as_ref();
     let status = LibraryStatus {
         listed: said.listed,
-        first_sync: said.providers.iter().filter_map(first_sync).collect(),
+        first_sync: first_syncs(&said.providers),
         releases: said.releases as u64,
         bad: said.bad as u64,
         unknown: progress.map_or(0, |left| left.total.saturating_sub(left.done) as u64),
@@ -100,15 +100,22 @@ pub(crate) fn library(
     (status, errors)
 }
 
-fn first_sync(provider: &catalogue::ProviderSync) -> Option<FirstSyncStatus> {
-    let first = provider.first_sync?;
-    Some(FirstSyncStatus {
-        provider: provider.name.clone(),
-        listed: provider.listed,
-        named: first.named as u64,
-        total: first.total as u64,
-        seconds_left: first.seconds_left,
-    })
+fn first_syncs(providers: &[catalogue::ProviderSync]) -> Vec<FirstSyncStatus> {
+    let silent = |one: &catalogue::ProviderSync| one.first_sync?.patience;
+    // There is nothing to show without it where no other account answers.
+    let others_answer = providers.iter().any(|one| silent(one).is_none());
+    let waiting = providers.iter().filter_map(|provider| {
+        let first = provider.first_sync?;
+        Some(FirstSyncStatus {
+            provider: provider.name.clone(),
+            listed: provider.listed,
+            named: first.named as u64,
+            total: first.total as u64,
+            seconds_left: first.seconds_left,
+            patience: first.patience.filter(|_| others_answer),
+        })
+    });
+    waiting.collect()
 }
 
 fn copies(said: catalogue::CopiesStatus, providers: &[Arc<dyn Provider>]) -> CopiesStatus {
@@ -307,7 +314,11 @@ pub(crate) fn queue(queue: &Acquire) -> QueueStatus {
 
 /// Downloads that failed without an arr that was told, and those that have waited for long.
 pub(crate) fn downloads(queue: &Acquire) -> Vec<Attention> {
-    let jobs = queue.jobs();
+    let has_arrs = !queue.config().arrs.is_empty();
+    of_jobs(&queue.jobs(), has_arrs, Timestamp::now())
+}
+
+fn of_jobs(jobs: &[Arc<Job>], has_arrs: bool, now: Timestamp) -> Vec<Attention> {
     let known = |job: &Job| job.told.as_ref().is_some_and(|told| told.arr.is_some());
     let mut failed: Vec<&Job> = jobs.iter().map(|job| &**job).collect();
     failed.retain(|job| job.step == Step::Failed && !known(job));
@@ -316,7 +327,6 @@ pub(crate) fn downloads(queue: &Acquire) -> Vec<Attention> {
     if let (Some(latest), Some(first)) = (failed.first(), failed.last()) {
         let names: Vec<&str> = failed.iter().map(|job| &*job.name).collect();
         let names = names[..names.len().min(LATEST)].join(", ");
-        let has_arrs = !queue.config().arrs.is_empty();
         let reason = QueuedJob::of(latest, has_arrs).reason;
         let reason = reason.unwrap_or_else(|| "without a reason".to_owned());
         let words = format!("{} failed: {names}: {reason}", downloads_of(failed.len()));
@@ -325,7 +335,6 @@ pub(crate) fn downloads(queue: &Acquire) -> Vec<Attention> {
         let line = Attention::new(AttentionKind::Grab, "", words, help);
         all.push(line.since(Some(first.changed)));
     }
-    let now = Timestamp::now();
     let waits = |job: &&Arc<Job>| {
         let long = now.duration_since(job.changed) >= HELD_FOR;
         !job.step.is_settled() && job.live.trouble.is_some() && long
@@ -401,7 +410,65 @@ pub(crate) fn resident() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::resident;
+    use super::*;
+
+    fn job(name: &str, minute: u32, fields: serde_json::Value) -> Arc<Job> {
+        let at = format!("2026-01-01T00:{minute:02}:00Z");
+        let mut job = serde_json::json!({
+            "hash": "ab".repeat(20), "name": name, "category": "tv", "added": at, "changed": at, "step": "failed",
+            "reason": "dead", "evidence": "dead", "save_path": "/d/tv", "action": "symlink", "uncached": "wait",
+        });
+        let fields = fields.as_object().unwrap().clone();
+        job.as_object_mut().unwrap().extend(fields);
+        Arc::new(serde_json::from_value(job).unwrap())
+    }
+
+    #[test]
+    fn failed_downloads_are_a_line_until_an_arr_was_told() {
+        let now: Timestamp = "2026-01-01T01:00:00Z".parse().unwrap();
+        let told = serde_json::json!({ "told": { "arr": "sonarr", "at": "2026-01-01T00:30:00Z" } });
+        let nobody = serde_json::json!({ "told": { "arr": null, "at": "2026-01-01T00:30:00Z" } });
+        let none = serde_json::json!({});
+        let known = job("Known", 1, told);
+        assert_eq!(of_jobs(std::slice::from_ref(&known), true, now), []);
+        let jobs = [known, job("First", 2, none), job("Last", 3, nobody)];
+        let [line] = &of_jobs(&jobs, false, now)[..] else {
+            panic!("one line")
+        };
+        assert_eq!(line.kind, AttentionKind::Grab);
+        assert!(
+            line.words
+                .starts_with("2 downloads failed: Last, First: dead; no arr was told"),
+            "{line}"
+        );
+        assert_eq!(line.since, Some(jobs[1].changed));
+    }
+
+    #[test]
+    fn what_has_been_in_the_way_for_long_is_a_line() {
+        let held = |minute: u32, trouble: Option<&str>, step: &str| {
+            let mut job = Job::clone(&job(
+                "Film",
+                minute,
+                serde_json::json!({ "step": step, "evidence": null }),
+            ));
+            job.live.trouble = trouble.map(str::to_owned);
+            let now: Timestamp = "2026-01-01T00:10:00Z".parse().unwrap();
+            of_jobs(&[Arc::new(job)], true, now)
+        };
+        let [line] = &held(5, Some("/d cannot be made"), "probed")[..] else {
+            panic!("one line")
+        };
+        assert_eq!(line.kind, AttentionKind::Downloads);
+        assert_eq!(line.words, "a download held up: Film: /d cannot be made");
+        assert_eq!(
+            held(6, Some("/d cannot be made"), "probed"),
+            [],
+            "for four minutes"
+        );
+        assert_eq!(held(5, None, "probed"), []);
+        assert_eq!(held(5, Some("x"), "complete"), []);
+    }
 
     #[test]
     fn memory_that_is_used_is_seen() {

@@ -2,6 +2,7 @@
 //! a path in the downloads folder.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use debridfs_acquire::{Acquire, Job, Step};
 use debridfs_catalogue::Library;
@@ -37,8 +38,17 @@ pub(crate) fn find(
 ) -> Result<Meant, String> {
     let jobs = queue.map(Acquire::jobs).unwrap_or_default();
     let has_arrs = queue.is_some_and(|queue| !queue.config().arrs.is_empty());
+    find_among(text, library, &jobs, has_arrs)
+}
+
+fn find_among(
+    text: &str,
+    library: &Library,
+    jobs: &[Arc<Job>],
+    has_arrs: bool,
+) -> Result<Meant, String> {
     let path = Path::new(text);
-    let within = |job: &&std::sync::Arc<Job>| path.starts_with(job.content_path());
+    let within = |job: &&Arc<Job>| path.starts_with(job.content_path());
     if path.is_absolute() {
         return match jobs.iter().find(within) {
             Some(job) => Ok(of_job(job, library, has_arrs)),
@@ -243,6 +253,35 @@ mod tests {
         let none = meant("quux").unwrap_err();
         assert!(none.contains("no download is called so"), "{none}");
         assert!(meant("...").is_err());
+    }
+
+    #[test]
+    fn hashes_and_paths_mean_the_download_that_has_them() {
+        let hash = "ab".repeat(20);
+        let job = serde_json::json!({
+            "hash": hash, "name": "Film", "category": "tv", "added": "2026-01-01T00:00:00Z",
+            "changed": "2026-01-01T00:00:00Z", "step": "failed", "reason": "dead", "evidence": "dead",
+            "save_path": "/downloads/tv", "action": "symlink", "uncached": "wait",
+        });
+        let jobs: [Arc<Job>; 1] = [Arc::new(serde_json::from_value(job).unwrap())];
+        let found = |text: &str| match find_among(text, &Library::default(), &jobs, true) {
+            Ok(Meant::Job(report)) => report.path.clone(),
+            other => format!("{other:?}"),
+        };
+        for text in [
+            &*hash,
+            &hash.to_uppercase(),
+            &format!(" {hash} "),
+            "film",
+            "/downloads/tv/Film/x.mkv",
+            "/downloads/tv/Film",
+        ] {
+            assert_eq!(found(text), "Film", "{text}");
+        }
+        assert!(found(&"cd".repeat(20)).contains("no release and no download has the info-hash"));
+        for text in ["/downloads/tv", "/downloads/tv/Film 2"] {
+            assert!(found(text).contains("neither in the library nor"), "{text}");
+        }
     }
 
     #[test]

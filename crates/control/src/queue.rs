@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_acquire::{Acquire, AddOptions, Evidence, Job, Release, Selection, Told};
+use debridfs_provider::InfoHash;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +62,7 @@ impl QueuedJob {
     pub fn of(job: &Job, has_arrs: bool) -> Self {
         let trouble = job.live.trouble.clone();
         let mut reason = job.reason.clone().or(trouble);
-        if job.evidence.is_some() && !has_arrs {
+        if job.evidence.is_some() && !has_arrs && !job.reads_failures {
             let known = reason.map_or_else(String::new, |reason| format!("{reason}; "));
             reason = Some(known + UNTOLD);
         }
@@ -191,13 +192,20 @@ async fn add(State(engine): Engine, Query(adding): Query<Adding>) -> Answer<Adde
 
 async fn remove(State(engine): Engine, Query(removing): Query<Removing>) -> Answer<Removed> {
     let queue = configured(&engine)?;
-    let hash = removing
-        .hash
-        .parse()
-        .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "not an info-hash of 40 digits"))?;
+    let hash: InfoHash = removing.hash.parse().map_err(|_| {
+        let words = format!(
+            "{} is no info-hash of 40 digits; `debridfs queue ls` shows those of the downloads",
+            removing.hash
+        );
+        Refused::new(StatusCode::BAD_REQUEST, words)
+    })?;
     let one = Selection::Some(vec![hash]);
     match queue.remove(one, removing.files).await {
-        Ok(0) => Err(Refused::new(StatusCode::NOT_FOUND, "no such download")),
+        Ok(0) => {
+            let words =
+                format!("no download has the info-hash {hash}; `debridfs queue ls` shows them");
+            Err(Refused::new(StatusCode::NOT_FOUND, words))
+        }
         Ok(removed) => Ok(Json(Removed {
             removed: removed as u64,
         })),
@@ -220,6 +228,10 @@ mod tests {
         let reason = |job: &Job, has_arrs| QueuedJob::of(job, has_arrs).reason.unwrap();
         assert_eq!(reason(&job, true), "dead");
         assert_eq!(reason(&job, false), format!("dead; {UNTOLD}"));
+        // Its arr reads it in the history.
+        job.reads_failures = true;
+        assert_eq!(reason(&job, false), "dead");
+        job.reads_failures = false;
         // Nothing that an arr would have to hear.
         job.evidence = None;
         assert_eq!(reason(&job, false), "dead");

@@ -62,6 +62,8 @@ fn options(params: &Params) -> Result<AddOptions, Refused> {
     let save_path = params.get("savepath").map(str::trim);
     let limits = ShareLimits::default();
     Ok(AddOptions {
+        // No state of a qBittorrent makes an arr search again.
+        reads_failures: false,
         category: params.get("category").unwrap_or_default().trim().to_owned(),
         owner: params.viewer.arr.as_deref().map(str::to_owned),
         tags: params.words("tags", ','),

@@ -89,6 +89,7 @@ fn options(params: &Params) -> AddOptions {
         stopped: priority == -2,
         first: priority == 1,
         forced: priority == 2,
+        reads_failures: true,
         ..AddOptions::default()
     }
 }

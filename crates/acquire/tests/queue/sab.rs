@@ -365,6 +365,11 @@ async fn an_nzb_is_passed_over_and_torrents_are_taken() {
         ask(&sab, &link).await["nzo_ids"],
         json!([HASH.to_uppercase()])
     );
+    let jobs = world.acquire.jobs();
+    assert!(
+        jobs.iter().all(|job| job.reads_failures),
+        "an arr reads its history"
+    );
     let paused = slots(&sab, "queue", "&category=*").await.remove(0);
     assert_eq!(
         (&paused["status"], &paused["cat"]),
