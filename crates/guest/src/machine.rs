@@ -163,6 +163,15 @@ impl Machine {
         }
     }
 
+    /// What the script has printed so far.
+    pub fn printed(&mut self) -> &str {
+        while let Ok(line) = self.lines.try_recv() {
+            self.printed += &line;
+            self.printed.push('\n');
+        }
+        &self.printed
+    }
+
     /// Sends the script a line, for its `read`.
     ///
     /// # Errors

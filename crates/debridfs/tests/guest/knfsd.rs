@@ -103,3 +103,42 @@ wc -l </run/here
     // The root, version.txt, three views, and a release with its film in two of them.
     assert!(entries >= Some(13), "{text}");
 }
+
+/// The suite of `crates/behaviour`, over the mount and over the export, by a client that looks for changes once a second.
+#[test]
+#[ignore = "make test-guest: three runs of the suite take a minute"]
+fn the_mount_and_its_export_behave_on_debians_kernel() {
+    let script = format!(
+        r#"{SERVE}
+start
+until_true 30 cat {MOUNT}/__all__/Lost.2024/first.mkv >/dev/null
+behaviour {MOUNT} 127.0.0.1:9000 /etc/skips/fuse | sed 's/^/fuse /'
+nfs
+for version in 3 4; do
+  umount /mnt/v$version
+done
+mount.nfs 127.0.0.1:/srv/library /mnt/v3 -o rw,vers=3,nolock,actimeo=1 || fail "mount, version 3"
+mount.nfs 127.0.0.1:/srv/library /mnt/v4 -o rw,vers=4.2,actimeo=1 || fail "mount, version 4.2"
+for version in 3 4; do
+  behaviour /mnt/v$version 127.0.0.1:9000 /etc/skips/knfsd | sed "s/^/version $version /"
+done
+"#
+    );
+    let mut image = library::image(&debridfs_behaviour::library(), &script);
+    add_nfs(&mut image);
+    let output = Machine::run(&image, &library::settings()).expect("a status");
+    let text = output.expect_success();
+    println!("{text}");
+    for front in ["fuse", "version 3", "version 4"] {
+        let lines: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(front))
+            .collect();
+        let passed = lines.iter().filter(|line| line.starts_with(" ok ")).count();
+        assert!(passed > 20, "{front}: {passed}\n{text}");
+        assert!(
+            !lines.iter().any(|line| line.starts_with(" FAILED")),
+            "{text}"
+        );
+    }
+}

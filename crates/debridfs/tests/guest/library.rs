@@ -17,6 +17,8 @@ runtime_dir = '/run/run'
 enabled = false
 [mount]
 path = '/srv/library'
+[library]
+refresh_interval = '1s'
 [server]
 listen = '127.0.0.1:0'
 [provider.rd]
@@ -103,10 +105,19 @@ pub fn image(library: &LibrarySpec, script: &str) -> Image {
             "/bin/debridfs",
         ),
         (example("verified_reader"), "/bin/verified_reader"),
+        (example("behaviour"), "/bin/behaviour"),
     ] {
         image.program(&from, to).expect("its libraries are here");
     }
     image.text("/etc/debridfs.toml", CONFIG);
+    image.text(
+        "/etc/skips/fuse",
+        include_str!("../../../behaviour/skips/fuse.txt"),
+    );
+    image.text(
+        "/etc/skips/knfsd",
+        include_str!("../../../behaviour/skips/knfsd.txt"),
+    );
     let library = toml::to_string(library).expect("a description");
     image.text("/etc/library.toml", &library);
     image.script(&format!("{FUNCTIONS}\n{script}\n"));

@@ -74,7 +74,8 @@ impl Simulator {
         simulator
     }
 
-    fn with(library: &LibrarySpec) -> Self {
+    /// As `start`, with all that an account may hold.
+    pub fn with(library: &LibrarySpec) -> Self {
         Self::serve(library, ServeOptions::default())
     }
 
@@ -90,6 +91,11 @@ impl Simulator {
 
     fn sim(&self) -> &Sim {
         self.served.sim()
+    }
+
+    /// Where its API and its control interface are.
+    pub fn address(&self) -> SocketAddr {
+        self.served.addresses()[0]
     }
 
     pub fn api_url(&self) -> String {
