@@ -363,14 +363,23 @@ async fn what_the_account_has_is_found_and_not_added_twice() {
             .filter(|sent| sent.method == "POST");
         assert_eq!(adds.count(), 1);
     }
-    // Not there: the failure stands.
+    // The vendor has it, and its list has not: it waits in the queue.
     let other = magnet.replace("0123", "ffff");
     let transport = Scripted::new([duplicate, list]);
     let error = account(transport)
         .add_magnet(Priority::Import, &other)
         .await
         .unwrap_err();
-    assert_eq!(error.verdict, Verdict::AlreadyDone);
+    assert_eq!(error.verdict, Verdict::SlotsFull);
+    // As it says itself, in place of the torrent's number.
+    let queued = r#"{"success":true,"error":null,"detail":"d","data":{"queued_id":3,"hash":"h"}}"#;
+    let transport = Scripted::new([reply(200, queued)]);
+    let account = account(transport.clone());
+    let error = account.add_magnet(Priority::Import, &magnet).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.verdict, Verdict::SlotsFull);
+    assert!(error.message.contains("queue"), "{error}");
+    assert_eq!(transport.sent().len(), 1, "no retry");
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,6 +87,8 @@ pub static KIND: Kind = Kind {
     vendor: || Arc::new(TorBox),
 };
 
+/// What is said of an addition that found no slot.
+const QUEUED: &str = "every slot is taken: it waits in the provider's queue, and is no torrent yet";
 /// Lines of the largest page of one list.
 const PAGE: u64 = 1000;
 /// 1000 torrents of 200 files stay below this.
@@ -420,7 +422,8 @@ async fn add(api: &Api<'_>, what: Addition, only_cached: bool) -> Result<Torrent
         ..call
     };
     let error = match api.call(&call, |answer| decode::added(&answer.body)).await {
-        Ok(id) => return Ok(id),
+        Ok(Some(id)) => return Ok(id),
+        Ok(None) => return Err(api.error(call.what, Verdict::SlotsFull, QUEUED)),
         Err(error) => error,
     };
     let may_be_there = matches!(error.verdict, Verdict::AlreadyDone | Verdict::Retry);
@@ -431,7 +434,14 @@ async fn add(api: &Api<'_>, what: Addition, only_cached: bool) -> Result<Torrent
     let found = held
         .into_iter()
         .find(|item| item.content == ContentId::from(hash));
-    found.map_or(Err(error), |item| Ok(item.id))
+    match found {
+        Some(item) => Ok(item.id),
+        // The vendor has it, and its list has not.
+        None if error.verdict == Verdict::AlreadyDone => {
+            Err(api.error(call.what, Verdict::SlotsFull, QUEUED))
+        }
+        None => Err(error),
+    }
 }
 
 /// What was read of an id or a link of ours.

@@ -77,15 +77,12 @@ pub fn direct_link(body: &[u8], now: Timestamp) -> Decoded<DirectLink> {
     })
 }
 
-/// `POST /torrents/createtorrent`.
-pub fn added(body: &[u8]) -> Decoded<TorrentId> {
+/// `POST /torrents/createtorrent`; `None`: it waits in the vendor's queue, where it is no torrent yet.
+pub fn added(body: &[u8]) -> Decoded<Option<TorrentId>> {
     let fields = object(body)?;
     match number(&fields, "torrent_id") {
-        Ok(number) => Ok(id(List::Torrents, number)),
-        Err(_) if fields.get("queued_id").is_some_and(|id| !id.is_null()) => {
-            let words = "it waits in the provider's queue, where it is no torrent yet";
-            Err(DecodeError(words.to_owned()))
-        }
+        Ok(number) => Ok(Some(id(List::Torrents, number))),
+        Err(_) if fields.get("queued_id").is_some_and(|id| !id.is_null()) => Ok(None),
         Err(error) => Err(error),
     }
 }
