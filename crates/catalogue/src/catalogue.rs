@@ -123,7 +123,13 @@ impl Catalogue {
         let state = State::load(stored.torrents, stored.sync, &names);
         let runtime = tokio::runtime::Handle::current();
         let verdicts = Arc::new(Verdicts::new(stored.verdicts, settings.clock.clone()));
-        let links = StoredLinks::new(store.clone(), stored.links, verdicts.clone(), runtime);
+        let links = StoredLinks::new(
+            store.clone(),
+            stored.links,
+            stored.differing,
+            verdicts.clone(),
+            runtime,
+        );
         let lines = providers.into_iter().map(Line::new).collect();
         let shared = Shared::new(
             settings,

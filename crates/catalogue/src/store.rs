@@ -4,6 +4,7 @@
 //! A store that cannot be written (full disk, broken file) never stops the library: the trouble is kept for `status`, and the
 //! caller writes everything anew once it is possible.
 
+mod differing;
 mod first_sync;
 mod forget;
 mod links;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use debridfs_base::volume::{NoAnswer, Volume};
-use debridfs_provider::{DirectLink, HosterLink, TorrentId};
+use debridfs_provider::{DifferingCopy, DirectLink, HosterLink, TorrentId};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -108,6 +109,7 @@ pub(crate) struct Stored {
     pub(crate) sync: Vec<SyncRow>,
     pub(crate) links: Vec<(String, HosterLink, DirectLink)>,
     pub(crate) verdicts: Vec<VerdictRow>,
+    pub(crate) differing: Vec<DifferingCopy>,
     pub(crate) generation: u64,
     /// Rows that could not be understood and were left out.
     pub(crate) unreadable: usize,
@@ -273,10 +275,15 @@ impl Store {
         .await
     }
 
-    async fn change_links(&self, changes: links::LinkChanges) -> Result<()> {
+    async fn change_links(
+        &self,
+        changes: links::LinkChanges,
+        marks: Vec<DifferingCopy>,
+    ) -> Result<()> {
         self.with(Box::new(move |connection| {
             Box::pin(async move {
                 let mut transaction = connection.begin().await?;
+                differing::add(&mut transaction, &marks).await?;
                 for ((provider, hoster, key), link) in changes {
                     match link {
                         Some(link) => {

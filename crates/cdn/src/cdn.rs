@@ -57,11 +57,11 @@ impl Cdn {
         let counters = Arc::new(Counters::default());
         let hosts = Hosts::default();
         Arc::new(Self {
+            copies: Copies::knowing(store.differing()),
             events: EventLog::open(config.event_log.as_deref(), runtime.clone()),
             links: Links::new(providers, store, &hosts, runtime, counters.clone()),
             hosts,
             counters,
-            copies: Copies::default(),
             standing_by: Arc::new(Semaphore::new(STANDING_BY)),
             config,
         })

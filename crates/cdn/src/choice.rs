@@ -1,4 +1,5 @@
-//! Which of a file's copies is asked: the configured order, but those in trouble last and those that differ never.
+//! Which of a file's copies is asked: the configured order, but those in trouble last and those that differ never. Within one provider it is
+//! the cheapest: one whose link is known, and of those one to whose host a connection is open.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +59,8 @@ impl Cdn {
             let order = sources.iter().position(same).unwrap_or(number);
             let ready = self.links.ready(source, call);
             let last = trouble.has_left(source);
-            ranked.push(((last, ready >= Ready::Paused, order, ready, number), source));
+            let cost = (ready, ready == Ready::Kept && !self.is_warm(source));
+            ranked.push(((last, ready >= Ready::Paused, order, cost, number), source));
         }
         ranked.sort_unstable_by_key(|(rank, _)| *rank);
         let Some((best, source)) = ranked.first().copied() else {
@@ -66,16 +68,23 @@ impl Cdn {
             return Err(Cause::Differs(first.torrent.0.clone()));
         };
         let before = |order: usize| order < best.2;
-        let away =
-            |(rank, _): &&((_, _, usize, Ready, _), _)| before(rank.2) && rank.3 == Ready::Away;
+        let away = |(rank, _): &&((_, _, usize, (Ready, _), _), _)| {
+            before(rank.2) && rank.3.0 == Ready::Away
+        };
         Ok(Choice {
             source,
             next: (ranked.get(1))
                 .filter(|(rank, _)| !rank.0)
-                .map(|(rank, source)| (*source, rank.3)),
+                .map(|(rank, source)| (*source, rank.3.0)),
             is_first: !ranked.iter().any(|(rank, _)| before(rank.2)),
             away: ranked.iter().find(away).map(|(_, other)| *other),
         })
+    }
+
+    /// Whether a connection is open to where the known link of `source` leads.
+    fn is_warm(&self, source: &Source) -> bool {
+        let host = self.links.host(source);
+        host.is_some_and(|(name, port)| self.hosts.is_warm(&name, port))
     }
 
     /// Looks whether the provider of `source` is well again, if it is time, with a few bytes of a file of `size` bytes.

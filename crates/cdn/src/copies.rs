@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use debridfs_provider::{Source, TorrentId};
+use debridfs_provider::{DifferingCopy, Source, TorrentId};
 use parking_lot::Mutex;
 
 use crate::tuning::copies::{LEAST_SAMPLE, MOST_FILES, SAMPLE};
@@ -23,7 +23,7 @@ pub(crate) struct Copies {
 #[derive(Debug, Default)]
 struct State {
     proofs: HashMap<u64, Proof>,
-    /// Kept for as long as the process lives.
+    /// Also those that an earlier process found.
     differing: HashMap<u64, Vec<CopyId>>,
     uses: u64,
 }
@@ -87,6 +87,22 @@ pub(crate) enum Trust {
 }
 
 impl Copies {
+    /// Begins with what earlier processes found.
+    pub(crate) fn knowing(differing: Vec<DifferingCopy>) -> Self {
+        let copies = Self::default();
+        copies
+            .marks
+            .store(differing.len() as u64, Ordering::Release);
+        let mut state = copies.state.lock();
+        for copy in differing {
+            let (provider, torrent) = (copy.provider, copy.torrent);
+            let of_file = state.differing.entry(copy.file).or_default();
+            of_file.push(CopyId { provider, torrent });
+        }
+        drop(state);
+        copies
+    }
+
     /// What is known of `source` as a copy of `file`.
     pub(crate) fn trust(&self, file: u64, source: &Source) -> Trust {
         let mut state = self.state.lock();
@@ -176,7 +192,7 @@ impl Copies {
                 .is_some_and(|copies| copies.iter().any(|copy| copy.is(source)))
     }
 
-    /// How many were found to differ since the start.
+    /// How many are known to differ.
     pub(crate) fn marks(&self) -> u64 {
         self.marks.load(Ordering::Acquire)
     }
@@ -217,6 +233,19 @@ mod tests {
         assert!(copies.differs(1, &b) && !copies.differs(2, &b) && !copies.differs(1, &a));
         assert!(matches!(copies.trust(1, &b), Trust::Unproved(_)));
         assert_eq!(copies.proven(1).differing, [CopyId::of(&b)]);
+    }
+
+    #[test]
+    fn what_was_found_before_is_known() {
+        let before = DifferingCopy {
+            file: 1,
+            provider: "b".to_owned(),
+            torrent: TorrentId("T".to_owned()),
+        };
+        let copies = Copies::knowing(vec![before]);
+        assert!(copies.differs(1, &source("b")) && !copies.differs(1, &source("a")));
+        assert!(!copies.mark(1, &source("b")), "no news");
+        assert_eq!(copies.proven(1).differing, [CopyId::of(&source("b"))]);
     }
 
     #[test]

@@ -300,6 +300,7 @@ impl Fetch {
             add(&self.cdn.counters.copies_differing, 1);
             let (provider, torrent) = (&source.provider, &source.torrent.0);
             tracing::warn!(file = self.file, %provider, %torrent, "a copy differs from the others and is not used any more");
+            self.cdn.links.differs(self.file, source);
         }
         Err(Cause::Differs(source.torrent.0.clone()))
     }

@@ -28,7 +28,7 @@ use self::queue::{Granted, Queue, Where};
 pub use self::urgency::{Need, Urgency};
 use crate::error::Cause;
 use crate::pace::Pace;
-use crate::tuning::hosts::{FEWEST_EACH, MOST_HOSTS, SHARED_LANES};
+use crate::tuning::hosts::{FEWEST_EACH, MOST_HOSTS, SHARED_LANES, WARM};
 
 /// The hosts met so far.
 #[derive(Default)]
@@ -49,6 +49,8 @@ pub struct Host {
     pub pace: Pace,
     /// Those who read from it in sequence.
     sequential: AtomicUsize,
+    /// When it answered last with data.
+    answered: Mutex<Option<Instant>>,
 }
 
 /// The connections that an account allows.
@@ -94,6 +96,7 @@ impl Hosts {
                 crowd,
                 pace: Pace::default(),
                 sequential: AtomicUsize::default(),
+                answered: Mutex::default(),
             })
         });
         host.clone()
@@ -110,6 +113,7 @@ impl Hosts {
 
     /// Bytes came from `host`.
     pub(crate) fn served(&self, host: &Arc<Host>) {
+        *host.answered.lock() = Some(Instant::now());
         let mut latest = self.latest.lock();
         if !latest
             .as_ref()
@@ -117,6 +121,14 @@ impl Hosts {
         {
             *latest = Some(host.clone());
         }
+    }
+
+    /// Whether a connection to the host of this name at this port is open, as far as that is known: a request needs no handshake then.
+    pub(crate) fn is_warm(&self, name: &str, port: u16) -> bool {
+        let hosts = self.hosts.lock();
+        let host = hosts.get(&(name.to_owned(), port));
+        let answered = host.and_then(|host| *host.answered.lock());
+        answered.is_some_and(|at| at.elapsed() < WARM)
     }
 
     /// The host that served last: the one to expect before a link is known.

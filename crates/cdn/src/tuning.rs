@@ -108,6 +108,8 @@ pub(crate) mod hosts {
     /// Hosts in memory. The provider chooses the names, without end; beyond this those that nobody uses go, with how
     /// quick they were [hosts; chosen: one for each link in memory, `links::MOST_ENTRIES`].
     pub(crate) const MOST_HOSTS: usize = super::links::MOST_ENTRIES;
+    /// A host that answered within this has a connection open [seconds; the time that an unused one is kept].
+    pub(crate) const WARM: Duration = Duration::from_secs(60);
     /// A longer `Retry-After` of a CDN is cut: one request a second of all readers together hurts no host, which may
     /// be well again sooner [milliseconds; bench `faults`].
     pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_millis(900);

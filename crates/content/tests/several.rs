@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use debridfs_cdn::EventKind;
 use debridfs_content::{Content, FileRef};
-use debridfs_provider::Verdict;
+use debridfs_provider::{HosterLink, Source, TorrentId, Verdict};
 use support::{Answer, Cdn, LONG, MIB, MemoryLinks, TestProvider, checked, quick, source};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -155,6 +155,73 @@ async fn a_copy_that_differs_is_found_before_its_bytes_are_used_and_never_asked_
         assert_eq!(read.is_ok(), at < 8 * MIB, "{at}");
     }
     assert_eq!(b.cdn.requests(), asked);
+}
+
+/// The next engine knows it, also where the first copy is down when it starts: nobody else could tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_differs_is_not_believed_by_the_next_engine() {
+    let homes = homes(["a", "b"]).await;
+    let [a, b] = &homes;
+    let links = Arc::new(MemoryLinks::default());
+    let content = || {
+        let providers = homes.iter().map(|home| home.provider.clone() as _);
+        Content::new(
+            quick(),
+            providers.collect(),
+            links.clone(),
+            Handle::current(),
+        )
+    };
+    a.ends_at(MIB);
+    let film = file(1, &[("a", 1), ("b", OTHER)]);
+    let first = content();
+    let short = Duration::from_secs(1);
+    let lost = checked(&first, &film, 5, MIB - 4096, READ, short).await;
+    lost.unwrap_err();
+    assert_eq!(first.stats().cdn.copies_differing, 1);
+    drop(first);
+    a.is_down(true);
+    a.dies_by(|_| Answer::Reset);
+    let (next, asked) = (content(), b.cdn.requests());
+    let read = checked(&next, &film, 6, 4 * MIB, READ, short).await;
+    read.unwrap_err();
+    assert_eq!(b.cdn.requests(), asked);
+}
+
+/// Two copies at one provider, both with a link: the one that needs no new connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn within_one_provider_a_warm_host_comes_first() {
+    let [cold, warm] = [Cdn::start([(1, SIZE)]).await, Cdn::start([(1, SIZE)]).await];
+    let provider = TestProvider::new("a", cold.address);
+    let provider = Arc::new(provider.with_links_elsewhere("warm/1", warm.address));
+    let links = Arc::new(MemoryLinks::default());
+    let content = Content::new(
+        quick(),
+        vec![provider.clone() as _],
+        links,
+        Handle::current(),
+    );
+    let at = |host: &str| Source {
+        torrent: TorrentId(host.to_owned()),
+        link: HosterLink(format!("https://hoster/{host}/1")),
+        ..source("a", 1)
+    };
+    let of = |sources: [Source; 2]| FileRef {
+        id: 1,
+        size: SIZE,
+        sources: Arc::from(sources),
+    };
+    // It stumbles once, so that the other link is made, and goes on.
+    warm.script(|request| match request.number {
+        0 => Answer::Short(100_000),
+        _ => Answer::Right,
+    });
+    read_on(&content, &of([at("warm"), at("cold")]), 5, 0, MIB).await;
+    assert_eq!((provider.calls(), cold.requests()), (2, 0));
+    let asked = warm.requests();
+    read_on(&content, &of([at("cold"), at("warm")]), 6, 8 * MIB, 9 * MIB).await;
+    assert_eq!(cold.requests(), 0);
+    assert!(warm.requests() > asked);
 }
 
 /// Nobody reads where the first copy was read: the next one is asked for what is known of elsewhere.

@@ -45,7 +45,9 @@ pub use addition::Addition;
 pub use content_id::{ContentId, ContentKind, InvalidContentId};
 pub use error::{Error, Result, Verdict};
 pub use file_path::{PathsBegin, canonical_path};
-pub use link::{DirectLink, HosterLink, LinkStore, LinkStoreError, NoLinks, Part, Source};
+pub use link::{
+    DifferingCopy, DirectLink, HosterLink, LinkStore, LinkStoreError, NoLinks, Part, Source,
+};
 pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,

@@ -65,7 +65,18 @@ pub struct Part {
 #[error("link store: {0}")]
 pub struct LinkStoreError(pub String);
 
-/// Keeps direct links over a restart, so that it costs no call.
+/// A copy of a file that gave other bytes than another one did.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DifferingCopy {
+    /// The file, by its number in the library.
+    pub file: u64,
+    /// Provider's configured name.
+    pub provider: String,
+    /// The torrent there.
+    pub torrent: TorrentId,
+}
+
+/// Keeps direct links over a restart, so that it costs no call; and which copies are not to be used.
 ///
 /// Saving and forgetting return immediately and report nothing: the store keeps changes in the
 /// order of the calls, and logs and repeats one that it cannot keep now.
@@ -88,6 +99,14 @@ pub trait LinkStore: Send + Sync + 'static {
     /// is asked less often for it.
     fn asked(&self, source: &Source, answer: Result<(), &Error>) {
         let _ = (source, answer);
+    }
+    /// Copies that were found to differ, at the start: they are not read for that file again.
+    fn differing(&self) -> Vec<DifferingCopy> {
+        Vec::new()
+    }
+    /// Begins to store that a copy was found to differ.
+    fn differs(&self, copy: DifferingCopy) {
+        let _ = copy;
     }
 }
 

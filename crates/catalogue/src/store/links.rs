@@ -1,11 +1,13 @@
-//! Direct links over a restart: held in memory, written behind.
+//! Direct links over a restart, and which copies differ: held in memory, written behind.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use debridfs_provider::{DirectLink, HosterLink, KeyId, LinkStore, LinkStoreError, Source};
+use debridfs_provider::{
+    DifferingCopy, DirectLink, HosterLink, KeyId, LinkStore, LinkStoreError, Source,
+};
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
@@ -26,6 +28,7 @@ pub(super) type LinkChanges = HashMap<(String, HosterLink, KeyId), Option<Direct
 /// written once that is possible.
 pub(crate) struct StoredLinks {
     links: RwLock<Links>,
+    differing: Mutex<Vec<DifferingCopy>>,
     file: Arc<File>,
     verdicts: Arc<Verdicts>,
     runtime: Handle,
@@ -41,6 +44,8 @@ struct File {
 struct Behind {
     /// What the file lacks.
     changes: LinkChanges,
+    /// Copies whose marks the file lacks.
+    marks: Vec<DifferingCopy>,
     /// There is a task that ends when the file lacks nothing: by one task alone changes get there in their order.
     writing: bool,
 }
@@ -50,6 +55,7 @@ impl StoredLinks {
     pub(crate) fn new(
         store: Arc<Store>,
         rows: Vec<(String, HosterLink, DirectLink)>,
+        differing: Vec<DifferingCopy>,
         verdicts: Arc<Verdicts>,
         runtime: Handle,
     ) -> Self {
@@ -61,6 +67,7 @@ impl StoredLinks {
         let behind = Mutex::default();
         Self {
             links: RwLock::new(links),
+            differing: Mutex::new(differing),
             file: Arc::new(File { behind, store }),
             verdicts,
             runtime,
@@ -69,8 +76,12 @@ impl StoredLinks {
 
     /// Begins to bring the file up to date.
     fn write(&self, key: (String, HosterLink, KeyId), change: Option<DirectLink>) {
+        self.begin(|behind| drop(behind.changes.insert(key, change)));
+    }
+
+    fn begin(&self, note: impl FnOnce(&mut Behind)) {
         let mut behind = self.file.behind.lock();
-        behind.changes.insert(key, change);
+        note(&mut behind);
         if !std::mem::replace(&mut behind.writing, true) {
             self.runtime.spawn(catch_up(self.file.clone()));
         }
@@ -103,12 +114,17 @@ async fn catch_up(mut file: Arc<File>) {
 impl File {
     /// Writes what it lacks; whether that was all, which ends the writing.
     async fn write(&self) -> Result<bool, Error> {
-        let changes = self.behind.lock().changes.clone();
-        self.store.change_links(changes.clone()).await?;
+        let (changes, marks) = {
+            let behind = self.behind.lock();
+            (behind.changes.clone(), behind.marks.clone())
+        };
+        let written = marks.len();
+        self.store.change_links(changes.clone(), marks).await?;
         let mut behind = self.behind.lock();
         // What changed meanwhile has yet to be written.
         (behind.changes).retain(|key, change| changes.get(key) != Some(change));
-        behind.writing = !behind.changes.is_empty();
+        behind.marks.drain(..written);
+        behind.writing = !behind.changes.is_empty() || !behind.marks.is_empty();
         Ok(!behind.writing)
     }
 }
@@ -152,6 +168,18 @@ impl LinkStore for StoredLinks {
         // While the links are locked, as above.
         let key = (provider.to_owned(), hoster.clone(), key.clone());
         self.write(key, None);
+    }
+
+    fn differing(&self) -> Vec<DifferingCopy> {
+        self.differing.lock().clone()
+    }
+
+    fn differs(&self, copy: DifferingCopy) {
+        let mut differing = self.differing.lock();
+        if !differing.contains(&copy) {
+            differing.push(copy.clone());
+            self.begin(|behind| behind.marks.push(copy));
+        }
     }
 
     fn asked(&self, source: &Source, answer: Result<(), &debridfs_provider::Error>) {

@@ -40,6 +40,11 @@ const SCHEMA: Schema = Schema {
             "first sync",
             include_str!("../../migrations/0005_first_sync.sql"),
         ),
+        (
+            6,
+            "differing copies",
+            include_str!("../../migrations/0006_differing_copies.sql"),
+        ),
     ],
     tables: &[],
 };

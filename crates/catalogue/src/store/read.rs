@@ -15,7 +15,9 @@ use debridfs_sqlite::Failure;
 use rusqlite::{Connection, Error, OptionalExtension, Row};
 
 use super::rows::GENERATION;
-use super::{HeldRow, Mark, RetiredRow, Stored, SyncRow, TorrentRow, first_sync, verdicts};
+use super::{
+    HeldRow, Mark, RetiredRow, Stored, SyncRow, TorrentRow, differing, first_sync, verdicts,
+};
 use crate::stored_time::read_time;
 use crate::{Copy, CopyDetail, IdOverride, Memory, ShownRelease, ShownView};
 
@@ -86,6 +88,7 @@ fn load_checked(connection: &Connection, unreadable: &mut usize) -> rusqlite::Re
         links: sound(connection, sql, unreadable, link)?,
         sync: load_sync(connection, unreadable)?,
         verdicts: verdicts::load(connection, unreadable)?,
+        differing: differing::load(connection, unreadable)?,
         generation: u64::try_from(generation.unwrap_or(0)).unwrap_or(0),
         ..Stored::default()
     })

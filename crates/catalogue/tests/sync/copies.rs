@@ -1,7 +1,7 @@
 //! Copies of one release in several accounts, and what their providers say of them.
 
 use debridfs_catalogue::{ALL, Catalogue, Contents, Health, Library};
-use debridfs_provider::{Error, Source, TorrentStatus, Verdict};
+use debridfs_provider::{DifferingCopy, Error, Source, TorrentStatus, Verdict};
 
 use crate::bench::{Bench, all, pass};
 use crate::fake::{Fake, Fault, hash, id, name, torrent};
@@ -118,6 +118,29 @@ async fn the_last_verdict_on_a_copy_outlives_a_restart_until_it_is_taken_back() 
     let last = run.catalogue.report_of(&copy).verdict.unwrap();
     assert_eq!(last.verdict, None);
     assert_eq!(run.catalogue.status().copies.refused, 0);
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mark_of_a_copy_that_differs_outlives_a_restart() {
+    let bench = Bench::new(Fake::with(5));
+    let run = bench.start().await;
+    run.until_complete().await;
+    let library = run.library();
+    let tree = library.release(hash(3)).unwrap().release.tree().unwrap();
+    let mark = DifferingCopy {
+        file: tree.files[0].id.0,
+        provider: "rd".into(),
+        torrent: id(3),
+    };
+    let links = run.catalogue.links();
+    assert_eq!(links.differing(), []);
+    links.differs(mark.clone());
+    links.differs(mark.clone());
+    pass(1).await;
+    run.stop().await;
+    let run = bench.start().await;
+    assert_eq!(run.catalogue.links().differing(), [mark]);
     run.stop().await;
 }
 

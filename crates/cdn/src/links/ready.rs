@@ -1,6 +1,6 @@
 //! How soon a copy would give bytes, by what is known without asking anybody.
 
-use debridfs_provider::{Priority, Source};
+use debridfs_provider::{DifferingCopy, Priority, Source};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -47,6 +47,27 @@ impl Links {
             true => Ready::Away,
             false => Ready::Call,
         }
+    }
+
+    /// The host that the known link of `source` leads to, if it is in memory.
+    pub(crate) fn host(&self, source: &Source) -> Option<(String, u16)> {
+        let account = self.accounts.get(&source.provider)?;
+        let key = (source.provider.clone(), source.link.clone());
+        let link = {
+            let entry = self.entries.known(&key)?;
+            let state = entry.lock();
+            state.current.as_ref()?.link.clone()
+        };
+        account.source.host(&link.url).ok()
+    }
+
+    /// `source` is never to be used for `file` again, also by later processes.
+    pub(crate) fn differs(&self, file: u64, source: &Source) {
+        self.store.differs(DifferingCopy {
+            file,
+            provider: source.provider.clone(),
+            torrent: source.torrent.clone(),
+        });
     }
 
     /// A reader left the provider, which is in trouble.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use debridfs_base::http::StreamingClient;
 use debridfs_provider::{
-    Account, CdnAccess, CdnLimits, DirectLink, Error, HosterLink, KeyId, LinkStore, LinkStoreError,
-    Priority, Provider, ProviderHealth, Result as ProviderResult, TorrentId, TorrentInfo,
-    TorrentPage, Verdict,
+    Account, CdnAccess, CdnLimits, DifferingCopy, DirectLink, Error, HosterLink, KeyId, LinkStore,
+    LinkStoreError, Priority, Provider, ProviderHealth, Result as ProviderResult, TorrentId,
+    TorrentInfo, TorrentPage, Verdict,
 };
 
 type Refusals = Box<dyn Fn(u64) -> Option<Error> + Send + Sync>;
@@ -20,7 +20,7 @@ type Refusals = Box<dyn Fn(u64) -> Option<Error> + Send + Sync>;
 pub struct TestProvider {
     name: String,
     cdn: SocketAddr,
-    /// One file is served by another CDN.
+    /// Links that end like this are served by another CDN.
     elsewhere: Option<(String, SocketAddr)>,
     client: reqwest::Client,
     permits: usize,
@@ -54,7 +54,13 @@ impl TestProvider {
     }
 
     pub fn with_elsewhere(mut self, file: u64, cdn: SocketAddr) -> Self {
-        self.elsewhere = Some((file.to_string(), cdn));
+        self.elsewhere = Some((format!("/{file}"), cdn));
+        self
+    }
+
+    /// The files of the hoster links that end like this are served by another CDN.
+    pub fn with_links_elsewhere(mut self, end: &str, cdn: SocketAddr) -> Self {
+        self.elsewhere = Some((end.to_owned(), cdn));
         self
     }
 
@@ -119,7 +125,7 @@ impl Provider for TestProvider {
         }
         let file = link.0.rsplit('/').next().unwrap();
         let cdn = match &self.elsewhere {
-            Some((moved, cdn)) if moved == file => *cdn,
+            Some((moved, cdn)) if link.0.ends_with(&**moved) => *cdn,
             _ => self.cdn,
         };
         Ok(DirectLink {
@@ -149,6 +155,7 @@ impl Provider for TestProvider {
 pub struct MemoryLinks {
     /// By provider and hoster link, one of each key.
     pub links: Mutex<HashMap<(String, HosterLink), Vec<DirectLink>>>,
+    pub differing: Mutex<Vec<DifferingCopy>>,
     /// Neither tells nor keeps anything.
     pub broken: bool,
     /// How long looking a link up takes.
@@ -200,5 +207,11 @@ impl LinkStore for MemoryLinks {
         self.change(provider, hoster, |known| {
             known.retain(|known| known.key != *key)
         });
+    }
+    fn differing(&self) -> Vec<DifferingCopy> {
+        self.differing.lock().unwrap().clone()
+    }
+    fn differs(&self, copy: DifferingCopy) {
+        self.differing.lock().unwrap().push(copy);
     }
 }
