@@ -1,10 +1,14 @@
 //! READ.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_vfs::{Client, Kind, ReadRequest};
+use debridfs_vfs::{Client, Kind, ReadOut, ReadRequest};
 use nfs3_types::nfs3::nfsstat3;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use crate::attributes::post_op;
 use crate::clients::WINDOW;
@@ -17,6 +21,8 @@ use crate::server::{NfsServer, RTMAX};
 
 /// Bytes of a read where the memory for replies is used up: everybody gets on.
 const LEAST: u32 = 32 << 10;
+/// A read that takes longer waits for a provider.
+const STALLED: Duration = Duration::from_millis(500);
 
 impl NfsServer {
     pub(crate) async fn read(
@@ -58,7 +64,10 @@ impl NfsServer {
                 deadline: self.read_deadline,
                 client: Client::Nfs(target.peer.address),
             };
-            body = self.read_patiently(target, request).await?;
+            let reading = pin!(self.read_patiently(target, request));
+            body = self
+                .unless_stalled(target, size, &mut held, reading)
+                .await?;
             let sum: usize = body.iter().map(Bytes::len).sum();
             if sum != size as usize {
                 tracing::error!(sum, size, "a read over NFS came with the wrong length");
@@ -75,12 +84,26 @@ impl NfsServer {
         })
     }
 
-    /// A part of the client's window: its reads wait for each other, and for no one else's.
-    async fn window(
+    /// The bytes of a read. One that has to wait takes nothing of its client's window meanwhile: others of that client go on.
+    async fn unless_stalled(
         &self,
         target: &Target<'_>,
         size: u32,
-    ) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        held: &mut Held,
+        mut reading: Pin<&mut impl Future<Output = Done<ReadOut>>>,
+    ) -> Done<ReadOut> {
+        if let Ok(read) = timeout(STALLED, &mut reading).await {
+            return read;
+        }
+        *held = Held::default();
+        let read = reading.await?;
+        held.window = self.window(target, size).await;
+        held.memory = self.memory.try_take(u64::from(size));
+        Ok(read)
+    }
+
+    /// A part of the client's window: its reads wait for each other, and for no one else's.
+    async fn window(&self, target: &Target<'_>, size: u32) -> Option<OwnedSemaphorePermit> {
         let permits = size.div_ceil(1 << 10).min(WINDOW as u32);
         let window: Arc<_> = target.peer.connected.0.window.clone();
         // It is never closed.

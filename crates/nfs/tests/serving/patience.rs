@@ -100,6 +100,39 @@ async fn what_is_remembered_of_one_client_is_bounded() {
     assert_eq!(served.server.report().delayed, 64);
 }
 
+#[tokio::test]
+async fn reads_that_wait_hold_up_no_other_of_their_client() {
+    let vfs = library().with_wait(|call| match call {
+        Call::Read(request) if request.id == FILM => Some(Box::pin(std::future::pending())),
+        _ => None,
+    });
+    let served = Served::with(vfs, vec![export("all", "")]).await;
+    let mut client = served.mount("/all").await.unwrap();
+    let film = handle(&mut client, "films/film.mkv").await;
+    let other = handle(&mut client, "others/secret.mkv").await;
+    let mut waiting = Vec::new();
+    for offset in 0..32 {
+        let mut client = served.mount("/all").await.unwrap();
+        let film = film.clone();
+        waiting.push(tokio::spawn(async move {
+            read(&mut client, &film, offset, 512 << 10).await
+        }));
+    }
+    // Twice as much as a client may have under way.
+    let stalled = || served.server.report().memory;
+    while stalled() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let begun = Instant::now();
+    assert!(read(&mut client, &other, 0, 9).await.unwrap() == content(5));
+    let waited = begun.elapsed();
+    assert!(
+        waited < Duration::from_secs(5),
+        "{waited:?}: as long as their patience"
+    );
+    waiting.iter().for_each(|one| one.abort());
+}
+
 /// A library that is not known yet.
 struct Unknown {
     inner: MemoryVfs,
