@@ -45,9 +45,10 @@ use self::limits::{Budget, Limits};
 use self::traffic::{TrafficLedger, TrafficLimits};
 use crate::vendors::Vendor;
 use crate::{
-    Account, AccountFacts, ActiveCount, Addition, CallCount, CdnAccess, CdnLimits, DirectLink,
-    DownloadPage, HosterLink, KeyId, KeyStatus, KeyTraffic, Priority, Provider, ProviderHealth,
-    Result, Scheduler, TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
+    Account, AccountFacts, ActiveCount, Addition, CacheCheck, CallCount, CdnAccess, CdnLimits,
+    DirectLink, DownloadPage, HosterLink, InfoHash, KeyId, KeyStatus, KeyTraffic, Priority,
+    Provider, ProviderHealth, Result, Scheduler, TorrentId, TorrentInfo, TorrentPage, TrafficDay,
+    Verdict,
 };
 
 /// Entries of the longest list that is read, far more than an account holds: a total and pages
@@ -235,7 +236,18 @@ fn scheduler(
         refusals: limits.refusals,
         ..Budget::per_minute(config.calls_per_minute)
     };
-    let scheduler = Scheduler::with_budgets(all, limits.budgets, clock);
+    let mut budgets = limits.budgets.to_vec();
+    if !config.add_interval.is_zero() {
+        budgets.push(Budget {
+            word: Some(limits::ADD),
+            calls: 1,
+            per: config.add_interval,
+            in_flight: 1,
+            pauses_alone: false,
+            refusals: limits.refusals,
+        });
+    }
+    let scheduler = Scheduler::with_budgets(all, &budgets, clock);
     match config.call_log_of(first, key) {
         Some(path) => scheduler.with_call_log(&path),
         None => scheduler,
@@ -356,6 +368,14 @@ impl Provider for DebridAccount {
         self.limits().may_add_again
     }
 
+    fn cache_check(&self) -> CacheCheck {
+        self.limits().cache_check
+    }
+
+    fn refuses_name(&self, name: &str) -> bool {
+        self.vendor.refuses_name(name)
+    }
+
     fn cdn(&self) -> CdnAccess {
         self.cdn.clone()
     }
@@ -394,6 +414,10 @@ impl Provider for DebridAccount {
 
     async fn add_cached(&self, priority: Priority, what: Addition) -> Result<TorrentId> {
         self.vendor.add_cached(&self.api(priority), what).await
+    }
+
+    async fn is_cached(&self, priority: Priority, hash: InfoHash) -> Result<bool> {
+        self.vendor.is_cached(&self.api(priority), hash).await
     }
 
     async fn select_files(&self, priority: Priority, id: &TorrentId, files: &[u32]) -> Result<()> {

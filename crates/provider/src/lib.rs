@@ -38,7 +38,7 @@ pub mod vendors;
 pub use account::DebridAccount;
 pub use account::config::{AccountConfig, ConfigError};
 pub use account::key::{KeyId, KeyStatus};
-pub use account::limits::{Budget, Limits, Refusals};
+pub use account::limits::{Budget, CacheCheck, Limits, Refusals};
 pub use account::scheduler::{Outcome, Scheduler, SchedulerStatus, Turn};
 pub use account::traffic::{KeyTraffic, Shortage, TrafficStatus};
 pub use addition::Addition;

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    Addition, DirectLink, HosterLink, KeyId, KeyStatus, KeyTraffic, Result, TorrentId, TorrentInfo,
-    TorrentPage,
+    Addition, CacheCheck, DirectLink, HosterLink, InfoHash, KeyId, KeyStatus, KeyTraffic, Result,
+    TorrentId, TorrentInfo, TorrentPage,
 };
 
 /// Who asks, the most urgent first: a call waits behind calls of a smaller value only.
@@ -170,6 +170,16 @@ pub trait Provider: Send + Sync + 'static {
     fn may_add_again(&self) -> bool {
         true
     }
+    /// How it is learnt whether the provider has a release already.
+    fn cache_check(&self) -> CacheCheck {
+        CacheCheck::Added
+    }
+    /// Whether the vendor is known to refuse any content called `name`: a release's name, or a path in it. With it a
+    /// refusal of content ([`crate::Verdict::Infringing`]) says something of the name alone.
+    fn refuses_name(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
     /// How bytes behind direct links are fetched.
     fn cdn(&self) -> CdnAccess;
 
@@ -197,6 +207,22 @@ pub trait Provider: Send + Sync + 'static {
             Addition::Magnet(magnet) => self.add_magnet(priority, &magnet).await,
             Addition::Torrent(torrent) => self.add_torrent(priority, torrent).await,
         }
+    }
+    /// Whether the provider has a release already, where the vendor can be asked ([`CacheCheck::Asked`]). It may be
+    /// wrong in either direction: what becomes of an addition is the truth.
+    ///
+    /// # Errors
+    /// [`crate::Verdict::Disabled`]: the vendor cannot be asked.
+    async fn is_cached(&self, priority: Priority, hash: InfoHash) -> Result<bool> {
+        let _ = (priority, hash);
+        Err(crate::Error {
+            provider: self.name().to_owned(),
+            verdict: crate::Verdict::Disabled,
+            http_status: None,
+            code: None,
+            retry_after: None,
+            message: "asking what is cached: the vendor has no call for it".to_owned(),
+        })
     }
     /// Selects files of a torrent that waits for it ([`crate::TorrentStatus::WaitingFilesSelection`]); an empty
     /// `files` selects all.

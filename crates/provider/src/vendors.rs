@@ -48,8 +48,8 @@ use jiff::Timestamp;
 use crate::account::call::{Call, Meaning};
 use crate::account::caller::Api;
 use crate::{
-    Account, ActiveCount, Addition, DirectLink, DownloadPage, Error, HosterLink, Limits, Result,
-    TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
+    Account, ActiveCount, Addition, DirectLink, DownloadPage, Error, HosterLink, InfoHash, Limits,
+    Result, TorrentId, TorrentInfo, TorrentPage, TrafficDay, Verdict,
 };
 #[cfg(doc)]
 use crate::{TorrentStatus, TorrentSummary};
@@ -120,6 +120,16 @@ pub(crate) trait Vendor: Send + Sync + 'static {
             Addition::Magnet(magnet) => self.add_magnet(api, &magnet).await,
             Addition::Torrent(torrent) => self.add_torrent(api, torrent).await,
         }
+    }
+    /// Whether the vendor has a release already; for [`crate::CacheCheck::Asked`].
+    async fn is_cached(&self, api: &Api<'_>, hash: InfoHash) -> Result<bool> {
+        let _ = hash;
+        Err(lacks(api, "asking what is cached"))
+    }
+    /// As [`crate::Provider::refuses_name`].
+    fn refuses_name(&self, name: &str) -> bool {
+        let _ = name;
+        false
     }
     /// Selects files of a torrent that waits for it; an empty `files` selects all.
     async fn select_files(&self, api: &Api<'_>, id: &TorrentId, files: &[u32]) -> Result<()> {

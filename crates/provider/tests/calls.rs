@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use debridfs_base::http::TransportError;
-use debridfs_provider::{HosterLink, Priority, Provider, TorrentId, TorrentStatus, Verdict};
+use debridfs_provider::{
+    AccountConfig, HosterLink, Priority, Provider, TorrentId, TorrentStatus, Verdict,
+};
 use scripted::{Reply, Scripted, account, account_with, config, reply, reply_with};
 use tokio::time::Instant;
 
@@ -419,4 +421,46 @@ async fn an_empty_answer_is_no_empty_library() {
         .await
         .unwrap_err();
     assert_eq!(error.verdict, Verdict::Malformed);
+}
+
+/// Two additions ten seconds apart are refused, and the refusal looks like one of the content.
+#[tokio::test(start_paused = true)]
+async fn additions_are_twenty_seconds_apart_and_nothing_else_is() {
+    let transport = Scripted::new([reply(201, r#"{"id":"NEWID00000001","uri":"u"}"#)]);
+    let account = account(Arc::clone(&transport));
+    let (magnet, torrent) = ("magnet:?xt=urn:btih:a", Bytes::from_static(b"d4:infoe"));
+    for _ in 0..3 {
+        account.add_magnet(Priority::Import, magnet).await.unwrap();
+        account
+            .add_torrent(Priority::Repair, torrent.clone())
+            .await
+            .unwrap();
+    }
+    let adds = transport.sent();
+    assert_eq!(adds.len(), 6);
+    for pair in adds.windows(2) {
+        let apart = pair[1].at - pair[0].at;
+        assert!((20..25).contains(&apart.as_secs()), "{apart:?}");
+    }
+    // Others pass by.
+    let begun = Instant::now();
+    for _ in 0..50 {
+        account.delete(Priority::Import, &id("A1")).await.unwrap();
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_between_additions_can_be_set() {
+    let transport = Scripted::new([reply(201, r#"{"id":"NEWID00000001","uri":"u"}"#)]);
+    let config = AccountConfig {
+        add_interval: Duration::ZERO,
+        ..config()
+    };
+    let account = account_with(config, transport.clone());
+    let begun = Instant::now();
+    for _ in 0..10 {
+        account.add_magnet(Priority::Import, "m").await.unwrap();
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
 }

@@ -6,6 +6,7 @@
 )]
 
 use bolero::{TypeGenerator, check};
+use debridfs_provider::InfoHash;
 use debridfs_provider::vendors::real_debrid::{decode, verdicts};
 use debridfs_provider::vendors::{all_debrid, debrid_link, torbox};
 use debridfs_provider::{HosterLink, TorrentStatus};
@@ -112,6 +113,7 @@ fn fuzz_torbox_small_answers() {
     check!().for_each(|body: &[u8]| {
         drop(torbox::decode::account(body));
         drop(torbox::decode::added(body));
+        drop(torbox::decode::is_cached(body, InfoHash([7; 20])));
         if let Ok(link) = torbox::decode::direct_link(body, Timestamp::UNIX_EPOCH) {
             assert!(
                 link.url

@@ -21,7 +21,8 @@ use bytes::Bytes;
 use debridfs_base::http::Transport;
 use debridfs_provider::vendors::torbox::KIND;
 use debridfs_provider::{
-    Addition, DebridAccount, HosterLink, Priority, Provider, TorrentId, TorrentPage, Verdict,
+    Addition, CacheCheck, DebridAccount, HosterLink, Priority, Provider, TorrentId, TorrentPage,
+    Verdict,
 };
 use origin::Server;
 use scripted::{Reply, Scripted, account_with, config_of, reply};
@@ -392,6 +393,29 @@ async fn what_is_not_cached_is_not_added() {
         .await
         .unwrap_err();
     assert_eq!(error.verdict, Verdict::NotCached);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_cached_is_asked_without_an_addition() {
+    let yes = format!(r#"{{"success":true,"data":{{"{HASH}":{{"name":"x"}}}}}}"#);
+    let none = r#"{"success":false,"error":"ITEM_NOT_FOUND","detail":"d","data":null}"#;
+    let transport = Scripted::new([
+        reply(200, &yes),
+        reply(200, r#"{"success":true,"data":{}}"#),
+        reply(404, none),
+    ]);
+    let account = account(transport.clone());
+    assert_eq!(account.cache_check(), CacheCheck::Asked);
+    for cached in [true, false, false] {
+        let hash = HASH.parse().unwrap();
+        let said = account.is_cached(Priority::Import, hash).await.unwrap();
+        assert_eq!(said, cached);
+    }
+    let sent = transport.sent();
+    assert!(sent.iter().all(|sent| sent.method == "GET"), "{sent:?}");
+    let asked = format!("/v1/api/torrents/checkcached?hash={HASH}&format=object&list_files=false");
+    assert_eq!(sent[0].path, asked);
+    assert!(account.health().healthy);
 }
 
 /// 60 additions an hour, and less than 100 links in five minutes, whatever is asked.

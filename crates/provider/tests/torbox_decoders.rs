@@ -5,7 +5,7 @@
 )]
 
 use debridfs_provider::vendors::torbox::{List, decode};
-use debridfs_provider::{ContentId, ContentKind, TorrentStatus};
+use debridfs_provider::{ContentId, ContentKind, InfoHash, TorrentStatus};
 use jiff::Timestamp;
 
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -279,4 +279,26 @@ fn what_is_added_is_a_torrent() {
     let queued = enveloped(r#"{"torrent_id":null,"queued_id":3}"#);
     assert_eq!(decode::added(queued.as_bytes()), Ok(None));
     assert!(decode::added(enveloped("{}").as_bytes()).is_err());
+}
+
+#[test]
+fn what_is_cached_is_named_by_its_hash() {
+    let hash = InfoHash([0xab; 20]);
+    let upper = hash.to_string().to_ascii_uppercase();
+    for (data, cached) in [
+        (format!(r#"{{"{hash}":{{"name":"x","size":1}}}}"#), true),
+        (format!(r#"{{"{upper}":{{"name":"x"}}}}"#), true),
+        (
+            format!(r#"{{"{}":{{}}}}"#, hash.to_string().replace('a', "c")),
+            false,
+        ),
+        ("{}".to_owned(), false),
+        ("[]".to_owned(), false),
+        ("null".to_owned(), false),
+    ] {
+        let said = decode::is_cached(enveloped(&data).as_bytes(), hash);
+        assert_eq!(said.ok(), Some(cached), "{data}");
+    }
+    assert!(decode::is_cached(enveloped("7").as_bytes(), hash).is_err());
+    assert!(decode::is_cached(b"{}", hash).is_err());
 }

@@ -150,6 +150,7 @@ impl World {
         let config = AccountConfig {
             name: "rd".to_owned(),
             token: Some(Secret::new(sim.token())),
+            add_interval: Duration::ZERO,
             ..AccountConfig::of(&real_debrid::KIND)
         };
         let transport = Arc::new(InProcess::new(sim.router()));

@@ -108,6 +108,8 @@ pub(crate) struct Account {
     pub(crate) broken_links: HashMap<Id13, i32>,
     /// When a slot for downloading became free last.
     slot_free_ms: i64,
+    /// When something was added last at Real-Debrid.
+    pub(crate) added_last_ms: Option<i64>,
     /// What TorBox remembers of its calls.
     pub(crate) torbox: torbox::Memory,
     /// What AllDebrid remembers of its calls.
@@ -136,6 +138,7 @@ impl Account {
             downloads: Vec::new(),
             next: 0,
             limiter: Limiter::default(),
+            added_last_ms: None,
             traffic: Arc::default(),
             transfers: Arc::default(),
             settings: BTreeMap::new(),

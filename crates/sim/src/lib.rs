@@ -55,5 +55,6 @@ pub use status::Status;
 pub use tls::TestCa;
 pub use transfers::TransferEnd;
 pub use vendors::{
-    AllDebridSettings, DebridLinkSettings, FullSlots, Kind, PremiumizeSettings, TorBoxSettings,
+    AllDebridSettings, DebridLinkSettings, FullSlots, Kind, PremiumizeSettings, RealDebridSettings,
+    TorBoxSettings,
 };

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::vendors::{
-    AllDebridSettings, DebridLinkSettings, Kind, PremiumizeSettings, TorBoxSettings,
+    AllDebridSettings, DebridLinkSettings, Kind, PremiumizeSettings, RealDebridSettings,
+    TorBoxSettings,
 };
 
 /// Limits, times and rates. The defaults are Real-Debrid's where they are known, quick where only a test waits for them; [`Settings::of`]
@@ -49,6 +50,8 @@ pub struct Settings {
     pub max_parallel: u32,
     /// Transfers of one direct link open at once, 429 above; 0 = no limit.
     pub max_parallel_per_link: u32,
+    /// What Real-Debrid has of its own.
+    pub realdebrid: RealDebridSettings,
     /// What TorBox has of its own.
     pub torbox: TorBoxSettings,
     /// What AllDebrid has of its own.
@@ -127,6 +130,7 @@ impl Default for Settings {
             total_rate: 0,
             max_parallel: 32,
             max_parallel_per_link: 0,
+            realdebrid: RealDebridSettings::default(),
             torbox: TorBoxSettings::default(),
             alldebrid: AllDebridSettings::default(),
             debridlink: DebridLinkSettings::default(),

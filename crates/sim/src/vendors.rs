@@ -16,6 +16,7 @@ pub use alldebrid::AllDebridSettings;
 pub use debridlink::DebridLinkSettings;
 pub use kind::Kind;
 pub use premiumize::PremiumizeSettings;
+pub use real_debrid::RealDebridSettings;
 pub use torbox::{FullSlots, TorBoxSettings};
 
 use axum::extract::Request;

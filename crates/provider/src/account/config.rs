@@ -61,6 +61,10 @@ pub struct AccountConfig {
     pub cdn_ip: IpChoice,
     /// Calls allowed in any 60 seconds. Lower it if other programs use the account.
     pub calls_per_minute: u32,
+    /// The least time between two additions, where the kind is known to refuse what comes sooner. Text such as
+    /// `20s`, or seconds; 0 for none.
+    #[serde(with = "human_duration")]
+    pub add_interval: Duration,
     /// Connections to one CDN server, from 1 to what the kind allows.
     pub cdn_connections_per_host: usize,
     /// Connections to all CDN servers.
@@ -120,6 +124,7 @@ impl AccountConfig {
             api_ip: IpChoice::Any,
             cdn_ip: IpChoice::Any,
             calls_per_minute: limits.calls_per_minute,
+            add_interval: limits.add_interval,
             cdn_connections_per_host: limits.connections_per_host,
             cdn_connections_total: limits.connections_total,
             user_agent: concat!("debridfs/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -191,6 +196,11 @@ impl AccountConfig {
             "cdn_connections_total",
             self.cdn_connections_total >= 1,
             "must be 1 or more",
+        )?;
+        range(
+            "add_interval",
+            self.add_interval <= Duration::from_secs(600),
+            "must be 10m or less, such as \"20s\"",
         )?;
         for (key, timeout) in [
             ("connect_timeout", self.connect_timeout),
@@ -352,6 +362,9 @@ mod tests {
                 c.cdn_connections_per_host = 33
             }),
             ("cdn_connections_total", |c| c.cdn_connections_total = 0),
+            ("add_interval", |c| {
+                c.add_interval = Duration::from_secs(601)
+            }),
             ("total_timeout", |c| c.total_timeout = Duration::ZERO),
         ] {
             let message = with(change);

@@ -59,6 +59,21 @@ impl Budget {
     }
 }
 
+/// The word of calls that add something, for [`Limits::add_interval`].
+pub(crate) const ADD: &str = "addition";
+
+/// How it is learnt whether a vendor has a release already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheCheck {
+    /// By a question that changes nothing ([`crate::Provider::is_cached`]).
+    Asked,
+    /// By [`crate::Provider::add_cached`], which leaves nothing behind if the vendor does not have it.
+    AddedIfCached,
+    /// By adding it as anything else is added: whoever does so looks whether it is ready soon, and
+    /// deletes it if not.
+    Added,
+}
+
 /// A vendor's limits. What a vendor does not declare is as cautious as it can be:
 /// `Limits { page: 1000, ..Limits::CAUTIOUS }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +104,11 @@ pub struct Limits {
     pub tells_traffic: bool,
     /// Whether a program may add by itself what the account had before.
     pub may_add_again: bool,
+    /// The least time between two additions, for vendors that refuse what comes sooner. The
+    /// configuration may set another one.
+    pub add_interval: Duration,
+    /// How it is learnt whether the vendor has a release already.
+    pub cache_check: CacheCheck,
     /// How long a direct link is used before a new one is made, if the vendor says so; otherwise until it is
     /// refused.
     pub link_life: Option<Duration>,
@@ -109,6 +129,8 @@ impl Limits {
         zone: "UTC0",
         tells_traffic: false,
         may_add_again: false,
+        add_interval: Duration::ZERO,
+        cache_check: CacheCheck::Added,
         link_life: None,
     };
 

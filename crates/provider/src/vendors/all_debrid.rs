@@ -30,8 +30,8 @@ use crate::account::call::{Call, Meaning};
 use crate::account::caller::Api;
 use crate::account::decode::DecodeError;
 use crate::{
-    Account, Addition, Budget, DirectLink, HosterLink, Limits, Result, TorrentId, TorrentInfo,
-    TorrentPage, TorrentStatus, TorrentSummary, Verdict,
+    Account, Addition, Budget, CacheCheck, DirectLink, HosterLink, Limits, Result, TorrentId,
+    TorrentInfo, TorrentPage, TorrentStatus, TorrentSummary, Verdict,
 };
 use decode::{Added, Delayed, Tree, Unlocked};
 use live::Live;
@@ -55,6 +55,7 @@ pub static KIND: Kind = Kind {
         // The list comes as a whole.
         page: 100_000,
         may_add_again: true,
+        cache_check: CacheCheck::AddedIfCached,
         ..Limits::CAUTIOUS
     },
     vendor: || Arc::new(AllDebrid::default()),

@@ -27,8 +27,8 @@ use super::{Kind, Vendor};
 use crate::account::call::{Call, Meaning};
 use crate::account::caller::Api;
 use crate::{
-    Account, ActiveCount, Addition, Budget, DirectLink, HosterLink, Limits, Refusals, Result,
-    TorrentId, TorrentInfo, TorrentPage, TorrentSummary, Verdict,
+    Account, ActiveCount, Addition, Budget, CacheCheck, DirectLink, HosterLink, Limits, Refusals,
+    Result, TorrentId, TorrentInfo, TorrentPage, TorrentSummary, Verdict,
 };
 use decode::{Page, Torrent};
 use urls::Urls;
@@ -81,6 +81,7 @@ pub static KIND: Kind = Kind {
         // A list has no total: it is read to its end.
         page: 100_000,
         may_add_again: true,
+        cache_check: CacheCheck::AddedIfCached,
         ..Limits::CAUTIOUS
     },
     vendor: || Arc::new(DebridLink::default()),

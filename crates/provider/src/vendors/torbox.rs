@@ -24,12 +24,12 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{Kind, Vendor};
-use crate::account::call::{Call, Meaning};
+use crate::account::call::{Answer, Call, Meaning};
 use crate::account::caller::Api;
 use crate::account::decode::DecodeError;
 use crate::{
-    Account, Addition, Budget, ContentId, DirectLink, HosterLink, Limits, Refusals, Result,
-    TorrentId, TorrentInfo, TorrentPage, TorrentSummary, Verdict,
+    Account, Addition, Budget, CacheCheck, ContentId, DirectLink, HosterLink, InfoHash, Limits,
+    Refusals, Result, TorrentId, TorrentInfo, TorrentPage, TorrentSummary, Verdict,
 };
 
 /// Additions.
@@ -80,6 +80,7 @@ pub static KIND: Kind = Kind {
         page: 100_000,
         // Its terms forbid additions that nobody asked for.
         may_add_again: false,
+        cache_check: CacheCheck::Asked,
         // Direct links were seen to work for three and a half hours.
         link_life: Some(Duration::from_secs(3 * 3600)),
         ..Limits::CAUTIOUS
@@ -303,6 +304,20 @@ impl Vendor for TorBox {
 
     async fn add_cached(&self, api: &Api<'_>, what: Addition) -> Result<TorrentId> {
         add(api, what, true).await
+    }
+
+    async fn is_cached(&self, api: &Api<'_>, hash: InfoHash) -> Result<bool> {
+        let path = format!("/torrents/checkcached?hash={hash}&format=object&list_files=false");
+        let call = Call {
+            may_be_none: true,
+            ..Call::get("asking what is cached", path)
+        };
+        let read = |answer: &Answer| decode::is_cached(&answer.body, hash);
+        match api.call(&call, read).await {
+            // As for a list: nothing is told as an error.
+            Err(error) if error.verdict == Verdict::NotFound => Ok(false),
+            cached => cached,
+        }
     }
 
     async fn delete(&self, api: &Api<'_>, id: &TorrentId) -> Result<()> {

@@ -3,7 +3,9 @@
 mod answer;
 mod call;
 mod endpoint;
+mod names;
 mod oauth;
+mod settings;
 mod torrents;
 mod unrestrict;
 mod user;
@@ -19,6 +21,7 @@ use call::Call;
 use endpoint::Endpoint;
 
 pub(crate) use oauth::Devices;
+pub use settings::RealDebridSettings;
 
 /// The vendor's host in restricted links.
 pub(crate) const LINK_PREFIX: &str = "https://real-debrid.com/d/";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use debridfs_sim::{AccountState, LibrarySpec, Settings};
+use debridfs_sim::{AccountState, LibrarySpec, Settings, TorrentChange};
 use http::Request;
 use serde_json::json;
 
@@ -457,4 +457,36 @@ async fn a_device_comes_by_a_token() {
         control(&sim, "POST", "oauth/allow", allowed).await.status,
         404
     );
+}
+
+#[tokio::test]
+async fn names_and_hasty_additions_are_refused_where_that_is_set() {
+    let sim = sim(&one_film(10));
+    let add = async |name: &str, hash: char| {
+        let hash = hash.to_string().repeat(40);
+        let magnet = form("magnet", &format!("magnet:?xt=urn:btih:{hash}&dn={name}"));
+        call(&sim, "POST", "torrents/addMagnet", &magnet).await
+    };
+    assert_eq!(add("Film.WEBRip", 'a').await.status, 201);
+    sim.configure(|settings| settings.realdebrid.refuse_names = true);
+    assert_eq!(add("Film.2024.WEBRip", 'b').await.code(), (451, 35));
+    assert_eq!(add("Film.2024.WEB.x265", 'c').await.status, 201);
+    // What is held is refused as well, once it is called so.
+    let held = torrents(&sim).pop().unwrap();
+    let link = form("link", &held.links[0]);
+    let unrestrict = async || call(&sim, "POST", "unrestrict/link", &link).await;
+    assert_eq!(unrestrict().await.status, 200);
+    let change = TorrentChange {
+        filename: Some("Film.BluRay.x264".to_owned()),
+        ..TorrentChange::default()
+    };
+    sim.alter_torrent(0, &held.id, change).unwrap();
+    assert_eq!(unrestrict().await.code(), (451, 35));
+
+    sim.configure(|settings| settings.realdebrid.adds_apart_ms = 20_000);
+    assert_eq!(add("A", 'd').await.code(), (451, 35), "too soon");
+    sim.advance(Duration::from_secs(20));
+    assert_eq!(add("A", 'd').await.status, 201);
+    sim.advance(Duration::from_secs(19));
+    assert_eq!(add("B", 'e').await.code(), (451, 35));
 }

@@ -87,6 +87,17 @@ pub fn added(body: &[u8]) -> Decoded<Option<TorrentId>> {
     }
 }
 
+/// `GET /torrents/checkcached` with `format=object`, about `hash`: the object has those that are cached.
+pub fn is_cached(body: &[u8], hash: InfoHash) -> Decoded<bool> {
+    let data = data(body)?;
+    let Some(data) = data.filter(|data| data != "[]") else {
+        return Ok(false);
+    };
+    let cached = json::members(data.as_bytes()).map_err(DecodeError)?;
+    let hash = hash.to_string();
+    Ok(cached.keys().any(|key| key.eq_ignore_ascii_case(&hash)))
+}
+
 /// The text of `data`; `None` when the answer says that there is none.
 fn data(body: &[u8]) -> Decoded<Option<String>> {
     let mut members = json::members(body).map_err(DecodeError)?;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::LINK_PREFIX;
 use super::answer::{Answer, VendorError};
 use super::call::Call;
+use super::names;
 use crate::account::{Account, Release, Torrent};
 use crate::bencode;
 use crate::clock::iso;
@@ -218,10 +219,20 @@ fn may_add(call: &Call, account: &Account, release: &Release) -> Result<(), Vend
     if !account.state.premium {
         return Err(VendorError(20));
     }
-    if release.outcome == Outcome::Infringing {
+    let settings = &call.settings.realdebrid;
+    let refused = settings.refuse_names && names::is_refused(&release.name);
+    if refused || release.outcome == Outcome::Infringing {
         return Err(VendorError(35));
     }
     slot_free(call, account)
+}
+
+/// Refuses an addition that comes too soon after the one before.
+fn apart(call: &Call, account: &mut Account) -> Result<(), VendorError> {
+    let apart = i64::from(call.settings.realdebrid.adds_apart_ms);
+    let before = account.added_last_ms.replace(call.now_ms);
+    let soon = before.is_some_and(|before| call.now_ms - before < apart);
+    if soon { Err(VendorError(35)) } else { Ok(()) }
 }
 
 fn slot_free(call: &Call, account: &Account) -> Result<(), VendorError> {
@@ -237,6 +248,7 @@ pub(super) fn add_magnet(call: &Call) -> Result<Answer, VendorError> {
     let (hash, name) = magnet_parts(&magnet).ok_or(VendorError(30))?;
     call.penalty()?;
     let id = call.with_account(|account| {
+        apart(call, account)?;
         let release = account.release(&hash).unwrap_or_else(|| {
             let (name, cached) = (name.as_deref(), call.settings.unknown_hashes_cached);
             let name = name.unwrap_or(&hash);
@@ -261,6 +273,7 @@ pub(super) fn add_torrent(call: &Call) -> Result<Answer, VendorError> {
     let file = bencode::parse(&call.body).ok_or(VendorError(30))?;
     call.penalty()?;
     let id = call.with_account(|account| {
+        apart(call, account)?;
         let release = account.release(&file.hash).unwrap_or_else(|| {
             Release::of_torrent(file, call.settings.unknown_hashes_cached).into()
         });

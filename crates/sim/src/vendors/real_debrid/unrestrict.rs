@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::LINK_PREFIX;
 use super::answer::{Answer, VendorError};
 use super::call::Call;
+use super::names;
 use crate::account::Download;
 use crate::cdn::{mime_type, percent_encoded};
 use crate::clock::iso;
@@ -123,6 +124,10 @@ pub(super) fn link(call: &Call) -> Result<Answer, VendorError> {
             let broken = account.broken_links.get(&link).copied();
             let (torrent, position) = account.link(link).ok_or(VendorError(7))?;
             let linked = torrent.linked(position).ok_or(VendorError(24));
+            let refuses = call.settings.realdebrid.refuse_names;
+            if refuses && names::is_refused(&torrent.name) {
+                return Err(VendorError(35));
+            }
             let hash = torrent.release.hash.clone();
             match broken {
                 Some(code) => Err(VendorError(code)),
