@@ -107,14 +107,16 @@ impl Acquire {
         providers: Vec<Arc<dyn Provider>>,
         library: Arc<dyn Library>,
     ) -> Result<Arc<Self>> {
-        let provider = match &config.provider {
-            Some(name) => providers.iter().find(|one| one.name() == name),
-            None => providers.first(),
-        };
-        let provider = provider.cloned().ok_or_else(|| {
-            let name = config.provider.clone();
-            Error::NoProvider(name.unwrap_or_else(|| "at all".to_owned()))
-        })?;
+        if providers.is_empty() {
+            return Err(Error::NoProvider("at all".to_owned()));
+        }
+        let rules = config.categories.values();
+        let orders = rules.filter_map(|rule| rule.order.as_ref());
+        let named = orders.chain([&config.order]).flatten();
+        let unknown = |name: &&String| !providers.iter().any(|one| one.name() == *name);
+        if let Some(name) = named.into_iter().find(unknown) {
+            return Err(Error::NoProvider(name.clone()));
+        }
         let (path, now) = (config.store.clone(), config.clock.now());
         let runtime = tokio::runtime::Handle::current();
         let opening = move || runtime.block_on(Store::open(&path, now));
@@ -123,7 +125,7 @@ impl Acquire {
             path: config.store.clone(),
             message: silent.to_string(),
         })??;
-        let shared = Shared::new(config, library, provider, providers, store, stored);
+        let shared = Shared::new(config, library, providers, store, stored);
         Ok(Arc::new(Self {
             shared: Arc::new(shared),
         }))
@@ -359,9 +361,7 @@ impl Acquire {
                 job.reason = None;
                 job.evidence = None;
                 job.told = None;
-                job.at = None;
-                job.adding = None;
-                job.selected = None;
+                job.forget_route();
             }
             Step::Placed | Step::Waiting | Step::Ready => {}
         })
@@ -476,7 +476,11 @@ impl Shared {
                 .and_then(|rule| rule.uncached)
                 .unwrap_or(self.config.uncached),
             adding: None,
+            adding_at: None,
             at: None,
+            kept: None,
+            passed: Vec::new(),
+            blocked: false,
             selected: None,
             completed: None,
             files: files
@@ -513,6 +517,8 @@ fn asked_again(before: &Job, options: &AddOptions, now: jiff::Timestamp) -> Job 
         job.step = Step::Placed;
         job.reason = None;
         job.adding = None;
+        job.adding_at = None;
+        job.passed.clear();
         job.selected = None;
         job.stopped = options.stopped;
         job.changed = now;

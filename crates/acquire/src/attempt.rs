@@ -1,6 +1,6 @@
 //! One run of a job: what it counts, and how a step of it ends.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::job::AtProvider;
+use crate::plan::Skip;
 use crate::shared::Shared;
 use crate::watch::Watch;
 use crate::{Error, Evidence};
@@ -32,6 +33,8 @@ pub(crate) enum Trouble {
     Hopeless(String),
     /// It never will, and neither would the same release another time.
     Condemned(Evidence, String),
+    /// No provider takes it, and all that was said is that its name is refused: it says nothing of the release.
+    Blocked(String),
     /// As [`Self::Condemned`], and what this job added to the account is to be deleted there.
     TakeBack(Evidence, String),
 }
@@ -59,8 +62,12 @@ pub(crate) struct Attempt<'a> {
     pub(crate) looks: u32,
     /// Answers in a row that there is no such torrent.
     pub(crate) missing: u32,
-    /// Answers that the release is infringing.
-    pub(crate) infringing: u32,
+    /// Answers of providers that the release is infringing.
+    pub(crate) infringing: HashMap<String, u32>,
+    /// Providers that cannot be asked for it now.
+    pub(crate) skipped: BTreeMap<String, Skip>,
+    /// How often all that could be asked had been.
+    pub(crate) rounds: u32,
     refusals: u32,
     /// Torrents that are gone or lack files, whatever the library says of them.
     passed_over: HashSet<(String, TorrentId)>,
@@ -75,7 +82,9 @@ impl<'a> Attempt<'a> {
             watch,
             looks: 0,
             missing: 0,
-            infringing: 0,
+            infringing: HashMap::new(),
+            skipped: BTreeMap::new(),
+            rounds: 0,
             refusals: 0,
             passed_over: HashSet::new(),
             waiting: None,

@@ -35,6 +35,8 @@ pub struct CategoryRule {
     pub action: Option<Action>,
     /// In place of [`AcquireConfig::uncached`].
     pub uncached: Option<Uncached>,
+    /// In place of [`AcquireConfig::order`].
+    pub order: Option<Vec<String>>,
     /// In place of [`AcquireConfig::filter`].
     pub filter: Option<FileFilter>,
 }
@@ -46,8 +48,8 @@ pub struct AcquireConfig {
     pub store: PathBuf,
     /// Absolute folder for everything that is put in place.
     pub downloads: PathBuf,
-    /// The provider that new jobs are handed to; the first one when absent.
-    pub provider: Option<String>,
+    /// The providers that are asked for new jobs, in this order; all, as they were handed in, when empty.
+    pub order: Vec<String>,
     /// What is done with what is ready.
     pub action: Action,
     /// What is done about what the provider does not have.
@@ -80,7 +82,7 @@ impl AcquireConfig {
         Self {
             store: store.into(),
             downloads: downloads.into(),
-            provider: None,
+            order: Vec::new(),
             action: Action::default(),
             uncached: Uncached::default(),
             categories: BTreeMap::new(),

@@ -17,10 +17,12 @@ use crate::shared::Shared;
 use crate::store::Change;
 use crate::trash::Deletion;
 use crate::watch::Watch;
-use crate::{Action, Evidence, Job, JobId, Step, action, links, tell_arrs};
+use crate::{Action, Job, JobId, Step, action, links, tell_arrs};
 
 /// Jobs handed to a provider at once; the others wait in their order.
 const STARTING: usize = 8;
+/// The same, with those that wait for a provider in trouble, or for a slot: they are in nobody's way, who may go elsewhere.
+const STARTED: usize = 64;
 /// Waits after trouble in a row.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 /// How often deletions that are owed are looked at.
@@ -73,7 +75,8 @@ async fn stop_guilty(shared: &Arc<Shared>) {
         let jobs: Vec<Arc<Job>> = shared.read().of(hash).cloned().collect();
         for job in jobs.iter().filter(|job| !job.step.is_settled()) {
             let words = "it ended the engine twice: it was in hand when two engines in a row were killed or crashed; start it again to try once more";
-            fail(shared, job.id(), None, words.to_owned(), false).await;
+            let trouble = Trouble::Hopeless(words.to_owned());
+            fail(shared, job.id(), trouble).await;
         }
     }
 }
@@ -85,7 +88,7 @@ fn reconcile(
     running: &mut HashMap<JobId, CancellationToken>,
     tasks: &mut JoinSet<JobId>,
 ) {
-    let (mut due, starting) = {
+    let (mut due, starting, started) = {
         let memory = shared.read();
         for (id, cancel) in running.iter() {
             // One that is settled ends by itself, after its last words.
@@ -100,14 +103,16 @@ fn reconcile(
             .filter(|job| job.is_active() && !running.contains_key(&job.id()))
             .cloned()
             .collect();
-        let placed = |id: &JobId| {
-            let job = memory.jobs.get(id);
-            job.is_some_and(|job| job.step == Step::Placed)
-        };
-        (due, running.keys().filter(|id| placed(id)).count())
+        let jobs = running.keys().filter_map(|id| memory.jobs.get(id));
+        let placed = jobs.filter(|job| job.step == Step::Placed);
+        let (waiting, busy): (Vec<_>, Vec<_>) = placed.partition(|job| job.live.trouble.is_some());
+        let starting = busy.len();
+        (due, starting, starting + waiting.len())
     };
     due.sort_by_key(|job| (!job.forced, job.position, job.added));
-    let mut free = STARTING.saturating_sub(starting);
+    let mut free = STARTING
+        .saturating_sub(starting)
+        .min(STARTED.saturating_sub(started));
     for job in due {
         if builds_with_another(shared, &job, running) {
             continue;
@@ -167,32 +172,30 @@ async fn drive(shared: &Arc<Shared>, watch: &Watch, id: JobId) {
             Err(trouble) => trouble,
         };
         match trouble {
-            Trouble::Hopeless(reason) => fail(shared, id, None, reason, false).await,
-            Trouble::Condemned(evidence, reason) => {
-                fail(shared, id, Some(evidence), reason, false).await;
-            }
-            Trouble::TakeBack(evidence, reason) => {
-                fail(shared, id, Some(evidence), reason, true).await;
-            }
             Trouble::Later(words, at_least) => {
                 troubles = troubles.saturating_add(1);
                 let pause = PAUSES.after(troubles).max(at_least);
                 tracing::info!(%id, name = job.name, step = step.label(), ?pause, "waiting: {words}");
                 shared.live(id, |live| live.trouble = Some(words));
+                // Another one may be begun.
+                shared.wake.notify_one();
                 sleep(pause).await;
             }
+            hopeless => fail(shared, id, hopeless).await,
         }
     }
 }
 
-/// Gives a job up, and with `take_back` owes the deletion of what it added: both or neither, as a torrent in use is not deleted.
-async fn fail(
-    shared: &Arc<Shared>,
-    id: JobId,
-    evidence: Option<Evidence>,
-    reason: String,
-    take_back: bool,
-) {
+/// Gives a job up. What it added and is to be taken back is owed with it: both or neither, as a torrent in use is not deleted.
+async fn fail(shared: &Arc<Shared>, id: JobId, trouble: Trouble) {
+    let blocked = matches!(trouble, Trouble::Blocked(_));
+    let (evidence, reason, take_back) = match trouble {
+        Trouble::Later(reason, _) | Trouble::Hopeless(reason) | Trouble::Blocked(reason) => {
+            (None, reason, false)
+        }
+        Trouble::Condemned(evidence, reason) => (Some(evidence), reason, false),
+        Trouble::TakeBack(evidence, reason) => (Some(evidence), reason, true),
+    };
     let now = shared.now();
     let failed = shared
         .transact(move |memory| {
@@ -204,8 +207,9 @@ async fn fail(
             failed.step = Step::Failed;
             failed.reason = Some(reason);
             failed.evidence = evidence;
+            failed.blocked = blocked;
             failed.changed = now;
-            let mut changes = Vec::new();
+            let mut changes: Vec<_> = failed.let_kept_go(memory, now).into_iter().collect();
             if take_back {
                 let at_once = Some(Duration::ZERO);
                 let alone = BTreeSet::new();

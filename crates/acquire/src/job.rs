@@ -9,7 +9,7 @@ use debridfs_provider::{InfoHash, TorrentId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::JobId;
+use crate::{Chosen, JobId, Passed};
 
 /// How far a job is. Each step begins where the one before was stored, and may be done twice without harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -124,6 +124,12 @@ pub struct AtProvider {
     pub torrent: TorrentId,
     /// Whether this job added it. What was there before is never deleted.
     pub ours: bool,
+    /// Whether the id was the answer to an addition of this job: what is not ready soon is deleted only then.
+    #[serde(default)]
+    pub given: bool,
+    /// Why it is there; unknown of what an older version added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen>,
 }
 
 /// A file of a job.
@@ -185,9 +191,21 @@ pub struct Job {
     /// Set before a provider is asked to add it: after a crash the answer may have been lost.
     #[serde(default)]
     pub adding: Option<Timestamp>,
+    /// The provider that was asked then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adding_at: Option<String>,
     /// Where it is.
     #[serde(default)]
     pub at: Option<AtProvider>,
+    /// A torrent that is not ready and is kept while other providers are asked: it is waited for if none of them has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<AtProvider>,
+    /// Providers that did not have it, or did not take it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<Passed>,
+    /// It failed because its name is refused: it says nothing of the release, and nobody tries again by himself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocked: bool,
     /// When its files were selected at the provider.
     #[serde(default)]
     pub selected: Option<Timestamp>,
@@ -287,7 +305,11 @@ impl Job {
             action: Action::default(),
             uncached: Uncached::default(),
             adding: None,
+            adding_at: None,
             at: None,
+            kept: None,
+            passed: Vec::new(),
+            blocked: false,
             selected: None,
             completed: None,
             files: Vec::new(),

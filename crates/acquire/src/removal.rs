@@ -39,6 +39,7 @@ impl Acquire {
                 for job in leaving.iter().filter_map(|id| memory.jobs.get(id)) {
                     removed.push(job.clone());
                     changes.push(Change::Gone(job.id()));
+                    changes.extend(Job::clone(job).let_kept_go(memory, now));
                     let kept = files.then(|| kept(&config, job)).flatten();
                     changes.extend(torrent_left(memory, &leaving, job, kept, now));
                 }
@@ -130,4 +131,21 @@ pub(crate) fn torrent_left(
     }
     let torrent = (at.provider.clone(), at.torrent.clone());
     kept.map(|kept| Change::Owed(Deletion::new(torrent, job.hash, kept, now)))
+}
+
+impl Job {
+    /// Forgets the torrent that was kept while other providers were asked: it is deleted, unless another request has it.
+    pub(crate) fn let_kept_go(&mut self, memory: &Memory, now: Timestamp) -> Option<Change> {
+        let kept = self.kept.take().filter(|kept| kept.given)?;
+        let mut others = memory.of(self.hash).filter(|other| other.nth != self.nth);
+        if others.any(|other| {
+            let its = other.at.as_ref().or(other.kept.as_ref());
+            its.is_some_and(|at| (&at.provider, &at.torrent) == (&kept.provider, &kept.torrent))
+        }) {
+            return None;
+        }
+        let torrent = (kept.provider, kept.torrent);
+        let gone = Deletion::new(torrent, self.hash, Duration::ZERO, now);
+        Some(Change::Owed(gone))
+    }
 }

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::full::Full;
 use crate::in_hand::InHand;
 use crate::job::Live;
 use crate::pace::{FILES, Pace};
@@ -45,7 +46,6 @@ pub(crate) struct Memory {
 pub(crate) struct Shared {
     pub(crate) config: AcquireConfig,
     pub(crate) library: Arc<dyn Library>,
-    pub(crate) provider: Arc<dyn Provider>,
     pub(crate) providers: Vec<Arc<dyn Provider>>,
     memory: RwLock<Memory>,
     /// Held by one change at a time, on a thread of its volume.
@@ -67,13 +67,14 @@ pub(crate) struct Shared {
     pub(crate) pace: Pace,
     /// Whose torrent is being looked for or added.
     pub(crate) adding: Turns,
+    /// Whose slots are taken.
+    pub(crate) full: Full,
 }
 
 impl Shared {
     pub(crate) fn new(
         config: AcquireConfig,
         library: Arc<dyn Library>,
-        provider: Arc<dyn Provider>,
         providers: Vec<Arc<dyn Provider>>,
         store: Store,
         stored: Stored,
@@ -111,8 +112,8 @@ impl Shared {
             adding: Turns::default(),
             config,
             library,
-            provider,
             providers,
+            full: Full::default(),
             memory: RwLock::new(memory),
             store: Mutex::new(store),
             wake: Notify::new(),
@@ -162,6 +163,19 @@ impl Shared {
         self.providers
             .iter()
             .find(|provider| provider.name() == name)
+    }
+
+    /// Who is asked for a release of `category`, by name and in this order.
+    pub(crate) fn order_of(&self, category: &str) -> Vec<String> {
+        let own = self.config.categories.get(category);
+        let own = own.and_then(|rule| rule.order.as_ref());
+        match own.unwrap_or(&self.config.order) {
+            order if order.is_empty() => {
+                let all = self.providers.iter();
+                all.map(|provider| provider.name().to_owned()).collect()
+            }
+            order => order.clone(),
+        }
     }
 
     pub(crate) fn at(&self, point: &'static str) {

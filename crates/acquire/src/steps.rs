@@ -4,28 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_provider::{
-    Error as ProviderError, InfoHash, Priority, Provider, TorrentId, TorrentInfo, TorrentStatus,
-    Verdict,
-};
+use debridfs_provider::{InfoHash, Priority, Provider, TorrentInfo, TorrentStatus, Verdict};
 use tokio::time::timeout;
 
-use crate::add::{AddError, add};
 use crate::attempt::{Attempt, Go, Outcome, Trouble};
 use crate::job::{AtProvider, JobFile};
+use crate::placing::is_refused_by_name;
 use crate::release::{MOST_FILES, shortened};
-use crate::store::Change;
 use crate::{
-    AcquireConfig, Error, Evidence, Job, ProbeError, Shown, ShownFile, Source, Step, Uncached,
-    filter, left_out,
+    AcquireConfig, Chosen, Error, Evidence, Job, ProbeError, Refusal, Shown, ShownFile, Step,
+    Uncached, filter, left_out,
 };
 
-/// The newest torrents of the account, among which one is looked for before it is added.
-const NEWEST: u32 = 100;
 /// A torrent that is not done so long after its selection was not in the provider's cache.
 const CACHED_WITHIN: Duration = Duration::from_secs(15);
-/// "Infringing" is believed when it is said twice, so far apart: once may be a penalty for calling too often.
-const SECOND_OPINION: Duration = Duration::from_secs(60);
 /// What is ready has to show within this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// A release that is shown as bad may be an older torrent of the same hash; the new one shows within this time.
@@ -37,6 +29,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Looks at a torrent by a call of its own before the list is used: what is cached is ready within them.
 const OWN_LOOKS: u32 = 4;
 
+/// Why files were not probed.
+enum Unread {
+    /// Those who should have one say no.
+    Refused(String),
+    /// Another reason.
+    Not(Trouble),
+}
+
 impl Attempt<'_> {
     /// Does what `job` needs now.
     pub(crate) async fn next(&mut self, job: &Arc<Job>) -> Outcome {
@@ -47,135 +47,6 @@ impl Attempt<'_> {
             Step::Probed => self.act(job).await,
             Step::Complete | Step::Failed => Ok(Go::On),
         }
-    }
-
-    /// Finds the torrent in an account, or adds it.
-    async fn place(&mut self, job: &Arc<Job>) -> Outcome {
-        let turn = self.shared.adding.take(job.hash).await;
-        if let Some((provider, torrent)) = self.find(job).await? {
-            return self.adopt(job, provider, torrent).await;
-        }
-        let source = self.shared.source(job.hash).await?;
-        // A program before this one forgot it with the request that it knew.
-        let source = source.unwrap_or_else(|| Source::Magnet(bare_magnet(job.hash)));
-        if job.adding.is_none() {
-            let now = self.shared.now();
-            self.shared
-                .update(job.id(), move |job| job.adding = Some(now))
-                .await?;
-        }
-        self.shared.at("add-intended");
-        let (shared, id) = (self.shared.clone(), job.id());
-        let only_cached = job.uncached == Uncached::Refuse;
-        // Not to be cut off between the call and its answer being stored, only because the job is stopped or removed.
-        let added = tokio::spawn(async move {
-            let _turn = turn;
-            add(&shared, id, source, only_cached).await
-        });
-        let error = match added.await {
-            Ok(Ok(())) => {
-                self.looks = 0;
-                self.missing = 0;
-                self.shared.library.look_now();
-                return Ok(Go::On);
-            }
-            Ok(Err(AddError::Provider(error))) => error,
-            Ok(Err(AddError::Store(error))) => return Err(error.into()),
-            Err(_) => return Err(Trouble::Later("stopping".to_owned(), Duration::ZERO)),
-        };
-        match error.verdict {
-            Verdict::Rejected => Err(Trouble::Condemned(Evidence::Rejected, error.to_string())),
-            Verdict::NotCached => Err(Trouble::Condemned(Evidence::Uncached, error.to_string())),
-            Verdict::BadRequest => Err(Trouble::Hopeless(error.to_string())),
-            Verdict::Infringing => {
-                self.infringing += 1;
-                match self.infringing {
-                    1 => Err(Trouble::Later(error.to_string(), SECOND_OPINION)),
-                    _ => Err(Trouble::Condemned(Evidence::Infringing, error.to_string())),
-                }
-            }
-            _ => Err(error.into()),
-        }
-    }
-
-    /// A torrent of the release that an account holds and that may still become something.
-    async fn find(
-        &self,
-        job: &Job,
-    ) -> Result<Option<(Arc<dyn Provider>, TorrentId)>, ProviderError> {
-        let hash = job.hash;
-        if let Some(at) = self.of_another_request(job)
-            && let Some(provider) = self.shared.provider(&at.provider)
-        {
-            return Ok(Some((provider.clone(), at.torrent)));
-        }
-        let known = self.shared.library.torrents(hash).await;
-        let mut usable: Vec<_> = known
-            .into_iter()
-            .filter(|known| !is_dead(&known.status))
-            .filter(|known| !self.is_passed_over(&known.provider, &known.torrent))
-            .filter_map(|known| Some((self.shared.provider(&known.provider)?.clone(), known)))
-            .collect();
-        usable.sort_by_key(|(_, known)| known.status != TorrentStatus::Downloaded);
-        if let Some((provider, known)) = usable.into_iter().next() {
-            return Ok(Some((provider, known.torrent)));
-        }
-        // The library may be seconds behind, and an answer to an earlier attempt may have been lost.
-        let provider = &self.shared.provider;
-        let page = provider.torrents(Priority::Import, 0, NEWEST).await?;
-        let found = page.items.into_iter().find(|item| {
-            item.content == hash.into()
-                && !is_dead(&item.status)
-                && !self.is_passed_over(provider.name(), &item.id)
-        });
-        Ok(found.map(|item| (provider.clone(), item.id)))
-    }
-
-    /// The torrent that another request of the release has.
-    fn of_another_request(&self, job: &Job) -> Option<AtProvider> {
-        let memory = self.shared.read();
-        let others = memory.of(job.hash).filter(|other| {
-            other.nth != job.nth && !matches!(other.step, Step::Placed | Step::Failed)
-        });
-        let mut torrents = others.filter_map(|other| other.at.clone());
-        torrents.find(|at| !self.is_passed_over(&at.provider, &at.torrent))
-    }
-
-    async fn adopt(
-        &mut self,
-        job: &Arc<Job>,
-        provider: Arc<dyn Provider>,
-        torrent: TorrentId,
-    ) -> Outcome {
-        let (id, name) = (job.id(), provider.name().to_owned());
-        self.looks = 0;
-        self.missing = 0;
-        self.shared
-            .transact(move |memory| {
-                let Some(job) = memory.jobs.get(&id) else {
-                    return Ok((Vec::new(), ()));
-                };
-                let mut job = Job::clone(job);
-                let owed = memory
-                    .deletions
-                    .iter()
-                    .any(|owed| (&owed.provider, &owed.torrent) == (&name, &torrent));
-                // It was found before, when it was added.
-                let known = job
-                    .at
-                    .take()
-                    .is_some_and(|at| at.ours && (&at.provider, &at.torrent) == (&name, &torrent));
-                job.step = Step::Waiting;
-                job.at = Some(AtProvider {
-                    provider: name.clone(),
-                    torrent: torrent.clone(),
-                    ours: owed || known || job.adding.is_some(),
-                });
-                let changes = vec![Change::Job(Box::new(job)), Change::Paid(name, torrent)];
-                Ok((changes, ()))
-            })
-            .await?;
-        Ok(Go::On)
     }
 
     /// Looks after the torrent at the provider until it is ready there.
@@ -200,8 +71,10 @@ impl Attempt<'_> {
                 live.progress = progress;
                 live.trouble = None;
             });
-            self.patience(job, &seen.status)?;
-            return Ok(Go::After(every));
+            return match self.impatient(job, at, &seen.status) {
+                Some((why, words)) => self.leave(job, at, why, words).await,
+                None => Ok(Go::After(every)),
+            };
         }
         let info = match provider.torrent(Priority::Import, &at.torrent).await {
             Ok(info) => Arc::new(info),
@@ -222,7 +95,7 @@ impl Attempt<'_> {
         }
         if is_dead(status) {
             let words = format!("{} says {:?}", at.provider, status.word());
-            return Err(Trouble::Condemned(Evidence::Dead, words));
+            return self.condemned(job, at, Refusal::Dead, words).await;
         }
         match status {
             TorrentStatus::Downloaded => {
@@ -234,19 +107,19 @@ impl Attempt<'_> {
                 }
                 let info = Arc::unwrap_or_clone(info);
                 self.shared.library.told(&at.provider, info).await;
-                self.shared
-                    .update(job.id(), |job| job.step = Step::Ready)
-                    .await?;
+                self.shared.update(job.id(), ready).await?;
                 self.shared.at("ready");
                 Ok(Go::On)
             }
             TorrentStatus::WaitingFilesSelection => {
-                self.select(job, provider.as_ref(), &info).await
+                self.select(job, at, provider.as_ref(), &info).await
             }
             _ => {
                 let progress = info.summary.progress / 100.0;
                 self.shared.live(job.id(), |live| live.progress = progress);
-                self.patience(job, status)?;
+                if let Some((why, words)) = self.impatient(job, at, status) {
+                    return self.leave(job, at, why, words).await;
+                }
                 // 1 s after the first look, and twice as long after each.
                 let wait = Duration::from_secs(1 << (self.looks - 1).min(6));
                 Ok(Go::After(wait.min(every)))
@@ -271,8 +144,9 @@ impl Attempt<'_> {
     }
 
     async fn select(
-        &self,
+        &mut self,
         job: &Arc<Job>,
+        at: &AtProvider,
         provider: &dyn Provider,
         info: &Arc<TorrentInfo>,
     ) -> Outcome {
@@ -286,9 +160,19 @@ impl Attempt<'_> {
         {
             Ok(()) => {}
             Err(error) if error.verdict == Verdict::Rejected => {
-                return Err(Trouble::Condemned(Evidence::Rejected, error.to_string()));
+                let words = error.to_string();
+                return self.condemned(job, at, Refusal::Rejected, words).await;
             }
-            Err(error) => return Err(error.into()),
+            // Without a slot it cannot be seen whether it is cached: another provider may have it.
+            Err(error) => {
+                let status = TorrentStatus::WaitingFilesSelection;
+                let others =
+                    job.uncached != Uncached::Refuse && self.has_another(job, &at.provider);
+                return match self.impatient(job, at, &status) {
+                    Some((why, words)) if others => self.leave(job, at, why, words).await,
+                    _ => Err(error.into()),
+                };
+            }
         }
         self.shared.at("selected");
         let now = self.shared.now();
@@ -298,24 +182,52 @@ impl Attempt<'_> {
         Ok(Go::On)
     }
 
-    /// Whether the provider may take longer.
-    fn patience(&mut self, job: &Arc<Job>, status: &TorrentStatus) -> Result<(), Trouble> {
-        let limit = match job.uncached {
-            Uncached::Wait => return Ok(()),
+    /// Why the provider may not take longer, if that is so.
+    fn impatient(
+        &mut self,
+        job: &Job,
+        at: &AtProvider,
+        status: &TorrentStatus,
+    ) -> Option<(Refusal, String)> {
+        let trial = at.chosen == Some(Chosen::Trial);
+        let (why, limit) = match job.uncached {
             // A magnet that is unknown to the provider is not in its cache either, but resolving it may take a moment.
-            Uncached::Refuse => CACHED_WITHIN,
-            Uncached::UpTo(limit) => limit.max(CACHED_WITHIN),
+            _ if trial => (Refusal::Uncached, CACHED_WITHIN),
+            Uncached::Wait => return None,
+            Uncached::Refuse => (Refusal::Uncached, CACHED_WITHIN),
+            Uncached::UpTo(limit) => (Refusal::TooLong, limit.max(CACHED_WITHIN)),
         };
         let since = job.selected.or(job.adding).unwrap_or(job.added);
         if self.elapsed_since(since) < limit {
-            return Ok(());
+            return None;
         }
         let words = format!(
-            "the provider does not have it: {:?} after {} s, and its category waits no longer",
+            "{} does not have it: {:?} after {} s",
+            at.provider,
             status.word(),
             limit.as_secs()
         );
-        Err(Trouble::TakeBack(Evidence::Uncached, words))
+        Some((why, words))
+    }
+
+    /// What the provider says against its torrent: another provider is asked, if there is one.
+    async fn condemned(
+        &mut self,
+        job: &Arc<Job>,
+        at: &AtProvider,
+        why: Refusal,
+        words: String,
+    ) -> Outcome {
+        if self.has_another(job, &at.provider) {
+            return self.leave(job, at, why, words).await;
+        }
+        let evidence = job.passed.iter().find_map(|passed| passed.why.evidence());
+        let said = job.passed.iter().map(|passed| &*passed.words);
+        let words = said.chain([&*words]).collect::<Vec<_>>().join("; ");
+        match why.evidence().or(evidence) {
+            Some(evidence) => Err(Trouble::Condemned(evidence, words)),
+            None => Err(Trouble::Blocked(words)),
+        }
     }
 
     /// The torrent is ready with a part of what is wanted. No provider changes what was selected of a torrent, so another one of the
@@ -368,9 +280,7 @@ impl Attempt<'_> {
         self.shared
             .update(job.id(), |job| {
                 job.step = Step::Placed;
-                job.at = None;
-                job.adding = None;
-                job.selected = None;
+                job.forget_route();
             })
             .await?;
         Ok(Go::On)
@@ -403,7 +313,11 @@ impl Attempt<'_> {
         if wanted(&files) < wanted(&job.files) {
             return self.unshown(job, None).await;
         }
-        let dead = self.probe(job.hash, &files).await?;
+        let dead = match self.probe(job.hash, &files).await {
+            Ok(dead) => dead,
+            Err(Unread::Not(trouble)) => return Err(trouble),
+            Err(Unread::Refused(words)) => return self.unreadable(job, words).await,
+        };
         self.shared
             .update(job.id(), move |job| {
                 job.step = Step::Probed;
@@ -413,6 +327,26 @@ impl Attempt<'_> {
             .await?;
         self.shared.at("probed");
         Ok(Go::On)
+    }
+
+    /// A file without which the release is nothing cannot be read. A provider that refuses its name says so of links to what
+    /// it holds, too: that is asked once, and says nothing of the release.
+    async fn unreadable(&mut self, job: &Arc<Job>, words: String) -> Outcome {
+        let at = job.at.as_ref();
+        let by_name = at.filter(|at| {
+            let provider = self.shared.provider(&at.provider);
+            provider.is_some_and(|one| is_refused_by_name(one.as_ref(), job, None))
+        });
+        match by_name {
+            Some(at) => {
+                let words = format!(
+                    "{words}; {} refuses its name, whatever it holds",
+                    at.provider
+                );
+                self.condemned(job, at, Refusal::Blocked, words).await
+            }
+            None => Err(self.refused(words)),
+        }
     }
 
     /// What is ready does not show yet, or not all of it, or it shows as `bad`.
@@ -437,7 +371,7 @@ impl Attempt<'_> {
         &mut self,
         hash: InfoHash,
         files: &[JobFile],
-    ) -> Result<BTreeMap<String, String>, Trouble> {
+    ) -> Result<BTreeMap<String, String>, Unread> {
         let mut probes = tokio::task::JoinSet::new();
         let mut left = left_out::deciding_first(files).into_iter();
         let mut dead = BTreeMap::new();
@@ -457,21 +391,22 @@ impl Attempt<'_> {
                 Some(Ok((decides, path, Err(ProbeError::Refused(why))))) => {
                     let words = format!("{path} cannot be read: {why}");
                     if decides {
-                        return Err(self.refused(words));
+                        return Err(Unread::Refused(words));
                     }
                     dead.insert(path, words);
                 }
                 Some(Ok((_, path, Err(ProbeError::NoAnswer(why))))) => {
                     let words = format!("{path} cannot be read yet: {why}");
-                    return Err(Trouble::Later(words, Duration::ZERO));
+                    return Err(Unread::Not(Trouble::Later(words, Duration::ZERO)));
                 }
                 Some(Err(_)) => {
-                    return Err(Trouble::Later("a probe ended".to_owned(), Duration::ZERO));
+                    let words = "a probe ended".to_owned();
+                    return Err(Unread::Not(Trouble::Later(words, Duration::ZERO)));
                 }
             }
         }
         if let Some(words) = dead.values().next() {
-            self.refused_lesser(words.clone())?;
+            self.refused_lesser(words.clone()).map_err(Unread::Not)?;
         }
         Ok(dead)
     }
@@ -555,12 +490,17 @@ fn files_of(config: &AcquireConfig, job: &Job, shown: &Shown) -> Result<Vec<JobF
     }
 }
 
-/// What names a release and nothing else.
-fn bare_magnet(hash: InfoHash) -> String {
-    format!("magnet:?xt=urn:btih:{hash}")
+/// The provider has all of it.
+fn ready(job: &mut Job) {
+    job.step = Step::Ready;
+    if let Some(at) = &mut job.at
+        && at.chosen == Some(Chosen::Trial)
+    {
+        at.chosen = Some(Chosen::Cached);
+    }
 }
 
-fn is_dead(status: &TorrentStatus) -> bool {
+pub(crate) fn is_dead(status: &TorrentStatus) -> bool {
     use TorrentStatus::{Dead, Error, MagnetError, Virus};
     matches!(status, MagnetError | Error | Virus | Dead)
 }

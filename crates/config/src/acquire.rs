@@ -8,7 +8,7 @@ use std::time::Duration;
 use debridfs_acquire::qbittorrent::{ArrLogin, Credentials};
 use debridfs_acquire::sabnzbd;
 use debridfs_acquire::{AcquireConfig, Action, CategoryRule, DeletePolicy, FileFilter, Uncached};
-use debridfs_base::{ByteSize, HumanDuration, Secret};
+use debridfs_base::{ByteSize, HumanDuration, Secret, list};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::Unusable;
@@ -19,8 +19,11 @@ use super::Unusable;
 pub struct AcquireSection {
     /// The folder that arrs import from; nothing is acquired without one.
     pub downloads: Option<PathBuf>,
-    /// The account new downloads are added to; the first by name when absent.
+    /// The only account that is asked for new downloads: an `order` of one.
     pub provider: Option<String>,
+    /// The accounts that are asked for new downloads, in this order; all of `library.order` when empty.
+    #[serde(deserialize_with = "list::deserialize")]
+    pub order: Vec<String>,
     /// What is done with what is ready.
     pub action: Action,
     /// What is done about what the provider does not have.
@@ -48,6 +51,7 @@ impl Default for AcquireSection {
         Self {
             downloads: None,
             provider: None,
+            order: Vec::new(),
             action: Action::default(),
             uncached: Patience(Uncached::Wait),
             delete: DeletePolicy::default(),
@@ -70,6 +74,8 @@ pub struct CategorySection {
     pub folder: Option<PathBuf>,
     /// In place of `acquire.action`.
     pub action: Option<Action>,
+    /// In place of `acquire.order`.
+    pub order: Option<Vec<String>>,
     /// In place of `acquire.uncached`.
     pub uncached: Option<Patience>,
     /// In place of `acquire.extensions`.
@@ -127,7 +133,10 @@ impl AcquireSection {
     pub fn queue(&self, state_dir: &Path) -> Option<AcquireConfig> {
         let downloads = self.downloads.clone()?;
         let mut config = AcquireConfig::new(state_dir.join("acquire.db"), downloads);
-        config.provider.clone_from(&self.provider);
+        config.order = match &self.provider {
+            Some(only) => vec![only.clone()],
+            None => self.order.clone(),
+        };
         config.action = self.action;
         config.uncached = self.uncached.0;
         config.delete = self.delete;
@@ -141,6 +150,7 @@ impl AcquireSection {
                     folder: section.folder.clone(),
                     action: section.action,
                     uncached: section.uncached.map(|patience| patience.0),
+                    order: section.order.clone(),
                     filter: Some(self.filter(section)),
                 };
                 (name.clone(), rule)
@@ -337,6 +347,13 @@ pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'stat
             vec!["acquire", "provider"],
             message,
             "the NAME of a [provider.NAME]",
+        ));
+    }
+    if acquire.provider.is_some() && !acquire.order.is_empty() {
+        found.push((
+            vec!["acquire", "provider"],
+            "`acquire.provider` and `acquire.order` are both set".into(),
+            "leave `provider` out: `order` names the providers that are asked, in their order",
         ));
     }
     if acquire.trash_time.0 == Duration::ZERO {

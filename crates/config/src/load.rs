@@ -216,6 +216,11 @@ fn check_orders(config: &Config, wrong: &mut impl FnMut(&[&str], String, &str)) 
     for (name, folder) in &config.folders {
         check(&["folders", name, "order"], &folder.order);
     }
+    check(&["acquire", "order"], &config.acquire.order);
+    for (name, category) in &config.acquire.category {
+        let order = category.order.as_deref().unwrap_or_default();
+        check(&["acquire", "category", name, "order"], order);
+    }
 }
 
 /// Addresses that nobody could call: `host:port` is read by programs, and is none of them.
@@ -309,6 +314,37 @@ mod tests {
         ] {
             let said = told(text);
             assert!(said.contains(words), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn grabs_have_an_order_of_their_own() {
+        let accounts = "provider.b.token = 'x'\nprovider.a.token = 'x'\n";
+        let queue = |text: &str| {
+            let text = format!("{accounts}[acquire]\ndownloads = '/d'\n{text}");
+            let config = loaded(&text, &[]).unwrap().config;
+            config.acquire.queue(Path::new("/state")).unwrap()
+        };
+        assert!(queue("").order.is_empty(), "all, in the library's order");
+        assert_eq!(queue("provider = 'b'").order, ["b"]);
+        let both = queue("order = ['b', 'a']\n[acquire.category.tv]\norder = ['a']\n");
+        assert_eq!(both.order, ["b", "a"]);
+        let own = both.categories["tv"].order.as_ref().unwrap();
+        assert_eq!(*own, ["a"]);
+
+        let wrong =
+            "[acquire]\norder = ['c']\nprovider = 'a'\n[acquire.category.tv]\norder = ['d']\n";
+        let found = problems(&format!("{accounts}{wrong}"), &[]);
+        let messages: Vec<_> = found.into_iter().map(|found| found.message).collect();
+        for expected in [
+            "`acquire.order` names \"c\", which is no provider",
+            "`acquire.category.tv.order` names \"d\", which is no provider",
+            "`acquire.provider` and `acquire.order` are both set",
+        ] {
+            assert!(
+                messages.iter().any(|message| message == expected),
+                "{messages:?}"
+            );
         }
     }
 

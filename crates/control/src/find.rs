@@ -173,7 +173,14 @@ fn of_download(job: &QueuedJob) -> WhyReport {
     let reason = job.reason.as_deref();
     let done = job.progress * 100.0;
     let because = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    let route = job.route.as_ref();
+    let route = route.map_or_else(String::new, |route| format!(" ({route})"));
     let (state, summary, advice) = match (job.step.as_str(), job.stopped) {
+        ("failed", _) if job.blocked => (
+            WhyState::Bad,
+            format!("a download that is blocked{because}"),
+            "take another release, or add a provider that does not refuse such names (docs/providers.md); `debridfs queue add` with its hash tries again",
+        ),
         ("failed", _) => (
             WhyState::Bad,
             format!("a download that failed{because}"),
@@ -191,12 +198,12 @@ fn of_download(job: &QueuedJob) -> WhyReport {
         ),
         (step, false) if reason.is_some() => (
             WhyState::Trouble,
-            format!("a download that waits ({step}, {done:.0} %){because}"),
+            format!("a download that waits ({step}, {done:.0} %){because}{route}"),
             "mend what is in its way; it is tried again by itself",
         ),
         (step, false) => (
             WhyState::NotKnownYet,
-            format!("a download that is under way: {step}, {done:.0} %"),
+            format!("a download that is under way: {step}, {done:.0} %{route}"),
             "`debridfs queue ls --watch` follows it",
         ),
     };
@@ -303,5 +310,22 @@ mod tests {
         let held = job("probed", Some("/d cannot be made"));
         assert!(held.summary.contains("probed, 50 %): /d cannot be made"));
         assert_eq!(job("waiting", None).state, WhyState::NotKnownYet);
+        let of = |more: serde_json::Value| {
+            let mut job = serde_json::json!({
+                "hash": "ab".repeat(20), "name": "Film", "category": "tv", "step": "waiting", "stopped": false,
+                "progress": 0.5, "bytes": 1, "added": "2026-01-01T00:00:00Z", "path": "/d/tv/Film",
+            });
+            let job_fields = job.as_object_mut().unwrap();
+            job_fields.extend(more.as_object().unwrap().clone());
+            of_download(&serde_json::from_value(job).unwrap()).summary
+        };
+        let there =
+            of(serde_json::json!({ "provider": "ad", "route": "at ad, which has it cached" }));
+        assert!(
+            there.ends_with("waiting, 50 % (at ad, which has it cached)"),
+            "{there}"
+        );
+        let blocked = of(serde_json::json!({ "step": "failed", "blocked": true, "reason": "451" }));
+        assert_eq!(blocked, "a download that is blocked: 451");
     }
 }

@@ -52,6 +52,15 @@ pub struct QueuedJob {
     pub told: Option<Told>,
     /// Why it failed, or what is in its way; for people.
     pub reason: Option<String>,
+    /// Configured name of the provider that it is with.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// Why it is there, and which providers were passed over; for people.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// It failed as its name is refused by every provider: nobody tries again by himself, and no arr is told.
+    #[serde(default)]
+    pub blocked: bool,
 }
 
 /// What is added to the reason of a grab that failed without anybody to be told.
@@ -80,6 +89,18 @@ impl QueuedJob {
             evidence: job.evidence,
             told: job.told.clone(),
             reason,
+            provider: job.at.as_ref().map(|at| at.provider.clone()),
+            route: job.route(),
+            blocked: job.blocked,
+        }
+    }
+
+    /// Its step, or the word for what keeps it from going on.
+    pub fn state(&self) -> &str {
+        match (self.stopped, self.blocked) {
+            (true, _) => "stopped",
+            (false, true) => "blocked",
+            (false, false) => &self.step,
         }
     }
 }
@@ -235,6 +256,10 @@ mod tests {
         // Nothing that an arr would have to hear.
         job.evidence = None;
         assert_eq!(reason(&job, false), "dead");
+        let shown = QueuedJob::of(&job, true);
+        assert_eq!((shown.state(), shown.route.as_deref()), ("failed", None));
+        job.blocked = true;
+        assert_eq!(QueuedJob::of(&job, true).state(), "blocked");
     }
 
     #[test]

@@ -491,7 +491,10 @@ fn arrs(plan: &mut Plan, given: &mut Map<String, Value>) {
                 ("cleanup", "arrs remove what they imported"),
                 ("skip_repair", OWN_WORK),
                 ("source", OWN_WORK),
-                ("selected_debrid", "`acquire.provider` is one for all"),
+                (
+                    "selected_debrid",
+                    "`acquire.category.NAME.order` names those of a category",
+                ),
             ],
         );
         plan.unknown(&theirs, arr);

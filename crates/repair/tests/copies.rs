@@ -49,6 +49,8 @@ async fn account(name: &str, sim: SimKind, kind: &'static Kind) -> (Served, Arc<
         name: name.to_owned(),
         token: Some(Secret::new(served.token())),
         api_url: served.api_url(),
+        // What is tested here are other limits.
+        add_interval: Duration::ZERO,
         ..AccountConfig::of(kind)
     };
     let account: Arc<dyn Provider> = Arc::new(DebridAccount::new(config).unwrap());

@@ -202,6 +202,8 @@ fn account(name: &str, sim: &Sim, kind: &'static Kind) -> Arc<dyn Provider> {
     let config = AccountConfig {
         name: name.to_owned(),
         token: Some(Secret::new(sim.token())),
+        // What is tested here are other limits.
+        add_interval: Duration::ZERO,
         ..AccountConfig::of(kind)
     };
     let transport = InProcess::new(sim.router()).with_delay(Duration::from_millis(40));

@@ -273,11 +273,7 @@ impl Properties {
         Self {
             addition_date: info.added_on,
             // The only place where people look for words.
-            comment: job
-                .reason
-                .clone()
-                .or_else(|| job.live.trouble.clone())
-                .unwrap_or_default(),
+            comment: job.words().unwrap_or_default(),
             completion_date: job.completed.map_or(-1, |at| at.as_second()),
             created_by: "",
             creation_date: -1,

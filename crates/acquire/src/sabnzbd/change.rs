@@ -5,7 +5,7 @@ use std::sync::Arc;
 use debridfs_provider::InfoHash;
 use serde_json::{Value, json};
 
-use super::read::id;
+use super::read::{id, is_over};
 use super::{Answer, Refused};
 use crate::params::Params;
 use crate::release::shortened;
@@ -58,7 +58,7 @@ fn meant(params: &Params) -> Result<Selection, Refused> {
 /// Those of `asked` that wait in the queue, in no order. SABnzbd says no when nothing that was named is there.
 fn queued(acquire: &Acquire, asked: &Selection) -> Vec<Arc<Job>> {
     let mut jobs = acquire.select(asked);
-    jobs.retain(|job| !job.step.is_settled());
+    jobs.retain(|job| !is_over(job));
     jobs
 }
 
@@ -157,7 +157,7 @@ async fn delete(acquire: &Acquire, list: &str, params: &Params) -> Answer {
     };
     let jobs = acquire.select(&asked);
     let shown = jobs.iter().filter(|job| {
-        job.step.is_settled() == (list == "history") && step.is_none_or(|step| job.step == step)
+        is_over(job) == (list == "history") && step.is_none_or(|step| job.step == step)
     });
     let (jobs, ids): (Vec<JobId>, Vec<String>) = shown.map(|job| (job.id(), id(job))).unzip();
     acquire.remove(Selection::Of(jobs), files).await?;
@@ -216,7 +216,7 @@ async fn rename(acquire: &Acquire, params: &Params) -> Answer {
 
 async fn stop(acquire: &Acquire, meant: Selection, stopped: bool) -> Answer {
     let change = move |job: &mut Job| {
-        if !job.step.is_settled() {
+        if !is_over(job) {
             job.stopped = stopped;
             job.forced = false;
         }

@@ -119,7 +119,7 @@ struct Queue<'a> {
 }
 
 fn queue(acquire: &Acquire, params: &Params) -> String {
-    let mut jobs = asked_for(acquire, params, |job| !job.step.is_settled());
+    let mut jobs = asked_for(acquire, params, |job| !is_over(job));
     jobs.sort_by_key(|job| (job.position, job.added));
     let start: usize = params.number("start").unwrap_or(0);
     let shown: Vec<Arc<Job>> = page(&jobs, params, 0).collect();
@@ -192,7 +192,7 @@ struct Slot<'a> {
     time_added: i64,
     direct_unpack: Option<&'static str>,
     /// Where people look for words.
-    labels: Vec<&'a str>,
+    labels: Vec<String>,
 }
 
 impl<'a> Slot<'a> {
@@ -218,15 +218,23 @@ impl<'a> Slot<'a> {
             avg_age: "0d",
             time_added: job.added.as_second(),
             direct_unpack: None,
-            labels: job.live.trouble.iter().map(String::as_str).collect(),
+            labels: job.words().into_iter().collect(),
         }
     }
+}
+
+/// Whether the history has it rather than the queue. What is blocked stays in the queue, as arrs blocklist what failed in
+/// the history and search again.
+pub(super) fn is_over(job: &Job) -> bool {
+    job.step.is_settled() && !job.blocked
 }
 
 /// SABnzbd's word for where a job is.
 fn word(job: &Job) -> &'static str {
     match job.step {
         Step::Complete => "Completed",
+        // An arr blocklists what is failed.
+        Step::Failed if job.blocked => "Paused",
         Step::Failed => "Failed",
         _ if !job.is_active() => "Paused",
         Step::Placed => "Queued",
@@ -273,9 +281,8 @@ fn history(acquire: &Acquire, params: &Params) -> Value {
     }
     let failed_only = params.flag("failed_only") == Some(true);
     let mut jobs = asked_for(acquire, params, |job| match job.step {
-        Step::Failed => true,
         Step::Complete => !failed_only,
-        _ => false,
+        _ => is_over(job),
     });
     jobs.sort_by_key(|job| std::cmp::Reverse((job.changed, job.hash)));
     let slots: Vec<Value> = page(&jobs, params, HISTORY)

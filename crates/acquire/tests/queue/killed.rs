@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use debridfs_acquire::{Action, DeletePolicy, FETCH_POINTS, POINTS, Selection, Step};
 use debridfs_base::SystemClock;
-use debridfs_sim::ReleaseSpec;
+use debridfs_sim::{Kind, ReleaseSpec, Sim};
 
-use crate::support::{World, assert_whole, cached, hash, in_category, magnet, small, tree};
+use crate::support::{
+    World, assert_whole, cached, cloud, folder, hash, in_category, magnet, small, tree,
+};
 
 /// Rounds at each point.
 const ROUNDS: usize = 10;
@@ -18,9 +20,10 @@ const ROUNDS: usize = 10;
 fn run_into(
     point: &'static str,
     action: Action,
+    accounts: Vec<(String, Sim)>,
     text: String,
     name: String,
-) -> (debridfs_sim::Sim, tempfile::TempDir) {
+) -> tempfile::TempDir {
     let (stopped, wait) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -31,7 +34,7 @@ fn run_into(
             let (here, there) = (Arc::new(AtomicBool::new(false)), stopped.clone());
             let given = Arc::new(std::sync::Mutex::new(None));
             let left = given.clone();
-            let world = World::with(vec![release(action, &text, &name)], |config| {
+            let world = World::over_all(accounts, folder(), |config| {
                 config.delete = DeletePolicy::Provider;
                 config.action = action;
                 config.clock = Arc::new(SystemClock);
@@ -45,10 +48,8 @@ fn run_into(
                 });
             })
             .await;
-            let World {
-                sim, dir, acquire, ..
-            } = world;
-            *given.lock().unwrap() = Some((sim, dir));
+            let World { dir, acquire, .. } = world;
+            *given.lock().unwrap() = Some(dir);
             acquire
                 .add(magnet(&text, &name), in_category("tv"))
                 .await
@@ -97,21 +98,54 @@ async fn a_download_killed_anywhere_is_whole_in_the_end() {
     }
 }
 
+/// Another provider is asked first, and does not have it: the torrent is added elsewhere, to see whether it is cached there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grab_that_went_to_the_next_provider_is_not_doubled_by_a_kill() {
+    let points = ["add-intended", "added", "add-stored", "selected"];
+    for (number, point) in points.into_iter().enumerate() {
+        for (round, action) in [Action::Symlink; 2].into_iter().enumerate() {
+            let number = 50_000 + number * 10 + round;
+            let elsewhere = ReleaseSpec {
+                cached: false,
+                ..release(action, &format!("{number:040x}"), &format!("Film.{number}"))
+            };
+            let torbox = cloud(Kind::TorBox, vec![elsewhere]);
+            let before = vec![("tb".to_owned(), torbox.clone())];
+            kill_after(before, action, point, number).await;
+            assert_eq!(torbox.torrents(0).unwrap().len(), 0, "{point}");
+        }
+    }
+}
+
 async fn kill(action: Action, point: &'static str, number: usize) {
+    kill_after(Vec::new(), action, point, number).await;
+}
+
+/// Real-Debrid has it, and is asked after those `before`.
+async fn kill_after(
+    before: Vec<(String, Sim)>,
+    action: Action,
+    point: &'static str,
+    number: usize,
+) {
     let text = format!("{number:040x}");
     let name = format!("Film.{number}");
-    let (sim, dir) = {
-        let (text, name) = (text.clone(), name.clone());
-        tokio::task::spawn_blocking(move || run_into(point, action, text, name))
+    let rd = cloud(Kind::RealDebrid, vec![release(action, &text, &name)]);
+    let mut accounts = before;
+    accounts.push(("rd".to_owned(), rd.clone()));
+    let dir = {
+        let (accounts, text, name) = (accounts.clone(), text.clone(), name.clone());
+        tokio::task::spawn_blocking(move || run_into(point, action, accounts, text, name))
             .await
             .unwrap()
     };
-    let world = World::over(sim, dir, |config| {
+    let mut world = World::over_all(accounts, dir, |config| {
         config.delete = DeletePolicy::Provider;
         config.action = action;
         config.clock = Arc::new(SystemClock);
     })
     .await;
+    world.sim = rd;
     if point == "deleted" {
         assert!(world.acquire.jobs().is_empty());
         until_gone(&world, &text).await;

@@ -32,6 +32,7 @@ mod logins;
 mod model;
 mod requests;
 mod sab;
+mod several;
 mod shape;
 mod stored;
 mod support;

@@ -19,11 +19,11 @@ use debridfs_acquire::{
 use debridfs_base::Secret;
 use debridfs_base::{TokioClock, WallClock};
 use debridfs_listen::Attempts;
-use debridfs_provider::vendors::real_debrid;
 use debridfs_provider::{
     AccountConfig, DebridAccount, InfoHash, Provider, TorrentId, TorrentInfo, TorrentStatus,
+    vendors,
 };
-use debridfs_sim::{FileSpec, InProcess, LibrarySpec, ReleaseSpec, Sim, content};
+use debridfs_sim::{FileSpec, InProcess, Kind, LibrarySpec, ReleaseSpec, Sim, content};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -110,9 +110,10 @@ pub fn assert_whole(world: &World, hash: &str, name: &str) {
     }
 }
 
-/// Shows what the simulated account holds ready, without delay.
+/// Shows what the simulated accounts hold ready, without delay.
 pub struct SimLibrary {
-    pub sim: Sim,
+    /// By the names of the accounts.
+    pub sims: Vec<(String, Sim)>,
     pub mount: PathBuf,
     /// Whether it shows base names only.
     pub flat: AtomicBool,
@@ -181,12 +182,13 @@ impl SimLibrary {
 #[async_trait]
 impl Library for SimLibrary {
     async fn torrents(&self, hash: InfoHash) -> Vec<Known> {
-        let torrents = self.sim.torrents(0).unwrap();
-        let same = torrents
-            .into_iter()
-            .filter(|torrent| torrent.hash == hash.to_string());
-        same.map(|torrent| Known {
-            provider: "rd".to_owned(),
+        let all = self.sims.iter().flat_map(|(name, sim)| {
+            let torrents = sim.torrents(0).unwrap().into_iter();
+            torrents.map(move |torrent| (name, torrent))
+        });
+        let same = all.filter(|(_, torrent)| torrent.hash == hash.to_string());
+        same.map(|(name, torrent)| Known {
+            provider: name.clone(),
             torrent: TorrentId(torrent.id),
             status: TorrentStatus::from_word(&status_word(torrent.status)),
         })
@@ -194,7 +196,16 @@ impl Library for SimLibrary {
     }
 
     async fn shown(&self, hash: InfoHash) -> Option<Shown> {
-        let mut torrents = self.sim.torrents(0).unwrap();
+        let all = self.sims.iter().flat_map(|(_, sim)| {
+            let mut torrents = sim.torrents(0).unwrap();
+            // Elsewhere nothing is selected.
+            if sim.kind() != Kind::RealDebrid {
+                let files = torrents.iter_mut().flat_map(|torrent| &mut torrent.files);
+                files.for_each(|file| file.selected = true);
+            }
+            torrents
+        });
+        let mut torrents: Vec<_> = all.collect();
         torrents.retain(|torrent| {
             torrent.hash == hash.to_string() && status_word(torrent.status) == "downloaded"
         });
@@ -257,6 +268,13 @@ impl Library for SimLibrary {
     }
 }
 
+pub fn folder() -> TempDir {
+    let named = tempfile::Builder::new()
+        .prefix("debridfs-acquire-")
+        .tempdir();
+    named.unwrap()
+}
+
 fn status_word(status: debridfs_sim::Status) -> String {
     match serde_json::to_value(status).unwrap() {
         Value::String(word) => word,
@@ -264,12 +282,47 @@ fn status_word(status: debridfs_sim::Status) -> String {
     }
 }
 
-/// One account, one downloads folder, and one queue at a time over them.
+/// A vendor's declaration.
+fn kind_of(sim: &Sim) -> &'static vendors::Kind {
+    match sim.kind() {
+        Kind::RealDebrid => &vendors::real_debrid::KIND,
+        Kind::TorBox => &vendors::torbox::KIND,
+        Kind::AllDebrid => &vendors::all_debrid::KIND,
+        Kind::DebridLink => &vendors::debrid_link::KIND,
+        Kind::Premiumize => &vendors::premiumize::KIND,
+    }
+}
+
+/// An account behind `sim`.
+fn account(name: &str, sim: &Sim, change: impl FnOnce(&mut AccountConfig)) -> Arc<dyn Provider> {
+    let mut config = AccountConfig {
+        name: name.to_owned(),
+        token: Some(Secret::new(sim.token())),
+        // Some tests run in real time.
+        add_interval: Duration::ZERO,
+        ..AccountConfig::of(kind_of(sim))
+    };
+    change(&mut config);
+    let transport = Arc::new(InProcess::new(sim.router()));
+    let calendar = Arc::new(TokioClock::starting_at(start()));
+    Arc::new(DebridAccount::with_transport(config, transport, calendar).unwrap())
+}
+
+/// A vendor's cloud that knows `releases`, without a limit of calls.
+pub fn cloud(kind: Kind, releases: Vec<ReleaseSpec>) -> Sim {
+    let library = LibrarySpec { seed: 3, releases };
+    let sim = Sim::of_starting_at(kind, &library, start()).unwrap();
+    sim.configure(|settings| settings.calls_per_minute = 0);
+    sim
+}
+
+/// Accounts, one downloads folder, and one queue at a time over them.
 pub struct World {
+    /// That of the first account.
     pub sim: Sim,
     pub library: Arc<SimLibrary>,
     pub dir: TempDir,
-    provider: Arc<dyn Provider>,
+    providers: Vec<Arc<dyn Provider>>,
     clock: Arc<dyn WallClock>,
     pub acquire: Arc<Acquire>,
     /// Failed logins at both fronts.
@@ -280,30 +333,54 @@ pub struct World {
 impl World {
     /// A world with `releases` known to the provider; its queue runs.
     pub async fn with(releases: Vec<ReleaseSpec>, change: impl FnOnce(&mut AcquireConfig)) -> Self {
-        let library = LibrarySpec { seed: 3, releases };
-        let sim = Sim::starting_at(&library, start()).unwrap();
-        sim.configure(|settings| settings.calls_per_minute = 0);
-        let dir = tempfile::Builder::new()
-            .prefix("debridfs-acquire-")
-            .tempdir()
-            .unwrap();
-        Self::over(sim, dir, change).await
+        Self::over(cloud(Kind::RealDebrid, releases), folder(), change).await
+    }
+
+    /// A world of several accounts, in this order; its queue runs.
+    pub async fn among(accounts: &[(&str, &Sim)], change: impl FnOnce(&mut AcquireConfig)) -> Self {
+        let named = accounts.iter();
+        let named = named.map(|(name, sim)| ((*name).to_owned(), (*sim).clone()));
+        Self::over_all(named.collect(), folder(), change).await
+    }
+
+    /// A queue over accounts and a directory that are there.
+    pub async fn over_all(
+        sims: Vec<(String, Sim)>,
+        dir: TempDir,
+        change: impl FnOnce(&mut AcquireConfig),
+    ) -> Self {
+        let all = sims.iter();
+        let all = all.map(|(name, sim)| account(name, sim, |_| {}));
+        let all = all.collect();
+        Self::of(sims, all, dir, change).await
+    }
+
+    /// As [`Self::with`], with an account that is set up otherwise.
+    pub async fn with_account(
+        releases: Vec<ReleaseSpec>,
+        set_up: impl FnOnce(&mut AccountConfig),
+    ) -> Self {
+        let sim = cloud(Kind::RealDebrid, releases);
+        let provider = account("rd", &sim, set_up);
+        let sims = vec![("rd".to_owned(), sim)];
+        Self::of(sims, vec![provider], folder(), |_| {}).await
     }
 
     /// A queue over an account and a directory that are there.
     pub async fn over(sim: Sim, dir: TempDir, change: impl FnOnce(&mut AcquireConfig)) -> Self {
-        let config = AccountConfig {
-            name: "rd".to_owned(),
-            token: Some(Secret::new(sim.token())),
-            ..AccountConfig::of(&real_debrid::KIND)
-        };
+        Self::over_all(vec![("rd".to_owned(), sim)], dir, change).await
+    }
+
+    async fn of(
+        sims: Vec<(String, Sim)>,
+        providers: Vec<Arc<dyn Provider>>,
+        dir: TempDir,
+        change: impl FnOnce(&mut AcquireConfig),
+    ) -> Self {
         let clock: Arc<dyn WallClock> = Arc::new(TokioClock::starting_at(start()));
-        let transport = Arc::new(InProcess::new(sim.router()));
-        let calendar = Arc::new(TokioClock::starting_at(start()));
-        let real = DebridAccount::with_transport(config, transport, calendar);
-        let provider: Arc<dyn Provider> = Arc::new(real.unwrap());
+        let sim = sims[0].1.clone();
         let library = Arc::new(SimLibrary {
-            sim: sim.clone(),
+            sims,
             mount: "/mnt/dfs".into(),
             flat: AtomicBool::new(false),
             probes: Mutex::default(),
@@ -318,7 +395,7 @@ impl World {
         });
         let mut config = config_in(dir.path(), clock.clone());
         change(&mut config);
-        let acquire = Acquire::open(config, vec![provider.clone()], library.clone())
+        let acquire = Acquire::open(config, providers.clone(), library.clone())
             .await
             .unwrap();
         let shutdown = CancellationToken::new();
@@ -327,7 +404,7 @@ impl World {
             sim,
             library,
             dir,
-            provider,
+            providers,
             clock,
             acquire,
             attempts: Arc::default(),
@@ -344,8 +421,7 @@ impl World {
         self.shutdown.cancel();
         let mut config = config_in(self.dir.path(), self.clock.clone());
         change(&mut config);
-        let providers = vec![self.provider.clone()];
-        self.acquire = Acquire::open(config, providers, self.library.clone())
+        self.acquire = Acquire::open(config, self.providers.clone(), self.library.clone())
             .await
             .unwrap();
         self.shutdown = CancellationToken::new();
@@ -361,7 +437,15 @@ impl World {
     /// Opens the store in `dir`, and goes on with nothing.
     pub async fn open_in(&self, dir: &Path) -> Result<Arc<Acquire>, debridfs_acquire::Error> {
         let config = config_in(dir, self.clock.clone());
-        Acquire::open(config, vec![self.provider.clone()], self.library.clone()).await
+        Acquire::open(config, self.providers.clone(), self.library.clone()).await
+    }
+
+    pub fn clock(&self) -> Arc<dyn WallClock> {
+        self.clock.clone()
+    }
+
+    pub fn accounts(&self) -> Vec<Arc<dyn Provider>> {
+        self.providers.clone()
     }
 
     pub fn downloads(&self) -> PathBuf {

@@ -163,7 +163,7 @@ fn is_under_way(job: &QueuedJob) -> bool {
 
 /// One line: what, how far, how large, and what is in the way.
 fn line(job: &QueuedJob) -> String {
-    let step = if job.stopped { "stopped" } else { &job.step };
+    let step = job.state();
     let mut line = format!(
         "{} {step:<8} {:>3.0} % {:>10}  {:<10} {}",
         job.hash,
@@ -174,6 +174,9 @@ fn line(job: &QueuedJob) -> String {
     );
     if let Some(reason) = &job.reason {
         line += &format!("  ({reason})");
+    }
+    if let Some(route) = &job.route {
+        line += &format!("  [{route}]");
     }
     line
 }
@@ -200,11 +203,31 @@ mod tests {
             evidence: None,
             told: None,
             reason: Some("dead".into()),
+            provider: None,
+            route: None,
+            blocked: false,
         };
-        let line = line(&job);
+        let told = line(&job);
         assert!(
-            line.contains("failed") && line.ends_with("Film  (dead)"),
-            "{line}"
+            told.contains("failed") && told.ends_with("Film  (dead)"),
+            "{told}"
         );
+        let job = QueuedJob {
+            step: "waiting".into(),
+            reason: None,
+            route: Some("at ad, which has it cached".into()),
+            ..job
+        };
+        let told = line(&job);
+        assert!(
+            told.ends_with("Film  [at ad, which has it cached]"),
+            "{told}"
+        );
+        let blocked = QueuedJob {
+            step: "failed".into(),
+            blocked: true,
+            ..job
+        };
+        assert!(line(&blocked).contains(" blocked "), "{blocked:?}");
     }
 }

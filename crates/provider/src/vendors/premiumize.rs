@@ -26,8 +26,9 @@ use super::{Kind, Vendor};
 use crate::account::call::{Call, Meaning};
 use crate::account::caller::Api;
 use crate::{
-    Account, Addition, DirectLink, HosterLink, InfoHash, Limits, PathsBegin, Refusals, Result,
-    TorrentId, TorrentInfo, TorrentPage, TorrentStatus, TorrentSummary, Verdict, canonical_path,
+    Account, Addition, CacheCheck, DirectLink, HosterLink, InfoHash, Limits, PathsBegin, Refusals,
+    Result, TorrentId, TorrentInfo, TorrentPage, TorrentStatus, TorrentSummary, Verdict,
+    canonical_path,
 };
 use cloud::{PARENT, Place};
 use decode::{Entry, Transfer};
@@ -56,6 +57,7 @@ pub static KIND: Kind = Kind {
         page: 100_000,
         // What the account has lost is not there to be added again: its place is still taken.
         may_add_again: false,
+        cache_check: CacheCheck::AddedIfCached,
         // Links were seen to be refused after 24 hours.
         link_life: Some(Duration::from_secs(20 * 3600)),
         ..Limits::CAUTIOUS

@@ -64,6 +64,9 @@ pub fn job(name: &str) -> QueuedJob {
         evidence: None,
         told: None,
         reason: None,
+        provider: None,
+        route: None,
+        blocked: false,
     }
 }
 
