@@ -33,7 +33,7 @@ command -v cargo >/dev/null || fail "no Rust toolchain: install rustup, then run
 packages=(fuse3 gcc libc6-dev make)
 case "${1:-}" in
   demo) packages+=(ffmpeg) ;;
-  test | packages | image) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr procps util-linux iproute2 python3-venv nodejs rclone
+  test | packages | image) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr libnfs-utils procps util-linux iproute2 python3-venv nodejs rclone
                   containerd runc busybox-static systemd apparmor
                   qemu-system-x86 binutils samba smbclient)
     # Some releases have it in util-linux.

@@ -24,6 +24,7 @@ mod kept;
 mod killed;
 mod lost_mount;
 mod moved;
+mod nfs;
 mod outage;
 mod packed;
 mod pages;
