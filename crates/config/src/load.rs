@@ -553,7 +553,7 @@ mod tests {
             found[0].help.as_deref(),
             Some("did you mean `real-debrid`?")
         );
-        let found = problems("[provider.rd]\nkind = \"premiumize\"\ntoken = \"t\"\n", &[]);
+        let found = problems("[provider.rd]\nkind = \"offcloud\"\ntoken = \"t\"\n", &[]);
         let help = found[0].help.as_deref().unwrap_or_default();
         assert!(
             help.contains("not supported yet; only: real-debrid"),
