@@ -184,7 +184,12 @@ impl Library for SimLibrary {
     async fn torrents(&self, hash: InfoHash) -> Vec<Known> {
         let all = self.sims.iter().flat_map(|(name, sim)| {
             let torrents = sim.torrents(0).unwrap().into_iter();
-            torrents.map(move |torrent| (name, torrent))
+            // What waits in TorBox's own queue is in none of its lists.
+            let unlisted = sim.kind() == Kind::TorBox;
+            let listed = torrents.filter(move |torrent| {
+                !(unlisted && torrent.status == debridfs_sim::Status::Queued)
+            });
+            listed.map(move |torrent| (name, torrent))
         });
         let same = all.filter(|(_, torrent)| torrent.hash == hash.to_string());
         same.map(|(name, torrent)| Known {
