@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::Value;
 
+use super::call::Meaning;
 use super::decode::Fields;
 use super::json;
 use crate::Verdict;
@@ -48,5 +49,28 @@ pub(crate) fn of_status(status: StatusCode, from_api: bool) -> (Verdict, &'stati
             "the request was refused; please report this",
         ),
         _ => (Verdict::Malformed, "an answer that the API does not have"),
+    }
+}
+
+/// A refusal with what it means: its verdict, words for people and the number of the vendor's word. `said` is the vendor's own word and
+/// message, either may be empty. `names_token`: its word is about the token itself.
+pub(crate) fn meaning(
+    status: StatusCode,
+    (verdict, words, code): (Verdict, &str, Option<i64>),
+    said: Option<[&str; 2]>,
+    names_token: bool,
+) -> Meaning {
+    let mut notes = format!("HTTP {}", status.as_u16());
+    for said in said.into_iter().flatten().filter(|said| !said.is_empty()) {
+        notes.push_str(", ");
+        notes.push_str(said);
+    }
+    Meaning {
+        verdict,
+        code,
+        words: format!("{words} ({notes})"),
+        refuses_token: verdict == Verdict::AccountRefused
+            && (status == StatusCode::UNAUTHORIZED || names_token),
+        considered: code.is_some(),
     }
 }

@@ -269,7 +269,7 @@ pub fn meaning(status: StatusCode, body: &[u8]) -> Option<Meaning> {
     }
     let word = error.as_ref().map_or("", |error| &error.word);
     let mut known = CODES.iter().zip(FIRST_NUMBER..);
-    let (verdict, words, code) = match known.find(|((known, ..), _)| *known == word) {
+    let judged = match known.find(|((known, ..), _)| *known == word) {
         // 429 speaks for itself.
         _ if status == StatusCode::TOO_MANY_REQUESTS => {
             (Verdict::BackOff, "too many requests", None)
@@ -283,17 +283,9 @@ pub fn meaning(status: StatusCode, body: &[u8]) -> Option<Meaning> {
             (verdict, words, None)
         }
     };
-    let mut notes = vec![format!("HTTP {}", status.as_u16())];
-    if let Some(error) = &error {
-        let said = [&error.word, &error.description];
-        notes.extend(said.into_iter().filter(|said| !said.is_empty()).cloned());
-    }
-    Some(Meaning {
-        verdict,
-        code,
-        words: format!("{words} ({})", notes.join(", ")),
-        refuses_token: verdict == Verdict::AccountRefused
-            && (status == StatusCode::UNAUTHORIZED || TOKEN_WORDS.contains(&word)),
-        considered: code.is_some(),
-    })
+    let said = error
+        .as_ref()
+        .map(|error| [error.word.as_str(), error.description.as_str()]);
+    let names_token = TOKEN_WORDS.contains(&word);
+    Some(refusal::meaning(status, judged, said, names_token))
 }

@@ -167,7 +167,7 @@ pub fn meaning(status: StatusCode, body: &[u8]) -> Option<Meaning> {
         return None;
     }
     let known = error.as_ref().and_then(known);
-    let (verdict, words, code) = match known {
+    let judged = match known {
         // 429 speaks for itself.
         _ if status == StatusCode::TOO_MANY_REQUESTS => {
             (Verdict::BackOff, "too many requests", None)
@@ -178,18 +178,9 @@ pub fn meaning(status: StatusCode, body: &[u8]) -> Option<Meaning> {
             (verdict, words, None)
         }
     };
-    let mut notes = vec![format!("HTTP {}", status.as_u16())];
-    if let Some(error) = &error {
-        let said = [&error.code, &error.message];
-        notes.extend(said.into_iter().filter(|said| !said.is_empty()).cloned());
-    }
-    let token = known.is_some_and(|(word, ..)| TOKEN_WORDS.contains(&word));
-    Some(Meaning {
-        verdict,
-        code,
-        words: format!("{words} ({})", notes.join(", ")),
-        refuses_token: verdict == Verdict::AccountRefused
-            && (status == StatusCode::UNAUTHORIZED || token),
-        considered: code.is_some(),
-    })
+    let said = error
+        .as_ref()
+        .map(|error| [error.code.as_str(), error.message.as_str()]);
+    let names_token = known.is_some_and(|(word, ..)| TOKEN_WORDS.contains(&word));
+    Some(refusal::meaning(status, judged, said, names_token))
 }

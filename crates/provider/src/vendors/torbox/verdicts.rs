@@ -187,7 +187,7 @@ pub fn meaning(about_one: bool, status: StatusCode, body: &[u8]) -> Option<Meani
     let word = error.as_ref().map_or("", |error| &error.word);
     let mut known = CODES.iter().zip(FIRST_NUMBER..);
     let known = known.find(|((known, ..), _)| *known == word);
-    let (verdict, words, code) = match known {
+    let judged = match known {
         // Whatever it is about: 429 speaks for itself.
         _ if status == StatusCode::TOO_MANY_REQUESTS => {
             (Verdict::BackOff, "too many requests", None)
@@ -207,17 +207,9 @@ pub fn meaning(about_one: bool, status: StatusCode, body: &[u8]) -> Option<Meani
             (verdict, words, None)
         }
     };
-    let mut notes = vec![format!("HTTP {}", status.as_u16())];
-    if let Some(error) = &error {
-        let said = [&error.word, &error.detail];
-        notes.extend(said.into_iter().filter(|said| !said.is_empty()).cloned());
-    }
-    Some(Meaning {
-        verdict,
-        code,
-        words: format!("{words} ({})", notes.join(", ")),
-        refuses_token: verdict == Verdict::AccountRefused
-            && (status == StatusCode::UNAUTHORIZED || TOKEN_WORDS.contains(&word)),
-        considered: code.is_some(),
-    })
+    let said = error
+        .as_ref()
+        .map(|error| [error.word.as_str(), error.detail.as_str()]);
+    let names_token = TOKEN_WORDS.contains(&word);
+    Some(refusal::meaning(status, judged, said, names_token))
 }
