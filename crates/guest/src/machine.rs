@@ -266,8 +266,10 @@ fn arguments(image: &Image, settings: &Settings, files: &Path) -> Vec<String> {
         "user,id=net,restrict=on,ipv6=off".to_owned(),
         |text, Forward { port, to }| {
             let (ip, to) = (to.ip(), to.port());
-            // One process for each connection, which ends with it.
-            text + &format!(",guestfwd=tcp:{SERVER}:{port}-cmd:busybox nc {ip} {to}")
+            // One process for each connection. It ends a moment after that, as QEMU 7.2 aborts where one ends
+            // while bytes wait for the guest (libslirp's `soread`, "buf_len != 0").
+            let connect = format!("sh -c \"busybox nc {ip} {to}; sleep 1\"");
+            text + &format!(",guestfwd=tcp:{SERVER}:{port}-cmd:{connect}")
         },
     );
     let kernel = image.packages().kernel().display().to_string();
