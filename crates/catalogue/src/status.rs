@@ -117,7 +117,7 @@ pub struct FirstSync {
     pub total: usize,
     /// What the rest takes at the pace of the last two minutes; `None` until there is one.
     pub seconds_left: Option<u64>,
-    /// While the account answers nothing: the time [s] until the others' releases are shown without its own, 0 from then on.
+    /// While the account answers nothing: the seconds until the others' releases are shown without its own, 0 from then on.
     pub patience: Option<u64>,
 }
 

@@ -60,7 +60,7 @@ pub struct TestStep {
     pub step: String,
     /// Whether it worked; `None`: it was not made.
     pub ok: Option<bool>,
-    /// How long it took, the wait for its turn included [seconds].
+    /// How long it took, the wait for its turn included in seconds.
     pub seconds: f64,
     /// What came of it; for people.
     pub words: String,

@@ -219,7 +219,7 @@ pub struct FirstSyncStatus {
     pub total: u64,
     /// What the rest takes at the pace of the last two minutes; absent until there is one.
     pub seconds_left: Option<u64>,
-    /// While the account answers nothing and others do: the time [s] until their releases are shown without its own, 0 from then on.
+    /// While the account answers nothing and others do: the seconds until their releases are shown without its own, 0 from then on.
     #[serde(default)]
     pub patience: Option<u64>,
 }

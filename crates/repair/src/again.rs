@@ -107,7 +107,7 @@ impl Again {
         }
     }
 
-    /// Adds it as [`Self::place`] does, and waits until it is ready. May be cut off and done again.
+    /// Adds it as `place` does, and waits until it is ready. May be cut off and done again.
     ///
     /// # Errors
     /// The provider's: nothing is known then, and it is to be done again.
