@@ -1,6 +1,7 @@
-//! Bodies of forms.
+//! Parameters of a call: of its query, and of a form in its body.
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, header};
 
 /// A field of a form.
@@ -8,6 +9,31 @@ use http::{HeaderMap, header};
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) value: Bytes,
+}
+
+/// Of query and form, for vendors that take parameters in both.
+pub(super) fn parameters(head: &Parts, body: &Bytes) -> Vec<Field> {
+    let mut fields = multipart(&head.headers, body);
+    let form = if fields.is_empty() { &body[..] } else { &[] };
+    let query = head.uri.query().unwrap_or("").as_bytes();
+    let pairs = form_urlencoded::parse(query).chain(form_urlencoded::parse(form));
+    fields.extend(pairs.map(|(name, value)| Field {
+        name: name.into_owned(),
+        value: value.into_owned().into(),
+    }));
+    fields
+}
+
+/// The bytes of the first field of that name; an empty one is none.
+pub(super) fn bytes(fields: &[Field], name: &str) -> Option<Bytes> {
+    let field = fields.iter().find(|field| field.name == name)?;
+    Some(field.value.clone()).filter(|value| !value.is_empty())
+}
+
+/// The token in the head of a call.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    Some(value.to_str().ok()?.strip_prefix("Bearer ")?.to_owned())
 }
 
 /// The parts of a `multipart/form-data` body (RFC 7578); none if it is no such body.

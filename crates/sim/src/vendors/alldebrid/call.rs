@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header;
 use http::request::Parts;
 use serde_json::json;
 
@@ -38,17 +37,10 @@ impl Call {
         body: Bytes,
     ) -> Result<Self, Refusal> {
         let (settings, now_ms) = (sim.settings(), sim.inner.clock.now_ms());
-        let query = head.uri.query().unwrap_or("").as_bytes();
-        let pairs = form_urlencoded::parse(query).chain(form_urlencoded::parse(&body));
-        let pairs = pairs.map(|(name, value)| Field {
-            name: name.into_owned(),
-            value: value.into_owned().into(),
-        });
-        let parts = form::multipart(&head.headers, &body);
         let mut call = Self {
             sim: sim.clone(),
             settings,
-            fields: parts.into_iter().chain(pairs).collect(),
+            fields: form::parameters(head, &body),
             cdn_url: cdn_url(head),
             account: 0,
             now_ms,
@@ -58,9 +50,7 @@ impl Call {
             "unknown" => return Err(Refusal::of("404")),
             _ => {}
         }
-        let bearer = head.headers.get(header::AUTHORIZATION);
-        let bearer = bearer.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let key = bearer.map(str::to_owned).or_else(|| call.text("apikey"));
+        let key = form::bearer(&head.headers).or_else(|| call.text("apikey"));
         let key = key.ok_or_else(|| Refusal::of("AUTH_MISSING_APIKEY"))?;
         let account = sim.account_of(key.trim());
         call.account = account.ok_or_else(|| Refusal::of("AUTH_BAD_APIKEY"))?;

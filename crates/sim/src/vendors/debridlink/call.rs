@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header;
 use http::request::Parts;
 use serde_json::{Value, json};
 
@@ -43,29 +42,18 @@ impl Call {
             return Err(Refusal::of("unknowR"));
         }
         let (settings, now_ms) = (sim.settings(), sim.inner.clock.now_ms());
-        let query = head.uri.query().unwrap_or("").as_bytes();
         let json = serde_json::from_slice(&body).ok().filter(Value::is_object);
-        let form: &[u8] = if json.is_none() { &body } else { b"" };
-        let pairs = form_urlencoded::parse(query).chain(form_urlencoded::parse(form));
-        let pairs = pairs.map(|(name, value)| Field {
-            name: name.into_owned(),
-            value: value.into_owned().into(),
-        });
-        let parts = form::multipart(&head.headers, &body);
+        let form = if json.is_none() { body } else { Bytes::new() };
         let mut call = Self {
             sim: sim.clone(),
             settings,
-            fields: parts.into_iter().chain(pairs).collect(),
+            fields: form::parameters(head, &form),
             json: json.unwrap_or_default(),
             cdn_url: cdn_url(head),
             account: 0,
             now_ms,
         };
-        let bearer = head.headers.get(header::AUTHORIZATION);
-        let bearer = bearer.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let token = bearer
-            .map(str::to_owned)
-            .or_else(|| call.text("access_token"));
+        let token = form::bearer(&head.headers).or_else(|| call.text("access_token"));
         let account = token.and_then(|token| sim.account_of(token.trim()));
         call.account = account.ok_or_else(|| Refusal::of("badToken"))?;
         sim.with_account(call.account, |account| call.enter(endpoint, account))??;
@@ -162,8 +150,7 @@ impl Call {
 
     /// A parameter as bytes; an empty one is none.
     pub(super) fn bytes(&self, name: &str) -> Option<Bytes> {
-        let field = self.fields.iter().find(|field| field.name == name)?;
-        Some(field.value.clone()).filter(|value| !value.is_empty())
+        form::bytes(&self.fields, name)
     }
 
     /// A parameter as text, of query, form or JSON.

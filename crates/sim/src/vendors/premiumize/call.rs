@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header;
 use http::request::Parts;
 use serde_json::json;
 
@@ -41,18 +40,10 @@ impl Call {
         body: Bytes,
     ) -> Result<Self, Refusal> {
         let (settings, now_ms) = (sim.settings(), sim.inner.clock.now_ms());
-        let query = head.uri.query().unwrap_or("").as_bytes();
-        let parts = form::multipart(&head.headers, &body);
-        let form = if parts.is_empty() { &body[..] } else { &[] };
-        let pairs = form_urlencoded::parse(query).chain(form_urlencoded::parse(form));
-        let pairs = pairs.map(|(name, value)| Field {
-            name: name.into_owned(),
-            value: value.into_owned().into(),
-        });
         let mut call = Self {
             sim: sim.clone(),
             settings,
-            fields: parts.into_iter().chain(pairs).collect(),
+            fields: form::parameters(head, &body),
             cdn_url: cdn_url(head),
             account: 0,
             now_ms,
@@ -60,9 +51,7 @@ impl Call {
         if endpoint == "services/list" {
             return Ok(call);
         }
-        let bearer = head.headers.get(header::AUTHORIZATION);
-        let bearer = bearer.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let key = bearer.map(str::to_owned).or_else(|| call.text("apikey"));
+        let key = form::bearer(&head.headers).or_else(|| call.text("apikey"));
         let account = key.and_then(|key| sim.account_of(key.trim()));
         // A missing key and a wrong one are answered alike.
         call.account = account.ok_or_else(Refusal::login)?;
@@ -168,8 +157,7 @@ impl Call {
 
     /// The bytes of the first parameter of that name.
     pub(super) fn bytes(&self, name: &str) -> Option<Bytes> {
-        let field = self.fields.iter().find(|field| field.name == name)?;
-        Some(field.value.clone()).filter(|value| !value.is_empty())
+        form::bytes(&self.fields, name)
     }
 
     /// All parameters `name`, `name[]` and `name[0]`.

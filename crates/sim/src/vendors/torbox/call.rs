@@ -140,8 +140,7 @@ impl Call {
 
     /// The bytes of a field of a form.
     pub(super) fn bytes(&self, name: &str) -> Option<Bytes> {
-        let field = self.fields.iter().find(|field| field.name == name)?;
-        Some(field.value.clone()).filter(|value| !value.is_empty())
+        form::bytes(&self.fields, name)
     }
 
     pub(super) fn is_set(&self, name: &str) -> bool {
