@@ -29,7 +29,7 @@ pub struct AddOptions {
     pub category: String,
     /// The URL of the arr that asks, when its login tells.
     pub owner: Option<String>,
-    /// Whoever asks reads of a failure in a history, as arrs do in SABnzbd's.
+    /// The caller learns of a failure from a history, as arrs do from SABnzbd's.
     pub reads_failures: bool,
     /// Tags.
     pub tags: BTreeSet<String>,

@@ -92,7 +92,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// How long this run has been waiting for what began at `since`. The time of day takes no part: when it is wrong, or put right,
-    /// no release is given up for it. With a restart the time begins anew.
+    /// no release is given up for it. With a restart the time starts over.
     pub(crate) fn elapsed_since(&mut self, since: Timestamp) -> Duration {
         match self.waiting {
             Some((named, begun)) if named == since => begun.elapsed(),

@@ -21,7 +21,7 @@ use crate::{Action, Job, JobId, Step, action, links, tell_arrs};
 
 /// Jobs handed to a provider at once; the others wait in their order.
 const STARTING: usize = 8;
-/// The same, with those that wait for a provider in trouble, or for a slot: they are in nobody's way, who may go elsewhere.
+/// The same, with those that wait for a provider in trouble, or for a slot: they do not hold up jobs that may go elsewhere.
 const STARTED: usize = 64;
 /// Waits after trouble in a row.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long nobody asks after a provider said that every slot is taken.
+/// How long a provider is not asked again after it said that every slot is taken.
 const ASKED_AGAIN: Duration = Duration::from_secs(60);
 
 /// By provider: until when, and what it said.
@@ -26,7 +26,7 @@ impl Full {
     }
 
     /// How long `provider` is not to be asked, and why. The first one who may ask again is alone with it: for the others
-    /// the time begins anew.
+    /// the time starts over.
     pub(crate) fn left(&self, provider: &str) -> Option<(Duration, String)> {
         let mut all = self.0.lock();
         let (until, words) = all.get_mut(provider)?;

@@ -154,7 +154,7 @@ pub struct Job {
     /// The URL of the arr that asked for it, when its login told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Whoever asked for it reads of a failure in a history, as arrs do in SABnzbd's. No state of a qBittorrent tells them.
+    /// The caller learns of a failure from a history, as arrs do from SABnzbd's. No state of a qBittorrent tells it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_failures: bool,
     /// What it is called.
@@ -203,7 +203,7 @@ pub struct Job {
     /// Providers that did not have it, or did not take it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed: Vec<Passed>,
-    /// It failed because its name is refused: it says nothing of the release, and nobody tries again by himself.
+    /// It failed because its name is refused: that says nothing about the release, and it is not retried.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocked: bool,
     /// When its files were selected at the provider.

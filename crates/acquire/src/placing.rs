@@ -479,7 +479,7 @@ impl Attempt<'_> {
         Ok(Go::On)
     }
 
-    /// The job has a torrent: what was counted for it begins anew.
+    /// The job has a torrent: what was counted for it starts over.
     fn settled_at(&mut self) {
         (self.looks, self.missing, self.rounds) = (0, 0, 0);
     }

@@ -205,7 +205,7 @@ fn keeping(options: &Options, bed: &Bed, seconds: f64, report: &mut Report) -> R
             ]
         });
         report.measured(&name, subject.name(), rows)?;
-        // What they kept is in nobody's way afterwards.
+        // What they kept must not serve the next ones.
         drop_caches()?;
     }
     Ok(())

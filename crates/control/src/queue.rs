@@ -58,7 +58,7 @@ pub struct QueuedJob {
     /// Why it is there, and which providers were passed over; for people.
     #[serde(default)]
     pub route: Option<String>,
-    /// It failed as its name is refused by every provider: nobody tries again by himself, and no arr is told.
+    /// Every provider refuses its name: it is not retried, and no arr is told.
     #[serde(default)]
     pub blocked: bool,
 }

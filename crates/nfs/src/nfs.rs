@@ -188,7 +188,7 @@ impl NfsServer {
         })
     }
 
-    /// The node of a handle, if whoever asks may use its export.
+    /// The node of a handle, if the client may use its export.
     pub(crate) fn target<'a>(
         &'a self,
         peer: &'a Peer,

@@ -41,7 +41,7 @@ pub struct Call {
 /// Why there is no call to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoCall {
-    /// The bytes are none, or a reply: whoever sends them speaks something else.
+    /// The bytes are none, or a reply: the sender speaks another protocol.
     Malformed,
     /// A call that is refused in these words.
     Refused(Vec<u8>),

@@ -59,7 +59,7 @@ pub struct NfsReport {
     pub memory: u64,
 }
 
-/// Whoever is at the other end of a connection.
+/// The other end of a connection.
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     pub(crate) port: u16,

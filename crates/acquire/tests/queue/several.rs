@@ -353,7 +353,7 @@ async fn one_magnet_makes_a_bounded_number_of_calls() {
     for (name, most) in [("rd", 10), ("tb", 2), ("ad", 6)] {
         assert!(calls(name) <= most, "{name}: {}", calls(name));
     }
-    // Whoever was asked is not asked again.
+    // A provider that was asked is not asked again.
     let (tb, ad) = (calls("tb"), calls("ad"));
     tokio::time::sleep(Duration::from_secs(1800)).await;
     assert_eq!((calls("tb"), calls("ad")), (tb, ad));

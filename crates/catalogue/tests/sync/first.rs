@@ -138,7 +138,7 @@ async fn an_outage_of_one_account_holds_the_others_up_for_an_hour_and_no_longer(
         "{:?}",
         patience()
     );
-    // An answer, be it a useless one, is no outage: the time begins anew.
+    // An answer, be it a useless one, is no outage: the time starts over.
     bench.others[0].inside().fault = None;
     bench.others[0]
         .inside()

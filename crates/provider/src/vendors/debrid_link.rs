@@ -96,7 +96,7 @@ const LARGEST_PAGE: usize = 32 << 20;
 /// Torrents that are asked for by their ids in one call.
 const BATCH: usize = 50;
 /// So many torrents that are missing from a list are looked for once more: it may have moved while it was read. More than
-/// that is for whoever guards the library.
+/// that is left to the library's shrink guard.
 const MOST_MISSING: usize = 200;
 
 /// The vendor.
@@ -164,7 +164,7 @@ impl Vendor for DebridLink {
     }
 
     /// The direct links of all files of a torrent come at once: what else is asked of it soon costs no call. Each is handed
-    /// out once, as whoever asks again was refused with it.
+    /// out once, as a caller that asks again was refused with it.
     async fn direct_link(&self, api: &Api<'_>, link: &HosterLink) -> Result<DirectLink> {
         let what = "making a direct link";
         let (id, file) = decode::parts_of(link).ok_or_else(|| no_id(api, what))?;
