@@ -9,7 +9,10 @@
 //! |---|---|
 //! | [`wire`] | the protocol, pure |
 //! | [`errno`] | what every failure becomes (EIO and the others), and which requests everybody refuses alike |
-//! | `native` | how a request becomes a call of the [`debridfs_vfs::Vfs`] and its answer a reply |
+//! | `native` | how a request becomes a call of the [`debridfs_vfs::Vfs`] and its answer a reply, with our own codec |
+//! | `fbrs` | the same with the codec of fuse-backend-rs |
+//! | `policy` | what both backends tell the kernel and ask of the library |
+//! | `second_try` | the kernel's second try of a read that just failed |
 //! | `transport` | reading, waiting, interrupts, deadlines, replies: the same for every [`Backend`] |
 //! | `adoption` | what happens to requests an earlier engine left |
 //! | `notify` | how the kernel learns of changes |
@@ -21,10 +24,14 @@ mod backend;
 mod crash_hook;
 mod crash_report;
 pub mod errno;
+#[cfg(feature = "fbrs")]
+mod fbrs;
 mod keeper_link;
 mod native;
 mod notify;
+mod policy;
 mod published;
+mod second_try;
 mod serving;
 mod stats;
 mod transport;
@@ -32,6 +39,8 @@ pub mod wire;
 
 pub use backend::{Backend, Call, Outcome};
 pub use crash_hook::{ALLOW_VARIABLE, CRASH_VARIABLE, CrashHook, CrashHookError};
+#[cfg(feature = "fbrs")]
+pub use fbrs::{Fbrs, FbrsError};
 pub use native::Native;
 pub use notify::{NotifyHelper, notify_helper_main};
 pub use serving::{Ended, Outlives, ServeOptions, Serving, serve, serve_with};

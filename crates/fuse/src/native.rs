@@ -2,32 +2,19 @@
 
 mod directory;
 mod read;
-mod second_try;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use debridfs_vfs::{Answer, Client, NodeId, Vfs};
 
 use crate::backend::{Backend, Call, Outcome};
 use crate::errno::{self, Failure};
+use crate::policy::{GRACE, NAME_MAX, OPEN_FLAGS, writes};
+use crate::second_try::SecondTries;
 use crate::wire::{
     DirectoryFormat, Opcode, Operation, Reply, Request, attr_out, entry_out, open_out, size_out,
     statfs_out,
 };
-use second_try::SecondTries;
-
-/// `FOPEN_KEEP_CACHE`: bytes of a file never change, so what is in the page cache stays right.
-const KEEP_CACHE: u32 = 1 << 1;
-
-/// `FOPEN_NOFLUSH` (7.35): nothing is ever to be flushed, so close(2) need not wait for an engine that may just be starting.
-const NO_FLUSH: u32 = 1 << 5;
-
-/// What a read's deadline is shortened by below, so that its own error comes before the transport's.
-const GRACE: Duration = Duration::from_millis(50);
-
-/// Longest name that can exist.
-const NAME_MAX: usize = 255;
 
 /// Answers requests from a [`Vfs`] with our own codec.
 pub struct Native {
@@ -94,7 +81,7 @@ impl Backend for Native {
             }
             Operation::Open { .. } => {
                 subject.finish(self.vfs.open(node), reply, |handle, reply| {
-                    open_out(reply.body(), handle, KEEP_CACHE | NO_FLUSH);
+                    open_out(reply.body(), handle, OPEN_FLAGS);
                     Ok(())
                 })
             }
@@ -177,12 +164,6 @@ impl Backend for Native {
             }
         }
     }
-}
-
-/// Whether open(2) with these flags could change the file.
-fn writes(flags: u32) -> bool {
-    let flags = flags as i32;
-    flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0
 }
 
 /// The answer to a call that asks for a value or, with `size` 0, for its length.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use debridfs_vfs::{Answer, Attr, ReadOut, ReadRequest, Vfs};
 
 use super::Subject;
-use super::second_try::SecondTries;
 use crate::backend::Outcome;
 use crate::errno;
+use crate::policy::{expected, length};
+use crate::second_try::SecondTries;
 use crate::wire::Reply;
 
 pub(super) fn read(
@@ -71,7 +71,7 @@ pub(super) fn read(
     }
 }
 
-/// Fewer bytes than asked are right at the end of the file only: the kernel takes them for the end, fills the page with zeros and shrinks the file.
+/// Answers with the bytes, if they are as many as there have to be.
 fn end(
     subject: Subject,
     wanted: ReadRequest,
@@ -81,8 +81,7 @@ fn end(
 ) {
     match attr {
         Ok(attr) => {
-            let there = attr.size.saturating_sub(wanted.offset);
-            let expected = there.min(u64::from(wanted.size));
+            let expected = expected(&attr, &wanted);
             let got = length(&spans);
             if got == expected {
                 reply.set_spans(spans);
@@ -93,8 +92,4 @@ fn end(
         }
         Err(error) => subject.fail_with(reply, &error),
     }
-}
-
-fn length(spans: &[Bytes]) -> u64 {
-    spans.iter().map(|span| span.len() as u64).sum()
 }

@@ -29,6 +29,11 @@ impl DirectoryFormat {
     }
 }
 
+/// How many lines to ask the file system for when `left` bytes of a reply are free.
+pub(crate) fn wanted(format: DirectoryFormat, left: usize) -> usize {
+    left / (format.fixed() + TYPICAL_NAME) + 1
+}
+
 /// Appends lines to a reply for as long as they fit.
 #[derive(Debug)]
 pub struct DirectoryWriter {
@@ -47,7 +52,7 @@ impl DirectoryWriter {
 
     /// How many lines to ask for next: about what fits into what is left, at least one.
     pub fn wanted(&self) -> usize {
-        self.left / (self.format.fixed() + TYPICAL_NAME) + 1
+        wanted(self.format, self.left)
     }
 
     /// Appends a line to `out` if it fits; `false` if not.

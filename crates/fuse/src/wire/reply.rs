@@ -15,14 +15,14 @@ pub const ENTRY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub const GENERATION: u64 = 0;
 
 /// Size of blocks of files as told by stat(2): what readers that ask for it read at once.
-const BLOCK_SIZE: u32 = 128 * 1024;
+pub(crate) const BLOCK_SIZE: u32 = 128 * 1024;
 
 /// The same of directories. glibc lists with a buffer of that size, 32 KiB at least, and the kernel finds and maps as many pages for
 /// each READDIR: with 128 KiB that took 15 % of the lister's time in `ls -R`, with 32 KiB it takes 6 %.
-const DIRECTORY_BLOCK: u32 = 4096;
+pub(crate) const DIRECTORY_BLOCK: u32 = 4096;
 
 /// Size of blocks as told by statfs(2).
-const STATFS_BLOCK: u32 = 4096;
+pub(crate) const STATFS_BLOCK: u32 = 4096;
 
 /// A reply, to be built once and written once: header and encoded bytes in front, then bytes that are not copied.
 ///

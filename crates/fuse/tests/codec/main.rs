@@ -1,5 +1,7 @@
 //! The codec against requests built by hand from the kernel's structs, and against arbitrary bytes.
 
+#[cfg(feature = "fbrs")]
+mod alike;
 mod hostile;
 
 use std::sync::Arc;

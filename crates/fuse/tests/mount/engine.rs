@@ -3,6 +3,7 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use debridfs_fuse::{
@@ -21,6 +22,22 @@ pub const RECORD: &str = "DEBRIDFS_FUSE_TEST_RECORD";
 
 /// The engine may use one processor.
 pub const ONE_PROCESSOR: &str = "DEBRIDFS_FUSE_TEST_ONE_PROCESSOR";
+
+/// The engine uses the second backend.
+pub const SECOND_BACKEND: &str = "DEBRIDFS_FUSE_TEST_FBRS";
+
+/// Whether engines that are started from now on use the second backend. One test runs at a time.
+pub static WITH_FBRS: AtomicBool = AtomicBool::new(false);
+
+#[cfg(feature = "fbrs")]
+fn fbrs(vfs: &Arc<dyn Vfs>) -> Arc<dyn Backend> {
+    Arc::new(debridfs_fuse::Fbrs::new(Arc::clone(vfs)).unwrap())
+}
+
+#[cfg(not(feature = "fbrs"))]
+fn fbrs(_: &Arc<dyn Vfs>) -> Arc<dyn Backend> {
+    unreachable!("this build has no second backend")
+}
 
 fn pin_to_one() {
     let allowed = rustix::thread::sched_getaffinity(None).unwrap();
@@ -50,6 +67,7 @@ pub fn run(socket: &Path) {
             native,
             directory: directory.into(),
         }),
+        None if std::env::var_os(SECOND_BACKEND).is_some() => fbrs(&vfs),
         None => Arc::new(native),
     };
     let options = ServeOptions {

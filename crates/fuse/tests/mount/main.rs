@@ -17,6 +17,7 @@ mod waiting;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -74,6 +75,29 @@ const TESTS: &[(&str, fn())] = &[
     ),
 ];
 
+/// What the second backend is put to as well.
+#[cfg(not(feature = "fbrs"))]
+const WITH_FBRS: &[(&str, fn())] = &[];
+#[cfg(feature = "fbrs")]
+const WITH_FBRS: &[(&str, fn())] = &[
+    ("walks", browsing::walks),
+    ("extended_attributes", browsing::extended_attributes),
+    ("numbers_of_the_whole", browsing::numbers_of_the_whole),
+    ("nothing_can_be_written", browsing::nothing_can_be_written),
+    ("reads_are_right", reading::reads_are_right),
+    (
+        "wrong_answers_are_errors",
+        reading::wrong_answers_are_errors,
+    ),
+    (
+        "stuck_readers_can_be_killed",
+        waiting::stuck_readers_can_be_killed,
+    ),
+    ("a_stuck_read_ends", waiting::a_stuck_read_ends),
+    ("readers_survive_kills", killing::readers_survive_kills),
+    ("deadly_requests_end", killing::deadly_requests_end),
+];
+
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
@@ -101,10 +125,18 @@ fn main() -> ExitCode {
     }
     // One at a time, whatever the command says: they kill, and measure that no reader waits.
     arguments.test_threads = Some(1);
-    let trials = TESTS
+    let native = TESTS
         .iter()
         .map(|(name, test)| Trial::test(*name, || within_limit(name, *test)));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let second = WITH_FBRS.iter().map(|(name, test)| {
+        Trial::test(format!("fbrs::{name}"), || {
+            engine::WITH_FBRS.store(true, Ordering::Relaxed);
+            let ended = within_limit(name, *test);
+            engine::WITH_FBRS.store(false, Ordering::Relaxed);
+            ended
+        })
+    });
+    libtest_mimic::run(&arguments, native.chain(second).collect()).exit_code()
 }
 
 /// Runs a test in a thread of its own. One that hangs ends the program.

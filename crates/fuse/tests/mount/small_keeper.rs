@@ -8,8 +8,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::engine;
 use debridfs_handover::journal::{Aftermath, End, Journal, Layout};
 use debridfs_handover::{FromKeeper, InitResult, LeaseTerms, Recovery, ToKeeper};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -147,7 +149,10 @@ impl SmallKeeper {
 
     /// Starts an engine and lends it the connection.
     pub fn spawn_engine(&mut self) {
+        let second = engine::WITH_FBRS.load(Ordering::Relaxed);
+        let second = second.then_some((engine::SECOND_BACKEND, "1"));
         let mut child = Command::new(std::env::current_exe().unwrap())
+            .envs(second)
             .arg("role:engine")
             .arg(self.dir.path().join("socket"))
             .envs(self.shape.env.iter().cloned())

@@ -22,7 +22,7 @@ struct Failed {
 
 /// Reads that failed a moment ago, at the end of their deadlines.
 #[derive(Default)]
-pub(super) struct SecondTries {
+pub(crate) struct SecondTries {
     /// As many as `recent` holds: spares the lock while nothing fails.
     count: AtomicUsize,
     recent: Mutex<VecDeque<Failed>>,
@@ -30,7 +30,7 @@ pub(super) struct SecondTries {
 
 impl SecondTries {
     /// Notes a read that failed after `took`, if that was its whole deadline.
-    pub(super) fn note(&self, read: ReadRequest, took: Duration) {
+    pub(crate) fn note(&self, read: ReadRequest, took: Duration) {
         if took < read.deadline.mul_f32(0.9) {
             return;
         }
@@ -45,7 +45,7 @@ impl SecondTries {
     }
 
     /// Whether this read asks again for what just failed.
-    pub(super) fn is_one(&self, read: ReadRequest) -> bool {
+    pub(crate) fn is_one(&self, read: ReadRequest) -> bool {
         self.count.load(Relaxed) > 0
             && self.recent().iter().any(|failed| {
                 failed.id == read.id && (failed.start..failed.end).contains(&read.offset)
