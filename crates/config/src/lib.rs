@@ -15,6 +15,7 @@ mod places;
 mod problem;
 mod repair;
 mod services;
+mod user;
 mod web;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub use load::{Loaded, load};
 pub use nfs::{ExportSection, NfsSection};
 pub use problem::{ConfigError, Origin, Problem, Unusable};
 pub use repair::RepairSection;
+pub use user::UserSection;
 pub use web::WebSection;
 
 /// Everything that can be configured.
@@ -77,6 +79,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Who may see the pages.
     pub web: WebSection,
+    /// Who may read over HTTP and WebDAV and use the API, by name.
+    pub user: BTreeMap<String, UserSection>,
     /// Logs.
     pub log: LogConfig,
     /// Accounts, by the name of their view. Read apart, as their keys depend on their kind.
@@ -107,6 +111,7 @@ impl Default for Config {
             repair: RepairSection::default(),
             server: ServerConfig::default(),
             web: WebSection::default(),
+            user: BTreeMap::new(),
             log: LogConfig::default(),
             provider: BTreeMap::new(),
             folders: BTreeMap::new(),

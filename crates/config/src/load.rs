@@ -151,7 +151,8 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
         .into_iter()
         .chain(super::web::problems(config))
         .chain(super::hook::problems(config))
-        .chain(super::nfs::problems(config));
+        .chain(super::nfs::problems(config))
+        .chain(super::user::problems(config));
     for (path, message, help) in problems {
         wrong(&path, message, help);
     }

@@ -63,16 +63,17 @@ mod tests {
                     [sabnzbd]\napi_key_file = \"/7\"\npassword_file = \"/8\"\n\
                     [arr.sonarr]\nurl = \"http://sonarr:8989\"\napi_key_file = \"/9\"\n\
                     [hook.plex]\nkind = \"plex\"\nurl_file = \"/10\"\ntoken_file = \"/11\"\n\
-                    [web]\npassword_hash_file = \"/12\"\ntoken_file = \"/13\"\n";
+                    [web]\npassword_hash_file = \"/12\"\ntoken_file = \"/13\"\n\
+                    [user.anna]\npassword_file = \"/14\"\n";
         std::fs::write(&file, text).unwrap();
         let config = load(Some(&file), &Environment::of([])).unwrap().config;
         let found = config.named_files();
-        for number in 1..=13 {
+        for number in 1..=14 {
             let path = std::path::PathBuf::from(format!("/{number}"));
             let there = found.iter().any(|(_, file)| *file == path);
             assert!(there, "{} in {found:?}", path.display());
         }
-        assert_eq!(found.len(), 13, "{found:?}");
+        assert_eq!(found.len(), 14, "{found:?}");
         let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
         for key in [
             "provider.rd.token_file",

@@ -9,7 +9,7 @@ use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_acquire::{Action, Selection, Step};
 use debridfs_base::volume::{NoAnswer, Volume};
-use debridfs_dav::{OWN, TokenError, Tokens};
+use debridfs_listen::{OWN, Right, TokenError, TokenRights, Tokens, root_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,9 @@ pub struct TokenLine {
     pub name: String,
     /// When it was made.
     pub created: Timestamp,
+    /// What it lets do, and where.
+    #[serde(flatten)]
+    pub rights: TokenRights,
 }
 
 /// A token that was just made: the only time that its text is told.
@@ -58,6 +61,37 @@ struct Named {
     name: String,
 }
 
+/// A token to be made. In an address a list is text with commas.
+#[derive(Debug, Serialize, Deserialize)]
+struct Wanted {
+    name: String,
+    #[serde(default)]
+    root: String,
+    may: Option<String>,
+}
+
+impl Wanted {
+    fn rights(&self) -> Result<TokenRights, Refused> {
+        let bad = |words: String| Refused::new(StatusCode::BAD_REQUEST, words);
+        let root = root_of(&self.root);
+        let root = root.ok_or_else(|| bad(format!("{:?} names no directory", self.root)))?;
+        let may = match &self.may {
+            None => TokenRights::default().may,
+            Some(words) => rights(words).map_err(bad)?,
+        };
+        Ok(TokenRights { root, may })
+    }
+}
+
+/// Rights as text with commas.
+fn rights(words: &str) -> Result<Vec<Right>, String> {
+    let words = words.split(',').map(str::trim);
+    words
+        .filter(|word| !word.is_empty())
+        .map(str::parse)
+        .collect()
+}
+
 impl Client {
     /// Lists tokens.
     pub async fn tokens(&self) -> Result<Vec<TokenLine>, CallError> {
@@ -66,9 +100,14 @@ impl Client {
     }
 
     /// Makes a token; refused when there is one of this name.
-    pub async fn new_token(&self, name: &str) -> Result<NewToken, CallError> {
-        self.post(&with_arguments("/tokens/new", &named(name)))
-            .await
+    pub async fn new_token(&self, name: &str, rights: &TokenRights) -> Result<NewToken, CallError> {
+        let may: Vec<_> = rights.may.iter().map(Right::word).collect();
+        let wanted = Wanted {
+            name: name.to_owned(),
+            root: rights.root.clone(),
+            may: Some(may.join(",")),
+        };
+        self.post(&with_arguments("/tokens/new", &wanted)).await
     }
 
     /// Takes a token back; refused when there is none of this name.
@@ -134,13 +173,15 @@ async fn list(State(engine): Engine) -> Json<TokenList> {
         .map(|token| TokenLine {
             name: token.name,
             created: token.created,
+            rights: token.rights,
         });
     Json(TokenList {
         tokens: tokens.collect(),
     })
 }
 
-async fn create(State(engine): Engine, Query(named): Query<Named>) -> Answer<NewToken> {
+async fn create(State(engine): Engine, Query(wanted): Query<Wanted>) -> Answer<NewToken> {
+    let rights = wanted.rights()?;
     let HttpTokens {
         tokens,
         url,
@@ -148,7 +189,7 @@ async fn create(State(engine): Engine, Query(named): Query<Named>) -> Answer<New
         ..
     } = engine.parts.tokens.clone();
     let dir = tokens.dir().to_owned();
-    let create = move || tokens.create(&named.name, Timestamp::now());
+    let create = move || tokens.create(&wanted.name, rights, Timestamp::now());
     let token = Volume::state().run(&dir, create).await??;
     Ok(Json(NewToken { token, url, served }))
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Tokens, files::address};
+use debridfs_listen::Tokens;
+
+use crate::files::address;
 
 /// Why a file has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

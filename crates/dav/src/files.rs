@@ -10,11 +10,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debridfs_base::media::{is_audio, is_video};
-use debridfs_listen::{Attempts, TooMany, peer};
+use debridfs_listen::{Attempts, Right, Tokens, TooMany, peer};
 use debridfs_vfs::{Attr, Client, Error, ErrorKind, Kind, Vfs};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::Tokens;
 use crate::conditions::{Part, Version};
 use crate::transfers::Transfers;
 
@@ -93,17 +92,23 @@ async fn answer(front: &Front, request: &Parts) -> Result<Response, StatusCode> 
     }
     let rest = path.strip_prefix("/files/").ok_or(StatusCode::NOT_FOUND)?;
     let (token, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let is_good = || front.tokens.is_good(token);
+    let mut caller = None;
+    let is_good = || {
+        caller = front.tokens.caller(token);
+        caller.is_some()
+    };
     let peer = peer(&request.extensions);
     match front.attempts.judge(peer, FRONT, Some(token), is_good) {
-        Ok(true) => {}
-        Ok(false) => return Err(StatusCode::FORBIDDEN),
+        Ok(_) => {}
         Err(TooMany) => return Err(StatusCode::TOO_MANY_REQUESTS),
     }
+    let caller = caller.filter(|caller| caller.may(Right::Read));
+    let caller = caller.ok_or(StatusCode::FORBIDDEN)?;
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let attr = find(front.vfs.as_ref(), path).await.map_err(status)?;
+    let found = find(front.vfs.as_ref(), &caller.root, path).await;
+    let attr = found.map_err(status)?;
     if attr.kind != Kind::File {
         return Err(StatusCode::NOT_FOUND);
     }
@@ -157,9 +162,12 @@ async fn answer(front: &Front, request: &Parts) -> Result<Response, StatusCode> 
     Ok((code, headers, body).into_response())
 }
 
-/// The node at `path`, whose parts are percent-encoded.
-async fn find(vfs: &dyn Vfs, path: &str) -> Result<Attr, Error> {
+/// The node at `path`, whose parts are percent-encoded, below `root`, whose parts are not.
+async fn find(vfs: &dyn Vfs, root: &str, path: &str) -> Result<Attr, Error> {
     let mut attr = vfs.root();
+    for part in root.split('/').filter(|part| !part.is_empty()) {
+        attr = vfs.lookup(attr.id, part.as_bytes()).get().await?;
+    }
     for part in path.split('/').filter(|part| !part.is_empty()) {
         let name: Vec<u8> = percent_decode_str(part).collect();
         if name == b"." || name == b".." || name.contains(&b'/') {

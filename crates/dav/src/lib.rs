@@ -5,7 +5,6 @@
 //! | what a request is answered | `files` |
 //! | how its bytes are handed on, and how many at one time | `transfers` |
 //! | which part of a file is meant | `conditions` |
-//! | who is let in | `tokens` |
 //! | which address a `.strm` file holds | `addresses` |
 #![cfg_attr(
     test,
@@ -19,9 +18,7 @@
 mod addresses;
 mod conditions;
 mod files;
-mod tokens;
 mod transfers;
 
 pub use addresses::{Addresses, NoAddress};
 pub use files::{address, router};
-pub use tokens::{OWN, Token, TokenError, Tokens};

@@ -11,7 +11,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
-use debridfs_dav::{Tokens, address, router};
+use debridfs_dav::{address, router};
+use debridfs_listen::{Right, TokenRights, Tokens};
 use debridfs_vfs::{Call, ErrorKind, MemoryVfs, NodeId};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -65,7 +66,9 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::new(dir.path()));
         tokens.load(jiff::Timestamp::UNIX_EPOCH).unwrap();
-        let token = tokens.create("test", Timestamp::UNIX_EPOCH).unwrap();
+        let token = tokens
+            .create("test", TokenRights::default(), Timestamp::UNIX_EPOCH)
+            .unwrap();
         let readable = Arc::new(AtomicU64::new(u64::MAX));
         let reads = Arc::new(AtomicU64::new(0));
         let vfs = Arc::new(library(readable.clone(), reads.clone()));
@@ -190,6 +193,31 @@ async fn nobody_is_let_in_without_a_token_or_after_its_end() {
     );
     world.tokens.revoke("test").unwrap();
     assert_eq!(world.send("GET", &film, &[]).await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_token_leads_to_what_is_below_its_root_and_only_if_it_lets_read() {
+    let world = World::new();
+    let make = |name: &str, root: &str, may: Right| {
+        let (root, may) = (root.into(), vec![may]);
+        let rights = TokenRights { root, may };
+        let made = world.tokens.create(name, rights, Timestamp::UNIX_EPOCH);
+        made.unwrap()
+    };
+    let rooted = make("rooted", "__all__/Film", Right::Read);
+    let nowhere = make("nowhere", "none", Right::Read);
+    let manager = make("manager", "", Right::Manage);
+    for (token, path, status) in [
+        (&rooted, "a%20b.mkv", 200),
+        (&rooted, "__all__/Film/a%20b.mkv", 404),
+        (&rooted, "../Film/a%20b.mkv", 404),
+        (&nowhere, "__all__/Film/a%20b.mkv", 404),
+        (&manager, "__all__/Film/a%20b.mkv", 403),
+    ] {
+        let path = format!("/files/{token}/{path}");
+        let answer = world.send("GET", &path, &[]).await;
+        assert_eq!(answer.status(), status, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use debridfs_dav::{Tokens, address, router};
-use debridfs_listen::{Limits, Listeners, Times, raise_descriptors};
+use debridfs_dav::{address, router};
+use debridfs_listen::{Limits, Listeners, Times, TokenRights, Tokens, raise_descriptors};
 use debridfs_vfs::{MemoryVfs, NodeId};
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,7 +68,11 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::new(dir.path()));
         tokens.load(Timestamp::UNIX_EPOCH).unwrap();
-        let new = |name: &str| tokens.create(name, Timestamp::UNIX_EPOCH).unwrap();
+        let new = |name: &str| {
+            tokens
+                .create(name, TokenRights::default(), Timestamp::UNIX_EPOCH)
+                .unwrap()
+        };
         let names = ["a", "b", "c", "d"].map(new).to_vec();
         let held = Arc::new(AtomicU64::new(0));
         let vfs = MemoryVfs::new(Timestamp::UNIX_EPOCH);

@@ -70,6 +70,16 @@ impl Attempts {
         Ok(())
     }
 
+    /// Whether the caller has to wait, so that a try would not be looked at.
+    pub fn has_to_wait(&self, peer: Option<IpAddr>) -> bool {
+        let Some(peer) = peer.map(Network::of) else {
+            return false;
+        };
+        let mut failures = self.failures.lock();
+        failures.forget(BAN);
+        failures.get(&peer).is_some_and(|count| *count >= FAILURES)
+    }
+
     /// The login was good.
     pub fn forgive(&self, peer: Option<IpAddr>) {
         if let Some(peer) = peer {

@@ -11,6 +11,7 @@
 //! | who has to go when a listener is full | `crowd.rs`; what a connection waits for in `activity.rs` |
 //! | how HTTP is served on one | `http.rs`; what bodies take of the memory in `budget.rs` |
 //! | who counts as one caller | `network.rs` |
+//! | who calls, by `Authorization` | `logins.rs`, of `shown.rs`, `users.rs` and `tokens.rs`; what is told of them in `caller.rs` |
 //! | who has logged in | `sessions.rs` |
 //! | who has guessed too often | `attempts.rs`, and who is told of in the log in `recent.rs` |
 //! | is it the right secret | `secret.rs`, `password.rs` |
@@ -29,11 +30,13 @@ mod activity;
 mod attempts;
 mod bind;
 mod budget;
+mod caller;
 mod crowd;
 mod descriptors;
 mod holder;
 mod http;
 mod limits;
+mod logins;
 mod network;
 mod origin;
 mod password;
@@ -42,16 +45,21 @@ mod recent;
 mod secret;
 mod serve;
 mod sessions;
+mod shown;
+mod tokens;
+mod users;
 
 pub use accept::Accept;
 pub use activity::{Activity, Busy, Stream};
 pub use attempts::{Attempts, TooMany};
 pub use bind::{tcp, unix};
 pub use budget::{ByteBudget, Taken};
+pub use caller::{Caller, Right, root_of};
 pub use descriptors::raise_descriptors;
 pub use holder::holder;
 pub use http::{Peer, peer};
 pub use limits::{Limits, Times};
+pub use logins::{Logins, Refused};
 pub use network::Network;
 pub use origin::{forwarding, has_foreign, is_cross_site, is_rebound, mark_answer};
 pub use password::{HashedPassword, PasswordError};
@@ -59,3 +67,5 @@ pub use place::Place;
 pub use secret::{Digest32, digest, is_digest_of, random, same};
 pub use serve::{Front, FrontReport, Guest, Listeners};
 pub use sessions::{Lifetime, Sessions};
+pub use tokens::{OWN, Token, TokenError, TokenRights, Tokens};
+pub use users::User;

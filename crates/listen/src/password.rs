@@ -74,6 +74,12 @@ impl HashedPassword {
         self.0.to_string()
     }
 
+    /// The work of one comparison, by the parameters of Argon2id that the hash names.
+    #[cfg(test)]
+    pub(crate) fn cost(&self) -> argon2::Params {
+        argon2::Params::try_from(&self.0).unwrap()
+    }
+
     /// Whether it is the hash of `password`. Takes tens of milliseconds and 19 MiB of memory, whatever the answer.
     pub fn is_of(&self, password: &str) -> bool {
         // The crate compares in a time that does not depend on the bytes.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use debridfs_base::terminal::escaped;
+use debridfs_listen::{Right, TokenRights};
 
 use super::{plain, print_json, runtime, say};
 use crate::failure::Failure;
@@ -18,13 +19,34 @@ pub enum TokenCommand {
     #[command(after_long_help = "\
 Example:
   curl -r 0-99 http://127.0.0.1:8284/files/$(debridfs token new curl)/version.txt")]
-    New(TokenArgs),
+    New(NewArgs),
     /// Take a token back: what holds it cannot read any more. `strm` is the one in .strm files; it is replaced at once, and those that
     /// still lie in the downloads folder are written anew.
     Revoke(TokenArgs),
 }
 
-/// Arguments of `token new` and `token revoke`.
+/// Arguments of `token new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// Its name.
+    pub name: String,
+    /// The directory of the library that whoever has it sees, such as `/films`.
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub root: String,
+    /// What it lets do.
+    #[arg(
+        long,
+        value_name = "RIGHTS",
+        value_delimiter = ',',
+        default_value = "read"
+    )]
+    pub may: Vec<Right>,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Arguments of `token revoke`.
 #[derive(Debug, Args)]
 pub struct TokenArgs {
     /// Its name.
@@ -45,12 +67,21 @@ pub fn run(command: &TokenCommand, file: Option<&Path>) -> Result<(), Failure> {
                 return print_json(&tokens, "tokens");
             }
             for token in &plain(&tokens)? {
-                say(&format!("{:<24} {}", token.name, token.created));
+                let may: Vec<_> = token.rights.may.iter().map(Right::word).collect();
+                let (may, root) = (may.join(","), &token.rights.root);
+                say(&format!(
+                    "{:<24} {}  {may:<12} /{root}",
+                    token.name, token.created
+                ));
             }
         }
         TokenCommand::New(args) => {
+            let rights = TokenRights {
+                root: args.root.clone(),
+                may: args.may.clone(),
+            };
             let instance = Instance::find(&args.instance, file)?;
-            let made = runtime.block_on(instance.client.new_token(&args.name))?;
+            let made = runtime.block_on(instance.client.new_token(&args.name, &rights))?;
             say(&made.token);
             if !made.served {
                 eprintln!("note: nothing is served with it yet: set `http.listen`");

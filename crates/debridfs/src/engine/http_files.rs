@@ -5,8 +5,8 @@ use std::sync::Arc;
 use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Supervisor};
 use debridfs_control::HttpTokens;
-use debridfs_dav::{Addresses, Tokens, router};
-use debridfs_listen::{Listeners, Place};
+use debridfs_dav::{Addresses, router};
+use debridfs_listen::{Listeners, Place, Tokens};
 use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 

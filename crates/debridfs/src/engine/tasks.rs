@@ -11,7 +11,7 @@ use debridfs_base::instance_lock::IN_OWN;
 use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Late, Supervisor, Trouble};
 use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router};
-use debridfs_listen::{Listeners, Place};
+use debridfs_listen::{Listeners, Logins, Place};
 use debridfs_nfs::NfsServer;
 use debridfs_preflight::Alone;
 use debridfs_provider::{Priority, Provider};
@@ -67,6 +67,8 @@ pub struct Tasks {
     pub moves: Late<Moves>,
     /// For files over HTTP.
     pub tokens: HttpTokens,
+    /// Who may read over HTTP and use the API.
+    pub logins: Logins,
     /// What all servers share.
     pub listeners: Arc<Listeners>,
     /// The mount point.
@@ -87,6 +89,7 @@ impl Tasks {
         alone: Alone,
         shutdown: CancellationToken,
     ) -> Self {
+        let tokens = http_files::tokens(config);
         Self {
             supervisor: Supervisor::new(shutdown.clone()),
             board: Board::default(),
@@ -96,7 +99,8 @@ impl Tasks {
             repair: expected_if(config.repair.rules().is_some()),
             nfs: expected_if(config.nfs.listen.is_some()),
             moves: Late::expected(),
-            tokens: http_files::tokens(config),
+            logins: Logins::new(tokens.tokens.clone(), listeners.attempts().clone()),
+            tokens,
             listeners,
             mount,
             alone,
@@ -184,6 +188,7 @@ impl Tasks {
             &self.board,
         );
         self.start_nfs();
+        self.start_users();
         let downloads = queue.is_expected().then(|| {
             let downloads = Downloads {
                 config: self.config.clone(),
@@ -222,6 +227,26 @@ impl Tasks {
             hooks(config.clone(), parts.clone(), mount.clone(), board.clone())
         });
         downloads
+    }
+
+    /// Reads the users' passwords; none of them is let in before.
+    fn start_users(&self) {
+        if self.config.user.is_empty() {
+            return;
+        }
+        let (config, logins) = (self.config.clone(), self.logins.clone());
+        self.supervisor.start("users", move || {
+            let (config, logins) = (config.clone(), logins.clone());
+            async move {
+                let read = tokio::task::spawn_blocking(move || {
+                    let users = config.users().map_err(|error| of_setting(&error))?;
+                    logins
+                        .set_users(users)
+                        .map_err(|error| of_setting(&error.to_string().into()))
+                });
+                read.await.unwrap_or_else(|_| Err(Trouble::of_end()))
+            }
+        });
     }
 
     fn start_nfs(&self) {

@@ -12,6 +12,7 @@ use debridfs_acquire::{AddOptions, Release};
 use debridfs_base::instance_lock::{IN_OWN, IN_SHARED};
 use debridfs_base::{AttentionKind, Secret, state_file};
 use debridfs_control::DOWNLOADS;
+use debridfs_listen::TokenRights;
 use debridfs_preflight::Alone;
 use debridfs_provider::AccountConfig;
 use debridfs_provider::vendors::real_debrid;
@@ -208,7 +209,9 @@ async fn good(account: &Served) -> TempDir {
         assert!(begun.elapsed() < LONG, "{:?}", bed.tasks.supervisor);
         sleep(Duration::from_millis(5)).await;
     }
-    tokens.create("kodi", Timestamp::now()).unwrap();
+    tokens
+        .create("kodi", TokenRights::default(), Timestamp::now())
+        .unwrap();
     for (name, text) in [
         (
             "repair.json",

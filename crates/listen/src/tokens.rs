@@ -1,4 +1,4 @@
-//! Tokens that let programs read files over HTTP. Only their hashes are kept, so each is shown once; any of them can be revoked.
+//! Tokens that let programs in without a user. Only their hashes are kept, so each is shown once; any of them can be revoked.
 #![allow(
     clippy::disallowed_methods,
     reason = "all of it runs on threads of the state's volume"
@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use debridfs_base::{replace_file, state_file};
-use debridfs_listen::{digest, random};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
+
+use crate::{Caller, Right, digest, random};
 
 /// The token that goes into `.strm` files. Its text is kept beside the hashes, as further files need it.
 pub const OWN: &str = "strm";
@@ -55,8 +56,31 @@ pub struct Token {
     pub name: String,
     /// When it was made.
     pub created: Timestamp,
+    /// What whoever shows it may do.
+    #[serde(flatten)]
+    pub rights: TokenRights,
     /// SHA-256 of its text, in hexadecimal.
     hash: String,
+}
+
+/// What whoever shows a token may do; by default read all of the library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TokenRights {
+    /// See [`Caller::root`].
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub root: String,
+    /// See [`Caller::may`].
+    pub may: Vec<Right>,
+}
+
+impl Default for TokenRights {
+    fn default() -> Self {
+        Self {
+            root: String::new(),
+            may: vec![Right::Read],
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -144,6 +168,19 @@ impl Tokens {
         self.read().tokens.iter().any(|token| token.hash == hash)
     }
 
+    /// Who shows `text`, if it is one of them.
+    pub fn caller(&self, text: &str) -> Option<Caller> {
+        let hash = hash(text);
+        let state = self.read();
+        let token = state.tokens.iter().find(|token| token.hash == hash)?;
+        let TokenRights { root, may } = token.rights.clone();
+        Some(Caller {
+            name: token.name.clone(),
+            root,
+            may,
+        })
+    }
+
     /// The text of [`OWN`], if there is one.
     pub fn own(&self) -> Option<String> {
         self.read().own.clone()
@@ -162,7 +199,7 @@ impl Tokens {
             Ok(()) | Err(TokenError::Unknown(_)) => {}
             Err(error) => return Err(error),
         }
-        let text = self.create(OWN, now)?;
+        let text = self.create(OWN, TokenRights::default(), now)?;
         write(&self.dir, OWN_FILE, &text)?;
         let mut state = self.state.write();
         state.own = Some(text);
@@ -173,7 +210,12 @@ impl Tokens {
     ///
     /// # Errors
     /// All of [`TokenError`] but [`TokenError::Unknown`].
-    pub fn create(&self, name: &str, now: Timestamp) -> Result<String, TokenError> {
+    pub fn create(
+        &self,
+        name: &str,
+        rights: TokenRights,
+        now: Timestamp,
+    ) -> Result<String, TokenError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) {
             return Err(TokenError::BadName(name.to_owned()));
@@ -187,6 +229,7 @@ impl Tokens {
         tokens.push(Token {
             name: name.to_owned(),
             created: now,
+            rights,
             hash: hash(&text),
         });
         self.store(&tokens)?;
@@ -268,16 +311,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let tokens = load(dir.path());
-        let kodi = tokens.create("kodi", now).unwrap();
-        let other = tokens.create("other", now).unwrap();
+        let kodi = tokens.create("kodi", TokenRights::default(), now).unwrap();
+        let other = tokens.create("other", TokenRights::default(), now).unwrap();
         assert!(tokens.is_good(&kodi) && tokens.is_good(&other) && !tokens.is_good(""));
         assert!(matches!(
-            tokens.create("kodi", now),
+            tokens.create("kodi", TokenRights::default(), now),
             Err(TokenError::Exists(_))
         ));
         for bad in ["", "a/b", "a b", &"x".repeat(65)] {
             assert!(
-                matches!(tokens.create(bad, now), Err(TokenError::BadName(_))),
+                matches!(
+                    tokens.create(bad, TokenRights::default(), now),
+                    Err(TokenError::BadName(_))
+                ),
                 "{bad}"
             );
         }
@@ -291,6 +337,27 @@ mod tests {
         assert!(!again.is_good(&kodi) && again.is_good(&other));
         assert!(matches!(again.revoke("kodi"), Err(TokenError::Unknown(_))));
         assert!(!load(dir.path()).is_good(&kodi));
+    }
+
+    #[test]
+    fn a_token_tells_who_shows_it_and_one_of_an_older_version_reads_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let rights = TokenRights {
+            root: "films".into(),
+            may: vec![Right::Manage],
+        };
+        let text = load(dir.path()).create("anna", rights, now).unwrap();
+        let anna = load(dir.path()).caller(&text).unwrap();
+        assert_eq!((anna.name.as_str(), anna.root.as_str()), ("anna", "films"));
+        assert!(anna.may(Right::Manage) && !anna.may(Right::Read));
+
+        let (created, hash) = ("1970-01-01T00:00:00Z", hash("old"));
+        let table = format!(r#"[{{"name":"kodi","created":"{created}","hash":"{hash}"}}]"#);
+        fs::write(dir.path().join(TABLE), table).unwrap();
+        let kodi = load(dir.path()).caller("old").unwrap();
+        assert!(kodi.root.is_empty() && kodi.may == [Right::Read]);
+        assert_eq!(load(dir.path()).caller("older"), None);
     }
 
     #[test]
@@ -321,7 +388,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let tokens = load(dir.path());
-        let kodi = tokens.create("kodi", now).unwrap();
+        let kodi = tokens.create("kodi", TokenRights::default(), now).unwrap();
         tokens.make_own(now).unwrap();
         let own = tokens.own().unwrap();
         fs::write(dir.path().join(TABLE), "{").unwrap();
@@ -339,7 +406,9 @@ mod tests {
     fn while_the_table_cannot_be_read_nobody_is_let_in_and_it_is_left_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let kodi = load(dir.path()).create("kodi", now).unwrap();
+        let kodi = load(dir.path())
+            .create("kodi", TokenRights::default(), now)
+            .unwrap();
         let (table, was) = (dir.path().join(TABLE), dir.path().join("was"));
         fs::rename(&table, &was).unwrap();
         std::os::unix::fs::symlink("/nowhere/at/all", &table).unwrap();
@@ -348,7 +417,9 @@ mod tests {
         assert!(matches!(error, TokenError::File { .. }), "{error}");
         assert!(!tokens.is_good(&kodi) && tokens.list().is_empty());
         for refused in [
-            tokens.create("other", now).map(drop),
+            tokens
+                .create("other", TokenRights::default(), now)
+                .map(drop),
             tokens.revoke("kodi"),
             tokens.make_own(now),
         ] {
@@ -365,7 +436,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let before = load(dir.path());
-        let kodi = before.create("kodi", now).unwrap();
+        let kodi = before.create("kodi", TokenRights::default(), now).unwrap();
         before.make_own(now).unwrap();
         let (file, was) = (dir.path().join(OWN_FILE), dir.path().join("was"));
         fs::rename(&file, &was).unwrap();
