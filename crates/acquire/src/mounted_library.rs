@@ -130,7 +130,7 @@ impl MountedLibrary {
     /// refused for used-up traffic as well: only an answer of now, from every source, counts.
     async fn looked_at(&self, file: &FileRef, words: String) -> ProbeError {
         match self.content.check(file).await {
-            Checkup::Bad(words) => ProbeError::Refused(words),
+            Checkup::Bad(words) | Checkup::Infringing(words) => ProbeError::Refused(words),
             Checkup::Well | Checkup::Unclear(_) => ProbeError::NoAnswer(words),
         }
     }

@@ -26,6 +26,8 @@ pub enum BadReason {
     Failed,
     /// Checks confirmed that it cannot be read ([`crate::Catalogue::quarantine`]). It is tried all the same when somebody reads.
     Unreadable,
+    /// Its provider refuses it for its name, as [`Self::Unreadable`] otherwise.
+    Blocked,
 }
 
 impl BadReason {
@@ -42,6 +44,7 @@ impl BadReason {
             Self::Removed => "removed",
             Self::Failed => "failed",
             Self::Unreadable => "unreadable",
+            Self::Blocked => "blocked",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The catalogue as the rest of the program sees it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::sync::state::State;
 use crate::sync::{Counts, Line, Settings, Shared, publish};
 use crate::verdicts::Verdicts;
 use crate::views::{ViewBuilder, ViewRules};
-use crate::{Copy, Entry, Error, Findings, Library, Result, Unexamined};
+use crate::{BadReason, Copy, Entry, Error, Findings, Library, Result, Unexamined};
 
 /// Refused copies that `status` names.
 const COPIES_SHOWN: usize = 10;
@@ -238,9 +238,9 @@ impl Catalogue {
         }
     }
 
-    /// Shows these releases in `__bad__` as well, as [`crate::BadReason::Unreadable`], and no others for that reason. Their paths stay, and who reads them is
+    /// Shows these releases in `__bad__` as well, each for its reason ([`BadReason::Unreadable`] or [`BadReason::Blocked`]), and no others for these. Their paths stay, and who reads them is
     /// served if they can be had after all.
-    pub async fn quarantine(&self, releases: BTreeSet<ContentId>) {
+    pub async fn quarantine(&self, releases: BTreeMap<ContentId, BadReason>) {
         let shared = &self.shared;
         // While it is held nothing is built.
         let mut state = shared.state.lock().await;

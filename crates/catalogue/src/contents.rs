@@ -48,10 +48,10 @@ pub(crate) struct Assembled {
 }
 
 impl Assembled {
-    /// Checks confirmed that it cannot be read: said so in `__bad__`, and shown where it is.
-    pub(crate) fn quarantine(&mut self) {
+    /// Checks confirmed that it cannot be read, for this reason: said so in `__bad__`, and shown where it is.
+    pub(crate) fn quarantine(&mut self, reason: BadReason) {
         if self.in_all && self.release.bad.is_none() {
-            Arc::make_mut(&mut self.release).bad = Some(BadReason::Unreadable);
+            Arc::make_mut(&mut self.release).bad = Some(reason);
             self.in_bad = true;
         }
     }

@@ -22,6 +22,8 @@ pub enum Checkup {
     Well,
     /// Every source says that this file cannot be had; the last one's words.
     Bad(String),
+    /// As `Bad`, and every source says so as it refuses the content ([`Verdict::Infringing`]).
+    Infringing(String),
     /// At least one source could not be asked, or is not well itself.
     Unclear(String),
 }
@@ -29,19 +31,29 @@ pub enum Checkup {
 /// See [`Cdn::check`].
 pub(crate) async fn check(cdn: &Cdn, file: u64, size: u64, sources: &[Source]) -> Checkup {
     let mut found = Checkup::Bad(Cause::NoSource.to_string());
+    let mut infringing = true;
     for source in sources {
         let Err(cause) = look(cdn, size, source).await else {
             cdn.events.came(file, &source.provider);
             return Checkup::Well;
         };
         let words = format!("{}: {cause}", source.provider);
+        infringing &= is_infringing(&cause);
         found = match (is_against(&cause), found) {
             (true, Checkup::Unclear(unclear)) => Checkup::Unclear(unclear),
             (true, _) => Checkup::Bad(words),
             (false, _) => Checkup::Unclear(words),
         };
     }
-    found
+    match found {
+        Checkup::Bad(words) if infringing && !sources.is_empty() => Checkup::Infringing(words),
+        found => found,
+    }
+}
+
+fn is_infringing(cause: &Cause) -> bool {
+    let refused = Verdict::Infringing;
+    matches!(cause, Cause::Link { verdict, .. } if *verdict == refused)
 }
 
 async fn look(cdn: &Cdn, size: u64, source: &Source) -> Result<(), Cause> {

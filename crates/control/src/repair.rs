@@ -162,7 +162,7 @@ async fn check(State(engine): Engine, Query(what): Query<What>) -> Answer<Check>
         Checked::Well => (Found::Well, None),
         Checked::Spared { words, .. } => (Found::Well, Some(words)),
         Checked::Gone => (Found::Gone, None),
-        Checked::Bad(words) => (Found::Bad, Some(words)),
+        Checked::Bad(words) | Checked::Blocked { words, .. } => (Found::Bad, Some(words)),
         Checked::Unclear(words) => (Found::Unclear, Some(words)),
     };
     Ok(Json(Check { name, found, words }))

@@ -95,7 +95,7 @@ pub struct QueueStatus {
 /// Releases that cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepairStatus {
-    /// How many are at each stage: `suspect`, `quarantined`, `treated`, `recovering`, `replaced` or `given-up`; stages without any are left out.
+    /// How many are at each stage: `suspect`, `quarantined`, `treated`, `recovering`, `replaced`, `blocked` or `given-up`; stages without any are left out.
     pub stages: BTreeMap<String, u64>,
     /// Names of some that were confirmed to be bad.
     pub bad: Vec<String>,

@@ -234,6 +234,10 @@ fn of_reason(reason: BadReason) -> (&'static str, &'static str) {
             "several checks, apart from each other and with links made anew, found that it cannot be read",
             "repair goes on with it by itself; `debridfs repair ls` says how far it is",
         ),
+        BadReason::Blocked => (
+            "its provider refuses it for the words in its name",
+            "add it at another provider (`debridfs provider move`), or let the arr search another release: nothing is renamed, and no arr is told",
+        ),
         BadReason::Failed => (
             "the provider reports an error, a virus, or a dead torrent",
             "let the arr search another release",

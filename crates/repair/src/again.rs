@@ -32,6 +32,9 @@ pub struct Again {
     pub known: BTreeSet<TorrentId>,
     /// Only if the provider has it already: nothing is downloaded anew where the account never had it.
     pub cached: bool,
+    /// Whether the provider is known to refuse what is called so. It is offered all the same; a refusal of the content is
+    /// one of its name then, and nothing is asked again.
+    pub refuses_name: bool,
 }
 
 impl std::fmt::Debug for Again {
@@ -49,6 +52,8 @@ pub enum AddedAgain {
     Ready(TorrentId),
     /// The provider does not have it (any more); what was added was taken back. What the account had before stays.
     Refused(String),
+    /// The provider refuses what is called so; as `Refused` otherwise.
+    Blocked(String),
 }
 
 impl Again {
@@ -114,6 +119,9 @@ impl Again {
     pub async fn add(&self, hash: InfoHash, before: &BTreeSet<TorrentId>) -> Result<AddedAgain> {
         let id = match self.place(hash, before).await {
             Ok(id) => id,
+            Err(error) if self.is_for_name(&error) => {
+                return Ok(AddedAgain::Blocked(error.to_string()));
+            }
             Err(error) if is_refusal(&error) => return Ok(AddedAgain::Refused(error.to_string())),
             Err(error) => return Err(error),
         };
@@ -157,6 +165,11 @@ impl Again {
         }
     }
 
+    /// Whether it is the name that is refused.
+    pub(crate) fn is_for_name(&self, error: &Error) -> bool {
+        self.refuses_name && error.verdict == Verdict::Infringing
+    }
+
     async fn add_magnet(&self) -> Result<TorrentId> {
         let add = async || match self.cached {
             true => {
@@ -170,7 +183,7 @@ impl Again {
             }
         };
         match add().await {
-            Err(error) if error.verdict == Verdict::Infringing => {
+            Err(error) if error.verdict == Verdict::Infringing && !self.refuses_name => {
                 sleep(SECOND_OPINION).await;
                 add().await
             }

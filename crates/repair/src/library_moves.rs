@@ -12,8 +12,7 @@ use crate::{Again, Compared, LibraryWard, MoveWard, SourceCopy};
 #[async_trait]
 impl MoveWard for LibraryWard {
     fn provider(&self, name: &str) -> Option<Arc<dyn Provider>> {
-        let mut providers = self.providers.iter();
-        providers.find(|one| one.name() == name).cloned()
+        self.account(name).cloned()
     }
 
     async fn copies(&self, hash: InfoHash) -> Vec<SourceCopy> {

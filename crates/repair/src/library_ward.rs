@@ -1,6 +1,6 @@
 //! What repair sees of the library and its accounts, and what it asks of arrs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ use debridfs_acquire::{Acquire, Selection};
 use debridfs_base::Late;
 use debridfs_catalogue::{BadReason, Catalogue, Health, Layout, Library, Release};
 use debridfs_content::{Checkup, Content, Event, EventKind};
-use debridfs_provider::{InfoHash, Priority, Provider};
+use debridfs_provider::{InfoHash, Priority, Provider, Source};
 use debridfs_services::{Arr, Replaced, Replacement};
 use debridfs_tree::file_ref;
 use jiff::Timestamp;
@@ -44,6 +44,7 @@ fn is_treatable(reason: BadReason) -> bool {
         // What somebody removed stays removed, what was packed so will be packed so again, and "unreadable" is repair's own word.
         BadReason::Removed
         | BadReason::Unreadable
+        | BadReason::Blocked
         | BadReason::PackedRar
         | BadReason::RarCompressed
         | BadReason::RarEncrypted
@@ -57,7 +58,17 @@ fn is_treatable(reason: BadReason) -> bool {
 fn of_the_library(release: &Release) -> Option<BadReason> {
     release
         .bad
-        .filter(|reason| *reason != BadReason::Unreadable)
+        .filter(|reason| !matches!(reason, BadReason::Unreadable | BadReason::Blocked))
+}
+
+/// Whether `account` is known to refuse a release that is shown as `name`: for that, for what a provider calls it, or for a path in it.
+fn is_refused_by(account: &dyn Provider, name: &str, release: &Release) -> bool {
+    let copies = release.copies.iter().map(|copy| &*copy.filename);
+    let names = copies.chain([name]);
+    let tree = release.tree().into_iter();
+    let mut files = tree.flat_map(|tree| tree.files.iter().map(|file| tree.path_of(PATHS, file)));
+    names.into_iter().any(|name| account.refuses_name(name))
+        || files.any(|path| account.refuses_name(&path))
 }
 
 fn words(kind: EventKind) -> &'static str {
@@ -114,7 +125,33 @@ impl LibraryWard {
             files,
             known: here.map(|record| record.id.clone()).collect(),
             cached: !records.iter().any(|record| record.provider == provider),
+            refuses_name: self.refuses_name(hash, account.as_ref()),
         })
+    }
+
+    /// Whether `account` is known to refuse what is called as the library's release of that hash, or as a file in it.
+    fn refuses_name(&self, hash: InfoHash, account: &dyn Provider) -> bool {
+        let library = self.library();
+        let entry = library.release_in_all(hash);
+        entry.is_some_and(|entry| is_refused_by(account, &entry.name, &entry.release))
+    }
+
+    /// The account of that name.
+    pub(crate) fn account(&self, name: &str) -> Option<&Arc<dyn Provider>> {
+        self.providers.iter().find(|one| one.name() == name)
+    }
+
+    /// The providers of `sources`, if each of them refuses what is called as this release.
+    fn refused_by(&self, release: &Release, sources: &[Source]) -> Option<BTreeSet<String>> {
+        let mut by = BTreeSet::new();
+        for source in sources {
+            let account = self.account(&source.provider)?;
+            if !is_refused_by(account.as_ref(), "", release) {
+                return None;
+            }
+            by.insert(source.provider.clone());
+        }
+        Some(by)
     }
 
     fn release(&self, hash: InfoHash) -> Option<Arc<Release>> {
@@ -158,6 +195,13 @@ impl LibraryWard {
                 Checkup::Bad(words) => {
                     return Checked::Bad(format!("{}: {words}", tree.path_of(PATHS, file)));
                 }
+                Checkup::Infringing(words) => {
+                    let words = format!("{}: {words}", tree.path_of(PATHS, file));
+                    return match self.refused_by(release, &place.sources) {
+                        Some(by) => Checked::Blocked { by, words },
+                        None => Checked::Bad(words),
+                    };
+                }
                 Checkup::Unclear(words) => unclear = Some(words),
             }
         }
@@ -169,8 +213,14 @@ impl LibraryWard {
     async fn others_are_well(&self, release: &Release, alone: Option<&str>) -> Result<(), String> {
         let library = self.library();
         let entries = library.all();
+        // What is refused for its name tells nothing of the provider.
+        let refused = |other: &Release| {
+            let mut accounts = other.providers().filter_map(|name| self.account(name));
+            accounts.any(|account| is_refused_by(account.as_ref(), "", other))
+        };
         let same = |other: &Release| {
             other.id != release.id
+                && !refused(other)
                 && other.bad.is_none()
                 && other.tree().is_some()
                 && alone.is_none_or(|name| other.is_held_by(name))
@@ -344,15 +394,18 @@ impl Ward for LibraryWard {
     }
 
     async fn again(&self, hash: InfoHash, provider: &str) -> Option<Again> {
-        let account = self.providers.iter().find(|one| one.name() == provider)?;
+        let account = self.account(provider)?;
         match account.may_add_again() {
             true => self.addition_at(hash, account).await,
             false => None,
         }
     }
 
-    async fn quarantined(&self, releases: BTreeSet<InfoHash>) {
-        let releases = releases.into_iter().map(Into::into).collect();
+    async fn quarantined(&self, releases: BTreeMap<InfoHash, BadReason>) {
+        let releases = releases.into_iter();
+        let releases = releases
+            .map(|(hash, reason)| (hash.into(), reason))
+            .collect();
         self.catalogue.quarantine(releases).await;
     }
 
@@ -410,7 +463,7 @@ impl Ward for LibraryWard {
         for other in ours {
             match self.check_files(&other, &BTreeSet::new(), None).await {
                 Checked::Well | Checked::Spared { .. } | Checked::Gone => {}
-                Checked::Bad(words) | Checked::Unclear(words) => {
+                Checked::Bad(words) | Checked::Blocked { words, .. } | Checked::Unclear(words) => {
                     return Treated::Later(format!("{name} has another one, but {words}"));
                 }
             }

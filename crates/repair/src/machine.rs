@@ -1,8 +1,9 @@
 //! Decides what is believed and what is done. Pure: time comes in with each call, wishes go out.
 
+mod bad;
 mod spared;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use debridfs_provider::InfoHash;
@@ -235,6 +236,7 @@ impl Machine {
                 files: finding.file.iter().cloned().collect(),
                 providers: finding.providers.clone(),
                 broken: finding.broken.clone(),
+                refused: BTreeSet::new(),
                 stage: Stage::Suspect,
                 confirmations: 0,
                 confirmed: None,
@@ -343,6 +345,12 @@ impl Machine {
                         }
                     }
                 }
+                Stage::Blocked => match self.treatment_for(patient) {
+                    Some(_) if !may_treat => continue,
+                    Some(treatment) if !self.is_stale(patient, now) => Wish::Treat(hash, treatment),
+                    _ if checks == 0 => continue,
+                    _ => Wish::Check(hash),
+                },
                 Stage::Treated { .. } => continue,
                 _ if checks == 0 || (held && !self.may_sample(patient, now)) => continue,
                 _ => Wish::Check(hash),
@@ -403,7 +411,10 @@ impl Machine {
         let add = |provider: &String| Treatment::Add {
             provider: provider.clone(),
         };
-        let never = |name: &String| self.providers.get(name).is_some_and(|one| one.never_added);
+        let never = |name: &String| {
+            let terms = self.providers.get(name).is_some_and(|one| one.never_added);
+            terms || patient.refused.contains(name)
+        };
         let (here, elsewhere): (Vec<&String>, Vec<&String>) = self
             .order
             .iter()
@@ -417,7 +428,9 @@ impl Machine {
                 .map(add)
                 .find(|treatment| !patient.tried.contains(treatment));
         }
-        let arr = (self.rules.ask_arrs && self.has_arrs).then_some(Treatment::AskArr);
+        // A name that is refused says nothing of the release: no arr is to blocklist it.
+        let arr = self.rules.ask_arrs && self.has_arrs && !patient.is_blocked();
+        let arr = arr.then_some(Treatment::AskArr);
         let let_go = self.may_let_go(patient).then_some(Treatment::LetGo);
         let all = here.into_iter().chain(elsewhere).map(add);
         let all = all.chain(arr).chain(let_go);
@@ -453,7 +466,6 @@ impl Machine {
         // What was asked of a provider that turned out to be in trouble says nothing.
         let calm = self.all_calm(patient, now);
         let held = self.is_held(patient);
-        let may_let_go = self.may_let_go(patient);
         self.changed = true;
         let Some(patient) = self.patients.get_mut(&hash) else {
             return;
@@ -478,43 +490,17 @@ impl Machine {
             }
             Checked::Bad(words) if calm => {
                 patient.note(now, words);
-                if !patient.broken.is_empty() {
-                    // Those who served it do so no more: that is news, to be confirmed as any.
-                    patient.begin_anew();
-                    patient.broken.clear();
-                }
-                let long_ago = patient.confirmed.is_none_or(|at| later(at, apart) <= now);
-                let early = now < later(patient.since, apart);
-                // Its treatment waits for no other check.
-                if patient.stage != Stage::Quarantined {
-                    patient.next = later(now, apart);
-                }
-                if !long_ago || early {
-                    return;
-                }
-                patient.confirmed = Some(now);
-                patient.confirmations += 1;
-                match &patient.stage {
-                    Stage::Suspect if patient.confirmations >= self.rules.confirmations.max(2) => {
-                        patient.stage = Stage::Quarantined;
-                        patient.next = now;
-                    }
-                    Stage::Recovering { .. } if patient.confirmations >= RELAPSES => {
-                        patient.stage = Stage::Quarantined;
-                        patient.next = now;
-                    }
-                    Stage::Replaced if may_let_go && patient.confirmations < RELAPSES => {}
-                    Stage::Replaced if may_let_go => {
-                        patient.stage = Stage::Quarantined;
-                        patient.next = now;
-                    }
-                    Stage::GivenUp | Stage::Replaced => {
-                        patient.next = later(now, self.rules.look_again);
-                    }
-                    _ => {}
-                }
+                self.bad(now, hash);
             }
-            Checked::Bad(words) | Checked::Spared { words, .. } | Checked::Unclear(words) => {
+            Checked::Blocked { by, words } if calm => {
+                patient.note(now, words);
+                patient.refused.extend(by.iter().cloned());
+                self.blocked(now, hash);
+            }
+            Checked::Bad(words)
+            | Checked::Blocked { words, .. }
+            | Checked::Spared { words, .. }
+            | Checked::Unclear(words) => {
                 patient.note(now, words);
                 patient.next = later(now, apart);
             }
@@ -532,7 +518,9 @@ impl Machine {
         };
         self.changed = true;
         match how {
-            Treated::Later(words) | Treated::Useless(words) if treatment == Treatment::LetGo => {
+            Treated::Later(words) | Treated::Useless(words) | Treated::Blocked(words)
+                if treatment == Treatment::LetGo =>
+            {
                 patient.note(now, words);
                 let again = matches!(how, Treated::Later(_));
                 if !again {
@@ -552,12 +540,18 @@ impl Machine {
                 patient.stage = patient.waiting();
                 patient.next = later(now, self.rules.apart);
             }
-            Treated::Useless(words) => {
+            Treated::Useless(words) | Treated::Blocked(words) => {
                 patient.note(now, words);
                 patient.intent = None;
+                if let (Treated::Blocked(_), Treatment::Add { provider }) = (how, &treatment) {
+                    patient.refused.insert(provider.clone());
+                }
                 patient.tried.push(treatment);
                 patient.stage = patient.waiting();
                 patient.next = now;
+                if patient.stage == Stage::Blocked {
+                    self.rest(now, hash);
+                }
             }
             Treated::Done(words) => {
                 patient.note(now, words);

@@ -46,6 +46,8 @@ pub enum Stage {
     },
     /// An arr was asked for another release. This one stays as it is.
     Replaced,
+    /// Every provider that holds it refuses it for its name. It is added where another one has it already; no arr is told.
+    Blocked,
     /// Nothing helped.
     GivenUp,
 }
@@ -60,13 +62,14 @@ impl Stage {
             Self::Treated { .. } => "treated",
             Self::Recovering { .. } => "recovering",
             Self::Replaced => "replaced",
+            Self::Blocked => "blocked",
             Self::GivenUp => "given-up",
         }
     }
 
-    /// Whether nothing more is planned but a look now and then.
+    /// Whether it says nothing more of the provider: it is looked at now and then, and a blocked one is added elsewhere.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Replaced | Self::GivenUp)
+        matches!(self, Self::Replaced | Self::Blocked | Self::GivenUp)
     }
 }
 
@@ -103,6 +106,9 @@ pub struct Patient {
     /// Those of them whose copies are bad, while the others serve it or nothing is known of them; all of them when empty.
     #[serde(default)]
     pub broken: BTreeSet<String>,
+    /// Providers that refuse it for its name.
+    #[serde(default)]
+    pub refused: BTreeSet<String>,
     /// How far it is.
     #[serde(flatten)]
     pub stage: Stage,
@@ -149,6 +155,12 @@ impl Patient {
         providers.filter(move |&name| all || self.broken.contains(name))
     }
 
+    /// Whether every provider that holds it refuses it for its name.
+    pub fn is_blocked(&self) -> bool {
+        let mut holders = self.providers.iter();
+        !self.refused.is_empty() && holders.all(|name| self.refused.contains(name))
+    }
+
     /// Forgets what was confirmed.
     pub(crate) fn begin_anew(&mut self) {
         self.stage = Stage::Suspect;
@@ -159,6 +171,7 @@ impl Patient {
     /// Where it waits for a treatment.
     pub(crate) fn waiting(&self) -> Stage {
         match self.broken.is_empty() {
+            true if self.is_blocked() => Stage::Blocked,
             true => Stage::Quarantined,
             false => Stage::Spared,
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use debridfs_base::WallClock;
 use debridfs_base::volume::Volume;
+use debridfs_catalogue::BadReason;
 use debridfs_provider::InfoHash;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
@@ -141,7 +142,11 @@ impl Repair {
         let bad = {
             let machine = self.machine();
             let bad = machine.patients().filter(|one| one.is_bad());
-            bad.map(|one| one.hash).collect()
+            let reason = |one: &Patient| match one.is_blocked() {
+                true => BadReason::Blocked,
+                false => BadReason::Unreadable,
+            };
+            bad.map(|one| (one.hash, reason(one))).collect()
         };
         self.ward.quarantined(bad).await;
     }
@@ -254,6 +259,7 @@ impl Repair {
                 Treated::Done(format!("added again at {provider} as {id}"))
             }
             Ok(AddedAgain::Refused(words)) => Treated::Useless(words),
+            Ok(AddedAgain::Blocked(words)) => Treated::Blocked(words),
             Err(error) => Treated::Later(error.to_string()),
         }
     }
@@ -318,7 +324,7 @@ impl Repair {
         {
             let now = self.clock.now();
             let mut machine = self.machine();
-            if let Checked::Bad(words) = &found {
+            if let Checked::Bad(words) | Checked::Blocked { words, .. } = &found {
                 let words = words.clone();
                 let finding = Finding {
                     words,
@@ -340,7 +346,7 @@ impl Repair {
                 .patient(hash)
                 .is_some_and(|patient| patient.files == files);
             // A file that can be read says nothing of the others.
-            let bad = matches!(found, Checked::Bad(_) | Checked::Spared { .. });
+            let bad = !matches!(found, Checked::Well | Checked::Gone | Checked::Unclear(_));
             if !busy && (whole || bad) {
                 machine.checked(now, hash, &found);
             }
@@ -369,6 +375,9 @@ fn tell_check(patient: Option<&Patient>, found: &Checked) {
         }
         Checked::Gone => tracing::info!(name, stage, "it is not in the library any more"),
         Checked::Bad(words) => tracing::warn!(name, stage, "it cannot be read: {words}"),
+        Checked::Blocked { words, .. } => {
+            tracing::warn!(name, stage, "it is refused for its name: {words}");
+        }
         Checked::Unclear(words) => tracing::info!(name, stage, "nothing can be told: {words}"),
     }
 }
@@ -378,6 +387,7 @@ fn tell_treatment(patient: Option<&Patient>, how: &Treated) {
     let name = &patient.name;
     match how {
         Treated::Done(words) => tracing::info!(name, "treated: {words}"),
+        Treated::Blocked(words) => tracing::warn!(name, "it is refused for its name: {words}"),
         Treated::Useless(words) => tracing::warn!(name, "a treatment is of no use: {words}"),
         Treated::Later(words) => tracing::info!(name, "cannot be treated now: {words}"),
     }

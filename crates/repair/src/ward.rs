@@ -1,9 +1,10 @@
 //! What repair needs to know and to do. Tests put another ward in the place of the library's, as
 //! bytes of a real one come from sockets, which no paused clock waits for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use debridfs_catalogue::BadReason;
 use debridfs_provider::InfoHash;
 
 use crate::Again;
@@ -50,6 +51,13 @@ pub enum Checked {
     },
     /// Every source of it says no.
     Bad(String),
+    /// As `Bad`, and every source says so as it refuses what is called so: that says nothing of the release.
+    Blocked {
+        /// The providers of the sources.
+        by: BTreeSet<String>,
+        /// Why, for people.
+        words: String,
+    },
     /// Nobody answered in a way that says anything of it.
     Unclear(String),
     /// The library does not show it any more.
@@ -63,6 +71,8 @@ pub enum Treated {
     Done(String),
     /// It cannot be, for this release.
     Useless(String),
+    /// The provider refuses what is called so.
+    Blocked(String),
     /// Not now.
     Later(String),
 }
@@ -81,8 +91,8 @@ pub trait Ward: Send + Sync + 'static {
     /// Everything that is needed to add the torrent of a release at `provider`; `None` when that provider cannot be used, or the release is not
     /// known well enough.
     async fn again(&self, hash: InfoHash, provider: &str) -> Option<Again>;
-    /// These releases were confirmed to be bad, and no others: to be shown.
-    async fn quarantined(&self, releases: BTreeSet<InfoHash>);
+    /// These releases were confirmed to be bad, and no others: to be shown, each with its reason.
+    async fn quarantined(&self, releases: BTreeMap<InfoHash, BadReason>);
     /// An account has just been changed: have a look soon.
     fn look_now(&self);
     /// Whether there is an arr to be asked.

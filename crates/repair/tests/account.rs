@@ -4,12 +4,13 @@
     reason = "tests touch files wherever they run"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use debridfs_base::{Secret, TokioClock, WallClock, state_file};
+use debridfs_catalogue::BadReason;
 use debridfs_provider::vendors::{all_debrid, real_debrid};
 use debridfs_provider::{
     AccountConfig, DebridAccount, HosterLink, InfoHash, Priority, Provider, TorrentId, Verdict,
@@ -32,7 +33,7 @@ struct SimWard {
     /// What readers said.
     reports: Mutex<Vec<Finding>>,
     asked: Mutex<Vec<InfoHash>>,
-    shown_bad: Mutex<BTreeSet<InfoHash>>,
+    shown_bad: Mutex<BTreeMap<InfoHash, BadReason>>,
 }
 
 impl SimWard {
@@ -76,6 +77,12 @@ impl Ward for SimWard {
             match self.provider.unrestrict(Priority::Repair, &link).await {
                 Ok(_) => return Checked::Well,
                 Err(error) if error.verdict == Verdict::LinkBroken => {}
+                Err(error) if error.verdict == Verdict::Infringing => {
+                    found = Checked::Blocked {
+                        by: BTreeSet::from(["rd".to_owned()]),
+                        words: error.to_string(),
+                    };
+                }
                 Err(error) => found = Checked::Unclear(error.to_string()),
             }
         }
@@ -89,10 +96,11 @@ impl Ward for SimWard {
             files: BTreeSet::from(["Film.mkv".to_owned()]),
             known: BTreeSet::new(),
             cached: false,
+            refuses_name: self.provider.refuses_name(&self.torrents(hash)[0].filename),
         })
     }
 
-    async fn quarantined(&self, releases: BTreeSet<InfoHash>) {
+    async fn quarantined(&self, releases: BTreeMap<InfoHash, BadReason>) {
         *self.shown_bad.lock().unwrap() = releases;
     }
 
@@ -286,12 +294,65 @@ async fn what_cannot_be_had_any_more_goes_to_the_arr() {
         let stage = world.repair.patient(hash(1)).map(|one| one.stage);
         assert_eq!(stage, Some(Stage::Replaced), "{outcome:?}");
         let shown = world.ward.shown_bad.lock().unwrap().clone();
-        assert_eq!(shown, BTreeSet::from([hash(1)]));
+        assert_eq!(shown, BTreeMap::from([(hash(1), BadReason::Unreadable)]));
         assert_eq!(
             world.ids(1),
             before,
             "{outcome:?}: what was added in vain is gone"
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_for_its_name_is_blocked_and_no_arr_is_told() {
+    // Its links are refused, or are dead and it cannot be added again.
+    for links_are_dead in [false, true] {
+        let named = ReleaseSpec {
+            name: "Film.2024.1080p.WEB-DL".to_owned(),
+            outcome: Outcome::Infringing,
+            ..release(1)
+        };
+        let world = World::new(vec![named, release(2)]).await;
+        match links_are_dead {
+            true => world.break_links(1),
+            false => world
+                .sim
+                .configure(|settings| settings.realdebrid.refuse_names = true),
+        }
+        let held = world.ids(1);
+        world.read(1);
+        let blocked = |world: &World| {
+            let patient = world.repair.patient(hash(1));
+            patient.is_some_and(|one| one.stage == Stage::Blocked)
+        };
+        world.until("blocked", blocked).await;
+        // Offered once where its links are dead, and not at all where those are refused.
+        let (offered, asked) = (u64::from(links_are_dead), world.calls("unrestrict/link"));
+        assert_eq!(world.calls("torrents/addMagnet"), offered);
+        assert_eq!(asked, if links_are_dead { 3 } else { 1 });
+        world.read(1);
+        pass(Duration::from_secs(24 * 3600)).await;
+        assert_eq!(world.calls("torrents/addMagnet"), offered);
+        assert_eq!(world.calls("unrestrict/link"), asked, "no retries");
+        assert_eq!(*world.ward.asked.lock().unwrap(), [], "no blocklist");
+        assert_eq!(world.ids(1), held, "it stays");
+        let shown = world.ward.shown_bad.lock().unwrap().clone();
+        assert_eq!(shown, BTreeMap::from([(hash(1), BadReason::Blocked)]));
+        let patient = world.repair.patient(hash(1)).unwrap();
+        assert_eq!(patient.refused, BTreeSet::from(["rd".to_owned()]));
+        let mut words = patient.evidence.iter().map(|one| &one.words);
+        assert!(words.any(|words| words.contains("refuses the content")));
+        // Looked at again after a week; what is served by then is well.
+        world
+            .sim
+            .configure(|settings| settings.realdebrid.refuse_names = false);
+        for torrent in world.ward.torrents(hash(1)) {
+            for link in torrent.links {
+                world.sim.break_link(0, &link, None).unwrap();
+            }
+        }
+        pass(Duration::from_secs(7 * 24 * 3600)).await;
+        assert_eq!(world.repair.status().patients, []);
     }
 }
 
@@ -420,6 +481,7 @@ async fn a_torrent_that_the_account_had_before_is_never_taken_back() {
         files: BTreeSet::new(),
         known: BTreeSet::new(),
         cached: false,
+        refuses_name: false,
     };
     let before = again.before(hash(1)).await.unwrap();
     assert_eq!(before, BTreeSet::from([TorrentId(held.clone())]));

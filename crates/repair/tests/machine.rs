@@ -41,6 +41,8 @@ struct World {
     arrs: bool,
     /// Releases that cannot be read.
     bad: BTreeSet<InfoHash>,
+    /// Releases that these providers refuse for their names.
+    refused: BTreeMap<InfoHash, BTreeSet<String>>,
     /// Releases that can be read, but not at these providers.
     spared: BTreeMap<InfoHash, BTreeSet<String>>,
     /// What helps them.
@@ -75,6 +77,7 @@ impl World {
             releases: 1000,
             arrs: true,
             bad: BTreeSet::new(),
+            refused: BTreeMap::new(),
             spared: BTreeMap::new(),
             cure: BTreeMap::new(),
             treated: Vec::new(),
@@ -143,6 +146,10 @@ impl World {
     fn check(&mut self, hash: InfoHash) {
         let words = "no link".to_owned();
         let found = match (self.bad.contains(&hash), self.spared.get(&hash)) {
+            (true, _) if let Some(by) = self.refused.get(&hash) => Checked::Blocked {
+                by: by.clone(),
+                words,
+            },
             (true, _) => Checked::Bad(words),
             (false, Some(broken)) => Checked::Spared {
                 broken: broken.clone(),
@@ -168,7 +175,13 @@ impl World {
                 (counted, next) = (counted + 1, *at + apart);
             }
         }
-        assert!(counted >= 3, "{hash} too soon: {against:?}");
+        // A refusal of a name depends on nothing else.
+        let enough = if self.refused.contains_key(&hash) {
+            1
+        } else {
+            3
+        };
+        assert!(counted >= enough, "{hash} too soon: {against:?}");
         let fresh = against.last().is_some_and(|at| *at + apart >= self.now);
         assert!(fresh, "{hash} too late, at {}: {against:?}", self.now);
     }
@@ -610,6 +623,51 @@ fn what_was_replaced_is_let_go_when_another_one_is_there_and_after_new_evidence(
     world.bad.clear();
     world.pass(24 * HOUR);
     assert_eq!((world.treated.len(), world.stage(1)), (2, None));
+}
+
+#[test]
+fn what_is_refused_for_its_name_is_tried_elsewhere_and_many_are_not_the_providers_fault() {
+    let mut world = World::new(Rules::default(), &["rd", "ad", "tb"]);
+    let elsewhere = |name: &str| Treatment::Add {
+        provider: name.to_owned(),
+    };
+    // A tenth of the library, as a scan by a media server finds it.
+    for number in 0..100 {
+        world.bad.insert(hash(number));
+        let by = BTreeSet::from(["rd".to_owned()]);
+        world.refused.insert(hash(number), by);
+        world.report(number, &["rd"]);
+    }
+    world.cure.insert(hash(1), elsewhere("tb"));
+    world.pass(HOUR);
+    assert_eq!(world.machine.held().count(), 0);
+    assert_eq!(world.stage(50), Some(&Stage::Blocked));
+    world.pass(48 * HOUR);
+    limits_hold(&world.treated, &Rules::default());
+    let tried = |number: u8| {
+        let of = move |one: &&(Timestamp, InfoHash, Treatment)| one.1 == hash(number);
+        world.treated.iter().filter(of).map(|one| one.2.clone())
+    };
+    for number in [0, 1, 50, 99] {
+        let tried: Vec<_> = tried(number).collect();
+        assert_eq!(tried, [elsewhere("ad"), elsewhere("tb")], "{number}");
+    }
+    assert_eq!(world.stage(1), None, "healed");
+    assert_eq!(world.stage(2), Some(&Stage::Blocked));
+    // After a restart the same; and one that another provider holds and cannot give either is no matter of a name.
+    world.restart();
+    let treated = world.treated.len();
+    world.bad.insert(hash(200));
+    world
+        .refused
+        .insert(hash(200), BTreeSet::from(["rd".to_owned()]));
+    world.pass(HOUR);
+    world.report(200, &["rd", "ad"]);
+    world.pass(24 * HOUR);
+    assert_eq!(world.stage(200), Some(&Stage::Replaced));
+    let later = world.treated[treated..].iter().map(|one| one.2.clone());
+    let wanted = [elsewhere("ad"), elsewhere("tb"), Treatment::AskArr];
+    assert_eq!(later.collect::<Vec<_>>(), wanted);
 }
 
 #[derive(Debug, Clone)]

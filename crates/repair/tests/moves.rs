@@ -76,6 +76,7 @@ impl MoveWard for SimWard {
             files: BTreeSet::new(),
             known: BTreeSet::new(),
             cached: false,
+            refuses_name: false,
         })
     }
 

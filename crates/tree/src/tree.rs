@@ -283,7 +283,13 @@ fn readable<'a>(dir: Dir<'a>, file: &File) -> std::result::Result<&'a ReleaseTre
     // What is removed is read on while its links live, what could not be read is tried again, and where
     // links are missing some files may have theirs.
     match release.bad {
-        None | Some(BadReason::Removed | BadReason::Unreadable | BadReason::MissingLinks) => {}
+        None
+        | Some(
+            BadReason::Removed
+            | BadReason::Unreadable
+            | BadReason::Blocked
+            | BadReason::MissingLinks,
+        ) => {}
         Some(reason) => return Err(refused(reason.as_str())),
     }
     match dir.tree() {

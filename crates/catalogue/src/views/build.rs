@@ -1,6 +1,6 @@
 //! The build itself.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use debridfs_provider::ContentId;
@@ -12,7 +12,7 @@ use super::rules::ViewRules;
 use crate::contents::{Assembled, Before, assemble, biggest_only};
 use crate::filters::{Subject, SubjectFile, Verdict};
 use crate::ids::{IdOverride, IdTable};
-use crate::{Contents, Copy, Entry, Release, View};
+use crate::{BadReason, Contents, Copy, Entry, Release, View};
 use debridfs_base::NodeId;
 
 /// Index of the first provider's view; 0 is `__all__`, 1 is `__bad__`.
@@ -44,7 +44,7 @@ pub struct ViewBuilder {
     views: Vec<KnownView>,
     releases: HashMap<ContentId, Known>,
     /// Those that repair found to be unreadable.
-    quarantined: BTreeSet<ContentId>,
+    quarantined: BTreeMap<ContentId, BadReason>,
     /// Views of the memory that are not configured any more, until the next build tells.
     dropped: Vec<KnownView>,
 }
@@ -112,17 +112,18 @@ impl ViewBuilder {
             ids,
             views,
             releases: HashMap::new(),
-            quarantined: BTreeSet::new(),
+            quarantined: BTreeMap::new(),
             dropped,
         }
     }
 
     /// See [`crate::Catalogue::quarantine`]; whether the next build is another one for it.
-    pub fn quarantine(&mut self, releases: BTreeSet<ContentId>) -> bool {
+    pub fn quarantine(&mut self, releases: BTreeMap<ContentId, BadReason>) -> bool {
         if releases == self.quarantined {
             return false;
         }
-        for hash in releases.symmetric_difference(&self.quarantined) {
+        let either = releases.keys().chain(self.quarantined.keys());
+        for hash in either.filter(|hash| releases.get(hash) != self.quarantined.get(hash)) {
             if let Some(known) = self.releases.get_mut(hash) {
                 // Outdated, whatever the time is.
                 known.until = Some(Timestamp::MIN);
@@ -279,8 +280,8 @@ impl ViewBuilder {
             }
         }
         for (content, records, mut assembled, plain) in ready {
-            if self.quarantined.contains(&content) {
-                assembled.quarantine();
+            if let Some(reason) = self.quarantined.get(&content) {
+                assembled.quarantine(*reason);
             }
             let Assembled {
                 release, in_all, ..

@@ -67,6 +67,10 @@ impl Moves {
                 let words = format!("added as {id}");
                 one.reach(MoveStep::Waiting { id, ours }, words, self.now())
             }
+            Err(error) if again.is_for_name(&error) => {
+                let words = format!("{} refuses it for its name: {error}", one.to);
+                one.reach(MoveStep::Failed, words, self.now())
+            }
             Err(error) if is_refusal(&error) => {
                 one.reach(MoveStep::Failed, error.to_string(), self.now())
             }
