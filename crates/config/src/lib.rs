@@ -6,6 +6,7 @@
 
 mod acquire;
 mod environment;
+mod fuse;
 mod hook;
 mod human;
 mod load;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use debridfs_base::{ByteSize, HumanDuration};
 use debridfs_catalogue::{FolderConfig, FolderNaming, Layout};
 use debridfs_content::ContentConfig;
+use debridfs_fuse::BackendKind;
 use debridfs_handover::Recovery;
 use debridfs_listen::Limits;
 use debridfs_provider::AccountConfig;
@@ -32,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use acquire::{AcquireSection, ArrSection, QbittorrentSection, SabnzbdSection};
 pub use environment::Environment;
+pub use fuse::FuseSection;
 pub use hook::HookSection;
 pub use human::{CommandLine, Umask};
 pub use load::{Loaded, load};
@@ -53,6 +56,8 @@ pub struct Config {
     pub runtime_dir: PathBuf,
     /// The mount.
     pub mount: MountConfig,
+    /// Who decodes the kernel's requests.
+    pub fuse: FuseSection,
     /// The process that holds the mount.
     pub keeper: KeeperConfig,
     /// What is shown, and how it is kept true.
@@ -98,6 +103,7 @@ impl Default for Config {
             cache_dir: default_cache_dir(is_root()),
             runtime_dir: default_runtime_dir(is_root()),
             mount: MountConfig::default(),
+            fuse: FuseSection::default(),
             keeper: KeeperConfig::default(),
             library: LibraryConfig::default(),
             content: ContentConfig::default(),
@@ -135,8 +141,8 @@ pub struct MountConfig {
     pub umask: Umask,
     /// Whether the empty mount point is made immutable, so that nothing is written there while the mount is away.
     pub immutable: bool,
-    /// Who decodes the kernel's requests.
-    pub backend: Backend,
+    /// The older name of `fuse.backend`.
+    pub backend: Option<BackendKind>,
     /// After this time a request that could not be answered ends with EIO, whether there is an engine or not.
     pub read_deadline: HumanDuration,
 }
@@ -150,18 +156,10 @@ impl Default for MountConfig {
             gid: None,
             umask: Umask::DEFAULT,
             immutable: true,
-            backend: Backend::Native,
+            backend: None,
             read_deadline: HumanDuration::from_secs(30),
         }
     }
-}
-
-/// Decoders of the kernel's requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Backend {
-    /// Our own codec.
-    Native,
 }
 
 /// `[keeper]`.

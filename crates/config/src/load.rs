@@ -48,6 +48,12 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
         let key = |name: &str| [name.to_owned()];
         config.use_places_of_root(|name| merge.origins.contains_key(&key(name)[..]));
     }
+    let is_set = |path: [&str; 2]| merge.origins.contains_key(&path.map(str::to_owned)[..]);
+    if let Some(backend) = config.mount.backend
+        && !is_set(["fuse", "backend"])
+    {
+        config.fuse.backend = backend;
+    }
     let mut problems = Vec::new();
     apply_owner(&mut config, environment, &merge.origins, &mut problems);
     check(&config, &merge.origins, &mut problems);

@@ -3,7 +3,7 @@
 //! | question | where |
 //! |---|---|
 //! | how a call is made, and how it fails | `client` |
-//! | which calls there are, with forms and routes | `instance`, `cached`, `providers`, `queue`, `repair`, `tokens`, `traces` |
+//! | which calls there are, with forms and routes | `backends`, `instance`, `cached`, `providers`, `queue`, `repair`, `tokens`, `traces` |
 //! | the form of `debridfs status --json` | [`Status`]; its figures in `figures` |
 //! | what somebody has to look at | `attention` |
 //! | the form of `debridfs why --json` | [`WhyReport`]; the verdict and advice in `verdict` |
@@ -20,6 +20,7 @@
 
 mod answer;
 mod attention;
+mod backends;
 mod cached;
 mod callers;
 mod client;
@@ -41,6 +42,7 @@ mod traces;
 mod verdict;
 mod why;
 
+pub use backends::BackendsStatus;
 pub use cached::{CacheRefused, CachedLine, Warmth};
 pub use callers::{CallersStatus, ListenerStatus};
 pub use client::{CallError, Client, Silence};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 
-use crate::{RunningEngine, cached, instance, moves, providers, queue, repair, tokens, traces};
+use crate::{
+    RunningEngine, backends, cached, instance, moves, providers, queue, repair, tokens, traces,
+};
 
 /// What the calls are about.
 pub(crate) type Engine = State<Arc<RunningEngine>>;
@@ -13,6 +15,7 @@ pub(crate) type Engine = State<Arc<RunningEngine>>;
 /// All calls to `engine`.
 pub fn control_router(engine: Arc<RunningEngine>) -> Router {
     Router::new()
+        .merge(backends::routes())
         .merge(cached::routes())
         .merge(moves::routes())
         .merge(providers::routes())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use debridfs_preflight::{OwnDirectoriesArgs, TryAsUserArgs};
 
+use crate::command::backend::BackendCommand;
 use crate::command::cache::CacheCommand;
 use crate::command::completions::CompletionsArgs;
 use crate::command::config::ConfigCommand;
@@ -246,6 +247,9 @@ Examples:
     /// Record what programs read, and look at it.
     #[command(subcommand)]
     Trace(TraceCommand),
+    /// Look who decodes the kernel's requests, and let another one do it.
+    #[command(subcommand)]
+    Backend(BackendCommand),
     /// Look into the cache on disk, fill it, and empty it.
     #[command(subcommand)]
     Cache(CacheCommand),

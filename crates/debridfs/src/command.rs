@@ -1,5 +1,6 @@
 //! One file for each command: its arguments, and what it does.
 
+pub mod backend;
 pub mod cache;
 pub mod completions;
 pub mod config;

@@ -22,10 +22,11 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use debridfs_base::volume::Volume;
 use debridfs_base::with_causes;
 use debridfs_cache::Cache;
 use debridfs_control::{EngineInfo, EngineParts, RunningEngine};
-use debridfs_fuse::{CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
+use debridfs_fuse::{Backends, CrashHook, Ended, NotifyHelper, Outlives, ServeOptions};
 use debridfs_handover::{EngineLink, HandoverError, Lease};
 use debridfs_listen::{Listeners, tcp};
 use debridfs_preflight::Alone;
@@ -126,7 +127,10 @@ async fn attach_and_serve(
     };
     let changes = parts.tree.changes();
     let vfs: Arc<dyn Vfs> = parts.tree.clone();
-    let serving = debridfs_fuse::serve(link, lease, vfs, Handle::current(), options, changes)
+    let backends = Arc::new(backends(config, &vfs, has_state).await);
+    let backend = backends.clone();
+    let handle = Handle::current();
+    let serving = debridfs_fuse::serve_with(backend, link, lease, vfs, handle, options, changes)
         .map(Arc::new)
         .doing(|| "transport".into())?;
     tracing::info!(mount = %mount.display(), generation, "serving");
@@ -151,6 +155,7 @@ async fn attach_and_serve(
             supervisor: tasks.supervisor.clone(),
             board: tasks.board.clone(),
             serving: serving.clone(),
+            backends,
             tokens: tasks.tokens.clone(),
             listeners: listeners.clone(),
             nfs: tasks.nfs.clone(),
@@ -162,6 +167,7 @@ async fn attach_and_serve(
             keeper,
             restarts: generation.saturating_sub(1),
             keeper_socket: config.keeper_socket(),
+            backend: config.fuse.backend,
             state_dir: config.state_dir.clone(),
             cache_dir: config.cache_dir.clone(),
         },
@@ -181,6 +187,18 @@ async fn attach_and_serve(
         tracing::warn!("the sync did not end in time");
     }
     Ok(end)
+}
+
+/// The backends, with the one that the configuration or a later switch lets answer.
+async fn backends(config: &Config, vfs: &Arc<dyn Vfs>, has_state: bool) -> Backends {
+    let (dir, configured) = (config.state_dir.clone(), config.fuse.backend);
+    let mut wanted = configured;
+    if has_state {
+        let read = move || debridfs_fuse::remembered(&dir, configured);
+        let kept = Volume::state().run(&config.state_dir, read).await;
+        wanted = kept.ok().flatten().unwrap_or(configured);
+    }
+    Backends::new(vfs, wanted, Some(config.fuse.fallback))
 }
 
 /// Waits for the keeper, and then until it admits this engine. Whoever restarts what is not alive need not do so meanwhile:

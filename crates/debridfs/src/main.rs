@@ -81,6 +81,7 @@ fn main() -> ExitCode {
         Command::Token(args) => command::token::run(args, file),
         Command::Provider(args) => command::provider::run(args, file),
         Command::Repair(args) => command::repair::run(args, file),
+        Command::Backend(args) => command::backend::run(args, file),
         Command::Trace(args) => command::trace::run(args, file),
         Command::Completions(args) => command::completions::run(args),
     };

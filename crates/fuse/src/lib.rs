@@ -11,6 +11,8 @@
 //! | [`errno`] | what every failure becomes (EIO and the others), and which requests everybody refuses alike |
 //! | `native` | how a request becomes a call of the [`debridfs_vfs::Vfs`] and its answer a reply, with our own codec |
 //! | `fbrs` | the same with the codec of fuse-backend-rs |
+//! | `remembered` | the last switch, for the next engine |
+//! | `selection` | which backend answers, and switching it under load |
 //! | `policy` | what both backends tell the kernel and ask of the library |
 //! | `second_try` | the kernel's second try of a read that just failed |
 //! | `transport` | reading, waiting, interrupts, deadlines, replies: the same for every [`Backend`] |
@@ -31,7 +33,9 @@ mod native;
 mod notify;
 mod policy;
 mod published;
+mod remembered;
 mod second_try;
+mod selection;
 mod serving;
 mod stats;
 mod transport;
@@ -43,5 +47,7 @@ pub use crash_hook::{ALLOW_VARIABLE, CRASH_VARIABLE, CrashHook, CrashHookError};
 pub use fbrs::{Fbrs, FbrsError};
 pub use native::Native;
 pub use notify::{NotifyHelper, notify_helper_main};
+pub use remembered::{remember, remembered};
+pub use selection::{BackendKind, Backends, NoSuchBackend, SwitchError, Tried};
 pub use serving::{Ended, Outlives, ServeOptions, Serving, serve, serve_with};
 pub use stats::{KindStats, Snapshot};

@@ -62,7 +62,6 @@ pub enum Ended {
 /// A connection being served. Dropping it ends nothing: an engine ends by exiting, at any time.
 pub struct Serving {
     connection: Arc<Connection>,
-    backend: &'static str,
     ended: watch::Receiver<Option<Ended>>,
 }
 
@@ -97,7 +96,6 @@ pub fn serve_with(
     options: ServeOptions,
     changes: UnboundedReceiver<Vec<Change>>,
 ) -> io::Result<Serving> {
-    let name = backend.name();
     let notified = lease.fds.main.try_clone()?;
     let outlives = match options.outlives_keeper {
         Some(outlives) => Some((outlives, Custody::of(&lease)?)),
@@ -164,11 +162,7 @@ pub fn serve_with(
     thread::Builder::new()
         .name("fuse-adopt".into())
         .spawn(adopter)?;
-    Ok(Serving {
-        connection,
-        backend: name,
-        ended,
-    })
+    Ok(Serving { connection, ended })
 }
 
 fn start_threads(connection: &Arc<Connection>, count: u32) -> Vec<thread::JoinHandle<()>> {
@@ -196,7 +190,7 @@ impl Serving {
 
     /// Name of the backend that answers.
     pub fn backend(&self) -> &'static str {
-        self.backend
+        self.connection.backend_name()
     }
 
     /// Counters of this engine.

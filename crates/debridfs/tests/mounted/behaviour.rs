@@ -45,6 +45,19 @@ fn the_mount_behaves() {
 }
 
 #[test]
+fn the_mount_behaves_with_the_second_backend() {
+    let settings = Settings {
+        toml: "[fuse]\nbackend = \"fbrs\"\n".into(),
+        ..Settings::default()
+    };
+    let (simulator, instance) = start(settings);
+    assert_eq!(instance.status()["backend"], "fbrs");
+    let front = Directory::new(&instance.mount(), &[]);
+    let skips = include_str!("../../../behaviour/skips/fuse.txt");
+    assert_good(&front, &simulator, skips);
+}
+
+#[test]
 fn files_over_http_behave() {
     let address = free_address();
     let settings = Settings {

@@ -7,6 +7,7 @@
 mod actions;
 mod arrs;
 mod attached;
+mod backends;
 mod behaviour;
 mod cached;
 mod confined;

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use debridfs_fuse::{
-    Backend, Call, CrashHook, Native, NotifyHelper, Outcome, ServeOptions, Serving, serve_with,
+    Backend, BackendKind, Backends, Call, CrashHook, Native, NotifyHelper, Outcome, ServeOptions,
+    Serving, serve_with,
     wire::{InHeader, Opcode, Reply},
 };
 use debridfs_handover::EngineLink;
@@ -29,15 +30,8 @@ pub const SECOND_BACKEND: &str = "DEBRIDFS_FUSE_TEST_FBRS";
 /// Whether engines that are started from now on use the second backend. One test runs at a time.
 pub static WITH_FBRS: AtomicBool = AtomicBool::new(false);
 
-#[cfg(feature = "fbrs")]
-fn fbrs(vfs: &Arc<dyn Vfs>) -> Arc<dyn Backend> {
-    Arc::new(debridfs_fuse::Fbrs::new(Arc::clone(vfs)).unwrap())
-}
-
-#[cfg(not(feature = "fbrs"))]
-fn fbrs(_: &Arc<dyn Vfs>) -> Arc<dyn Backend> {
-    unreachable!("this build has no second backend")
-}
+/// Requests that wait while a switch is made.
+pub const LEAST_IN_FLIGHT: u64 = 8;
 
 fn pin_to_one() {
     let allowed = rustix::thread::sched_getaffinity(None).unwrap();
@@ -61,14 +55,20 @@ pub fn run(socket: &Path) {
     let gate = watch::channel(false).0;
     let library = Arc::new(library(gate.clone()));
     let vfs: Arc<dyn Vfs> = library.clone();
-    let native = Native::new(Arc::clone(&vfs));
+    let second = std::env::var_os(SECOND_BACKEND).is_some();
+    let wanted = if second {
+        BackendKind::Fbrs
+    } else {
+        BackendKind::Native
+    };
+    let backends = Arc::new(Backends::new(&vfs, wanted, None));
+    assert_eq!(backends.active(), wanted);
     let backend: Arc<dyn Backend> = match std::env::var_os(RECORD) {
         Some(directory) => Arc::new(Recorder {
-            native,
+            native: Native::new(Arc::clone(&vfs)),
             directory: directory.into(),
         }),
-        None if std::env::var_os(SECOND_BACKEND).is_some() => fbrs(&vfs),
-        None => Arc::new(native),
+        None => backends.clone(),
     };
     let options = ServeOptions {
         notify_helper: Some(NotifyHelper {
@@ -87,7 +87,10 @@ pub fn run(socket: &Path) {
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
             let Ok(line) = line else { break };
-            println!("{}", obey(&line, &library, &gate, &commands, &tell));
+            println!(
+                "{}",
+                obey(&line, &library, &gate, &commands, &backends, &tell)
+            );
         }
         // The test is gone.
         std::process::abort();
@@ -101,6 +104,7 @@ fn obey(
     library: &MemoryVfs,
     gate: &watch::Sender<bool>,
     serving: &Serving,
+    backends: &Backends,
     tell: &UnboundedSender<Vec<Change>>,
 ) -> String {
     match line.split_once(' ').unwrap_or((line, "")) {
@@ -119,6 +123,7 @@ fn obey(
             gate.send_replace(true);
             "done".into()
         }
+        ("switch", times) => switch(times.parse().unwrap(), serving, backends).to_string(),
         ("count", what) => {
             let stats = serving.stats();
             let kind = stats.kinds.iter().find(|kind| kind.operation == what);
@@ -132,6 +137,26 @@ fn obey(
         }
         _ => "what?".into(),
     }
+}
+
+/// Lets the backends take each other's place so many times, each time while requests wait. The fewest
+/// that waited.
+fn switch(times: u64, serving: &Serving, backends: &Backends) -> u64 {
+    let mut least = u64::MAX;
+    for _ in 0..times {
+        let mut waiting = 0;
+        super::until("requests wait", || {
+            waiting = serving.stats().pending;
+            waiting >= LEAST_IN_FLIGHT
+        });
+        let to = match backends.active() {
+            BackendKind::Native => BackendKind::Fbrs,
+            BackendKind::Fbrs => BackendKind::Native,
+        };
+        backends.switch(to).unwrap();
+        least = least.min(waiting);
+    }
+    least
 }
 
 /// Keeps the first request of each kind in a file of its own: seeds for the fuzz target, and what the kernel really sends.

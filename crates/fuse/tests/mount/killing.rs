@@ -50,8 +50,8 @@ pub fn readers_survive_kills() {
     );
 }
 
-/// Reads, walks and opens until standard input ends; a failure ends the process at once.
-pub fn readers(root: &Path) {
+/// Reads, walks and opens, with `direct` further readers past the page cache, until standard input ends; a failure ends the process at once.
+pub fn readers(root: &Path, direct: u64) {
     std::panic::set_hook(Box::new(|panic| {
         eprintln!("{panic}");
         std::process::abort();
@@ -74,6 +74,17 @@ pub fn readers(root: &Path) {
                 let (path, again) = (root.join(name), &again);
                 scope.spawn(move || again(&|| verify(&path, node, LARGE, way).unwrap()));
             }
+        }
+        for reader in 0..direct {
+            let (path, again) = (root.join("later.bin"), &again);
+            scope.spawn(move || {
+                let turn = AtomicU64::new(reader);
+                again(&|| {
+                    let at = turn.fetch_add(1, SeqCst) * 65_536 % (LARGE & !0xffff);
+                    let got = read_direct(&path, at).unwrap();
+                    assert!(got == content(4, at, got.len()), "direct read at {at}");
+                });
+            });
         }
         scope.spawn(|| {
             again(&|| {

@@ -13,6 +13,8 @@ mod killing;
 mod library;
 mod reading;
 mod small_keeper;
+#[cfg(feature = "fbrs")]
+mod switching;
 mod waiting;
 
 use std::path::Path;
@@ -96,6 +98,10 @@ const WITH_FBRS: &[(&str, fn())] = &[
     ("a_stuck_read_ends", waiting::a_stuck_read_ends),
     ("readers_survive_kills", killing::readers_survive_kills),
     ("deadly_requests_end", killing::deadly_requests_end),
+    (
+        "readers_survive_switches",
+        switching::readers_survive_switches,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -106,7 +112,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some("role:readers") => {
-            killing::readers(arguments[1].as_ref());
+            let direct = arguments.get(2).map_or(0, |count| count.parse().unwrap());
+            killing::readers(arguments[1].as_ref(), direct);
             return ExitCode::SUCCESS;
         }
         Some("role:notify-helper") => {

@@ -1,0 +1,23 @@
+//! `[fuse]`: who decodes the kernel's requests.
+
+use debridfs_fuse::BackendKind;
+use serde::{Deserialize, Serialize};
+
+/// `[fuse]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FuseSection {
+    /// The backend that answers.
+    pub backend: BackendKind,
+    /// The one that answers when that one does not pass its trial at the start.
+    pub fallback: BackendKind,
+}
+
+impl Default for FuseSection {
+    fn default() -> Self {
+        Self {
+            backend: BackendKind::Native,
+            fallback: BackendKind::Native,
+        }
+    }
+}

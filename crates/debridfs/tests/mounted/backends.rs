@@ -1,0 +1,104 @@
+//! One FUSE backend takes the place of another on a live mount, by command, by the configuration and after a kill.
+
+use std::fs;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use rustix::process::{Signal, kill_process};
+
+use crate::support::{Instance, Reader, Settings, Simulator, connection, film, until};
+
+fn backend(instance: &Instance, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_debridfs"))
+        .arg("backend")
+        .args(arguments)
+        .arg("--socket")
+        .arg(instance.runtime().join("control.sock"))
+        .output()
+        .expect("debridfs backend runs")
+}
+
+fn switch(instance: &Instance, to: &str) {
+    let said = backend(instance, &["switch", to]);
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(instance.status()["backend"], to);
+}
+
+/// Waits for an engine after `before`.
+fn wait_for_another(instance: &Instance, before: rustix::process::Pid) {
+    until("another engine serves", Duration::from_secs(120), || {
+        instance.engine_pid() != before && instance.try_status().is_some()
+    });
+}
+
+/// Writes another `fuse.backend` into the configuration.
+fn set_backend(instance: &Instance, to: &str) {
+    let text = fs::read_to_string(instance.config()).expect("the configuration");
+    let (before, after) = text.split_once("[fuse]\nbackend = \"").expect("[fuse]");
+    let (_, rest) = after.split_once('"').expect("a value");
+    let text = format!("{before}[fuse]\nbackend = \"{to}\"{rest}");
+    fs::write(instance.config(), text).expect("written");
+}
+
+fn settings(backend: &str) -> Settings {
+    Settings {
+        toml: format!("[fuse]\nbackend = \"{backend}\"\n"),
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn backends_take_each_others_place_under_readers() {
+    let simulator = Simulator::start(vec![film("Film.2024.1080p", 8 << 30)]);
+    let instance = Instance::start(&simulator, settings("fbrs"));
+    instance.wait_synced();
+    let mount = connection(&instance.mount());
+    assert_eq!(instance.status()["backend"], "fbrs");
+    let (name, key) = simulator.file("Film.2024.1080p.mkv");
+    let path = instance.mount().join("__all__/Film.2024.1080p");
+    let readers = ["buffered", "direct", "mmap"]
+        .map(|mode| (mode, Reader::start(mode, &path.join(&name), key)));
+    until("bytes are asked for", Duration::from_secs(120), || {
+        simulator.transfers() > 0
+    });
+
+    // Nothing was switched, so nothing can be taken back.
+    let said = backend(&instance, &["rollback"]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    for to in ["native", "fbrs", "native"] {
+        switch(&instance, to);
+    }
+    let said = backend(&instance, &["rollback"]);
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(instance.status()["backend"], "fbrs");
+    let said = backend(&instance, &["switch", "uring"]);
+    let words = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(2), "{words}");
+    assert!(words.contains("there are native and fbrs"), "{words}");
+
+    // A switch outlives the engine that made it.
+    switch(&instance, "native");
+    let engine = instance.engine_pid();
+    instance.signal_engine(Signal::KILL);
+    wait_for_another(&instance, engine);
+    assert_eq!(instance.status()["backend"], "native");
+
+    // A setting that changed since is the later word; SIGHUP brings it in.
+    let engine = instance.engine_pid();
+    set_backend(&instance, "native");
+    kill_process(instance.keeper_pid(), Signal::HUP).expect("a child of ours");
+    wait_for_another(&instance, engine);
+    switch(&instance, "fbrs");
+    let engine = instance.engine_pid();
+    set_backend(&instance, "fbrs");
+    kill_process(instance.keeper_pid(), Signal::HUP).expect("a child of ours");
+    wait_for_another(&instance, engine);
+    assert_eq!(instance.status()["backend"], "fbrs");
+
+    assert_eq!(connection(&instance.mount()), mount);
+    for (mode, reader) in readers {
+        let outcome = reader.finish();
+        println!("{mode}: {outcome:?}");
+        outcome.assert_clean(mode);
+    }
+}
