@@ -190,7 +190,7 @@ impl Body {
                 range: &range,
                 size,
                 first_byte: cdn.config.first_byte(0),
-                other_sources: false,
+                others: None,
                 spare: true,
                 urgency: &urgency,
             };

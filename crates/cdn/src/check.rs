@@ -121,7 +121,7 @@ async fn read(
         range: &range,
         size: container,
         first_byte: PATIENCE,
-        other_sources: false,
+        others: None,
         spare: false,
         urgency: &Urgency::new(Priority::Repair, Need::Waited),
     };
@@ -163,6 +163,7 @@ fn is_against(cause: &Cause) -> bool {
         | Cause::Transport(_)
         | Cause::TrafficUsedUp
         | Cause::Differs(_)
+        | Cause::Fallen
         | Cause::UnknownProvider(_) => false,
     }
 }

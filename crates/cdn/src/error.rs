@@ -64,6 +64,9 @@ pub enum Cause {
     /// The file names a provider that is not configured.
     #[error("provider {0:?} is not configured")]
     UnknownProvider(String),
+    /// The request was not sent: others found the provider in trouble, and another copy is well.
+    #[error("not waited for: the provider is in trouble, and another copy is well")]
+    Fallen,
     /// The copy's bytes are not those that were read before.
     #[error("torrent {0} gives other bytes than were read before")]
     Differs(String),
@@ -166,6 +169,7 @@ impl Cause {
                 Blame::Key => EventKind::OutOfTraffic,
                 Blame::Host | Blame::Chance => EventKind::HostRefused,
             },
+            Self::Fallen => EventKind::HostRefused,
             Self::Link { verdict, .. } => match verdict {
                 Verdict::OutOfTraffic => EventKind::OutOfTraffic,
                 Verdict::AccountRefused => EventKind::AccountRefused,
@@ -209,6 +213,7 @@ impl Cause {
             }
             // Each new link may be on another host (AllDebrid).
             Self::NoHost(_) => Blame::Link,
+            Self::Fallen => Blame::Host,
             _ => Blame::Chance,
         }
     }

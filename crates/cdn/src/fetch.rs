@@ -15,6 +15,7 @@ use crate::error::{Blame, Cause};
 use crate::events::EventKind;
 use crate::hosts::{Need, Urgency};
 use crate::links::{Lease, Ready};
+use crate::others::Others;
 use crate::request::Request;
 use crate::stats::add;
 use crate::trouble::Trouble;
@@ -254,7 +255,9 @@ impl Fetch {
             range: &range,
             size,
             first_byte,
-            other_sources: cdn.usable(self.file, ask.sources) > 1,
+            others: (ask.sources.len() > 1).then(|| {
+                Others::of(cdn, self.file, ask.sources, source, self.call, &self.trouble)
+            }),
             spare: self.urgency.need() == Need::Spare,
             urgency: &self.urgency,
         };

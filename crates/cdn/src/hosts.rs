@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use debridfs_provider::{CdnLimits, Priority};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use self::allowance::Allowance;
@@ -51,6 +53,8 @@ pub struct Host {
     sequential: AtomicUsize,
     /// When it answered last with data.
     answered: Mutex<Option<Instant>>,
+    /// Told of each refusal.
+    refuses: Notify,
 }
 
 /// The connections that an account allows.
@@ -97,6 +101,7 @@ impl Hosts {
                 pace: Pace::default(),
                 sequential: AtomicUsize::default(),
                 answered: Mutex::default(),
+                refuses: Notify::new(),
             })
         });
         host.clone()
@@ -149,6 +154,17 @@ impl Host {
         let now = Instant::now();
         self.queue
             .allowance(self.number, |host| host.long_refusal(now))
+    }
+
+    /// The refusal for which it is not asked now, or by one request at a time.
+    pub(crate) fn refusal(&self) -> Option<Cause> {
+        let now = Instant::now();
+        self.queue.allowance(self.number, |host| host.refusal(now))
+    }
+
+    /// Resolves when it refuses next.
+    pub(crate) fn refusal_to_come(&self) -> Notified<'_> {
+        self.refuses.notified()
     }
 
     /// Whether it refused nothing lately, is not known to limit transfers, and is not waited for.
@@ -241,7 +257,9 @@ impl Pass {
 
     /// The host refused.
     pub(crate) fn refused(&self, cause: &Cause) {
-        self.lead.host.queue.refused(&self.granted, cause);
+        let host = &self.lead.host;
+        host.queue.refused(&self.granted, cause);
+        host.refuses.notify_waiters();
     }
 }
 

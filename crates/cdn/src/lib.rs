@@ -6,6 +6,7 @@
 //! | what is shared, what may be called | `cdn.rs` |
 //! | which source is next, and after what pause | `fetch.rs`, `choice.rs`, `trouble.rs` |
 //! | which copies have the same bytes | `copies.rs` |
+//! | when does a request leave the queue for another copy | `others.rs` |
 //! | is a provider left alone, and when is it looked for | `standing.rs` |
 //! | where is a file's direct link, when is it made anew | `links.rs` |
 //! | which request gets the next connection, when may a host be asked | `hosts.rs` and `hosts/` |
@@ -39,6 +40,7 @@ mod fetch;
 mod hosts;
 mod http;
 mod links;
+mod others;
 mod pace;
 mod request;
 mod source;

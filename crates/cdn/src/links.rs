@@ -40,6 +40,8 @@ pub(crate) struct Links {
     runtime: Handle,
     counters: Arc<Counters>,
     entries: Entries<(String, HosterLink), Entry>,
+    /// Told when a provider falls into trouble or recovers.
+    standings: watch::Sender<()>,
 }
 
 /// A provider, and what is asked for bytes by its links.
@@ -132,6 +134,7 @@ impl Links {
             runtime,
             counters,
             entries: Entries::new(MOST_ENTRIES, Entry::is_at_rest),
+            standings: watch::Sender::new(()),
         })
     }
 
@@ -328,10 +331,13 @@ impl Links {
         }
         let error = match asked {
             Ok(Ok(link)) => {
-                gate.open();
+                let recovered = gate.open();
                 let link = Arc::new(link);
                 self.store.save(&source.provider, &source.link, &link);
                 entry.landed(link, Some(Instant::now()));
+                if recovered {
+                    self.standings.send_replace(());
+                }
                 return;
             }
             Ok(Err(error)) => error,

@@ -15,6 +15,7 @@ use crate::cdn::Cdn;
 use crate::error::{Blame, Cause};
 use crate::hosts::{Host, Lead, Pass, Urgency};
 use crate::links::Lease;
+use crate::others::Others;
 use crate::source::Answer;
 use crate::stats::add;
 use crate::tuning::http::MOST_REDIRECTS;
@@ -40,8 +41,8 @@ pub(crate) struct Request<'a> {
     pub(crate) size: u64,
     /// How long the answer may take to begin.
     pub(crate) first_byte: Duration,
-    /// Whether the bytes are elsewhere as well: then a host that asked for a long pause is not waited for.
-    pub(crate) other_sources: bool,
+    /// Where the bytes are as well: as long as that is well, no host that refuses is waited for.
+    pub(crate) others: Option<Others<'a>>,
     /// It only makes things faster: then it waits for nothing, and its refusal says nothing about the host.
     pub(crate) spare: bool,
     /// In the queue for a connection.
@@ -61,17 +62,7 @@ impl Request<'_> {
         for _ in 0..=MOST_REDIRECTS {
             let (name, port) = lease.account.source.host(&address)?;
             let host = cdn.hosts.get(&name, port);
-            if self.other_sources
-                && let Some(cause) = host.long_refusal()
-            {
-                return Err(cause);
-            }
-            let connections = &lease.account.connections;
-            let pass = if self.spare {
-                host.enter_now(connections, self.urgency.priority())
-            } else {
-                Some(host.enter(connections, self.urgency).await)
-            };
+            let pass = self.enter(&host, lease).await?;
             let Some(pass) = pass.filter(|_| wanted()) else {
                 return Ok(None);
             };
@@ -106,6 +97,30 @@ impl Request<'_> {
             }
         }
         Err(Cause::WrongAnswer("too many redirects".to_owned()))
+    }
+
+    /// Waits for leave to ask `host`, unless the bytes are better had elsewhere. `None` for a spare one that would have to wait.
+    async fn enter(&self, host: &Arc<Host>, lease: &Lease) -> Result<Option<Pass>, Cause> {
+        let connections = &lease.account.connections;
+        let Some(others) = &self.others else {
+            return match self.spare {
+                true => Ok(host.enter_now(connections, self.urgency.priority())),
+                false => Ok(Some(host.enter(connections, self.urgency).await)),
+            };
+        };
+        if let Some(cause) = host.long_refusal()
+            && others.are_well()
+        {
+            return Err(cause);
+        }
+        if self.spare {
+            return Ok(host.enter_now(connections, self.urgency.priority()));
+        }
+        tokio::select! {
+            biased;
+            pass = host.enter(connections, self.urgency) => Ok(Some(pass)),
+            cause = others.are_better(host) => Err(cause),
+        }
     }
 }
 

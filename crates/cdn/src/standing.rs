@@ -34,17 +34,19 @@ impl State {
 }
 
 impl Standing {
-    /// A reader left it.
-    pub(crate) fn fell(&self) {
+    /// A reader left it. Returns whether that is news.
+    pub(crate) fn fell(&self) -> bool {
         let mut state = self.state.lock();
-        if state.look.is_none() {
+        let is_news = state.look.is_none();
+        if is_news {
             state.fall(Instant::now());
         }
+        is_news
     }
 
-    /// Bytes came from it.
-    pub(crate) fn came(&self) {
-        self.state.lock().look = None;
+    /// Bytes came from it. Returns whether that is news.
+    pub(crate) fn came(&self) -> bool {
+        self.state.lock().look.take().is_some()
     }
 
     /// Whether it is left alone.

@@ -83,8 +83,9 @@ impl Trouble {
             self.left.push(source.clone());
         }
         if self.left.len() >= sources {
-            // Each was tried.
+            // Each was tried. The one that failed just now is the last again: where many wait for a turn there, the others are asked meanwhile.
             self.left.clear();
+            self.left.extend(source.cloned());
             self.pause = self.again.take();
         }
         true
@@ -142,7 +143,8 @@ mod tests {
         // Both were tried: a pause, and from the start.
         let stalled = Cause::Stalled(Duration::from_secs(1));
         assert!(trouble.note(&stalled, Some(&b), 2));
-        assert!(!trouble.has_left(&a) && trouble.pause.is_some());
+        assert!(!trouble.has_left(&a) && trouble.has_left(&b));
+        assert!(trouble.pause.is_some());
         // Where there is no other one it is tried again and again.
         let mut alone = Trouble::default();
         for failure in 0..5 {

@@ -339,6 +339,63 @@ async fn readers_come_back_by_themselves_also_in_the_middle_of_a_body() {
     assert_eq!(b.cdn.requests(), from_b);
 }
 
+/// A host that asks for a long pause is left alone only while another copy is well: this one is well again a second later, and the only one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_copy_is_asked_again_however_long_it_asked_to_be_left_alone() {
+    let homes = homes(["a", "b"]).await;
+    let [a, b] = &homes;
+    a.is_down(true);
+    b.cdn.script(|request| match request.number {
+        0 => Answer::Status(429, "Retry-After: 60\r\n"),
+        _ => Answer::Right,
+    });
+    let content = content_of(&homes);
+    let film = file(1, &[("a", 1), ("b", 1)]);
+    let in_time = Duration::from_secs(15);
+    let read = checked(&content, &film, 5, 0, READ, in_time).await;
+    read.unwrap_or_else(|error| panic!("{error}: {:?}", content.history(1)));
+}
+
+/// While another copy is well nobody waits for a turn at a host that refuses everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_wait_for_a_dead_host_move_at_once() {
+    let mut homes = Vec::new();
+    for (name, permits) in [("a", 1), ("b", 32)] {
+        let mut home = Home::new(name, 1..=30).await;
+        let provider = TestProvider::new(name, home.cdn.address).with_permits(permits);
+        home.provider = Arc::new(provider);
+        homes.push(home);
+    }
+    let [a, b] = &homes[..] else { unreachable!() };
+    let dead = |_: &support::cdn::Request| Answer::Status(503, "");
+    a.dies_by(dead);
+    a.is_down(true);
+    a.provider.refuse(|_| None);
+    let content = content_of(&homes);
+    let read_all = |ids: std::ops::RangeInclusive<u64>| {
+        let content = &content;
+        let films = ids.map(|id| file(id, &[("a", id), ("b", id)]));
+        let reads = films.map(|film| async move {
+            let read = checked(content, &film, film.id, 0, READ, LONG).await;
+            read.unwrap();
+        });
+        futures_util::future::join_all(reads)
+    };
+    read_all(1..=15).await;
+    let asked = a.cdn.requests();
+    assert!((1..8).contains(&asked), "{:?}", a.cdn.log());
+    // Also when the other one is well only after they have begun to wait.
+    b.dies_by(dead);
+    b.is_down(true);
+    let begun = Instant::now();
+    let recovery = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        b.is_down(false);
+    };
+    tokio::join!(read_all(16..=30), recovery);
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
 /// What a provider does that dies, by the number of the request.
 fn death(request: &support::cdn::Request) -> Answer {
     let number = request.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;

@@ -19,6 +19,8 @@ pub(super) struct Allowance {
     limit: Option<Limit>,
     /// Not to be asked before this.
     blocked: Option<Instant>,
+    /// The last of the refusals in a row.
+    refusal: Option<Cause>,
     /// It asked for a long pause until then, for this reason.
     absent: Option<(Instant, Cause)>,
     /// Refusals in a row; while there are any, one request at a time tries.
@@ -104,6 +106,7 @@ impl Allowance {
         self.refusals = 0;
         self.blocked = None;
         self.absent = None;
+        self.refusal = None;
         self.last_success = Some(now);
         if std::mem::take(&mut attempt.trying) {
             self.trying = false;
@@ -133,6 +136,7 @@ impl Allowance {
             return;
         }
         self.refusals += 1;
+        self.refusal = Some(cause.clone());
         let pause = match retry_after {
             Some(wish) => (*wish).clamp(BACK_OFF.first, LONGEST_RETRY_AFTER),
             None => BACK_OFF.after(self.refusals),
@@ -180,6 +184,13 @@ impl Allowance {
     pub(super) fn long_refusal(&self, now: Instant) -> Option<Cause> {
         let (until, cause) = self.absent.as_ref()?;
         (*until > now).then(|| cause.clone())
+    }
+
+    /// The refusal for which the host is not asked now, or by one request at a time.
+    pub(super) fn refusal(&self, now: Instant) -> Option<Cause> {
+        let blocked = self.blocked.is_some_and(|until| until > now);
+        let is_closed = blocked || (self.refusals > 0 && self.trying);
+        self.refusal.clone().filter(|_| is_closed)
     }
 
     /// Transfers that the host was seen to allow, if it refused one.

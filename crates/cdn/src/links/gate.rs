@@ -76,10 +76,11 @@ impl Gate {
         }
     }
 
-    /// The provider answered.
-    pub(super) fn open(&self) {
-        *self.lock() = State::default();
+    /// The provider answered. Returns whether it was not well before.
+    pub(super) fn open(&self) -> bool {
+        let before = std::mem::take(&mut *self.lock());
         self.changed.notify_waiters();
+        before.trouble.is_some()
     }
 
     /// The provider is not well.

@@ -2,6 +2,7 @@
 
 use debridfs_provider::{DifferingCopy, Priority, Source};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Links;
@@ -72,9 +73,21 @@ impl Links {
 
     /// A reader left the provider, which is in trouble.
     pub(crate) fn fell(&self, provider: &str) {
-        if let Some(account) = self.accounts.get(provider) {
-            account.standing.fell();
+        if let Some(account) = self.accounts.get(provider)
+            && account.standing.fell()
+        {
+            self.standings.send_replace(());
         }
+    }
+
+    /// Whether readers left the provider, which is in trouble.
+    pub(crate) fn is_away(&self, provider: &str) -> bool {
+        (self.accounts.get(provider)).is_some_and(|account| account.standing.is_away())
+    }
+
+    /// Tells when a provider falls into trouble or recovers.
+    pub(crate) fn standings(&self) -> watch::Receiver<()> {
+        self.standings.subscribe()
     }
 
     /// The provider gives no link within the time that a reader has.
@@ -86,8 +99,10 @@ impl Links {
 
     /// Bytes of the provider came.
     pub(crate) fn came(&self, provider: &str) {
-        if let Some(account) = self.accounts.get(provider) {
-            account.standing.came();
+        if let Some(account) = self.accounts.get(provider)
+            && account.standing.came()
+        {
+            self.standings.send_replace(());
         }
     }
 
