@@ -256,7 +256,14 @@ impl Fetch {
             size,
             first_byte,
             others: (ask.sources.len() > 1).then(|| {
-                Others::of(cdn, self.file, ask.sources, source, self.call, &self.trouble)
+                Others::of(
+                    cdn,
+                    self.file,
+                    ask.sources,
+                    source,
+                    self.call,
+                    &self.trouble,
+                )
             }),
             spare: self.urgency.need() == Need::Spare,
             urgency: &self.urgency,

@@ -393,7 +393,11 @@ async fn those_who_wait_for_a_dead_host_move_at_once() {
         b.is_down(false);
     };
     tokio::join!(read_all(16..=30), recovery);
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// What a provider does that dies, by the number of the request.
@@ -415,14 +419,24 @@ async fn fifty_readers_see_nothing_while_providers_die_in_turn() {
     let seconds = std::env::var("DEBRIDFS_TEST_COPIES_SECONDS");
     let seconds: u64 = seconds.map_or(4, |seconds| seconds.parse().unwrap());
     let mut homes = Vec::new();
-    for name in ["a", "b", "c"] {
+    // The last one is well all the time, and gives another file's bytes.
+    for name in ["a", "b", "c", "false"] {
         let home = Home::new(name, 1..=50).await;
         home.dies_by(death);
         homes.push(home);
     }
     let content = content_of(&homes);
-    let films = (1..=50u64).map(|id| file(id, &[("a", id), ("b", id), ("c", id)]));
+    let films = (1..=50u64).map(|id| {
+        let copies = [("a", id), ("false", OTHER), ("b", id), ("c", id)];
+        file(id, &copies)
+    });
     let films: Vec<_> = films.collect();
+    let known = films
+        .iter()
+        .map(|film| checked(&content, film, 2, 0, READ, LONG));
+    for read in futures_util::future::join_all(known).await {
+        read.unwrap();
+    }
     let (over, bytes, reads) = (
         AtomicBool::new(false),
         AtomicU64::new(0),
@@ -464,7 +478,10 @@ async fn fifty_readers_see_nothing_while_providers_die_in_turn() {
     };
     tokio::join!(futures_util::future::join_all(readers), killer);
     let stats = content.stats();
-    assert_eq!((stats.reads_failed, stats.cdn.copies_differing), (0, 0));
+    assert_eq!(stats.reads_failed, 0);
+    // Each was found to differ once, and was not believed by anybody.
+    let differing = 10..=50;
+    assert!(differing.contains(&stats.cdn.copies_differing), "{stats:?}");
     assert!(stats.cdn.fail_overs >= 5, "{stats:?}");
     assert!(reads.load(Ordering::Relaxed) > 100, "{reads:?}");
 
