@@ -10,8 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debridfs_base::media::{is_audio, is_video};
-use debridfs_listen::{Attempts, Right, Tokens, TooMany, peer};
+use debridfs_listen::{Attempts, Right, Signed, TokenError, Tokens, TooMany, peer};
 use debridfs_vfs::{Attr, Client, Error, ErrorKind, Kind, Vfs};
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::conditions::{Part, Version};
@@ -55,6 +56,20 @@ pub fn address(token: &str, path: &str) -> String {
     format!("/files/{token}/{}", parts.join("/"))
 }
 
+/// The path and query of an address that opens the file at `path`, relative to the mount, until `until`; the token `name`
+/// signs it.
+///
+/// # Errors
+/// [`TokenError::Unknown`].
+pub fn signed_address(
+    tokens: &Tokens,
+    name: &str,
+    path: &str,
+    until: Timestamp,
+) -> Result<String, TokenError> {
+    Ok(address(&tokens.sign(name, path, until)?, path))
+}
+
 async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     let mut answer = match answer(&front, &request.into_parts().0).await {
         Ok(answer) => answer,
@@ -92,9 +107,17 @@ async fn answer(front: &Front, request: &Parts) -> Result<Response, StatusCode> 
     }
     let rest = path.strip_prefix("/files/").ok_or(StatusCode::NOT_FOUND)?;
     let (token, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let decoded = percent_decode_str(path).decode_utf8().ok();
+    let now = Timestamp::now();
+    let signed = decoded.and_then(|path| front.tokens.signed(token, &path, now));
+    let signed = match signed {
+        Some(Signed::Expired) => return Err(StatusCode::GONE),
+        Some(Signed::Good(caller)) => Some(caller),
+        None => None,
+    };
     let mut caller = None;
     let is_good = || {
-        caller = front.tokens.caller(token);
+        caller = signed.or_else(|| front.tokens.caller(token));
         caller.is_some()
     };
     let peer = peer(&request.extensions);

@@ -21,4 +21,4 @@ mod files;
 mod transfers;
 
 pub use addresses::{Addresses, NoAddress};
-pub use files::{address, router};
+pub use files::{address, router, signed_address};

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
-use debridfs_dav::{address, router};
+use debridfs_dav::{address, router, signed_address};
 use debridfs_listen::{Right, TokenRights, Tokens};
 use debridfs_vfs::{Call, ErrorKind, MemoryVfs, NodeId};
 use http_body_util::BodyExt;
@@ -257,4 +257,22 @@ async fn what_cannot_be_read_is_no_success() {
     assert_eq!(answer.status(), 200);
     assert!(answer.into_body().collect().await.is_err());
     assert_eq!(world.vfs.open_handles(), 0);
+}
+
+#[tokio::test]
+async fn a_signed_address_opens_its_file_alone_until_its_end() {
+    let world = World::new();
+    let path = "__all__/Film/a b.mkv";
+    let now = Timestamp::now().as_second();
+    let until = |seconds: i64| Timestamp::from_second(now + seconds).unwrap();
+    let sign = |seconds| signed_address(&world.tokens, "test", path, until(seconds)).unwrap();
+    let signed = sign(600);
+    let whole = world.send("GET", &signed, &[("range", "bytes=0-9")]).await;
+    assert_eq!(whole.status(), 206);
+    assert_eq!(bytes(whole).await.len(), 10);
+    let code = async |path: &str| world.send("GET", path, &[]).await.status().as_u16();
+    assert_eq!(code(&signed.replace("a%20b.mkv", "a%20c.mkv")).await, 403);
+    assert_eq!(code(&sign(-1)).await, 410);
+    world.tokens.revoke("test").unwrap();
+    assert_eq!(code(&signed).await, 403);
 }

@@ -14,6 +14,7 @@
 //! | who calls, by `Authorization` | `logins.rs`, of `shown.rs`, `users.rs` and `tokens.rs`; what is told of them in `caller.rs` |
 //! | who has logged in | `sessions.rs` |
 //! | who has guessed too often | `attempts.rs`, and who is told of in the log in `recent.rs` |
+//! | what opens one file for a while | `signed.rs` |
 //! | is it the right secret | `secret.rs`, `password.rs` |
 //! | does a browser send it for a page of another site, or a proxy for somebody | `origin.rs` |
 #![cfg_attr(
@@ -46,6 +47,7 @@ mod secret;
 mod serve;
 mod sessions;
 mod shown;
+mod signed;
 mod tokens;
 mod users;
 
@@ -67,5 +69,6 @@ pub use place::Place;
 pub use secret::{Digest32, digest, is_digest_of, random, same};
 pub use serve::{Front, FrontReport, Guest, Listeners};
 pub use sessions::{Lifetime, Sessions};
+pub use signed::Signed;
 pub use tokens::{OWN, Token, TokenError, TokenRights, Tokens};
 pub use users::User;

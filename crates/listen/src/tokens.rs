@@ -63,6 +63,17 @@ pub struct Token {
     hash: String,
 }
 
+impl Token {
+    fn caller(&self) -> Caller {
+        let TokenRights { root, may } = self.rights.clone();
+        Caller {
+            name: self.name.clone(),
+            root,
+            may,
+        }
+    }
+}
+
 /// What whoever shows a token may do; by default read all of the library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -173,12 +184,14 @@ impl Tokens {
         let hash = hash(text);
         let state = self.read();
         let token = state.tokens.iter().find(|token| token.hash == hash)?;
-        let TokenRights { root, may } = token.rights.clone();
-        Some(Caller {
-            name: token.name.clone(),
-            root,
-            may,
-        })
+        Some(token.caller())
+    }
+
+    /// What the token `name` signs with, and who shows what it signed.
+    pub(crate) fn signing(&self, name: &str) -> Option<(String, Caller)> {
+        let state = self.read();
+        let token = state.tokens.iter().find(|token| token.name == name)?;
+        Some((token.hash.clone(), token.caller()))
     }
 
     /// The text of [`OWN`], if there is one.
