@@ -8,6 +8,7 @@ use debridfs_base::total;
 use debridfs_provider::{InfoHash, TorrentId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Chosen, JobId, Passed};
 
@@ -87,7 +88,7 @@ pub enum Uncached {
 }
 
 /// What speaks against a release: reason enough for an arr to blocklist it and to search for another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evidence {
     /// The provider calls it dead, failed or a virus.
@@ -107,7 +108,7 @@ pub enum Evidence {
 }
 
 /// That an arr was told of a failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Told {
     /// When.
     pub at: Timestamp,

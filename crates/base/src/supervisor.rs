@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use crate::Backoff;
 
@@ -56,7 +57,7 @@ impl Trouble {
 }
 
 /// A part that does not run now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Down {
     /// Which.
     pub part: String,

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
+use utoipa::ToSchema;
 
 use crate::tuning::by_hand::{LOOKS_APART, PURGED_AT_ONCE};
 use crate::{Cache, CacheError, FileId};
 
 /// What was removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Purged {
     /// Files.
     pub files: u64,

@@ -11,6 +11,7 @@ use debridfs_cache::FileId;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::pattern::Class;
 use crate::tuning::trace::{FORGOTTEN, MOST_LINES};
@@ -19,7 +20,7 @@ use crate::tuning::trace::{FORGOTTEN, MOST_LINES};
 pub const TRACE_VERSION: u32 = 1;
 
 /// One line of a trace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TraceLine {
     /// The first line.

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_base::volume::Volume;
 use debridfs_fuse::{BackendKind, Backends, SwitchError, Tried};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{Answer, RefusalKind, Refused};
 use crate::server::Engine;
 use crate::{CallError, Client, RunningEngine};
 
@@ -62,7 +61,7 @@ pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
 
 impl From<SwitchError> for Refused {
     fn from(error: SwitchError) -> Self {
-        Self::new(StatusCode::CONFLICT, error)
+        Self::new(RefusalKind::Conflict, error)
     }
 }
 

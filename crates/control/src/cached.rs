@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_archive::is_archive;
@@ -21,14 +20,15 @@ use hyper::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{Answer, RefusalKind, Refused};
 use crate::client::with_arguments;
 use crate::server::Engine;
 use crate::{CallError, Client, RunningEngine};
 
 /// One file in the cache.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CachedLine {
     /// Where it is shown, relative to the mount; absent when it is not, or no longer.
     pub path: Option<String>,
@@ -50,7 +50,7 @@ pub struct CachedLine {
 }
 
 /// How far the warming of a path is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Warmth {
     /// Files.
     pub files: u64,
@@ -142,35 +142,17 @@ impl Client {
     }
 }
 
-/// Why a command to the cache was refused; told to people.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CacheRefused(String);
-
-impl CacheRefused {
-    fn new(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<CacheError> for CacheRefused {
-    /// What the cache says, with sizes as people read them.
-    fn from(error: CacheError) -> Self {
-        match error {
-            CacheError::DoesNotFit { needed, limit } => Self(format!(
-                "{} would be pinned, and {} may be (nine tenths of the cache's size)",
-                ByteSize(needed),
-                ByteSize(limit)
-            )),
-            other => Self::new(other),
-        }
-    }
-}
-
-impl From<CacheRefused> for Refused {
-    fn from(refused: CacheRefused) -> Self {
-        Self::new(StatusCode::CONFLICT, refused)
-    }
+/// What the cache says, with sizes as people read them.
+fn refused(error: CacheError) -> Refused {
+    let words = match error {
+        CacheError::DoesNotFit { needed, limit } => format!(
+            "{} would be pinned, and {} may be (nine tenths of the cache's size)",
+            ByteSize(needed),
+            ByteSize(limit)
+        ),
+        other => other.to_string(),
+    };
+    Refused::new(RefusalKind::Conflict, words)
 }
 
 /// `GET /cache`, and `POST /cache/purge`, `pin`, `unpin` and `warm` with `?path=`.
@@ -211,17 +193,22 @@ async fn warm(State(engine): Engine, Query(what): Query<Warm>) -> Answer<Warmth>
 }
 
 impl RunningEngine {
-    fn cache(&self) -> Result<&Arc<Cache>, CacheRefused> {
+    fn cache(&self) -> Result<&Arc<Cache>, Refused> {
         let cache = self.parts.content.cache();
-        cache.ok_or_else(|| CacheRefused::new("the cache is turned off (content.cache.enabled)"))
+        cache.ok_or_else(|| {
+            Refused::new(
+                RefusalKind::NotConfigured,
+                "the cache is turned off (content.cache.enabled)",
+            )
+        })
     }
 
     /// The files of releases at and below `path`, each once, in however many views it is shown.
-    async fn files_at(&self, path: &Path) -> Result<Vec<FileId>, CacheRefused> {
+    async fn files_at(&self, path: &Path) -> Result<Vec<FileId>, Refused> {
         let found = files_below(&*self.parts.tree, &self.info.mount, path, MOST_FILES).await;
         let mut known = HashSet::new();
         let mut files = Vec::new();
-        for (_, attr) in found.map_err(CacheRefused::new)? {
+        for (_, attr) in found? {
             if is_file(attr.id) && attr.size > 0 && known.insert(attr.id) {
                 files.push(FileId {
                     id: attr.id.0,
@@ -236,7 +223,7 @@ impl RunningEngine {
     ///
     /// # Errors
     /// The cache is turned off.
-    pub fn cached(&self) -> Result<Vec<CachedLine>, CacheRefused> {
+    pub fn cached(&self) -> Result<Vec<CachedLine>, Refused> {
         let mut lines: Vec<CachedLine> = Vec::new();
         let mut places = HashMap::new();
         for file in self.cache()?.list() {
@@ -262,7 +249,11 @@ impl RunningEngine {
         Ok(lines)
     }
 
-    async fn purge_cache(&self, path: Option<&Path>) -> Result<Purged, CacheRefused> {
+    /// Removes files at and below `path`, or all, for about a second; to be called until none is left.
+    ///
+    /// # Errors
+    /// There is no such path, or the cache is turned off or cannot be used.
+    pub async fn purge_cache(&self, path: Option<&Path>) -> Result<Purged, Refused> {
         let cache = self.cache()?;
         let mut wanted = None;
         if let Some(path) = path {
@@ -270,15 +261,22 @@ impl RunningEngine {
             wanted = Some(files.iter().map(|file| file.id).collect::<HashSet<u64>>());
         }
         // What was put before is listed after this.
-        cache.settle().await?;
+        cache.settle().await.map_err(refused)?;
         let mut ids: Vec<u64> = cache.list().iter().map(|file| file.id).collect();
         ids.retain(|id| wanted.as_ref().is_none_or(|wanted| wanted.contains(id)));
         ids.sort_unstable();
         ids.dedup();
-        Ok(cache.purge_until(Instant::now() + STEP_FOR, &ids).await?)
+        Ok(cache
+            .purge_until(Instant::now() + STEP_FOR, &ids)
+            .await
+            .map_err(refused)?)
     }
 
-    async fn pin_in_cache(&self, path: &Path, pinned: bool) -> Result<u64, CacheRefused> {
+    /// Keeps the files at and below `path` whatever comes, or no longer; how many there are.
+    ///
+    /// # Errors
+    /// There is no such path, they do not fit, or the cache is turned off or cannot be used.
+    pub async fn pin_in_cache(&self, path: &Path, pinned: bool) -> Result<u64, Refused> {
         let cache = self.cache()?;
         let mut files = self.files_at(path).await?;
         if !pinned {
@@ -287,29 +285,37 @@ impl RunningEngine {
             files.retain(|file| kept.contains(&file.id));
         }
         let count = files.len() as u64;
-        cache.pin(files, pinned).await?;
+        cache.pin(files, pinned).await.map_err(refused)?;
         Ok(count)
     }
 
-    async fn warm_cache(
+    /// Fetches more of the files at and below `path`, for about a second, as the reader number `reader`; to be called until
+    /// all is there, or nothing more can be had. The first `later` files by path come after all others.
+    ///
+    /// # Errors
+    /// As [`Self::pin_in_cache`].
+    pub async fn warm_cache(
         &self,
         path: &Path,
         reader: u64,
         later: u64,
-    ) -> Result<Warmth, CacheRefused> {
+    ) -> Result<Warmth, Refused> {
         let cache = self.cache()?;
         let mut files = self.files_at(path).await?;
         let total = files.iter().map(|file| file.size).sum();
         let limit = cache.stats().limit;
         if !cache.becomes_usable(USABLE_WITHIN).await {
-            return Err(CacheError::Unusable.into());
+            return Err(refused(CacheError::Unusable));
         }
         if total > limit {
-            return Err(CacheRefused(format!(
-                "{} do not fit into the cache, whose limit is {} now",
-                ByteSize(total),
-                ByteSize(limit)
-            )));
+            return Err(Refused::new(
+                RefusalKind::Conflict,
+                format!(
+                    "{} do not fit into the cache, whose limit is {} now",
+                    ByteSize(total),
+                    ByteSize(limit)
+                ),
+            ));
         }
         let later = usize::try_from(later).unwrap_or(0) % files.len().max(1);
         files.rotate_left(later);

@@ -2,9 +2,10 @@
 
 use debridfs_listen::Listeners;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Callers of all listeners.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CallersStatus {
     /// The listeners, in the order in which they were made.
     pub listeners: Vec<ListenerStatus>,
@@ -17,7 +18,7 @@ pub struct CallersStatus {
 }
 
 /// One listener. What is counted is counted since the engine's start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListenerStatus {
     /// What is served there, such as `qBittorrent API`.
     pub name: String,

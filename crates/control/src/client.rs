@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -92,13 +92,7 @@ impl Client {
         path: &str,
         limit: Duration,
     ) -> Result<T, CallError> {
-        let answer = tokio::time::timeout(limit, self.exchange(method, path))
-            .await
-            .unwrap_or(Err(Silence::TimedOut(limit)));
-        let (code, body) = answer.map_err(|why| CallError::Silent {
-            socket: self.socket.clone(),
-            why,
-        })?;
+        let (code, body) = self.exchange(method, path, Bytes::new(), limit).await?;
         if code.is_success() {
             return serde_json::from_slice(&body).map_err(CallError::Form);
         }
@@ -108,7 +102,39 @@ impl Client {
         })
     }
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), Silence> {
+    /// Sends `body`, which is JSON, to `path` and hands its answer back as it is.
+    ///
+    /// # Errors
+    /// As each call.
+    pub async fn pass_on(&self, path: &str, body: Bytes) -> Result<Bytes, CallError> {
+        let (code, answer) = self.exchange(Method::POST, path, body, LIMIT).await?;
+        match code.is_success() {
+            true => Ok(answer),
+            false => Err(CallError::Code(code)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<(StatusCode, Bytes), CallError> {
+        let answer = tokio::time::timeout(limit, self.send(method, path, body));
+        let answer = answer.await.unwrap_or(Err(Silence::TimedOut(limit)));
+        answer.map_err(|why| CallError::Silent {
+            socket: self.socket.clone(),
+            why,
+        })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), Silence> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(Silence::Connect)?;
@@ -120,7 +146,8 @@ impl Client {
             .method(method)
             .uri(path)
             .header(hyper::header::HOST, "debridfs")
-            .body(Empty::<Bytes>::new())
+            .header(hyper::header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
             .map_err(|error| broken(&error))?;
         let driver = tokio::spawn(connection);
         let answer = sender

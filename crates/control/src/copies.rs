@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One account's possession of a release.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CopyLine {
     /// The provider's configured name.
     pub provider: String,
@@ -22,7 +23,7 @@ pub struct CopyLine {
 }
 
 /// What a provider said of a copy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
     /// `answered`, or the kind of the refusal: `not_found`, `link_broken`, `file_unavailable`, `infringing`, `rejected`,
     /// `bad_request`, `malformed`.
@@ -34,7 +35,7 @@ pub struct Verdict {
 }
 
 /// Copies of all releases in `__all__`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CopiesStatus {
     /// How many there are.
     pub total: u64,
@@ -47,7 +48,7 @@ pub struct CopiesStatus {
 }
 
 /// A copy that its provider refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedCopy {
     /// The release's name.
     pub release: String,

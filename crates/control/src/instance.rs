@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{Answer, RefusalKind, Refused};
 use crate::client::with_arguments;
 use crate::{CallError, Client, Status, WhyReport};
 
@@ -103,12 +102,12 @@ async fn why(State(instance): Asked, Query(what): Query<What>) -> Answer<WhyRepo
     };
     report
         .map(Json)
-        .map_err(|words| Refused::new(StatusCode::NOT_FOUND, words))
+        .map_err(|words| Refused::new(RefusalKind::NotFound, words))
 }
 
 async fn accept(State(instance): Asked) -> Answer<Accepted> {
     match instance.accept_loss().await {
-        0 => Err(Refused::new(StatusCode::CONFLICT, "no loss is held")),
+        0 => Err(Refused::new(RefusalKind::Conflict, "no loss is held")),
         accepted => Ok(Json(Accepted { accepted })),
     }
 }

@@ -3,8 +3,11 @@
 //! | question | where |
 //! |---|---|
 //! | how a call is made, and how it fails | `client` |
+//! | why a call is refused | [`Refused`] |
 //! | which calls there are, with forms and routes | `backends`, `instance`, `cached`, `providers`, `queue`, `repair`, `tokens`, `traces` |
 //! | the form of `debridfs status --json` | [`Status`]; its figures in `figures` |
+//! | what programs that mount nothing see of the library | `browse` |
+//! | which releases a view has | `releases` |
 //! | what somebody has to look at | `attention` |
 //! | the form of `debridfs why --json` | [`WhyReport`]; the verdict and advice in `verdict` |
 //! | what is meant by a hash or a part of a name | `find` |
@@ -21,6 +24,7 @@
 mod answer;
 mod attention;
 mod backends;
+mod browse;
 mod cached;
 mod callers;
 mod client;
@@ -34,6 +38,7 @@ mod moves;
 mod nfs;
 mod providers;
 mod queue;
+mod releases;
 mod repair;
 mod server;
 mod status;
@@ -42,8 +47,13 @@ mod traces;
 mod verdict;
 mod why;
 
+pub use answer::{RefusalKind, Refused};
 pub use backends::BackendsStatus;
-pub use cached::{CacheRefused, CachedLine, Warmth};
+pub use browse::{
+    At, FoundLine, LONGEST_URL, Listing, MOST_LINES, Node, NodeKind, NodeLine, Playable, SIGNING,
+    Search, UrlKind,
+};
+pub use cached::{CachedLine, Warmth};
 pub use callers::{CallersStatus, ListenerStatus};
 pub use client::{CallError, Client, Silence};
 pub use copies::{CopiesStatus, CopyLine, RefusedCopy, Verdict};
@@ -54,6 +64,7 @@ pub use moves::Moving;
 pub use nfs::{NfsClientStatus, NfsStatus};
 pub use providers::{ProviderLine, TestStep};
 pub use queue::{AddedJob, QueuedJob};
+pub use releases::{ReleaseLine, ReleaseList, ReleaseQuery, ViewLine};
 pub use repair::{Check, Found};
 pub use server::control_router;
 pub use status::{

@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_provider::InfoHash;
 use debridfs_repair::{Ask, Move, MoveError, Moves};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{Answer, RefusalKind, Refused};
 use crate::client::with_arguments;
 use crate::find::{Meant, find};
 use crate::server::Engine;
 use crate::{CallError, Client, RunningEngine};
 
 /// What somebody wants moved.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Moving {
     /// A path, a name or a part of one, or an info-hash.
     pub release: String,
@@ -77,7 +77,7 @@ impl RunningEngine {
         let moves = self.parts.moves.get();
         moves.map(|moves| &**moves).ok_or_else(|| {
             Refused::new(
-                StatusCode::SERVICE_UNAVAILABLE,
+                RefusalKind::Unavailable,
                 "moves are not open yet; `debridfs status` says why",
             )
         })
@@ -90,7 +90,7 @@ impl RunningEngine {
             return match library.release(hash) {
                 Some(entry) => Ok((hash, entry.name.to_string())),
                 None => Err(Refused::new(
-                    StatusCode::NOT_FOUND,
+                    RefusalKind::NotFound,
                     format!("no release has the info-hash {hash}"),
                 )),
             };
@@ -99,7 +99,7 @@ impl RunningEngine {
         let found = exact.or_else(|error| match find(text, &library, None) {
             Ok(Meant::Path(path)) => self.find(&path),
             Ok(Meant::Job(_)) => Err(error),
-            Err(words) => Err(Refused::new(StatusCode::NOT_FOUND, words)),
+            Err(words) => Err(Refused::new(RefusalKind::NotFound, words)),
         })?;
         Ok((found.hash, found.name))
     }
@@ -107,38 +107,62 @@ impl RunningEngine {
 
 fn refused(error: &MoveError) -> Refused {
     let code = match error {
-        MoveError::NoProvider(_) | MoveError::Unknown => StatusCode::NOT_FOUND,
+        MoveError::NoProvider(_) | MoveError::Unknown => RefusalKind::NotFound,
         MoveError::NothingToMove(_)
         | MoveError::SeveralSources(_)
         | MoveError::NotThere(_)
-        | MoveError::TooMany => StatusCode::CONFLICT,
+        | MoveError::TooMany => RefusalKind::Conflict,
     };
     Refused::new(code, error)
 }
 
+impl RunningEngine {
+    /// Begins a move, or goes on with the one that is under way.
+    ///
+    /// # Errors
+    /// There is no such release or provider, or it cannot be begun.
+    pub async fn begin_move(&self, moving: Moving) -> Result<Move, Refused> {
+        let moves = self.open_moves()?;
+        let (hash, name) = self.torrent_of(&moving.release)?;
+        let ask = Ask {
+            hash,
+            name,
+            to: moving.to,
+            from: moving.from,
+            remove_source: moving.remove_source,
+            cached: moving.cached,
+        };
+        moves.ask(ask).await.map_err(|error| refused(&error))
+    }
+
+    /// All moves that are under way or ended within seven days.
+    ///
+    /// # Errors
+    /// Moves are not open yet.
+    pub fn moves(&self) -> Result<Vec<Move>, Refused> {
+        Ok(self.open_moves()?.list())
+    }
+
+    /// Ends the move of `release` where it is.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn stop_move(&self, release: &str) -> Result<Move, Refused> {
+        let moves = self.open_moves()?;
+        let (hash, _) = self.torrent_of(release)?;
+        moves.stop(hash).await.map_err(|error| refused(&error))
+    }
+}
+
 async fn begin(State(engine): Engine, Query(moving): Query<Moving>) -> Answer<Move> {
-    let moves = engine.open_moves()?;
-    let (hash, name) = engine.torrent_of(&moving.release)?;
-    let ask = Ask {
-        hash,
-        name,
-        to: moving.to,
-        from: moving.from,
-        remove_source: moving.remove_source,
-        cached: moving.cached,
-    };
-    let begun = moves.ask(ask).await.map_err(|error| refused(&error))?;
-    Ok(Json(begun))
+    Ok(Json(engine.begin_move(moving).await?))
 }
 
 async fn list(State(engine): Engine) -> Answer<Listed> {
-    let moves = engine.open_moves()?.list();
+    let moves = engine.moves()?;
     Ok(Json(Listed { moves }))
 }
 
 async fn stop(State(engine): Engine, Query(which): Query<Which>) -> Answer<Move> {
-    let moves = engine.open_moves()?;
-    let (hash, _) = engine.torrent_of(&which.release)?;
-    let stopped = moves.stop(hash).await.map_err(|error| refused(&error))?;
-    Ok(Json(stopped))
+    Ok(Json(engine.stop_move(&which.release).await?))
 }

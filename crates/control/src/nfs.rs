@@ -2,9 +2,10 @@
 
 use debridfs_nfs::NfsServer;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Clients of the NFS server. What is counted is counted since the engine's start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NfsStatus {
     /// The one that asked last comes first.
     pub clients: Vec<NfsClientStatus>,
@@ -15,7 +16,7 @@ pub struct NfsStatus {
 }
 
 /// One client.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NfsClientStatus {
     /// Where it is.
     pub address: String,

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_content::Ends;
@@ -13,8 +12,9 @@ use debridfs_provider::{Account, Error, Priority, Source};
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{Answer, RefusalKind, Refused};
 use crate::client::with_arguments;
 use crate::server::Engine;
 use crate::{CallError, Client, ProviderStatus, RunningEngine, figures};
@@ -37,7 +37,7 @@ struct Resumed {
 }
 
 /// An account. Scripts rely on `debridfs provider ls --json`: fields are added, never renamed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderLine {
     /// As `debridfs status --json` has it.
     #[serde(flatten)]
@@ -54,7 +54,7 @@ struct Listed {
 }
 
 /// A step of a test of an account. Scripts rely on `debridfs provider test --json`: fields are added, never renamed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TestStep {
     /// `token`, `list`, `link` or `read`.
     pub step: String,
@@ -102,67 +102,106 @@ pub(crate) fn routes() -> Router<std::sync::Arc<RunningEngine>> {
         .route("/provider/resume", post(resume))
 }
 
-async fn list(State(engine): Engine) -> Answer<Listed> {
-    let asked = engine.parts.providers.iter().map(async |provider| {
-        let asked = tokio::time::timeout(ASKED, provider.read_facts(Priority::User)).await;
-        let trouble = match asked {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("no answer yet; it is asked again by itself".to_owned()),
+impl RunningEngine {
+    /// The accounts, each asked for its plan now.
+    pub async fn providers(&self) -> Vec<ProviderLine> {
+        let asked = self.parts.providers.iter().map(async |provider| {
+            let asked = tokio::time::timeout(ASKED, provider.read_facts(Priority::User)).await;
+            let trouble = match asked {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("no answer yet; it is asked again by itself".to_owned()),
+            };
+            ProviderLine {
+                status: figures::provider(&**provider),
+                trouble,
+                may_add_again: provider.may_add_again(),
+            }
+        });
+        futures_util::future::join_all(asked).await
+    }
+
+    /// Tries the account `name` step by step.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub async fn test_provider(&self, name: &str) -> Result<Vec<TestStep>, Refused> {
+        let provider = self.parts.providers.iter().find(|one| one.name() == name);
+        let Some(provider) = provider else {
+            let words =
+                format!("no provider is called {name:?}; `debridfs provider ls` lists them");
+            return Err(Refused::new(RefusalKind::NotFound, words));
         };
-        ProviderLine {
-            status: figures::provider(&**provider),
-            trouble,
-            may_add_again: provider.may_add_again(),
+        let mut trial = Trial::default();
+        let token = async {
+            provider
+                .account(Priority::User)
+                .await
+                .map(|told| words_of(&told))
+        };
+        trial.make("token", token).await;
+        let list = async {
+            let page = provider.torrents(Priority::User, 0, 1).await?;
+            Ok::<_, Error>(match page.total {
+                Some(total) => format!("{total} entries"),
+                None => "answered".to_owned(),
+            })
+        };
+        trial.make("list", list).await;
+        let Some((size, source)) = self.any_file_at(name) else {
+            let words = "the library has no file of it to try";
+            trial.skip("link", words);
+            trial.skip("read", words);
+            return Ok(trial.steps);
+        };
+        let link = async {
+            let made = provider.unrestrict(Priority::User, &source.link).await?;
+            Ok::<_, Error>(format!("made with key {}", made.key))
+        };
+        trial.make("link", link).await;
+        let content = &self.parts.content;
+        let read = async {
+            match content.ends(size, &source).await {
+                Ends::Given { head, tail } => Ok(format!("{} bytes", head.len() + tail.len())),
+                Ends::Refused(words) | Ends::Unclear(words) => Err(words),
+            }
+        };
+        trial.make("read", read).await;
+        Ok(trial.steps)
+    }
+
+    /// Ends the pauses of the account `name`, or of all: the names of those that paused.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn resume(&self, name: Option<&str>) -> Result<Vec<String>, Refused> {
+        let all = self.parts.providers.iter();
+        let meant: Vec<_> = all
+            .filter(|one| name.is_none_or(|name| one.name() == name))
+            .collect();
+        if let Some(name) = name.filter(|_| meant.is_empty()) {
+            let words = format!("no provider is called {name:?}; `debridfs status` lists them");
+            return Err(Refused::new(RefusalKind::NotFound, words));
         }
-    });
-    let providers = futures_util::future::join_all(asked).await;
-    Ok(Json(Listed { providers }))
+        let paused = meant.into_iter().filter(|one| one.end_pauses());
+        Ok(paused.map(|one| one.name().to_owned()).collect())
+    }
+}
+
+async fn list(State(engine): Engine) -> Json<Listed> {
+    let providers = engine.providers().await;
+    Json(Listed { providers })
 }
 
 async fn test(State(engine): Engine, Query(named): Query<Named>) -> Answer<Tested> {
     let name = named.provider.unwrap_or_default();
-    let provider = engine.parts.providers.iter().find(|one| one.name() == name);
-    let Some(provider) = provider else {
-        let words = format!("no provider is called {name:?}; `debridfs provider ls` lists them");
-        return Err(Refused::new(StatusCode::NOT_FOUND, words));
-    };
-    let mut trial = Trial::default();
-    let token = async {
-        provider
-            .account(Priority::User)
-            .await
-            .map(|told| words_of(&told))
-    };
-    trial.make("token", token).await;
-    let list = async {
-        let page = provider.torrents(Priority::User, 0, 1).await?;
-        Ok::<_, Error>(match page.total {
-            Some(total) => format!("{total} entries"),
-            None => "answered".to_owned(),
-        })
-    };
-    trial.make("list", list).await;
-    let Some((size, source)) = engine.any_file_at(&name) else {
-        let words = "the library has no file of it to try";
-        trial.skip("link", words);
-        trial.skip("read", words);
-        return Ok(Json(Tested { steps: trial.steps }));
-    };
-    let link = async {
-        let made = provider.unrestrict(Priority::User, &source.link).await?;
-        Ok::<_, Error>(format!("made with key {}", made.key))
-    };
-    trial.make("link", link).await;
-    let content = &engine.parts.content;
-    let read = async {
-        match content.ends(size, &source).await {
-            Ends::Given { head, tail } => Ok(format!("{} bytes", head.len() + tail.len())),
-            Ends::Refused(words) | Ends::Unclear(words) => Err(words),
-        }
-    };
-    trial.make("read", read).await;
-    Ok(Json(Tested { steps: trial.steps }))
+    let steps = engine.test_provider(&name).await?;
+    Ok(Json(Tested { steps }))
+}
+
+async fn resume(State(engine): Engine, Query(named): Query<Named>) -> Answer<Resumed> {
+    let resumed = engine.resume(named.provider.as_deref())?;
+    Ok(Json(Resumed { resumed }))
 }
 
 fn words_of(account: &Account) -> String {
@@ -235,23 +274,4 @@ impl RunningEngine {
                 .min_by_key(|(size, _)| *size)
         })
     }
-}
-
-async fn resume(State(engine): Engine, Query(named): Query<Named>) -> Answer<Resumed> {
-    let all = engine.parts.providers.iter();
-    let meant: Vec<_> = all
-        .filter(|one| {
-            named
-                .provider
-                .as_ref()
-                .is_none_or(|name| one.name() == name)
-        })
-        .collect();
-    if let Some(name) = named.provider.filter(|_| meant.is_empty()) {
-        let words = format!("no provider is called {name:?}; `debridfs status` lists them");
-        return Err(Refused::new(StatusCode::NOT_FOUND, words));
-    }
-    let paused = meant.into_iter().filter(|one| one.end_pauses());
-    let resumed = paused.map(|one| one.name().to_owned()).collect();
-    Ok(Json(Resumed { resumed }))
 }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
-use debridfs_acquire::{Acquire, AddOptions, Evidence, Job, Release, Selection, Told};
+use bytes::Bytes;
+use debridfs_acquire::{
+    Acquire, AddOptions, Evidence, Job, Release, ReleaseError, Selection, Told,
+};
 use debridfs_provider::InfoHash;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{Answer, RefusalKind, Refused};
 use crate::client::with_arguments;
 use crate::server::Engine;
 use crate::{CallError, Client, RunningEngine};
@@ -24,7 +27,7 @@ struct Queued {
 }
 
 /// A download. Scripts rely on `debridfs queue ls --json`: fields are added, never renamed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct QueuedJob {
     /// Its info-hash, 40 digits.
     pub hash: String,
@@ -113,7 +116,7 @@ struct Adding {
 }
 
 /// A download that was taken in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddedJob {
     /// Its info-hash, 40 digits.
     pub hash: String,
@@ -166,72 +169,148 @@ pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
         .route("/queue/remove", post(remove))
 }
 
-fn configured(engine: &RunningEngine) -> Result<&Acquire, Refused> {
-    let queue = &engine.parts.queue;
-    queue
-        .get()
-        .map(|queue| &**queue)
-        .ok_or_else(|| match queue.is_expected() {
-            true => Refused::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "downloads are not open; `debridfs status` says why",
-            ),
-            false => Refused::new(
-                StatusCode::CONFLICT,
-                "no downloads: `acquire.downloads` is not configured",
-            ),
-        })
+impl RunningEngine {
+    fn open_queue(&self) -> Result<&Acquire, Refused> {
+        let queue = &self.parts.queue;
+        queue
+            .get()
+            .map(|queue| &**queue)
+            .ok_or_else(|| match queue.is_expected() {
+                true => Refused::new(
+                    RefusalKind::Unavailable,
+                    "downloads are not open; `debridfs status` says why",
+                ),
+                false => Refused::new(
+                    RefusalKind::NotConfigured,
+                    "no downloads: `acquire.downloads` is not configured",
+                ),
+            })
+    }
+
+    /// Downloads, oldest first.
+    ///
+    /// # Errors
+    /// None are configured, or they are not open.
+    pub fn queued(&self) -> Result<Vec<QueuedJob>, Refused> {
+        let queue = self.open_queue()?;
+        let has_arrs = !queue.config().arrs.is_empty();
+        let jobs = queue.jobs();
+        let jobs = jobs.iter().map(|job| QueuedJob::of(job, has_arrs));
+        Ok(jobs.collect())
+    }
+
+    /// Names of the categories of downloads; none when no downloads are open.
+    pub fn categories(&self) -> Vec<String> {
+        let queue = self.parts.queue.get();
+        let categories = queue.map(|queue| queue.categories()).unwrap_or_default();
+        categories.into_keys().collect()
+    }
+
+    /// Takes in a magnet link or an info-hash.
+    ///
+    /// # Errors
+    /// It is neither, or downloads are not open.
+    pub async fn add_link(&self, link: &str, category: String) -> Result<AddedJob, Refused> {
+        self.add_release(Release::from_link(link), category).await
+    }
+
+    /// Takes in the bytes of a `.torrent` file.
+    ///
+    /// # Errors
+    /// They are none, or downloads are not open.
+    pub async fn add_torrent(&self, file: Bytes, category: String) -> Result<AddedJob, Refused> {
+        self.add_release(Acquire::read_torrent(file).await, category)
+            .await
+    }
+
+    async fn add_release(
+        &self,
+        release: Result<Release, ReleaseError>,
+        category: String,
+    ) -> Result<AddedJob, Refused> {
+        let queue = self.open_queue()?;
+        let release = release.map_err(|error| Refused::new(RefusalKind::Invalid, error))?;
+        let options = AddOptions {
+            category,
+            ..AddOptions::default()
+        };
+        let added = AddedJob {
+            hash: release.hash.to_string(),
+            name: release.name.clone(),
+        };
+        queue.add(release, options).await.map_err(failed)?;
+        Ok(added)
+    }
+
+    /// The download with the info-hash `hash`.
+    fn job_of(&self, hash: &str) -> Result<(&Acquire, Selection), Refused> {
+        let queue = self.open_queue()?;
+        let hash: InfoHash = hash.parse().map_err(|_| {
+            let words = format!(
+                "{hash} is no info-hash of 40 digits; `debridfs queue ls` shows those of the downloads"
+            );
+            Refused::new(RefusalKind::Invalid, words)
+        })?;
+        match queue.job(hash) {
+            Some(_) => Ok((queue, Selection::Some(vec![hash]))),
+            None => {
+                let words =
+                    format!("no download has the info-hash {hash}; `debridfs queue ls` shows them");
+                Err(Refused::new(RefusalKind::NotFound, words))
+            }
+        }
+    }
+
+    /// Stops a download, or lets it go on.
+    ///
+    /// # Errors
+    /// There is none with this info-hash, or downloads are not open.
+    pub async fn stop_job(&self, hash: &str, stopped: bool) -> Result<(), Refused> {
+        let (queue, one) = self.job_of(hash)?;
+        let edit = move |job: &mut Job| {
+            job.stopped = stopped;
+            job.forced = false;
+        };
+        queue.edit(one, edit).await.map_err(failed)
+    }
+
+    /// Lets a failed download begin again, and makes the links of a complete one again.
+    ///
+    /// # Errors
+    /// As [`Self::stop_job`].
+    pub async fn retry_job(&self, hash: &str) -> Result<(), Refused> {
+        let (queue, one) = self.job_of(hash)?;
+        queue.recheck(one).await.map_err(failed)
+    }
+
+    /// Removes a download, with what was put in place for an arr if `files`; how many requests it was.
+    ///
+    /// # Errors
+    /// As [`Self::stop_job`].
+    pub async fn remove_job(&self, hash: &str, files: bool) -> Result<u64, Refused> {
+        let (queue, one) = self.job_of(hash)?;
+        let removed = queue.remove(one, files).await.map_err(failed)?;
+        Ok(removed as u64)
+    }
+}
+
+fn failed(error: debridfs_acquire::Error) -> Refused {
+    Refused::new(RefusalKind::Failed, error)
 }
 
 async fn list(State(engine): Engine) -> Answer<Queued> {
-    let queue = configured(&engine)?;
-    let has_arrs = !queue.config().arrs.is_empty();
-    let jobs = queue.jobs();
-    let jobs = jobs
-        .iter()
-        .map(|job| QueuedJob::of(job, has_arrs))
-        .collect();
+    let jobs = engine.queued()?;
     Ok(Json(Queued { jobs }))
 }
 
 async fn add(State(engine): Engine, Query(adding): Query<Adding>) -> Answer<AddedJob> {
-    let queue = configured(&engine)?;
-    let release = Release::from_link(&adding.link)
-        .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
-    let options = AddOptions {
-        category: adding.category,
-        ..AddOptions::default()
-    };
-    let added = AddedJob {
-        hash: release.hash.to_string(),
-        name: release.name.clone(),
-    };
-    let stored = queue.add(release, options).await;
-    stored.map_err(|error| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
+    let added = engine.add_link(&adding.link, adding.category).await?;
     Ok(Json(added))
 }
 
 async fn remove(State(engine): Engine, Query(removing): Query<Removing>) -> Answer<Removed> {
-    let queue = configured(&engine)?;
-    let hash: InfoHash = removing.hash.parse().map_err(|_| {
-        let words = format!(
-            "{} is no info-hash of 40 digits; `debridfs queue ls` shows those of the downloads",
-            removing.hash
-        );
-        Refused::new(StatusCode::BAD_REQUEST, words)
-    })?;
-    let one = Selection::Some(vec![hash]);
-    match queue.remove(one, removing.files).await {
-        Ok(0) => {
-            let words =
-                format!("no download has the info-hash {hash}; `debridfs queue ls` shows them");
-            Err(Refused::new(StatusCode::NOT_FOUND, words))
-        }
-        Ok(removed) => Ok(Json(Removed {
-            removed: removed as u64,
-        })),
-        Err(error) => Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error)),
-    }
+    let removed = engine.remove_job(&removing.hash, removing.files).await?;
+    Ok(Json(Removed { removed }))
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_catalogue::Layout;
@@ -15,8 +14,9 @@ use debridfs_repair::{Checked, Finding, Repair, RepairStatus};
 use debridfs_tree::FoundFile;
 use hyper::Method;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{Answer, RefusalKind, Refused};
 use crate::client::with_arguments;
 use crate::server::Engine;
 use crate::{CallError, Client, RunningEngine};
@@ -30,7 +30,7 @@ struct What {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// The release.
     pub name: String,
@@ -41,7 +41,7 @@ pub struct Check {
 }
 
 /// How a release that was checked stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Found {
     /// It can be read.
@@ -108,11 +108,11 @@ impl RunningEngine {
             .map(|repair| &**repair)
             .ok_or_else(|| match repair.is_expected() {
                 true => Refused::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
+                    RefusalKind::Unavailable,
                     "repair is not open; `debridfs status` says why",
                 ),
                 false => Refused::new(
-                    StatusCode::CONFLICT,
+                    RefusalKind::NotConfigured,
                     "nothing is repaired: `repair.enabled` is false",
                 ),
             })
@@ -120,7 +120,7 @@ impl RunningEngine {
 
     /// What `path` names.
     pub(crate) fn find(&self, path: &str) -> Result<Finding, Refused> {
-        let nothing = |words: &str| Refused::new(StatusCode::NOT_FOUND, words);
+        let nothing = |words: &str| Refused::new(RefusalKind::NotFound, words);
         let found = self.parts.tree.explain(&self.info.mount, path);
         let found = found.map_err(|error| nothing(&error.to_string()))?;
         let release = found
@@ -150,34 +150,62 @@ impl RunningEngine {
     }
 }
 
+impl RunningEngine {
+    /// What is known to be bad, or said to be.
+    ///
+    /// # Errors
+    /// Repair is turned off, or not open.
+    pub fn patients(&self) -> Result<RepairStatus, Refused> {
+        Ok(self.open_repair()?.status())
+    }
+
+    /// Looks now whether the file or release at `path` can be read.
+    ///
+    /// # Errors
+    /// There is no such path, or as [`Self::patients`].
+    pub async fn check(&self, path: &str) -> Result<Check, Refused> {
+        let repair = self.open_repair()?;
+        let finding = self.find(path)?;
+        let name = finding.name.clone();
+        let (found, words) = match repair.check(finding).await {
+            Checked::Well => (Found::Well, None),
+            Checked::Spared { words, .. } => (Found::Well, Some(words)),
+            Checked::Gone => (Found::Gone, None),
+            Checked::Bad(words) | Checked::Blocked { words, .. } => (Found::Bad, Some(words)),
+            Checked::Unclear(words) => (Found::Unclear, Some(words)),
+        };
+        Ok(Check { name, found, words })
+    }
+
+    /// Lets the release at `path`, or all that are listed, be treated although many are suspects; how
+    /// many were not before.
+    ///
+    /// # Errors
+    /// There is no such path, nothing is known against it, or as [`Self::patients`].
+    pub async fn approve(&self, path: Option<&str>) -> Result<u64, Refused> {
+        let repair = self.open_repair()?;
+        let hash = match path {
+            None => None,
+            Some(path) => Some(self.find(path)?.hash),
+        };
+        if hash.is_some_and(|hash| repair.patient(hash).is_none()) {
+            let words = "nothing is known against it; `debridfs repair check` looks";
+            return Err(Refused::new(RefusalKind::Conflict, words));
+        }
+        Ok(repair.approve(hash).await as u64)
+    }
+}
+
 async fn list(State(engine): Engine) -> Answer<RepairStatus> {
-    Ok(Json(engine.open_repair()?.status()))
+    Ok(Json(engine.patients()?))
 }
 
 async fn check(State(engine): Engine, Query(what): Query<What>) -> Answer<Check> {
-    let repair = engine.open_repair()?;
-    let finding = engine.find(what.path.as_deref().unwrap_or_default())?;
-    let name = finding.name.clone();
-    let (found, words) = match repair.check(finding).await {
-        Checked::Well => (Found::Well, None),
-        Checked::Spared { words, .. } => (Found::Well, Some(words)),
-        Checked::Gone => (Found::Gone, None),
-        Checked::Bad(words) | Checked::Blocked { words, .. } => (Found::Bad, Some(words)),
-        Checked::Unclear(words) => (Found::Unclear, Some(words)),
-    };
-    Ok(Json(Check { name, found, words }))
+    let path = what.path.unwrap_or_default();
+    Ok(Json(engine.check(&path).await?))
 }
 
 async fn run(State(engine): Engine, Query(what): Query<What>) -> Answer<Approved> {
-    let repair = engine.open_repair()?;
-    let hash = match what.path {
-        None => None,
-        Some(path) => Some(engine.find(&path)?.hash),
-    };
-    if hash.is_some_and(|hash| repair.patient(hash).is_none()) {
-        let words = "nothing is known against it; `debridfs repair check` looks";
-        return Err(Refused::new(StatusCode::CONFLICT, words));
-    }
-    let approved = repair.approve(hash).await as u64;
+    let approved = engine.approve(what.path.as_deref()).await?;
     Ok(Json(Approved { approved }))
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use debridfs_base::{Attention, Down};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{CallersStatus, CopiesStatus, NfsStatus};
 
@@ -15,7 +16,7 @@ use crate::{CallersStatus, CopiesStatus, NfsStatus};
 pub const DOWNLOADS: &str = "downloads";
 
 /// How an instance does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Version of the engine, or of the program that asked when there is no engine.
     pub version: String,
@@ -62,6 +63,7 @@ pub struct Status {
     /// State files that could not be read and were moved aside; none while no engine is there to
     /// tell.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     pub moved_aside: Vec<PathBuf>,
     /// Volumes that the engine uses; none while no engine is there to tell.
     #[serde(default)]
@@ -71,18 +73,19 @@ pub struct Status {
 }
 
 /// A volume that may hang, which holds up nothing but what is kept there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VolumeStatus {
     /// `state`, `cache`, `downloads` or `hooks`.
     pub name: String,
     /// Its directory.
+    #[schema(value_type = String)]
     pub path: PathBuf,
     /// Since when it has not answered; absent while it does.
     pub silent_since: Option<Timestamp>,
 }
 
 /// Downloads for arrs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueueStatus {
     /// How many are at each step.
     pub jobs: Vec<StepStatus>,
@@ -93,7 +96,7 @@ pub struct QueueStatus {
 }
 
 /// Releases that cannot be read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RepairStatus {
     /// How many are at each stage: `suspect`, `quarantined`, `treated`, `recovering`, `replaced`, `blocked` or `given-up`; stages without any are left out.
     pub stages: BTreeMap<String, u64>,
@@ -110,7 +113,7 @@ pub struct RepairStatus {
 }
 
 /// Downloads at one step.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepStatus {
     /// `placed`, `waiting`, `ready`, `probed`, `complete` or `failed`.
     pub step: String,
@@ -119,7 +122,7 @@ pub struct StepStatus {
 }
 
 /// The process that holds the mount.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeeperStatus {
     /// Its process id, when known.
     pub pid: Option<u32>,
@@ -130,7 +133,7 @@ pub struct KeeperStatus {
 }
 
 /// The process that serves the mount.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EngineStatus {
     /// Its process id; absent without an engine.
     pub pid: Option<u32>,
@@ -140,6 +143,7 @@ pub struct EngineStatus {
     pub started: Option<Timestamp>,
     /// Address of health and metrics, once it listens.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub listen: Option<SocketAddr>,
     /// Bytes of memory its process has; absent where that cannot be told.
     #[serde(default)]
@@ -147,7 +151,7 @@ pub struct EngineStatus {
 }
 
 /// What an engine does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineState {
     /// There is none.
@@ -159,16 +163,17 @@ pub enum EngineState {
 }
 
 /// The mount.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MountStatus {
     /// Where it is.
+    #[schema(value_type = String)]
     pub path: PathBuf,
     /// When it was made.
     pub since: Option<Timestamp>,
 }
 
 /// What is shown.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LibraryStatus {
     /// Whether the first sync is over, so that `__all__` is shown; while not, it answers EIO.
     pub listed: bool,
@@ -207,7 +212,7 @@ pub struct LibraryStatus {
 }
 
 /// How far an account is whose view waits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FirstSyncStatus {
     /// Its configured name.
     pub provider: String,
@@ -277,7 +282,7 @@ fn short(seconds: u64) -> String {
 }
 
 /// A loss the shrink guard holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeldLoss {
     /// The provider whose list got shorter.
     pub provider: String,
@@ -290,7 +295,7 @@ pub struct HeldLoss {
 }
 
 /// An account.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderStatus {
     /// Configured name.
     pub name: String,
@@ -321,7 +326,7 @@ pub struct ProviderStatus {
 }
 
 /// What an account told of itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AccountStatus {
     /// The vendor's name of the subscription, where there are several.
     pub plan: Option<String>,
@@ -338,7 +343,7 @@ pub struct AccountStatus {
 }
 
 /// How much of a budget of calls a key has used.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BudgetStatus {
     /// The calls that count: `all`, or the vendor's word of some.
     pub calls: String,
@@ -366,7 +371,7 @@ impl fmt::Display for BudgetStatus {
 }
 
 /// A key that links are made with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyStatus {
     /// Its number in the order of the configuration, from 1; key 1 also lists the library.
     pub number: u64,
@@ -394,7 +399,7 @@ pub struct KeyStatus {
 }
 
 /// Bytes of files.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContentStatus {
     /// Bytes held in memory.
     pub memory_used: u64,
@@ -460,7 +465,7 @@ pub struct ContentStatus {
 }
 
 /// The cache on disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CacheStatus {
     /// Whether it can be used now.
     pub usable: bool,
@@ -501,7 +506,7 @@ pub struct CacheStatus {
 }
 
 /// Readers that are taken for the same.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReaderStatus {
     /// `probe`, `scan`, `playback` or `copy`.
     pub class: String,
@@ -514,7 +519,7 @@ pub struct ReaderStatus {
 }
 
 /// A reader of one file, which read within the last minute.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReadingStatus {
     /// Where the file is shown, relative to the root.
     pub path: String,
@@ -531,7 +536,7 @@ pub struct ReadingStatus {
 }
 
 /// Requests of the kernel since the engine's start.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FuseStatus {
     /// Requests that wait now.
     pub pending: u64,
@@ -544,7 +549,7 @@ pub struct FuseStatus {
 }
 
 /// One kind of request.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OperationStatus {
     /// The kernel's name, such as `READ`.
     pub operation: String,
@@ -557,7 +562,7 @@ pub struct OperationStatus {
 }
 
 /// An error that was met.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastError {
     /// When.
     pub at: Timestamp,

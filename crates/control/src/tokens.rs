@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_acquire::{Action, Selection, Step};
@@ -12,8 +11,9 @@ use debridfs_base::volume::{NoAnswer, Volume};
 use debridfs_listen::{OWN, Right, TokenError, TokenRights, Tokens, root_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{Answer, RefusalKind, Refused};
 use crate::client::with_arguments;
 use crate::server::Engine;
 use crate::{CallError, Client, RunningEngine};
@@ -25,7 +25,7 @@ struct TokenList {
 }
 
 /// A token, without its text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenLine {
     /// What it is called.
     pub name: String,
@@ -37,7 +37,7 @@ pub struct TokenLine {
 }
 
 /// A token that was just made: the only time that its text is told.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct NewToken {
     /// Its text.
     pub token: String,
@@ -48,7 +48,7 @@ pub struct NewToken {
 }
 
 /// A token that was taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Revoked {
     /// True.
     pub revoked: bool,
@@ -72,13 +72,13 @@ struct Wanted {
 
 impl Wanted {
     fn rights(&self) -> Result<TokenRights, Refused> {
-        let bad = |words: String| Refused::new(StatusCode::BAD_REQUEST, words);
-        let root = root_of(&self.root);
-        let root = root.ok_or_else(|| bad(format!("{:?} names no directory", self.root)))?;
         let may = match &self.may {
             None => TokenRights::default().may,
-            Some(words) => rights(words).map_err(bad)?,
+            Some(words) => {
+                rights(words).map_err(|words| Refused::new(RefusalKind::Invalid, words))?
+            }
         };
+        let root = self.root.clone();
         Ok(TokenRights { root, may })
     }
 }
@@ -147,10 +147,10 @@ pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
 impl From<TokenError> for Refused {
     fn from(error: TokenError) -> Self {
         let code = match error {
-            TokenError::Exists(_) | TokenError::BadName(_) => StatusCode::CONFLICT,
-            TokenError::Unknown(_) => StatusCode::NOT_FOUND,
+            TokenError::Exists(_) | TokenError::BadName(_) => RefusalKind::Conflict,
+            TokenError::Unknown(_) => RefusalKind::NotFound,
             TokenError::NoRandom | TokenError::Unread | TokenError::File { .. } => {
-                StatusCode::INTERNAL_SERVER_ERROR
+                RefusalKind::Failed
             }
         };
         Self::new(code, error)
@@ -159,70 +159,96 @@ impl From<TokenError> for Refused {
 
 impl From<NoAnswer> for Refused {
     fn from(error: NoAnswer) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+        Self::new(RefusalKind::Unavailable, error)
     }
 }
 
-async fn list(State(engine): Engine) -> Json<TokenList> {
-    let tokens = engine
-        .parts
-        .tokens
-        .tokens
-        .list()
-        .into_iter()
-        .map(|token| TokenLine {
+impl RunningEngine {
+    /// Tokens for files over HTTP, oldest first.
+    pub fn tokens(&self) -> Vec<TokenLine> {
+        let tokens = self.parts.tokens.tokens.list().into_iter();
+        let lines = tokens.map(|token| TokenLine {
             name: token.name,
             created: token.created,
             rights: token.rights,
         });
-    Json(TokenList {
-        tokens: tokens.collect(),
-    })
+        lines.collect()
+    }
+
+    /// Makes a token that lets do what `rights` say.
+    ///
+    /// # Errors
+    /// There is one of this name, it is no name, the root is none, or the state's volume does not
+    /// answer.
+    pub async fn create_token(
+        &self,
+        name: String,
+        mut rights: TokenRights,
+    ) -> Result<NewToken, Refused> {
+        rights.root = root_of(&rights.root).ok_or_else(|| {
+            let words = format!("{:?} names no directory", rights.root);
+            Refused::new(RefusalKind::Invalid, words)
+        })?;
+        let HttpTokens {
+            tokens,
+            url,
+            served,
+            ..
+        } = self.parts.tokens.clone();
+        let dir = tokens.dir().to_owned();
+        let create = move || tokens.create(&name, rights, Timestamp::now());
+        let token = Volume::state().run(&dir, create).await??;
+        Ok(NewToken { token, url, served })
+    }
+
+    /// Takes a token back. The one for `.strm` files is replaced at once, and files that still lie
+    /// where they were put are written again.
+    ///
+    /// # Errors
+    /// There is none of this name, or the state's volume does not answer.
+    pub async fn revoke_token(&self, name: String) -> Result<Revoked, Refused> {
+        let HttpTokens {
+            tokens, makes_strm, ..
+        } = self.parts.tokens.clone();
+        let own = name == OWN;
+        let dir = tokens.dir().to_owned();
+        let revoked = Volume::state().run(&dir, move || {
+            tokens.revoke(&name)?;
+            match own && makes_strm {
+                true => tokens.make_own(Timestamp::now()),
+                false => Ok(()),
+            }
+        });
+        revoked.await??;
+        let mut again = 0;
+        if let Some(queue) = self.queue().get().filter(|_| own) {
+            let jobs = queue.jobs();
+            let jobs = jobs
+                .iter()
+                .filter(|job| job.action == Action::Strm && job.step == Step::Complete);
+            let hashes: Vec<_> = jobs.map(|job| job.hash).collect();
+            again = hashes.len() as u64;
+            if let Err(error) = queue.recheck(Selection::Some(hashes)).await {
+                tracing::warn!(%error, ".strm files keep an address that is not served any more");
+            }
+        }
+        Ok(Revoked {
+            revoked: true,
+            written_anew: again,
+        })
+    }
+}
+
+async fn list(State(engine): Engine) -> Json<TokenList> {
+    let tokens = engine.tokens();
+    Json(TokenList { tokens })
 }
 
 async fn create(State(engine): Engine, Query(wanted): Query<Wanted>) -> Answer<NewToken> {
     let rights = wanted.rights()?;
-    let HttpTokens {
-        tokens,
-        url,
-        served,
-        ..
-    } = engine.parts.tokens.clone();
-    let dir = tokens.dir().to_owned();
-    let create = move || tokens.create(&wanted.name, rights, Timestamp::now());
-    let token = Volume::state().run(&dir, create).await??;
-    Ok(Json(NewToken { token, url, served }))
+    Ok(Json(engine.create_token(wanted.name, rights).await?))
 }
 
-/// The one for `.strm` files is replaced at once, and files that still lie where they were put are written anew.
 async fn revoke(State(engine): Engine, Query(named): Query<Named>) -> Answer<Revoked> {
-    let HttpTokens {
-        tokens, makes_strm, ..
-    } = engine.parts.tokens.clone();
-    let own = named.name == OWN;
-    let dir = tokens.dir().to_owned();
-    let revoked = Volume::state().run(&dir, move || {
-        tokens.revoke(&named.name)?;
-        match own && makes_strm {
-            true => tokens.make_own(Timestamp::now()),
-            false => Ok(()),
-        }
-    });
-    revoked.await??;
-    let mut again = 0;
-    if let Some(queue) = engine.queue().get().filter(|_| own) {
-        let jobs = queue.jobs();
-        let jobs = jobs
-            .iter()
-            .filter(|job| job.action == Action::Strm && job.step == Step::Complete);
-        let hashes: Vec<_> = jobs.map(|job| job.hash).collect();
-        again = hashes.len() as u64;
-        if let Err(error) = queue.recheck(Selection::Some(hashes)).await {
-            tracing::warn!(%error, ".strm files keep an address that is not served any more");
-        }
-    }
-    Ok(Json(Revoked {
-        revoked: true,
-        written_anew: again,
-    }))
+    Ok(Json(engine.revoke_token(named.name).await?))
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_content::{RecordError, TraceLine};
 use debridfs_tree::files_below;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{Answer, RefusalKind, Refused};
 use crate::client::with_arguments;
 use crate::server::Engine;
 use crate::{CallError, Client, RunningEngine};
@@ -60,29 +59,47 @@ pub(crate) fn routes() -> Router<Arc<RunningEngine>> {
 impl From<RecordError> for Refused {
     fn from(error: RecordError) -> Self {
         let code = match error {
-            RecordError::Busy => StatusCode::CONFLICT,
-            RecordError::Unknown => StatusCode::NOT_FOUND,
+            RecordError::Busy => RefusalKind::Conflict,
+            RecordError::Unknown => RefusalKind::NotFound,
         };
         Self::new(code, error)
     }
 }
 
-async fn begin(State(engine): Engine, Query(what): Query<What>) -> Answer<Begun> {
-    let mut files = None;
-    if let Some(path) = what.path {
-        let (tree, mount) = (&*engine.parts.tree, &engine.info.mount);
-        let found = files_below(tree, mount, &path, MOST_FILES).await;
-        let found = found.map_err(|error| Refused::new(StatusCode::NOT_FOUND, error))?;
-        files = Some(found.into_iter().map(|(_, attr)| attr.id.0).collect());
+impl RunningEngine {
+    /// Begins to record the reads of the files at and below `path`, or of all; the recording's number.
+    ///
+    /// # Errors
+    /// There is no such path, it has too many files, or there is another recording.
+    pub async fn begin_trace(&self, path: Option<&std::path::Path>) -> Result<u64, Refused> {
+        let mut files = None;
+        if let Some(path) = path {
+            let (tree, mount) = (&*self.parts.tree, &self.info.mount);
+            let found = files_below(tree, mount, path, MOST_FILES).await;
+            let found = found.map_err(|error| Refused::new(RefusalKind::NotFound, error))?;
+            files = Some(found.into_iter().map(|(_, attr)| attr.id.0).collect());
+        }
+        Ok(self.parts.content.begin_trace(files)?)
     }
-    let recording = engine.parts.content.begin_trace(files)?;
+
+    /// What a recording brought since the last call, and its end if `end`.
+    ///
+    /// # Errors
+    /// There is no such recording, or no longer.
+    pub fn take_trace(&self, recording: u64, end: bool) -> Result<Vec<TraceLine>, Refused> {
+        Ok(self.parts.content.take_trace(recording, end)?)
+    }
+}
+
+async fn begin(State(engine): Engine, Query(what): Query<What>) -> Answer<Begun> {
+    let recording = engine.begin_trace(what.path.as_deref()).await?;
     Ok(Json(Begun { recording }))
 }
 
 async fn take(State(engine): Engine, Path(recording): Path<u64>) -> Answer<Vec<TraceLine>> {
-    Ok(Json(engine.parts.content.take_trace(recording, false)?))
+    Ok(Json(engine.take_trace(recording, false)?))
 }
 
 async fn end(State(engine): Engine, Path(recording): Path<u64>) -> Answer<Vec<TraceLine>> {
-    Ok(Json(engine.parts.content.take_trace(recording, true)?))
+    Ok(Json(engine.take_trace(recording, true)?))
 }

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::CopyLine;
 
 /// What is known of a path: how it stands, why, and what to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhyReport {
     /// The path relative to the root of the mount.
     pub path: String,
@@ -25,7 +26,9 @@ pub struct WhyReport {
 }
 
 /// How a file stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhyState {
     /// Nothing was noted of it: it was not read lately, or every read went well.
@@ -42,7 +45,7 @@ pub enum WhyState {
 }
 
 /// A release.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhyRelease {
     /// The name shown.
     pub name: String,
@@ -61,7 +64,7 @@ pub struct WhyRelease {
 }
 
 /// A file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhyFile {
     /// Its path in the release.
     pub path: String,
@@ -82,7 +85,7 @@ pub struct WhyFile {
 }
 
 /// Something that happened, perhaps several times in a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhyEvent {
     /// When first.
     pub first: Timestamp,

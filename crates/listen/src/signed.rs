@@ -107,7 +107,9 @@ mod tests {
         tokens.revoke("urls").unwrap();
         assert_eq!(tokens.signed(&text, PATH, at(0)), None);
         // A new token of the same name does not bring them back.
-        tokens.create("urls", TokenRights::default(), at(0)).unwrap();
+        tokens
+            .create("urls", TokenRights::default(), at(0))
+            .unwrap();
         assert_eq!(tokens.signed(&text, PATH, at(0)), None);
         assert!(tokens.sign("gone", PATH, at(1)).is_err());
     }

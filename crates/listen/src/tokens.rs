@@ -13,6 +13,7 @@ use debridfs_base::{replace_file, state_file};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Caller, Right, digest, random};
 
@@ -75,7 +76,7 @@ impl Token {
 }
 
 /// What whoever shows a token may do; by default read all of the library.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct TokenRights {
     /// See [`Caller::root`].

@@ -5,12 +5,13 @@ use std::collections::{BTreeSet, VecDeque};
 use debridfs_provider::{InfoHash, TorrentId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Lines of evidence kept of one release; the first one always is.
 const MOST_EVIDENCE: usize = 16;
 
 /// What is done about a bad release, in this order.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Treatment {
     /// The same torrent is added once more, where it is or at another provider.
@@ -25,7 +26,7 @@ pub enum Treatment {
 }
 
 /// How far it is with a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "stage")]
 pub enum Stage {
     /// Somebody says that it cannot be read; no check has confirmed that often enough.
@@ -74,7 +75,8 @@ impl Stage {
 }
 
 /// Something that was found out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PatientEvidence)]
 pub struct Evidence {
     /// When.
     pub at: Timestamp,
@@ -83,18 +85,20 @@ pub struct Evidence {
 }
 
 /// That a torrent is about to be added, stored before it is: after a crash what was added is found by what was there before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Intent {
     /// At which provider.
     pub provider: String,
     /// Its torrents of this release at that time.
+    #[schema(value_type = Vec<String>)]
     pub before: BTreeSet<TorrentId>,
 }
 
 /// A release of which something is wrong, or was said to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Patient {
     /// Its identity.
+    #[schema(value_type = String)]
     pub hash: InfoHash,
     /// What it is called in the library.
     pub name: String,
@@ -136,6 +140,7 @@ pub struct Patient {
     pub intent: Option<Intent>,
     /// What speaks against it, oldest first.
     #[serde(default)]
+    #[schema(value_type = Vec<Evidence>)]
     pub evidence: VecDeque<Evidence>,
     /// Something is under way for it in this process.
     #[serde(skip)]

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use crate::again::AddedAgain;
 use crate::patient::Intent;
@@ -29,7 +30,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const STORE_PAUSE: Duration = Duration::from_secs(30);
 
 /// How repair does. Scripts rely on it as `debridfs repair ls --json`: fields are added, never renamed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RepairList)]
 pub struct RepairStatus {
     /// Patients, those that were found first first.
     pub patients: Vec<Patient>,

@@ -31,7 +31,7 @@ mod xattrs;
 
 pub use explain::{Found, FoundFile, FoundRelease};
 pub use newcomers::follow_newcomers;
-pub use paths::files_below;
+pub use paths::{files_below, node_at};
 pub use sources::file_ref;
 pub use style::TreeConfig;
 pub use tree::{CONTENTS_DEADLINE, Tree};

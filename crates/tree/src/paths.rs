@@ -7,16 +7,11 @@ use debridfs_vfs::{Attr, Error, ErrorKind, Kind, Result, Vfs};
 /// Lines of a directory asked for at once.
 const PAGE: usize = 1000;
 
-/// The files at and below `path`, which lies below `mount` or is relative to the root, with their paths relative to the root.
+/// The node at `path`, which lies below `mount` or is relative to the root, with its path relative to the root.
 ///
 /// # Errors
-/// There is no such path, it has too many files (more than `most`), or the files of a release cannot be told.
-pub async fn files_below(
-    vfs: &dyn Vfs,
-    mount: &Path,
-    path: &Path,
-    most: usize,
-) -> Result<Vec<(PathBuf, Attr)>> {
+/// There is no such path, or it cannot be told yet.
+pub async fn node_at(vfs: &dyn Vfs, mount: &Path, path: &Path) -> Result<(PathBuf, Attr)> {
     let inside = path.strip_prefix(mount).unwrap_or(path);
     let mut at = (PathBuf::new(), vfs.root());
     for part in inside.components() {
@@ -38,6 +33,20 @@ pub async fn files_below(
             _ => error,
         })?;
     }
+    Ok(at)
+}
+
+/// The files at and below `path`, which lies below `mount` or is relative to the root, with their paths relative to the root.
+///
+/// # Errors
+/// There is no such path, it has too many files (more than `most`), or the files of a release cannot be told.
+pub async fn files_below(
+    vfs: &dyn Vfs,
+    mount: &Path,
+    path: &Path,
+    most: usize,
+) -> Result<Vec<(PathBuf, Attr)>> {
+    let at = node_at(vfs, mount, path).await?;
     let mut files = Vec::new();
     let mut left = vec![at];
     while let Some((path, attr)) = left.pop() {

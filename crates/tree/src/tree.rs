@@ -16,7 +16,7 @@ use bytes::Bytes;
 use debridfs_base::NodeId;
 use debridfs_catalogue::{BadReason, File, Library, ReleaseTree};
 use debridfs_content::{Content, FileId, FileRef, HandleOwner};
-use debridfs_provider::ContentId;
+use debridfs_provider::{ContentId, Source};
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
@@ -104,6 +104,17 @@ impl Tree {
         };
         let inside = dir.tree()?.path_of(snapshot.style.layout, file);
         Some(format!("{}/{}/{inside}", dir.view.name(), dir.entry.name))
+    }
+
+    /// The places that the file `id` can be read from, the preferred one first; none if it is no file of
+    /// a release, or no account has a link for it.
+    pub fn sources(&self, id: NodeId) -> Vec<Source> {
+        let snapshot = self.shared.snapshot.load();
+        let Some(Node::File { dir, file }) = snapshot.find(id) else {
+            return Vec::new();
+        };
+        dir.tree()
+            .map_or_else(Vec::new, |tree| tree.sources(file).collect())
     }
 
     /// What changes from now on, for the kernel's caches: one message for each published library that changed anything.

@@ -16,9 +16,6 @@ mod probe;
 mod public;
 
 pub use metrics::{METRICS, MetricInfo, encode};
-pub use pages::{
-    Changing, EngineSource, Login, PageSource, Pages, QueueChange, ReleaseLine, ReleaseList,
-    ReleaseQuery, ViewLine, pages_router,
-};
+pub use pages::{Changing, EngineSource, Login, PageSource, Pages, QueueChange, pages_router};
 pub use probe::{MountProbe, ProbeError};
 pub use public::{public_router, waiting_router};

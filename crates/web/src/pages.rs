@@ -22,9 +22,7 @@ use debridfs_listen::{Attempts, peer};
 
 pub use engine_source::EngineSource;
 pub use gate::Login;
-pub use source::{
-    Changing, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine,
-};
+pub use source::{Changing, PageSource, QueueChange};
 
 use gate::{Gate, Refusal, Visitor};
 

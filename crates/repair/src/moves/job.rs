@@ -6,6 +6,7 @@ use std::time::Duration;
 use debridfs_provider::{InfoHash, TorrentId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::MoveError;
 
@@ -31,16 +32,17 @@ pub struct Ask {
 }
 
 /// A torrent in an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SourceCopy {
     /// Configured name of the provider.
     pub provider: String,
     /// Its id of the torrent.
+    #[schema(value_type = String)]
     pub id: TorrentId,
 }
 
 /// How far it is with a move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "step")]
 pub enum MoveStep {
     /// Nothing was done yet.
@@ -48,11 +50,13 @@ pub enum MoveStep {
     /// It is added at the target, where there were these torrents of it `before`.
     Adding {
         /// What is found beside them was added by us.
+        #[schema(value_type = Vec<String>)]
         before: BTreeSet<TorrentId>,
     },
     /// The target fetches it.
     Waiting {
         /// The target's id of it.
+        #[schema(value_type = String)]
         id: TorrentId,
         /// Whether it was added by this move.
         ours: bool,
@@ -60,6 +64,7 @@ pub enum MoveStep {
     /// All is there: heads and tails of files are compared.
     Comparing {
         /// The target's id of it.
+        #[schema(value_type = String)]
         id: TorrentId,
         /// The file that was compared last, by its path in the release.
         after: Option<String>,
@@ -67,6 +72,7 @@ pub enum MoveStep {
     /// All was the same: it is deleted where it came from.
     Removing {
         /// The target's id of it.
+        #[schema(value_type = String)]
         id: TorrentId,
     },
     /// The target has it.
@@ -96,9 +102,10 @@ impl MoveStep {
 }
 
 /// A release on its way to another account. Scripts rely on it as `debridfs provider move --json`: fields are added, never renamed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Move {
     /// Which release.
+    #[schema(value_type = String)]
     pub hash: InfoHash,
     /// What it is called in the library.
     pub name: String,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use debridfs_acquire::{Acquire, AddOptions, Job, Release, ReleaseError, Selection};
-use debridfs_catalogue::{Contents, Entry};
-use debridfs_control::{CachedLine, QueuedJob, RunningEngine};
+use debridfs_control::{
+    CachedLine, QueuedJob, Refused, ReleaseList, ReleaseQuery, RunningEngine, ViewLine,
+};
 
-use super::{Changing, PageSource, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery, ViewLine};
+use super::{Changing, PageSource, QueueChange};
 
 /// Answers the pages from an engine's memory.
 pub struct EngineSource {
@@ -18,50 +18,28 @@ pub struct EngineSource {
 
 impl PageSource for EngineSource {
     fn views(&self) -> Vec<ViewLine> {
-        let library = self.engine.catalogue().library().borrow().clone();
-        let views = library.views.iter().map(|view| ViewLine {
-            name: view.name.clone(),
-            releases: view.entries.len(),
-        });
-        views.collect()
+        self.engine.views()
     }
 
     fn releases(&self, query: &ReleaseQuery) -> Option<ReleaseList> {
-        let library = self.engine.catalogue().library().borrow().clone();
-        let view = library.views.iter().find(|view| view.name == query.view)?;
-        Some(select(&view.entries, query))
+        self.engine.releases(query)
     }
 
     fn queue(&self) -> Option<Vec<QueuedJob>> {
-        let queue = self.engine.queue().get()?;
-        let has_arrs = !queue.config().arrs.is_empty();
-        let jobs = queue.jobs();
-        Some(
-            jobs.iter()
-                .rev()
-                .map(|job| QueuedJob::of(job, has_arrs))
-                .collect(),
-        )
+        let mut jobs = self.engine.queued().ok()?;
+        jobs.reverse();
+        Some(jobs)
     }
 
     fn categories(&self) -> Vec<String> {
-        let categories = self
-            .engine
-            .queue()
-            .get()
-            .map(|queue| queue.categories())
-            .unwrap_or_default();
-        categories.into_keys().collect()
+        self.engine.categories()
     }
 
     fn change_queue(&self, change: QueueChange) -> Changing {
-        let queue = self.engine.queue().clone();
+        let engine = self.engine.clone();
         Box::pin(async move {
-            let queue = queue.get().ok_or(match queue.is_expected() {
-                true => "downloads are not open: the overview says why",
-                false => "no downloads are configured",
-            })?;
-            carry_out(queue, change).await
+            let changed = carry_out(&engine, change).await;
+            changed.map_err(|refused| refused.to_string())
         })
     }
 
@@ -74,149 +52,20 @@ impl PageSource for EngineSource {
     }
 }
 
-/// The entries that `query` asks for.
-fn select(entries: &[Entry], query: &ReleaseQuery) -> ReleaseList {
-    let words: Vec<String> = query
-        .text
-        .split_whitespace()
-        .map(str::to_lowercase)
-        .collect();
-    let mut found: Vec<&Entry> = entries
-        .iter()
-        .filter(|entry| {
-            if words.is_empty() {
-                return true;
-            }
-            let name = entry.name.to_lowercase();
-            words.iter().all(|word| name.contains(word))
-        })
-        .collect();
-    if query.newest_first {
-        // Of the same moment by name, as they came.
-        found.sort_by_key(|entry| std::cmp::Reverse(entry.release.added));
-    }
-    let shown = found.iter().skip(query.skip).take(query.limit);
-    let lines = shown.map(|entry| {
-        let release = &entry.release;
-        ReleaseLine {
-            name: entry.name.to_string(),
-            bytes: release.bytes,
-            files: match &release.contents {
-                Contents::Unknown => None,
-                Contents::Known(tree) => Some(tree.files.len()),
-            },
-            added: release.added,
-            providers: release.providers().map(str::to_owned).collect(),
-            bad: release.bad.map(|reason| reason.as_str().to_owned()),
-        }
-    });
-    ReleaseList {
-        total: found.len(),
-        lines: lines.collect(),
-    }
-}
-
-async fn carry_out(queue: &Acquire, change: QueueChange) -> Result<(), String> {
-    let failed = |error: debridfs_acquire::Error| error.to_string();
-    let one = |hash: String| -> Result<Selection, String> {
-        let hash = hash.parse().map_err(|_| "that is no info-hash")?;
-        match queue.job(hash) {
-            Some(_) => Ok(Selection::Some(vec![hash])),
-            None => Err("that download is not in the queue any more".to_owned()),
-        }
-    };
-    let add = async |release: Result<Release, ReleaseError>, category| {
-        let options = AddOptions {
-            category,
-            ..AddOptions::default()
-        };
-        let release = release.map_err(|error| error.to_string())?;
-        queue.add(release, options).await.map_err(failed)
-    };
+async fn carry_out(engine: &RunningEngine, change: QueueChange) -> Result<(), Refused> {
     match change {
         QueueChange::Add { link, category } => {
-            add(Release::from_link(&link), category).await?;
+            engine.add_link(&link, category).await?;
         }
         QueueChange::Upload { torrent, category } => {
-            add(Acquire::read_torrent(torrent).await, category).await?;
+            engine.add_torrent(torrent, category).await?;
         }
-        QueueChange::Stop(hash) => {
-            let stop = |job: &mut Job| {
-                job.stopped = true;
-                job.forced = false;
-            };
-            queue.edit(one(hash)?, stop).await.map_err(failed)?;
-        }
-        QueueChange::Start(hash) => {
-            let start = |job: &mut Job| {
-                job.stopped = false;
-                job.forced = false;
-            };
-            queue.edit(one(hash)?, start).await.map_err(failed)?;
-        }
-        QueueChange::Again(hash) => queue.recheck(one(hash)?).await.map_err(failed)?,
+        QueueChange::Stop(hash) => engine.stop_job(&hash, true).await?,
+        QueueChange::Start(hash) => engine.stop_job(&hash, false).await?,
+        QueueChange::Again(hash) => engine.retry_job(&hash).await?,
         QueueChange::Remove { hash, files } => {
-            queue.remove(one(hash)?, files).await.map_err(failed)?;
+            engine.remove_job(&hash, files).await?;
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use debridfs_base::NodeId;
-    use jiff::Timestamp;
-
-    use super::*;
-
-    fn entries(names: &[&str]) -> Vec<Entry> {
-        let entry = |(number, name): (usize, &&str)| Entry {
-            name: (*name).into(),
-            dir_ids: [NodeId(number as u64 + 2)].into(),
-            release: Arc::new(debridfs_catalogue::Release {
-                id: format!("{number:040x}").parse().unwrap(),
-                added: Timestamp::from_second(number as i64).unwrap(),
-                copies: [].into(),
-                holders: 0,
-                bytes: 1,
-                bad: None,
-                contents: Contents::Unknown,
-            }),
-        };
-        names.iter().enumerate().map(entry).collect()
-    }
-
-    #[test]
-    fn words_order_and_parts() {
-        let entries = entries(&["Äpfel.S01", "Birnen.S01", "Birnen.S02", "Zimt"]);
-        let names = |query: ReleaseQuery| -> (usize, Vec<String>) {
-            let list = select(&entries, &query);
-            let names = list.lines.into_iter().map(|line| line.name).collect();
-            (list.total, names)
-        };
-        let all = ReleaseQuery {
-            limit: 10,
-            ..ReleaseQuery::default()
-        };
-        let found = names(ReleaseQuery {
-            text: " s01  BIRNEN ".into(),
-            ..all.clone()
-        });
-        assert_eq!(found, (1, vec!["Birnen.S01".to_owned()]));
-        let found = names(ReleaseQuery {
-            text: "äPFEL".into(),
-            ..all.clone()
-        });
-        assert_eq!(found.0, 1, "in any case, whatever the letter");
-        let found = names(ReleaseQuery {
-            newest_first: true,
-            skip: 1,
-            limit: 2,
-            ..all.clone()
-        });
-        let middle = vec!["Birnen.S02".to_owned(), "Birnen.S01".to_owned()];
-        assert_eq!(found, (4, middle));
-        let beyond = names(ReleaseQuery { skip: 9, ..all });
-        assert_eq!(beyond, (4, Vec::new()));
-    }
 }

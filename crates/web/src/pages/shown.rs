@@ -8,12 +8,15 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use debridfs_base::ByteSize;
-use debridfs_control::{CachedLine, DOWNLOADS, KeyStatus, QueuedJob, Status, WhyReport, WhyState};
+use debridfs_control::{
+    CachedLine, DOWNLOADS, KeyStatus, QueuedJob, ReleaseList, ReleaseQuery, Status, ViewLine,
+    WhyReport, WhyState,
+};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::gate::By;
-use super::{Home, House, ReleaseList, ReleaseQuery, ViewLine, Visitor};
+use super::{Home, House, Visitor};
 
 /// Releases on one page.
 const PAGE: usize = 100;

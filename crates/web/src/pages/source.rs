@@ -3,8 +3,7 @@
 use std::pin::Pin;
 
 use bytes::Bytes;
-use debridfs_control::{CachedLine, QueuedJob};
-use jiff::Timestamp;
+use debridfs_control::{CachedLine, QueuedJob, ReleaseList, ReleaseQuery, ViewLine};
 
 /// What [`PageSource::change_queue`] comes to: nothing, or why it was not done, in words for people.
 pub type Changing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -28,56 +27,6 @@ pub trait PageSource: Send + Sync + 'static {
     fn cached(&self) -> Result<Vec<CachedLine>, String>;
     /// The last lines of the log, the oldest first.
     fn log(&self) -> Vec<String>;
-}
-
-/// A view.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ViewLine {
-    /// Its name in the root.
-    pub name: String,
-    /// Releases in it.
-    pub releases: usize,
-}
-
-/// Which releases are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReleaseQuery {
-    /// The view's name.
-    pub view: String,
-    /// Words that the name has to hold, all of them, in any case.
-    pub text: String,
-    /// The newest first; by name otherwise.
-    pub newest_first: bool,
-    /// How many to pass over.
-    pub skip: usize,
-    /// How many at most.
-    pub limit: usize,
-}
-
-/// A part of a view.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReleaseList {
-    /// How many there are in all.
-    pub total: usize,
-    /// Those asked for.
-    pub lines: Vec<ReleaseLine>,
-}
-
-/// A release in a view.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReleaseLine {
-    /// Its name there.
-    pub name: String,
-    /// Bytes of its files.
-    pub bytes: u64,
-    /// Its files; absent while the provider has not told them.
-    pub files: Option<usize>,
-    /// When it was added.
-    pub added: Timestamp,
-    /// Providers that hold it.
-    pub providers: Vec<String>,
-    /// Why it cannot be served: the word of `user.debridfs.reason`.
-    pub bad: Option<String>,
 }
 
 /// A change of the queue.

@@ -6,13 +6,11 @@ use std::sync::{Arc, Mutex};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use debridfs_control::{
-    Accepting, CachedLine, Instance, QueuedJob, Status, WhyEvent, WhyFile, WhyReport, WhyState,
+    Accepting, CachedLine, Instance, QueuedJob, ReleaseLine, ReleaseList, ReleaseQuery, Status,
+    ViewLine, WhyEvent, WhyFile, WhyReport, WhyState,
 };
 use debridfs_listen::{Limits, Listeners};
-use debridfs_web::{
-    Changing, Login, PageSource, Pages, QueueChange, ReleaseLine, ReleaseList, ReleaseQuery,
-    ViewLine, pages_router,
-};
+use debridfs_web::{Changing, Login, PageSource, Pages, QueueChange, pages_router};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
@@ -41,6 +39,7 @@ pub fn at() -> Timestamp {
 pub fn release(name: impl Into<String>) -> ReleaseLine {
     ReleaseLine {
         name: name.into(),
+        hash: "ab".repeat(20),
         bytes: 3 << 30,
         files: Some(2),
         added: at(),
