@@ -22,6 +22,8 @@ pub struct WebSection {
     pub token: Option<Secret>,
     /// File that holds the token.
     pub token_file: Option<PathBuf>,
+    /// Whether the API gives providers' own links away.
+    pub provider_links: bool,
 }
 
 impl WebSection {

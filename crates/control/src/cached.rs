@@ -266,10 +266,8 @@ impl RunningEngine {
         ids.retain(|id| wanted.as_ref().is_none_or(|wanted| wanted.contains(id)));
         ids.sort_unstable();
         ids.dedup();
-        Ok(cache
-            .purge_until(Instant::now() + STEP_FOR, &ids)
-            .await
-            .map_err(refused)?)
+        let purged = cache.purge_until(Instant::now() + STEP_FOR, &ids);
+        purged.await.map_err(refused)
     }
 
     /// Keeps the files at and below `path` whatever comes, or no longer; how many there are.

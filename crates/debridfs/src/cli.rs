@@ -224,6 +224,12 @@ and media servers go on. Shows what is carried over and what is not, and why; wr
     /// Tokens for files over HTTP: list, make, revoke.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Let a language model's client ask the instance, over standard input and output.
+    #[command(long_about = "\
+A read-only server of the Model Context Protocol on standard input and output, with the tools \
+browse, why, status and queue. A client starts it; it asks the running engine, and answers with \
+errors while there is none. The same is at /mcp over HTTP (docs/api.md).")]
+    Mcp(InstanceArgs),
     /// Print how other machines mount what is exported over NFS.
     #[command(
         long_about = "\

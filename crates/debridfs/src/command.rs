@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod engine;
 pub mod import;
 pub mod library;
+pub mod mcp;
 pub mod mount_probe;
 pub mod mounts;
 pub mod propagation_test;

@@ -78,6 +78,7 @@ fn main() -> ExitCode {
         Command::Cache(args) => command::cache::run(args, file),
         Command::Queue(args) => command::queue::run(args, file),
         Command::Mounts(args) => command::mounts::run(args, file),
+        Command::Mcp(args) => command::mcp::run(args, file),
         Command::Token(args) => command::token::run(args, file),
         Command::Provider(args) => command::provider::run(args, file),
         Command::Repair(args) => command::repair::run(args, file),

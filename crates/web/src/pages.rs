@@ -17,8 +17,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use debridfs_api::Problem;
 use debridfs_control::Instance;
-use debridfs_listen::{Attempts, peer};
+use debridfs_listen::{Attempts, Logins, peer};
 
 pub use engine_source::EngineSource;
 pub use gate::Login;
@@ -49,6 +50,10 @@ pub struct Pages {
     pub loopback: bool,
     /// Where failed logins are counted.
     pub attempts: Arc<Attempts>,
+    /// The API, which is called with the same login or by one of `logins`.
+    pub api: Router,
+    /// Users and tokens.
+    pub logins: Logins,
 }
 
 /// What the handlers share.
@@ -56,11 +61,12 @@ struct House {
     instance: Arc<dyn Instance>,
     source: Arc<dyn PageSource>,
     gate: Gate,
+    logins: Logins,
 }
 
 type Home = State<Arc<House>>;
 
-/// `/`, `/library`, `/release`, `/queue`, `/accounts`, `/cache`, `/log`, and logging in. To be served by
+/// `/`, `/library`, `/release`, `/queue`, `/accounts`, `/cache`, `/log`, logging in, and the API. To be served by
 /// [`debridfs_listen::Front::serve`], which tells the peer's address: by that guessing is slowed down.
 ///
 /// # Errors
@@ -71,7 +77,12 @@ pub fn pages_router(pages: Pages) -> Result<Router, std::io::Error> {
         instance: pages.instance,
         source: pages.source,
         gate,
+        logins: pages.logins,
     });
+    let api = pages
+        .api
+        .layer(from_fn_with_state(house.clone(), guard_api))
+        .layer(from_fn(secure));
     let guarded = Router::new()
         .route("/", get(shown::overview))
         .route("/library", get(shown::library))
@@ -100,7 +111,8 @@ pub fn pages_router(pages: Pages) -> Result<Router, std::io::Error> {
         .layer(from_fn_with_state(house.clone(), check_origin))
         .layer(from_fn(secure))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .with_state(house))
+        .with_state(house)
+        .merge(api))
 }
 
 async fn asset(text: &'static str, kind: &'static str) -> Response {
@@ -148,15 +160,50 @@ async fn guard(State(house): Home, mut request: Request, next: Next) -> Response
         }
         // A browser that goes somewhere; whatever else calls is told by the code.
         Err(Refusal::NoSession) if wants_page(request.method(), request.headers()) => {
-            let asked = request.uri().path_and_query();
-            let asked = asked.map_or("/", |asked| asked.as_str());
-            let query = form_urlencoded::Serializer::new(String::new())
-                .append_pair("next", asked)
-                .finish();
-            Redirect::to(&format!("/login?{query}")).into_response()
+            to_login(&request)
         }
         Err(refusal) => refuse(refusal),
     }
+}
+
+/// Lets nobody call the API who is not known, and no page of another site.
+async fn guard_api(State(house): Home, mut request: Request, next: Next) -> Response {
+    let (headers, gate) = (request.headers(), &house.gate);
+    let peer = peer(request.extensions());
+    let known = match *request.method() {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => gate.check_change(headers),
+    };
+    let known = match known {
+        Ok(()) => gate.caller(headers, peer, &house.logins).await,
+        Err(refusal) => Err(refusal),
+    };
+    match known {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(Refusal::NoSession) if wants_page(request.method(), headers) => to_login(&request),
+        Err(refusal) => {
+            let (code, words) = words_of(refusal);
+            let kind = match code {
+                StatusCode::UNAUTHORIZED => "login",
+                StatusCode::TOO_MANY_REQUESTS => "too-many",
+                _ => "forbidden",
+            };
+            with_hints(Problem::new(code, kind, words).into_response())
+        }
+    }
+}
+
+/// To the form, and from there to where somebody wanted to go.
+fn to_login(request: &Request) -> Response {
+    let asked = request.uri().path_and_query();
+    let asked = asked.map_or("/", |asked| asked.as_str());
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", asked)
+        .finish();
+    Redirect::to(&format!("/login?{query}")).into_response()
 }
 
 fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
@@ -168,7 +215,12 @@ fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 fn refuse(refusal: Refusal) -> Response {
-    let (code, words) = match refusal {
+    let (code, words) = words_of(refusal);
+    with_hints((code, format!("debridfs: {words}\n")).into_response())
+}
+
+fn words_of(refusal: Refusal) -> (StatusCode, &'static str) {
+    match refusal {
         Refusal::NoSession => (StatusCode::UNAUTHORIZED, "log in at /login"),
         Refusal::Wrong => (StatusCode::UNAUTHORIZED, "the token is wrong"),
         Refusal::Busy => (
@@ -193,8 +245,12 @@ fn refuse(refusal: Refusal) -> Response {
             StatusCode::FORBIDDEN,
             "it comes from a page of another site (a proxy in between has to pass `Host` on)",
         ),
-    };
-    let mut answer = (code, format!("debridfs: {words}\n")).into_response();
+    }
+}
+
+/// `answer` with how to log in, or when to try again.
+fn with_hints(mut answer: Response) -> Response {
+    let code = answer.status();
     let headers = answer.headers_mut();
     match code {
         StatusCode::UNAUTHORIZED => {

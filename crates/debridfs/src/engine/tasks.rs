@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_acquire::Acquire;
+use debridfs_api::{Api, Events, api_router, owner_router};
 use debridfs_base::instance_lock::IN_OWN;
 use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Late, Supervisor, Trouble};
@@ -19,6 +20,7 @@ use debridfs_repair::{Moves, Repair};
 use debridfs_services::{Hook, run_hooks};
 use debridfs_tree::follow_newcomers;
 use debridfs_web::{EngineSource, Login, MountProbe, Pages};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -308,10 +310,12 @@ impl Tasks {
                 Ok(())
             }
         });
+        let api = self.start_api(engine);
         let (path, told) = (self.config.control_socket(), engine.clone());
         let front = self.listeners.front("control");
+        let owned = api.clone();
         supervisor.start("the control socket", move || {
-            let router = control_router(told.clone());
+            let router = control_router(told.clone()).merge(owner_router(owned.clone()));
             let served = sockets::control(front.clone(), path.clone(), router);
             let path = path.clone();
             async move {
@@ -337,17 +341,32 @@ impl Tasks {
         };
         let board = self.board.clone();
         let engine = engine.clone();
-        let listeners = self.listeners.clone();
+        let (listeners, logins) = (self.listeners.clone(), self.logins.clone());
         supervisor.keep("health, metrics and pages", move || {
             serve_public(
-                listeners.clone(),
+                (listeners.clone(), logins.clone()),
                 place,
                 board.clone(),
-                engine.clone(),
+                (engine.clone(), api.clone()),
                 probe.to_vec(),
                 login.clone(),
             )
         });
+    }
+
+    /// Looks for what the API tells of as events.
+    fn start_api(&self, engine: &Arc<RunningEngine>) -> Api {
+        let run = format!("{:x}", Timestamp::now().as_millisecond());
+        let events = Events::new(run);
+        let (seen, of) = (events.clone(), engine.clone());
+        self.supervisor
+            .keep("events for the API", move || seen.clone().watch(of.clone()));
+        Api {
+            engine: engine.clone(),
+            events,
+            log: logging::tail,
+            provider_links: self.config.web.provider_links,
+        }
     }
 
     /// Who may see the pages; none of them are served before that is known.
@@ -377,10 +396,10 @@ fn expected_if<T>(is_configured: bool) -> Late<T> {
 }
 
 async fn serve_public(
-    listeners: Arc<Listeners>,
+    (listeners, logins): (Arc<Listeners>, Logins),
     place: Place,
     board: Board,
-    engine: Arc<RunningEngine>,
+    (engine, api): (Arc<RunningEngine>, Api),
     probe: Vec<OsString>,
     mut login: watch::Receiver<Option<Login>>,
 ) {
@@ -395,6 +414,8 @@ async fn serve_public(
             login,
             loopback: place.address.ip().is_loopback(),
             attempts: listeners.attempts().clone(),
+            api: api_router(api.clone()),
+            logins: logins.clone(),
         });
         let probe = MountProbe::new(probe.clone(), LOOK_LIMIT);
         let front = listeners.front("pages");

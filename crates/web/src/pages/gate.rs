@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use debridfs_listen::{
-    Attempts, Digest32, HashedPassword, Lifetime, Sessions, TooMany, digest, forwarding,
-    has_foreign, is_cross_site, is_digest_of, is_rebound, random,
+    Attempts, Caller, Digest32, HashedPassword, Lifetime, Logins, Refused, Right, Sessions,
+    TooMany, digest, forwarding, has_foreign, is_cross_site, is_digest_of, is_rebound, random,
 };
 use tokio::sync::Semaphore;
 
@@ -105,6 +105,16 @@ impl From<TooMany> for Refusal {
     }
 }
 
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NotLoggedIn => Self::NoSession,
+            Refused::Wrong => Self::Wrong,
+            Refused::TooMany | Refused::Busy => Self::Busy,
+        }
+    }
+}
+
 /// The door.
 pub(super) struct Gate {
     login: Login,
@@ -168,18 +178,40 @@ impl Gate {
             let by = By::Session;
             return Ok(Visitor { csrf, by });
         }
-        let shown = headers.get(header::AUTHORIZATION);
-        let shown = shown.and_then(|value| value.to_str().ok());
-        match shown.and_then(|text| text.split_once(' ')) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                let token = token.trim();
+        match bearer(headers) {
+            Some(token) => {
                 let is_good = || self.login.is_token(token);
                 match self.attempts.judge(peer, FRONT, Some(token), is_good)? {
                     true => Ok(self.anybody(By::Token)),
                     false => Err(Refusal::Wrong),
                 }
             }
-            _ => Err(Refusal::NoSession),
+            None => Err(Refusal::NoSession),
+        }
+    }
+
+    /// Who calls the API: a user or token of `logins`, or whoever may see the pages, who may do
+    /// everything there.
+    pub(super) async fn caller(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+        logins: &Logins,
+    ) -> Result<Caller, Refusal> {
+        if let Some(token) = bearer(headers).filter(|token| self.login.is_token(token)) {
+            // Also the right one waits after wrong ones.
+            self.attempts.judge(peer, FRONT, Some(token), || true)?;
+            return Ok(manager("the token of the pages"));
+        }
+        if headers.contains_key(header::AUTHORIZATION) {
+            return Ok(logins.caller(FRONT, peer, headers).await?);
+        }
+        if self.sessions.find(headers).is_some() {
+            return Ok(manager("a session of the pages"));
+        }
+        match self.login.is_open() {
+            true => self.check_origin(headers).map(|()| manager("this machine")),
+            false => Err(Refusal::NoSession),
         }
     }
 
@@ -227,6 +259,24 @@ impl Gate {
         let seconds = LIFETIME.longest.as_secs();
         let attributes = format!("; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}");
         self.sessions.begin(random().ok()?, &attributes)
+    }
+}
+
+/// The token that is shown.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let shown = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = shown.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+/// One who may do everything.
+fn manager(name: &str) -> Caller {
+    Caller {
+        name: name.to_owned(),
+        root: String::new(),
+        may: vec![Right::Read, Right::Manage],
     }
 }
 

@@ -306,3 +306,53 @@ async fn a_form_has_a_limit() {
     let answer = site.post("/login", &[], &[("password", long)]).await;
     assert_eq!(answer.code, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn the_api_knows_its_caller_by_any_login_and_refuses_with_problems() {
+    let site = locked().await;
+    let who = "/api/v1/who";
+    let reader = format!("Bearer {}", site.reader);
+    let reader = ("authorization", reader.as_str());
+    let session = log_in(&site).await;
+    let session = ("cookie", session.as_str());
+    for (shown, answer) in [
+        (BEARER, "the token of the pages: read,manage"),
+        (session, "a session of the pages: read,manage"),
+        (reader, "reader: read"),
+    ] {
+        assert_eq!(site.get(who, &[shown]).await.body, answer);
+        assert_eq!(site.post(who, &[shown], &[]).await.body, answer);
+        let foreign = ("origin", "http://evil.example");
+        let refused = site.post(who, &[shown, foreign], &[]).await;
+        assert_eq!(refused.code, StatusCode::FORBIDDEN, "{answer}");
+        let form = refused.header("content-type");
+        assert_eq!(form, "application/problem+json", "{answer}");
+    }
+    // The pages are not for tokens that read.
+    assert_eq!(
+        site.get("/queue", &[reader]).await.code,
+        StatusCode::UNAUTHORIZED
+    );
+    let nobody = site.get(who, &[]).await;
+    assert_eq!(nobody.code, StatusCode::UNAUTHORIZED);
+    assert_eq!(nobody.header("www-authenticate"), "Bearer");
+    assert!(nobody.body.contains("urn:debridfs:problem:login"));
+    let browser = site.get(who, &[BROWSER]).await;
+    assert_eq!(browser.header("location"), "/login?next=%2Fapi%2Fv1%2Fwho");
+    let wrong = ("authorization", "Bearer wrong");
+    assert_eq!(site.get(who, &[wrong]).await.code, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn without_a_login_the_api_is_for_this_machine_and_for_tokens() {
+    let who = "/api/v1/who";
+    let site = Site::at(fake(), Login::default(), true).await;
+    assert_eq!(site.get(who, &[]).await.body, "this machine: read,manage");
+    let rebound = ("host", "evil.example:8282");
+    assert_eq!(site.get(who, &[rebound]).await.code, StatusCode::FORBIDDEN);
+    let wide = Site::at(fake(), Login::default(), false).await;
+    assert_eq!(wide.get(who, &[]).await.code, StatusCode::FORBIDDEN);
+    let reader = format!("Bearer {}", wide.reader);
+    let answer = wide.get(who, &[("authorization", &reader)]).await;
+    assert_eq!(answer.body, "reader: read");
+}

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, StatusCode};
+use axum::routing::any;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use debridfs_control::{
     Accepting, CachedLine, Instance, QueuedJob, ReleaseLine, ReleaseList, ReleaseQuery, Status,
     ViewLine, WhyEvent, WhyFile, WhyReport, WhyState,
 };
-use debridfs_listen::{Limits, Listeners};
+use debridfs_listen::{Caller, Limits, Listeners, Logins, TokenRights, Tokens};
 use debridfs_web::{Changing, Login, PageSource, Pages, QueueChange, pages_router};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
@@ -30,6 +32,23 @@ pub struct Fake {
     pub changes: Mutex<Vec<QueueChange>>,
     /// Why they are refused, if they are.
     pub refusal: Option<String>,
+}
+
+/// Who calls, as the API is told.
+async fn who(Extension(caller): Extension<Caller>) -> String {
+    let may: Vec<_> = caller.may.iter().map(|right| right.word()).collect();
+    format!("{}: {}", caller.name, may.join(","))
+}
+
+/// One token, which is called `reader`, and its text.
+fn tokens() -> (Arc<Tokens>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = Tokens::new(dir.path());
+    tokens.load(at()).unwrap();
+    let text = tokens
+        .create("reader", TokenRights::default(), at())
+        .unwrap();
+    (Arc::new(tokens), text)
 }
 
 pub fn at() -> Timestamp {
@@ -198,6 +217,8 @@ impl Answer {
 pub struct Site {
     address: SocketAddr,
     pub fake: Arc<Fake>,
+    /// The text of a token that lets read.
+    pub reader: String,
 }
 
 impl Site {
@@ -210,17 +231,24 @@ impl Site {
     pub async fn at(fake: Fake, login: Login, loopback: bool) -> Self {
         let fake = Arc::new(fake);
         let listeners = Listeners::new(Limits::default());
+        let (tokens, reader) = tokens();
         let router = pages_router(Pages {
             instance: fake.clone(),
             source: fake.clone(),
             login,
             loopback,
             attempts: listeners.attempts().clone(),
+            api: Router::new().route("/api/v1/who", any(who)),
+            logins: Logins::new(tokens, listeners.attempts().clone()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(listeners.front("test").serve(listener, router.unwrap()));
-        Self { address, fake }
+        Self {
+            address,
+            fake,
+            reader,
+        }
     }
 
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
