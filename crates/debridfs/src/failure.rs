@@ -17,6 +17,8 @@ pub const USAGE: u8 = 2;
 pub const NOBODY: u8 = 3;
 /// A supervised engine was replaced by another one.
 pub const REPLACED: u8 = 4;
+/// Another instance has a directory that this one would work in.
+pub const IN_USE: u8 = 5;
 
 /// What to do where no instance answers.
 pub const START: &str =
@@ -99,7 +101,7 @@ impl From<NotPrepared> for Failure {
 impl From<InUse> for Failure {
     fn from(error: InUse) -> Self {
         let Trouble { words, help } = error.into();
-        Self::new(words, Some(&help))
+        Self::new(words, Some(&help)).with_code(IN_USE)
     }
 }
 

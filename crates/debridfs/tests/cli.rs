@@ -539,7 +539,7 @@ fn two_instances_never_share_a_state_directory() {
         home.path().join("state").display()
     );
     let help = "give this instance a `state_dir` of its own, or stop the other one first";
-    for (command, code) in [("serve", 1), ("engine", 1), ("config check", 2)] {
+    for (command, code) in [("serve", 5), ("engine", 5), ("config check", 2)] {
         let ended = output(two().args(command.split(' ')));
         let said = line(&err(&ended));
         assert!(

@@ -24,6 +24,9 @@ pub enum KeeperError {
     /// Another keeper listens on the socket.
     #[error("another keeper already listens on {0}")]
     AlreadyListening(PathBuf),
+    /// The first engine ended with [`crate::KeeperOptions::refused`], having said why.
+    #[error("another instance has what this one would work on")]
+    Refused,
     /// The mount point can't be used.
     #[error("mount point {path}: {reason}")]
     MountPoint {

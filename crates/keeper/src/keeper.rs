@@ -65,6 +65,8 @@ enum Order {
     Stop,
     /// To end so that another keeper can go on.
     MakeWay,
+    /// To end, as another instance is at work there.
+    GiveUp,
 }
 
 struct Keeper {
@@ -100,8 +102,8 @@ struct Keeper {
 /// has no other, and let nothing else in that process wait for children.
 ///
 /// # Errors
-/// When the mount can't be made at all. Once it was made, the keeper mends it for as long as it
-/// runs.
+/// When the mount can't be made at all, or the first engine is refused by another instance
+/// ([`KeeperOptions::refused`]). Once the mount was made, the keeper mends it for as long as it runs.
 pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
     let (mut keeper, kept) = Keeper::prepare(options)?;
     keeper.resume(kept);
@@ -114,6 +116,9 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
     while keeper.order == Order::Keep {
         keeper.wait();
         keeper.turn(Instant::now());
+    }
+    if keeper.order == Order::GiveUp {
+        return Err(KeeperError::Refused);
     }
     keeper.leaves_mount = keeper.linger();
     Ok(())
@@ -425,7 +430,8 @@ impl Keeper {
     fn closes_mount(&mut self) -> bool {
         let attached = matches!(self.options.mode, Mode::Attached);
         let lingers = attached && !self.options.limits.linger.is_zero();
-        if !(lingers || self.manager.is_present()) || !is_root() {
+        let stopped = self.order != Order::GiveUp;
+        if !stopped || !(lingers || self.manager.is_present()) || !is_root() {
             return false;
         }
         let closed = self.mount_point.close_mount();

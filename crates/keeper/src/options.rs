@@ -39,6 +39,9 @@ pub struct KeeperOptions {
     /// manager it changes nothing. The loop waits while the manager's socket is full, which it is
     /// only when the whole machine stands.
     pub service_manager: bool,
+    /// The exit status by which an engine says that another instance has what this one would work
+    /// on. A keeper of which no engine has served yet ends then, and starts none again.
+    pub refused: Option<i32>,
     /// Times.
     pub limits: Limits,
     /// Called for each line worth logging, from a thread of its own: it may block, and then lines
@@ -130,6 +133,7 @@ impl KeeperOptions {
             recovery: Recovery::Journal,
             read_ahead_kb: 128,
             service_manager: false,
+            refused: None,
             limits: Limits::default(),
             log: Box::new(|_, _| {}),
             ready: None,

@@ -15,7 +15,7 @@ use debridfs_preflight as preflight;
 
 use super::doctor::require_fuse;
 use super::end_with;
-use crate::failure::{Doing, Failure, USAGE};
+use crate::failure::{Doing, Failure, IN_USE, USAGE};
 use crate::logging;
 use debridfs_config::{Config, Environment, KeeperMode, Loaded};
 
@@ -84,6 +84,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     options.threads = config.keeper.threads;
     options.recovery = config.keeper.recovery;
     options.service_manager = true;
+    options.refused = Some(IN_USE.into());
     options.limits = Limits {
         deadline: config.mount.read_deadline.0,
         heartbeat: config.keeper.hang_limit.0,
@@ -95,7 +96,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
         Level::Warn => tracing::warn!("{line}"),
         Level::Info => tracing::info!("{line}"),
     });
-    debridfs_keeper::run(options).map_err(|error| explained(&error))
+    debridfs_keeper::run(options).map_err(|error| explained(&error, config))
 }
 
 /// Refuses to start without what no engine could start without either, which would be started again for ever. The rest is warned of.
@@ -115,11 +116,15 @@ fn require_files(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
     }
 }
 
-/// Refuses to start where another instance has a directory of this one. Whoever starts at the same moment is refused by its engine.
+/// Refuses to start where another instance has a directory of this one. Of two that start at the same moment, the engine of the second is refused,
+/// and its keeper ends with it ([`IN_USE`]).
 fn require_alone(config: &Config, owner: Option<Owner>) -> Result<(), Failure> {
     let checks = preflight::checks(&preflight::alone(config), owner);
     let failed = checks.iter().filter(|one| one.outcome == Outcome::Failed);
-    Failure::of_checks(failed).map_or(Ok(()), Err)
+    match Failure::of_checks(failed) {
+        Some(failure) => Err(failure.with_code(IN_USE)),
+        None => Ok(()),
+    }
 }
 
 /// A keeper that does not answer within this time is left to be found out by its socket.
@@ -141,10 +146,16 @@ fn already_running(pid: Option<u32>, mount: &Path) -> Failure {
 }
 
 /// Why there is no keeper, with what to do.
-fn explained(error: &KeeperError) -> Failure {
+fn explained(error: &KeeperError, config: &Config) -> Failure {
     match error {
         // With another `runtime_dir`.
         KeeperError::AlreadyMounted(mount) => already_running(keeper_of_another(), mount),
+        // It has begun since this one looked.
+        KeeperError::AlreadyListening(_) => refuse_second(config)
+            .err()
+            .unwrap_or_else(|| already_running(keeper_of_another(), &config.mount.path)),
+        // The engine has said whose it is, and what to do.
+        KeeperError::Refused => Failure::silent(IN_USE),
         KeeperError::MountPoint { .. } | KeeperError::Foreign { .. } => {
             Failure::new(with_causes(error), Some(MOUNT_POINT))
         }

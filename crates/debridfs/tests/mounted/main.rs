@@ -38,6 +38,7 @@ mod supervised;
 mod support;
 mod sync;
 mod traces;
+mod two_at_once;
 mod uninstalled;
 mod upgraded;
 mod walking;

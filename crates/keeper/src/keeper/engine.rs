@@ -3,11 +3,11 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::Keeper;
 use super::child::{self, Child};
 use super::clients::{Client, Said, Waiting};
 use super::stand_in;
 use super::undying::{self, is_half_dead};
+use super::{Keeper, Order};
 use crate::connection::Connection;
 use crate::log::printable;
 use crate::options::{Level, Mode};
@@ -116,6 +116,7 @@ impl Keeper {
                 self.processes.engine = None;
                 self.processes.offspring.expect(now);
                 let (reason, end) = child::describe(status);
+                self.give_up_if_refused(status.exit_status());
                 self.engine_gone(&reason, end, now);
                 self.after_engine(&reason, end);
             } else if self.processes.undying.ended(pid) {
@@ -126,6 +127,14 @@ impl Keeper {
                 let (reason, _) = child::describe(status);
                 self.upgrade_failed(&format!("the new engine {reason} before it was ready"));
             }
+        }
+    }
+
+    /// Readers may wait for a mount that was served: there the next engine may be admitted.
+    fn give_up_if_refused(&mut self, status: Option<i32>) {
+        let refused = status.is_some() && status == self.options.refused;
+        if refused && self.lent.generation == 0 {
+            self.order = Order::GiveUp;
         }
     }
 

@@ -20,6 +20,7 @@ use crate::lost::{
 use crate::prober::{ProbeError, Prober};
 use crate::stopping::{
     a_clean_stop_leaves_nothing, a_directory_that_is_not_empty_is_mounted_over,
+    a_first_engine_that_another_instance_refuses_ends_the_keeper,
     a_keeper_that_lingers_closes_the_mount_when_no_engine_comes,
     a_keeper_that_lingers_leaves_the_mount_to_its_engine,
     a_keeper_that_lingers_waits_for_the_next_engine,
@@ -129,6 +130,10 @@ pub const ALL: &[Case] = &[
         a_descriptor_that_hangs_when_it_is_closed,
     ),
     ("engine_runs_as_its_owner", engine_runs_as_its_owner),
+    (
+        "a_first_engine_that_another_instance_refuses_ends_the_keeper",
+        a_first_engine_that_another_instance_refuses_ends_the_keeper,
+    ),
     ("a_clean_stop_leaves_nothing", a_clean_stop_leaves_nothing),
     (
         "a_dead_mount_is_cleaned_at_start",

@@ -1,7 +1,7 @@
 //! A small engine: a directory of three files of known content, one of which it can hold back
 //! and one of which kills it. What it does is told by files in a control directory:
 //! `hold` (reads of `slow` are not answered while it exists, and it writes `held` when there are
-//! any), `crash` (ends right after its lease), `hostile` (fills the journal with random bytes and
+//! any), `refused` (ends with [`REFUSED`], and never asks for a lease), `crash` (ends right after its lease), `hostile` (fills the journal with random bytes and
 //! dies), `stays` (told to stop, it only lets go of the connection), `blocks` (answers nothing and
 //! lets the keeper's reads block), `loses` (takes a request and forgets it, and writes `lost`),
 //! `heir` (dies, and leaves a process that takes requests; its pid is in `heir-pid`), `taken-over`
@@ -18,6 +18,8 @@ use debridfs_handover::journal::{Held, Journal, Place, Region, SLOT_SIZE};
 use debridfs_handover::{EngineLink, FromKeeper, Lease};
 
 pub const FILE_SIZE: u64 = 1 << 20;
+/// How an engine ends that another instance refuses.
+pub const REFUSED: u8 = 9;
 pub const NAMES: [&str; 3] = ["data", "slow", "poison"];
 const SLOW: u64 = 3;
 const POISON: u64 = 4;
@@ -41,6 +43,9 @@ pub fn main(arguments: &[String]) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let control = PathBuf::from(control);
+    if control.join("refused").exists() {
+        return ExitCode::from(REFUSED);
+    }
     let taken_over = std::fs::read_to_string(control.join("taken-over")).ok();
     let version = if taken_over.is_some() {
         "taken\nover\x1b[31m"

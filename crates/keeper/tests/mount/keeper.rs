@@ -8,7 +8,7 @@ use debridfs_handover::Recovery;
 use debridfs_keeper::{KeeperOptions, Level, Mode, Owner};
 
 /// `MOUNT SOCKET CONTROL [child|attached] [resend|none] [uid=N]`, and `heartbeat`, `start`,
-/// `deadline`, `stop` and `linger`, each with `=MS`.
+/// `deadline`, `stop` and `linger`, each with `=MS`; `refused=STATUS`.
 pub fn main(arguments: &[String]) -> ExitCode {
     let [mount, socket, control, words @ ..] = arguments else {
         return ExitCode::FAILURE;
@@ -41,6 +41,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
             "start" => options.limits.start = time,
             "stop" => options.limits.stop = time,
             "linger" => options.limits.linger = time,
+            "refused" => options.refused = Some(value.cast_signed()),
             "deadline" => options.limits.deadline = time,
             other => panic!("unknown word {other}"),
         }

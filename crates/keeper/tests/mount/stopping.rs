@@ -7,6 +7,7 @@ use debridfs_base::mountinfo;
 use rustix::process::Signal;
 
 use crate::cases::reads;
+use crate::engine::REFUSED;
 use crate::world::{World, signal};
 
 pub fn a_clean_stop_leaves_nothing() {
@@ -20,6 +21,31 @@ pub fn a_clean_stop_leaves_nothing() {
         assert!(!mountinfo::is_mounted(&world.mount()));
         assert!(!world.mount().exists() && !world.socket().exists());
     }
+}
+
+pub fn a_first_engine_that_another_instance_refuses_ends_the_keeper() {
+    let refused = format!("refused={REFUSED}");
+    let mut world = World::empty();
+    world.set("refused");
+    world.keep(&[&refused]);
+    assert!(world.keeper_gives_up(), "{}", world.log());
+    let log = world.log();
+    let ended = format!("engine ended with status {REFUSED}");
+    assert_eq!(log.matches(&ended).count(), 1, "{log}");
+    assert!(log.contains("another instance has"), "{log}");
+    assert!(!mountinfo::is_mounted(&world.mount()));
+    assert!(!world.mount().exists() && !world.socket().exists());
+
+    // A mount that was served is kept for the next engine.
+    let world = World::start(&[&refused]);
+    world.set("refused");
+    signal(world.engine(), Signal::KILL);
+    world.until("refused twice", |world| {
+        world.log().matches(&ended).count() >= 2
+    });
+    world.unset("refused");
+    world.until_served();
+    reads(&world, "data");
 }
 
 pub fn a_stop_does_not_wait_for_an_engine_that_let_go() {

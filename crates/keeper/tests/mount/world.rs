@@ -224,6 +224,16 @@ impl World {
         ended.is_some_and(|text| text.is_ok())
     }
 
+    /// Whether the keeper ends by itself within a minute; false if it ends well.
+    pub fn keeper_gives_up(&mut self) -> bool {
+        let mut keeper = self.keeper.take().unwrap();
+        let ended = ends_within(&mut keeper, Duration::from_secs(60));
+        if ended.is_none() {
+            self.keeper = Some(keeper);
+        }
+        ended.is_some_and(|text| text.is_err())
+    }
+
     /// Requests that wait in the journal or are worked on, told by the kernel's counter.
     pub fn in_flight(&self) -> u32 {
         let minor = mountinfo::find(&self.mount()).unwrap().unwrap().device.1;

@@ -309,6 +309,13 @@ impl Instance {
         }
     }
 
+    /// How the keeper ended by itself, if it did.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        let status = self.keeper.as_mut()?.try_wait().expect("a child of ours")?;
+        self.keeper = None;
+        Some(status)
+    }
+
     /// Kills the keeper.
     pub fn kill_keeper(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
