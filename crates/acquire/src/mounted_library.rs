@@ -149,16 +149,19 @@ fn shown_of(library: &Shelf, hash: InfoHash, mount: &Path, layout: Layout) -> Op
         bytes: file.size,
     });
     let bad = entry.release.bad;
-    // Soon it shows what is inside, or is bad for another reason.
-    let packed = bad == Some(BadReason::PackedRar);
+    // Soon it shows what is inside, or which files have a link, or is bad for another reason.
+    let unexamined = bad == Some(BadReason::PackedRar) || entry.release.awaits_examination();
     Some(Shown {
         name: entry.name.to_string(),
         path: mount.join(ALL).join(&*entry.name),
         files: files.collect(),
         bad: bad
-            .filter(|_| !packed)
+            .filter(|_| !unexamined)
             .map(|reason| reason.as_str().to_owned()),
-        unsettled: packed.then(|| "its RAR was not looked into yet".to_owned()),
+        unsettled: unexamined.then(|| match bad {
+            Some(BadReason::PackedRar) => "its RAR was not looked into yet".to_owned(),
+            _ => "what its links give was not asked yet".to_owned(),
+        }),
     })
 }
 

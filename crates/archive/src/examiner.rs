@@ -109,6 +109,7 @@ impl Examiner {
                     failed.times = failed.times.saturating_add(1);
                     let pause = PAUSES.after(failed.times);
                     failed.next = Instant::now() + pause;
+                    self.catalogue.not_examined(archive);
                     let Unexamined { provider, name, .. } = archive;
                     tracing::warn!(provider, name, %error, ?pause, "what its links give could not be found out; trying again");
                 }

@@ -4,7 +4,7 @@
 use debridfs_provider::HosterLink;
 use serde::{Deserialize, Serialize};
 
-use crate::BadReason;
+use crate::{BadReason, Copy};
 
 /// Links that were looked into; they are never looked into again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,4 +66,15 @@ pub struct Unexamined {
     pub links: Vec<HosterLink>,
     /// The provider's display name of the torrent.
     pub name: String,
+}
+
+impl Unexamined {
+    pub(crate) fn of(copy: &Copy) -> Self {
+        Self {
+            provider: copy.provider.clone(),
+            torrent: copy.id.clone(),
+            links: copy.links.clone(),
+            name: copy.filename.clone(),
+        }
+    }
 }

@@ -160,7 +160,8 @@ impl Catalogue {
         crate::sync::run(self.shared.clone(), shutdown).await;
     }
 
-    /// Asks for the files of a release before all others, and resolves once they are published.
+    /// Asks for the files of a release before all others, and resolves once they are published, and with them what its links give, if somebody has to look
+    /// ([`Self::unexamined`]) and could at the first attempt.
     ///
     /// # Errors
     /// [`Error::UnknownRelease`] when no account holds it ready, or only those in their first sync, the provider's error when the call failed (it is made again
@@ -169,10 +170,7 @@ impl Catalogue {
         let (shared, content) = (self.shared.clone(), release.into());
         Box::pin(async move {
             let library = shared.library.borrow().clone();
-            if library
-                .release(content)
-                .is_some_and(|entry| entry.release.tree().is_some())
-            {
+            if shared.is_told(&library, content) {
                 return Ok(());
             }
             let waiter = {
@@ -219,10 +217,22 @@ impl Catalogue {
     }
 
     /// Torrents of which nobody knows what their links give: an archive each, or not one link for each file. They are in `__bad__`
-    /// until [`Catalogue::examined`]. Changes with the published library only.
+    /// until [`Catalogue::examined`]. Those that somebody waits for come first. Changes with the published library only.
     pub async fn unexamined(&self) -> Vec<Unexamined> {
         let now = self.shared.now();
-        self.shared.state.lock().await.unexamined(now)
+        let awaited = self.shared.waiters.awaited();
+        let owed = self.shared.state.lock().await.unexamined(now, &awaited);
+        self.shared
+            .unexaminable
+            .lock()
+            .retain(|one| owed.contains(one));
+        owed
+    }
+
+    /// What its links give could not be found out, and is tried again later: nobody is to wait for it any more.
+    pub fn not_examined(&self, of: &Unexamined) {
+        self.shared.unexaminable.lock().insert(of.clone());
+        self.shared.urgent.notify_one();
     }
 
     /// Stores what was found of links, and shows what can be read of it. What is stored is never asked for again. Findings about a torrent that has

@@ -166,6 +166,15 @@ impl Release {
         self.copies.iter().filter(|copy| copy.removed.is_none())
     }
 
+    /// Whether it is in `__bad__` until somebody has looked what the links of a copy give
+    /// ([`crate::Catalogue::examined`]): a file without a link may get one by that.
+    pub fn awaits_examination(&self) -> bool {
+        matches!(
+            self.bad,
+            Some(BadReason::PackedRar | BadReason::MissingLinks)
+        ) && self.held().any(|copy| copy.has_unexamined_links())
+    }
+
     /// Names of the providers that hold it, or held it last, each once, the preferred one first.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         let holders = &self.copies[..self.holders];

@@ -291,6 +291,13 @@ fn readable<'a>(dir: Dir<'a>, file: &File) -> std::result::Result<&'a ReleaseTre
         let message = format!("release {}: {why}", release.id);
         Missing::Failed(Error::new(ErrorKind::Unavailable, message))
     };
+    let has_place = dir
+        .tree()
+        .is_some_and(|tree| !tree.places_of(file).is_empty());
+    // It is about to be known which file each link gives.
+    if !has_place && release.awaits_examination() {
+        return Err(Missing::Contents(release.id));
+    }
     // What is removed is read on while its links live, what could not be read is tried again, and where
     // links are missing some files may have theirs.
     match release.bad {
@@ -304,7 +311,7 @@ fn readable<'a>(dir: Dir<'a>, file: &File) -> std::result::Result<&'a ReleaseTre
         Some(reason) => return Err(refused(reason.as_str())),
     }
     match dir.tree() {
-        Some(tree) if !tree.places_of(file).is_empty() => Ok(tree),
+        Some(tree) if has_place => Ok(tree),
         _ => Err(refused(
             release
                 .bad

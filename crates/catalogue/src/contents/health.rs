@@ -97,13 +97,22 @@ impl Copy {
 
     /// Whether somebody has to look what its links give: an archive, or which of its files.
     pub(crate) fn owes_examination(&self, now: Timestamp) -> bool {
-        // The later questions are the dearer ones.
-        !self.links.is_empty()
-            && self.named().is_none()
-            && self.selected() != Some(self.links.len())
+        // The later question is the dearer one.
+        self.has_unexamined_links()
             && matches!(
                 self.health(now),
                 Health::Bad(BadReason::PackedRar | BadReason::MissingLinks)
             )
+    }
+
+    /// Whether it is ready, has not one link for each file, and it was never found out what they give. They may still be late.
+    pub(crate) fn has_unexamined_links(&self) -> bool {
+        self.status == TorrentStatus::Downloaded
+            && !self.links.is_empty()
+            && self.named().is_none()
+            && self.findings().is_none()
+            && self
+                .selected()
+                .is_some_and(|files| files != self.links.len())
     }
 }

@@ -144,13 +144,10 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     built.next_change
 }
 
-/// Tells those who wait for releases whose files are shown now.
+/// Tells those who wait for releases of which they can be told now.
 fn answer(shared: &Shared, library: &Library, awaited: Vec<ContentId>) {
     for content in awaited {
-        if library
-            .release(content)
-            .is_some_and(|entry| entry.release.tree().is_some())
-        {
+        if shared.is_told(library, content) {
             shared.waiters.answer(content, || Ok(()));
         }
     }

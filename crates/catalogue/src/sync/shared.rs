@@ -1,12 +1,12 @@
 //! What the tasks of the sync share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use debridfs_base::WallClock;
-use debridfs_provider::Provider;
+use debridfs_provider::{ContentId, Provider};
 use jiff::Timestamp;
 use parking_lot::MutexGuard;
 use tokio::sync::{Mutex, Notify, watch};
@@ -24,7 +24,7 @@ use crate::store::{Batch, RetiredRow, Store};
 use crate::stored_time::stored_time;
 use crate::verdicts::Verdicts;
 use crate::views::ViewBuilder;
-use crate::{Error, FolderNaming, Library};
+use crate::{Error, FolderNaming, Library, Unexamined};
 
 /// Names of a held loss that `status` shows.
 const NAMES_SHOWN: usize = 10;
@@ -181,6 +181,8 @@ pub(crate) struct Shared {
     /// The catalogue was begun empty and is not complete yet.
     pub(crate) first_sync: AtomicBool,
     pub(crate) waiters: Waiters,
+    /// Torrents of which the last attempt did not find out what their links give.
+    pub(crate) unexaminable: parking_lot::Mutex<HashSet<Unexamined>>,
     pub(crate) writer: Writer,
     pub(crate) verdicts: Arc<Verdicts>,
 }
@@ -211,6 +213,7 @@ impl Shared {
             retired: parking_lot::Mutex::new(retired),
             first_sync: AtomicBool::new(first_sync),
             waiters: Waiters::default(),
+            unexaminable: parking_lot::Mutex::default(),
             writer: Writer::new(store.clone()),
             verdicts,
             store,
@@ -220,6 +223,19 @@ impl Shared {
     /// Wall time.
     pub(crate) fn now(&self) -> Timestamp {
         stored_time(self.config.clock.now())
+    }
+
+    /// Whether `library` shows all of a release that is worth waiting for.
+    pub(crate) fn is_told(&self, library: &Library, content: ContentId) -> bool {
+        let Some(release) = library.release(content).map(|entry| &entry.release) else {
+            return false;
+        };
+        if release.tree().is_none() || !release.awaits_examination() {
+            return release.tree().is_some();
+        }
+        let failed = self.unexaminable.lock();
+        let mut owing = release.held().filter(|copy| copy.has_unexamined_links());
+        owing.all(|copy| failed.contains(&Unexamined::of(copy)))
     }
 
     pub(crate) fn line(&self, provider: &str) -> Option<&Line> {

@@ -427,17 +427,15 @@ impl State {
         }
     }
 
-    /// Torrents of which somebody has to look what their links give.
-    pub(crate) fn unexamined(&self, now: Timestamp) -> Vec<Unexamined> {
-        self.records
-            .iter()
+    /// Torrents of which somebody has to look what their links give, those of the releases `first` first.
+    pub(crate) fn unexamined(&self, now: Timestamp, first: &[ContentId]) -> Vec<Unexamined> {
+        let records = self.records.iter();
+        let mut owed: Vec<_> = records
             .filter(|record| record.owes_examination(now))
-            .map(|record| Unexamined {
-                provider: record.provider.clone(),
-                torrent: record.id.clone(),
-                links: record.links.clone(),
-                name: record.filename.clone(),
-            })
+            .collect();
+        owed.sort_by_key(|record| !first.contains(&record.content));
+        owed.into_iter()
+            .map(|record| Unexamined::of(record))
             .collect()
     }
 

@@ -8,6 +8,8 @@ use crate::fake::{Fake, hash, id, name, torrent};
 
 /// The number of the torrent that comes as one archive of its two files.
 const PACKED: u32 = 1;
+/// The number of another one.
+const OTHER: u32 = 2;
 
 fn bench() -> Bench {
     let fake = Fake::new();
@@ -114,5 +116,39 @@ async fn a_refusal_is_kept_as_well_and_a_new_link_is_a_new_archive() {
     run.until("shown", |library| reason(library).is_none())
         .await;
     assert!(all(&run.library()).contains(&name(PACKED)));
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_release_waits_for_one_look_at_what_its_links_give() {
+    let bench = bench();
+    let mut other = torrent(OTHER, 2);
+    other.summary.links.truncate(1);
+    bench.fake.add(other);
+    let run = bench.start().await;
+    run.until_complete().await;
+    let ask = |number| tokio::spawn(run.catalogue.demand(hash(number)));
+    let first = async || run.catalogue.unexamined().await.remove(0);
+    for number in [PACKED, OTHER] {
+        let asking = ask(number);
+        pass(5).await;
+        assert!(!asking.is_finished());
+        let owed = first().await;
+        assert_eq!(owed.torrent, id(number), "it is looked at before others");
+        run.catalogue.not_examined(&owed);
+        asking.await.unwrap().unwrap();
+        // For nobody waits for the next attempt.
+        ask(number).await.unwrap().unwrap();
+    }
+    run.stop().await;
+
+    let run = bench.start().await;
+    let asking = tokio::spawn(run.catalogue.demand(hash(PACKED)));
+    pass(5).await;
+    assert!(!asking.is_finished(), "another program looks again");
+    let owed = run.catalogue.unexamined().await.remove(0);
+    run.catalogue.examined(&owed, members()).await;
+    asking.await.unwrap().unwrap();
+    assert_eq!(sources(&run.library()).len(), 2, "they are shown by then");
     run.stop().await;
 }

@@ -5,7 +5,10 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use debridfs_sim::{CdnFault, CdnFaultKind, Clip, FileSpec, LinkMode, PackFlaw, ReleaseSpec};
+use debridfs_sim::{
+    ApiFault, CdnFault, CdnFaultKind, Clip, FileSpec, LinkMode, PackFlaw, ReleaseSpec,
+};
+use rustix::io::Errno;
 
 use crate::support::{Instance, Reader, Settings, Simulator, film, find, run, streams, until};
 
@@ -155,4 +158,21 @@ fn while_the_archive_cannot_be_reached_the_release_waits_in_bad() {
     assert_eq!(reason(&bad), "packed-rar");
     simulator.clear_faults();
     wait_shown(&instance, "Packed.2024");
+}
+
+#[test]
+fn a_file_with_a_link_is_read_at_the_first_look_while_another_has_none() {
+    let simulator = Simulator::start(vec![release("Gap.2024", LinkMode::Missing(1))]);
+    // Until then it is not known which file has none.
+    simulator.api_fault(ApiFault {
+        endpoint: Some("unrestrict/link".to_owned()),
+        delay_ms: 1500,
+        ..ApiFault::default()
+    });
+    let instance = Instance::start(&simulator, Settings::default());
+    let shown = instance.mount().join("__all__/Gap.2024/Gap.2024");
+    let clip = shown.join("Extras/Été.mkv");
+    assert_eq!(fs::read(clip).expect("read"), Clip::Episode.bytes());
+    let error = fs::read(shown.join("readme.srt")).expect_err("no link");
+    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::NodeId;
-use debridfs_catalogue::{Layout, Library};
-use debridfs_provider::{ContentId, Source, TorrentStatus, Verdict};
+use debridfs_catalogue::{Archive, Copy, Findings, Layout, Library, Named};
+use debridfs_provider::{ContentId, HosterLink, Source, TorrentStatus, Verdict};
 use tokio::sync::watch;
 
 use super::{Demanded, Tree};
@@ -148,6 +148,62 @@ async fn waiting_for_files_ends() {
         kind(later(tree.read_dir(film, 0, 9)).await),
         ErrorKind::Unavailable
     );
+}
+
+#[tokio::test]
+async fn a_read_waits_until_it_is_known_which_link_gives_the_file() {
+    let account = Account::new().await;
+    let mut missing = torrent(1, "Film", Some(&["/Film.mkv", "/Other.mkv", "/Third.mkv"]));
+    let [link] = &account.film(1).links[..] else {
+        panic!("one link")
+    };
+    missing.links = vec![missing.links[1].clone(), link.clone()];
+    let named = |name: &str, size, link: &HosterLink| Named {
+        link: link.clone(),
+        name: name.to_owned(),
+        size,
+    };
+    let findings = Findings::Named(vec![
+        named("", 0, &missing.links[0]),
+        named("Film.mkv", 100, link),
+    ]);
+    let examined = Copy {
+        archive: Some(Arc::new(Archive {
+            link: missing.links[0].clone(),
+            findings,
+        })),
+        ..missing.clone()
+    };
+    let mut shelf = Shelf::new();
+    shelf.of(vec![torrent(1, "Film", None)]);
+    let before = shelf.of(vec![missing]);
+    let after = shelf.of(vec![examined]);
+
+    let (sender, receiver) = watch::channel(before.clone());
+    let demand = move |_| -> Demanded {
+        let (sender, after) = (sender.clone(), after.clone());
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            sender.send_replace(after);
+            Ok(())
+        })
+    };
+    let content = account.content.clone();
+    let tree = Tree::new(config(Layout::Tree), receiver, content, demand);
+    let film = at_path(&tree, "/__all__/Film/Film.mkv").unwrap().id;
+    let bytes = later(tree.read(read(film, 0, 4))).await.unwrap();
+    assert_eq!(joined(bytes), account.bytes(0..4));
+    // By now all is known of the others that there is.
+    let other = at_path(&tree, "/__all__/Film/Other.mkv").unwrap().id;
+    assert_eq!(
+        kind(now(tree.read(read(other, 0, 4)))),
+        ErrorKind::Unavailable
+    );
+
+    // The provider could not be asked.
+    let (_sender, tree) = start(before, |_| Box::pin(async { Ok(()) }));
+    let refused = later(tree.read(read(film, 0, 4))).await;
+    assert_eq!(kind(refused), ErrorKind::Unavailable);
 }
 
 #[tokio::test]
