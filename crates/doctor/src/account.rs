@@ -55,27 +55,7 @@ pub async fn check(config: &AccountConfig) -> Vec<Check> {
             return vec![Check::failed(&name, error.to_string(), fix)];
         }
     };
-    let mut checks = vec![
-        match tokio::time::timeout(LIMIT, provider.read_facts(Priority::User)).await {
-            Ok(Ok(facts)) if facts.account.premium => Check::ok(&name, premium(&facts, config)),
-            Ok(Ok(facts)) => Check::failed(
-                &name,
-                format!(
-                    "{} is not premium, so nothing can be read",
-                    facts.account.username
-                ),
-                "renew the subscription",
-            ),
-            Ok(Err(error)) => {
-                Check::failed(&name, error.message.clone(), fix_for(config.kind, &error))
-            }
-            Err(_) => Check::failed(
-                &name,
-                format!("no answer within {} s", LIMIT.as_secs()),
-                "check network, DNS, firewall, and `proxy` if one is needed",
-            ),
-        },
-    ];
+    let mut checks = vec![facts(&provider, config, &name).await];
     if let Ok(Ok(theirs)) = tokio::time::timeout(LIMIT, provider.server_time(Priority::User)).await
     {
         checks.push(clock(theirs, Timestamp::now()));
@@ -84,6 +64,27 @@ pub async fn check(config: &AccountConfig) -> Vec<Check> {
         checks.push(check);
     }
     checks
+}
+
+/// Whether the token is good for an account that may read.
+async fn facts(provider: &DebridAccount, config: &AccountConfig, name: &str) -> Check {
+    match tokio::time::timeout(LIMIT, provider.read_facts(Priority::User)).await {
+        Ok(Ok(facts)) if facts.account.premium => Check::ok(name, premium(&facts, config)),
+        Ok(Ok(facts)) => Check::failed(
+            name,
+            format!(
+                "{} is not premium, so nothing can be read",
+                facts.account.username
+            ),
+            "renew the subscription",
+        ),
+        Ok(Err(error)) => Check::failed(name, error.message.clone(), fix_for(config.kind, &error)),
+        Err(_) => Check::failed(
+            name,
+            format!("no answer within {} s", LIMIT.as_secs()),
+            "check network, DNS, firewall, and `proxy` if one is needed",
+        ),
+    }
 }
 
 /// Checks where the newest link leads that the account has; `None` if it has none, or the vendor does not tell.
@@ -148,8 +149,8 @@ mod tests {
     use super::*;
     use crate::check::Outcome;
 
-    /// Answers everything with one body.
-    struct Says(String);
+    /// Answers everything with one status and body.
+    struct Says(u16, String);
 
     #[async_trait]
     impl Transport for Says {
@@ -158,8 +159,75 @@ mod tests {
             _request: http::Request<Bytes>,
             _max_body: usize,
         ) -> Result<http::Response<Bytes>, TransportError> {
-            Ok(http::Response::new(Bytes::from(self.0.clone())))
+            let mut response = http::Response::new(Bytes::from(self.1.clone()));
+            *response.status_mut() = http::StatusCode::from_u16(self.0).unwrap();
+            Ok(response)
         }
+    }
+
+    /// An account whose provider says so.
+    fn account(says: Says) -> (DebridAccount, AccountConfig) {
+        let config = AccountConfig {
+            name: "rd".to_owned(),
+            token: Some(Secret::new("TOKEN")),
+            ..AccountConfig::of(&real_debrid::KIND)
+        };
+        let (says, clock) = (Arc::new(says), Arc::new(SystemClock));
+        let account = DebridAccount::with_transport(config.clone(), says, clock);
+        (account.unwrap(), config)
+    }
+
+    #[tokio::test]
+    async fn an_account_that_cannot_be_read_is_told_with_what_to_do() {
+        let user = |plan: &str| {
+            let rest = r#""id":1,"email":"a@b.c","points":0,"locale":"en","avatar":"","premium":1000,"expiration":"2030-01-01T00:00:00.000Z""#;
+            format!(r#"{{"username":"somebody","type":"{plan}",{rest}}}"#)
+        };
+        let refused = r#"{"error":"bad_token","error_code":8}"#;
+        for (status, body, outcome, words, fix) in [
+            (200, user("premium"), Outcome::Ok, "somebody is premium", ""),
+            (
+                200,
+                user("free"),
+                Outcome::Failed,
+                "is not premium",
+                "renew",
+            ),
+            (
+                401,
+                refused.to_owned(),
+                Outcome::Failed,
+                "",
+                "real-debrid.com/apitoken",
+            ),
+            (
+                404,
+                "<html>".to_owned(),
+                Outcome::Failed,
+                "",
+                "check `api_url`",
+            ),
+        ] {
+            let (account, config) = account(Says(status, body));
+            let check = facts(&account, &config, "provider.rd").await;
+            assert_eq!(check.outcome, outcome, "{check}");
+            assert!(check.seen.contains(words), "{check}");
+            assert!(
+                check.fix.as_deref().unwrap_or_default().contains(fix),
+                "{check}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn settings_that_no_account_could_have_are_refused_before_any_call() {
+        let config = AccountConfig {
+            name: "rd".to_owned(),
+            ..AccountConfig::of(&real_debrid::KIND)
+        };
+        let checks = check(&config).await;
+        assert_eq!(checks.len(), 1);
+        assert_eq!(checks[0].outcome, Outcome::Failed, "{}", checks[0]);
     }
 
     #[tokio::test]
@@ -167,13 +235,7 @@ mod tests {
         let newest = |url: &str| {
             let link = "https://real-debrid.com/d/AAAAAAAAAAAAA";
             let row = format!(r#"[{{"id":"A","link":"{link}","download":"{url}"}}]"#);
-            let config = AccountConfig {
-                name: "rd".to_owned(),
-                token: Some(Secret::new("TOKEN")),
-                ..AccountConfig::of(&real_debrid::KIND)
-            };
-            DebridAccount::with_transport(config, Arc::new(Says(row)), Arc::new(SystemClock))
-                .unwrap()
+            account(Says(200, row)).0
         };
         for (url, outcome, words) in [
             ("https://1.1.1.1/d/SECRET", Outcome::Ok, "1.1.1.1"),

@@ -40,6 +40,15 @@ impl Host {
         }
     }
 
+    /// One with these files, or that cannot be seen.
+    #[cfg(test)]
+    pub(crate) fn with_root(root: Option<&Path>) -> Self {
+        Self {
+            root: root.map(Path::to_path_buf),
+            process: None,
+        }
+    }
+
     /// Whether anything can be said about it.
     pub fn is_seen(&self) -> bool {
         self.root.is_some()
@@ -117,10 +126,7 @@ mod tests {
     #[test]
     fn files_are_named_as_the_machine_has_them() {
         let dir = tempfile::tempdir().unwrap();
-        let host = |root: Option<&Path>| Host {
-            root: root.map(Path::to_path_buf),
-            process: None,
-        };
+        let host = Host::with_root;
         fs::create_dir(dir.path().join("sbin")).unwrap();
         std::os::unix::fs::symlink("/nowhere", dir.path().join("sbin/mount.nfs")).unwrap();
         assert!(host(Some(dir.path())).has("/sbin/mount.nfs"));

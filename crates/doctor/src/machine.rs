@@ -1,5 +1,6 @@
 //! What the kernel and the system have to offer for mounting.
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -16,8 +17,12 @@ const CAP_SYS_ADMIN: u32 = 21;
 /// Whether the FUSE device is there and may be opened.
 pub fn fuse_device() -> Check {
     let opened = OpenOptions::new().read(true).write(true).open(DEVICE);
+    judged(opened.map(drop))
+}
+
+fn judged(opened: std::io::Result<()>) -> Check {
     match opened {
-        Ok(_) => Check::ok(DEVICE, "there, and may be opened"),
+        Ok(()) => Check::ok(DEVICE, "there, and may be opened"),
         Err(error) => {
             let fix = match error.kind() {
                 ErrorKind::NotFound => {
@@ -41,15 +46,21 @@ pub fn fuse_device() -> Check {
 
 /// What this user needs for mounting, where others are to see the mount if `allow_other`.
 pub fn mounting(allow_other: bool) -> Vec<Check> {
-    if rustix::process::geteuid().is_root() {
-        let mut checks = vec![capability()];
+    mounting_as(rustix::process::geteuid().is_root(), allow_other)
+}
+
+fn mounting_as(root: bool, allow_other: bool) -> Vec<Check> {
+    if root {
+        let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mut checks = vec![capability(&text)];
         if allow_other {
             let seen = "not needed: root mounts by system call; where fusermount3 mounts, its own /etc/fuse.conf counts";
             checks.push(Check::ok("user_allow_other", seen));
         }
         checks
     } else {
-        let mut checks = vec![fusermount()];
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut checks = vec![fusermount(&path)];
         if allow_other {
             checks.push(user_allow_other(Path::new("/etc/fuse.conf")));
         }
@@ -98,10 +109,10 @@ pub fn engine_user(uid: u32) -> Check {
     }
 }
 
-fn capability() -> Check {
+/// `status` is that of proc_pid_status(5).
+fn capability(status: &str) -> Check {
     let name = "CAP_SYS_ADMIN";
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = text
+    let effective = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
@@ -115,10 +126,9 @@ fn capability() -> Check {
     }
 }
 
-fn fusermount() -> Check {
+fn fusermount(path: &OsStr) -> Check {
     let name = "fusermount3";
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found: Option<PathBuf> = std::env::split_paths(&path)
+    let found: Option<PathBuf> = std::env::split_paths(path)
         .map(|dir| dir.join(name))
         .find(|file| file.is_file());
     let Some(file) = found else {
@@ -158,8 +168,66 @@ fn user_allow_other(file: &Path) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+
     use super::*;
     use crate::check::Outcome;
+
+    #[test]
+    fn a_device_that_is_missing_can_be_loaded_and_one_that_is_closed_cannot() {
+        assert_eq!(judged(Ok(())).outcome, Outcome::Ok);
+        let missing = judged(Err(ErrorKind::NotFound.into()));
+        assert_eq!(missing.outcome, Outcome::Failed);
+        assert_eq!(missing.repair, Some(Repair::LoadFuse));
+        let closed = judged(Err(ErrorKind::PermissionDenied.into()));
+        assert_eq!((closed.outcome, closed.repair), (Outcome::Failed, None));
+        assert!(closed.fix.unwrap().contains("chmod 666 /dev/fuse"));
+    }
+
+    #[test]
+    fn an_attached_engine_is_told_when_there_is_no_keeper() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("keeper.sock");
+        let missing = keeper(&socket);
+        assert_eq!(missing.outcome, Outcome::Warning);
+        assert!(missing.fix.unwrap().contains("the same `runtime_dir`"));
+        fs::write(&socket, "").unwrap();
+        assert_eq!(keeper(&socket).outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn root_mounts_with_a_capability_and_others_with_fusermount() {
+        let names = |root, allow_other| {
+            let checks = mounting_as(root, allow_other);
+            checks
+                .into_iter()
+                .map(|check| check.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(true, true), ["CAP_SYS_ADMIN", "user_allow_other"]);
+        assert_eq!(names(false, true), ["fusermount3", "user_allow_other"]);
+        assert_eq!(names(false, false), ["fusermount3"]);
+        let held = |bits: &str| capability(&format!("Name:\tx\nCapEff:\t{bits}\n")).outcome;
+        assert_eq!(held("000001ffffffffff"), Outcome::Ok);
+        assert_eq!(held("000001ffffdfffff"), Outcome::Failed);
+        assert_eq!(capability("").outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn fusermount_is_there_and_roots() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = || fusermount(dir.path().as_os_str());
+        let missing = found();
+        assert_eq!(missing.outcome, Outcome::Failed);
+        assert!(missing.fix.unwrap().contains("apt-get install fuse3"));
+        let file = dir.path().join("fusermount3");
+        fs::write(&file, "").unwrap();
+        let plain = found();
+        assert_eq!(plain.outcome, Outcome::Failed);
+        assert!(plain.seen.contains("not setuid"), "{plain}");
+        fs::set_permissions(&file, Permissions::from_mode(0o4755)).unwrap();
+        assert_eq!(found().outcome, Outcome::Ok);
+    }
 
     #[test]
     fn an_engine_of_everybodys_user_is_warned_of() {

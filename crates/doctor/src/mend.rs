@@ -44,3 +44,25 @@ fn allowed(repair: &Repair, yes: bool) -> bool {
     let _ = io::stdin().lock().read_line(&mut answer);
     matches!(answer.trim(), "y" | "Y" | "yes")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_done_where_nobody_can_be_asked() {
+        // Were it tried, it would fail.
+        let check = Check {
+            repair: Some(Repair::Share("/nonexistent/dir".into())),
+            ..Check::failed("propagation", "private", "share it")
+        };
+        let checks = [check.clone(), check];
+        assert_eq!(mend(&checks, false), [""; 0]);
+        let done = mend(&checks, true);
+        assert_eq!(done.len(), 1, "the same is done once");
+        assert!(
+            done[0].contains("--make-rshared /nonexistent/dir: "),
+            "{done:?}"
+        );
+    }
+}

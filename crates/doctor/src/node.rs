@@ -84,6 +84,32 @@ mod tests {
     use crate::check::Outcome;
 
     #[test]
+    fn a_node_is_known_by_its_files_and_what_is_unseen_is_said_to_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::with_root(Some(dir.path()));
+        std::fs::create_dir_all(dir.path().join("var/lib")).unwrap();
+        // A developer's machine may be one.
+        let here = SIGNS.iter().any(|sign| Path::new(sign).exists());
+        assert_eq!(is_node(&host), here);
+        std::fs::create_dir(dir.path().join("var/lib/kubelet")).unwrap();
+        assert!(is_node(&host));
+        let outcomes = |host| checks(host).into_iter().map(|check| check.outcome);
+        assert!(outcomes(&host).eq([Outcome::Warning; 2]));
+        std::fs::create_dir(dir.path().join("sbin")).unwrap();
+        for program in ["mount.nfs", "iscsiadm", "iscsid"] {
+            std::fs::write(dir.path().join("sbin").join(program), "").unwrap();
+        }
+        assert!(outcomes(&host).eq([Outcome::Ok; 2]));
+        let unseen = checks(&Host::with_root(None));
+        assert!(
+            unseen
+                .iter()
+                .all(|check| check.seen.contains("cannot be seen"))
+        );
+        assert_eq!(unseen.len(), 2);
+    }
+
+    #[test]
     fn a_node_in_lxc_needs_no_iscsi() {
         assert_eq!(iscsi(false, true).outcome, Outcome::Ok);
         assert_eq!(iscsi(false, false).outcome, Outcome::Warning);

@@ -33,18 +33,22 @@ pub fn of_directory(dir: &Path, need: Need) -> Vec<Check> {
             return vec![Check::failed("propagation", seen, "mount /proc")];
         }
     };
-    let dir = existing(&mounts, dir);
+    of_directories(&mounts, dir, Path::new(KUBELET), need)
+}
+
+fn of_directories(mounts: &[Mount], dir: &Path, kubelets: &Path, need: Need) -> Vec<Check> {
+    let dir = existing(mounts, dir);
     let mut checks = Vec::new();
-    if let Some(mount) = mountinfo::containing(&mounts, &dir) {
-        checks.push(with_care(shared(&dir, mount, need), &dir, &mounts));
+    if let Some(mount) = mountinfo::containing(mounts, &dir) {
+        checks.push(with_care(shared(&dir, mount, need), &dir, mounts));
         checks.extend(empty_dir(&dir, mount));
     }
-    let kubelet = existing(&mounts, Path::new(KUBELET));
+    let kubelet = existing(mounts, kubelets);
     if need != Need::Sees
-        && kubelet == Path::new(KUBELET)
-        && let Some(mount) = mountinfo::containing(&mounts, &kubelet)
+        && kubelet == kubelets
+        && let Some(mount) = mountinfo::containing(mounts, &kubelet)
     {
-        let mut check = with_care(shared(&kubelet, mount, need), &kubelet, &mounts);
+        let mut check = with_care(shared(&kubelet, mount, need), &kubelet, mounts);
         check.name = "propagation of kubelet's directory".into();
         checks.push(check);
     }
@@ -200,6 +204,24 @@ mod tests {
         let blind = check("", Need::Sees);
         assert_eq!((blind.outcome, blind.repair), (Outcome::Warning, None));
         assert!(blind.fix.unwrap().contains("HostToContainer"));
+    }
+
+    #[test]
+    fn the_kubelets_directory_has_to_be_shared_as_well_where_there_is_one() {
+        let mounts = mounts("", "/");
+        let dir = tempfile::tempdir().unwrap();
+        let kubelets = std::fs::canonicalize(dir.path()).unwrap();
+        let names = |kubelets: &Path, need| {
+            let checks = of_directories(&mounts, Path::new("/"), kubelets, need);
+            checks
+                .into_iter()
+                .map(|check| check.name)
+                .collect::<Vec<_>>()
+        };
+        let both = ["propagation", "propagation of kubelet's directory"];
+        assert_eq!(names(&kubelets, Need::Gives), both);
+        assert_eq!(names(&kubelets, Need::Sees), both[..1]);
+        assert_eq!(names(&kubelets.join("none"), Need::Gives), both[..1]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -249,6 +249,7 @@ impl SubPath {
 }
 
 /// Mounts of other processes.
+#[derive(Default)]
 struct Others {
     /// Those of one process in every other namespace that can be looked into.
     seen: BTreeMap<u32, Vec<Mount>>,
@@ -259,10 +260,7 @@ struct Others {
 fn other_namespaces() -> Others {
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt"));
     let mut known: BTreeSet<PathBuf> = namespace("self").into_iter().collect();
-    let mut others = Others {
-        seen: BTreeMap::new(),
-        hidden: None,
-    };
+    let mut others = Others::default();
     let mut pids: Vec<u32> = fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -272,21 +270,29 @@ fn other_namespaces() -> Others {
     // The oldest of a container is the one that people know.
     pids.sort_unstable();
     for pid in pids {
-        match namespace(&pid.to_string()) {
+        others.note(pid, namespace(&pid.to_string()), &mut known);
+    }
+    others
+}
+
+impl Others {
+    /// Takes a process with its namespace, unless another one of that is `known`.
+    fn note(&mut self, pid: u32, namespace: io::Result<PathBuf>, known: &mut BTreeSet<PathBuf>) {
+        match namespace {
             Ok(namespace) => {
                 if known.insert(namespace)
                     && let Ok(mounts) = mountinfo::read_of(pid)
                 {
-                    others.seen.insert(pid, mounts);
+                    self.seen.insert(pid, mounts);
                 }
             }
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                others.hidden = others.hidden.or(Some(pid));
+                self.hidden = self.hidden.or(Some(pid));
             }
+            // It has ended.
             Err(_) => {}
         }
     }
-    others
 }
 
 #[cfg(test)]
@@ -333,6 +339,49 @@ mod tests {
             _ => State::Answers,
         };
         assert_eq!(served(&here, state), BTreeSet::from([(0, 51)]));
+    }
+
+    #[test]
+    fn who_has_an_old_or_a_private_copy_has_to_restart() {
+        let mounts = |fields: &str| {
+            table(&format!(
+                "5 1 0:50 / /volume ro {fields}- fuse.debridfs d ro"
+            ))
+        };
+        let live = BTreeSet::from([(0, 50)]);
+        let found =
+            |mounts: &[Mount], live: &BTreeSet<(u32, u32)>| held(mounts, live, |_| State::Dead);
+        let volume = || "/volume".to_owned();
+        let old = found(&mounts("master:1 "), &BTreeSet::new());
+        assert_eq!(old, Some(Held::Dead(vec![volume()])));
+        assert_eq!(found(&mounts(""), &live), Some(Held::Private(volume())));
+        assert_eq!(found(&mounts("master:1 "), &live), None);
+        assert_eq!(found(&mounts("shared:1 "), &live), None);
+        let said = old.unwrap().check(std::process::id(), &Pods::default());
+        assert_eq!(said.outcome, Outcome::Warning);
+        assert!(
+            said.seen.contains("hold a dead library at /volume"),
+            "{said}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_seen_is_said_to_be_unknown() {
+        let checks = holders(&Host::with_root(None)).await;
+        let unseen = checks
+            .iter()
+            .find(|check| check.seen.contains("cannot be seen"));
+        assert_eq!(unseen.map(|check| check.outcome), Some(Outcome::Warning));
+        let (mut others, mut known) = (Others::default(), BTreeSet::new());
+        others.note(7, Err(ErrorKind::NotFound.into()), &mut known);
+        assert_eq!(others.hidden, None);
+        for pid in [8, 9] {
+            others.note(pid, Err(ErrorKind::PermissionDenied.into()), &mut known);
+        }
+        assert_eq!(others.hidden, Some(8));
+        let said = not_all(8);
+        assert_eq!(said.outcome, Outcome::Warning);
+        assert!(said.seen.starts_with("process 8 "), "{said}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The mount point, and the places for state and sockets.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use debridfs_web::{MountProbe, ProbeError};
 use rustix::fs::{Access, access, statvfs};
 use rustix::io::Errno;
 
-use debridfs_base::mountinfo;
+use debridfs_base::mountinfo::{self, Mount};
 use debridfs_base::{ByteSize, state_file};
 
 use crate::check::Check;
@@ -25,9 +26,13 @@ const LONGEST_SOCKET_PATH: usize = 107;
 /// Whether the library can be, or is, mounted at `path`; for an engine that a keeper lends the mount to,
 /// whether it is.
 pub async fn mount_point(path: &Path, lent: bool) -> Check {
+    mounted(path, mountinfo::at(path), lent).await
+}
+
+async fn mounted(path: &Path, mount: io::Result<Option<Mount>>, lent: bool) -> Check {
     let name = "mount point";
     let shown = path.display();
-    match mountinfo::at(path) {
+    match mount {
         Err(error) => Check::failed(
             name,
             format!("/proc/self/mountinfo: {error}"),
@@ -140,10 +145,19 @@ fn writable_ancestor(path: &Path) -> Result<&Path, (String, bool)> {
 
 /// Whether the catalogue can be kept at `path`.
 pub fn state_dir(path: &Path) -> Check {
+    let free = |there: &Path| {
+        let space = statvfs(there)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    };
+    place_for_state(path, writable_ancestor(path).map(free))
+}
+
+/// `free` is how many bytes are there, if the place may be written.
+fn place_for_state(path: &Path, free: Result<io::Result<u64>, (String, bool)>) -> Check {
     let name = "state_dir";
     let shown = path.display();
-    let there = match writable_ancestor(path) {
-        Ok(there) => there,
+    let free = match free {
+        Ok(free) => free,
         Err((dir, read_only)) => {
             let fix = match read_only {
                 true => "mount its file system writable, or set another `state_dir`".to_owned(),
@@ -153,23 +167,17 @@ pub fn state_dir(path: &Path) -> Check {
             return Check::failed(name, seen, fix);
         }
     };
-    match statvfs(there) {
+    match free {
         Err(error) => Check::failed(name, format!("{shown}: {error}"), "set another `state_dir`"),
-        Ok(space) => {
-            let free = space.f_bavail.saturating_mul(space.f_frsize);
-            if free < LEAST_SPACE {
-                Check::failed(
-                    name,
-                    format!("only {} free at {shown}", ByteSize(free)),
-                    "free some space, or set another `state_dir`",
-                )
-            } else {
-                Check::ok(
-                    name,
-                    format!("{shown} is writable, {} free", ByteSize(free)),
-                )
-            }
-        }
+        Ok(free) if free < LEAST_SPACE => Check::failed(
+            name,
+            format!("only {} free at {shown}", ByteSize(free)),
+            "free some space, or set another `state_dir`",
+        ),
+        Ok(free) => Check::ok(
+            name,
+            format!("{shown} is writable, {} free", ByteSize(free)),
+        ),
     }
 }
 
@@ -198,14 +206,19 @@ pub fn socket_path(path: &Path) -> Check {
             "set a shorter `runtime_dir`, such as /run/debridfs",
         )
     } else {
-        match writable_ancestor(path.parent().unwrap_or(path)) {
-            Ok(_) => Check::ok(name, format!("sockets go beside {}", path.display())),
-            Err((dir, _)) => Check::failed(
-                name,
-                format!("{dir} may not be written"),
-                "set `runtime_dir` to a directory of this user",
-            ),
-        }
+        place_for_sockets(path, writable_ancestor(path.parent().unwrap_or(path)))
+    }
+}
+
+fn place_for_sockets(path: &Path, dir: Result<&Path, (String, bool)>) -> Check {
+    let name = "runtime_dir";
+    match dir {
+        Ok(_) => Check::ok(name, format!("sockets go beside {}", path.display())),
+        Err((dir, _)) => Check::failed(
+            name,
+            format!("{dir} may not be written"),
+            "set `runtime_dir` to a directory of this user",
+        ),
     }
 }
 
@@ -230,10 +243,57 @@ mod tests {
         assert_eq!(lent.outcome, Outcome::Warning);
     }
 
+    #[tokio::test]
+    async fn who_is_mounted_there_decides() {
+        let at = async |source: &str| {
+            let text = format!("5 1 0:50 / /mnt/dfs ro - {source} ro");
+            let mount = mountinfo::parse(text.as_bytes()).into_iter().next();
+            mounted(Path::new("/mnt/dfs"), Ok(mount), false).await
+        };
+        let closed = at("fuse.debridfs debridfs-closed").await;
+        assert_eq!(closed.outcome, Outcome::Warning);
+        assert!(closed.seen.contains("is closed to everybody"), "{closed}");
+        let foreign = at("fuse.sshfs host:/").await;
+        assert_eq!(foreign.outcome, Outcome::Failed);
+        assert!(foreign.fix.unwrap().starts_with("`umount /mnt/dfs`"));
+        let unknown = mounted(Path::new("/mnt"), Err(io::Error::other("x")), false).await;
+        assert_eq!(unknown.fix.as_deref(), Some("mount /proc"));
+    }
+
     #[test]
-    fn sockets_have_short_names() {
+    fn state_needs_a_place_that_may_be_written_and_has_room() {
+        let place = |free| place_for_state(Path::new("/srv/state"), free);
+        assert_eq!(place(Ok(Ok(LEAST_SPACE))).outcome, Outcome::Ok);
+        let full = place(Ok(Ok(LEAST_SPACE - 1)));
+        assert_eq!(full.outcome, Outcome::Failed);
+        assert!(full.seen.starts_with("only 256.0 MiB free"), "{full}");
+        let closed = |read_only| place(Err(("/srv".to_owned(), read_only)));
+        assert_eq!(closed(false).outcome, Outcome::Failed);
+        assert!(
+            closed(false)
+                .fix
+                .unwrap()
+                .contains("sudo install -d -m 700")
+        );
+        assert!(closed(true).fix.unwrap().contains("writable"));
+        assert_eq!(
+            place(Ok(Err(io::Error::other("x")))).outcome,
+            Outcome::Failed
+        );
+        // The same by what is there.
+        let dir = tempfile::tempdir().unwrap();
+        let found = writable_ancestor(&dir.path().join("a/b")).map(Path::to_owned);
+        assert_eq!(found, Ok(dir.path().to_owned()));
+    }
+
+    #[test]
+    fn sockets_have_short_names_in_a_directory_that_may_be_written() {
         let long = format!("/tmp/{}", "x".repeat(120));
         assert_eq!(socket_path(Path::new(&long)).outcome, Outcome::Failed);
+        let short = Path::new("/tmp/keeper.sock");
+        assert_eq!(socket_path(short).outcome, Outcome::Ok);
+        let closed = place_for_sockets(short, Err(("/tmp".to_owned(), false)));
+        assert_eq!(closed.outcome, Outcome::Failed);
     }
 
     #[test]
