@@ -7,7 +7,9 @@ use debridfs_provider::AccountConfig;
 use crate::check::Check;
 use crate::host::{self, Host};
 use crate::propagation::Need;
-use crate::{account, confinement, kernel, machine, node, propagation, runtimes, stale, storage};
+use crate::{
+    account, confinement, kernel, machine, nfs, node, propagation, runtimes, stale, storage,
+};
 
 /// What is configured.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The keeper's socket.
     pub keeper_socket: PathBuf,
+    /// Whether files are served over NFS.
+    pub serves_nfs: bool,
     /// `keeper.mode = "attached"`: whoever mounts is another process, in another container maybe.
     pub attached: bool,
     /// Whom root would start the engine as; `None` when it is not root who asks.
@@ -51,7 +55,8 @@ pub struct Input {
 /// Looks at everything, and changes nothing. Needs a tokio runtime.
 pub async fn examine(input: &Input) -> Vec<Check> {
     let settings = input.settings.as_ref();
-    let mut checks = kernel::checks();
+    let mut checks = nfs_checks(settings);
+    checks.extend(kernel::checks());
     let engine = settings.is_some_and(Settings::is_for_attached_engine);
     if !engine {
         checks.push(machine::fuse_device());
@@ -90,6 +95,12 @@ pub async fn examine(input: &Input) -> Vec<Check> {
         checks.extend(account::check(account).await);
     }
     checks
+}
+
+fn nfs_checks(settings: Option<&Settings>) -> Vec<Check> {
+    let server = settings.filter(|settings| settings.serves_nfs);
+    let key = server.and_then(|settings| nfs::key(&settings.state_dir));
+    key.into_iter().chain(nfs::mounts()).collect()
 }
 
 /// The directory that containers are told to bind.

@@ -11,6 +11,7 @@
 //! | are the places for mount, state and sockets usable | `storage.rs` |
 //! | do mounts reach containers | `propagation.rs`, `runtimes.rs` |
 //! | what is left of dead mounts, and who holds it | `stale.rs` |
+//! | are handles of NFS the same as before, and do mounts over NFS wait | `nfs.rs` |
 //! | what a Kubernetes node needs besides | `node.rs` |
 //! | where the machine is, seen from a container, and whose a container is | `host.rs`, `pods.rs` |
 //! | can the account be used | `account.rs` |
@@ -24,6 +25,7 @@ mod host;
 mod kernel;
 mod machine;
 mod mend;
+mod nfs;
 mod node;
 mod pods;
 mod propagation;

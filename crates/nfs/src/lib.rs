@@ -10,6 +10,7 @@
 //! | what a call of which program is answered | `server`, `nfs` with `attributes`, `directory`, `read`; `mount` |
 //! | when a client has to ask again, and when no more | `patience`, with what is remembered in `delayed` |
 //! | what each client may have, and has had | `clients`, `open_files` |
+//! | how each kind of client mounts an export | `client_lines` |
 //! | which failure becomes which status | `status` |
 #![cfg_attr(
     test,
@@ -22,6 +23,7 @@
 
 mod arguments;
 mod attributes;
+mod client_lines;
 mod clients;
 mod connection;
 mod delayed;
@@ -43,6 +45,7 @@ mod server;
 mod status;
 
 pub use arguments::{Arguments, Garbage};
+pub use client_lines::client_lines;
 pub use clients::ClientReport;
 pub use export::{Export, NotAdmitted, Squash};
 pub use handle::{Foreign, HANDLE_LEN, KEY_LEN, Seal};

@@ -1,7 +1,5 @@
 //! `debridfs doctor`: what this machine lacks, and the exact fix.
 
-mod nfs;
-
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -77,9 +75,7 @@ async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
     if let Some(loaded) = &loaded {
         checks.extend(as_engine(&loaded.config));
         checks.extend(preflight::services(&loaded.config).await);
-        checks.extend(nfs::key(&loaded.config));
     }
-    checks.extend(nfs::mounts());
     let input = Input {
         settings: loaded.map(|loaded| settings(loaded.config)),
         path: args.path.clone(),
@@ -116,6 +112,7 @@ fn as_engine(config: &Config) -> Vec<Check> {
 fn settings(config: Config) -> Settings {
     Settings {
         keeper_socket: config.keeper_socket(),
+        serves_nfs: config.nfs.listen.is_some(),
         attached: config.keeper.mode == KeeperMode::Attached,
         engine_user: owner(&config).map(|owner| owner.uid),
         mount: config.mount.path,

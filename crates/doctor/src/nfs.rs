@@ -1,19 +1,20 @@
 //! What there is to say of NFS: a key that took another one's place, and mounts that give up.
 
+use std::path::Path;
+
 use debridfs_base::mountinfo::{self, Mount};
-use debridfs_config::Config;
-use debridfs_doctor::Check;
 use debridfs_nfs::Key;
 use jiff::{Timestamp, ToSpan};
+
+use crate::check::Check;
 
 /// For so long it is told that there is a new key: a client that has been away for longer mounts anew in any case.
 const TOLD: i64 = 30 * 24;
 
-/// The key of handles, where there was another one before.
-pub fn key(config: &Config) -> Option<Check> {
-    config.nfs.listen?;
+/// Which key of handles is in use, as `state_dir` has it noted; nothing where there is none yet.
+pub fn key(state_dir: &Path) -> Option<Check> {
     let now = Timestamp::now();
-    let change = match Key::noted(&config.state_dir, now) {
+    let change = match Key::noted(state_dir, now) {
         Ok(change) => change?,
         Err(error) => {
             let seen = format!("which key is in use cannot be read: {error}");
@@ -83,20 +84,14 @@ mod tests {
     #[test]
     fn a_key_that_took_anothers_place_is_told_of() {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config {
-            state_dir: dir.path().to_owned(),
-            ..Config::default()
-        };
-        assert!(key(&config).is_none(), "not served");
-        config.nfs.listen = Some(([127, 0, 0, 1], 2049).into());
-        assert!(key(&config).is_none(), "no key yet");
+        assert!(key(dir.path()).is_none(), "no key yet");
         let now = Timestamp::now();
         Key::load(None, dir.path(), now).unwrap();
-        let told = |config: &Config| key(config).unwrap().seen;
-        assert!(told(&config).contains("in use since"));
+        let told = || key(dir.path()).unwrap().seen;
+        assert!(told().contains("in use since"));
         let file = dir.path().join("shared");
         std::fs::write(&file, "k".repeat(40)).unwrap();
         Key::load(Some(&file), dir.path(), now).unwrap();
-        assert!(told(&config).contains("Stale file handle"));
+        assert!(told().contains("Stale file handle"));
     }
 }
