@@ -11,6 +11,7 @@
 //! | what somebody has to look at | `attention` |
 //! | the form of `debridfs why --json` | [`WhyReport`]; the verdict and advice in `verdict` |
 //! | what is meant by a hash or a part of a name | `find` |
+//! | how both, and accounts, are printed for people | [`words`] |
 //! | what both say of copies | [`CopyLine`] |
 #![cfg_attr(
     test,
@@ -46,6 +47,7 @@ mod tokens;
 mod traces;
 mod verdict;
 mod why;
+pub mod words;
 
 pub use answer::{RefusalKind, Refused};
 pub use backends::BackendsStatus;

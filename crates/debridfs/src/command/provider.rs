@@ -1,14 +1,13 @@
 //! `debridfs provider …`.
 
 mod moving;
-mod report;
 
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use debridfs_control::words;
 
 use self::moving::MoveArgs;
-pub use self::report::account_line;
 use super::{plain, print_json, runtime, say};
 use crate::failure::Failure;
 use crate::instance::{Instance, InstanceArgs, ReportArgs};
@@ -101,7 +100,7 @@ fn ls(args: &ReportArgs, file: Option<&Path>) -> Result<(), Failure> {
     if args.json {
         print_json(&listed, "providers")?;
     } else {
-        say(&report::list(&plain(&listed)?));
+        say(&words::providers(&plain(&listed)?));
     }
     match listed
         .iter()
@@ -118,7 +117,7 @@ fn test(args: &TestArgs, file: Option<&Path>) -> Result<(), Failure> {
     if args.report.json {
         print_json(&tested, "test")?;
     } else {
-        say(&report::steps(&plain(&tested)?));
+        say(&words::steps(&plain(&tested)?));
     }
     match tested.iter().any(|step| step.ok == Some(false)) {
         true => Err(Failure::silent(1)),

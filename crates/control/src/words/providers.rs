@@ -1,10 +1,10 @@
-//! Accounts and tests of them, for people.
+//! What `debridfs provider ls` and `provider test` print.
 
+use crate::{AccountStatus, ProviderLine, TestStep};
 use debridfs_base::ByteSize;
-use debridfs_control::{AccountStatus, ProviderLine, TestStep};
 
-/// A few lines for each account.
-pub fn list(providers: &[ProviderLine]) -> String {
+/// A few lines for each account, as `debridfs provider ls` prints them.
+pub fn providers(providers: &[ProviderLine]) -> String {
     let mut out = String::new();
     for one in providers {
         let health = match (&one.trouble, one.status.healthy) {
@@ -42,7 +42,7 @@ pub fn list(providers: &[ProviderLine]) -> String {
 }
 
 /// Plan, its end, slots and points in one line.
-pub fn account_line(account: &AccountStatus) -> String {
+pub(super) fn account_line(account: &AccountStatus) -> String {
     let mut parts = vec![match (&account.plan, account.premium) {
         (Some(plan), true) => format!("plan {plan}"),
         (None, true) => "premium".to_owned(),
@@ -59,7 +59,7 @@ pub fn account_line(account: &AccountStatus) -> String {
     parts.join(", ")
 }
 
-/// A line for each step.
+/// A line for each step of a trial.
 pub fn steps(steps: &[TestStep]) -> String {
     let mut out = String::new();
     for step in steps {
