@@ -40,19 +40,9 @@ pub(super) async fn add(
     Ok(())
 }
 
-/// Forgets copies that are gone, also what a version without this table purged.
-pub(super) async fn purge(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::query(
-        "DELETE FROM differing_copies WHERE NOT EXISTS (SELECT 1 FROM torrents \
-         WHERE torrents.provider = differing_copies.provider AND torrents.id = differing_copies.id)",
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::forget::forget_purged;
     use super::*;
 
     #[tokio::test]
@@ -80,7 +70,7 @@ mod tests {
         .execute(&mut store)
         .await
         .unwrap();
-        purge(&mut store).await.unwrap();
+        forget_purged(&mut store).await.unwrap();
         assert_eq!(load(&read, &mut unreadable).unwrap(), [held]);
         assert_eq!(unreadable, 0);
     }

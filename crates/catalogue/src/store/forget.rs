@@ -3,6 +3,7 @@
 //! - The name of a release that no account has held for long: whoever comes back is named anew. Its
 //!   ids come back the same, as they are made of what it is.
 //! - Direct links of torrents that are gone.
+//! - What is noted of copies that are gone, with each that goes.
 //!
 //! What is kept for ever is `id_overrides`: a row only where two nodes came to the same number of 62
 //! bits. With a million nodes that is one in four million libraries.
@@ -50,6 +51,22 @@ pub(super) async fn forget(
         .bind(since)
         .execute(&mut *connection)
         .await?;
+    }
+    Ok(())
+}
+
+/// What is noted of copies, by the table.
+const OF_COPIES: [&str; 2] = [
+    "DELETE FROM copy_verdicts WHERE NOT EXISTS (SELECT 1 FROM torrents \
+     WHERE torrents.provider = copy_verdicts.provider AND torrents.id = copy_verdicts.id)",
+    "DELETE FROM differing_copies WHERE NOT EXISTS (SELECT 1 FROM torrents \
+     WHERE torrents.provider = differing_copies.provider AND torrents.id = differing_copies.id)",
+];
+
+/// Forgets what is noted of copies that are gone, also of those that a version without these tables purged.
+pub(super) async fn forget_purged(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    for sql in OF_COPIES {
+        sqlx::query(sql).execute(&mut *connection).await?;
     }
     Ok(())
 }

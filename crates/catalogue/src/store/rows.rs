@@ -4,7 +4,8 @@ use debridfs_provider::{DirectLink, HosterLink, KeyId, TorrentId};
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
-use super::{Batch, HistoryEntry, SyncRow, TorrentRow, differing, first_sync, verdicts};
+use super::forget::forget_purged;
+use super::{Batch, HistoryEntry, SyncRow, TorrentRow, first_sync, verdicts};
 use crate::ViewChange;
 use crate::stored_time::read_time;
 
@@ -68,8 +69,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> s
     }
     verdicts::write(connection, &batch.verdicts).await?;
     if !batch.purged.is_empty() {
-        verdicts::purge(connection).await?;
-        differing::purge(connection).await?;
+        forget_purged(connection).await?;
     }
     if let Some(generation) = batch.generation {
         sqlx::query(

@@ -52,14 +52,3 @@ pub(super) async fn write(
     }
     Ok(())
 }
-
-/// Forgets those of copies that are gone, also of what a version without this table purged.
-pub(super) async fn purge(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::query(
-        "DELETE FROM copy_verdicts WHERE NOT EXISTS (SELECT 1 FROM torrents \
-         WHERE torrents.provider = copy_verdicts.provider AND torrents.id = copy_verdicts.id)",
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
