@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::WallClock;
-use debridfs_base::volume::Volume;
 use debridfs_provider::InfoHash;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -27,11 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::store::StoredMoves;
 use crate::StoreError;
+use crate::store::put;
 
 /// A step that takes longer is given up and made again.
 const LONGEST: Duration = Duration::from_secs(900);
-/// After a write of the state that failed.
-const STORE_PAUSE: Duration = Duration::from_secs(30);
 /// How long moves that ended are listed.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Moves that are listed at most; more are refused until some have ended.
@@ -228,21 +226,8 @@ impl Moves {
     /// Puts the moves on the disk, however long that takes.
     async fn keep(&self) {
         let _writing = self.writing.lock().await;
-        loop {
-            let stored = StoredMoves::new(self.moves.lock().values().cloned().collect());
-            let path = self.path.clone();
-            let saved = Volume::state()
-                .run(&self.path, move || stored.save(&path))
-                .await;
-            let saved = saved.map_err(|error| error.to_string());
-            match saved.and_then(|saved| saved.map_err(|error| error.to_string())) {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::error!(%error, "moves wait, as their state cannot be stored");
-                    sleep(STORE_PAUSE).await;
-                }
-            }
-        }
+        let newest = || StoredMoves::new(self.moves.lock().values().cloned().collect());
+        while !put(newest(), &self.path, "moves").await {}
     }
 
     fn now(&self) -> Timestamp {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_base::WallClock;
-use debridfs_base::volume::Volume;
 use debridfs_catalogue::BadReason;
 use debridfs_provider::InfoHash;
 use parking_lot::{Mutex, MutexGuard};
@@ -19,6 +18,7 @@ use utoipa::ToSchema;
 
 use crate::again::AddedAgain;
 use crate::patient::Intent;
+use crate::store::put;
 use crate::{
     Checked, Finding, Machine, Patient, Rules, Stage, StoreError, Stored, Treated, Treatment, Ward,
     Wish,
@@ -26,8 +26,6 @@ use crate::{
 
 /// A check or treatment that takes longer is given up, so that nothing is busy for ever.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// After a write of the state that failed.
-const STORE_PAUSE: Duration = Duration::from_secs(30);
 
 /// How repair does. Scripts rely on it as `debridfs repair ls --json`: fields are added, never renamed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -280,18 +278,8 @@ impl Repair {
                     machine.spent().clone(),
                 )
             };
-            let path = self.path.clone();
-            let saved = Volume::state()
-                .run(&self.path, move || stored.save(&path))
-                .await;
-            let saved = saved.map_err(|error| error.to_string());
-            match saved.and_then(|saved| saved.map_err(|error| error.to_string())) {
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::error!(%error, "repair waits, as its state cannot be stored");
-                    self.machine().set_changed();
-                    sleep(STORE_PAUSE).await;
-                }
+            if !put(stored, &self.path, "repair").await {
+                self.machine().set_changed();
             }
         }
     }
