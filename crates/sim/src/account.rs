@@ -1,5 +1,6 @@
 //! One account: its torrents, links, direct links, limits and traffic.
 
+mod direct;
 mod limiter;
 mod torrent;
 mod traffic;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use direct::Linked;
 pub(crate) use limiter::Limiter;
 pub(crate) use torrent::{Release, Torrent};
 pub(crate) use traffic::Traffic;
@@ -432,7 +434,7 @@ impl Account {
         active
     }
 
-    pub(crate) fn new_download_id(&self) -> Id13 {
+    fn new_download_id(&self) -> Id13 {
         let made = self.downloads.len() as u64;
         Id13::from_number(hash_parts(&[
             b"download",

@@ -1,25 +1,21 @@
 //! `link/unlock`, `link/delayed` and `link/infos`: from restricted links to direct ones.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
 
 use super::call::Call;
 use super::{LINK_PREFIX, Refusal, done, error};
-use crate::account::{Account, Download};
+use crate::account::{Account, Download, Linked};
 use crate::cdn::percent_encoded;
-use crate::content::Content;
 use crate::random::Id13;
 use crate::vendors::answer::Answer;
 
 /// How long is left of a link that is being made, as it is told at most.
 const MOST_LEFT_S: i64 = 3600;
 
-/// The links of the account that unlocking gives: id, name, hash and path, content.
-type Found = (Id13, String, String, Content);
-
-fn find(account: &Account, link: &str) -> Result<Found, &'static str> {
+fn find(account: &Account, link: &str) -> Result<Linked, &'static str> {
     let id = link.strip_prefix(LINK_PREFIX).and_then(Id13::parse);
     let id = id.ok_or("LINK_HOST_NOT_SUPPORTED")?;
     let (torrent, position) = account.link(id).ok_or("LINK_DOWN")?;
@@ -73,32 +69,15 @@ pub(super) fn unlock(call: &Call) -> Result<Answer, Refusal> {
 }
 
 /// A direct link, on another host each time: some lead nowhere.
-fn make(
-    call: &Call,
-    number: usize,
-    account: &mut Account,
-    (link, filename, file, content): Found,
-) -> Arc<Download> {
+fn make(call: &Call, number: usize, account: &mut Account, found: Linked) -> Arc<Download> {
     let lost = account.alldebrid.unlocks % 100;
     let lost = lost < u64::from(call.settings.alldebrid.null_routed_percent);
     account.alldebrid.unlocks += 1;
-    let download = Arc::new(Download {
-        id: account.new_download_id(),
-        account: number,
-        link,
-        filename,
-        file,
-        content,
-        url: if lost {
-            nowhere(&call.cdn_url)
-        } else {
-            call.cdn_url.clone()
-        },
-        generated_ms: call.now_ms,
-        expires_ms: AtomicI64::new(call.now_ms + i64::from(call.settings.link_ttl_s) * 1000),
-    });
-    account.downloads.push(download.clone());
-    download
+    let url = match lost {
+        true => nowhere(&call.cdn_url),
+        false => call.cdn_url.clone(),
+    };
+    account.make_download(number, found, url, (call.now_ms, &call.settings))
 }
 
 /// The same URL on the host 0.0.0.0.

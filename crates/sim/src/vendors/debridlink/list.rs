@@ -1,13 +1,12 @@
 //! `seedbox/list` and `seedbox/activity`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::{Refusal, done};
-use crate::account::{Account, Download, Torrent};
+use crate::account::{Account, Torrent};
 use crate::cdn::percent_encoded;
 use crate::random::Id13;
 use crate::status::Status;
@@ -191,19 +190,10 @@ fn direct(
         Some(download) => download,
         None => {
             let (filename, path, content) = torrent.linked(place)?;
-            let life_ms = i64::from(call.settings.link_ttl_s) * 1000;
-            let download = Arc::new(Download {
-                id: account.new_download_id(),
-                account: number,
-                link,
-                filename,
-                file: format!("{}{path}", torrent.release.hash),
-                content,
-                url: call.cdn_url.clone(),
-                generated_ms: call.now_ms,
-                expires_ms: AtomicI64::new(call.now_ms.saturating_add(life_ms)),
-            });
-            account.downloads.push(download.clone());
+            let file = format!("{}{path}", torrent.release.hash);
+            let (url, made) = (call.cdn_url.clone(), (call.now_ms, &*call.settings));
+            let linked = (link, filename, file, content);
+            let download = account.make_download(number, linked, url, made);
             account.debridlink.direct.insert(link, download.id);
             call.sim.add_download(download.clone());
             download

@@ -1,14 +1,14 @@
 //! Folders and files of the cloud.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
 
 use super::call::{Call, content_size};
 use super::cloud::{Memory, Node};
 use super::{Refusal, done};
-use crate::account::{Account, Download};
+use crate::account::{Account, Download, Linked};
 use crate::cdn::{mime_type, percent_encoded};
 use crate::random::Id13;
 use crate::vendors::answer::Answer;
@@ -76,21 +76,10 @@ pub(super) fn download(
     call: &Call,
     number: usize,
     account: &mut Account,
-    (link, filename, file, content): (Id13, String, String, crate::content::Content),
+    linked: Linked,
 ) -> Arc<Download> {
-    let life_ms = i64::from(call.settings.link_ttl_s) * 1000;
-    let made = Arc::new(Download {
-        id: account.new_download_id(),
-        account: number,
-        link,
-        filename,
-        file,
-        content,
-        url: call.cdn_url.clone(),
-        generated_ms: call.now_ms,
-        expires_ms: AtomicI64::new(call.now_ms + life_ms),
-    });
-    account.downloads.push(made.clone());
+    let (url, made) = (call.cdn_url.clone(), (call.now_ms, &*call.settings));
+    let made = account.make_download(number, linked, url, made);
     call.sim.add_download(made.clone());
     made
 }

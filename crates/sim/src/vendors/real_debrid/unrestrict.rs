@@ -1,7 +1,6 @@
 //! `/unrestrict/…` and `/downloads/…`: from restricted links to direct ones.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 
@@ -144,19 +143,9 @@ pub(super) fn link(call: &Call) -> Result<Answer, VendorError> {
             return Err(VendorError(call.settings.traffic_code));
         }
         let (hash, (filename, path, content)) = shown?;
-        let download = Arc::new(Download {
-            id: account.new_download_id(),
-            account: number,
-            link,
-            filename,
-            file: format!("{hash}{path}"),
-            content,
-            url: call.cdn_url.clone(),
-            generated_ms: call.now_ms,
-            expires_ms: AtomicI64::new(call.now_ms + i64::from(call.settings.link_ttl_s) * 1000),
-        });
-        account.downloads.push(download.clone());
-        Ok(download)
+        let linked = (link, filename, format!("{hash}{path}"), content);
+        let (url, made) = (call.cdn_url.clone(), (call.now_ms, &*call.settings));
+        Ok(account.make_download(number, linked, url, made))
     })??;
     call.sim
         .inner

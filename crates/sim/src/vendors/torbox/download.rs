@@ -1,7 +1,7 @@
 //! `requestdl`: from a file of a download to a presigned URL of the CDN.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::json;
 
@@ -78,18 +78,8 @@ fn make(
         return Err(Refusal::of("LINK_OFFLINE"));
     }
     let (filename, path, content) = linked;
-    let expires_ms = call.now_ms + i64::from(call.settings.link_ttl_s) * 1000;
-    let download = Arc::new(Download {
-        id: account.new_download_id(),
-        account: number,
-        link,
-        filename,
-        file: format!("{}{path}", torrent.release.hash),
-        content,
-        url: call.cdn_url.clone(),
-        generated_ms: call.now_ms,
-        expires_ms: AtomicI64::new(expires_ms),
-    });
-    account.downloads.push(download.clone());
-    Ok(download)
+    let file = format!("{}{path}", torrent.release.hash);
+    let linked = (link, filename, file, content);
+    let (url, made) = (call.cdn_url.clone(), (call.now_ms, &*call.settings));
+    Ok(account.make_download(number, linked, url, made))
 }
