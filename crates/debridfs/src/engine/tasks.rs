@@ -164,11 +164,34 @@ impl Tasks {
     /// What is opened from files of its own. Gives the downloads, which say at the end that nobody
     /// is to blame.
     fn start_parts(&self) -> Option<JoinHandle<()>> {
-        let supervisor = &self.supervisor;
+        self.start_side_files();
+        self.start_cache();
+        http_files::start(
+            &self.supervisor,
+            &self.config,
+            &self.tokens,
+            self.parts.tree.clone(),
+            &self.listeners,
+            &self.board,
+        );
+        self.start_nfs();
+        self.start_users();
+        let downloads = self.start_downloads();
+        self.start_repair();
+        self.start_moves();
+        let (config, parts, mount) = (self.config.clone(), self.parts.clone(), self.mount.clone());
+        let board = self.board.clone();
+        self.supervisor.start("hooks", move || {
+            hooks(config.clone(), parts.clone(), mount.clone(), board.clone())
+        });
+        downloads
+    }
+
+    fn start_side_files(&self) {
         for account in &self.parts.accounts {
             let (account, config) = (account.clone(), self.config.clone());
             let name = format!("the files of calls and traffic of {}", account.name());
-            supervisor.start(name, move || {
+            self.supervisor.start(name, move || {
                 let (account, config) = (account.clone(), config.clone());
                 async move {
                     let open = move || account.open_side_files();
@@ -178,20 +201,10 @@ impl Tasks {
                 }
             });
         }
-        self.start_cache();
-        let (queue, repair) = (self.queue.clone(), self.repair.clone());
-        let tree = self.parts.tree.clone();
-        http_files::start(
-            supervisor,
-            &self.config,
-            &self.tokens,
-            tree,
-            &self.listeners,
-            &self.board,
-        );
-        self.start_nfs();
-        self.start_users();
-        let downloads = queue.is_expected().then(|| {
+    }
+
+    fn start_downloads(&self) -> Option<JoinHandle<()>> {
+        self.queue.is_expected().then(|| {
             let downloads = Downloads {
                 config: self.config.clone(),
                 parts: self.parts.clone(),
@@ -199,36 +212,39 @@ impl Tasks {
                 listeners: self.listeners.clone(),
                 board: self.board.clone(),
                 alone: self.alone.clone(),
-                queue: queue.clone(),
+                queue: self.queue.clone(),
             };
             let shutdown = self.shutdown.clone();
-            supervisor.start(DOWNLOADS, move || downloads.clone().run(shutdown.clone()))
+            self.supervisor
+                .start(DOWNLOADS, move || downloads.clone().run(shutdown.clone()))
+        })
+    }
+
+    fn start_repair(&self) {
+        let Some(rules) = self.config.repair.rules() else {
+            return;
+        };
+        let repairing = Repairing {
+            config: self.config.clone(),
+            parts: self.parts.clone(),
+            queue: self.queue.clone(),
+            repair: self.repair.clone(),
+        };
+        let shutdown = self.shutdown.clone();
+        self.supervisor.start("repair", move || {
+            repairing.clone().run(rules.clone(), shutdown.clone())
         });
-        if let Some(rules) = self.config.repair.rules() {
-            let repairing = Repairing {
-                config: self.config.clone(),
-                parts: self.parts.clone(),
-                queue,
-                repair,
-            };
-            let shutdown = self.shutdown.clone();
-            supervisor.start("repair", move || {
-                repairing.clone().run(rules.clone(), shutdown.clone())
-            });
-        }
+    }
+
+    fn start_moves(&self) {
         let moving = Moving {
             config: self.config.clone(),
             parts: self.parts.clone(),
             moves: self.moves.clone(),
         };
         let shutdown = self.shutdown.clone();
-        supervisor.start("moves", move || moving.clone().run(shutdown.clone()));
-        let (config, parts, mount) = (self.config.clone(), self.parts.clone(), self.mount.clone());
-        let board = self.board.clone();
-        supervisor.start("hooks", move || {
-            hooks(config.clone(), parts.clone(), mount.clone(), board.clone())
-        });
-        downloads
+        self.supervisor
+            .start("moves", move || moving.clone().run(shutdown.clone()));
     }
 
     /// Reads the users' passwords; none of them is let in before.
