@@ -144,10 +144,16 @@ enum Attempt {
 }
 
 fn attempt(file: &File, own: &Instance) -> io::Result<Attempt> {
+    attempt_and(file, own, || {})
+}
+
+/// With what happens meanwhile.
+fn attempt_and(file: &File, own: &Instance, meanwhile: impl FnOnce()) -> io::Result<Attempt> {
     let share = || locked(file, FlockOperation::NonBlockingLockShared);
     if locked(file, FlockOperation::NonBlockingLockExclusive)? {
         let written = write(file, own);
         // The kernel lets go of one before it takes the other: somebody may come in between.
+        meanwhile();
         let kept = share()?;
         return Ok(match (kept, written, read(file)) {
             (true, Ok(()), Some(found)) if found.is(own) => Attempt::Ours,
@@ -332,6 +338,35 @@ mod tests {
                 got.iter().map(|(number, _)| *number).collect();
             assert!(instances.len() <= 1, "{instances:?} have it together");
         }
+    }
+
+    #[test]
+    fn who_comes_in_between_has_it() {
+        let world = World::new();
+        let (one, two) = (
+            world.instance("run", "/one"),
+            world.instance("other", "/two"),
+        );
+        let open = || {
+            let path = world.at("state").join(IN_OWN);
+            let options = OFlags::RDWR | OFlags::CREATE;
+            super::open(CWD, &path, options, Mode::RUSR | Mode::WUSR).unwrap()
+        };
+        let (file, others) = (open(), open());
+        for wrote in [false, true] {
+            let attempt = attempt_and(&file, &one, || {
+                // As the kernel does before it shares.
+                flock(&file, FlockOperation::Unlock).unwrap();
+                flock(&others, FlockOperation::LockExclusive).unwrap();
+                if wrote {
+                    write(&others, &two).unwrap();
+                    flock(&others, FlockOperation::LockShared).unwrap();
+                }
+            });
+            assert!(matches!(attempt, Ok(Attempt::Busy)), "{wrote}");
+            flock(&others, FlockOperation::Unlock).unwrap();
+        }
+        assert!(matches!(attempt(&file, &one), Ok(Attempt::Ours)));
     }
 
     #[test]

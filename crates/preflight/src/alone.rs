@@ -116,3 +116,45 @@ impl Alone {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use debridfs_base::instance_lock::IN_OWN;
+
+    use super::*;
+
+    #[test]
+    fn another_instance_is_refused_by_name_and_what_cannot_be_locked_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("state")).unwrap();
+        let instance = |name: &str| {
+            std::fs::create_dir_all(at(name)).unwrap();
+            let mut config = Config {
+                runtime_dir: at(name),
+                ..Config::default()
+            };
+            config.mount.path = Path::new("/mnt").join(name);
+            Alone::new(Arc::new(config))
+        };
+        let [one, two] = ["one", "two"].map(instance);
+        one.keep("state_dir", &at("state"), IN_OWN).unwrap();
+        instance("one")
+            .keep("state_dir", &at("state"), IN_OWN)
+            .unwrap();
+        let refused = two.keep("state_dir", &at("state"), IN_OWN).unwrap_err();
+        let pid = std::process::id();
+        let words = format!("in use by another instance: pid {pid}, mounted at /mnt/one");
+        assert!(refused.to_string().ends_with(&words), "{refused}");
+        assert!(refused.help().contains("a `state_dir` of its own"));
+        // Not there, and no directory.
+        two.keep("cache_dir", &at("none"), IN_OWN).unwrap();
+        std::fs::write(at("file"), "").unwrap();
+        two.keep("cache_dir", &at("file"), IN_OWN).unwrap();
+        // No place for the lock.
+        std::fs::create_dir_all(at("odd").join(IN_OWN)).unwrap();
+        two.keep("cache_dir", &at("odd"), IN_OWN).unwrap();
+        drop(one);
+        two.keep("state_dir", &at("state"), IN_OWN).unwrap();
+    }
+}

@@ -107,25 +107,27 @@ const CACHE: &str = "cache_dir";
 pub fn checks(trials: &[Trial], owner: Option<Owner>) -> Vec<Check> {
     let started: Vec<_> = trials.iter().map(|trial| start(trial, owner)).collect();
     let ended = started.into_iter().map(|helper| helper.and_then(end));
-    let checks = trials.iter().zip(ended).map(|(trial, ended)| {
-        let key = trial.key.as_str();
-        match ended {
-            Ok(Tried { seen, fix: None }) => Check::ok(key, seen),
-            Ok(Tried {
-                seen,
-                fix: Some(fix),
-            }) if key == CACHE && trial.kind == Kind::Own => Check::warning(key, seen, fix),
-            Ok(Tried {
-                seen,
-                fix: Some(fix),
-            }) => Check::failed(key, seen, fix),
-            Err(error) => {
-                let seen = format!("{}: {error}", trial.what.display());
-                Check::warning(key, seen, "see whether its volume answers")
-            }
+    let checks = trials.iter().zip(ended);
+    checks.map(|(trial, ended)| judged(trial, ended)).collect()
+}
+
+fn judged(trial: &Trial, ended: io::Result<Tried>) -> Check {
+    let key = trial.key.as_str();
+    match ended {
+        Ok(Tried { seen, fix: None }) => Check::ok(key, seen),
+        Ok(Tried {
+            seen,
+            fix: Some(fix),
+        }) if key == CACHE && trial.kind == Kind::Own => Check::warning(key, seen, fix),
+        Ok(Tried {
+            seen,
+            fix: Some(fix),
+        }) => Check::failed(key, seen, fix),
+        Err(error) => {
+            let seen = format!("{}: {error}", trial.what.display());
+            Check::warning(key, seen, "see whether its volume answers")
         }
-    });
-    checks.collect()
+    }
 }
 
 fn start(trial: &Trial, owner: Option<Owner>) -> io::Result<Helper> {
@@ -153,16 +155,19 @@ pub fn listeners(config: &Config, owner: Option<Owner>) -> Vec<Check> {
     let trial = |place: &Place| Trial::new(Kind::Listen, place.setting, place.address.to_string());
     let trials: Vec<Trial> = places.iter().map(trial).collect();
     let checks = checks(&trials, owner).into_iter().zip(&places);
-    let checks = checks.map(|(check, place)| {
-        // The number of the error, which is put into words here: root sees who has the address.
-        let Some(errno) = check.fix.as_deref().and_then(|text| text.parse().ok()) else {
-            return check;
-        };
-        let by = holder(place.address.port());
-        let trouble = place.trouble(&io::Error::from_raw_os_error(errno), by.as_deref());
-        Check::failed(place.setting, trouble.words, trouble.help)
-    });
-    checks.collect()
+    checks
+        .map(|(check, place)| in_words(check, place))
+        .collect()
+}
+
+/// The number of an error is put into words here: root sees who has the address.
+fn in_words(check: Check, place: &Place) -> Check {
+    let Some(errno) = check.fix.as_deref().and_then(|text| text.parse().ok()) else {
+        return check;
+    };
+    let by = holder(place.address.port());
+    let trouble = place.trouble(&io::Error::from_raw_os_error(errno), by.as_deref());
+    Check::failed(place.setting, trouble.words, trouble.help)
 }
 
 fn places(config: &Config) -> Vec<Place> {
@@ -188,4 +193,65 @@ fn places(config: &Config) -> Vec<Place> {
         })
     });
     places.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use debridfs_doctor::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn only_the_cache_can_be_done_without_and_a_silent_volume_is_waited_for() {
+        let tried = || {
+            let (seen, fix) = ("no".to_owned(), Some("mend it".to_owned()));
+            Ok(Tried { seen, fix })
+        };
+        let outcome = |kind, key: &str, ended| judged(&Trial::new(kind, key, "/x"), ended).outcome;
+        assert_eq!(outcome(Kind::Own, "state_dir", tried()), Outcome::Failed);
+        assert_eq!(outcome(Kind::Own, CACHE, tried()), Outcome::Warning);
+        assert_eq!(outcome(Kind::Alone, CACHE, tried()), Outcome::Failed);
+        let silent = || Err(io::ErrorKind::TimedOut.into());
+        assert_eq!(outcome(Kind::Own, "state_dir", silent()), Outcome::Warning);
+        let (seen, fix) = ("yes".to_owned(), None);
+        let well = Ok(Tried { seen, fix });
+        assert_eq!(outcome(Kind::Own, "state_dir", well), Outcome::Ok);
+    }
+
+    #[test]
+    fn who_has_an_address_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = Place {
+            what: "NFS",
+            setting: "nfs.listen",
+            address: taken.local_addr().unwrap(),
+        };
+        let errno = rustix::io::Errno::ADDRINUSE.raw_os_error().to_string();
+        let told = in_words(Check::failed("nfs.listen", "taken", errno), &place);
+        assert_eq!(told.outcome, Outcome::Failed);
+        let pid = std::process::id().to_string();
+        assert!(told.seen.contains(&pid), "{told}");
+        assert!(told.fix.unwrap().contains("nfs.listen"));
+        let free = Check::ok("nfs.listen", "free");
+        assert_eq!(in_words(free.clone(), &place), free);
+    }
+
+    #[test]
+    fn a_keeper_without_an_account_is_asked_for_nothing_of_an_engines() {
+        let mut config = Config::default();
+        let keys = |trials: Vec<Trial>| trials.into_iter().map(|one| one.key).collect::<Vec<_>>();
+        assert_eq!(keys(own(&config)), ["runtime_dir", "state_dir", CACHE]);
+        assert_eq!(keys(alone(&config)), ["state_dir", CACHE]);
+        config.content.cache.enabled = false;
+        assert_eq!(keys(own(&config)), ["runtime_dir", "state_dir"]);
+        assert_eq!(keys(alone(&config)), ["state_dir"]);
+        config.keeper.mode = KeeperMode::Attached;
+        assert_eq!(keys(own(&config)), ["runtime_dir"]);
+        assert_eq!(keys(alone(&config)), [""; 0]);
+        config.acquire.downloads = Some("/downloads".into());
+        assert_eq!(keys(named(&config)), [DOWNLOADS]);
+        assert_eq!(listeners(&config, None), []);
+    }
 }

@@ -98,12 +98,18 @@ pub fn prepare(config: &Config, owner: Option<Owner>) -> Result<(), NotPrepared>
     {
         tracing::warn!(dir = %dir.display(), %error, "the downloads folder could not be made");
     }
-    match state_helper.and_then(end) {
+    let ended = unless_silent(state, state_helper.and_then(end));
+    ended.map_err(|error| failed("state_dir", state, error))
+}
+
+/// A volume that does not answer is waited for by the engine.
+fn unless_silent(dir: &Path, ended: io::Result<()>) -> io::Result<()> {
+    match ended {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            tracing::warn!(dir = %state.display(), %error, "the engine has to wait for it");
+            tracing::warn!(dir = %dir.display(), %error, "the engine has to wait for it");
             Ok(())
         }
-        ended => ended.map_err(|error| failed("state_dir", state, error)),
+        ended => ended,
     }
 }
 
@@ -185,4 +191,39 @@ fn share(dir: &Path, owner: Option<Owner>, mode: u32) -> io::Result<()> {
 
 fn octal(text: &str) -> Result<u32, std::num::ParseIntError> {
     u32::from_str_radix(text, 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_made_is_named_and_a_silent_one_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let config = Config {
+            runtime_dir: file.join("run"),
+            ..Config::default()
+        };
+        let refused = prepare(&config, None).unwrap_err();
+        assert!(
+            refused.to_string().starts_with("`runtime_dir`: "),
+            "{refused}"
+        );
+        assert!(refused.help().contains("or set another `runtime_dir`"));
+        let read_only = NotPrepared {
+            key: "state_dir",
+            dir: file.clone(),
+            source: io::ErrorKind::ReadOnlyFilesystem.into(),
+        };
+        assert!(
+            read_only
+                .help()
+                .starts_with("mount its file system writable")
+        );
+        unless_silent(&file, Ok(())).unwrap();
+        unless_silent(&file, Err(io::ErrorKind::TimedOut.into())).unwrap();
+        unless_silent(&file, Err(io::Error::other("x"))).unwrap_err();
+    }
 }

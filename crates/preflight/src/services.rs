@@ -1,11 +1,13 @@
 //! Whether the programs of the household that are called (arrs and hooks) can be reached: their names and ports, no call.
 
+use std::io;
 use std::time::Duration;
 
 use debridfs_base::http::Url;
 use debridfs_doctor::Check;
 use futures_util::future::join_all;
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use debridfs_config::Config;
@@ -44,8 +46,18 @@ async fn check(name: &str, url: &str) -> Check {
         let connected = TcpStream::connect(&found[..]).await;
         connected.map(drop).map_err(|error| (false, error))
     };
+    judged(name, &host, port, timeout(LIMIT, reached).await)
+}
+
+/// `reached` tells of an error whether it was the name server's.
+fn judged(
+    name: &str,
+    host: &str,
+    port: u16,
+    reached: Result<Result<(), (bool, io::Error)>, Elapsed>,
+) -> Check {
     let there = format!("{host}:{port}");
-    match timeout(LIMIT, reached).await {
+    match reached {
         Ok(Ok(())) => Check::ok(name, format!("{there} answers")),
         Ok(Err((true, error))) => Check::failed(
             name,
@@ -78,6 +90,13 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let url = format!("http://{address}/secret");
         assert_eq!(check("arr.a", &url).await.outcome, Outcome::Ok);
+        let silent = timeout(Duration::ZERO, std::future::pending()).await;
+        let silent = judged("arr.a", "sonarr", 8989, silent);
+        assert_eq!(silent.outcome, Outcome::Failed);
+        assert!(silent.seen.contains("sonarr:8989: no answer within 3 s"));
+        for wrong in ["sonarr", "unix:/run/x"] {
+            assert_eq!(check("arr.a", wrong).await.outcome, Outcome::Failed);
+        }
         drop(listener);
         let gone = check("arr.a", &url).await;
         assert_eq!(gone.outcome, Outcome::Failed);

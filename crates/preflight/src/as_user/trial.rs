@@ -363,6 +363,58 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_is_tried_and_refused_with_its_setting() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let said = |kind, what: &OsStr, keeper: Option<&Path>| {
+            tried(&TryAsUserArgs {
+                kind,
+                key: "some.key".to_owned(),
+                owner: None,
+                keeper: keeper.map(Path::to_path_buf),
+                parent: 0,
+                what: what.to_owned(),
+            })
+        };
+        let fix = |kind, what: &Path| said(kind, what.as_os_str(), None).fix;
+        assert_eq!(fix(Kind::Read, &file), None);
+        let missing = fix(Kind::Read, &dir.path().join("none"));
+        assert_eq!(missing.as_deref(), Some("make it, or correct `some.key`"));
+        for kind in [Kind::Own, Kind::Shared] {
+            assert_eq!(fix(kind, dir.path()), None);
+            let refused = fix(kind, &file).unwrap();
+            assert_eq!(refused, "name a directory in `some.key`");
+        }
+        assert_eq!(fix(Kind::Own, &dir.path().join("to/be/made")), None);
+
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let listens = || said(Kind::Listen, address.as_ref(), None).fix;
+        let errno = Errno::ADDRINUSE.raw_os_error().to_string();
+        assert_eq!(listens(), Some(errno));
+        drop(taken);
+        assert_eq!(listens(), None);
+
+        let [own, other] = ["own", "other"].map(|name| {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            dir.path().join(name).join("keeper.sock")
+        });
+        let theirs = Instance::of(&other, Path::new("/mnt/other")).unwrap();
+        let lock = debridfs_base::instance_lock::claim(dir.path(), IN_OWN, &theirs).unwrap();
+        let alone = |keeper| said(Kind::Alone, dir.path().as_os_str(), Some(keeper));
+        assert_eq!(alone(&other).fix, None, "it is its own");
+        let refused = alone(&own);
+        assert!(
+            refused.seen.contains("mounted at /mnt/other"),
+            "{refused:?}"
+        );
+        assert!(refused.fix.unwrap().contains("a `some.key` of its own"));
+        drop(lock);
+        assert_eq!(alone(&own).fix, None);
+    }
+
+    #[test]
     fn root_tells_what_it_will_do_before_the_engine_starts() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
