@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use debridfs_base::Secret;
 use debridfs_services::check_address;
-use figment::value::Value;
+use figment::value::{Dict, Value};
 
 use super::merge::Merge;
 use super::problem::Origin;
@@ -21,6 +22,26 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// Lines for the log: variables that were ignored.
     pub notes: Vec<String>,
+    /// All but the settings that a running engine can change, as JSON.
+    fixed: Secret,
+}
+
+impl Loaded {
+    /// Whether what differs from `other` needs a new engine: anything but `[fuse]`.
+    pub fn needs_new_engine(&self, other: &Self) -> bool {
+        self.fixed.expose() != other.fixed.expose()
+    }
+}
+
+/// The values that an engine keeps for its life.
+fn fixed(values: &Dict) -> Secret {
+    let mut fixed = values.clone();
+    fixed.remove("fuse");
+    if let Some(Value::Dict(_, mount)) = fixed.get_mut("mount") {
+        mount.remove("backend");
+    }
+    // Values of TOML and of variables are all values of JSON too.
+    Secret::new(serde_json::to_string(&fixed).unwrap_or_default())
 }
 
 /// Reads `file` (or the default one, if it exists) and puts `environment` over it.
@@ -37,6 +58,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
         file: file.clone(),
         problems,
     };
+    let fixed = fixed(&merge.values);
     let providers = merge.providers();
     let folders = merge.values.get("folders").cloned();
     let mut config = match merge.typed::<Config>(&[]) {
@@ -73,6 +95,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
         folders,
         file,
         notes,
+        fixed,
     })
 }
 

@@ -92,7 +92,7 @@ fn of(engine: &RunningEngine) -> BackendsStatus {
     let backends = backends(engine);
     BackendsStatus {
         active: backends.active(),
-        configured: engine.info.backend,
+        configured: backends.configured(),
         before: backends.before(),
         switches: backends.switches(),
         tried: backends.tried().to_vec(),
@@ -101,8 +101,8 @@ fn of(engine: &RunningEngine) -> BackendsStatus {
 
 /// Keeps the switch for the next engine. This one has made it, whether that can be kept or not.
 async fn keep(engine: &RunningEngine) {
-    let (dir, configured) = (engine.info.state_dir.clone(), engine.info.backend);
-    let active = backends(engine).active();
+    let dir = engine.info.state_dir.clone();
+    let (configured, active) = (backends(engine).configured(), backends(engine).active());
     let kept = Volume::state().run(&engine.info.state_dir, move || {
         debridfs_fuse::remember(&dir, configured, active)
     });

@@ -10,7 +10,7 @@ use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Late, Supervisor, state_file};
 use debridfs_catalogue::Catalogue;
 use debridfs_content::Content;
-use debridfs_fuse::{BackendKind, Backends, Serving};
+use debridfs_fuse::{Backends, Serving};
 use debridfs_handover as handover;
 use debridfs_listen::Listeners;
 use debridfs_nfs::NfsServer;
@@ -48,8 +48,6 @@ pub struct EngineInfo {
     pub restarts: u64,
     /// Where the keeper can be asked.
     pub keeper_socket: PathBuf,
-    /// `fuse.backend`.
-    pub backend: BackendKind,
     /// Where state is kept.
     pub state_dir: PathBuf,
     /// Where bytes are kept.

@@ -5,6 +5,7 @@
 //! served: every other part is opened beside it ([`tasks`]).
 
 mod downloads;
+mod hangup;
 mod http_files;
 mod looks;
 mod moves;
@@ -33,13 +34,14 @@ use debridfs_preflight::Alone;
 use debridfs_vfs::{Change, Vfs};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::command::engine::EngineArgs;
 use crate::failure::{Doing, Failure};
 use debridfs_config::Config;
 
+pub use hangup::Settings;
 use parts::Parts;
 use tasks::Tasks;
 
@@ -54,10 +56,16 @@ pub enum End {
     Signal,
     /// The connection did.
     Connection(Ended),
+    /// SIGHUP asked for another engine.
+    Again,
 }
 
 /// Serves until the connection ends, or SIGTERM or SIGINT comes.
-pub async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
+pub async fn serve(settings: &Settings, args: &EngineArgs) -> Result<End, Failure> {
+    let config = &settings.loaded.config;
+    // A keeper that is told replaces its child; an engine alone has to hear of it by itself.
+    let hangup = (!args.child).then(|| signal(SignalKind::hangup()));
+    let hangup = hangup.transpose().doing(|| "signals".into())?;
     let mut terminate = signal(SignalKind::terminate()).doing(|| "signals".into())?;
     let mut interrupt = signal(SignalKind::interrupt()).doing(|| "signals".into())?;
     let shutdown = CancellationToken::new();
@@ -66,7 +74,7 @@ pub async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
     let end = tokio::select! {
         _ = terminate.recv() => End::Signal,
         _ = interrupt.recv() => End::Signal,
-        end = attach_and_serve(config, args, listeners, cache.clone(), shutdown.clone()) => End::Connection(end?),
+        end = attach_and_serve(settings, args, hangup, listeners, cache.clone(), shutdown.clone()) => end?,
     };
     shutdown.cancel();
     if let Some(cache) = cache
@@ -78,12 +86,14 @@ pub async fn serve(config: &Config, args: &EngineArgs) -> Result<End, Failure> {
 }
 
 async fn attach_and_serve(
-    config: &Config,
+    settings: &Settings,
     args: &EngineArgs,
+    hangup: Option<Signal>,
     listeners: Arc<Listeners>,
     cache: Option<Arc<Cache>>,
     shutdown: CancellationToken,
-) -> Result<Ended, Failure> {
+) -> Result<End, Failure> {
+    let config = &settings.loaded.config;
     let started = Timestamp::now();
     let hook = CrashHook::from_env().doing(|| "crash hook".into())?;
     let alone = Alone::new(Arc::new(config.clone()));
@@ -155,7 +165,7 @@ async fn attach_and_serve(
             supervisor: tasks.supervisor.clone(),
             board: tasks.board.clone(),
             serving: serving.clone(),
-            backends,
+            backends: backends.clone(),
             tokens: tasks.tokens.clone(),
             listeners: listeners.clone(),
             nfs: tasks.nfs.clone(),
@@ -167,7 +177,6 @@ async fn attach_and_serve(
             keeper,
             restarts: generation.saturating_sub(1),
             keeper_socket: config.keeper_socket(),
-            backend: config.fuse.backend,
             state_dir: config.state_dir.clone(),
             cache_dir: config.cache_dir.clone(),
         },
@@ -176,10 +185,12 @@ async fn attach_and_serve(
     tasks.start_telling(&engine);
 
     let stop = shutdown.clone();
+    let restarted = hangup::is_started_again(args.supervised);
     let end = tokio::select! {
-        end = serving.wait() => end,
+        end = serving.wait() => End::Connection(end),
+        () = hangup::needs_new_engine(hangup, settings, &backends, restarted) => End::Again,
         // Another branch of the program ends it; what is said here is not heard.
-        () = stop.cancelled() => Ended::Stopped,
+        () = stop.cancelled() => End::Connection(Ended::Stopped),
     };
     shutdown.cancel();
     let ended = futures_util::future::join_all(ending);
@@ -192,13 +203,13 @@ async fn attach_and_serve(
 /// The backends, with the one that the configuration or a later switch lets answer.
 async fn backends(config: &Config, vfs: &Arc<dyn Vfs>, has_state: bool) -> Backends {
     let (dir, configured) = (config.state_dir.clone(), config.fuse.backend);
-    let mut wanted = configured;
+    let mut kept = None;
     if has_state {
         let read = move || debridfs_fuse::remembered(&dir, configured);
-        let kept = Volume::state().run(&config.state_dir, read).await;
-        wanted = kept.ok().flatten().unwrap_or(configured);
+        let answer = Volume::state().run(&config.state_dir, read).await;
+        kept = answer.ok().flatten();
     }
-    Backends::new(vfs, wanted, Some(config.fuse.fallback))
+    Backends::new(vfs, configured, kept, config.fuse.fallback)
 }
 
 /// Waits for the keeper, and then until it admits this engine. Whoever restarts what is not alive need not do so meanwhile:

@@ -19,6 +19,8 @@ pub const NOBODY: u8 = 3;
 pub const REPLACED: u8 = 4;
 /// Another instance has a directory that this one would work in.
 pub const IN_USE: u8 = 5;
+/// `debridfs engine` was told by SIGHUP that another one is to go on, and counts on being started again: as EX_TEMPFAIL of sysexits.h.
+pub const AGAIN: u8 = 75;
 
 /// What to do where no instance answers.
 pub const START: &str =

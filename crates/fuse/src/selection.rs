@@ -93,14 +93,23 @@ pub struct Backends {
     /// Whether `fbrs` answers.
     second: AtomicBool,
     switches: AtomicU64,
+    /// Who is to answer, by the configuration.
+    configured: Mutex<BackendKind>,
     /// Who answered before the last switch. The lock also keeps two switches apart.
     before: Mutex<Option<BackendKind>>,
 }
 
 impl Backends {
-    /// Tries all backends in front of `vfs`, and lets `wanted` answer; or `fallback` when it does
-    /// not pass its trial; or else `native`, which needs nothing.
-    pub fn new(vfs: &Arc<dyn Vfs>, wanted: BackendKind, fallback: Option<BackendKind>) -> Self {
+    /// Tries all backends in front of `vfs`, and lets one answer: `kept` by an earlier switch, or
+    /// else `configured`; `fallback` when that one does not pass its trial; `native`, which needs
+    /// nothing, when no other does.
+    pub fn new(
+        vfs: &Arc<dyn Vfs>,
+        configured: BackendKind,
+        kept: Option<BackendKind>,
+        fallback: BackendKind,
+    ) -> Self {
+        let wanted = kept.unwrap_or(configured);
         let native = Native::new(Arc::clone(vfs));
         let mut tried = vec![Tried {
             backend: BackendKind::Native,
@@ -124,7 +133,7 @@ impl Backends {
             let mut all = tried.iter();
             all.any(|one| one.backend == *kind && one.reason.is_none())
         };
-        let mut order = std::iter::once(wanted).chain(fallback);
+        let mut order = [wanted, fallback].into_iter();
         let chosen = order.find(answers).unwrap_or(BackendKind::Native);
         for Tried { backend, reason } in &tried {
             match reason {
@@ -144,6 +153,7 @@ impl Backends {
             tried,
             second: AtomicBool::new(chosen == BackendKind::Fbrs),
             switches: AtomicU64::new(0),
+            configured: Mutex::new(configured),
             before: Mutex::new(None),
         }
     }
@@ -160,6 +170,20 @@ impl Backends {
     /// Who answered before the last switch.
     pub fn before(&self) -> Option<BackendKind> {
         *self.before.lock()
+    }
+
+    /// Who is to answer by the configuration.
+    pub fn configured(&self) -> BackendKind {
+        *self.configured.lock()
+    }
+
+    /// Takes over a configuration that changed: it is a later word than any switch.
+    ///
+    /// # Errors
+    /// As [`Self::switch`].
+    pub fn configure(&self, to: BackendKind) -> Result<(), SwitchError> {
+        *self.configured.lock() = to;
+        self.switch(to)
     }
 
     /// What the trials said.
@@ -266,14 +290,14 @@ mod tests {
 
     use super::*;
 
-    fn backends(wanted: BackendKind, fallback: Option<BackendKind>) -> Backends {
+    fn backends(configured: BackendKind) -> Backends {
         let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::new(jiff::Timestamp::UNIX_EPOCH));
-        Backends::new(&vfs, wanted, fallback)
+        Backends::new(&vfs, configured, None, BackendKind::Native)
     }
 
     #[test]
     fn the_one_that_was_asked_for_answers() {
-        let native = backends(BackendKind::Native, Some(BackendKind::Fbrs));
+        let native = backends(BackendKind::Native);
         assert_eq!(
             (native.active(), native.name()),
             (BackendKind::Native, "native")
@@ -284,7 +308,7 @@ mod tests {
     #[cfg(feature = "fbrs")]
     #[test]
     fn a_switch_is_taken_back_by_a_rollback() {
-        let backends = backends(BackendKind::Native, None);
+        let backends = backends(BackendKind::Native);
         assert!(matches!(
             backends.rollback(),
             Err(SwitchError::NothingBefore)
@@ -299,7 +323,7 @@ mod tests {
     #[cfg(not(feature = "fbrs"))]
     #[test]
     fn what_this_build_lacks_is_named_and_the_fallback_answers() {
-        let backends = backends(BackendKind::Fbrs, Some(BackendKind::Native));
+        let backends = backends(BackendKind::Fbrs);
         assert_eq!(backends.active(), BackendKind::Native);
         let error = backends.switch(BackendKind::Fbrs).unwrap_err();
         assert!(

@@ -11,8 +11,8 @@ use debridfs_confine::{ConfineError, Filter};
 use debridfs_fuse::Ended;
 
 use super::serve::{owner, require_providers};
-use crate::engine::{self, End};
-use crate::failure::{Doing, Failure, REPLACED};
+use crate::engine::{self, End, Settings};
+use crate::failure::{AGAIN, Doing, Failure, REPLACED};
 use crate::logging;
 use debridfs_config::{Config, Environment};
 
@@ -49,15 +49,16 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
         started_by_root,
         ..Environment::of_process()
     };
-    let loaded = debridfs_config::load(file, &environment)?;
-    let config = loaded.config;
+    let settings = Settings::load(file, environment)?;
+    let loaded = &settings.loaded;
+    let config = &loaded.config;
     logging::start(&config.log)?;
     if !args.child {
         for note in &loaded.notes {
             tracing::info!("{note}");
         }
     }
-    require_providers(&config)?;
+    require_providers(config)?;
     // A dump would keep a dead engine alive for as long as it is written, and it would hold the token.
     let none = rustix::process::Rlimit {
         current: Some(0),
@@ -66,7 +67,7 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
     rustix::process::setrlimit(rustix::process::Resource::Core, none)
         .doing(|| "core dump limit".into())?;
     rustix::process::umask(config.mount.umask.of_files());
-    confine(&config)?;
+    confine(config)?;
     // It may have been started by way of a descriptor, whose number is no name.
     rustix::thread::set_name(c"debridfs-engine").doing(|| "process name".into())?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -77,11 +78,12 @@ pub fn run(args: &EngineArgs, file: Option<&Path>) -> Result<(), Failure> {
         .enable_all()
         .build()
         .doing(|| "runtime".into())?;
-    let ended = runtime.block_on(engine::serve(&config, args));
+    let ended = runtime.block_on(engine::serve(&settings, args));
     // Dropping it would drop the futures of waiting reads, and so take them from the journal's next reader.
     std::mem::forget(runtime);
     match ended? {
         End::Signal => Ok(()),
+        End::Again => Err(Failure::silent(AGAIN)),
         End::Connection(end) => {
             tracing::info!(?end, "the connection ended");
             match end {

@@ -21,7 +21,7 @@ use rustix::process::{
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 use super::runtime;
-use crate::failure::{Doing, Failure, REPLACED, USAGE};
+use crate::failure::{AGAIN, Doing, Failure, REPLACED, USAGE};
 
 /// A program that lived for less crashes while it starts.
 const STARTED: Duration = Duration::from_secs(1);
@@ -115,6 +115,8 @@ impl Supervisor {
                 Ended::Killed(signal) if self.ending => {
                     return Err(Failure::silent(killed(signal)));
                 }
+                // It asked for it: that is no crash.
+                Ended::Code(AGAIN) => continue,
                 Ended::Code(REPLACED) => {
                     if self.stopped_as_replaced().await {
                         return Ok(());

@@ -73,9 +73,15 @@ pub const BUILD: &str = env!("CARGO_BIN_EXE_debridfs");
 
 /// An instance whose parts the test starts itself.
 pub fn prepare() -> (Simulator, Instance) {
+    prepare_with("")
+}
+
+/// The same with more TOML.
+pub fn prepare_with(toml: &str) -> (Simulator, Instance) {
     let simulator = Simulator::start(vec![film("Film.2024.1080p", 8 << 30)]);
     let settings = Settings {
         keeper: "mode = \"attached\"".into(),
+        toml: toml.into(),
         ..Settings::default()
     };
     let instance = Instance::prepare(&simulator, settings);
@@ -130,7 +136,7 @@ pub fn wait_mounted(instance: &Instance) -> u32 {
     connection(&instance.mount()).expect("just seen")
 }
 
-fn start_readers(simulator: &Simulator, instance: &Instance) -> [(&'static str, Reader); 3] {
+pub fn start_readers(simulator: &Simulator, instance: &Instance) -> [(&'static str, Reader); 3] {
     let (name, key) = simulator.file("Film.2024.1080p.mkv");
     let path = instance.mount().join("__all__/Film.2024.1080p").join(name);
     let readers =
@@ -143,7 +149,7 @@ fn start_readers(simulator: &Simulator, instance: &Instance) -> [(&'static str, 
 }
 
 /// Every reader's outcome, none with an error or a wrong byte.
-fn finish(readers: [(&'static str, Reader); 3]) -> Vec<Outcome> {
+pub fn finish(readers: [(&'static str, Reader); 3]) -> Vec<Outcome> {
     readers
         .map(|(mode, reader)| {
             let outcome = reader.finish();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 
+use crate::attached::{self, BUILD, Part};
 use crate::support::{Instance, Reader, Settings, Simulator, connection, film, until};
 
 fn backend(instance: &Instance, arguments: &[&str]) -> Output {
@@ -27,7 +28,10 @@ fn switch(instance: &Instance, to: &str) {
 /// Waits for an engine after `before`.
 fn wait_for_another(instance: &Instance, before: rustix::process::Pid) {
     until("another engine serves", Duration::from_secs(120), || {
-        instance.engine_pid() != before && instance.try_status().is_some()
+        // Without an engine the keeper tells what it knows, which is no start of an engine.
+        let status = instance.try_status();
+        let serves = status.is_some_and(|status| !status["engine"]["started"].is_null());
+        serves && instance.engine_pid() != before
     });
 }
 
@@ -37,6 +41,10 @@ fn set_backend(instance: &Instance, to: &str) {
     let (before, after) = text.split_once("[fuse]\nbackend = \"").expect("[fuse]");
     let (_, rest) = after.split_once('"').expect("a value");
     let text = format!("{before}[fuse]\nbackend = \"{to}\"{rest}");
+    write_settings(instance, &text);
+}
+
+fn write_settings(instance: &Instance, text: &str) {
     fs::write(instance.config(), text).expect("written");
 }
 
@@ -101,4 +109,67 @@ fn backends_take_each_others_place_under_readers() {
         println!("{mode}: {outcome:?}");
         outcome.assert_clean(mode);
     }
+}
+
+/// As process 1 of a container.
+fn supervised(instance: &Instance) -> Part {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork", "--kill-child", BUILD])
+        .args(["supervise", "engine"]);
+    attached::part(instance, command)
+}
+
+/// `kill -HUP 1` in the engine's container.
+#[test]
+fn an_attached_engine_takes_sighup() {
+    let (simulator, instance) = attached::prepare_with("[fuse]\nbackend = \"native\"\n");
+    let keeper = attached::keeper(&instance);
+    attached::wait_mounted(&instance);
+    let engine = supervised(&instance);
+    instance.wait_synced();
+    let readers = attached::start_readers(&simulator, &instance);
+    let started = || {
+        instance
+            .try_status()
+            .map(|status| status["engine"]["started"].clone())
+    };
+    let first = started().expect("an engine serves");
+    let backend_is = |name: &str| {
+        until(name, Duration::from_secs(60), || {
+            instance
+                .try_status()
+                .is_some_and(|status| status["backend"] == name)
+        });
+    };
+
+    // Only the backend differs: no new engine for that.
+    set_backend(&instance, "fbrs");
+    engine.signal_inner(Signal::HUP);
+    backend_is("fbrs");
+    assert_eq!(started(), Some(first.clone()));
+
+    // Wrong settings change nothing.
+    let right = fs::read_to_string(instance.config()).expect("the configuration");
+    write_settings(&instance, &right.replace("[fuse]", "[fuze]"));
+    engine.signal_inner(Signal::HUP);
+    until("it is said", Duration::from_secs(60), || {
+        instance.log().contains("SIGHUP changes nothing")
+    });
+    assert_eq!(started(), Some(first.clone()));
+
+    // Anything else takes a new engine.
+    let other = right.replace("backend = \"fbrs\"", "backend = \"native\"");
+    write_settings(&instance, &format!("{other}\n[log]\nlevel = \"debug\"\n"));
+    engine.signal_inner(Signal::HUP);
+    until("another engine serves", Duration::from_secs(120), || {
+        started().is_some_and(|now| !now.is_null() && now != first)
+    });
+    backend_is("native");
+
+    for outcome in attached::finish(readers) {
+        println!("{outcome:?}");
+    }
+    assert_eq!(simulator.unrestricted(), 1);
+    attached::stop(&instance, engine, &keeper);
 }

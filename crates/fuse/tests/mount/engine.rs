@@ -61,7 +61,7 @@ pub fn run(socket: &Path) {
     } else {
         BackendKind::Native
     };
-    let backends = Arc::new(Backends::new(&vfs, wanted, None));
+    let backends = Arc::new(Backends::new(&vfs, wanted, None, wanted));
     assert_eq!(backends.active(), wanted);
     let backend: Arc<dyn Backend> = match std::env::var_os(RECORD) {
         Some(directory) => Arc::new(Recorder {
