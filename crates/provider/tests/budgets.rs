@@ -174,6 +174,35 @@ fn a_budget_of_an_hour_survives_kills() {
     });
 }
 
+#[test]
+fn a_budget_of_a_second_survives_kills() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("calls");
+    paused(async {
+        let (clock, start) = (clock(), Instant::now());
+        let burst = Budget {
+            per: Duration::from_secs(1),
+            ..Budget::per_minute(3)
+        };
+        let mut made = Vec::new();
+        // An engine every 100 ms, each of which would make two calls at once.
+        for _ in 0..40 {
+            let all = Budget::per_minute(250);
+            let scheduler = Scheduler::with_budgets(all, &[burst], Arc::clone(&clock));
+            let scheduler = scheduler.with_call_log(&path);
+            for _ in 0..2 {
+                if is_free(&scheduler, None).await {
+                    made.push(Instant::now());
+                }
+            }
+            std::mem::forget(scheduler);
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert!(made.len() >= 6, "in {:?}: {made:?}", start.elapsed());
+        assert_eq!(most(&made, Duration::from_secs(1)), 3);
+    });
+}
+
 /// The most calls that any window of length `per` held.
 fn most(times: &[Instant], per: Duration) -> usize {
     let within = |from: &Instant| {

@@ -18,11 +18,12 @@ use crate::support::{
 };
 
 const NAME: &str = "Film.2024";
-const KINDS: [(&str, Kind); 4] = [
+const KINDS: [(&str, Kind); 5] = [
     ("rd", Kind::RealDebrid),
     ("tb", Kind::TorBox),
     ("ad", Kind::AllDebrid),
     ("dl", Kind::DebridLink),
+    ("pm", Kind::Premiumize),
 ];
 
 /// Accounts by name, of which those in `having` have the release in their cache.
@@ -83,6 +84,7 @@ fn adds(sim: &Sim) -> u64 {
         "torrents/createtorrent",
         "v4/magnet/upload",
         "seedbox/add",
+        "transfer/create",
     ]
     .into_iter()
     .map(|endpoint| calls.calls_of(endpoint))

@@ -194,7 +194,7 @@ impl Library for SimLibrary {
         let same = all.filter(|(_, torrent)| torrent.hash == hash.to_string());
         same.map(|(name, torrent)| Known {
             provider: name.clone(),
-            torrent: TorrentId(torrent.id),
+            torrent: id_of(name, &self.sims, torrent.id, hash),
             status: TorrentStatus::from_word(&status_word(torrent.status)),
         })
         .collect()
@@ -278,6 +278,15 @@ pub fn folder() -> TempDir {
         .prefix("debridfs-acquire-")
         .tempdir();
     named.unwrap()
+}
+
+/// What the account calls a torrent: Premiumize keeps a grab in a folder that is called by its hash.
+fn id_of(account: &str, sims: &[(String, Sim)], id: String, hash: InfoHash) -> TorrentId {
+    let sim = sims.iter().find(|(name, _)| name == account);
+    match sim.map(|(_, sim)| sim.kind()) {
+        Some(Kind::Premiumize) => TorrentId(format!("/debridfs/{hash}")),
+        _ => TorrentId(id),
+    }
 }
 
 fn status_word(status: debridfs_sim::Status) -> String {

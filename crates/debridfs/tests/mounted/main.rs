@@ -41,5 +41,6 @@ mod traces;
 mod two_at_once;
 mod uninstalled;
 mod upgraded;
+mod vendors;
 mod walking;
 mod why;

@@ -115,7 +115,8 @@ impl Scheduler {
 
     /// Notes every call in the file at `path` from now on (8 KiB or so, one small write a call),
     /// and counts those that an earlier process noted there: so an engine killed at any moment, any
-    /// number of times, keeps to the limit. The budget of a word has its own file, `path@WORD`.
+    /// number of times, keeps to the limit. The budget of a word has its own file, `path@WORD`,
+    /// another one of all calls `path@1000ms` by its window.
     ///
     /// A file that is not a call log is moved aside. The scheduler works without a file that it
     /// cannot open (mode, disk full or read-only), and [`Self::open_call_log`] tries again.
@@ -140,8 +141,8 @@ impl Scheduler {
             let path = match (number, meter.budget.word) {
                 (0, _) => path.to_owned(),
                 (_, Some(word)) => suffixed(path, word),
-                // Short bursts; the next process takes longer to start.
-                (_, None) => continue,
+                // Of a second too: an engine that was killed is followed by the next within 0.1 s.
+                (_, None) => suffixed(path, &format!("{}ms", meter.budget.per.as_millis())),
             };
             if !meter.has_log()
                 && let Err(error) = meter.open_log(&path, unix_ms, now)

@@ -104,7 +104,8 @@ impl Instance {
              [keeper]\n{keeper}\n\
              [library]\n{refresh}\n{library}\n\
              [server]\nlisten = \"127.0.0.1:0\"\n\
-             [provider.rd]\nkind = \"real-debrid\"\ntoken = \"{}\"\napi_url = \"{}\"\nadd_interval = \"0s\"\n{provider}\n{toml}\n",
+             [provider.rd]\nkind = \"{}\"\ntoken = \"{}\"\napi_url = \"{}\"\nadd_interval = \"0s\"\n{provider}\n{toml}\n",
+            simulator.kind(),
             simulator.token(),
             simulator.api_url(),
         );

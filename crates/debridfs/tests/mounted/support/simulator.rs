@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use debridfs_sim::{
-    AccountState, ApiFault, CdnFault, CdnFaultKind, FileSpec, Generated, LibrarySpec, LinkMode,
-    Outage, OutageMode, Outcome, ReleaseSpec, ServeOptions, Served, Sim, TorrentView, serve,
+    AccountState, ApiFault, CdnFault, CdnFaultKind, FileSpec, Generated, Kind, LibrarySpec,
+    LinkMode, Outage, OutageMode, Outcome, ReleaseSpec, ServeOptions, Served, Sim, TorrentView,
+    serve,
 };
 use tokio::runtime::Runtime;
 
@@ -79,9 +80,22 @@ impl Simulator {
         Self::serve(library, ServeOptions::default())
     }
 
+    /// As `start`, of another vendor.
+    pub fn of(kind: Kind, releases: Vec<ReleaseSpec>) -> Self {
+        let library = LibrarySpec {
+            releases,
+            ..LibrarySpec::default()
+        };
+        Self::serve_of(kind, &library, ServeOptions::default())
+    }
+
     fn serve(library: &LibrarySpec, options: ServeOptions) -> Self {
+        Self::serve_of(Kind::RealDebrid, library, options)
+    }
+
+    fn serve_of(kind: Kind, library: &LibrarySpec, options: ServeOptions) -> Self {
         let runtime = super::server::runtime();
-        let sim = Sim::new(library).expect("a library");
+        let sim = Sim::of(kind, library).expect("a library");
         let served = runtime.block_on(serve(sim, options)).expect("a free port");
         Self {
             served,
@@ -96,6 +110,17 @@ impl Simulator {
     /// Where its API and its control interface are.
     pub fn address(&self) -> SocketAddr {
         self.served.addresses()[0]
+    }
+
+    /// The vendor, as `[provider.NAME] kind` calls it.
+    pub fn kind(&self) -> &'static str {
+        match self.sim().kind() {
+            Kind::RealDebrid => "real-debrid",
+            Kind::TorBox => "torbox",
+            Kind::AllDebrid => "alldebrid",
+            Kind::DebridLink => "debrid-link",
+            Kind::Premiumize => "premiumize",
+        }
     }
 
     pub fn api_url(&self) -> String {
@@ -259,6 +284,11 @@ impl Simulator {
     /// Calls above the limit.
     pub fn refused(&self) -> u64 {
         self.sim().counters().above_limit
+    }
+
+    /// Calls so far by endpoint and outcome.
+    pub fn all_calls(&self) -> String {
+        format!("{:?}", self.sim().counters().endpoints)
     }
 
     /// Links made.
