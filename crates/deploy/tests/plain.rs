@@ -110,6 +110,59 @@ fn the_keeper_of_compose_can_mount_and_can_do_nothing_else() {
     assert_eq!(keeper["stop_signal"], Value::Null, "SIGTERM");
 }
 
+/// An override lies beside the compose file: Compose merges it by service, and volumes by where they are mounted.
+fn beside(name: &str) -> Value {
+    let text = read(&format!("deploy/compose/{name}.yaml"));
+    serde_saphyr::from_str(&text).expect("YAML")
+}
+
+#[test]
+fn arrs_of_compose_find_a_client_and_a_folder_that_both_may_write_to() {
+    let (base, arrs) = (compose(), beside("arrs"));
+    let folder = |service: &str| {
+        let environment = &arrs["services"][service]["environment"];
+        environment["DEBRIDFS__ACQUIRE__DOWNLOADS"].as_str()
+    };
+    assert_eq!(folder("engine"), Some("/mnt/downloads"));
+    assert_eq!(folder("keeper"), folder("engine"), "the keeper makes it");
+    for service in ["engine", "sonarr"] {
+        let [before, after] = [&base, &arrs].map(|file| &file["services"][service]);
+        let [of_base, of_arrs] = [before, after].map(volumes);
+        let [before, after] = [&of_base, &of_arrs].map(|volumes| volume_at(volumes, "/mnt"));
+        assert_eq!(before, after, "{service}");
+        let volume = &arrs["services"][service]["volumes"][0];
+        assert_eq!(volume["read_only"], false, "{service}");
+    }
+    let engine = &arrs["services"]["engine"]["environment"];
+    assert_eq!(engine["DEBRIDFS__QBITTORRENT__LISTEN"], "0.0.0.0:8283");
+    let password = engine["DEBRIDFS__QBITTORRENT__PASSWORD"].as_str();
+    assert!(password.is_some_and(|text| text.starts_with("${QBITTORRENT_PASSWORD:?")));
+    // What makes the folder is confined to it.
+    let profile = read("deploy/apparmor/debridfs-keeper");
+    for line in [
+        "@{DEBRIDFS_DOWNLOADS}=/mnt/downloads",
+        "  @{DEBRIDFS_DOWNLOADS}/ rw,",
+    ] {
+        assert!(profile.lines().any(|one| one == line), "{line}");
+    }
+}
+
+#[test]
+fn nfs_of_compose_has_a_key_and_networks_that_somebody_chose() {
+    let nfs = beside("nfs");
+    let engine = &nfs["services"]["engine"];
+    let environment = &engine["environment"];
+    let networks = environment["DEBRIDFS__NFS__EXPORT__MEDIA__NETWORKS"].as_str();
+    assert!(networks.is_some_and(|text| text.starts_with("${NFS_NETWORKS:?")));
+    let listen = environment["DEBRIDFS__NFS__LISTEN"].as_str().expect("text");
+    let (_, port) = listen.rsplit_once(':').expect("a port");
+    assert_eq!(texts(&engine["ports"]), [format!("{port}:{port}")]);
+    let secret = texts(&engine["secrets"])[0];
+    assert!(nfs["secrets"][secret]["file"].is_string());
+    let key = environment["DEBRIDFS__NFS__KEY_FILE"].as_str();
+    assert_eq!(key, Some(format!("/run/secrets/{secret}").as_str()));
+}
+
 #[test]
 fn the_apparmor_profile_allows_the_keepers_capabilities_and_one_mount() {
     let profile = read("deploy/apparmor/debridfs-keeper");

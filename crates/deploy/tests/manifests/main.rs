@@ -133,7 +133,7 @@ fn what_an_instance_leaves_is_applied_by_itself() {
 
 #[test]
 fn everything_says_what_it_is_part_of() {
-    let mut objects = streaming(&["ingress", "arrs"]);
+    let mut objects = streaming(&["ingress", "arrs", "nfs"]);
     objects.extend(build(&root().join("deploy/kustomize/streaming/cleanup")));
     for object in &objects {
         let label = |labels: &Value, name: &str| {
@@ -208,7 +208,7 @@ fn the_overlay_of_the_documents_is_one() {
     let of = |kind: &str, name: &str| pod(object(&objects, kind, name))["containers"][0].clone();
     let engine = of("Deployment", "debridfs");
     assert_eq!(engine["image"], image("9.9.9"));
-    assert_eq!(list(&engine["ports"]).len(), 2);
+    assert_eq!(list(&engine["ports"]).len(), 3);
     assert_eq!(of("DaemonSet", "debridfs-keeper")["image"], ours);
     let ingress = object(&objects, "Ingress", "debridfs");
     assert_eq!(ingress["spec"]["rules"][0]["host"], "debridfs.example.org");
@@ -256,6 +256,43 @@ fn arrs_reach_their_client_and_its_folder() {
     let [of_engine, of_keeper] = [variable(engine, folder[0]), variable(keeper, folder[1])];
     assert_eq!(of_engine, of_keeper);
     assert_eq!(of_engine, Some("/mnt/downloads"));
+}
+
+#[test]
+fn nodes_reach_nfs_at_an_address_of_its_own() {
+    let objects = streaming(&["nfs"]);
+    let engine = object(&objects, "Deployment", "debridfs");
+    let listen = variable(engine, "DEBRIDFS__NFS__LISTEN").expect("an address");
+    let port: u64 = listen
+        .rsplit_once(':')
+        .expect("a port")
+        .1
+        .parse()
+        .expect("a number");
+    let opened = list(&pod(engine)["containers"][0]["ports"]).iter();
+    let mut opened = opened.filter(|one| one["containerPort"] == port);
+    let name = &opened.next().expect("it is opened")["name"];
+    let service = &object(&objects, "Service", "debridfs-nfs")["spec"];
+    // The printed mount lines name one port, for NFS and MOUNT.
+    assert_eq!(
+        service["ports"],
+        serde_json::json!([{"name": name, "port": port, "targetPort": name}])
+    );
+    let labels = &engine["spec"]["template"]["metadata"]["labels"];
+    for (label, value) in service["selector"].as_object().expect("labels") {
+        assert_eq!(labels[label], *value);
+    }
+    let policy = &object(&objects, "NetworkPolicy", "debridfs-nfs")["spec"];
+    assert_eq!(policy["podSelector"]["matchLabels"], service["selector"]);
+    assert_eq!(
+        policy["ingress"],
+        serde_json::json!([{"ports": [{"port": name}]}])
+    );
+    // Every replica has the same key, and who may read is named.
+    let key = variable(engine, "DEBRIDFS__NFS__KEY_FILE").expect("a key");
+    assert!(key.starts_with(SECRET), "{key}");
+    let networks = variable(engine, "DEBRIDFS__NFS__EXPORT__MEDIA__NETWORKS").expect("networks");
+    assert!(!networks.contains("/0"), "{networks}");
 }
 
 /// What a keeper leaves goes from every node that had one, and the pod that says so needs nothing for that.
