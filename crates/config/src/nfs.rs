@@ -25,6 +25,8 @@ pub struct NfsSection {
     pub listen: Option<SocketAddr>,
     /// File with the key that handles are made under, the same on every replica; one that is made in `state_dir` when absent.
     pub key_file: Option<PathBuf>,
+    /// Whether NFS and MOUNT are registered with this machine's rpcbind, for clients that ask it for their port.
+    pub rpcbind: bool,
     /// What is exported, by the name that clients mount.
     pub export: BTreeMap<String, ExportSection>,
 }

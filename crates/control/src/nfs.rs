@@ -13,6 +13,8 @@ pub struct NfsStatus {
     pub delayed: u64,
     /// Bytes of files in replies that are under way.
     pub reply_bytes: u64,
+    /// Exports whose `path` leads to no directory of the library.
+    pub missing: Vec<String>,
 }
 
 /// One client.
@@ -51,6 +53,7 @@ impl NfsStatus {
             clients: clients.collect(),
             delayed: report.delayed as u64,
             reply_bytes: report.memory,
+            missing: report.missing,
         }
     }
 }

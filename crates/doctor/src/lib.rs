@@ -38,5 +38,6 @@ pub use check::{Check, Outcome};
 pub use examine::{Input, Settings, examine};
 pub use machine::fuse_device;
 pub use mend::mend;
+pub use nfs::missing_export;
 pub use repair::Repair;
 pub use storage::bare as bare_mount_point;

@@ -38,6 +38,18 @@ pub fn key(state_dir: &Path) -> Option<Check> {
     })
 }
 
+/// An export whose `path` leads to no directory of the library, which is mounted at `mount`.
+pub fn missing_export(name: &str, path: &str, mount: &Path) -> Check {
+    Check::warning(
+        &format!("nfs.export.{name}"),
+        format!("the library has no directory {path:?}, so the export cannot be mounted"),
+        format!(
+            "`path` is relative to the root of the library, `ls {}` shows what is there: a view, or a folder of [folders]",
+            mount.display()
+        ),
+    )
+}
+
 /// Mounts over NFS on this machine whose readers get errors while a server is away.
 pub fn mounts() -> Vec<Check> {
     let mounts = mountinfo::read().unwrap_or_default();
@@ -91,7 +103,7 @@ mod tests {
         assert!(told().contains("in use since"));
         let file = dir.path().join("shared");
         std::fs::write(&file, "k".repeat(40)).unwrap();
-        Key::load(Some(&file), dir.path(), now).unwrap();
+        Key::load(Some(Key::read(&file).unwrap()), dir.path(), now).unwrap();
         assert!(told().contains("Stale file handle"));
     }
 }

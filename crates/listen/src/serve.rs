@@ -90,13 +90,24 @@ impl Listeners {
     /// The listener for what is called `name` in the log and in figures: the same one each time, as
     /// whoever serves it may have to begin anew.
     pub fn front(self: &Arc<Self>, name: &'static str) -> Front {
+        self.front_of(name, self.limits)
+    }
+
+    /// The same for a protocol whose clients stay connected without a request for up to `idle`.
+    pub fn front_with_idle(self: &Arc<Self>, name: &'static str, idle: Duration) -> Front {
+        let mut limits = self.limits;
+        limits.times.idle = idle;
+        self.front_of(name, limits)
+    }
+
+    fn front_of(self: &Arc<Self>, name: &'static str, limits: Limits) -> Front {
         let mut fronts = self.fronts.lock();
         if let Some(known) = fronts.iter().find(|known| known.name == name) {
             return known.clone();
         }
         let front = Front {
             name,
-            crowd: Crowd::new(self.limits),
+            crowd: Crowd::new(limits),
             shared: self.clone(),
         };
         fronts.push(front.clone());

@@ -17,6 +17,10 @@ const REMEMBERED: usize = 256;
 /// and waits for the rest of them here.
 pub(crate) const WINDOW: usize = 8 << 10;
 
+/// Listings that one client may have under way, of at most [`DTPREF`](crate::nfs::DTPREF) bytes each: they wait for each other, and
+/// not behind what is read ahead.
+pub(crate) const LISTINGS: usize = 16;
+
 /// One client, by its address (of IPv6, its /64).
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -24,6 +28,7 @@ pub(crate) struct Client {
     address: Mutex<IpAddr>,
     pub(crate) network: Network,
     pub(crate) window: Arc<Semaphore>,
+    pub(crate) listings: Arc<Semaphore>,
     connections: AtomicUsize,
     requests: AtomicU64,
     bytes: AtomicU64,
@@ -68,6 +73,7 @@ impl Client {
             address: Mutex::new(address),
             network,
             window: Arc::new(Semaphore::new(WINDOW)),
+            listings: Arc::new(Semaphore::new(LISTINGS)),
             connections: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
             bytes: AtomicU64::new(0),

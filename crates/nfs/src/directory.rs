@@ -87,6 +87,9 @@ impl NfsServer {
         line: impl Fn(&mut Vec<u8>, DirEntry),
     ) -> Done<Reply> {
         let dir = self.directory(target, READ).await?;
+        let listings = target.peer.connected.0.listings.clone();
+        // It is never closed.
+        let turn = listings.acquire_owned().await.ok();
         let start = reply.len();
         pack(&mut reply, &post_op(&dir, target.export.fsid));
         pack(&mut reply, &cookieverf3::default());
@@ -115,7 +118,9 @@ impl NfsServer {
             return Err(nfsstat3::NFS3ERR_TOOSMALL);
         }
         put(&mut reply, [0, u32::from(is_end)]);
-        Ok(reply.into())
+        let mut reply = Reply::from(reply);
+        reply.held.window = turn;
+        Ok(reply)
     }
 
     /// The next lines; `..` of the export's top is the top itself.
@@ -127,5 +132,45 @@ impl NfsServer {
             above.attr = self.above(target).await?;
         }
         Ok(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt;
+
+    use crate::clients::LISTINGS;
+    use crate::fuzz::{DIR, FSID, server};
+    use crate::server::Peer;
+
+    #[tokio::test]
+    async fn a_client_has_few_listings_that_it_has_not_taken() {
+        let server = server();
+        let peer = |address: &str| {
+            let address = address.parse().unwrap();
+            let connected = server.clients.connect(address);
+            Arc::new(Peer {
+                address,
+                port: 1,
+                connected,
+            })
+        };
+        let (greedy, other) = (peer("127.0.0.2"), peer("127.0.0.3"));
+        let handle = server.seal.handle(FSID, DIR);
+        let length = handle.len() as u32;
+        let head = [9, 0, 2, 100_003, 3, 17, 0, 0, 0, 0, length].map(u32::to_be_bytes);
+        let sizes = [0, 0, 0, 0, 1 << 16, 1 << 16].map(u32::to_be_bytes);
+        let record = [&head.concat()[..], &handle, &sizes.concat()].concat();
+        let ask = |peer: &Arc<Peer>| {
+            let answer = server.clone().answer(peer.clone(), record.clone().into());
+            answer.now_or_never().flatten()
+        };
+        let mut kept: Vec<_> = (0..64).filter_map(|_| ask(&greedy)).collect();
+        assert_eq!(kept.len(), LISTINGS);
+        assert!(ask(&other).is_some());
+        kept.pop();
+        assert!(ask(&greedy).is_some(), "one was taken");
     }
 }

@@ -13,8 +13,8 @@ use crate::record::{LONGEST, Records};
 use crate::server::{NfsServer, Peer};
 use crate::{Export, HANDLE_LEN, Squash};
 
-const FSID: u64 = 7;
-const DIR: NodeId = NodeId(1 << 20);
+pub(crate) const FSID: u64 = 7;
+pub(crate) const DIR: NodeId = NodeId(1 << 20);
 
 #[test]
 fn fuzz_records() {
@@ -41,7 +41,7 @@ fn fuzz_records() {
         });
 }
 
-fn server() -> Arc<NfsServer> {
+pub(crate) fn server() -> Arc<NfsServer> {
     let vfs = MemoryVfs::new(Timestamp::UNIX_EPOCH);
     vfs.add_directory(NodeId::ROOT, "a", DIR);
     vfs.add_bytes(DIR, "b", NodeId(DIR.0 + 1), Bytes::from_static(&[1; 99]));

@@ -67,34 +67,35 @@ pub enum KeyError {
 }
 
 impl Key {
-    /// The key of `file`, or the one in the directory `state`, which is made if there is none. Writes down there which one is in
-    /// use.
+    /// The key in `file`. Touches no other file, as that one may be on a volume that does not answer.
     ///
     /// # Errors
     /// [`KeyError`].
-    pub fn load(file: Option<&Path>, state: &Path, now: Timestamp) -> Result<Self, KeyError> {
-        let own = state.join(FILE);
-        let path = file.unwrap_or(&own);
-        let failed = |path: &Path, error| KeyError::File {
-            path: path.to_owned(),
-            error,
-        };
-        let text = match read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_none() => {
-                let fresh = fresh().map_err(|error| failed(path, error))?;
-                replace_file(path, fresh.as_bytes()).map_err(|error| failed(path, error))?;
-                fresh
-            }
-            read => read.map_err(|error| failed(path, error))?,
-        };
-        let text = text.trim();
-        if text.len() < SHORTEST {
-            let path = path.to_owned();
-            return Err(KeyError::TooShort { path });
+    pub fn read(file: &Path) -> Result<[u8; KEY_LEN], KeyError> {
+        let path = file.to_owned();
+        match read(file) {
+            Ok(text) => hashed(&text).ok_or(KeyError::TooShort { path }),
+            Err(error) => Err(KeyError::File { path, error }),
         }
-        let bytes = Sha256::digest(text.as_bytes()).into();
+    }
+
+    /// The key that was read before, or the one in the directory `state`, which is made if there is none. Writes down there which
+    /// one is in use.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn load(
+        shared: Option<[u8; KEY_LEN]>,
+        state: &Path,
+        now: Timestamp,
+    ) -> Result<Self, KeyError> {
+        let bytes = match shared {
+            Some(bytes) => bytes,
+            None => own(&state.join(FILE))?,
+        };
         let note = state.join(NOTE);
-        let change = note_change(&note, &bytes, now).map_err(|error| failed(&note, error))?;
+        let change = note_change(&note, &bytes, now);
+        let change = change.map_err(|error| KeyError::File { path: note, error })?;
         Ok(Self { bytes, change })
     }
 
@@ -114,6 +115,26 @@ fn read(path: &Path) -> io::Result<String> {
         return Err(io::Error::other(format!("{length} bytes: that is no key")));
     }
     std::fs::read_to_string(path)
+}
+
+/// The key that this instance has made, or makes now.
+fn own(file: &Path) -> Result<[u8; KEY_LEN], KeyError> {
+    match Key::read(file) {
+        Err(KeyError::File { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+        read => return read,
+    }
+    let failed = |error| KeyError::File {
+        path: file.to_owned(),
+        error,
+    };
+    let fresh = fresh().map_err(failed)?;
+    replace_file(file, fresh.as_bytes()).map_err(failed)?;
+    Key::read(file)
+}
+
+fn hashed(text: &str) -> Option<[u8; KEY_LEN]> {
+    let text = text.trim();
+    (text.len() >= SHORTEST).then(|| Sha256::digest(text.as_bytes()).into())
 }
 
 /// 384 bits by chance, as text.
@@ -167,14 +188,17 @@ mod tests {
 
         let file = state.join("shared");
         std::fs::write(&file, "x".repeat(32)).unwrap();
-        let shared = Key::load(Some(&file), state, at(3)).unwrap();
+        let with = |file: &Path, state: &Path, second| {
+            Key::load(Some(Key::read(file).unwrap()), state, at(second)).unwrap()
+        };
+        let shared = with(&file, state, 3);
         assert_ne!(shared.bytes, first.bytes);
         assert_eq!((shared.change.since, shared.change.replaced), (at(3), true));
         assert_eq!(Key::noted(state, at(4)).unwrap(), Some(shared.change));
         // The same on another server, with or without the end of the line.
         let other = tempfile::tempdir().unwrap();
         std::fs::write(&file, format!("{}\n", "x".repeat(32))).unwrap();
-        let elsewhere = Key::load(Some(&file), other.path(), at(5)).unwrap();
+        let elsewhere = with(&file, other.path(), 5);
         assert_eq!(elsewhere.bytes, shared.bytes);
         assert!(!elsewhere.change.replaced);
     }
@@ -183,7 +207,7 @@ mod tests {
     fn what_is_no_key_is_refused_and_none_is_made_in_its_place() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("shared");
-        let load = || Key::load(Some(&file), dir.path(), at(1)).unwrap_err();
+        let load = || Key::read(&file).unwrap_err();
         assert!(matches!(load(), KeyError::File { .. }));
         assert!(!file.exists());
         std::fs::write(&file, "x".repeat(31)).unwrap();

@@ -11,6 +11,8 @@
 //! | when a client has to ask again, and when no more | `patience`, with what is remembered in `delayed` |
 //! | what each client may have, and has had | `clients`, `open_files` |
 //! | how each kind of client mounts an export | `client_lines` |
+//! | which directory an export is | `tops` |
+//! | who is told of the port | `rpcbind` |
 //! | which failure becomes which status | `status` |
 #![cfg_attr(
     test,
@@ -41,8 +43,10 @@ mod read;
 mod record;
 mod reply;
 mod rpc;
+mod rpcbind;
 mod server;
 mod status;
+mod tops;
 
 pub use arguments::{Arguments, Garbage};
 pub use client_lines::client_lines;
@@ -52,4 +56,5 @@ pub use handle::{Foreign, HANDLE_LEN, KEY_LEN, Seal};
 pub use key::{Key, KeyChange, KeyError};
 pub use record::{LONGEST, Records, TooLong};
 pub use rpc::{Call, NoCall, UnixUser};
+pub use rpcbind::{RpcbindError, keep_registered, register, unregister};
 pub use server::{NfsReport, NfsServer, RTMAX, WTMAX};

@@ -279,22 +279,6 @@ impl NfsServer {
         self.ask(target, what, answer).await
     }
 
-    /// The directory that is exported.
-    pub(crate) async fn top(&self, target: &Target<'_>) -> Done<Attr> {
-        let mut attr = self.vfs.root();
-        for name in target
-            .export
-            .path
-            .split('/')
-            .filter(|name| !name.is_empty())
-        {
-            let what = told(NFS_PROGRAM::NFSPROC3_NULL as u32, name);
-            let found = self.vfs.lookup(attr.id, name.as_bytes());
-            attr = self.ask(target, what, found).await?;
-        }
-        Ok(attr)
-    }
-
     async fn access(&self, target: &Target<'_>, asked: u32, mut reply: Vec<u8>) -> Done<Reply> {
         let attr = self.attr(target).await?;
         let mut granted = 0;

@@ -1,6 +1,6 @@
 //! READ.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,10 +64,7 @@ impl NfsServer {
                 deadline: self.read_deadline,
                 client: Client::Nfs(target.peer.address),
             };
-            let reading = pin!(self.read_patiently(target, request));
-            body = self
-                .unless_stalled(target, size, &mut held, reading)
-                .await?;
+            body = self.unless_stalled(target, request, &mut held).await?;
             let sum: usize = body.iter().map(Bytes::len).sum();
             if sum != size as usize {
                 tracing::error!(sum, size, "a read over NFS came with the wrong length");
@@ -84,29 +81,48 @@ impl NfsServer {
         })
     }
 
-    /// The bytes of a read. One that has to wait takes nothing of its client's window meanwhile: others of that client go on.
+    /// The bytes of a read. One that has to wait takes nothing of its client's window meanwhile: others of that client go on. If
+    /// there is no room in the window when the bytes come, they are given up and read again once there is, most likely from memory:
+    /// otherwise a client that takes no replies would have any number of them kept.
     async fn unless_stalled(
         &self,
         target: &Target<'_>,
-        size: u32,
+        request: ReadRequest,
         held: &mut Held,
-        mut reading: Pin<&mut impl Future<Output = Done<ReadOut>>>,
     ) -> Done<ReadOut> {
-        if let Ok(read) = timeout(STALLED, &mut reading).await {
-            return read;
+        {
+            let mut reading = pin!(self.read_patiently(target, request));
+            if let Ok(read) = timeout(STALLED, &mut reading).await {
+                return read;
+            }
+            *held = Held::default();
+            let read = reading.await?;
+            held.window = self.window_at_once(target, request.size);
+            if held.window.is_some() {
+                held.memory = self.memory.try_take(u64::from(request.size));
+                return Ok(read);
+            }
         }
-        *held = Held::default();
-        let read = reading.await?;
-        held.window = self.window(target, size).await;
-        held.memory = self.memory.try_take(u64::from(size));
-        Ok(read)
+        held.window = self.window(target, request.size).await;
+        held.memory = self.memory.try_take(u64::from(request.size));
+        self.read_patiently(target, request).await
     }
 
     /// A part of the client's window: its reads wait for each other, and for no one else's.
     async fn window(&self, target: &Target<'_>, size: u32) -> Option<OwnedSemaphorePermit> {
-        let permits = size.div_ceil(1 << 10).min(WINDOW as u32);
         let window: Arc<_> = target.peer.connected.0.window.clone();
         // It is never closed.
-        window.acquire_many_owned(permits).await.ok()
+        window.acquire_many_owned(kibibytes(size)).await.ok()
     }
+
+    /// The same, if nobody waits for it.
+    fn window_at_once(&self, target: &Target<'_>, size: u32) -> Option<OwnedSemaphorePermit> {
+        let window: Arc<_> = target.peer.connected.0.window.clone();
+        window.try_acquire_many_owned(kibibytes(size)).ok()
+    }
+}
+
+/// A window counts in KiB.
+fn kibibytes(size: u32) -> u32 {
+    size.div_ceil(1 << 10).min(WINDOW as u32)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use debridfs_listen::{ByteBudget, Front, Guest, Stream};
+use debridfs_listen::{ByteBudget, Guest, Listeners, Stream};
 use debridfs_vfs::Vfs;
 use nfs3_types::rpc::accept_stat;
 use nfs3_types::{mount, nfs3};
@@ -22,13 +22,17 @@ use crate::open_files::OpenFiles;
 use crate::patience::Finished;
 use crate::reply::Reply;
 use crate::rpc::{Call, NoCall, accepted, version_mismatch};
+use crate::tops::Tops;
 
-/// Bytes of one READ, at most.
+/// Bytes of one READ, at most: the fastest of 256 KiB, 512 KiB and 1 MiB (decision 0070).
 pub const RTMAX: u32 = 512 << 10;
 /// Bytes of one WRITE, at most: it is refused, but has to be read for that.
 pub const WTMAX: u32 = 32 << 10;
+/// A connection without a request is kept for so long: longer than the 5 minutes after which Linux closes one itself, so none is
+/// closed under a call. Where there are too many, those that do nothing make room sooner.
+const IDLE: Duration = Duration::from_secs(360);
 /// The version of both programs.
-const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 3;
 /// Bytes of files in replies that are under way, of all clients. Beyond it a read gets fewer bytes than it asked for.
 const MEMORY: u64 = 64 << 20;
 /// Bytes that were read for clients which have not asked again yet.
@@ -44,6 +48,7 @@ pub struct NfsServer {
     pub(crate) delayed: Delayed<Arc<Finished>>,
     pub(crate) open_files: OpenFiles,
     pub(crate) mounted: Mounted,
+    pub(crate) tops: Tops,
     pub(crate) memory: Arc<ByteBudget>,
     pub(crate) kept: Arc<ByteBudget>,
 }
@@ -57,6 +62,8 @@ pub struct NfsReport {
     pub delayed: usize,
     /// Bytes of files in replies that are under way.
     pub memory: u64,
+    /// Exports whose path leads to no directory of the library.
+    pub missing: Vec<String>,
 }
 
 /// The other end of a connection.
@@ -89,13 +96,20 @@ impl NfsServer {
             clients: Clients::default(),
             delayed: Delayed::default(),
             mounted: Mounted::default(),
+            tops: Tops::default(),
             memory: ByteBudget::new(MEMORY),
             kept: ByteBudget::new(KEPT),
         })
     }
 
-    /// Accepts connections for ever. Who may use no export is not listened to.
-    pub async fn serve(self: Arc<Self>, front: Front, listener: TcpListener) {
+    /// Accepts connections as the front `name` of `listeners`, for ever. Who may use no export is not listened to.
+    pub async fn serve(
+        self: Arc<Self>,
+        listeners: &Arc<Listeners>,
+        name: &'static str,
+        listener: TcpListener,
+    ) {
+        let front = listeners.front_with_idle(name, IDLE);
         let serve = move |stream, guest| self.clone().connection(stream, guest);
         front.accept(listener, "", serve).await;
     }
@@ -164,6 +178,7 @@ impl NfsServer {
             clients: self.clients.report(),
             delayed: self.delayed.len(),
             memory: self.memory.used(),
+            missing: self.missing(),
         }
     }
 }

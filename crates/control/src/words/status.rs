@@ -203,6 +203,12 @@ fn write_nfs(out: &mut String, nfs: &NfsStatus) -> std::fmt::Result {
         write!(out, ", {} requests have to be asked again", nfs.delayed)?;
     }
     writeln!(out)?;
+    for export in &nfs.missing {
+        writeln!(
+            out,
+            "          the library has no directory for nfs.export.{export}"
+        )?;
+    }
     for client in nfs.clients.iter().take(READERS) {
         writeln!(
             out,

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use debridfs_doctor::{Check, Input, Outcome, Settings, examine, fuse_device, mend};
+use debridfs_doctor::{
+    Check, Input, Outcome, Settings, examine, fuse_device, mend, missing_export,
+};
 use debridfs_preflight as preflight;
 
 use super::serve::owner;
@@ -75,6 +77,7 @@ async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
     if let Some(loaded) = &loaded {
         checks.extend(as_engine(&loaded.config));
         checks.extend(preflight::services(&loaded.config).await);
+        checks.extend(missing_exports(&loaded.config).await);
     }
     let input = Input {
         settings: loaded.map(|loaded| settings(loaded.config)),
@@ -83,6 +86,22 @@ async fn all(args: &DoctorArgs, file: Option<&Path>) -> Vec<Check> {
     };
     checks.extend(examine(&input).await);
     checks
+}
+
+/// What an engine that runs here says of its exports.
+async fn missing_exports(config: &Config) -> Vec<Check> {
+    let instance = Instance::in_dir(&config.runtime_dir);
+    if config.nfs.listen.is_none() || !instance.runs() {
+        return Vec::new();
+    }
+    let status = instance.status().await;
+    let nfs = status.ok().and_then(|status| status.nfs);
+    let missing = nfs.map_or_else(Vec::new, |nfs| nfs.missing).into_iter();
+    let check = |name: String| {
+        let path = &config.nfs.export.get(&name)?.path;
+        Some(missing_export(&name, path, &config.mount.path))
+    };
+    missing.filter_map(check).collect()
 }
 
 /// What the engine needs, tried as the user that it will be.

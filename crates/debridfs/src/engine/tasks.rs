@@ -114,6 +114,7 @@ impl Tasks {
     pub fn start(&self) -> Vec<JoinHandle<()>> {
         self.start_sync_helpers();
         let mut ending = Vec::from_iter(self.start_parts());
+        ending.extend(self.start_nfs());
         // Before the sync, as it is told what changes from then on.
         ending.extend(self.start_update_program());
         ending.push(self.start_sync());
@@ -174,7 +175,6 @@ impl Tasks {
             &self.listeners,
             &self.board,
         );
-        self.start_nfs();
         self.start_users();
         let downloads = self.start_downloads();
         self.start_repair();
@@ -267,10 +267,9 @@ impl Tasks {
         });
     }
 
-    fn start_nfs(&self) {
-        let Some(address) = self.config.nfs.listen else {
-            return;
-        };
+    /// Files over NFS. Gives what is to be said to rpcbind at the end.
+    fn start_nfs(&self) -> Option<JoinHandle<()>> {
+        let address = self.config.nfs.listen?;
         let serving = nfs::Serving {
             config: self.config.clone(),
             place: Place {
@@ -282,8 +281,16 @@ impl Tasks {
             listeners: self.listeners.clone(),
             board: self.board.clone(),
             server: self.nfs.clone(),
+            listens: watch::Sender::new(false),
         };
+        let registered = serving.clone();
         self.supervisor.start("NFS", move || serving.clone().run());
+        let shutdown = self.shutdown.clone();
+        self.config.nfs.rpcbind.then(|| {
+            self.supervisor.start("NFS at rpcbind", move || {
+                registered.clone().keep_registered(shutdown.clone())
+            })
+        })
     }
 
     /// The cache looks after itself; here it is only seen.

@@ -5,7 +5,9 @@
 )]
 
 mod fail_over;
+mod greedy;
 mod hostile;
 mod patience;
 mod procedures;
+mod rpcbind;
 mod support;

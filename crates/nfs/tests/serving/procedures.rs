@@ -1,5 +1,7 @@
 //! What each procedure answers.
 
+use std::time::Duration;
+
 use debridfs_nfs::{Export, HANDLE_LEN, Seal};
 use debridfs_vfs::NodeId;
 use nfs3_types::nfs3::*;
@@ -312,5 +314,53 @@ async fn a_handle_is_good_for_its_export_and_its_clients_alone() {
     assert_eq!(told(&mut client, other).await, nfsstat3::NFS3ERR_STALE);
     for bad in [vec![], vec![1; 39], vec![0; 40], vec![1; 64]] {
         assert_eq!(told(&mut client, bad).await, nfsstat3::NFS3ERR_BADHANDLE);
+    }
+}
+
+#[tokio::test]
+async fn a_client_may_say_nothing_for_longer_than_linux_does() {
+    let served = Served::with(library(), vec![export("all", "")]).await;
+    let mut client = served.mount("/all").await.unwrap();
+    let film = handle(&mut client, "films/film.mkv").await;
+    // Linux closes a connection after 5 minutes without a call.
+    pass(Duration::from_secs(310)).await;
+    // A client that others wrote waits for ever at a closed connection.
+    let asked = tokio::time::timeout(Duration::from_secs(20), read(&mut client, &film, 0, 9));
+    assert!(asked.await.expect("an answer").is_ok());
+    pass(Duration::from_secs(370)).await;
+    while served.listeners.report()[0].connections > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Lets time pass in which nothing comes over the network.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    let until = tokio::time::Instant::now() + time;
+    while tokio::time::Instant::now() < until {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::task::yield_now().await;
+    }
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn an_export_follows_its_path_and_one_of_nothing_is_told_of() {
+    let vfs = std::sync::Arc::new(library());
+    let (exports, limit) = (vec![export("all", ""), export("new", "new/films")], LONG);
+    let served = Served::at("127.0.0.1:0", vfs.clone(), exports, limit).await;
+    assert_eq!(served.server.report().missing, ["new"]);
+    let refused = served.mount("/new").await.err().expect("no such directory");
+    assert!(refused.contains("NOENT"), "{refused}");
+    vfs.add_directory(NodeId::ROOT, "new", NodeId(50));
+    assert_eq!(served.server.report().missing, ["new"]);
+    vfs.add_directory(NodeId(50), "films", NodeId(51));
+    assert!(served.server.report().missing.is_empty());
+    let mut client = served.mount("/new").await.unwrap();
+    let root = client.root_nfs_fh3();
+    // At its top there is nothing above, however often it is asked.
+    for _ in 0..2 {
+        let above = lookup(&mut client, &root, "..").await.unwrap().object;
+        assert_eq!(above, root);
     }
 }

@@ -90,8 +90,8 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let server = NfsServer::new(vfs, exports, &KEY, read_deadline);
         let listeners = Listeners::new(Limits::default());
-        let front = listeners.front("NFS");
-        let task = tokio::spawn(server.clone().serve(front, listener));
+        let (serving, fronts) = (server.clone(), listeners.clone());
+        let task = tokio::spawn(async move { serving.serve(&fronts, "NFS", listener).await });
         Self {
             server,
             listeners,
