@@ -38,7 +38,7 @@ case "${1:-}" in
                   qemu-system-x86 binutils samba smbclient)
     # Some releases have it in util-linux.
     command -v fincore >/dev/null || packages+=(util-linux-extra) ;;
-  bench) packages+=(ffmpeg curl procps util-linux iproute2) ;;
+  bench) packages+=(ffmpeg curl procps util-linux iproute2 libnfs-utils) ;;
   *) fail "usage: scripts/setup.sh demo|test|bench|packages|image" ;;
 esac
 
@@ -121,7 +121,25 @@ if [ "$1" = test ] || [ "$1" = image ]; then
   fi
 fi
 
+# Debian's NFS-Ganesha and what it needs, to compare with: unpacked, as installed it would serve. Without it the benchmark says that its rows are missing.
+ganesha_packages=(nfs-ganesha nfs-ganesha-vfs rpcbind netbase libtirpc-common libtirpc3 libwrap0 libntirpc4.3 liburcu8 libnfsidmap1 libwbclient0 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0 libcom-err2 libdbus-1-3)
+ganesha() {
+  local dir=$cache/ganesha
+  if [ "$(cat "$dir/done" 2>/dev/null)" != "${ganesha_packages[*]}" ]; then
+    echo "setup: unpacking NFS-Ganesha for the benchmark"
+    rm -rf "$dir" && mkdir -p "$dir/packages"
+    as_root apt-get update -qq
+    (cd "$dir/packages" && apt-get download -qq "${ganesha_packages[@]}" 2>&1 | { grep -v '^W: Download is performed unsandboxed' || true; }) || return 1
+    for package in "$dir"/packages/*.deb; do dpkg -x "$package" "$dir/root"; done
+    rm -r "$dir/packages"
+    echo "${ganesha_packages[*]}" >"$dir/done"
+  fi
+  mkdir -p target/tools
+  ln -sfn "$dir/root" target/tools/ganesha
+}
+
 if [ "$1" = bench ]; then
+  ganesha || echo "setup: no NFS-Ganesha here (Debian 12 has it): its rows will be missing"
   if [ ! -x target/tools/bin/rclone ] && command -v go >/dev/null; then
     echo "setup: building the newest rclone"
     GOBIN=$PWD/target/tools/bin go install github.com/rclone/rclone@latest || true

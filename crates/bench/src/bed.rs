@@ -15,7 +15,7 @@ use crate::simulator::{PLAIN, Shape, Simulator};
 use crate::{Result, index, pin};
 
 /// Name of the only release.
-const RELEASE: &str = "Bench";
+pub(crate) const RELEASE: &str = "Bench";
 
 /// A simulated account with one release.
 pub(crate) struct Bed {

@@ -28,6 +28,18 @@ impl Library {
         threads: Option<u32>,
         disk: bool,
     ) -> Result<Self> {
+        Self::start_with(program, simulator, cores, threads, disk, "")
+    }
+
+    /// The same with `more` in its configuration.
+    pub(crate) fn start_with(
+        program: &Path,
+        simulator: &Simulator,
+        cores: &'static str,
+        threads: Option<u32>,
+        disk: bool,
+        more: &str,
+    ) -> Result<Self> {
         let dir = temporary_dir()?;
         let root = dir.path().display();
         let threads = threads.map_or(String::new(), |threads| format!("threads = {threads}"));
@@ -37,7 +49,7 @@ impl Library {
             format!(
                 "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\nimmutable = false\n\
                  [server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n[keeper]\n{threads}\n[content.cache]\nenabled = {disk}\n\
-                 [provider.rd]\ntoken = \"{}\"\napi_url = \"{}\"\ncalls_per_minute = 100000\n",
+                 [provider.rd]\ntoken = \"{}\"\napi_url = \"{}\"\ncalls_per_minute = 100000\n{more}",
                 simulator.token, simulator.url
             ),
         )?;

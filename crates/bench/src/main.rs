@@ -18,6 +18,9 @@ mod large;
 mod library;
 mod memory_files;
 mod namespaces;
+mod nfs;
+mod nfs_clients;
+mod nfs_servers;
 mod pin;
 mod process;
 mod reader;
@@ -104,6 +107,8 @@ enum Section {
     Faults,
     /// Reading again what was read before.
     Cached,
+    /// Files, attributes and a crowd over NFS; against NFS-Ganesha and rclone.
+    Nfs,
     /// A large library: find, start from the store, memory; against rclone.
     Large,
 }
@@ -123,6 +128,7 @@ impl Section {
             Self::Streams => ("streams", streams::measure),
             Self::Faults => ("faults", faults::measure),
             Self::Cached => ("cached", cached::measure),
+            Self::Nfs => ("NFS", nfs::measure),
             Self::Large => ("large library", large::measure),
         }
     }
@@ -137,6 +143,9 @@ enum Part {
     /// An engine that serves one file from memory.
     #[command(hide = true)]
     MemoryEngine { socket: PathBuf, size: u64 },
+    /// Asks a server for names and attributes of files, or reads from it as many clients, and prints what it saw.
+    #[command(hide = true)]
+    NfsClients { job: PathBuf },
     /// Reads files as told and prints what it saw.
     #[command(hide = true)]
     Reader { job: PathBuf },
@@ -147,6 +156,7 @@ fn run(cli: &Cli) -> Result<()> {
         Some(Part::BareLoop { mount }) => return bare_loop::serve(mount),
         Some(Part::MemoryEngine { socket, size }) => return memory_files::serve(socket, *size),
         Some(Part::Reader { job }) => return reader::run(job),
+        Some(Part::NfsClients { job }) => return nfs_clients::run(job),
         None => namespaces::enter()?,
     }
     let options = Options {
