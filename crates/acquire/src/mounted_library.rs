@@ -107,7 +107,9 @@ fn probe_error(error: &ContentError) -> ProbeError {
     let words = error.to_string();
     match error.kind() {
         ErrorKind::TimedOut => ProbeError::NoAnswer(words),
-        ErrorKind::Unavailable | ErrorKind::TooLarge => ProbeError::Refused(words),
+        ErrorKind::Unavailable | ErrorKind::Lost | ErrorKind::TooLarge => {
+            ProbeError::Refused(words)
+        }
     }
 }
 

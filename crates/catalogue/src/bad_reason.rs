@@ -31,6 +31,22 @@ pub enum BadReason {
 }
 
 impl BadReason {
+    /// Whether waiting does not change it. What nobody has looked into yet may turn out to be well, and
+    /// what was found unreadable is tried again by each reader.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::PackedRar | Self::Unreadable | Self::Blocked => false,
+            Self::RarCompressed
+            | Self::RarEncrypted
+            | Self::RarSolid
+            | Self::RarSplit
+            | Self::RarDamaged
+            | Self::MissingLinks
+            | Self::Removed
+            | Self::Failed => true,
+        }
+    }
+
     /// The word shown to people and scripts.
     pub fn as_str(self) -> &'static str {
         match self {

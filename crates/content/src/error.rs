@@ -8,10 +8,13 @@ pub enum ContentError {
     /// Nobody refused the bytes, but they did not come before the deadline.
     #[error("no data before the deadline: {0}")]
     TimedOut(Cause),
-    /// The bytes were refused, or what came was not what had been asked, until the deadline; or no source
-    /// can give the file at all, which is known before.
+    /// The bytes were refused, or what came was not what had been asked, until the deadline.
     #[error("data unavailable: {0}")]
     Unavailable(Cause),
+    /// Each source said that it cannot give the file, however long it is waited: known before the
+    /// deadline.
+    #[error("data unavailable: {0}")]
+    Lost(Cause),
     /// More than [`crate::MAX_READ`] bytes were asked at once.
     #[error("a read of {0} bytes is too large")]
     TooLarge(u32),
@@ -24,6 +27,8 @@ pub enum ErrorKind {
     TimedOut,
     /// [`ContentError::Unavailable`].
     Unavailable,
+    /// [`ContentError::Lost`].
+    Lost,
     /// [`ContentError::TooLarge`].
     TooLarge,
 }
@@ -34,6 +39,7 @@ impl ContentError {
         match self {
             Self::TimedOut(_) => ErrorKind::TimedOut,
             Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Lost(_) => ErrorKind::Lost,
             Self::TooLarge(_) => ErrorKind::TooLarge,
         }
     }

@@ -121,8 +121,12 @@ impl Reader {
         match timeout_at(deadline, bytes).await {
             Ok(Ok(Ok(out))) => Ok(out),
             ended => {
+                // Who is told before the deadline is told that no source has the file.
                 let told = ended.ok().and_then(Result::ok).and_then(Result::err);
-                let error = ContentError::at_deadline(told.or_else(|| wait.trouble()));
+                let error = told.map_or_else(
+                    || ContentError::at_deadline(wait.trouble()),
+                    ContentError::Lost,
+                );
                 let words = error.to_string();
                 let events = self.context.cdn.events();
                 events.note(self.file, EventKind::ReadFailed, "", &words);

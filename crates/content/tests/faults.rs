@@ -290,7 +290,7 @@ async fn a_verdict_on_the_file_ends_its_reads_at_once_and_is_asked_for_again_aft
         let begun = Instant::now();
         for (handle, at) in [(1, 0), (1, AT), (2, SIZE - 4096)] {
             let read = bench.read(1, handle, at, 4096, LONG).await;
-            assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable, "{code}");
+            assert_eq!(read.unwrap_err().kind(), ErrorKind::Lost, "{code}");
         }
         assert!(begun.elapsed() < Duration::from_secs(2), "{code}");
         assert_eq!(bench.provider.calls(), 1, "{code}");
@@ -341,7 +341,7 @@ async fn a_verdict_of_one_copy_leaves_the_other_its_time() {
     file.sources = Arc::from([source("bad", 1), source("bad", 2), source("none", 1)]);
     let begun = Instant::now();
     let read = checked(&content, &file, 6, 0, 4096, LONG).await;
-    assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::Lost);
     assert!(begun.elapsed() < Duration::from_secs(2), "{begun:?}");
     assert_eq!(bad.calls(), 2);
 }

@@ -98,9 +98,10 @@ impl From<Error> for Refused {
             | ErrorKind::IsDirectory
             | ErrorKind::ReadOnly
             | ErrorKind::Unsupported => RefusalKind::Conflict,
-            ErrorKind::Unavailable | ErrorKind::NotYet | ErrorKind::Interrupted => {
-                RefusalKind::Unavailable
-            }
+            ErrorKind::Unavailable
+            | ErrorKind::Lost
+            | ErrorKind::NotYet
+            | ErrorKind::Interrupted => RefusalKind::Unavailable,
             ErrorKind::TimedOut => RefusalKind::TimedOut,
             ErrorKind::Invalid => RefusalKind::Invalid,
         };

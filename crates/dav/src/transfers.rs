@@ -5,18 +5,18 @@
 //! has room, of [`LEAST`] beyond it. So a reader that stands still holds little, and nobody waits for
 //! another's memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use debridfs_listen::{ByteBudget, Digest32, Taken, digest};
+use debridfs_listen::{ByteBudget, Digest32, Taken};
 use debridfs_vfs::{Attr, Client, Error, ErrorKind, ReadRequest, Vfs};
 use futures_util::stream::{self, Stream};
 use parking_lot::Mutex;
 
-use crate::files::LIMIT;
+use crate::content::LIMIT;
 
 /// Bytes of one read.
 const PIECE: u64 = 256 << 10;
@@ -24,62 +24,80 @@ const PIECE: u64 = 256 << 10;
 const HELD: u64 = 16 << 20;
 /// Bytes of one read where these are held already.
 const LEAST: u64 = 32 << 10;
-/// Transfers by one token at one time: that of `.strm` files is everybody's at home, and a player
-/// opens two or three for one film.
-const PER_TOKEN: usize = 64;
+/// Transfers of one caller at one time: the token of `.strm` files is everybody's at home, and a
+/// player opens two or three for one film.
+const PER_CALLER: usize = 64;
 
 /// All transfers of a front.
 #[derive(Debug)]
 pub(crate) struct Transfers {
     held: Arc<ByteBudget>,
-    /// How many there are by the hash of their token.
-    by_token: Arc<Mutex<HashMap<Digest32, usize>>>,
+    by_caller: Arc<Mutex<HashMap<CallerKey, usize>>>,
 }
+
+/// Who a caller is, by the hash of its name or token.
+pub(crate) type CallerKey = Digest32;
 
 /// One transfer's turn; over when dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    token: Digest32,
-    by_token: Arc<Mutex<HashMap<Digest32, usize>>>,
+    caller: CallerKey,
+    by_caller: Arc<Mutex<HashMap<CallerKey, usize>>>,
+}
+
+/// One section of the body of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Section {
+    /// This text, as it is.
+    Text(Bytes),
+    /// These bytes of the file.
+    File(Range<u64>),
+}
+
+impl Section {
+    /// In bytes.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::File(range) => range.end - range.start,
+        }
+    }
 }
 
 impl Default for Transfers {
     fn default() -> Self {
         Self {
             held: ByteBudget::new(HELD),
-            by_token: Arc::default(),
+            by_caller: Arc::default(),
         }
     }
 }
 
 impl Transfers {
-    /// A turn for whoever shows `token`, unless it has as many as it may have.
-    pub(crate) fn begin(&self, token: &str) -> Option<Turn> {
-        let token = digest(token);
-        let mut by_token = self.by_token.lock();
-        let count = by_token.entry(token).or_default();
-        if *count >= PER_TOKEN {
+    /// A turn for `caller`, unless it has as many as it may have.
+    pub(crate) fn begin(&self, caller: CallerKey) -> Option<Turn> {
+        let mut by_caller = self.by_caller.lock();
+        let count = by_caller.entry(caller).or_default();
+        if *count >= PER_CALLER {
             return None;
         }
         *count += 1;
-        drop(by_token);
-        let by_token = self.by_token.clone();
-        Some(Turn { token, by_token })
+        drop(by_caller);
+        let by_caller = self.by_caller.clone();
+        Some(Turn { caller, by_caller })
     }
 
-    /// The bytes of `range`. The first ones are there when this returns, so what cannot be read at all is an error and no half answer;
-    /// what fails later ends the connection before the promised length.
+    /// A body of `sections`. The first bytes of the file are there when this returns, so what cannot
+    /// be read at all is an error and no half answer; what fails later ends the connection before the
+    /// promised length.
     pub(crate) async fn body(
         &self,
         turn: Turn,
         vfs: Arc<dyn Vfs>,
         client: Client,
         attr: Attr,
-        range: Range<u64>,
+        sections: Vec<Section>,
     ) -> Result<Body, Error> {
-        if range.is_empty() {
-            return Ok(Body::empty());
-        }
         let handle = vfs.open(attr.id).get().await?;
         let open = Open {
             vfs,
@@ -90,22 +108,26 @@ impl Transfers {
         let mut transfer = Transfer {
             open,
             held: self.held.clone(),
-            left: range,
-            piece: Vec::new().into_iter(),
+            sections: sections.into_iter(),
+            left: 0..0,
+            ready: VecDeque::new(),
             _turn: turn,
         };
-        transfer.read().await?;
+        while transfer.left.is_empty() && transfer.next_section() {}
+        if !transfer.left.is_empty() {
+            transfer.read().await?;
+        }
         Ok(Body::from_stream(transfer.stream()))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut by_token = self.by_token.lock();
-        if let Some(count) = by_token.get_mut(&self.token) {
+        let mut by_caller = self.by_caller.lock();
+        if let Some(count) = by_caller.get_mut(&self.caller) {
             *count -= 1;
             if *count == 0 {
-                by_token.remove(&self.token);
+                by_caller.remove(&self.caller);
             }
         }
     }
@@ -141,14 +163,26 @@ impl AsRef<[u8]> for Counted {
 struct Transfer {
     open: Open,
     held: Arc<ByteBudget>,
-    /// What has not been read yet.
+    /// What comes after the section in hand.
+    sections: std::vec::IntoIter<Section>,
+    /// What has not been read yet of the section in hand.
     left: Range<u64>,
-    /// What has been read and not handed on.
-    piece: std::vec::IntoIter<Bytes>,
+    /// What can be handed on.
+    ready: VecDeque<Bytes>,
     _turn: Turn,
 }
 
 impl Transfer {
+    /// Takes the next section in hand; false when there is none.
+    fn next_section(&mut self) -> bool {
+        match self.sections.next() {
+            Some(Section::Text(text)) => self.ready.push_back(text),
+            Some(Section::File(range)) => self.left = range,
+            None => return false,
+        }
+        true
+    }
+
     /// Reads the next piece.
     async fn read(&mut self) -> Result<(), Error> {
         let taken = self.held.try_take(PIECE).map(Arc::new);
@@ -169,31 +203,30 @@ impl Transfer {
             return Err(Error::new(ErrorKind::Unavailable, words));
         }
         self.left.start += size;
-        self.piece = match taken {
-            None => pieces,
-            Some(taken) => {
-                let counted = pieces.into_iter().map(|bytes| Counted {
+        match taken {
+            None => self.ready.extend(pieces),
+            Some(taken) => self.ready.extend(pieces.into_iter().map(|bytes| {
+                Bytes::from_owner(Counted {
                     bytes,
                     _taken: taken.clone(),
-                });
-                counted.map(Bytes::from_owner).collect()
-            }
+                })
+            })),
         }
-        .into_iter();
         Ok(())
     }
 
-    /// What was read, then what is left.
+    /// What is ready, then what is left.
     fn stream(self) -> impl Stream<Item = Result<Bytes, Error>> {
         stream::try_unfold(self, |mut transfer| async move {
             loop {
-                if let Some(bytes) = transfer.piece.next() {
+                if let Some(bytes) = transfer.ready.pop_front() {
                     return Ok(Some((bytes, transfer)));
                 }
-                if transfer.left.is_empty() {
+                if !transfer.left.is_empty() {
+                    transfer.read().await?;
+                } else if !transfer.next_section() {
                     return Ok(None);
                 }
-                transfer.read().await?;
             }
         })
     }
@@ -201,19 +234,22 @@ impl Transfer {
 
 #[cfg(test)]
 mod tests {
+    use debridfs_listen::digest;
+
     use super::*;
 
     #[test]
-    fn a_token_has_so_many_transfers_and_another_one_its_own() {
+    fn a_caller_has_so_many_transfers_and_another_one_its_own() {
+        let (a, b) = (digest("a"), digest("b"));
         let transfers = Transfers::default();
-        let mut turns: Vec<_> = (0..PER_TOKEN)
-            .map(|_| transfers.begin("a").unwrap())
+        let mut turns: Vec<_> = (0..PER_CALLER)
+            .map(|_| transfers.begin(a).unwrap())
             .collect();
-        assert!(transfers.begin("a").is_none());
-        assert!(transfers.begin("b").is_some());
+        assert!(transfers.begin(a).is_none());
+        assert!(transfers.begin(b).is_some());
         turns.pop();
-        assert!(transfers.begin("a").is_some());
+        assert!(transfers.begin(a).is_some());
         drop(turns);
-        assert!(transfers.by_token.lock().is_empty());
+        assert!(transfers.by_caller.lock().is_empty());
     }
 }

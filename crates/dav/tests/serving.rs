@@ -5,14 +5,15 @@
 )]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
 use debridfs_dav::{address, router, signed_address};
-use debridfs_listen::{Right, TokenRights, Tokens};
+use debridfs_listen::{Logins, Right, TokenRights, Tokens};
 use debridfs_vfs::{Call, ErrorKind, MemoryVfs, NodeId};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -24,8 +25,9 @@ fn byte(offset: u64) -> u8 {
     (offset.wrapping_mul(2_654_435_761) >> 13) as u8
 }
 
-/// `/__all__/Film/a b.mkv`; what lies behind `readable` gives no answer.
-fn library(readable: Arc<AtomicU64>, reads: Arc<AtomicU64>) -> MemoryVfs {
+/// `/__all__/Film/a b.mkv`; what lies behind `readable` gives no answer, or is lost for good if `lost`
+/// says so.
+fn library(readable: Arc<AtomicU64>, reads: Arc<AtomicU64>, lost: Arc<AtomicBool>) -> MemoryVfs {
     let vfs = MemoryVfs::new(Timestamp::from_second(1_700_000_000).unwrap());
     let [all, release, film] = [11, 12, 13].map(NodeId);
     vfs.add_directory(NodeId::ROOT, "__all__", all);
@@ -33,7 +35,10 @@ fn library(readable: Arc<AtomicU64>, reads: Arc<AtomicU64>) -> MemoryVfs {
     vfs.add_file(release, "a b.mkv", film, SIZE, move |request| {
         let end = request.offset + u64::from(request.size);
         if end > readable.load(Ordering::SeqCst) {
-            return Err(ErrorKind::TimedOut.into());
+            return Err(match lost.load(Ordering::SeqCst) {
+                true => ErrorKind::Lost.into(),
+                false => ErrorKind::TimedOut.into(),
+            });
         }
         let bytes: Vec<u8> = (request.offset..end).map(byte).collect();
         let (head, tail) = bytes.split_at(bytes.len() / 3);
@@ -43,7 +48,8 @@ fn library(readable: Arc<AtomicU64>, reads: Arc<AtomicU64>) -> MemoryVfs {
         ])
     });
     vfs.with_wait(move |call| {
-        if !matches!(call, Call::Read(_)) {
+        // A read of nothing costs nothing.
+        if !matches!(call, Call::Read(read) if read.size > 0) {
             return None;
         }
         reads.fetch_add(1, Ordering::SeqCst);
@@ -55,6 +61,7 @@ struct World {
     vfs: Arc<MemoryVfs>,
     readable: Arc<AtomicU64>,
     reads: Arc<AtomicU64>,
+    lost: Arc<AtomicBool>,
     tokens: Arc<Tokens>,
     router: Router,
     token: String,
@@ -71,12 +78,15 @@ impl World {
             .unwrap();
         let readable = Arc::new(AtomicU64::new(u64::MAX));
         let reads = Arc::new(AtomicU64::new(0));
-        let vfs = Arc::new(library(readable.clone(), reads.clone()));
+        let lost = Arc::new(AtomicBool::new(false));
+        let vfs = Arc::new(library(readable.clone(), reads.clone(), lost.clone()));
+        let logins = Logins::new(tokens.clone(), Arc::default());
         Self {
-            router: router(vfs.clone(), tokens.clone(), Arc::default()),
+            router: router(vfs.clone(), tokens.clone(), logins, Arc::default()),
             vfs,
             readable,
             reads,
+            lost,
             tokens,
             token,
             _dir: dir,
@@ -147,6 +157,117 @@ async fn whole_files_and_parts_are_served_with_the_right_bytes() {
     assert_eq!(none.status(), 416);
     assert_eq!(header(&none, "content-range"), format!("bytes */{SIZE}"));
     assert_eq!(world.vfs.open_handles(), 0, "all are closed");
+}
+
+/// The parts of a multipart body: the place that each is said to have, and its bytes.
+fn parts(body: &[u8], boundary: &str) -> Vec<(String, Vec<u8>)> {
+    let line = format!("\r\n--{boundary}").into_bytes();
+    let find = |within: &[u8], what: &[u8]| {
+        let mut places = within.windows(what.len());
+        places.position(|bytes| bytes == what).expect("it is there")
+    };
+    let mut parts = Vec::new();
+    let mut rest = body;
+    assert!(rest.starts_with(&line));
+    loop {
+        rest = &rest[line.len()..];
+        if rest == b"--\r\n" {
+            return parts;
+        }
+        let end = find(rest, b"\r\n\r\n");
+        let head = std::str::from_utf8(&rest[..end]).unwrap();
+        assert!(
+            head.contains("\r\nContent-Type: video/x-matroska"),
+            "{head}"
+        );
+        let place = head.split("Content-Range: ").nth(1).unwrap();
+        rest = &rest[end + 4..];
+        let end = find(rest, &line);
+        parts.push((place.to_owned(), rest[..end].to_vec()));
+        rest = &rest[end..];
+    }
+}
+
+#[tokio::test]
+async fn several_ranges_come_as_parts_of_the_body_bit_by_bit() {
+    const PIECE: u64 = 256 << 10;
+    let world = World::new();
+    let edges = [
+        0,
+        1,
+        PIECE - 1,
+        PIECE,
+        PIECE + 1,
+        2 * PIECE,
+        SIZE - PIECE,
+        SIZE - 1,
+    ];
+    for (n, from) in edges.into_iter().enumerate() {
+        let (a, b) = (from, edges[(n + 3) % edges.len()]);
+        let (first, last) = (a.min(b), a.max(b));
+        let range = format!("bytes={first}-{last},-1, 7-7");
+        let answer = world.send("GET", &world.film(), &[("range", &range)]).await;
+        assert_eq!(answer.status(), 206, "{range}");
+        assert_eq!(header(&answer, "content-range"), "");
+        let length: usize = header(&answer, "content-length").parse().unwrap();
+        let kind = header(&answer, "content-type").to_owned();
+        let boundary = kind
+            .strip_prefix("multipart/byteranges; boundary=")
+            .unwrap();
+        let body = bytes(answer).await;
+        assert_eq!(body.len(), length, "{range}");
+        let expected = [first..=last, SIZE - 1..=SIZE - 1, 7..=7].map(|range| {
+            let place = format!("bytes {}-{}/{SIZE}", range.start(), range.end());
+            (place, range.map(byte).collect::<Vec<u8>>())
+        });
+        assert_eq!(parts(&body, boundary), expected, "{range}");
+        let head = world
+            .send("HEAD", &world.film(), &[("range", &range)])
+            .await;
+        assert_eq!(header(&head, "content-length"), length.to_string());
+    }
+    let many = format!("bytes={}", vec!["0-0"; 10_000].join(","));
+    let answer = world.send("GET", &world.film(), &[("range", &many)]).await;
+    assert_eq!(answer.status(), 416);
+    assert_eq!(header(&answer, "content-range"), format!("bytes */{SIZE}"));
+    assert_eq!(world.vfs.open_handles(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_film_that_is_lost_for_good_is_503_for_a_minute_and_404_then() {
+    let world = World::new();
+    let film = world.film();
+    let tell = async |method: &str| {
+        let answer = world.send(method, &film, &[]).await;
+        let after = header(&answer, "retry-after").to_owned();
+        (answer.status().as_u16(), after)
+    };
+    let told = |status: u16, after: &str| (status, after.to_owned());
+    world.readable.store(0, Ordering::SeqCst);
+    // Trouble stays what it is, however long it lasts.
+    for _ in 0..3 {
+        assert_eq!(tell("GET").await, told(504, "5"));
+        tokio::time::advance(Duration::from_secs(3600)).await;
+    }
+    world.lost.store(true, Ordering::SeqCst);
+    assert_eq!(tell("GET").await, told(503, "60"));
+    tokio::time::advance(Duration::from_millis(20_500)).await;
+    assert_eq!(tell("HEAD").await, told(503, "40"));
+    tokio::time::advance(Duration::from_millis(39_400)).await;
+    assert_eq!(tell("GET").await, told(503, "1"));
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_eq!(tell("GET").await, told(404, ""));
+    assert_eq!(tell("HEAD").await, told(404, ""));
+    // Trouble on top of it is no last word.
+    world.lost.store(false, Ordering::SeqCst);
+    assert_eq!(tell("GET").await, told(504, "5"));
+    // A provider took its word back: there it is, and begins again if it goes.
+    world.readable.store(u64::MAX, Ordering::SeqCst);
+    assert_eq!(tell("GET").await, told(200, ""));
+    assert_eq!(tell("HEAD").await, told(200, ""));
+    world.readable.store(0, Ordering::SeqCst);
+    world.lost.store(true, Ordering::SeqCst);
+    assert_eq!(tell("GET").await, told(503, "60"));
 }
 
 #[tokio::test]

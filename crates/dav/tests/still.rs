@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use debridfs_dav::{address, router};
-use debridfs_listen::{Limits, Listeners, Times, TokenRights, Tokens, raise_descriptors};
+use debridfs_listen::{Limits, Listeners, Logins, Times, TokenRights, Tokens, raise_descriptors};
 use debridfs_vfs::{MemoryVfs, NodeId};
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,7 +86,9 @@ impl World {
         let listeners = Listeners::new(limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = router(Arc::new(vfs), tokens, listeners.attempts().clone());
+        let attempts = listeners.attempts().clone();
+        let logins = Logins::new(tokens.clone(), attempts.clone());
+        let router = router(Arc::new(vfs), tokens, logins, attempts);
         tokio::spawn(listeners.front("files").serve(listener, router));
         Self {
             address,

@@ -51,7 +51,9 @@ pub fn of_kind(kind: ErrorKind) -> Failure {
         ErrorKind::ReadOnly => failure(libc::EROFS, Level::DEBUG),
         ErrorKind::NoAttribute => failure(libc::ENODATA, Level::TRACE),
         ErrorKind::NameTooLong => failure(libc::ENAMETOOLONG, Level::DEBUG),
-        ErrorKind::Unavailable | ErrorKind::NotYet => failure(libc::EIO, Level::WARN),
+        ErrorKind::Unavailable | ErrorKind::Lost | ErrorKind::NotYet => {
+            failure(libc::EIO, Level::WARN)
+        }
         ErrorKind::TimedOut => failure(libc::EIO, Level::WARN),
         ErrorKind::Interrupted => failure(libc::EINTR, Level::DEBUG),
         ErrorKind::Unsupported => failure(libc::EOPNOTSUPP, Level::DEBUG),
@@ -158,6 +160,7 @@ mod tests {
             (ErrorKind::NoAttribute, libc::ENODATA, Level::TRACE),
             (ErrorKind::NameTooLong, libc::ENAMETOOLONG, Level::DEBUG),
             (ErrorKind::Unavailable, libc::EIO, Level::WARN),
+            (ErrorKind::Lost, libc::EIO, Level::WARN),
             (ErrorKind::NotYet, libc::EIO, Level::WARN),
             (ErrorKind::TimedOut, libc::EIO, Level::WARN),
             (ErrorKind::Interrupted, libc::EINTR, Level::DEBUG),

@@ -16,7 +16,7 @@ pub(crate) fn of_kind(kind: ErrorKind) -> nfsstat3 {
         ErrorKind::ReadOnly => nfsstat3::NFS3ERR_ROFS,
         ErrorKind::NameTooLong => nfsstat3::NFS3ERR_NAMETOOLONG,
         ErrorKind::NotYet => nfsstat3::NFS3ERR_JUKEBOX,
-        ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Interrupted => {
+        ErrorKind::Unavailable | ErrorKind::Lost | ErrorKind::TimedOut | ErrorKind::Interrupted => {
             nfsstat3::NFS3ERR_IO
         }
         ErrorKind::NoAttribute | ErrorKind::Unsupported => nfsstat3::NFS3ERR_NOTSUPP,
@@ -39,6 +39,7 @@ mod tests {
             (ErrorKind::NoAttribute, nfsstat3::NFS3ERR_NOTSUPP),
             (ErrorKind::NameTooLong, nfsstat3::NFS3ERR_NAMETOOLONG),
             (ErrorKind::Unavailable, nfsstat3::NFS3ERR_IO),
+            (ErrorKind::Lost, nfsstat3::NFS3ERR_IO),
             (ErrorKind::NotYet, nfsstat3::NFS3ERR_JUKEBOX),
             (ErrorKind::TimedOut, nfsstat3::NFS3ERR_IO),
             (ErrorKind::Interrupted, nfsstat3::NFS3ERR_IO),

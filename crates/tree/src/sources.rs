@@ -30,6 +30,7 @@ pub(crate) fn failed_read(error: ContentError) -> Error {
     let kind = match error.kind() {
         Kind::TimedOut => ErrorKind::TimedOut,
         Kind::Unavailable => ErrorKind::Unavailable,
+        Kind::Lost => ErrorKind::Lost,
         Kind::TooLarge => ErrorKind::Invalid,
     };
     Error::new(kind, error)

@@ -289,7 +289,11 @@ fn readable<'a>(dir: Dir<'a>, file: &File) -> std::result::Result<&'a ReleaseTre
     let release = dir.release();
     let refused = |why: &str| {
         let message = format!("release {}: {why}", release.id);
-        Missing::Failed(Error::new(ErrorKind::Unavailable, message))
+        let kind = match release.bad.is_some_and(BadReason::is_final) {
+            true => ErrorKind::Lost,
+            false => ErrorKind::Unavailable,
+        };
+        Missing::Failed(Error::new(kind, message))
     };
     let has_place = dir
         .tree()

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     NameTooLong,
     /// The release is bad, or the bytes could not be had.
     Unavailable,
+    /// No account can give the file, by the final word of each that has a copy: waiting does not help.
+    Lost,
     /// The library is not known yet, so nobody can tell; later there is an answer.
     NotYet,
     /// The deadline passed.
@@ -95,6 +97,7 @@ impl ErrorKind {
             Self::NoAttribute => "no such extended attribute",
             Self::NameTooLong => "the name is too long",
             Self::Unavailable => "not available",
+            Self::Lost => "no account can give the file any more",
             Self::NotYet => "the library is not known yet",
             Self::TimedOut => "no answer before the deadline",
             Self::Interrupted => "given up by the caller",

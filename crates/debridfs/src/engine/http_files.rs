@@ -1,4 +1,4 @@
-//! Files over HTTP: the tokens and the listener.
+//! Files over HTTP, and WebDAV: the tokens and the listener.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Supervisor};
 use debridfs_control::HttpTokens;
 use debridfs_dav::{Addresses, router};
-use debridfs_listen::{Listeners, Place, Tokens};
+use debridfs_listen::{Listeners, Logins, Place, Tokens};
 use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 
@@ -36,6 +36,7 @@ pub fn start(
     supervisor: &Supervisor,
     config: &Arc<Config>,
     tokens: &HttpTokens,
+    logins: &Logins,
     vfs: Arc<dyn Vfs>,
     listeners: &Arc<Listeners>,
     board: &Board,
@@ -71,9 +72,11 @@ pub fn start(
         setting: "http.listen",
         address: listen,
     };
-    let (tokens, listeners, board) = (tokens.tokens.clone(), listeners.clone(), board.clone());
+    let (tokens, logins) = (tokens.tokens.clone(), logins.clone());
+    let (listeners, board) = (listeners.clone(), board.clone());
     supervisor.keep("files over HTTP", move || {
-        let router = router(vfs.clone(), tokens.clone(), listeners.attempts().clone());
+        let attempts = listeners.attempts().clone();
+        let router = router(vfs.clone(), tokens.clone(), logins.clone(), attempts);
         let (listeners, board) = (listeners.clone(), board.clone());
         async move { sockets::front(&listeners, place, &board, true, router).await }
     });

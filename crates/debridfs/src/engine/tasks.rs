@@ -171,6 +171,7 @@ impl Tasks {
             &self.supervisor,
             &self.config,
             &self.tokens,
+            &self.logins,
             self.parts.tree.clone(),
             &self.listeners,
             &self.board,

@@ -1,0 +1,74 @@
+//! The listener for programs that mount nothing: what is served where.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use debridfs_listen::{Attempts, Logins, Tokens};
+use debridfs_vfs::Vfs;
+
+use crate::lost::Lost;
+use crate::transfers::Transfers;
+use crate::{files, page, webdav};
+
+/// The name of the front in the log.
+pub(crate) const NAME: &str = "files over HTTP";
+
+/// What all requests share.
+pub(crate) struct Front {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) logins: Logins,
+    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) transfers: Transfers,
+    pub(crate) lost: Lost,
+}
+
+/// Serves the files of `vfs`: at `/files/TOKEN/PATH` to whoever shows one of `tokens`, and by WebDAV at
+/// `/dav/PATH` to the callers of `logins`. Wrong tokens are counted in `attempts`, which `logins` should
+/// count in as well.
+pub fn router(
+    vfs: Arc<dyn Vfs>,
+    tokens: Arc<Tokens>,
+    logins: Logins,
+    attempts: Arc<Attempts>,
+) -> Router {
+    let front = Front {
+        vfs,
+        tokens,
+        logins,
+        attempts,
+        transfers: Transfers::default(),
+        lost: Lost::default(),
+    };
+    Router::new().fallback(serve).with_state(Arc::new(front))
+}
+
+async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let (request, body) = request.into_parts();
+    let path = request.uri.path();
+    let is_dav = path.strip_prefix(webdav::PREFIX);
+    let answer = if is_dav.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        webdav::answer(&front, &request, body).await
+    } else if let Some(rest) = path.strip_prefix("/files/") {
+        files::answer(&front, &request, rest).await
+    } else {
+        match path {
+            "/" => Ok("debridfs: WebDAV at /dav/, files at /files/TOKEN/PATH\n".into_response()),
+            "/style.css" => Ok(page::style()),
+            _ => Err(StatusCode::NOT_FOUND.into()),
+        }
+    };
+    let mut answer = answer.unwrap_or_else(IntoResponse::into_response);
+    let headers = answer.headers_mut();
+    let mut put = |name, text| {
+        headers.insert(name, HeaderValue::from_static(text));
+    };
+    put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    // The address may hold a token.
+    put(header::REFERRER_POLICY, "no-referrer");
+    put(header::CACHE_CONTROL, "private");
+    answer
+}
