@@ -3,6 +3,9 @@
 mod http;
 mod nfs;
 mod smb;
+mod webdav;
+
+pub use http::token;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -67,6 +70,19 @@ fn files_over_http_behave() {
     let (simulator, instance) = start(settings);
     let front = http::Files::of(&instance, address);
     let skips = include_str!("../../../behaviour/skips/http.txt");
+    assert_good(&front, &simulator, skips);
+}
+
+#[test]
+fn webdav_behaves() {
+    let address = free_address();
+    let settings = Settings {
+        toml: format!("[http]\nlisten = \"{address}\"\n"),
+        ..Settings::default()
+    };
+    let (simulator, instance) = start(settings);
+    let front = webdav::WebDav::of(&instance, address);
+    let skips = include_str!("../../../behaviour/skips/webdav.txt");
     assert_good(&front, &simulator, skips);
 }
 

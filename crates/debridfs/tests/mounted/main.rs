@@ -9,6 +9,7 @@ mod arrs;
 mod attached;
 mod backends;
 mod behaviour;
+mod browsed;
 mod cached;
 mod confined;
 mod consumers;

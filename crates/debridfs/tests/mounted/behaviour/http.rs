@@ -12,13 +12,15 @@ use crate::support::{Instance, run};
 /// `/files/TOKEN/…` of an instance.
 pub struct Files {
     url: String,
+    /// Of curl, with each request.
+    arguments: Vec<String>,
 }
 
 /// What was answered.
-struct Answer {
+pub struct Answer {
     status: u16,
     head: String,
-    body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
@@ -31,20 +33,29 @@ impl Answer {
     }
 }
 
+/// Makes a token.
+pub fn token(instance: &Instance) -> String {
+    let config = instance.config();
+    let config = config.to_str().expect("text");
+    let program = env!("CARGO_BIN_EXE_debridfs");
+    let made = run(program, &["token", "new", "suite", "--config", config]);
+    made.split_whitespace().last().expect("a token").to_owned()
+}
+
 impl Files {
     /// Makes a token and reads by it.
     pub fn of(instance: &Instance, address: SocketAddr) -> Self {
-        let config = instance.config();
-        let config = config.to_str().expect("text");
-        let program = env!("CARGO_BIN_EXE_debridfs");
-        let made = run(program, &["token", "new", "suite", "--config", config]);
-        let token = made.split_whitespace().last().expect("a token").to_owned();
-        Self {
-            url: format!("http://{address}/files/{token}/"),
-        }
+        let token = token(instance);
+        Self::at(format!("http://{address}/files/{token}/"), Vec::new())
     }
 
-    fn ask(&self, path: &str, arguments: &[String]) -> Result<Answer, Errno> {
+    /// Reads below `url`, by a curl that is given `arguments`.
+    pub fn at(url: String, arguments: Vec<String>) -> Self {
+        Self { url, arguments }
+    }
+
+    /// Asks for `path`; errors are those of POSIX.
+    pub fn ask(&self, path: &str, arguments: &[String]) -> Result<Answer, Errno> {
         let encoded: String = path
             .bytes()
             .map(|byte| match byte {
@@ -55,6 +66,7 @@ impl Files {
             .collect();
         let output = Command::new("curl")
             .args(["--silent", "--show-error", "--include", "--path-as-is"])
+            .args(&self.arguments)
             .args(arguments)
             .arg(format!("{}{encoded}", self.url))
             .output()
@@ -75,9 +87,9 @@ impl Files {
             body: output.stdout[end..].to_vec(),
         };
         match answer.status {
-            200 | 206 | 416 if output.status.success() => Ok(answer),
+            200 | 206 | 207 | 416 if output.status.success() => Ok(answer),
             404 => Err(Errno::NOENT),
-            405 => Err(Errno::ROFS),
+            403 | 405 => Err(Errno::ROFS),
             // A body that breaks off, and what cannot be served at all.
             _ => Err(Errno::IO),
         }
