@@ -120,6 +120,15 @@ if [ "$1" = test ] || [ "$1" = image ]; then
     npm install --silent --no-audit --no-fund --no-package-lock --prefix "$node" "$client"
     printf '%s\n' "$client" >"$node/installed"
   fi
+  # Clients of our own API, in a Python of their own as they bring many packages.
+  clients=(schemathesis==4.32.5 openapi-spec-validator==0.9.0 openapi-python-client==0.29.1 mcp==2.3.0)
+  python=target/tools/api
+  if [ "$(cat "$python/installed" 2>/dev/null)" != "${clients[*]}" ]; then
+    echo "setup: installing ${clients[*]}"
+    python3 -m venv --clear "$python"
+    "$python/bin/pip" install --quiet --disable-pip-version-check "${clients[@]}"
+    printf '%s\n' "${clients[*]}" >"$python/installed"
+  fi
 fi
 
 # Debian's NFS-Ganesha and what it needs, to compare with: unpacked, as installed it would serve. Without it the benchmark says that its rows are missing.

@@ -32,7 +32,7 @@ struct Providers {
 
 /// Accounts, each asked for its plan now
 #[utoipa::path(get, path = "/providers", tag = "providers",
-    responses((status = 200, body = Providers), Problems))]
+    responses((status = 200, description = "What was asked for", body = Providers), Problems))]
 async fn list_providers(State(house): State<Home>) -> Json<Providers> {
     let providers = house.engine.providers().await;
     Json(Providers { providers })
@@ -48,7 +48,7 @@ struct Tested {
 /// Try an account step by step
 #[utoipa::path(post, path = "/providers/{name}/test", tag = "providers",
     params(("name" = String, Path, description = "Its name in the configuration")),
-    responses((status = 200, body = Tested), Problems))]
+    responses((status = 200, description = "What was asked for", body = Tested), Problems))]
 async fn test_provider(
     State(house): State<Home>,
     Path(name): Path<String>,
@@ -74,7 +74,7 @@ struct Resumed {
 
 /// End the pauses after refusals
 #[utoipa::path(post, path = "/providers/resume", tag = "providers", request_body = Which,
-    responses((status = 200, body = Resumed), Problems))]
+    responses((status = 200, description = "What was asked for", body = Resumed), Problems))]
 async fn resume_providers(
     State(house): State<Home>,
     Body(which): Body<Which>,
@@ -92,7 +92,7 @@ struct Moves {
 
 /// Releases that are moved to another account
 #[utoipa::path(get, path = "/moves", tag = "providers",
-    responses((status = 200, body = Moves), Problems))]
+    responses((status = 200, description = "What was asked for", body = Moves), Problems))]
 async fn list_moves(State(house): State<Home>) -> Result<Json<Moves>, Problem> {
     let moves = house.engine.moves()?;
     Ok(Json(Moves { moves }))
@@ -100,7 +100,7 @@ async fn list_moves(State(house): State<Home>) -> Result<Json<Moves>, Problem> {
 
 /// Begin to move a release to another account, or go on with it
 #[utoipa::path(post, path = "/moves", tag = "providers", request_body = Moving,
-    responses((status = 201, body = Move), Problems))]
+    responses((status = 201, description = "What was made", body = Move), Problems))]
 async fn begin_move(
     State(house): State<Home>,
     Body(moving): Body<Moving>,
@@ -112,7 +112,7 @@ async fn begin_move(
 /// End a move where it is
 #[utoipa::path(delete, path = "/moves/{release}", tag = "providers",
     params(("release" = String, Path, description = "An info-hash, a name or a part of one")),
-    responses((status = 200, body = Move), Problems))]
+    responses((status = 200, description = "What was asked for", body = Move), Problems))]
 async fn stop_move(
     State(house): State<Home>,
     Path(release): Path<String>,

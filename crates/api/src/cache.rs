@@ -33,7 +33,7 @@ struct Cached {
 
 /// What is in the cache
 #[utoipa::path(get, path = "/cache", tag = "cache",
-    responses((status = 200, body = Cached), Problems))]
+    responses((status = 200, description = "What was asked for", body = Cached), Problems))]
 async fn list_cache(State(house): State<Home>) -> Result<Json<Cached>, Problem> {
     let engine = house.engine.clone();
     // A large cache is a long list.
@@ -52,7 +52,7 @@ async fn list_cache(State(house): State<Home>) -> Result<Json<Cached>, Problem> 
 ///
 /// To be called until `left` is 0.
 #[utoipa::path(post, path = "/cache/purge", tag = "cache", request_body = AnyPath,
-    responses((status = 200, body = Purged), Problems))]
+    responses((status = 200, description = "What was asked for", body = Purged), Problems))]
 async fn purge_cache(
     State(house): State<Home>,
     Body(what): Body<AnyPath>,
@@ -70,7 +70,7 @@ struct Files {
 
 /// Keep the files at and below a path whatever comes
 #[utoipa::path(post, path = "/cache/pin", tag = "cache", request_body = OnePath,
-    responses((status = 200, body = Files), Problems))]
+    responses((status = 200, description = "What was asked for", body = Files), Problems))]
 async fn pin_in_cache(
     State(house): State<Home>,
     Body(what): Body<OnePath>,
@@ -82,7 +82,7 @@ async fn pin_in_cache(
 
 /// Keep the files at and below a path no longer
 #[utoipa::path(post, path = "/cache/unpin", tag = "cache", request_body = OnePath,
-    responses((status = 200, body = Files), Problems))]
+    responses((status = 200, description = "What was asked for", body = Files), Problems))]
 async fn unpin_in_cache(
     State(house): State<Home>,
     Body(what): Body<OnePath>,
@@ -109,7 +109,7 @@ struct Warming {
 ///
 /// To be called until `cached` is `total`, or `hopeless` is true.
 #[utoipa::path(post, path = "/cache/warm", tag = "cache", request_body = Warming,
-    responses((status = 200, body = Warmth), Problems))]
+    responses((status = 200, description = "What was asked for", body = Warmth), Problems))]
 async fn warm_cache(
     State(house): State<Home>,
     Body(warming): Body<Warming>,

@@ -6,8 +6,9 @@ use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 
+use crate::problem::Problem;
 use crate::right::needed;
 
 /// Tags, in the order in which a reader wants them.
@@ -42,7 +43,13 @@ pub(crate) fn empty() -> OpenApi {
             .description(Some(words))
             .build()
     });
-    OpenApiBuilder::new().info(info).tags(Some(tags)).build()
+    // Routes bring the forms of what they take and answer along, but not those of their failures.
+    let components = ComponentsBuilder::new().schema_from::<Problem>().build();
+    OpenApiBuilder::new()
+        .info(info)
+        .tags(Some(tags))
+        .components(Some(components))
+        .build()
 }
 
 /// `document` with what each operation wants of the caller.

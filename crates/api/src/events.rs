@@ -259,7 +259,7 @@ impl Coming {
 /// what it missed, as far as that is kept. A comment comes every 15 s.
 #[utoipa::path(get, path = "/events", tag = "instance",
     params(("last-event-id" = Option<String>, Header, description = "The `id` of the event that was heard last")),
-    responses((status = 200, body = Event, content_type = "text/event-stream"), Problems))]
+    responses((status = 200, description = "What was asked for", body = Event, content_type = "text/event-stream"), Problems))]
 async fn follow_events(State(house): State<Home>, headers: HeaderMap) -> Response {
     let last = headers.get("last-event-id");
     let last = last.map(|last| last.to_str().unwrap_or_default());

@@ -159,7 +159,7 @@ mod tests {
                 assert!(problem["application/problem+json"].is_object(), "{path}");
             }
         }
-        assert_eq!((ids.len(), operations), (35, 35));
+        assert_eq!((ids.len(), operations), (37, 37));
     }
 
     #[test]

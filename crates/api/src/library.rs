@@ -39,7 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<Home> {
 ///
 /// The form of `debridfs status --json`: fields are added, never renamed.
 #[utoipa::path(get, path = "/status", tag = "instance",
-    responses((status = 200, body = Status), Problems))]
+    responses((status = 200, description = "What was asked for", body = Status), Problems))]
 async fn get_status(State(house): State<Home>) -> Json<Status> {
     Json(house.engine.status())
 }
@@ -53,7 +53,7 @@ struct LogLines {
 
 /// The last lines of the log
 #[utoipa::path(get, path = "/log", tag = "instance",
-    responses((status = 200, body = LogLines), Problems))]
+    responses((status = 200, description = "What was asked for", body = LogLines), Problems))]
 async fn get_log(State(house): State<Home>) -> Json<LogLines> {
     let lines = (house.log)();
     Json(LogLines { lines })
@@ -69,7 +69,7 @@ struct What {
 
 /// Why a file or release cannot be read, and what to do
 #[utoipa::path(get, path = "/why", tag = "library", params(What),
-    responses((status = 200, body = WhyReport), Problems))]
+    responses((status = 200, description = "What was asked for", body = WhyReport), Problems))]
 async fn get_why(
     State(house): State<Home>,
     Query(what): Query<What>,
@@ -91,7 +91,7 @@ struct Views {
 
 /// The views: the directories of the root
 #[utoipa::path(get, path = "/views", tag = "library",
-    responses((status = 200, body = Views), Problems))]
+    responses((status = 200, description = "What was asked for", body = Views), Problems))]
 async fn list_views(State(house): State<Home>) -> Json<Views> {
     let views = house.engine.views();
     Json(Views { views })
@@ -123,7 +123,7 @@ impl Part {
 
 /// A part of a directory
 #[utoipa::path(get, path = "/browse", tag = "library", params(Place, Part),
-    responses((status = 200, body = Listing), Problems))]
+    responses((status = 200, description = "What was asked for", body = Listing), Problems))]
 async fn browse(
     State(house): State<Home>,
     Query(place): Query<Place>,
@@ -140,7 +140,7 @@ pub(crate) async fn list(house: &House, place: &Place, part: &Part) -> Result<Li
 
 /// What a path or id is
 #[utoipa::path(get, path = "/stat", tag = "library", params(Place),
-    responses((status = 200, body = Node), Problems))]
+    responses((status = 200, description = "What was asked for", body = Node), Problems))]
 async fn stat(
     State(house): State<Home>,
     Query(place): Query<Place>,
@@ -161,7 +161,7 @@ struct Wanted {
 
 /// Releases by words of their names or by info-hash
 #[utoipa::path(get, path = "/search", tag = "library", params(Wanted, Part),
-    responses((status = 200, body = Search), Problems))]
+    responses((status = 200, description = "What was asked for", body = Search), Problems))]
 async fn search(
     State(house): State<Home>,
     Query(wanted): Query<Wanted>,
@@ -199,7 +199,7 @@ struct Playing {
 ///
 /// An own address is signed: it opens this one file until it expires. `DELETE /tokens/signed-urls` ends all of them at once.
 #[utoipa::path(get, path = "/resolve", tag = "library", params(Place, Playing),
-    responses((status = 200, body = Playable), Problems))]
+    responses((status = 200, description = "What was asked for", body = Playable), Problems))]
 async fn resolve(
     State(house): State<Home>,
     Query(place): Query<Place>,
@@ -235,7 +235,7 @@ struct Accepted {
 
 /// Accept the losses that the shrink guard holds
 #[utoipa::path(post, path = "/library/accept", tag = "library",
-    responses((status = 200, body = Accepted), Problems))]
+    responses((status = 200, description = "What was asked for", body = Accepted), Problems))]
 async fn accept_loss(State(house): State<Home>) -> Json<Accepted> {
     let accepted = house.engine.accept_loss().await;
     Json(Accepted { accepted })

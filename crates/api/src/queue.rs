@@ -56,7 +56,7 @@ struct Which {
 
 /// Downloads, the newest first
 #[utoipa::path(get, path = "/queue", tag = "queue", params(Which),
-    responses((status = 200, body = Queue), Problems))]
+    responses((status = 200, description = "What was asked for", body = Queue), Problems))]
 async fn list_queue(
     State(house): State<Home>,
     Query(which): Query<Which>,
@@ -77,7 +77,7 @@ struct Adding {
 
 /// Take in a magnet link or an info-hash
 #[utoipa::path(post, path = "/queue", tag = "queue", request_body = Adding,
-    responses((status = 201, body = AddedJob), Problems))]
+    responses((status = 201, description = "What was made", body = AddedJob), Problems))]
 async fn add_job(
     State(house): State<Home>,
     Body(adding): Body<Adding>,
@@ -94,12 +94,18 @@ struct Into {
     category: String,
 }
 
+/// The bytes of a `.torrent` file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "the document is made of its attributes")]
+struct TorrentFile(Vec<u8>);
+
 /// Take in a `.torrent` file
 ///
 /// The body is the file.
 #[utoipa::path(post, path = "/queue/torrent", tag = "queue", params(Into),
-    request_body(content = Vec<u8>, content_type = "application/x-bittorrent"),
-    responses((status = 201, body = AddedJob), Problems))]
+    request_body(content = TorrentFile, content_type = "application/octet-stream"),
+    responses((status = 201, description = "What was made", body = AddedJob), Problems))]
 async fn add_torrent(
     State(house): State<Home>,
     Query(into): Query<Into>,

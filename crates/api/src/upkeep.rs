@@ -29,14 +29,14 @@ pub(crate) fn routes() -> OpenApiRouter<Home> {
 
 /// Releases that cannot be read, or are said to be
 #[utoipa::path(get, path = "/repair", tag = "repair",
-    responses((status = 200, body = RepairStatus), Problems))]
+    responses((status = 200, description = "What was asked for", body = RepairStatus), Problems))]
 async fn list_repair(State(house): State<Home>) -> Result<Json<RepairStatus>, Problem> {
     Ok(Json(house.engine.patients()?))
 }
 
 /// Look now whether a file or release can be read
 #[utoipa::path(post, path = "/repair/check", tag = "repair", request_body = OnePath,
-    responses((status = 200, body = Check), Problems))]
+    responses((status = 200, description = "What was asked for", body = Check), Problems))]
 async fn check_release(
     State(house): State<Home>,
     Body(what): Body<OnePath>,
@@ -53,7 +53,7 @@ struct Approved {
 
 /// Let a release, or all that are listed, be treated although many are suspects
 #[utoipa::path(post, path = "/repair/run", tag = "repair", request_body = AnyPath,
-    responses((status = 200, body = Approved), Problems))]
+    responses((status = 200, description = "What was asked for", body = Approved), Problems))]
 async fn approve_repair(
     State(house): State<Home>,
     Body(what): Body<AnyPath>,
@@ -71,7 +71,7 @@ struct Tokens {
 
 /// Tokens for files over HTTP
 #[utoipa::path(get, path = "/tokens", tag = "tokens",
-    responses((status = 200, body = Tokens), Problems))]
+    responses((status = 200, description = "What was asked for", body = Tokens), Problems))]
 async fn list_tokens(State(house): State<Home>) -> Json<Tokens> {
     let tokens = house.engine.tokens();
     Json(Tokens { tokens })
@@ -92,7 +92,7 @@ struct Named {
 ///
 /// Its text is told this once.
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = Named,
-    responses((status = 201, body = NewToken), Problems))]
+    responses((status = 201, description = "What was made", body = NewToken), Problems))]
 async fn create_token(
     State(house): State<Home>,
     Body(named): Body<Named>,
@@ -106,7 +106,7 @@ async fn create_token(
 /// `signed-urls` is the one that signs addresses: revoking it ends all of them.
 #[utoipa::path(delete, path = "/tokens/{name}", tag = "tokens",
     params(("name" = String, Path, description = "What it is called")),
-    responses((status = 200, body = Revoked), Problems))]
+    responses((status = 200, description = "What was asked for", body = Revoked), Problems))]
 async fn revoke_token(
     State(house): State<Home>,
     Path(name): Path<String>,
@@ -123,7 +123,7 @@ struct Begun {
 
 /// Begin to record the reads of the files at and below a path, or of all
 #[utoipa::path(post, path = "/traces", tag = "traces", request_body = AnyPath,
-    responses((status = 201, body = Begun), Problems))]
+    responses((status = 201, description = "What was made", body = Begun), Problems))]
 async fn begin_trace(
     State(house): State<Home>,
     Body(what): Body<AnyPath>,
@@ -143,7 +143,7 @@ struct Trace {
 /// What a recording brought since the last call
 #[utoipa::path(get, path = "/traces/{recording}", tag = "traces",
     params(("recording" = u64, Path, description = "Its number")),
-    responses((status = 200, body = Trace), Problems))]
+    responses((status = 200, description = "What was asked for", body = Trace), Problems))]
 async fn take_trace(
     State(house): State<Home>,
     Path(recording): Path<u64>,
@@ -155,7 +155,7 @@ async fn take_trace(
 /// End a recording
 #[utoipa::path(delete, path = "/traces/{recording}", tag = "traces",
     params(("recording" = u64, Path, description = "Its number")),
-    responses((status = 200, body = Trace), Problems))]
+    responses((status = 200, description = "What was asked for", body = Trace), Problems))]
 async fn end_trace(
     State(house): State<Home>,
     Path(recording): Path<u64>,

@@ -74,9 +74,11 @@ pub struct WhyFile {
     pub sources: u64,
     /// The copy that gave its bytes last, of several: provider and id.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
     pub serving: Option<(String, String)>,
     /// Copies whose bytes differ from the others', so that they are not used: provider and id of each.
     #[serde(default)]
+    #[schema(value_type = Vec<Vec<String>>)]
     pub differing: Vec<(String, String)>,
     /// How it stands.
     pub state: WhyState,

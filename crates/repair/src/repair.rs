@@ -34,6 +34,7 @@ pub struct RepairStatus {
     /// Patients, those that were found first first.
     pub patients: Vec<Patient>,
     /// Providers of which nothing is believed now, and why.
+    #[schema(value_type = Vec<Vec<String>>)]
     pub quiet: Vec<(String, String)>,
     /// Providers that are suspected themselves.
     pub held: Vec<String>,

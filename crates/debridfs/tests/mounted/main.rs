@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)] // Tests wait for the real kernel by looking again after a moment.
 
 mod actions;
+mod api;
 mod arrs;
 mod attached;
 mod backends;

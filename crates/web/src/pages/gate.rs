@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use debridfs_listen::{
-    Attempts, Caller, Digest32, HashedPassword, Lifetime, Logins, Refused, Right, Sessions,
+    Attempts, Caller, Digest32, HashedPassword, Lifetime, Logins, OWN, Refused, Right, Sessions,
     TooMany, digest, forwarding, has_foreign, is_cross_site, is_digest_of, is_rebound, random,
 };
 use tokio::sync::Semaphore;
@@ -204,7 +204,12 @@ impl Gate {
             return Ok(manager("the token of the pages"));
         }
         if headers.contains_key(header::AUTHORIZATION) {
-            return Ok(logins.caller(FRONT, peer, headers).await?);
+            let caller = logins.caller(FRONT, peer, headers).await?;
+            // It lies in files that others read.
+            return match caller.name == OWN {
+                true => Err(Refusal::Wrong),
+                false => Ok(caller),
+            };
         }
         if self.sessions.find(headers).is_some() {
             return Ok(manager("a session of the pages"));

@@ -339,8 +339,11 @@ async fn the_api_knows_its_caller_by_any_login_and_refuses_with_problems() {
     assert!(nobody.body.contains("urn:debridfs:problem:login"));
     let browser = site.get(who, &[BROWSER]).await;
     assert_eq!(browser.header("location"), "/login?next=%2Fapi%2Fv1%2Fwho");
-    let wrong = ("authorization", "Bearer wrong");
-    assert_eq!(site.get(who, &[wrong]).await.code, StatusCode::UNAUTHORIZED);
+    let strm = format!("Bearer {}", site.strm);
+    for wrong in ["Bearer wrong", &strm] {
+        let answer = site.get(who, &[("authorization", wrong)]).await;
+        assert_eq!(answer.code, StatusCode::UNAUTHORIZED, "{wrong}");
+    }
 }
 
 #[tokio::test]

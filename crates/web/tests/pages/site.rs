@@ -40,7 +40,7 @@ async fn who(Extension(caller): Extension<Caller>) -> String {
     format!("{}: {}", caller.name, may.join(","))
 }
 
-/// One token, which is called `reader`, and its text.
+/// One token, which is called `reader`, with its text; and the one of `.strm` files.
 fn tokens() -> (Arc<Tokens>, String) {
     let dir = tempfile::tempdir().unwrap();
     let tokens = Tokens::new(dir.path());
@@ -48,6 +48,7 @@ fn tokens() -> (Arc<Tokens>, String) {
     let text = tokens
         .create("reader", TokenRights::default(), at())
         .unwrap();
+    tokens.make_own(at()).unwrap();
     (Arc::new(tokens), text)
 }
 
@@ -219,6 +220,8 @@ pub struct Site {
     pub fake: Arc<Fake>,
     /// The text of a token that lets read.
     pub reader: String,
+    /// The text of the one in `.strm` files.
+    pub strm: String,
 }
 
 impl Site {
@@ -232,6 +235,7 @@ impl Site {
         let fake = Arc::new(fake);
         let listeners = Listeners::new(Limits::default());
         let (tokens, reader) = tokens();
+        let strm = tokens.own().unwrap();
         let router = pages_router(Pages {
             instance: fake.clone(),
             source: fake.clone(),
@@ -248,6 +252,7 @@ impl Site {
             address,
             fake,
             reader,
+            strm,
         }
     }
 
