@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use debridfs_control::{CallError, Client, Moving};
+use debridfs_control::{CallError, Client, Moving, words};
 use debridfs_repair::{Move, MoveStep};
 use tokio::time::{Instant, sleep};
 
@@ -118,7 +118,7 @@ async fn follow(client: &Client, begun: Vec<Move>, shows: bool) -> Result<Vec<Mo
                 None => return Err(Failure::new(format!("{} was stopped", one.name), None)),
             }
         }
-        let lines: Vec<String> = ours.iter().map(line).collect();
+        let lines: Vec<String> = ours.iter().map(words::moved).collect();
         for (one, line) in plain(&ours)?.iter().zip(lines) {
             if shows && told.get(&one.hash) != Some(&line) {
                 tell(shows, std::slice::from_ref(one), "")?;
@@ -149,16 +149,7 @@ fn tell(shows: bool, moves: &[Move], before: &str) -> Result<(), Failure> {
     }
     let moves: Vec<Move> = moves.to_vec();
     for one in plain(&moves)? {
-        say(&format!("{before}{}", line(&one)));
+        say(&format!("{before}{}", words::moved(&one)));
     }
     Ok(())
-}
-
-fn line(one: &Move) -> String {
-    let step = one.step.label();
-    let percent = match one.step {
-        MoveStep::Waiting { .. } => format!(" {:.0} %", one.progress * 100.0),
-        _ => String::new(),
-    };
-    format!("{} to {}: {step}{percent}: {}", one.name, one.to, one.words)
 }
