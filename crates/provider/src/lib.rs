@@ -13,6 +13,7 @@
 //! | what may be concluded from a failure | `error.rs`: [`Verdict`] |
 //! | what is the same at all vendors: turns, keys, traffic, settings | `account.rs`, `account/` |
 //! | what is a vendor's own | `vendors/NAME.rs`, `vendors/NAME/` |
+//! | what are accounts asked now and then | `refresh.rs` |
 //! | how is a vendor added | [`vendors`] |
 #![cfg_attr(
     test,
@@ -30,6 +31,7 @@ mod content_id;
 mod error;
 mod file_path;
 mod link;
+mod refresh;
 mod torrent;
 mod traits;
 mod usage;
@@ -48,6 +50,7 @@ pub use file_path::{PathsBegin, canonical_path};
 pub use link::{
     DifferingCopy, DirectLink, HosterLink, LinkStore, LinkStoreError, NoLinks, Part, Source,
 };
+pub use refresh::{compare_traffic, read_facts};
 pub use torrent::{
     InfoHash, InvalidInfoHash, TorrentFile, TorrentId, TorrentInfo, TorrentPage, TorrentStatus,
     TorrentSummary,

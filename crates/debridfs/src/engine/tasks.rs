@@ -15,7 +15,7 @@ use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router};
 use debridfs_listen::{Listeners, Logins, Place};
 use debridfs_nfs::NfsServer;
 use debridfs_preflight::Alone;
-use debridfs_provider::{Priority, Provider};
+use debridfs_provider::{Provider, compare_traffic, read_facts};
 use debridfs_repair::{Moves, Repair};
 use debridfs_services::{Hook, run_hooks};
 use debridfs_tree::follow_newcomers;
@@ -36,10 +36,6 @@ use crate::command::as_parent;
 use crate::logging;
 use debridfs_config::Config;
 
-/// How often the provider is asked for its count of the day's traffic, if any flowed.
-const TRAFFIC_EVERY: Duration = Duration::from_secs(600);
-/// How often accounts are asked for plan and slots: two calls at most each time.
-const FACTS_EVERY: Duration = Duration::from_secs(3600);
 /// A look through the mount by `/readyz` has to be over by then.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// How often it is looked whether the cache can be used, and how long it may take at the start: the
@@ -473,28 +469,5 @@ async fn hooks(
     match has_none {
         true => Ok(()),
         false => Err(Trouble::of_end()),
-    }
-}
-
-/// Compares our counts of traffic with the providers' now and then.
-async fn read_facts(providers: Vec<Arc<dyn Provider>>) {
-    loop {
-        for provider in &providers {
-            if let Err(error) = provider.read_facts(Priority::Refresh).await {
-                tracing::debug!(%error, "the account does not tell its plan");
-            }
-        }
-        sleep(FACTS_EVERY).await;
-    }
-}
-
-async fn compare_traffic(providers: Vec<Arc<dyn Provider>>) {
-    loop {
-        for provider in &providers {
-            if let Err(error) = provider.read_traffic().await {
-                tracing::debug!(%error, "the provider's count of traffic is not known");
-            }
-        }
-        sleep(TRAFFIC_EVERY).await;
     }
 }
