@@ -167,6 +167,21 @@ impl Board {
         self.lines.lock().remove(&key).is_some()
     }
 
+    /// As [`Self::raise`], and logs what is new.
+    pub fn tell(&self, kind: AttentionKind, subject: &str, trouble: Trouble) {
+        let Trouble { words, help } = trouble.clone();
+        if self.raise(kind, subject, trouble) {
+            tracing::warn!(help, "{words}");
+        }
+    }
+
+    /// As [`Self::settle`], and logs it.
+    pub fn is_well(&self, kind: AttentionKind, subject: &str) {
+        if self.settle(kind, subject) {
+            tracing::info!(subject, "is well again");
+        }
+    }
+
     /// All lines.
     pub fn lines(&self) -> Vec<Attention> {
         self.lines.lock().values().cloned().collect()

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | how a request is sent, and what its answer means | `caller` |
 //! | what is asked of an arr | `arr` |
+//! | whether arrs answer | `watch` |
 //! | who is told what changed in the library, when and how | `hooks`, and the user's program in `program` |
 #![cfg_attr(
     test,
@@ -19,8 +20,10 @@ mod arr;
 mod caller;
 mod hooks;
 mod program;
+mod watch;
 
 pub use arr::{Arr, Dialect, FailedGrab, QueueEntry, Replaced, Replacement, Version};
 pub use caller::{CallError, Caller, check_address, network};
 pub use hooks::{ChangeKind, Hook, HookKind, run_hooks};
 pub use program::{PATHS_PER_RUN, UpdateProgram};
+pub use watch::watch_arrs;

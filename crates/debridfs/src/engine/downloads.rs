@@ -10,6 +10,7 @@ use debridfs_dav::Addresses;
 use debridfs_fuse::ALLOW_VARIABLE;
 use debridfs_listen::{Listeners, Place};
 use debridfs_preflight::Alone;
+use debridfs_services::watch_arrs;
 use tokio_util::sync::CancellationToken;
 
 use super::looks;
@@ -90,7 +91,7 @@ impl Downloads {
             () = front => {}
             () = second => {}
             trouble = looks::at_folders(&queue, board, &self.alone) => return Err(trouble),
-            () = looks::at_arrs(&queue.config().arrs, board) => {}
+            () = watch_arrs(&queue.config().arrs, board) => {}
         }
         Err(Trouble::of_end())
     }

@@ -1,8 +1,7 @@
-//! Looks, now and then, at what others may break: folders that are written, and programs that are called.
+//! Looks, now and then, at the folders that others may break.
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use debridfs_acquire::Acquire;
@@ -10,14 +9,11 @@ use debridfs_base::instance_lock::IN_SHARED;
 use debridfs_base::volume::Volume;
 use debridfs_base::{AttentionKind, Board, Trouble};
 use debridfs_preflight::Alone;
-use debridfs_services::Arr;
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
 /// How often the folders of downloads are tried.
 const FOLDERS_EVERY: Duration = Duration::from_secs(20);
-/// How often arrs are asked how they do.
-const ARRS_EVERY: Duration = Duration::from_secs(60);
 /// What a start waits for a volume, to lock a folder there.
 const SOON: Duration = Duration::from_secs(2);
 /// How soon what is wrong is looked at again.
@@ -63,12 +59,12 @@ pub async fn at_folders(queue: &Acquire, board: &Board, alone: &Alone) -> Troubl
         for (folder, tried) in queue.try_folders().await {
             let subject = folder.display().to_string();
             match tried {
-                Ok(()) => settle(board, AttentionKind::Downloads, &subject),
+                Ok(()) => board.is_well(AttentionKind::Downloads, &subject),
                 Err(error) => {
                     is_well = false;
                     let what = "downloads wait: their folder";
                     let trouble = of_folder(what, "acquire.downloads", &folder, &error);
-                    raise(board, AttentionKind::Downloads, &subject, trouble);
+                    board.tell(AttentionKind::Downloads, &subject, trouble);
                 }
             }
         }
@@ -76,27 +72,6 @@ pub async fn at_folders(queue: &Acquire, board: &Board, alone: &Alone) -> Troubl
             return trouble;
         }
         sleep(if is_well { FOLDERS_EVERY } else { AGAIN }).await;
-    }
-}
-
-/// Asks `arrs` for ever how they do, and tells `board` which do not answer or refuse the key.
-pub async fn at_arrs(arrs: &[Arc<Arr>], board: &Board) {
-    loop {
-        let mut is_well = true;
-        let asked = arrs
-            .iter()
-            .map(|arr| async move { (arr, arr.ping().await) });
-        for (arr, answer) in join_all(asked).await {
-            match answer {
-                Ok(()) => settle(board, AttentionKind::Arr, arr.name()),
-                Err(error) => {
-                    is_well = false;
-                    let trouble = error.trouble(&format!("arr.{}", arr.name()));
-                    raise(board, AttentionKind::Arr, arr.name(), trouble);
-                }
-            }
-        }
-        sleep(if is_well { ARRS_EVERY } else { AGAIN }).await;
     }
 }
 
@@ -146,17 +121,4 @@ fn of_folder(what: &str, key: &str, folder: &Path, error: &io::Error) -> Trouble
     };
     let words = format!("{what} {path} cannot be written by user {user}: {error}");
     Trouble::new(words, help)
-}
-
-fn raise(board: &Board, kind: AttentionKind, subject: &str, trouble: Trouble) {
-    let Trouble { words, help } = trouble.clone();
-    if board.raise(kind, subject, trouble) {
-        tracing::warn!(help, "{words}");
-    }
-}
-
-fn settle(board: &Board, kind: AttentionKind, subject: &str) {
-    if board.settle(kind, subject) {
-        tracing::info!(subject, "is well again");
-    }
 }
