@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Garbage};
 use crate::rpc::put;
 use crate::server::VERSION;
 
@@ -23,15 +23,15 @@ const PROGRAM: u32 = 100_000;
 const RPCBIND_VERSION: u32 = 4;
 const SET: u32 = 1;
 const UNSET: u32 = 2;
-const GETADDR: u32 = 3;
+const DUMP: u32 = 4;
 /// Our programs.
 const PROGRAMS: [u32; 2] = [nfs3::PROGRAM, mount::PROGRAM];
 /// How long one answer may take. It is on this machine.
 const LIMIT: Duration = Duration::from_secs(5);
 /// How often it is told.
 const AGAIN: Duration = Duration::from_secs(60);
-/// Bytes of a reply, at most: an address of text.
-const LONGEST: usize = 1024;
+/// Bytes of a reply, at most: it lists all programs.
+const LONGEST: usize = 256 << 10;
 
 /// Why a server is not registered.
 #[derive(Debug, thiserror::Error)]
@@ -204,14 +204,11 @@ impl Rpcbind {
             .map_err(|_| nonsense())
     }
 
-    /// Where `program` is registered; empty where it is not.
+    /// Where `program` is registered, as its server said it; empty where it is not. GETADDR would tell what this caller can use.
     async fn address(&mut self, program: u32, way: &Way) -> Result<String, RpcbindError> {
-        let results = self.ask(GETADDR, program, way).await?;
-        let address = Arguments::new(&results)
-            .opaque(LONGEST)
-            .map(String::from_utf8_lossy)
-            .map_err(|_| nonsense())?;
-        Ok(address.into_owned())
+        let results = self.ask(DUMP, program, way).await?;
+        let address = listed(&results, program, way.netid);
+        address.map_err(|Garbage| nonsense())
     }
 
     /// The results of a call.
@@ -246,6 +243,21 @@ impl Rpcbind {
             None => Err(nonsense()),
         }
     }
+}
+
+/// The address of `program` over `netid` in all that is registered.
+fn listed(results: &[u8], program: u32, netid: &str) -> Result<String, Garbage> {
+    let mut results = Arguments::new(results);
+    while results.u32()? == 1 {
+        let is_program = [results.u32()?, results.u32()?] == [program, VERSION];
+        let is_way = results.opaque(LONGEST)? == netid.as_bytes();
+        let address = results.opaque(LONGEST)?;
+        let _owner = results.opaque(LONGEST)?;
+        if is_program && is_way {
+            return Ok(String::from_utf8_lossy(address).into_owned());
+        }
+    }
+    Ok(String::new())
 }
 
 fn nonsense() -> RpcbindError {

@@ -128,9 +128,12 @@ async fn clients_that_know_no_port_find_it_at_rpcbind() {
     for line in [format!("/all   {networks}"), format!("/films {networks}")] {
         assert!(exports.lines().any(|one| one == line), "{exports}");
     }
-    served.mount("/films").await.unwrap();
+    // Each client is told of its own mounts.
+    let four = "127.0.0.1".parse().unwrap();
+    let client = served.mount_by(four, "/films").await.unwrap();
     let mounts = said("sbin/showmount", &["-a", "127.0.0.1"]);
     assert!(mounts.contains("127.0.0.1:/films"), "{mounts}");
+    drop(client);
 
     // Until the server ends.
     unregister(served.address).await.unwrap();
@@ -160,8 +163,15 @@ async fn clients_that_know_no_port_find_it_at_rpcbind() {
     }
     register(elsewhere).await.unwrap();
     assert!(registered().iter().all(|line| line.contains(" 2050 ")));
-    // Over TCP, where a container has no socket of it.
+    // Over TCP, where a container has no socket of it: another user's registration stays.
+    std::fs::rename("/run/rpcbind.sock", "/run/away.sock").unwrap();
+    let refused = register("[::]:2049".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(refused, RpcbindError::Refused { .. }), "{refused}");
+    std::fs::rename("/run/away.sock", "/run/rpcbind.sock").unwrap();
+    unregister(elsewhere).await.unwrap();
     std::fs::remove_file("/run/rpcbind.sock").unwrap();
+    register(elsewhere).await.unwrap();
+    assert_eq!(registered().len(), 2);
     unregister(elsewhere).await.unwrap();
     assert_eq!(registered(), [""; 0]);
     drop(rpcbind);

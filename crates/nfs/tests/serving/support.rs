@@ -1,6 +1,6 @@
 //! A server of a library in memory, and clients of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,12 +102,17 @@ impl Served {
 
     /// A client that has mounted `path`, as user 1000.
     pub async fn mount(&self, path: &str) -> Result<Connection, String> {
+        self.mount_by(self.address.ip(), path).await
+    }
+
+    /// The same by another address of this machine.
+    pub async fn mount_by(&self, ip: IpAddr, path: &str) -> Result<Connection, String> {
         let user = auth_unix {
             uid: 1000,
             gid: 1000,
             ..auth_unix::default()
         };
-        let (host, port) = (self.address.ip().to_string(), self.address.port());
+        let (host, port) = (ip.to_string(), self.address.port());
         let mounting = Nfs3ConnectionBuilder::new(TokioConnector, host, path)
             .connect_from_privileged_port(false)
             .mount_port(port)
