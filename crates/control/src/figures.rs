@@ -266,6 +266,7 @@ pub(crate) fn account(facts: AccountFacts) -> AccountStatus {
         expires: facts.account.expires,
         slots_used: facts.slots_used,
         slots: facts.slots,
+        fair_use: facts.account.fair_use,
         read: facts.read,
     }
 }

@@ -338,6 +338,9 @@ pub struct AccountStatus {
     pub slots_used: Option<u64>,
     /// How many may be, where the vendor tells or declares it.
     pub slots: Option<u64>,
+    /// The share of a fair-use allowance that is used, from 0 to 1, where the vendor tells it.
+    #[serde(default)]
+    pub fair_use: Option<f64>,
     /// When it was asked.
     pub read: Timestamp,
 }
@@ -614,12 +617,14 @@ impl Status {
                 keys: vec![KeyStatus {
                     number: 1,
                     id: "3fa9c1d2".into(),
-                    budgets: vec![BudgetStatus {
-                        calls: "all".into(),
-                        used: 50,
-                        limit: 250,
-                        seconds: 60,
-                    }],
+                    budgets: [(50, 250, 60), (3, 12, 1)]
+                        .map(|(used, limit, seconds)| BudgetStatus {
+                            calls: "all".into(),
+                            used,
+                            limit,
+                            seconds,
+                        })
+                        .into(),
                     traffic_used: 7,
                     traffic_limit: Some(1 << 40),
                     ..Default::default()
@@ -630,6 +635,7 @@ impl Status {
                     expires: Some(at),
                     slots_used: Some(2),
                     slots: Some(20),
+                    fair_use: Some(0.37),
                     read: at,
                 }),
                 ..Default::default()

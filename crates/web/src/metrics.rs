@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicU64;
 
 use debridfs_base::AttentionKind;
 use debridfs_control::{
-    CacheStatus, CallersStatus, ContentStatus, EngineState, KeyStatus, ListenerStatus,
-    NfsClientStatus, NfsStatus, OperationStatus, ProviderStatus, ReaderStatus, Status,
+    AccountStatus, BudgetStatus, CacheStatus, CallersStatus, ContentStatus, EngineState, KeyStatus,
+    ListenerStatus, NfsClientStatus, NfsStatus, OperationStatus, ProviderStatus, ReaderStatus,
+    Status,
 };
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -187,6 +188,8 @@ pub fn encode(status: &Status) -> String {
     per_key("debridfs_key_used_up", &|k| Some(flag(k.used_up)));
     per_key("debridfs_key_refused", &|k| Some(flag(k.refused.is_some())));
     per_key("debridfs_key_calls_total", &|k| Some(k.calls as f64));
+    put_budgets(&mut page, &status.providers);
+    put_accounts(&mut page, &status.providers);
     if let Some(content) = &status.content {
         page.one(
             "debridfs_probe_filled_files_total",
@@ -321,6 +324,53 @@ fn put_content(page: &mut Page, content: &ContentStatus) {
     }
 }
 
+/// What keys have used of their budgets.
+fn put_budgets(page: &mut Page, providers: &[ProviderStatus]) {
+    let mut per_budget = |name: &str, value: &dyn Fn(&BudgetStatus) -> u64| {
+        let values = providers.iter().flat_map(|provider| {
+            let budgets = provider.keys.iter().flat_map(|key| {
+                let budgets = key.budgets.iter();
+                budgets.map(move |budget| (key.number, budget))
+            });
+            budgets.map(|(key, budget)| {
+                let labels = vec![
+                    ("provider", provider.name.clone()),
+                    ("key", key.to_string()),
+                    ("calls", budget.calls.clone()),
+                    ("seconds", budget.seconds.to_string()),
+                ];
+                (labels, value(budget) as f64)
+            })
+        });
+        page.put(name, values.collect());
+    };
+    per_budget("debridfs_key_budget_used_calls", &|budget| budget.used);
+    per_budget("debridfs_key_budget_limit_calls", &|budget| budget.limit);
+}
+
+/// What accounts tell of themselves.
+fn put_accounts(page: &mut Page, providers: &[ProviderStatus]) {
+    let mut per_account = |name: &str, value: &dyn Fn(&AccountStatus) -> Option<f64>| {
+        let values = providers.iter().filter_map(|provider| {
+            let value = value(provider.account.as_ref()?)?;
+            Some((vec![("provider", provider.name.clone())], value))
+        });
+        page.put(name, values.collect());
+    };
+    per_account("debridfs_provider_slots_used", &|account| {
+        account.slots_used.map(|used| used as f64)
+    });
+    per_account("debridfs_provider_slots", &|account| {
+        account.slots.map(|all| all as f64)
+    });
+    per_account("debridfs_provider_fair_use_ratio", &|account| {
+        account.fair_use
+    });
+    per_account("debridfs_provider_expires_timestamp_seconds", &|account| {
+        account.expires.map(|end| end.as_second() as f64)
+    });
+}
+
 fn put_cache(page: &mut Page, cache: &CacheStatus) {
     for (name, value) in [
         ("debridfs_cache_usable", u64::from(cache.usable)),
@@ -383,9 +433,33 @@ mod tests {
             text.contains("debridfs_provider_calls_total{provider=\"rd\"} 5.0"),
             "{text}"
         );
+        for line in [
+            "key_budget_used_calls{provider=\"rd\",key=\"1\",calls=\"all\",seconds=\"60\"} 50.0",
+            "key_budget_limit_calls{provider=\"rd\",key=\"1\",calls=\"all\",seconds=\"1\"} 12.0",
+            "provider_slots_used{provider=\"rd\"} 2.0",
+            "provider_slots{provider=\"rd\"} 20.0",
+            "provider_fair_use_ratio{provider=\"rd\"} 0.37",
+        ] {
+            let line = format!("\ndebridfs_{line}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
         assert!(!text.contains(" -"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
+
+    #[test]
+    fn no_series_comes_twice() {
+        let text = encode(&Status::sample().judged());
+        let series = text
+            .lines()
+            .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+            .filter(|series| !series.starts_with('#'));
+        let mut seen = std::collections::HashSet::new();
+        for series in series {
+            assert!(seen.insert(series), "{series} comes twice: {text}");
+        }
+    }
+
     #[test]
     fn each_figure_of_the_reader_stands_under_its_own_name() {
         let mut status = Status::sample();

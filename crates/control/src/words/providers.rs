@@ -41,7 +41,7 @@ pub fn providers(providers: &[ProviderLine]) -> String {
     out
 }
 
-/// Plan, its end, slots and points in one line.
+/// Plan, its end, slots and fair use in one line.
 pub(super) fn account_line(account: &AccountStatus) -> String {
     let mut parts = vec![match (&account.plan, account.premium) {
         (Some(plan), true) => format!("plan {plan}"),
@@ -55,6 +55,9 @@ pub(super) fn account_line(account: &AccountStatus) -> String {
         (Some(used), Some(all)) => parts.push(format!("{used} of {all} slots used")),
         (None, Some(all)) => parts.push(format!("{all} slots")),
         _ => {}
+    }
+    if let Some(used) = account.fair_use {
+        parts.push(format!("{:.0} % of fair use used", used * 100.0));
     }
     parts.join(", ")
 }

@@ -271,16 +271,16 @@ fn write_provider(out: &mut String, provider: &ProviderStatus) -> std::fmt::Resu
 fn write_key(out: &mut String, key: &KeyStatus) -> std::fmt::Result {
     write!(
         out,
-        "  key {}   {} fetched today",
+        "  key {}   {}",
         key.number,
         ByteSize(key.traffic_used)
     )?;
-    let budgets = key.budgets.iter();
-    for budget in budgets.filter(|budget| budget.used > 0) {
-        write!(out, ", {budget}")?;
-    }
     if let Some(limit) = key.traffic_limit {
         write!(out, " of {}", ByteSize(limit))?;
+    }
+    write!(out, " fetched today")?;
+    for budget in &key.budgets {
+        write!(out, ", {budget}")?;
     }
     let resets = |out: &mut String| match key.traffic_resets {
         Some(at) => write!(out, " until {at}"),
@@ -297,4 +297,35 @@ fn write_key(out: &mut String, key: &KeyStatus) -> std::fmt::Result {
         write!(out, ", refused: {refused}")?;
     }
     writeln!(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BudgetStatus;
+
+    #[test]
+    fn a_key_says_what_is_used_of_each_limit() {
+        let budget = |calls: &str, used, limit, seconds| BudgetStatus {
+            calls: calls.into(),
+            used,
+            limit,
+            seconds,
+        };
+        let key = KeyStatus {
+            number: 2,
+            traffic_used: 3 << 30,
+            traffic_limit: Some(1 << 40),
+            budgets: vec![
+                budget("all", 7, 300, 60),
+                budget("create", 0, 60, 3600),
+                budget("link", 1, 12, 40),
+            ],
+            ..KeyStatus::default()
+        };
+        let mut line = String::new();
+        write_key(&mut line, &key).unwrap();
+        let said = "3 GiB of 1 TiB fetched today, 7 of 300 calls a minute, 0 of 60 create calls an hour, 1 of 12 link calls in 40 s";
+        assert_eq!(line, format!("  key 2   {said}\n"));
+    }
 }

@@ -221,6 +221,36 @@ pub const METRICS: &[MetricInfo] = &[
         "Calls made with the key",
     ),
     metric(
+        "debridfs_key_budget_used_calls",
+        &["provider", "key", "calls", "seconds"],
+        "Calls that count against a limit now: `all` or some, in any time of so many seconds",
+    ),
+    metric(
+        "debridfs_key_budget_limit_calls",
+        &["provider", "key", "calls", "seconds"],
+        "How many may count",
+    ),
+    metric(
+        "debridfs_provider_slots_used",
+        &["provider"],
+        "Downloads on their way to the account; absent where the vendor does not tell",
+    ),
+    metric(
+        "debridfs_provider_slots",
+        &["provider"],
+        "How many may be; absent where the vendor does not tell",
+    ),
+    metric(
+        "debridfs_provider_fair_use_ratio",
+        &["provider"],
+        "Share of a fair-use allowance that is used, 0 to 1; absent where the vendor does not tell",
+    ),
+    metric(
+        "debridfs_provider_expires_timestamp_seconds",
+        &["provider"],
+        "End of the subscription; absent where it is not known",
+    ),
+    metric(
         "debridfs_downloads",
         &["step"],
         "Downloads for arrs by how far they are",

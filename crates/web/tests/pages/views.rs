@@ -193,7 +193,15 @@ async fn a_release_is_explained_and_a_missing_one_is_not_there() {
     let gone = site.get("/release?path=gone", &[]).await;
     assert_eq!(gone.code, StatusCode::NOT_FOUND);
     let body = site.get("/accounts", &[]).await.body;
-    for words in ["3fa9c1d2", "200 of 250 a minute", "1.0 TiB"] {
+    for words in [
+        "3fa9c1d2",
+        "200 of 250 a minute",
+        "1.0 TiB",
+        "pro, until",
+        "2 of 10 used",
+        "37 % used",
+        "50 of 250 calls a minute, 3 of 60 create calls an hour",
+    ] {
         assert!(body.contains(words), "{words} in {body}");
     }
 }
