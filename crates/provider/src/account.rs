@@ -29,6 +29,7 @@ pub(crate) mod traffic;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -113,10 +114,15 @@ impl DebridAccount {
             reserve_percent: config.traffic_reserve_percent,
         };
         let mut keys = Vec::new();
-        for config in config.of_each_key() {
+        let configs: Vec<_> = config.of_each_key().collect();
+        let number = u32::try_from(configs.len()).unwrap_or(u32::MAX);
+        for config in configs {
             let token = config.load_token()?;
             let id = KeyId::of_token(token.expose());
-            let scheduler = scheduler(&config, keys.is_empty(), &id, Arc::clone(&clock));
+            let mut scheduler = scheduler(&config, number, Arc::clone(&clock));
+            if let Some(path) = config.call_log_of(keys.is_empty(), &id) {
+                scheduler = scheduler.with_call_log(&path);
+            }
             let caller = Caller {
                 vendor: Arc::clone(&vendor),
                 base: config.base_url()?,
@@ -223,20 +229,16 @@ impl DebridAccount {
     }
 }
 
-/// The scheduler of one key.
-fn scheduler(
-    config: &AccountConfig,
-    first: bool,
-    key: &KeyId,
-    clock: Arc<dyn WallClock>,
-) -> Scheduler {
+/// The scheduler of one of `keys` keys.
+fn scheduler(config: &AccountConfig, keys: u32, clock: Arc<dyn WallClock>) -> Scheduler {
     let limits = &config.kind.limits;
     let all = Budget {
         in_flight: limits.calls_in_flight,
         refusals: limits.refusals,
         ..Budget::per_minute(config.calls_per_minute)
     };
-    let mut budgets = limits.budgets.to_vec();
+    let budgets = limits.budgets.iter();
+    let mut budgets: Vec<Budget> = budgets.map(|budget| budget.of_each_of(keys)).collect();
     if !config.add_interval.is_zero() {
         budgets.push(Budget {
             word: Some(limits::ADD),
@@ -244,14 +246,11 @@ fn scheduler(
             per: config.add_interval,
             in_flight: 1,
             pauses_alone: false,
+            of_account: false,
             refusals: limits.refusals,
         });
     }
-    let scheduler = Scheduler::with_budgets(all, &budgets, clock);
-    match config.call_log_of(first, key) {
-        Some(path) => scheduler.with_call_log(&path),
-        None => scheduler,
-    }
+    Scheduler::with_budgets(all, &budgets, clock)
 }
 
 impl std::fmt::Debug for DebridAccount {
@@ -374,6 +373,10 @@ impl Provider for DebridAccount {
 
     fn refuses_name(&self, name: &str) -> bool {
         self.vendor.refuses_name(name)
+    }
+
+    fn looks_apart(&self, every: Duration) -> Duration {
+        every.saturating_mul(self.limits().look_percent) / 100
     }
 
     fn cdn(&self) -> CdnAccess {

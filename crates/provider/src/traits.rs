@@ -180,6 +180,10 @@ pub trait Provider: Send + Sync + 'static {
         let _ = name;
         false
     }
+    /// How far apart looks at an idle account's list are, where they are `every` apart for others.
+    fn looks_apart(&self, every: Duration) -> Duration {
+        every
+    }
     /// How bytes behind direct links are fetched.
     fn cdn(&self) -> CdnAccess;
 

@@ -64,7 +64,7 @@ pub static KINDS: [&Kind; 5] = [
 ];
 
 /// A vendor as it declares itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Kind {
     /// Its word in configuration and `status`.
     pub word: &'static str,

@@ -21,6 +21,7 @@ const CREATE: Option<&str> = Some("create");
 
 /// 4 calls an hour that carry the word `create`.
 const CREATES: Budget = Budget {
+    of_account: false,
     word: CREATE,
     calls: 4,
     per: HOUR,

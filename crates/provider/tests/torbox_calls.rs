@@ -470,3 +470,37 @@ async fn the_token_in_an_address_is_never_said() {
     );
     assert!(!said.contains("SECRETTOKEN"), "{said}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_lacks_much_is_read_once_more() {
+    let lists = Arc::new(Lists::of(800));
+    let account = account(lists.clone());
+    let change = |gone: Vec<u64>, new: Vec<u64>| {
+        let next = lists.asked_of("/torrents/") + 1;
+        let mut changes = lists.changes.lock().unwrap();
+        changes.insert(next, (gone, vec![]));
+        changes.insert(next + 1, (vec![], new));
+    };
+    let listed = async || whole(&account).await.items.len();
+    assert_eq!(listed().await, 800);
+    // An old answer: 150 are missing in one list, and there in the next.
+    let stale: Vec<u64> = (651..=800).rev().collect();
+    change(stale.clone(), stale.clone());
+    let begun = tokio::time::Instant::now();
+    assert_eq!(listed().await, 800);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    // So many went.
+    change(stale, vec![]);
+    let before = lists.asked_of("/torrents/");
+    assert_eq!(listed().await, 650);
+    assert_eq!(lists.asked_of("/torrents/"), before + 2);
+    // Fewer are believed at once.
+    change((1..=100).collect(), vec![]);
+    let before = lists.asked_of("/torrents/");
+    assert_eq!(listed().await, 550);
+    assert_eq!(lists.asked_of("/torrents/"), before + 1);
+}

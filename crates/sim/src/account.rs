@@ -84,6 +84,7 @@ pub(crate) struct Download {
 pub(crate) struct Account {
     kind: Kind,
     pub(crate) token: String,
+    pub(crate) further_tokens: Vec<String>,
     pub(crate) state: AccountState,
     pub(crate) seed: u64,
     /// Oldest first by (added, number).
@@ -127,6 +128,7 @@ impl Account {
         Self {
             kind,
             token,
+            further_tokens: Vec::new(),
             state: AccountState::default(),
             seed,
             order: Vec::new(),

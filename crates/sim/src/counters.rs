@@ -25,11 +25,13 @@ pub struct Gauge {
 pub struct Counters {
     /// Calls of the API, all of them.
     pub calls: u64,
-    /// Calls that were above an account's limit.
+    /// Calls that were above an account's limit: of calls, of additions or of links in a time.
     pub above_limit: u64,
     /// Calls by endpoint and outcome. An outcome is the HTTP status, with the vendor's code behind a slash for errors (`429/34`), or
     /// `hang` or `reset`.
     pub endpoints: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Calls by the token that was told and the endpoint, those with an unknown token left out. `seedbox/list?ids` is a list of given ids.
+    pub keys: BTreeMap<String, BTreeMap<String, u64>>,
     /// Body bytes of API answers.
     pub api_bytes: u64,
     /// TCP connections of all listeners. `/control/` uses some itself.
@@ -46,6 +48,11 @@ impl Counters {
         self.endpoints
             .get(endpoint)
             .map_or(0, |outcomes| outcomes.values().sum())
+    }
+
+    /// Calls with one token, by endpoint.
+    pub fn calls_with(&self, token: &str) -> BTreeMap<String, u64> {
+        self.keys.get(token).cloned().unwrap_or_default()
     }
 
     /// Calls of one endpoint with one outcome.
@@ -141,6 +148,7 @@ pub(crate) struct Register {
     calls: AtomicU64,
     above_limit: AtomicU64,
     endpoints: Mutex<BTreeMap<&'static str, BTreeMap<String, u64>>>,
+    keys: Mutex<BTreeMap<String, BTreeMap<String, u64>>>,
     pub(crate) api_bytes: AtomicU64,
     pub(crate) connections: AtomicGauge,
     pub(crate) cdn_connections: AtomicGauge,
@@ -164,6 +172,13 @@ impl Register {
             .or_default()
             .entry(outcome)
             .or_default() += 1;
+    }
+
+    /// Counts a call with a known token.
+    pub(crate) fn call_with(&self, token: &str, endpoint: &str) {
+        let mut keys = lock(&self.keys);
+        let calls = keys.entry(token.to_owned()).or_default();
+        *calls.entry(endpoint.to_owned()).or_default() += 1;
     }
 
     pub(crate) fn above_limit(&self) {
@@ -199,6 +214,7 @@ impl Register {
                 .iter()
                 .map(|(endpoint, outcomes)| ((*endpoint).to_owned(), outcomes.clone()))
                 .collect(),
+            keys: lock(&self.keys).clone(),
             api_bytes: self.api_bytes.load(Relaxed),
             connections: self.connections.get(),
             cdn: CdnCounters {
@@ -226,6 +242,7 @@ impl Register {
             counter.store(0, Relaxed);
         }
         lock(&self.endpoints).clear();
+        lock(&self.keys).clear();
         lock(&self.cdn_outcomes).clear();
         lock(&self.links).retain(|_, link| {
             for counter in [&link.unrestricts, &link.heads, &link.gets, &link.bytes] {

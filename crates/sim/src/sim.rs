@@ -202,6 +202,16 @@ impl Sim {
         self.with_account(account, |account| token.clone_into(&mut account.token))
     }
 
+    /// Gives an account a further token, which stands beside the first one.
+    ///
+    /// # Errors
+    /// No such account.
+    pub fn add_token(&self, account: usize, token: &str) -> Result<(), SimError> {
+        self.with_account(account, |account| {
+            account.further_tokens.push(token.to_owned());
+        })
+    }
+
     /// Warns an account of abuse as TorBox does: it gets another token, which is given here. The old one is no longer known.
     ///
     /// # Errors
@@ -484,11 +494,14 @@ impl Sim {
             .ok_or(SimError::NoAccount(number))
     }
 
-    /// The number of the account that `token` belongs to.
-    pub(crate) fn account_of(&self, token: &str) -> Option<usize> {
-        lock(&self.inner.accounts)
-            .iter()
-            .position(|account| account.token == token)
+    /// The account of a token, with which a call of `endpoint` is counted.
+    pub(crate) fn caller(&self, token: &str, endpoint: &str) -> Option<usize> {
+        let accounts = lock(&self.inner.accounts);
+        let account = accounts.iter().position(|account| {
+            account.token == token || account.further_tokens.iter().any(|one| one == token)
+        })?;
+        self.inner.counters.call_with(token, endpoint);
+        Some(account)
     }
 
     /// The account that shows the restricted link.

@@ -63,7 +63,7 @@ pub(super) async fn run(shared: Arc<Shared>, index: usize, shutdown: Cancellatio
             outcome = poll.once() => outcome,
         };
         line.heard(outcome.is_ok() || line.report().last_answer != before);
-        let every = shared.config.poll_every;
+        let every = line.provider.looks_apart(shared.config.poll_every);
         let wait = match outcome {
             Ok(()) => {
                 failures = 0;

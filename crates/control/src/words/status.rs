@@ -269,12 +269,7 @@ fn write_provider(out: &mut String, provider: &ProviderStatus) -> std::fmt::Resu
 }
 
 fn write_key(out: &mut String, key: &KeyStatus) -> std::fmt::Result {
-    write!(
-        out,
-        "  key {}   {}",
-        key.number,
-        ByteSize(key.traffic_used)
-    )?;
+    write!(out, "  key {}   {}", key.number, ByteSize(key.traffic_used))?;
     if let Some(limit) = key.traffic_limit {
         write!(out, " of {}", ByteSize(limit))?;
     }

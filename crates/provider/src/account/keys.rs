@@ -34,8 +34,8 @@ struct Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fitness {
     Ready,
-    /// Its calls have to wait.
-    Busy,
+    /// Its calls have to wait, with so many others.
+    Busy(usize),
     /// The provider refused it a short while ago.
     Refused,
     /// It has no traffic left, as far as is known.
@@ -123,11 +123,17 @@ impl Key {
             Fitness::Out
         } else if self.refusal().is_some_and(|it| it.until > Instant::now()) {
             Fitness::Refused
-        } else if scheduler.budget_left == 0 {
-            Fitness::Busy
+        } else if scheduler.budget_left as usize <= scheduler.waiting || self.links_wait(priority) {
+            Fitness::Busy(scheduler.waiting)
         } else {
             Fitness::Ready
         }
+    }
+
+    /// Whether a link has to wait for the budget of links.
+    fn links_wait(&self, priority: Priority) -> bool {
+        let word = self.caller.config.kind.limits.link_word;
+        self.caller.scheduler.would_wait(priority, word)
     }
 
     pub(crate) fn status(&self, number: usize) -> KeyStatus {
@@ -160,7 +166,7 @@ pub(crate) async fn make_link(
     let mut failed: Option<Error> = None;
     for (fitness, key) in order {
         match fitness {
-            Fitness::Ready | Fitness::Busy => {}
+            Fitness::Ready | Fitness::Busy(_) => {}
             // With nothing better it is as good a try as any, but a single one.
             Fitness::Refused if failed.is_none() => {}
             // An empty key is tried now and then, and only for a reader.

@@ -18,6 +18,8 @@ pub struct Budget {
     /// A refusal ("too many calls") holds back the calls of this budget alone. Otherwise all calls
     /// of the key pause.
     pub pauses_alone: bool,
+    /// All keys of an account have it together; otherwise each has its own.
+    pub of_account: bool,
     /// What is made of a refusal.
     pub refusals: Refusals,
 }
@@ -54,7 +56,23 @@ impl Budget {
             per: Duration::from_secs(60),
             in_flight: u32::MAX,
             pauses_alone: false,
+            of_account: false,
             refusals: Refusals::CAUTIOUS,
+        }
+    }
+
+    /// What each of `keys` keys may use of it, so that together they never exceed it.
+    pub(crate) fn of_each_of(self, keys: u32) -> Self {
+        let keys = keys.max(1);
+        if !self.of_account || keys == 1 {
+            return self;
+        }
+        Self {
+            calls: (self.calls / keys).max(1),
+            // With more keys than calls, each has one call in a longer time.
+            per: self.per * keys.div_ceil(self.calls.max(1)),
+            in_flight: (self.in_flight / keys).max(1),
+            ..self
         }
     }
 }
@@ -84,6 +102,8 @@ pub struct Limits {
     pub calls_in_flight: u32,
     /// Further budgets, such as 60 additions an hour.
     pub budgets: &'static [Budget],
+    /// The word of calls that make direct links.
+    pub link_word: Option<&'static str>,
     /// What is made of a refusal of calls that no budget pauses alone for.
     pub refusals: Refusals,
     /// Connections to one CDN host when the configuration names no number…
@@ -94,6 +114,8 @@ pub struct Limits {
     pub connections_total: usize,
     /// Entries of the largest page of a list.
     pub page: u32,
+    /// How far apart looks at an idle account's list are, in percent of `library.refresh_interval`.
+    pub look_percent: u32,
     /// For this long after a call was refused for being one too many, a refusal of content may be a
     /// penalty rather than the truth.
     pub penalty: Duration,
@@ -120,11 +142,13 @@ impl Limits {
         calls_per_minute: 60,
         calls_in_flight: 4,
         budgets: &[],
+        link_word: None,
         refusals: Refusals::CAUTIOUS,
         connections_per_host: 4,
         most_connections_per_host: 8,
         connections_total: 16,
         page: 100,
+        look_percent: 100,
         penalty: Duration::from_secs(30),
         zone: "UTC0",
         tells_traffic: false,

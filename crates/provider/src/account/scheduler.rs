@@ -116,7 +116,8 @@ impl Scheduler {
     /// Notes every call in the file at `path` from now on (8 KiB or so, one small write a call),
     /// and counts those that an earlier process noted there: so an engine killed at any moment, any
     /// number of times, keeps to the limit. The budget of a word has its own file, `path@WORD`,
-    /// another one of all calls `path@1000ms` by its window.
+    /// another one of all calls `path@1000ms` by its window, a further one of a word
+    /// `path@WORD-30000ms`.
     ///
     /// A file that is not a call log is moved aside. The scheduler works without a file that it
     /// cannot open (mode, disk full or read-only), and [`Self::open_call_log`] tries again.
@@ -137,10 +138,17 @@ impl Scheduler {
         let unix_ms = self.shared.unix_ms();
         let mut state = self.shared.lock();
         let mut opened = Ok(());
+        let mut words = Vec::new();
         for (number, meter) in state.meters.iter_mut().enumerate() {
             let path = match (number, meter.budget.word) {
                 (0, _) => path.to_owned(),
-                (_, Some(word)) => suffixed(path, word),
+                (_, Some(word)) if words.contains(&word) => {
+                    suffixed(path, &format!("{word}-{}ms", meter.budget.per.as_millis()))
+                }
+                (_, Some(word)) => {
+                    words.push(word);
+                    suffixed(path, word)
+                }
                 // Of a second too: an engine that was killed is followed by the next within 0.1 s.
                 (_, None) => suffixed(path, &format!("{}ms", meter.budget.per.as_millis())),
             };
@@ -169,6 +177,12 @@ impl Scheduler {
             Some(wait) if wait > LONGEST_WAIT => Err(wait),
             _ => Ok(self.wait(priority, word).await),
         }
+    }
+
+    /// Whether a call that carries `word` would have to wait for the budgets of it.
+    pub(crate) fn would_wait(&self, priority: Priority, word: Word) -> bool {
+        let wait = self.shared.wait_of(priority, word);
+        wait.is_some_and(|wait| !wait.is_zero())
     }
 
     async fn wait(&self, priority: Priority, word: Word) -> Turn {

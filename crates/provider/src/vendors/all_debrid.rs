@@ -54,6 +54,8 @@ pub static KIND: Kind = Kind {
         connections_total: 64,
         // The list comes as a whole.
         page: 100_000,
+        // 3.75 calls a minute by default.
+        look_percent: 160,
         may_add_again: true,
         cache_check: CacheCheck::AddedIfCached,
         ..Limits::CAUTIOUS

@@ -75,6 +75,7 @@ pub static KIND: Kind = Kind {
             endpoint(INFOS, 10),
             endpoint(LIMITS, 10),
         ],
+        link_word: Some(LIST),
         connections_per_host: 8,
         most_connections_per_host: 16,
         connections_total: 32,

@@ -6,14 +6,14 @@
 //! | what an HTTP status or error word means | [`verdicts`] |
 //! | how an answer is read, and what a state means | [`decode`] |
 //! | which list, and which call, an id belongs to | [`ItemId`] |
+//! | which list is asked for when, and whether it is believed | `lists` |
 //!
 //! It has a list of torrents, one of usenet downloads and one of web downloads. All three are shown as one.
 
 pub mod decode;
+mod lists;
 pub mod verdicts;
 
-use std::cmp::Reverse;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +29,9 @@ use crate::account::caller::Api;
 use crate::account::decode::DecodeError;
 use crate::{
     Account, Addition, Budget, CacheCheck, ContentId, DirectLink, HosterLink, InfoHash, Limits,
-    Refusals, Result, TorrentId, TorrentInfo, TorrentPage, TorrentSummary, Verdict,
+    Refusals, Result, TorrentId, TorrentInfo, TorrentPage, Verdict,
 };
+use lists::Lists;
 
 /// Additions.
 const CREATE: &str = "create";
@@ -54,10 +55,21 @@ pub static KIND: Kind = Kind {
                 per: Duration::from_secs(3600),
                 in_flight: 1,
                 pauses_alone: true,
+                // The first key alone adds.
+                of_account: false,
                 refusals: Refusals {
                     longest_pause: Duration::from_secs(3600),
                     ..Refusals::CAUTIOUS
                 },
+            },
+            // 10 a minute, what is cached included; in windows so short that an addition waits
+            // rather than is refused.
+            Budget {
+                word: Some(CREATE),
+                per: Duration::from_secs(30),
+                in_flight: 1,
+                pauses_alone: true,
+                ..Budget::per_minute(5)
             },
             // About 100 in five minutes: the next one is refused, and with it the whole account for five
             // minutes. 18 a minute, in windows so short that a call waits rather than is refused.
@@ -65,9 +77,11 @@ pub static KIND: Kind = Kind {
                 word: Some(LINK),
                 per: Duration::from_secs(40),
                 in_flight: 10,
+                of_account: true,
                 ..Budget::per_minute(12)
             },
         ],
+        link_word: Some(LINK),
         refusals: Refusals {
             longest_pause: Duration::from_secs(300),
             ..Refusals::CAUTIOUS
@@ -85,19 +99,13 @@ pub static KIND: Kind = Kind {
         link_life: Some(Duration::from_secs(3 * 3600)),
         ..Limits::CAUTIOUS
     },
-    vendor: || Arc::new(TorBox),
+    vendor: || Arc::new(TorBox::default()),
 };
 
 /// What is said of an addition that found no slot.
 const QUEUED: &str = "every slot is taken: it waits in the provider's queue, and is no torrent yet";
-/// Lines of the largest page of one list.
-const PAGE: u64 = 1000;
-/// 1000 torrents of 200 files stay below this.
-const LARGEST_LIST: usize = 128 << 20;
 /// A torrent of 50 000 files stays below this.
 const LARGEST_TORRENT: usize = 32 << 20;
-/// A list that changes between its pages is read this often at most.
-const ATTEMPTS: u32 = 3;
 
 /// One of the vendor's three lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -190,15 +198,9 @@ impl ItemId {
 }
 
 /// The vendor.
-struct TorBox;
-
-/// The newest lines of one list.
 #[derive(Default)]
-struct Newest {
-    items: Vec<TorrentSummary>,
-    unreadable: Vec<String>,
-    /// These are all.
-    ended: bool,
+struct TorBox {
+    lists: Lists,
 }
 
 #[async_trait]
@@ -225,31 +227,7 @@ impl Vendor for TorBox {
 
     /// The three lists as one, the newest first. It has a total when all of it was read.
     async fn torrents(&self, api: &Api<'_>, offset: u64, limit: u32) -> Result<TorrentPage> {
-        let wanted = offset.saturating_add(u64::from(limit));
-        let (torrents, usenet, web) = tokio::try_join!(
-            newest(api, List::Torrents, wanted),
-            newest(api, List::Usenet, wanted),
-            newest(api, List::Web, wanted),
-        )?;
-        let mut page = TorrentPage {
-            items: Vec::new(),
-            total: None,
-            goes_on: false,
-            unreadable: Vec::new(),
-        };
-        let mut ended = true;
-        for list in [torrents, usenet, web] {
-            page.items.extend(list.items);
-            page.unreadable.extend(list.unreadable);
-            ended &= list.ended;
-        }
-        page.goes_on = !ended;
-        page.total = ended.then_some((page.items.len() + page.unreadable.len()) as u64);
-        page.items.sort_by_key(|item| Reverse(item.added));
-        let skipped = page.items.len().min(offset as usize);
-        page.items.drain(..skipped);
-        page.items.truncate(limit as usize);
-        Ok(page)
+        self.lists.page(api, offset, limit).await
     }
 
     async fn torrent(&self, api: &Api<'_>, id: &TorrentId) -> Result<TorrentInfo> {
@@ -330,82 +308,10 @@ impl Vendor for TorBox {
             about_one: true,
             ..Call::json(what, path, &asked)
         };
-        api.call(&call, |_| Ok(())).await
-    }
-}
-
-/// The newest `wanted` lines of `list`. A plan without usenet or web downloads has none of them.
-async fn newest(api: &Api<'_>, list: List, wanted: u64) -> Result<Newest> {
-    for _ in 0..ATTEMPTS {
-        match read(api, list, wanted).await {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => {}
-            Err(error) if list != List::Torrents && error.verdict == Verdict::Disabled => {
-                return Ok(Newest {
-                    ended: true,
-                    ..Newest::default()
-                });
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let words = "the list changes while it is read";
-    Err(api.error("listing torrents", Verdict::Retry, words))
-}
-
-/// As [`newest`]; `None` when lines went while they were read, so that some may have been passed over. To tell, a
-/// page begins with the last line of the page before.
-async fn read(api: &Api<'_>, list: List, wanted: u64) -> Result<Option<Newest>> {
-    let mut found = Newest::default();
-    let mut seen = HashSet::new();
-    let mut from = 0;
-    loop {
-        let limit = PAGE.min(wanted - from);
-        let page = page(api, list, from, limit).await?;
-        let follows = match page.items.first() {
-            Some(first) => seen.contains(&first.id) || !page.unreadable.is_empty(),
-            None => false,
-        };
-        if from > 0 && !follows {
-            return Ok(None);
-        }
-        let lines = (page.items.len() + page.unreadable.len()) as u64;
-        let new = page.items.into_iter();
-        found
-            .items
-            .extend(new.filter(|item| seen.insert(item.id.clone())));
-        found.unreadable.extend(page.unreadable);
-        found.ended = lines < limit;
-        if found.ended || from + lines >= wanted {
-            return Ok(Some(found));
-        }
-        from += lines - 1;
-    }
-}
-
-/// `limit` lines of `list` from the line `offset` on. An empty list is told as an error.
-async fn page(api: &Api<'_>, list: List, offset: u64, limit: u64) -> Result<TorrentPage> {
-    let folder = list.folder();
-    let call = Call {
-        max_body: LARGEST_LIST,
-        may_be_none: true,
-        ..Call::get(
-            "listing torrents",
-            // Without it, an answer may be a quarter of an hour old.
-            format!("/{folder}/mylist?bypass_cache=true&offset={offset}&limit={limit}"),
-        )
-    };
-    match api
-        .call(&call, |answer| decode::list(list, &answer.body))
-        .await
-    {
-        Err(error) if error.verdict == Verdict::NotFound => Ok(TorrentPage {
-            items: Vec::new(),
-            total: None,
-            goes_on: false,
-            unreadable: Vec::new(),
-        }),
-        page => page,
+        let deleted = api.call(&call, |_| Ok(())).await;
+        // Whatever came of it, the next look sees it.
+        self.lists.changed(item.list);
+        deleted
     }
 }
 
@@ -445,7 +351,7 @@ async fn add(api: &Api<'_>, what: Addition, only_cached: bool) -> Result<Torrent
     let Some(hash) = what.info_hash().filter(|_| may_be_there) else {
         return Err(error);
     };
-    let held = newest(api, List::Torrents, PAGE).await?.items;
+    let held = lists::newest_torrents(api).await?;
     let found = held
         .into_iter()
         .find(|item| item.content == ContentId::from(hash));

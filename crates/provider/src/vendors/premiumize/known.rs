@@ -1,7 +1,8 @@
-//! What is known of an account: its releases, kept true by two small calls a look.
+//! What is known of an account: its releases, kept true by one or two small calls a look.
 //!
 //! The account tells how much its cloud holds, the transfers which of them have ended. While both stay as they were,
-//! the list of files, which has some hundred bytes for each, is not asked for again.
+//! the list of files, which has some hundred bytes for each, is not asked for again. What has come to the cloud shows
+//! by its size; so transfers are asked for at each look only while one is on its way.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,6 +19,10 @@ use crate::{HosterLink, InfoHash, Result, TorrentId, TorrentStatus, TorrentSumma
 
 /// The files of a transfer may show so long after it has ended.
 const FILES_LATE: Duration = Duration::from_secs(120);
+
+/// Transfers are asked for this much apart while none is on its way: with a look every 10 s that makes
+/// 7.5 calls a minute.
+const TRANSFERS_APART: Duration = Duration::from_secs(40);
 
 /// What the vendor told so far.
 #[derive(Default)]
@@ -39,16 +44,23 @@ pub(super) struct Known {
     hashes: HashMap<String, Option<InfoHash>>,
     /// When a transfer was seen first.
     seen: HashMap<String, Timestamp>,
+    /// When a look asked for the transfers last.
+    asked: Option<Instant>,
 }
 
 impl Known {
     /// Asks for what may have changed, or with `whole` for everything.
     pub(super) async fn refresh(&mut self, api: &Api<'_>, whole: bool) -> Result<()> {
         let account = info(api).await?;
+        let changed = self.space.as_ref() != Some(&account.space);
+        if !whole && !changed && !self.may_move() {
+            return Ok(());
+        }
+        let asked = Instant::now();
         let (listed, unreadable) = transfers(api).await?;
+        self.asked = Some(asked);
         let ended = self.ended_of(&listed);
         let late = ended.keys().any(|id| is_late(&ended, id));
-        let changed = self.space.as_ref() != Some(&account.space);
         if whole || changed || late || ended != self.ended {
             let (releases, unreadable) = super::cloud(api, &account.customer).await?;
             self.releases = releases;
@@ -62,6 +74,14 @@ impl Known {
         }
         self.unreadable[1] = unreadable;
         self.take(api, &listed).await
+    }
+
+    /// Whether transfers may tell something new that the size of the cloud does not.
+    fn may_move(&self) -> bool {
+        let mut lines = self.underway.iter();
+        lines.any(|line| is_on_its_way(&line.status))
+            || self.ended.keys().any(|id| is_late(&self.ended, id))
+            || self.asked.is_none_or(|at| at.elapsed() >= TRANSFERS_APART)
     }
 
     /// The transfers of a list that have ended.

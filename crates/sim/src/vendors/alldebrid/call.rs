@@ -52,7 +52,7 @@ impl Call {
         }
         let key = form::bearer(&head.headers).or_else(|| call.text("apikey"));
         let key = key.ok_or_else(|| Refusal::of("AUTH_MISSING_APIKEY"))?;
-        let account = sim.account_of(key.trim());
+        let account = sim.caller(key.trim(), endpoint);
         call.account = account.ok_or_else(|| Refusal::of("AUTH_BAD_APIKEY"))?;
         sim.with_account(call.account, |account| call.enter(account))??;
         Ok(call)

@@ -54,7 +54,11 @@ impl Call {
             now_ms,
         };
         let token = form::bearer(&head.headers).or_else(|| call.text("access_token"));
-        let account = token.and_then(|token| sim.account_of(token.trim()));
+        let name = match endpoint {
+            Endpoint::List if call.text("ids").is_some() => "seedbox/list?ids",
+            _ => endpoint.name(),
+        };
+        let account = token.and_then(|token| sim.caller(token.trim(), name));
         call.account = account.ok_or_else(|| Refusal::of("badToken"))?;
         sim.with_account(call.account, |account| call.enter(endpoint, account))??;
         Ok(call)

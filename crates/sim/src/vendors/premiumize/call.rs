@@ -52,7 +52,7 @@ impl Call {
             return Ok(call);
         }
         let key = form::bearer(&head.headers).or_else(|| call.text("apikey"));
-        let account = key.and_then(|key| sim.account_of(key.trim()));
+        let account = key.and_then(|key| sim.caller(key.trim(), endpoint));
         // A missing key and a wrong one are answered alike.
         call.account = account.ok_or_else(Refusal::login)?;
         sim.with_account(call.account, |account| call.enter(account))??;

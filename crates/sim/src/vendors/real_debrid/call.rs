@@ -47,7 +47,8 @@ impl Call {
                 .collect();
         let settings = sim.settings();
         let now_ms = sim.inner.clock.now_ms();
-        let account = token(&parts.headers, &query).and_then(|token| sim.account_of(&token));
+        let token = token(&parts.headers, &query);
+        let account = token.and_then(|token| sim.caller(&token, endpoint.name()));
         if !endpoint.is_public() {
             let account = account.ok_or(VendorError(8))?;
             sim.with_account(account, |account| enter(sim, account, &settings, now_ms))

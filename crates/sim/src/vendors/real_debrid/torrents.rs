@@ -232,7 +232,11 @@ fn apart(call: &Call, account: &mut Account) -> Result<(), VendorError> {
     let apart = i64::from(call.settings.realdebrid.adds_apart_ms);
     let before = account.added_last_ms.replace(call.now_ms);
     let soon = before.is_some_and(|before| call.now_ms - before < apart);
-    if soon { Err(VendorError(35)) } else { Ok(()) }
+    if soon {
+        call.sim.inner.counters.above_limit();
+        return Err(VendorError(35));
+    }
+    Ok(())
 }
 
 fn slot_free(call: &Call, account: &Account) -> Result<(), VendorError> {

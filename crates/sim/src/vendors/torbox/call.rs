@@ -152,6 +152,12 @@ impl Call {
         self.json.get(name).filter(|value| !value.is_null())
     }
 
+    /// Counts a call above a limit; the answer to it.
+    pub(super) fn limited(&self, limited: Limited) -> Refusal {
+        self.sim.inner.counters.above_limit();
+        limited.into()
+    }
+
     /// The answer that an unknown id gets.
     pub(super) fn unknown(&self) -> Refusal {
         Refusal::of(match self.settings.torbox.unknown_is_database_error {
@@ -209,7 +215,7 @@ fn known(
     };
     let token = token.filter(|token| !token.is_empty());
     let token = token.ok_or_else(|| Refusal::of("NO_AUTH"))?;
-    sim.account_of(token)
+    sim.caller(token, endpoint.name())
         .ok_or_else(|| Refusal::of("BAD_TOKEN"))
 }
 

@@ -29,7 +29,7 @@ struct Wanted {
 pub(super) fn create(call: &Call, service: Service) -> Result<Answer, Refusal> {
     call.with_account(|_, account| {
         if let Some(limited) = account.torbox.create(call.now_ms, &call.settings.torbox) {
-            return Err(limited.into());
+            return Err(call.limited(limited));
         }
         let wanted = wanted(call, account, service)?;
         let held = account.newest_first().find(|torrent| {
@@ -111,7 +111,7 @@ fn add(call: &Call, account: &mut Account, wanted: Wanted) -> Result<Answer, Ref
     let release = wanted.release;
     let ready = release.is_cached() && release.outcome == Outcome::Downloaded;
     if !ready && let Some(limited) = account.torbox.uncached(call.now_ms, settings) {
-        return Err(limited.into());
+        return Err(call.limited(limited));
     }
     if release.total_bytes() > settings.largest(account.state.premium) {
         return Err(Refusal::of("DOWNLOAD_TOO_LARGE"));

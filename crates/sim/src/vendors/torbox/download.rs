@@ -35,7 +35,7 @@ pub(super) fn request(call: &Call, service: Service) -> Result<Answer, Refusal> 
     let (item, file) = (call.number(name)?, call.number("file_id")?);
     let made = call.with_account(|number, account| {
         if let Some(limited) = account.torbox.link(call.now_ms, &call.settings.torbox) {
-            return Err(Refusal::from(limited));
+            return Err(call.limited(limited));
         }
         // What is zipped cannot be read in part, so nothing here makes it.
         if call.flag("zip_link") {
