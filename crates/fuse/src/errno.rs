@@ -61,6 +61,14 @@ pub fn of_kind(kind: ErrorKind) -> Failure {
     }
 }
 
+/// What an error of the library becomes: as its kind says, but for the kernel's second try of a read.
+pub(crate) fn of(error: &debridfs_vfs::Error) -> Failure {
+    match error.cause::<crate::second_try::FailedBefore>() {
+        Some(_) => SECOND_TRY,
+        None => of_kind(error.kind),
+    }
+}
+
 /// What bytes that are no request become.
 pub fn of_malformed(error: DecodeError) -> Failure {
     match error {

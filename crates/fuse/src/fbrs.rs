@@ -8,6 +8,7 @@ mod answers;
 mod filesystem;
 mod room;
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -16,21 +17,19 @@ use futures_util::future::BoxFuture;
 
 use crate::backend::{Backend, Call, Outcome};
 use crate::errno;
-use crate::second_try::SecondTries;
 use crate::wire::Reply;
 use answers::{Answers, Given};
 use filesystem::{End, Pass};
 use fuse_backend_rs::api::server::Server;
-use room::{NullDevice, Room};
+use room::{Room, null_device};
 
 /// Answers requests from a [`Vfs`] with the codec of fuse-backend-rs.
 pub struct Fbrs(Arc<Inner>);
 
 struct Inner {
     vfs: Arc<dyn Vfs>,
-    second_tries: Arc<SecondTries>,
     /// Where the library's own writes of replies go: it insists on making some.
-    null: NullDevice,
+    null: &'static File,
 }
 
 /// Why this backend cannot be had.
@@ -57,8 +56,7 @@ impl Fbrs {
     pub fn new(vfs: Arc<dyn Vfs>) -> Result<Self, FbrsError> {
         Ok(Self(Arc::new(Inner {
             vfs,
-            second_tries: Arc::default(),
-            null: NullDevice::open().map_err(FbrsError::NoNullDevice)?,
+            null: null_device().map_err(FbrsError::NoNullDevice)?,
         })))
     }
 }
@@ -95,10 +93,10 @@ impl Inner {
     /// Runs the library once over the request, with these answers of earlier passes.
     fn pass(&self, call: Call<'_>, answers: Answers, reply: &mut Reply) -> Passed {
         reply.clear();
-        let pass = Pass::new(&self.vfs, &self.second_tries, call.left, answers);
+        let pass = Pass::new(&self.vfs, call.left, answers);
         let server = Server::new(&pass);
         let result = Room::with(|room| {
-            let answered = room.handle(&server, call.request, &self.null)?;
+            let answered = room.handle(&server, call.request, self.null)?;
             if answered.errno != 0 {
                 reply.fail(answered.errno);
             } else if !pass.is_read() {

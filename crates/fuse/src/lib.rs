@@ -11,6 +11,7 @@
 //! | [`errno`] | what every failure becomes (EIO and the others), and which requests everybody refuses alike |
 //! | `native` | how a request becomes a call of the [`debridfs_vfs::Vfs`] and its answer a reply, with our own codec |
 //! | `fbrs` | the same with the codec of fuse-backend-rs |
+//! | `shadow` | a second backend beside the first, and what differs |
 //! | `remembered` | the last switch, for the next engine |
 //! | `selection` | which backend answers, and switching it under load |
 //! | `policy` | what both backends tell the kernel and ask of the library |
@@ -37,6 +38,7 @@ mod remembered;
 mod second_try;
 mod selection;
 mod serving;
+mod shadow;
 mod stats;
 mod transport;
 pub mod wire;
@@ -50,4 +52,5 @@ pub use notify::{NotifyHelper, notify_helper_main};
 pub use remembered::{remember, remembered};
 pub use selection::{BackendKind, Backends, NoSuchBackend, SwitchError, Tried};
 pub use serving::{Ended, Outlives, ServeOptions, Serving, serve, serve_with};
+pub use shadow::{Compared, ComparedKind, Difference, Divergence};
 pub use stats::{KindStats, Snapshot};

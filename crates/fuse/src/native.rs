@@ -10,7 +10,6 @@ use debridfs_vfs::{Answer, Client, NodeId, Vfs};
 use crate::backend::{Backend, Call, Outcome};
 use crate::errno::{self, Failure};
 use crate::policy::{GRACE, NAME_MAX, OPEN_FLAGS, writes};
-use crate::second_try::SecondTries;
 use crate::wire::{
     DirectoryFormat, Opcode, Operation, Reply, Request, attr_out, entry_out, open_out, size_out,
     statfs_out,
@@ -19,7 +18,6 @@ use crate::wire::{
 /// Answers requests from a [`Vfs`] with our own codec.
 pub struct Native {
     vfs: Arc<dyn Vfs>,
-    second_tries: Arc<SecondTries>,
 }
 
 /// What a failure is logged about.
@@ -32,10 +30,7 @@ struct Subject {
 impl Native {
     /// A backend in front of `vfs`.
     pub fn new(vfs: Arc<dyn Vfs>) -> Self {
-        Self {
-            vfs,
-            second_tries: Arc::default(),
-        }
+        Self { vfs }
     }
 }
 
@@ -99,7 +94,7 @@ impl Backend for Native {
                     deadline: call.left.saturating_sub(GRACE),
                     client: Client::Process(request.header.pid),
                 };
-                read::read(&self.vfs, &self.second_tries, subject, wanted, reply)
+                read::read(&self.vfs, subject, wanted, reply)
             }
             Operation::ReadDir { cookie, size, .. } => {
                 let place = directory::Place { node, cookie };
@@ -218,7 +213,7 @@ impl Subject {
     }
 
     fn fail_with(self, reply: &mut Reply, error: &debridfs_vfs::Error) {
-        self.fail(reply, errno::of_kind(error.kind), error);
+        self.fail(reply, errno::of(error), error);
     }
 
     fn fail_kind(self, reply: &mut Reply, kind: debridfs_vfs::ErrorKind) {

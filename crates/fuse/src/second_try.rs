@@ -4,10 +4,15 @@
 //! used up its deadline this would make the caller wait for two deadlines; so the second try is answered at once.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use debridfs_vfs::{NodeId, ReadRequest};
+use debridfs_vfs::{
+    Answer, Attr, DirEntry, Error, ErrorKind, NodeId, ReadOut, ReadRequest, StatFs, Vfs,
+};
+use futures_util::FutureExt;
 use parking_lot::{Mutex, MutexGuard};
 
 /// The second try comes as soon as the caller runs again; anything later is somebody's new read.
@@ -20,9 +25,91 @@ struct Failed {
     at: Instant,
 }
 
+/// A library that answers second tries by itself. It stands before all backends, so that one that
+/// takes another's place knows of its failed reads.
+pub(crate) struct SecondTryVfs {
+    vfs: Arc<dyn Vfs>,
+    tries: Arc<SecondTries>,
+}
+
+/// Why a second try fails.
+#[derive(Debug)]
+pub(crate) struct FailedBefore;
+
+impl fmt::Display for FailedBefore {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("it failed a moment ago")
+    }
+}
+
+impl std::error::Error for FailedBefore {}
+
+impl SecondTryVfs {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>) -> Self {
+        let tries = Arc::default();
+        Self { vfs, tries }
+    }
+}
+
+impl Vfs for SecondTryVfs {
+    fn lookup(&self, parent: NodeId, name: &[u8]) -> Answer<Attr> {
+        self.vfs.lookup(parent, name)
+    }
+
+    fn attr(&self, id: NodeId) -> Answer<Attr> {
+        self.vfs.attr(id)
+    }
+
+    fn open(&self, id: NodeId) -> Answer<u64> {
+        self.vfs.open(id)
+    }
+
+    fn release(&self, handle: u64) {
+        self.vfs.release(handle);
+    }
+
+    fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
+        if self.tries.is_one(request) {
+            return Answer::Now(Err(Error::new(ErrorKind::Unavailable, FailedBefore)));
+        }
+        match self.vfs.read(request) {
+            Answer::Later(answer) => {
+                let (tries, started) = (Arc::clone(&self.tries), Instant::now());
+                let noted = answer.inspect(move |answer| {
+                    if answer.is_err() {
+                        tries.note(request, started.elapsed());
+                    }
+                });
+                Answer::Later(noted.boxed())
+            }
+            now => now,
+        }
+    }
+
+    fn read_dir(&self, id: NodeId, cookie: u64, max: usize) -> Answer<Vec<DirEntry>> {
+        self.vfs.read_dir(id, cookie, max)
+    }
+
+    fn xattr(&self, id: NodeId, name: &[u8]) -> Answer<Vec<u8>> {
+        self.vfs.xattr(id, name)
+    }
+
+    fn xattrs(&self, id: NodeId) -> Answer<Vec<String>> {
+        self.vfs.xattrs(id)
+    }
+
+    fn statfs(&self) -> StatFs {
+        self.vfs.statfs()
+    }
+
+    fn root(&self) -> Attr {
+        self.vfs.root()
+    }
+}
+
 /// Reads that failed a moment ago, at the end of their deadlines.
 #[derive(Default)]
-pub(crate) struct SecondTries {
+struct SecondTries {
     /// As many as `recent` holds: spares the lock while nothing fails.
     count: AtomicUsize,
     recent: Mutex<VecDeque<Failed>>,
@@ -30,7 +117,7 @@ pub(crate) struct SecondTries {
 
 impl SecondTries {
     /// Notes a read that failed after `took`, if that was its whole deadline.
-    pub(crate) fn note(&self, read: ReadRequest, took: Duration) {
+    fn note(&self, read: ReadRequest, took: Duration) {
         if took < read.deadline.mul_f32(0.9) {
             return;
         }
@@ -45,7 +132,7 @@ impl SecondTries {
     }
 
     /// Whether this read asks again for what just failed.
-    pub(crate) fn is_one(&self, read: ReadRequest) -> bool {
+    fn is_one(&self, read: ReadRequest) -> bool {
         self.count.load(Relaxed) > 0
             && self.recent().iter().any(|failed| {
                 failed.id == read.id && (failed.start..failed.end).contains(&read.offset)

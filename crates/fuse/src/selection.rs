@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, Call, Outcome};
 use crate::native::Native;
+use crate::second_try::SecondTryVfs;
+use crate::shadow::{Compared, Make, Shadow};
 use crate::wire::{Opcode, Reply};
 
 /// A backend by its name.
@@ -95,6 +97,8 @@ pub struct Backends {
     switches: AtomicU64,
     /// Who is to answer, by the configuration.
     configured: Mutex<BackendKind>,
+    /// `None`: its thread could not be started.
+    shadow: Option<Shadow>,
     /// Who answered before the last switch. The lock also keeps two switches apart.
     before: Mutex<Option<BackendKind>>,
 }
@@ -110,6 +114,10 @@ impl Backends {
         fallback: BackendKind,
     ) -> Self {
         let wanted = kept.unwrap_or(configured);
+        let vfs: &Arc<dyn Vfs> = &(Arc::new(SecondTryVfs::new(Arc::clone(vfs))) as Arc<dyn Vfs>);
+        let shadow = Shadow::new(Arc::clone(vfs), maker())
+            .inspect_err(|error| tracing::error!("no requests can be compared: {error}"))
+            .ok();
         let native = Native::new(Arc::clone(vfs));
         let mut tried = vec![Tried {
             backend: BackendKind::Native,
@@ -154,6 +162,7 @@ impl Backends {
             second: AtomicBool::new(chosen == BackendKind::Fbrs),
             switches: AtomicU64::new(0),
             configured: Mutex::new(configured),
+            shadow,
             before: Mutex::new(None),
         }
     }
@@ -184,6 +193,30 @@ impl Backends {
     pub fn configure(&self, to: BackendKind) -> Result<(), SwitchError> {
         *self.configured.lock() = to;
         self.switch(to)
+    }
+
+    /// Lets the backend that does not answer run beside the one that does, for `percent` of the
+    /// requests (0 to 100).
+    pub fn compare(&self, percent: f64) {
+        if let Some(shadow) = &self.shadow {
+            shadow.set_percent(percent);
+        }
+    }
+
+    /// What the comparison found; `None` where it cannot be made.
+    pub fn compared(&self) -> Option<Compared> {
+        self.shadow.as_ref().map(Shadow::compared)
+    }
+
+    /// The one that does not answer, if it could.
+    fn other(&self) -> Option<BackendKind> {
+        let other = match self.active() {
+            BackendKind::Native => BackendKind::Fbrs,
+            BackendKind::Fbrs => BackendKind::Native,
+        };
+        let mut all = self.tried.iter();
+        all.any(|one| one.backend == other && one.reason.is_none())
+            .then_some(other)
     }
 
     /// What the trials said.
@@ -234,6 +267,13 @@ impl Backend for Backends {
     }
 
     fn answer(&self, call: Call<'_>, reply: &mut Reply) -> Outcome {
+        if let Some(shadow) = &self.shadow
+            && shadow.takes()
+            && let Some(secondary) = self.other()
+            && let Some(outcome) = shadow.answer(self.active(), secondary, call, reply)
+        {
+            return outcome;
+        }
         #[cfg(feature = "fbrs")]
         if let Some(fbrs) = &self.fbrs
             && self.second.load(Relaxed)
@@ -242,6 +282,17 @@ impl Backend for Backends {
         }
         self.native.answer(call, reply)
     }
+}
+
+/// Makes any backend in front of any library.
+pub(crate) fn maker() -> Make {
+    Arc::new(|kind, vfs| match kind {
+        BackendKind::Native => Some(Box::new(Native::new(vfs))),
+        #[cfg(feature = "fbrs")]
+        BackendKind::Fbrs => Some(Box::new(crate::Fbrs::new(vfs).ok()?)),
+        #[cfg(not(feature = "fbrs"))]
+        BackendKind::Fbrs => None,
+    })
 }
 
 /// Lets a backend answer two requests whose answers are always at hand, and looks at the replies.

@@ -20,6 +20,7 @@ use crate::keeper_link::KeeperLink;
 use crate::native::Native;
 use crate::notify::{self, NotifyHelper};
 use crate::published::Published;
+use crate::second_try::SecondTryVfs;
 use crate::stats::Snapshot;
 use crate::transport::{self, Connection};
 
@@ -77,7 +78,7 @@ pub fn serve(
     options: ServeOptions,
     changes: UnboundedReceiver<Vec<Change>>,
 ) -> io::Result<Serving> {
-    let backend = Arc::new(Native::new(Arc::clone(&vfs)));
+    let backend = Arc::new(Native::new(Arc::new(SecondTryVfs::new(Arc::clone(&vfs)))));
     serve_with(backend, link, lease, vfs, runtime, options, changes)
 }
 

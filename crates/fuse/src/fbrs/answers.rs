@@ -71,11 +71,6 @@ impl Answers {
         self.asked = 0;
     }
 
-    /// Whether no earlier pass asked anything.
-    pub(super) fn is_empty(&self) -> bool {
-        self.given.is_empty()
-    }
-
     /// The answer to the next question: of an earlier pass, or of the library itself.
     pub(super) fn ask<T: Kind>(&mut self, question: impl FnOnce() -> Answer<T>) -> Asked<'_, T> {
         if self.asked == self.given.len() {

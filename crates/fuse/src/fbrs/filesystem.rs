@@ -3,21 +3,19 @@
 use std::ffi::CStr;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use debridfs_vfs::{Answer, Attr, Client, DirEntry, ErrorKind, Kind, NodeId, ReadRequest, Vfs};
 use fuse_backend_rs::abi::fuse_abi::{OpenOptions, stat64, statvfs64};
 use fuse_backend_rs::api::filesystem::{
     Context, DirEntry as Line, Entry, FileSystem, GetxattrReply, ListxattrReply, ZeroCopyWriter,
 };
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::answers::{Answers, Asked, Given, Kind as KindOfAnswer};
 use crate::errno::{self, Failure};
 use crate::policy::{GRACE, NAME_MAX, OPEN_FLAGS, expected, length, writes};
-use crate::second_try::SecondTries;
 use crate::wire::{
     BLOCK_SIZE, DIRECTORY_BLOCK, DirectoryFormat, ENTRY_TTL, GENERATION, Opcode, STATFS_BLOCK,
     wanted,
@@ -26,7 +24,6 @@ use crate::wire::{
 /// One pass. The library calls one of its operations, once.
 pub(super) struct Pass<'a> {
     vfs: &'a Arc<dyn Vfs>,
-    second_tries: &'a Arc<SecondTries>,
     left: Duration,
     state: Mutex<State>,
 }
@@ -45,12 +42,7 @@ pub(super) struct End {
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(
-        vfs: &'a Arc<dyn Vfs>,
-        second_tries: &'a Arc<SecondTries>,
-        left: Duration,
-        answers: Answers,
-    ) -> Self {
+    pub(super) fn new(vfs: &'a Arc<dyn Vfs>, left: Duration, answers: Answers) -> Self {
         let state = State {
             answers,
             waits: None,
@@ -58,7 +50,6 @@ impl<'a> Pass<'a> {
         };
         Self {
             vfs,
-            second_tries,
             left,
             state: Mutex::new(state),
         }
@@ -87,7 +78,7 @@ impl<'a> Pass<'a> {
         let mut state = self.state.lock();
         match state.answers.ask(question) {
             Asked::Answered(Ok(answer)) => take(answer),
-            Asked::Answered(Err(error)) => Err(subject.refuse(errno::of_kind(error.kind), error)),
+            Asked::Answered(Err(error)) => Err(subject.refuse(errno::of(error), error)),
             Asked::Waits(answer) => {
                 state.waits = Some(answer);
                 Err(waiting())
@@ -124,29 +115,13 @@ impl<'a> Pass<'a> {
                 // Trouble after the first line is left to the next call.
                 Asked::Answered(Err(_)) | Asked::Waits(_) if something => return Ok(()),
                 Asked::Answered(Err(error)) => {
-                    return Err(subject.refuse(errno::of_kind(error.kind), error));
+                    return Err(subject.refuse(errno::of(error), error));
                 }
                 Asked::Waits(lines) => {
                     state.waits = Some(lines);
                     return Err(waiting());
                 }
             }
-        }
-    }
-
-    /// The library's read; one that comes later and fails is noted for the kernel's second try.
-    fn read_once(&self, request: ReadRequest) -> Answer<debridfs_vfs::ReadOut> {
-        match self.vfs.read(request) {
-            Answer::Later(answer) => {
-                let (second_tries, started) = (Arc::clone(self.second_tries), Instant::now());
-                let noted = answer.inspect(move |answer| {
-                    if answer.is_err() {
-                        second_tries.note(request, started.elapsed());
-                    }
-                });
-                Answer::Later(noted.boxed())
-            }
-            now => now,
         }
     }
 }
@@ -298,11 +273,7 @@ impl FileSystem for &Pass<'_> {
             deadline: self.left.saturating_sub(GRACE),
             client: Client::Process(context.pid as u32),
         };
-        let is_first = self.state.lock().answers.is_empty();
-        if is_first && self.second_tries.is_one(request) {
-            return Err(subject.refuse(errno::SECOND_TRY, &"it failed a moment ago"));
-        }
-        let question = || self.read_once(request);
+        let question = || self.vfs.read(request);
         let got = self.ask(subject, question, |spans| Ok(length(spans)))?;
         if got != u64::from(size) {
             let question = || self.vfs.attr(subject.node);

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 
 use fuse_backend_rs::api::filesystem::FileSystem;
 use fuse_backend_rs::api::server::Server;
@@ -16,18 +17,19 @@ use debridfs_handover::OUT_HEADER_LEN;
 /// not among them.
 const ROOM: usize = (1 << 20) + 4096;
 
-/// `/dev/null`.
-pub(super) struct NullDevice(File);
-
-impl NullDevice {
-    pub(super) fn open() -> io::Result<Self> {
+/// `/dev/null`, opened once for the whole process.
+pub(super) fn null_device() -> io::Result<&'static File> {
+    static NULL: OnceLock<File> = OnceLock::new();
+    if NULL.get().is_none() {
         #[allow(
             clippy::disallowed_methods,
             reason = "a device, which cannot hang, once at the start"
         )]
         let null = File::options().write(true).open("/dev/null")?;
-        Ok(Self(null))
+        // Another thread may have been sooner; then this one is closed again.
+        let _ = NULL.set(null);
     }
+    NULL.get().ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// What the library answered.
@@ -64,7 +66,7 @@ impl Room {
         &mut self,
         server: &Server<F>,
         request: &[u8],
-        null: &NullDevice,
+        null: &File,
     ) -> fuse_backend_rs::Result<Answered<'_>> {
         use fuse_backend_rs::Error;
 
@@ -74,7 +76,7 @@ impl Room {
             Reader::from_fuse_buffer(FuseBuf::new(&mut self.request)).map_err(unusable)?;
         // A writer that was split off keeps what it is given; only an undivided one writes at once.
         let mut undivided =
-            FuseDevWriter::new(null.0.as_raw_fd(), &mut self.reply).map_err(unusable)?;
+            FuseDevWriter::new(null.as_raw_fd(), &mut self.reply).map_err(unusable)?;
         let writer = undivided.split_at(0).map_err(Error::FailedToSplitWriter)?;
         let length = server.handle_message(reader, writer.into(), None, None)?;
         let [_, _, _, _, e0, e1, e2, e3, ..] = self.reply[..] else {

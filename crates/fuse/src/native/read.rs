@@ -1,7 +1,6 @@
 //! READ: the bytes asked for, or all there are up to the end of the file, or an error.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use debridfs_vfs::{Answer, Attr, ReadOut, ReadRequest, Vfs};
 
@@ -9,20 +8,14 @@ use super::Subject;
 use crate::backend::Outcome;
 use crate::errno;
 use crate::policy::{expected, length};
-use crate::second_try::SecondTries;
 use crate::wire::Reply;
 
 pub(super) fn read(
     vfs: &Arc<dyn Vfs>,
-    second_tries: &Arc<SecondTries>,
     subject: Subject,
     wanted: ReadRequest,
     reply: &mut Reply,
 ) -> Outcome {
-    if second_tries.is_one(wanted) {
-        subject.fail(reply, errno::SECOND_TRY, &"it failed a moment ago");
-        return Outcome::Ready;
-    }
     match vfs.read(wanted) {
         Answer::Now(Ok(spans)) if length(&spans) == u64::from(wanted.size) => {
             reply.set_spans(spans);
@@ -45,8 +38,6 @@ pub(super) fn read(
         }
         Answer::Later(future) => {
             let vfs = Arc::clone(vfs);
-            let second_tries = Arc::clone(second_tries);
-            let started = Instant::now();
             Outcome::Later(Box::pin(async move {
                 let mut reply = Reply::new();
                 match future.await {
@@ -60,10 +51,7 @@ pub(super) fn read(
                         };
                         end(subject, wanted, spans, attr, &mut reply);
                     }
-                    Err(error) => {
-                        second_tries.note(wanted, started.elapsed());
-                        subject.fail_with(&mut reply, &error);
-                    }
+                    Err(error) => subject.fail_with(&mut reply, &error),
                 }
                 reply
             }))
