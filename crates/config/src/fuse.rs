@@ -11,6 +11,8 @@ pub struct FuseSection {
     pub backend: BackendKind,
     /// The one that answers when that one does not pass its trial at the start.
     pub fallback: BackendKind,
+    /// Share of the requests, in percent, that the other backend answers as well, to be compared.
+    pub shadow_percent: f64,
 }
 
 impl Default for FuseSection {
@@ -18,6 +20,7 @@ impl Default for FuseSection {
         Self {
             backend: BackendKind::Native,
             fallback: BackendKind::Native,
+            shadow_percent: 0.0,
         }
     }
 }

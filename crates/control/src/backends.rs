@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_base::volume::Volume;
-use debridfs_fuse::{BackendKind, Backends, SwitchError, Tried};
+use debridfs_fuse::{BackendKind, Backends, Compared, SwitchError, Tried};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, RefusalKind, Refused};
@@ -15,7 +15,7 @@ use crate::server::Engine;
 use crate::{CallError, Client, RunningEngine};
 
 /// How it stands with the backends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackendsStatus {
     /// The one that answers.
     pub active: BackendKind,
@@ -27,6 +27,8 @@ pub struct BackendsStatus {
     pub switches: u64,
     /// What the trials at the start said.
     pub tried: Vec<Tried>,
+    /// What the comparison of the backends found; `None` where none can be made.
+    pub compared: Option<Compared>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,6 +98,7 @@ fn of(engine: &RunningEngine) -> BackendsStatus {
         before: backends.before(),
         switches: backends.switches(),
         tried: backends.tried().to_vec(),
+        compared: backends.compared(),
     }
 }
 

@@ -209,7 +209,9 @@ async fn backends(config: &Config, vfs: &Arc<dyn Vfs>, has_state: bool) -> Backe
         let answer = Volume::state().run(&config.state_dir, read).await;
         kept = answer.ok().flatten();
     }
-    Backends::new(vfs, configured, kept, config.fuse.fallback)
+    let backends = Backends::new(vfs, configured, kept, config.fuse.fallback);
+    backends.compare(config.fuse.shadow_percent);
+    backends
 }
 
 /// Waits for the keeper, and then until it admits this engine. Whoever restarts what is not alive need not do so meanwhile:

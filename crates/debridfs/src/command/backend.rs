@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use debridfs_control::BackendsStatus;
-use debridfs_fuse::BackendKind;
+use debridfs_fuse::{BackendKind, ComparedKind, Difference, Divergence};
 
 use super::{print_json, runtime, say};
 use crate::failure::Failure;
@@ -26,6 +26,12 @@ Example:
   debridfs backend switch fbrs && debridfs backend rollback"
     )]
     Switch(SwitchArgs),
+    /// Print the last requests about which the backends differed, with both replies.
+    #[command(long_about = "\
+Print the last requests about which the two backends differed, with the start of both replies in \
+hexadecimal. The backend that does not answer is compared with the one that does for \
+`fuse.shadow_percent` of the requests; its replies go to nobody. Exits with 1 when there are some.")]
+    Diff(ReportArgs),
     /// Let the one answer again that did before the last switch.
     Rollback(RollbackArgs),
 }
@@ -58,6 +64,11 @@ pub fn run(command: &BackendCommand, file: Option<&Path>) -> Result<(), Failure>
             let client = instance(&args.instance)?.client;
             (runtime.block_on(client.backends())?, args.json)
         }
+        BackendCommand::Diff(args) => {
+            let client = instance(&args.instance)?.client;
+            let status = runtime.block_on(client.backends())?;
+            return print_differences(&status, args.json);
+        }
         BackendCommand::Switch(args) => {
             let client = instance(&args.instance)?.client;
             let switched = runtime.block_on(client.switch_backend(args.backend))?;
@@ -75,6 +86,55 @@ pub fn run(command: &BackendCommand, file: Option<&Path>) -> Result<(), Failure>
     Ok(())
 }
 
+fn print_differences(status: &BackendsStatus, json: bool) -> Result<(), Failure> {
+    let last = status.compared.as_ref().map_or(&[][..], |all| &all.last);
+    if json {
+        print_json(&last, "list")?;
+    } else if last.is_empty() {
+        say("no differences");
+    } else {
+        last.iter().for_each(|one| say(&difference(one)));
+    }
+    match last {
+        [] => Ok(()),
+        _ => Err(Failure::silent(1)),
+    }
+}
+
+fn difference(one: &Divergence) -> String {
+    let Divergence {
+        at,
+        operation,
+        node,
+        primary,
+        secondary,
+        ..
+    } = one;
+    let words = match &one.difference {
+        Difference::Reply {
+            primary: answered,
+            secondary: compared,
+            at,
+        } => format!(
+            "the replies differ at byte {at}\n  {primary}: {answered}\n  {secondary}: {compared}"
+        ),
+        Difference::Asked {
+            primary: Some(asked),
+            secondary: other,
+        } => format!("{primary} asked the library {asked}, {secondary} {other}"),
+        Difference::Asked {
+            primary: None,
+            secondary: other,
+        } => format!("{secondary} also asked the library {other}"),
+        Difference::NotAsked { question } => {
+            format!("{secondary} did not ask the library {question}")
+        }
+        Difference::Waits => format!("{secondary} waits for what {primary} did not wait for"),
+        Difference::Panicked => format!("{secondary} panicked: see the log"),
+    };
+    format!("{at}  {operation} of node {node}: {words}\n")
+}
+
 fn for_people(status: &BackendsStatus) -> String {
     let mut out = String::new();
     for one in &status.tried {
@@ -86,6 +146,18 @@ fn for_people(status: &BackendsStatus) -> String {
             (None, false) => "available".to_owned(),
         };
         out += &format!("{mark} {:<8} {words}\n", one.backend.name());
+    }
+    if let Some(compared) = &status.compared
+        && (compared.percent > 0.0 || !compared.kinds.is_empty())
+    {
+        let sum = |of: fn(&ComparedKind) -> u64| compared.kinds.iter().map(of).sum::<u64>();
+        out += &format!(
+            "compared: {:.1} % of the requests, {} so far, {} differ, {} let go\n",
+            compared.percent,
+            sum(|kind| kind.compared),
+            sum(|kind| kind.diverged),
+            compared.let_go
+        );
     }
     if status.active != status.configured {
         out += &format!(
@@ -117,6 +189,7 @@ mod tests {
                 tried(BackendKind::Native, None),
                 tried(BackendKind::Fbrs, None),
             ],
+            compared: None,
         };
         assert_eq!(
             for_people(&status),

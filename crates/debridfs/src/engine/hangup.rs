@@ -50,6 +50,7 @@ pub async fn needs_new_engine(
     let Some(mut hangup) = hangup else {
         return std::future::pending().await;
     };
+    let mut compared = settings.loaded.config.fuse.shadow_percent;
     while hangup.recv().await.is_some() {
         let loaded = match settings.again() {
             Ok(loaded) => loaded,
@@ -58,8 +59,10 @@ pub async fn needs_new_engine(
                 continue;
             }
         };
-        let to = loaded.config.fuse.backend;
-        if loaded.needs_new_engine(&settings.loaded) || to == backends.configured() {
+        let fuse = &loaded.config.fuse;
+        let (to, percent) = (fuse.backend, fuse.shadow_percent);
+        let same = to == backends.configured() && percent == compared;
+        if loaded.needs_new_engine(&settings.loaded) || same {
             if restarted {
                 tracing::info!("SIGHUP: another engine goes on, with program and settings of now");
                 return;
@@ -69,7 +72,11 @@ pub async fn needs_new_engine(
             );
             continue;
         }
-        if let Err(error) = backends.configure(to) {
+        backends.compare(percent);
+        compared = percent;
+        if to != backends.configured()
+            && let Err(error) = backends.configure(to)
+        {
             tracing::error!("SIGHUP: {error}");
         }
     }

@@ -9,7 +9,7 @@ use rustix::process::{Signal, kill_process};
 use crate::attached::{self, BUILD, Part};
 use crate::support::{Instance, Reader, Settings, Simulator, connection, film, until};
 
-fn backend(instance: &Instance, arguments: &[&str]) -> Output {
+pub fn backend(instance: &Instance, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_debridfs"))
         .arg("backend")
         .args(arguments)
@@ -17,6 +17,15 @@ fn backend(instance: &Instance, arguments: &[&str]) -> Output {
         .arg(instance.runtime().join("control.sock"))
         .output()
         .expect("debridfs backend runs")
+}
+
+/// Requests that both backends have answered, and those about which they differ.
+pub fn compared(instance: &Instance) -> (u64, u64) {
+    let said = backend(instance, &["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&said.stdout).expect("JSON");
+    let kinds = status["compared"]["kinds"].as_array().expect("a list");
+    let sum = |key: &str| kinds.iter().filter_map(|kind| kind[key].as_u64()).sum();
+    (sum("compared"), sum("diverged"))
 }
 
 fn switch(instance: &Instance, to: &str) {

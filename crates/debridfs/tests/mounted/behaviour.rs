@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use debridfs_behaviour::{Account, Capability, Directory, Front, Skips, library, run};
 
+use crate::backends;
 use crate::support::{Instance, Samba, Settings, Simulator, free_address, until};
 
 /// Tries `front` and says what became of each case.
@@ -50,7 +51,7 @@ fn the_mount_behaves() {
 #[test]
 fn the_mount_behaves_with_the_second_backend() {
     let settings = Settings {
-        toml: "[fuse]\nbackend = \"fbrs\"\n".into(),
+        toml: "[fuse]\nbackend = \"fbrs\"\nshadow_percent = 100.0\n".into(),
         ..Settings::default()
     };
     let (simulator, instance) = start(settings);
@@ -58,6 +59,11 @@ fn the_mount_behaves_with_the_second_backend() {
     let front = Directory::new(&instance.mount(), &[]);
     let skips = include_str!("../../../behaviour/skips/fuse.txt");
     assert_good(&front, &simulator, skips);
+    // The other backend ran beside it all the time.
+    let compared = backends::compared(&instance);
+    assert!(compared.0 > 100, "{compared:?} were compared, and differed");
+    assert_eq!(compared.1, 0, "{compared:?} were compared, and differed");
+    assert!(backends::backend(&instance, &["diff"]).status.success());
 }
 
 #[test]
