@@ -27,6 +27,8 @@ pub enum AttentionKind {
     Part,
     /// An address to listen on that cannot be had.
     Port,
+    /// A certificate that cannot be used, or ends soon.
+    Certificate,
     /// A file of `state_dir` that cannot be used.
     State,
     /// The cache on disk.
@@ -48,13 +50,14 @@ pub enum AttentionKind {
 
 impl AttentionKind {
     /// All that an engine of this version tells of, in the order in which they are shown.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Engine,
         Self::Library,
         Self::Provider,
         Self::Volume,
         Self::Part,
         Self::Port,
+        Self::Certificate,
         Self::State,
         Self::Cache,
         Self::Downloads,
@@ -73,6 +76,7 @@ impl AttentionKind {
             Self::Volume => "volume",
             Self::Part => "part",
             Self::Port => "port",
+            Self::Certificate => "certificate",
             Self::State => "state",
             Self::Cache => "cache",
             Self::Downloads => "downloads",

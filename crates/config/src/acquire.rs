@@ -207,6 +207,10 @@ pub struct QbittorrentSection {
     pub api_key: Option<Secret>,
     /// File that holds the key.
     pub api_key_file: Option<PathBuf>,
+    /// File of the certificate that TLS is served with, in PEM; plain HTTP when absent.
+    pub tls_cert: Option<PathBuf>,
+    /// File of its key.
+    pub tls_key: Option<PathBuf>,
 }
 
 impl Default for QbittorrentSection {
@@ -218,6 +222,8 @@ impl Default for QbittorrentSection {
             password_file: None,
             api_key: None,
             api_key_file: None,
+            tls_cert: None,
+            tls_key: None,
         }
     }
 }
@@ -238,6 +244,10 @@ pub struct SabnzbdSection {
     pub password: Option<Secret>,
     /// File that holds the password.
     pub password_file: Option<PathBuf>,
+    /// File of the certificate that TLS is served with, in PEM; plain HTTP when absent.
+    pub tls_cert: Option<PathBuf>,
+    /// File of its key.
+    pub tls_key: Option<PathBuf>,
 }
 
 impl SabnzbdSection {

@@ -16,6 +16,7 @@ mod places;
 mod problem;
 mod repair;
 mod services;
+mod tls;
 mod user;
 mod web;
 
@@ -41,6 +42,7 @@ pub use load::{Loaded, load};
 pub use nfs::{ExportSection, NfsSection};
 pub use problem::{ConfigError, Origin, Problem, Unusable};
 pub use repair::RepairSection;
+pub use tls::TlsSetting;
 pub use user::UserSection;
 pub use web::WebSection;
 
@@ -268,6 +270,10 @@ pub struct HttpConfig {
     pub listen: Option<SocketAddr>,
     /// How players reach that address, without a slash at the end: what `.strm` files begin with.
     pub url: String,
+    /// File of the certificate that TLS is served with, in PEM; plain HTTP when absent.
+    pub tls_cert: Option<PathBuf>,
+    /// File of its key.
+    pub tls_key: Option<PathBuf>,
 }
 
 /// `[server]`.

@@ -9,7 +9,8 @@ use figment::value::Value;
 use super::Config;
 
 impl Config {
-    /// Every file that the engine reads because a setting names it, with the setting: all keys that end in `_file` or `_files`.
+    /// Every file that the engine reads because a setting names it, with the setting: all keys that end in `_file` or `_files`, and
+    /// those of TLS.
     pub fn named_files(&self) -> Vec<(String, PathBuf)> {
         let mut found = Vec::new();
         // Whatever can be shown can be walked; what could not be would be no setting.
@@ -28,6 +29,9 @@ impl Config {
     }
 }
 
+/// Keys of files that do not end in `_file`.
+const TLS: [&str; 2] = ["tls_cert", "tls_key"];
+
 fn collect(path: &str, value: &Value, found: &mut Vec<(String, PathBuf)>) {
     let Value::Dict(_, dict) = value else {
         return;
@@ -38,7 +42,9 @@ fn collect(path: &str, value: &Value, found: &mut Vec<(String, PathBuf)>) {
             path => format!("{path}.{key}"),
         };
         match value {
-            Value::String(_, file) if key.ends_with("_file") => found.push((path, file.into())),
+            Value::String(_, file) if key.ends_with("_file") || TLS.contains(&key.as_str()) => {
+                found.push((path, file.into()))
+            }
             Value::Array(_, files) if key.ends_with("_files") => {
                 let files = files.iter().filter_map(Value::as_str);
                 found.extend(files.map(|file| (path.clone(), file.into())));
@@ -64,16 +70,17 @@ mod tests {
                     [arr.sonarr]\nurl = \"http://sonarr:8989\"\napi_key_file = \"/9\"\n\
                     [hook.plex]\nkind = \"plex\"\nurl_file = \"/10\"\ntoken_file = \"/11\"\n\
                     [web]\npassword_hash_file = \"/12\"\ntoken_file = \"/13\"\n\
-                    [user.anna]\npassword_file = \"/14\"\n";
+                    [user.anna]\npassword_file = \"/14\"\n\
+                    [http]\ntls_cert = \"/15\"\ntls_key = \"/16\"\n";
         std::fs::write(&file, text).unwrap();
         let config = load(Some(&file), &Environment::of([])).unwrap().config;
         let found = config.named_files();
-        for number in 1..=14 {
+        for number in 1..=16 {
             let path = std::path::PathBuf::from(format!("/{number}"));
             let there = found.iter().any(|(_, file)| *file == path);
             assert!(there, "{} in {found:?}", path.display());
         }
-        assert_eq!(found.len(), 14, "{found:?}");
+        assert_eq!(found.len(), 16, "{found:?}");
         let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
         for key in [
             "provider.rd.token_file",

@@ -24,6 +24,10 @@ pub struct WebSection {
     pub token_file: Option<PathBuf>,
     /// Whether the API gives providers' own links away.
     pub provider_links: bool,
+    /// File of the certificate that TLS is served with, in PEM; plain HTTP when absent.
+    pub tls_cert: Option<PathBuf>,
+    /// File of its key.
+    pub tls_key: Option<PathBuf>,
 }
 
 impl WebSection {

@@ -221,12 +221,12 @@ async fn take_lease(config: &Config, args: &EngineArgs) -> Result<(EngineLink, L
     if args.child {
         return ask_for_lease(config, false).await;
     }
-    let server = config.server.clone();
+    let of = config.clone();
     let probes = tokio::spawn(async move {
         // One that is taken is that of the engine before this one, which answers for both.
-        let listener = tcp(server.listen, |_, _| {}).await;
+        let listener = tcp(of.server.listen, |_, _| {}).await;
         let reason = "the keeper has not given the mount to this engine yet";
-        sockets::waiting(listener, &server, reason).await;
+        sockets::waiting(listener, &of, reason).await;
     });
     let taken = ask_for_lease(config, args.replace).await;
     probes.abort();

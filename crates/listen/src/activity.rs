@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -94,6 +94,14 @@ impl Activity {
         state.begun = false;
         drop(state);
         Busy(self.clone())
+    }
+
+    /// The caller's handshake is over: from now on it has the time for a request that it would have
+    /// after connecting.
+    pub(crate) fn shook_hands(&self) {
+        let mut state = self.state.lock();
+        state.begun = false;
+        state.since = Instant::now();
     }
 
     fn end(&self) {
@@ -195,11 +203,18 @@ impl Drop for Busy {
 pub struct Stream<I> {
     io: I,
     activity: Arc<Activity>,
+    /// A byte that was looked at, and is read again.
+    peeked: Option<u8>,
 }
 
 impl<I> Stream<I> {
     pub(crate) fn new(io: I, activity: Arc<Activity>) -> Self {
-        Self { io, activity }
+        let peeked = None;
+        Self {
+            io,
+            activity,
+            peeked,
+        }
     }
 
     /// The connection itself, to ask for its addresses or to set its options.
@@ -213,12 +228,33 @@ impl<I> Stream<I> {
     }
 }
 
+impl<I: AsyncRead + Unpin> Stream<I> {
+    /// The first byte, which is read again by others; nothing at the end.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(crate) async fn peek(&mut self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        if self.read(&mut first).await? == 0 {
+            return Ok(None);
+        }
+        self.peeked = Some(first[0]);
+        Ok(self.peeked)
+    }
+}
+
 impl<I: AsyncRead + Unpin> AsyncRead for Stream<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if buffer.remaining() > 0
+            && let Some(first) = self.peeked.take()
+        {
+            buffer.put_slice(&[first]);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
         if buffer.filled().len() > before {
@@ -262,7 +298,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Stream<I> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
 

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
-use crate::activity::{Busy, Stream};
+use crate::activity::Busy;
 use crate::budget::{ByteBudget, Taken};
 use crate::serve::Guest;
 
@@ -36,6 +36,10 @@ pub(crate) const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-T
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
+/// Found in the extensions of each request that came by TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encrypted;
+
 /// The address of the caller, if its connection has one.
 pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<Peer>().map(|peer| peer.0)
@@ -44,12 +48,8 @@ pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
 /// Serves `router` until the caller leaves. The limits of time are those of the accept loop, not
 /// hyper's: its clock for heads also runs while there is no request, and it has none for bodies and
 /// answers.
-pub(crate) async fn connection<I>(
-    stream: Stream<I>,
-    guest: Guest,
-    router: Router,
-    bodies: Arc<ByteBudget>,
-) where
+pub(crate) async fn connection<I>(stream: I, guest: Guest, router: Router, bodies: Arc<ByteBudget>)
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
@@ -79,7 +79,7 @@ async fn answer(
         taken: Mutex::new(bodies.try_take(0)),
         refused: AtomicBool::new(false),
     });
-    let peer = guest.peer;
+    let (peer, encrypted) = (guest.peer, guest.encrypted);
     let mut request = request.map(|body| Asking {
         body,
         guest,
@@ -87,6 +87,9 @@ async fn answer(
     });
     if let Some(peer) = peer {
         request.extensions_mut().insert(Peer(peer));
+    }
+    if encrypted {
+        request.extensions_mut().insert(Encrypted);
     }
     let Ok(answer) = router.oneshot(request).await;
     match held.refused.load(Ordering::Relaxed) {

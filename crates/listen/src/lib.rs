@@ -9,6 +9,7 @@
 //! | how connections are accepted, of any protocol | `serve.rs`, from what in `accept.rs` |
 //! | how many, how long, how much | `limits.rs`; how many files in `descriptors.rs` |
 //! | who has to go when a listener is full | `crowd.rs`; what a connection waits for in `activity.rs` |
+//! | how TLS begins on one, and with what | `handshake.rs`; `tls.rs` from the files of `certificate.rs` |
 //! | how HTTP is served on one | `http.rs`; what bodies take of the memory in `budget.rs` |
 //! | who counts as one caller | `network.rs` |
 //! | who calls, by `Authorization` | `logins.rs`, of `shown.rs`, `users.rs` and `tokens.rs`; what is told of them in `caller.rs` |
@@ -32,8 +33,10 @@ mod attempts;
 mod bind;
 mod budget;
 mod caller;
+mod certificate;
 mod crowd;
 mod descriptors;
+mod handshake;
 mod holder;
 mod http;
 mod limits;
@@ -48,6 +51,7 @@ mod serve;
 mod sessions;
 mod shown;
 mod signed;
+mod tls;
 mod tokens;
 mod users;
 
@@ -57,9 +61,10 @@ pub use attempts::{Attempts, TooMany};
 pub use bind::{tcp, unix};
 pub use budget::{ByteBudget, Taken};
 pub use caller::{Caller, Right, root_of};
+pub use certificate::{TlsError, TlsFiles};
 pub use descriptors::raise_descriptors;
 pub use holder::holder;
-pub use http::{Peer, peer};
+pub use http::{Encrypted, Peer, peer};
 pub use limits::{Limits, Times};
 pub use logins::{Logins, Refused};
 pub use network::Network;
@@ -70,5 +75,6 @@ pub use secret::{Digest32, digest, is_digest_of, random, same};
 pub use serve::{Front, FrontReport, Guest, Listeners};
 pub use sessions::{Lifetime, Sessions};
 pub use signed::Signed;
+pub use tls::{Tls, ending};
 pub use tokens::{OWN, Token, TokenError, TokenRights, Tokens};
 pub use users::User;

@@ -15,16 +15,17 @@ use tokio::sync::Semaphore;
 use crate::accept::{Accept, is_of_one};
 use crate::activity::{Activity, Busy, Stream};
 use crate::crowd::{Crowd, Entry, Seat, count};
+use crate::handshake::{self, shake_hands};
 use crate::recent::Lines;
-use crate::{Attempts, ByteBudget, Limits, Network, http};
+use crate::{Attempts, ByteBudget, Limits, Network, Tls, http};
 
 /// How long accepting waits after an error of the process (no descriptor, no memory).
 const RETRY: Duration = Duration::from_millis(100);
 /// What telling a caller that it is one too many may take, and how many are told at one time.
-const REFUSING: Duration = Duration::from_secs(1);
+pub(crate) const REFUSING: Duration = Duration::from_secs(1);
 const REFUSALS: usize = 16;
 /// Bytes of a request that are read to be thrown away: with some unread the answer would be lost.
-const UNREAD: u64 = 16 << 10;
+pub(crate) const UNREAD: u64 = 16 << 10;
 
 /// What all listeners of a program share.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct Front {
 pub struct Guest {
     /// The caller's address; none on a unix socket.
     pub peer: Option<IpAddr>,
+    /// Whether the connection is one of TLS.
+    pub encrypted: bool,
     activity: Arc<Activity>,
 }
 
@@ -152,6 +155,26 @@ impl Front {
         self.accept(listener, http::TOO_MANY, handle).await;
     }
 
+    /// As [`Self::serve`], by TLS where there is `tls`: then once there is a certificate.
+    pub async fn serve_with(self, listener: impl Accept, router: Router, tls: Option<Arc<Tls>>) {
+        let Some(tls) = tls else {
+            return self.serve(listener, router).await;
+        };
+        tls.ready().await;
+        let bodies = self.shared.bodies.clone();
+        let handle = move |stream, mut guest: Guest| {
+            let (tls, router, bodies) = (tls.clone(), router.clone(), bodies.clone());
+            async move {
+                if let Some(stream) = shake_hands(stream, &tls).await {
+                    guest.activity().shook_hands();
+                    guest.encrypted = true;
+                    http::connection(stream, guest, router, bodies).await;
+                }
+            }
+        };
+        self.accept(listener, handshake::TOO_MANY, handle).await;
+    }
+
     /// Accepts connections for ever and hands each to `handle`, for a protocol of any kind. Who is
     /// one too many is sent `refusal`. `handle` is dropped when its connection has to end.
     pub async fn accept<A, H, F>(self, mut listener: A, refusal: &'static str, handle: H)
@@ -166,7 +189,17 @@ impl Front {
                     Some(seat) => {
                         let activity = seat.activity.clone();
                         let stream = Stream::new(io, activity.clone());
-                        tokio::spawn(oversee(seat, handle(stream, Guest { peer, activity })));
+                        tokio::spawn(oversee(
+                            seat,
+                            handle(
+                                stream,
+                                Guest {
+                                    peer,
+                                    encrypted: false,
+                                    activity,
+                                },
+                            ),
+                        ));
                     }
                     None => self.refuse(io, peer, refusal),
                 },

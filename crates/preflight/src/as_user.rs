@@ -25,6 +25,9 @@ pub struct Tried {
     pub seen: String,
     /// What to do about it; nothing when all is well.
     pub fix: Option<String>,
+    /// It can wait.
+    #[serde(default)]
+    pub mild: bool,
 }
 
 /// One thing to try.
@@ -34,6 +37,8 @@ pub struct Trial {
     /// The setting that names it.
     key: String,
     what: OsString,
+    /// The key that belongs to a certificate.
+    tls_key: Option<PathBuf>,
     /// The socket of this instance's keeper, where it matters whose instance it is.
     keeper: Option<PathBuf>,
 }
@@ -44,6 +49,7 @@ impl Trial {
             kind,
             key: key.into(),
             what: what.into(),
+            tls_key: None,
             keeper: None,
         }
     }
@@ -60,6 +66,11 @@ pub fn named(config: &Config) -> Vec<Trial> {
     if !is_keepers(config) {
         let files = config.named_files().into_iter();
         trials.extend(files.map(|(key, file)| Trial::new(Kind::Read, key, file)));
+        let pairs = config.tls().into_iter().map(|tls| Trial {
+            tls_key: Some(tls.files.key),
+            ..Trial::new(Kind::Certificate, tls.setting, tls.files.cert)
+        });
+        trials.extend(pairs);
     }
     if let Some(dir) = &config.acquire.downloads {
         trials.push(Trial::new(Kind::Shared, DOWNLOADS, dir));
@@ -114,14 +125,18 @@ pub fn checks(trials: &[Trial], owner: Option<Owner>) -> Vec<Check> {
 fn judged(trial: &Trial, ended: io::Result<Tried>) -> Check {
     let key = trial.key.as_str();
     match ended {
-        Ok(Tried { seen, fix: None }) => Check::ok(key, seen),
+        Ok(Tried {
+            seen, fix: None, ..
+        }) => Check::ok(key, seen),
         Ok(Tried {
             seen,
             fix: Some(fix),
-        }) if key == CACHE && trial.kind == Kind::Own => Check::warning(key, seen, fix),
+            mild,
+        }) if mild || key == CACHE && trial.kind == Kind::Own => Check::warning(key, seen, fix),
         Ok(Tried {
             seen,
             fix: Some(fix),
+            ..
         }) => Check::failed(key, seen, fix),
         Err(error) => {
             let seen = format!("{}: {error}", trial.what.display());
@@ -136,6 +151,9 @@ fn start(trial: &Trial, owner: Option<Owner>) -> io::Result<Helper> {
     let mut arguments: Vec<OsString> = vec!["try-as-user".into(), kind.into(), key.into()];
     if let Some(keeper) = &trial.keeper {
         arguments.extend(["--keeper".into(), keeper.into()]);
+    }
+    if let Some(tls_key) = &trial.tls_key {
+        arguments.extend(["--tls-key".into(), tls_key.into()]);
     }
     arguments.push(trial.what.clone());
     Helper::start(arguments, owner)
@@ -207,7 +225,8 @@ mod tests {
     fn only_the_cache_can_be_done_without_and_a_silent_volume_is_waited_for() {
         let tried = || {
             let (seen, fix) = ("no".to_owned(), Some("mend it".to_owned()));
-            Ok(Tried { seen, fix })
+            let mild = false;
+            Ok(Tried { seen, fix, mild })
         };
         let outcome = |kind, key: &str, ended| judged(&Trial::new(kind, key, "/x"), ended).outcome;
         assert_eq!(outcome(Kind::Own, "state_dir", tried()), Outcome::Failed);
@@ -216,7 +235,12 @@ mod tests {
         let silent = || Err(io::ErrorKind::TimedOut.into());
         assert_eq!(outcome(Kind::Own, "state_dir", silent()), Outcome::Warning);
         let (seen, fix) = ("yes".to_owned(), None);
-        let well = Ok(Tried { seen, fix });
+        let mild = true;
+        let waits = tried().map(|tried| Tried { mild, ..tried });
+        let soon = outcome(Kind::Certificate, "http.tls_cert", waits);
+        assert_eq!(soon, Outcome::Warning);
+        let mild = false;
+        let well = Ok(Tried { seen, fix, mild });
         assert_eq!(outcome(Kind::Own, "state_dir", well), Outcome::Ok);
     }
 

@@ -71,7 +71,8 @@ impl Downloads {
         };
         let attempts = listeners.attempts();
         let front = qbittorrent::router(queue.clone(), credentials, attempts.clone());
-        let front = sockets::front(listeners, place, board, login, front);
+        let tls = config.qbittorrent_tls();
+        let front = sockets::front(listeners, place, tls, board, login, front);
         let second = async {
             match sabnzbd {
                 Some((address, credentials)) => {
@@ -81,7 +82,8 @@ impl Downloads {
                         address,
                     };
                     let router = sabnzbd::router(queue.clone(), credentials, attempts.clone());
-                    sockets::front(listeners, place, board, true, router).await;
+                    let tls = config.sabnzbd_tls();
+                    sockets::front(listeners, place, tls, board, true, router).await;
                 }
                 None => std::future::pending().await,
             }

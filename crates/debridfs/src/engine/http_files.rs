@@ -74,10 +74,11 @@ pub fn start(
     };
     let (tokens, logins) = (tokens.tokens.clone(), logins.clone());
     let (listeners, board) = (listeners.clone(), board.clone());
+    let tls = config.http_tls();
     supervisor.keep("files over HTTP", move || {
         let attempts = listeners.attempts().clone();
         let router = router(vfs.clone(), tokens.clone(), logins.clone(), attempts);
-        let (listeners, board) = (listeners.clone(), board.clone());
-        async move { sockets::front(&listeners, place, &board, true, router).await }
+        let (listeners, board, tls) = (listeners.clone(), board.clone(), tls.clone());
+        async move { sockets::front(&listeners, place, tls, &board, true, router).await }
     });
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use axum::Router;
 use debridfs_base::Board;
 use debridfs_control::RunningEngine;
-use debridfs_listen::{Front, Listeners, Place, raise_descriptors, unix};
+use debridfs_listen::{Front, Listeners, Place, Tls, raise_descriptors, unix};
 use debridfs_web::{MountProbe, Pages, pages_router, public_router, waiting_router};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
-use debridfs_config::{Config, ServerConfig};
+use debridfs_config::{Config, TlsSetting};
 
 /// What all servers of an engine share.
 pub fn listeners(config: &Config) -> Arc<Listeners> {
@@ -29,15 +30,45 @@ pub fn listeners(config: &Config) -> Arc<Listeners> {
 }
 
 /// Answers probes of an engine that serves no mount, until it is dropped: it is alive, and for this `reason` not ready.
-pub async fn waiting(listener: TcpListener, server: &ServerConfig, reason: &'static str) {
-    let front = Listeners::new(server.limits()).front("waiting");
-    front.serve(listener, waiting_router(reason)).await;
+pub async fn waiting(listener: TcpListener, config: &Config, reason: &'static str) {
+    let front = Listeners::new(config.server.limits()).front("waiting");
+    let router = waiting_router(reason);
+    serve(front, listener, router, config.web_tls(), &Board::default()).await;
+}
+
+/// Serves by TLS, with files that are looked after, where `tls` names some. SIGHUP has them looked
+/// at now.
+async fn serve(
+    front: Front,
+    listener: TcpListener,
+    router: Router,
+    tls: Option<TlsSetting>,
+    board: &Board,
+) {
+    let Some(TlsSetting { setting, files }) = tls else {
+        return front.serve(listener, router).await;
+    };
+    let tls = Tls::new(setting, files);
+    let hangups = async {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            return std::future::pending().await;
+        };
+        while hangup.recv().await.is_some() {
+            tls.look_now();
+        }
+    };
+    tokio::select! {
+        () = front.serve_with(listener, router, Some(tls.clone())) => {}
+        () = tls.follow(board) => {}
+        () = hangups => {}
+    }
 }
 
 /// Serves health, metrics, and pages if there are any.
 pub async fn public(
     front: Front,
     place: Place,
+    tls: Option<TlsSetting>,
     board: &Board,
     engine: Arc<RunningEngine>,
     probe: MountProbe,
@@ -54,13 +85,14 @@ pub async fn public(
         Ok(None) => {}
         Err(error) => tracing::error!(%error, "no pages"),
     }
-    front.serve(listener, router).await;
+    serve(front, listener, router, tls, board).await;
 }
 
-/// Serves one front; an address that is taken is waited for.
+/// Serves one front, by TLS if it has files for that; an address that is taken is waited for.
 pub async fn front(
     listeners: &Arc<Listeners>,
     place: Place,
+    tls: Option<TlsSetting>,
     board: &Board,
     login: bool,
     router: Router,
@@ -68,9 +100,10 @@ pub async fn front(
     let front = listeners.front(place.what);
     let listener = place.listen(board).await;
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, login, "{}", place.what);
+        let encrypted = tls.is_some();
+        tracing::info!(%address, login, encrypted, "{}", place.what);
     }
-    front.serve(listener, router).await;
+    serve(front, listener, router, tls, board).await;
 }
 
 /// Serves what the commands of an operator ask for.

@@ -34,7 +34,7 @@ use super::trouble::{of_setting, of_state};
 use super::{http_files, looks, nfs, sockets};
 use crate::command::as_parent;
 use crate::logging;
-use debridfs_config::Config;
+use debridfs_config::{Config, TlsSetting};
 
 /// A look through the mount by `/readyz` has to be over by then.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
@@ -359,6 +359,7 @@ impl Tasks {
             setting: "server.listen",
             address: self.config.server.listen,
         };
+        let tls = self.config.web_tls();
         let board = self.board.clone();
         let engine = engine.clone();
         let (listeners, logins) = (self.listeners.clone(), self.logins.clone());
@@ -366,6 +367,7 @@ impl Tasks {
             serve_public(
                 (listeners.clone(), logins.clone()),
                 place,
+                tls.clone(),
                 board.clone(),
                 (engine.clone(), api.clone()),
                 probe.to_vec(),
@@ -418,6 +420,7 @@ fn expected_if<T>(is_configured: bool) -> Late<T> {
 async fn serve_public(
     (listeners, logins): (Arc<Listeners>, Logins),
     place: Place,
+    tls: Option<TlsSetting>,
     board: Board,
     (engine, api): (Arc<RunningEngine>, Api),
     probe: Vec<OsString>,
@@ -440,7 +443,7 @@ async fn serve_public(
         let probe = MountProbe::new(probe.clone(), LOOK_LIMIT);
         let front = listeners.front("pages");
         tokio::select! {
-            () = sockets::public(front, place, &board, engine.clone(), probe, pages) => return,
+            () = sockets::public(front, place, tls.clone(), &board, engine.clone(), probe, pages) => return,
             Ok(()) = login.changed() => {}
         }
     }

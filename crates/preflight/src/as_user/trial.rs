@@ -14,6 +14,8 @@ use debridfs_base::instance_lock::{IN_OWN, IN_SHARED, Instance, holder};
 use debridfs_base::walk::{Links, walk};
 use debridfs_base::{parent, require_parent};
 use debridfs_keeper::Owner;
+use debridfs_listen::{TlsFiles, ending};
+use jiff::Timestamp;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{Signal, getegid, geteuid};
@@ -32,6 +34,8 @@ pub enum Kind {
     Own,
     /// A directory that others use as well is written to.
     Shared,
+    /// A certificate is read with its key.
+    Certificate,
     /// An address is listened on.
     Listen,
     /// Another instance may have the directory.
@@ -45,6 +49,7 @@ impl Kind {
             Self::Read => "read",
             Self::Own => "own",
             Self::Shared => "shared",
+            Self::Certificate => "certificate",
             Self::Listen => "listen",
             Self::Alone => "alone",
         }
@@ -66,6 +71,9 @@ pub struct TryAsUserArgs {
     /// Socket of this instance's keeper.
     #[arg(long, value_name = "PATH")]
     pub keeper: Option<PathBuf>,
+    /// The key of a certificate.
+    #[arg(long, value_name = "PATH")]
+    pub tls_key: Option<PathBuf>,
     /// Process that it ends with.
     #[arg(long, value_name = "PID")]
     pub parent: i32,
@@ -120,6 +128,7 @@ fn tried(args: &TryAsUserArgs) -> Tried {
         Kind::Read => read(path),
         Kind::Own => write(path),
         Kind::Shared => there_or_to_be_made(path).and_then(|()| write_link(path)),
+        Kind::Certificate => return certificate(path, args.tls_key.as_deref()),
         Kind::Listen => return listen(&args.what),
         Kind::Alone => Ok(()),
     };
@@ -151,7 +160,7 @@ fn as_root(kind: Kind, key: &str, path: &Path, owner: Owner) -> Option<Tried> {
     let shared = match kind {
         Kind::Own => false,
         Kind::Shared => true,
-        Kind::Read | Kind::Listen | Kind::Alone => return None,
+        Kind::Read | Kind::Certificate | Kind::Listen | Kind::Alone => return None,
     };
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         if shared && let Err(error) = require_parent(path) {
@@ -223,6 +232,33 @@ fn can_be_made(path: &Path) -> io::Result<()> {
     Ok(access(there, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
+/// Reads both files as the engine will.
+fn certificate(cert: &Path, key: Option<&Path>) -> Tried {
+    let user = geteuid().as_raw();
+    let files = TlsFiles {
+        cert: cert.to_owned(),
+        key: key.unwrap_or(cert).to_owned(),
+    };
+    let read = files.check();
+    let trouble = read
+        .as_ref()
+        .ok()
+        .and_then(|ends| ending(*ends, Timestamp::now()));
+    match (read, trouble) {
+        (Err(error), _) => failed(
+            format!("user {user} cannot serve TLS: {error}"),
+            "put a certificate and its key there, both in PEM",
+        ),
+        (Ok(_), Some(seen)) => Tried {
+            mild: true,
+            ..failed(seen, format!("renew {}", cert.display()))
+        },
+        (Ok(ends), None) => ok(format!(
+            "user {user} may serve TLS with it, until {ends:.0}"
+        )),
+    }
+}
+
 /// With the number of the error in the place of what to do: root puts it into words, who may see who has the address.
 fn listen(address: &OsStr) -> Tried {
     let parsed = address.to_str().and_then(|text| text.parse().ok());
@@ -290,13 +326,18 @@ fn command(path: &Path, file: bool) -> String {
 }
 
 fn ok(seen: String) -> Tried {
-    Tried { seen, fix: None }
+    Tried {
+        seen,
+        fix: None,
+        mild: false,
+    }
 }
 
 fn failed(seen: impl Into<String>, fix: impl Into<String>) -> Tried {
     Tried {
         seen: seen.into(),
         fix: Some(fix.into()),
+        mild: false,
     }
 }
 
@@ -372,6 +413,7 @@ mod tests {
                 kind,
                 key: "some.key".to_owned(),
                 owner: None,
+                tls_key: None,
                 keeper: keeper.map(Path::to_path_buf),
                 parent: 0,
                 what: what.to_owned(),
@@ -412,6 +454,37 @@ mod tests {
         assert!(refused.fix.unwrap().contains("a `some.key` of its own"));
         drop(lock);
         assert_eq!(alone(&own).fix, None);
+    }
+
+    #[test]
+    fn a_certificate_is_read_with_its_key_and_its_end_is_told_before_it_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
+        let write = |ends: time::OffsetDateTime| {
+            let mut params = rcgen::CertificateParams::new(["x".to_owned()]).unwrap();
+            params.not_after = ends;
+            let pair = rcgen::KeyPair::generate().unwrap();
+            fs::write(&cert, params.self_signed(&pair).unwrap().pem()).unwrap();
+            pair.serialize_pem()
+        };
+        let in_days = |days| time::OffsetDateTime::now_utc() + time::Duration::days(days);
+        let other = write(in_days(100));
+        fs::write(&key, write(in_days(100))).unwrap();
+        let good = certificate(&cert, Some(&key));
+        assert_eq!((good.fix, good.mild), (None, false));
+        fs::write(&key, other).unwrap();
+        let wrong = certificate(&cert, Some(&key));
+        assert!(
+            wrong.seen.contains("of another certificate") && !wrong.mild,
+            "{wrong:?}"
+        );
+        assert!(wrong.fix.is_some());
+        fs::write(&key, write(in_days(13))).unwrap();
+        let soon = certificate(&cert, Some(&key));
+        assert!(
+            soon.seen.contains("ends at") && soon.mild && soon.fix.is_some(),
+            "{soon:?}"
+        );
     }
 
     #[test]

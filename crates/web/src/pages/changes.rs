@@ -7,7 +7,7 @@ use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use debridfs_listen::{Peer, same};
+use debridfs_listen::{Encrypted, Peer, same};
 
 use super::gate::By;
 use super::shown;
@@ -47,6 +47,7 @@ fn not_ours() -> Response {
 pub(super) async fn log_in(
     State(house): Home,
     peer: Option<Extension<Peer>>,
+    encrypted: Option<Extension<Encrypted>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -55,9 +56,8 @@ pub(super) async fn log_in(
         return Redirect::to("/").into_response();
     }
     let peer = peer.map(|Extension(peer)| peer.0);
-    let secure = headers
-        .get("x-forwarded-proto")
-        .is_some_and(|scheme| scheme == "https");
+    let forwarded = headers.get("x-forwarded-proto");
+    let secure = encrypted.is_some() || forwarded.is_some_and(|scheme| scheme == "https");
     let next = inside(fields.get("next"));
     match house
         .gate

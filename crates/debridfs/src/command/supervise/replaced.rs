@@ -46,7 +46,7 @@ async fn answer(config: &Config) {
     if let Ok(listener) = TcpListener::bind(config.server.listen).await {
         sockets::waiting(
             listener,
-            &config.server,
+            config,
             "another engine has taken over; this one waits to be stopped",
         )
         .await;
