@@ -24,7 +24,7 @@ use crate::settings::Settings;
 use crate::shaper::Shaper;
 use crate::status::Status;
 use crate::transfers::{Endings, TransferEnd};
-use crate::vendors::{Kind, real_debrid};
+use crate::vendors::{self, Kind};
 
 /// Why the simulation refused a change.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ pub(crate) struct Inner {
     pub(crate) endings: Endings,
     /// Held while limits of transfers are compared and the transfer is opened.
     pub(crate) transfer_gate: Mutex<()>,
-    pub(crate) devices: real_debrid::Devices,
+    pub(crate) devices: vendors::Devices,
     kind: Kind,
     settings: Mutex<Arc<Settings>>,
     accounts: Mutex<Vec<Account>>,

@@ -5,6 +5,7 @@ pub(crate) mod alldebrid;
 mod answer;
 mod arrival;
 pub(crate) mod debridlink;
+mod device;
 mod form;
 mod kind;
 mod magnet;
@@ -14,6 +15,7 @@ pub(crate) mod torbox;
 
 pub use alldebrid::AllDebridSettings;
 pub use debridlink::DebridLinkSettings;
+pub(crate) use device::Devices;
 pub use kind::Kind;
 pub use premiumize::PremiumizeSettings;
 pub use real_debrid::RealDebridSettings;

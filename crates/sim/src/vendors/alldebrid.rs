@@ -4,6 +4,7 @@
 //! PINs, streams, redirectors, saved links.
 
 mod call;
+mod extras;
 mod link;
 mod list;
 mod magnet;
@@ -27,7 +28,8 @@ pub use settings::AllDebridSettings;
 pub(crate) const LINK_PREFIX: &str = "https://alldebrid.com/f/";
 
 /// The endpoints, by the names that counters and faults use.
-const ENDPOINTS: [&str; 12] = [
+/// Either version has all of them, but for `magnet/status`.
+const ENDPOINTS: [&str; 26] = [
     "v4/ping",
     "v4/user",
     "v4.1/magnet/status",
@@ -40,6 +42,20 @@ const ENDPOINTS: [&str; 12] = [
     "v4/link/unlock",
     "v4/link/delayed",
     "v4/link/infos",
+    "v4/hosts",
+    "v4/hosts/domains",
+    "v4/hosts/priority",
+    "v4/user/hosts",
+    "v4/user/links",
+    "v4/user/links/save",
+    "v4/user/links/delete",
+    "v4/user/history",
+    "v4/user/history/delete",
+    "v4/user/notification/clear",
+    "v4/pin/get",
+    "v4/pin/check",
+    "v4/link/streaming",
+    "v4/link/redirector",
 ];
 
 /// A call that was not done: a word of the vendor's, told with HTTP 200; or a page, as there were too many calls.
@@ -93,6 +109,12 @@ fn done(data: Value) -> Answer {
 pub(super) async fn handle(sim: Sim, request: Request) -> Response {
     let path = request.uri().path().trim_matches('/');
     let known = ENDPOINTS.iter().find(|name| **name == path);
+    let known = known.or_else(|| {
+        let newer = path.strip_prefix("v4.1/")?;
+        ENDPOINTS
+            .iter()
+            .find(|name| name.strip_prefix("v4/") == Some(newer))
+    });
     let endpoint = known.copied().unwrap_or("unknown");
     let (arrival, body) = match Arrival::of(&sim, endpoint, request).await {
         Ok(arrived) => arrived,

@@ -1,10 +1,11 @@
 //! Debrid-Link: the API, `/api/v2/…`.
 //!
-//! Sources: the vendor's documentation, and what clients in use have measured where that is silent. What is not here answers `unknowR`: the
-//! downloader, RSS, ZIPs that are asked for, streams, logins, and `seedbox/cached`, which the vendor has withdrawn.
+//! Sources: the vendor's documentation, and what clients in use have measured where that is silent. The downloader is there,
+//! and has nothing. What is not here answers `unknowR`: RSS, ZIPs that are asked for, streams, logins but that of devices, and `seedbox/cached`, which the vendor has withdrawn.
 
 mod add;
 mod call;
+mod downloader;
 mod list;
 mod memory;
 mod settings;
@@ -15,7 +16,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::{Arrival, finish};
+use super::{Arrival, device, finish, form};
 use crate::fault::ApiFault;
 use crate::random::hash_parts;
 use crate::sim::{Sim, SimError};
@@ -34,6 +35,11 @@ enum Endpoint {
     Remove,
     Config,
     Limits,
+    Downloads,
+    AddDownload,
+    RemoveDownloads,
+    DownloadLimits,
+    Hosts,
     Unknown,
 }
 
@@ -52,6 +58,15 @@ impl Endpoint {
             ["seedbox", "add"] if post => (Self::Add, ""),
             ["seedbox", id, "config"] if post => (Self::Config, id),
             ["seedbox", ids, "remove"] if *method == Method::DELETE => (Self::Remove, ids),
+            ["downloader", "list"] if get => (Self::Downloads, ""),
+            ["downloader", "limits"] if get => (Self::DownloadLimits, ""),
+            ["downloader", "add"] if post => (Self::AddDownload, ""),
+            ["downloader", ids, "remove"] if *method == Method::DELETE => {
+                (Self::RemoveDownloads, ids)
+            }
+            ["downloader", "hosts" | "hostnames" | "domains" | "regex"] if get => {
+                (Self::Hosts, parts[1])
+            }
             _ => (Self::Unknown, ""),
         }
     }
@@ -65,6 +80,11 @@ impl Endpoint {
             Self::Remove => "seedbox/remove",
             Self::Config => "seedbox/config",
             Self::Limits => "seedbox/limits",
+            Self::Downloads => "downloader/list",
+            Self::AddDownload => "downloader/add",
+            Self::RemoveDownloads => "downloader/remove",
+            Self::DownloadLimits => "downloader/limits",
+            Self::Hosts => "downloader/hosts",
             Self::Unknown => "unknown",
         }
     }
@@ -117,8 +137,40 @@ fn done(value: Value) -> Answer {
     Answer::json(200, &json!({ "success": true, "value": value }))
 }
 
+/// `POST /api/oauth/device/code` and `/api/oauth/token`.
+async fn oauth(sim: &Sim, request: Request) -> Response {
+    let (arrival, body) = match Arrival::of(sim, "oauth", request).await {
+        Ok(arrived) => arrived,
+        Err(response) => return response,
+    };
+    let fields = form::parameters(&arrival.head, &body.unwrap_or_default());
+    let text = |name: &str| String::from_utf8(form::bytes(&fields, name)?.into()).ok();
+    let head = &arrival.head;
+    let call = (head.method.as_str(), head.uri.path().trim_end_matches('/'));
+    let (is_code, is_token) = (
+        call == ("POST", "/api/oauth/device/code"),
+        call == ("POST", "/api/oauth/token"),
+    );
+    let answer = || match text("client_id") {
+        _ if !is_code && !is_token => Refusal::of("unknowR").into(),
+        None => device::error("invalid_request"),
+        Some(_) if is_code => {
+            device::begin(sim, ("verification_url", "https://debrid-link.com/device"))
+        }
+        // What a device got once it refreshes by its refresh token, which is its code here.
+        Some(_) => device::token(
+            sim,
+            text("code").or_else(|| text("refresh_token")).as_deref(),
+        ),
+    };
+    arrival.conclude(sim, |_| None, answer).await
+}
+
 /// Answers one call, and everything that is no path of the simulation.
 pub(super) async fn handle(sim: Sim, request: Request) -> Response {
+    if request.uri().path().starts_with("/api/oauth/") {
+        return oauth(&sim, request).await;
+    }
     let (endpoint, _) = Endpoint::of(request.method(), request.uri().path());
     let name = endpoint.name();
     let (arrival, body) = match Arrival::of(&sim, name, request).await {

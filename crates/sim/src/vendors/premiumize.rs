@@ -1,7 +1,7 @@
 //! Premiumize: the API, `/api/…`.
 //!
 //! Sources: the vendor's description of its API, and what clients in use have measured where that is silent. What is not here answers
-//! `not_found`: `folder/uploadinfo`, `zip/generate`, the pages of OAuth.
+//! `not_found`: `folder/uploadinfo`, `zip/generate`, and of OAuth all but the flow for devices.
 
 mod call;
 mod cloud;
@@ -14,7 +14,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::{Arrival, finish};
+use super::{Arrival, device, finish, form};
 use crate::fault::ApiFault;
 use crate::sim::{Sim, SimError};
 use call::Call;
@@ -106,8 +106,33 @@ fn refusal_of(word: &str) -> Answer {
     answer
 }
 
+/// `POST /token`: a device asks for its codes (`response_type`), and then for a token (`grant_type`).
+async fn oauth(sim: &Sim, request: Request) -> Response {
+    let (arrival, body) = match Arrival::of(sim, "token", request).await {
+        Ok(arrived) => arrived,
+        Err(response) => return response,
+    };
+    let fields = form::parameters(&arrival.head, &body.unwrap_or_default());
+    let text = |name: &str| String::from_utf8(form::bytes(&fields, name)?.into()).ok();
+    let answer = || match (text("client_id"), text("response_type"), text("grant_type")) {
+        (Some(_), Some(kind), _) if kind == "device_code" => device::begin(
+            sim,
+            ("verification_uri", "https://www.premiumize.me/device"),
+        ),
+        (Some(_), _, Some(kind)) if kind == "device_code" => {
+            device::token(sim, text("code").as_deref())
+        }
+        (Some(_), None, Some(_)) => device::error("unsupported_grant_type"),
+        _ => device::error("invalid_request"),
+    };
+    arrival.conclude(sim, |_| None, answer).await
+}
+
 /// Answers one call, and everything that is no path of the simulation.
 pub(super) async fn handle(sim: Sim, request: Request) -> Response {
+    if request.uri().path() == "/token" {
+        return oauth(&sim, request).await;
+    }
     let path = request.uri().path();
     let path = path.strip_prefix("/api").unwrap_or(path).trim_matches('/');
     let known = ENDPOINTS.iter().find(|name| **name == path);

@@ -20,7 +20,6 @@ use answer::{Answer, VendorError};
 use call::Call;
 use endpoint::Endpoint;
 
-pub(crate) use oauth::Devices;
 pub use settings::RealDebridSettings;
 
 /// The vendor's host in restricted links.

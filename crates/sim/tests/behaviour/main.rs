@@ -7,6 +7,7 @@ mod cdn;
 mod cdn_faults;
 mod control;
 mod debridlink;
+mod documented;
 mod fuzz;
 mod libraries;
 mod packed;

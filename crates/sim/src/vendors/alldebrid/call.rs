@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde_json::json;
 
-use super::{Refusal, done, link, list, magnet};
+use super::{Refusal, done, extras, link, list, magnet};
 use crate::account::Account;
 use crate::connection::cdn_url;
 use crate::random::Id13;
@@ -46,7 +46,8 @@ impl Call {
             now_ms,
         };
         match endpoint {
-            "v4/ping" => return Ok(call),
+            "v4/ping" | "v4/pin/get" | "v4/pin/check" => return Ok(call),
+            "v4/hosts" | "v4/hosts/domains" | "v4/hosts/priority" => return Ok(call),
             "unknown" => return Err(Refusal::of("404")),
             _ => {}
         }
@@ -93,7 +94,7 @@ impl Call {
             "v4/link/unlock" => link::unlock(self),
             "v4/link/delayed" => link::delayed(self),
             "v4/link/infos" => link::infos(self),
-            _ => Err(Refusal::of("404")),
+            _ => extras::answer(self, endpoint),
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde_json::{Value, json};
 
-use super::{Endpoint, Refusal, add, done, list};
+use super::{Endpoint, Refusal, add, done, downloader, list};
 use crate::account::Account;
 use crate::connection::cdn_url;
 use crate::settings::Settings;
@@ -53,6 +53,9 @@ impl Call {
             account: 0,
             now_ms,
         };
+        if endpoint == Endpoint::Hosts {
+            return Ok(call);
+        }
         let token = form::bearer(&head.headers).or_else(|| call.text("access_token"));
         let name = match endpoint {
             Endpoint::List if call.text("ids").is_some() => "seedbox/list?ids",
@@ -95,6 +98,11 @@ impl Call {
             Endpoint::Remove => add::remove(self, ids),
             Endpoint::Config => add::configure(self, ids),
             Endpoint::Limits => self.limits(),
+            Endpoint::Downloads => Ok(downloader::list()),
+            Endpoint::AddDownload => downloader::add(self),
+            Endpoint::RemoveDownloads => Ok(done(json!(ids_in(ids)))),
+            Endpoint::DownloadLimits => Ok(downloader::limits()),
+            Endpoint::Hosts => Ok(downloader::hosts(ids)),
             Endpoint::Unknown => Err(Refusal::of("unknowR")),
         }
     }

@@ -5,78 +5,15 @@ use std::collections::HashMap;
 
 use axum::extract::Request;
 use http::header;
-use parking_lot::Mutex;
 use serde_json::json;
 
 use super::answer::{Answer, VendorError};
-use crate::random::{Id13, hash_parts};
 use crate::sim::Sim;
 use crate::vendors::arrival::MAX_BODY;
+use crate::vendors::device::{ALLOWED_WITHIN_S, INTERVAL_S, text};
 
-/// Seconds in which the user has to allow it.
-const ALLOWED_WITHIN_S: i64 = 1800;
-/// Seconds between two questions whether the user has.
-const INTERVAL_S: i64 = 5;
 /// What asks for a token, by a device's code or by a token to refresh.
 const GRANT: &str = "http://oauth.net/grant_type/device/1.0";
-
-/// Devices that asked for a token.
-#[derive(Debug, Default)]
-pub(crate) struct Devices(Mutex<Vec<Device>>);
-
-#[derive(Debug)]
-struct Device {
-    code: String,
-    user_code: String,
-    ends_ms: i64,
-    /// The account of the user who allowed it.
-    account: Option<usize>,
-}
-
-impl Device {
-    /// Credentials of this device alone.
-    fn secret(&self) -> String {
-        text(&[b"secret", self.code.as_bytes()])
-    }
-}
-
-impl Devices {
-    /// The user of `account` allows the device that shows `user_code`. Whether there is one.
-    pub(crate) fn allow(&self, user_code: &str, account: usize, now_ms: i64) -> bool {
-        let mut devices = self.0.lock();
-        let mut waiting = devices.iter_mut().filter(|device| device.ends_ms > now_ms);
-        let device = waiting.find(|device| device.user_code == user_code);
-        device.is_some_and(|device| {
-            device.account = Some(account);
-            true
-        })
-    }
-
-    fn begin(&self, now_ms: i64) -> (String, String) {
-        let mut devices = self.0.lock();
-        let number = devices.len().to_le_bytes();
-        let code = text(&[b"device", &number, &now_ms.to_le_bytes()]);
-        let user_code = text(&[b"user", code.as_bytes()])[..8].to_owned();
-        devices.push(Device {
-            code: code.clone(),
-            user_code: user_code.clone(),
-            ends_ms: now_ms + ALLOWED_WITHIN_S * 1000,
-            account: None,
-        });
-        (code, user_code)
-    }
-
-    /// The secret of the device with this code, and the account, once the user has allowed it.
-    fn allowed(&self, code: &str) -> Option<(String, usize)> {
-        let devices = self.0.lock();
-        let device = devices.iter().find(|device| device.code == code)?;
-        Some((device.secret(), device.account?))
-    }
-}
-
-fn text(parts: &[&[u8]]) -> String {
-    Id13::from_number(hash_parts(parts)).as_str().to_owned()
-}
 
 /// Answers one call; `call` is what follows `/oauth/v2/`.
 pub(super) async fn handle(sim: &Sim, call: &str, request: Request) -> Answer {

@@ -93,6 +93,8 @@ impl Call {
             Endpoint::GetQueued => queue::list(self),
             Endpoint::ControlQueued => queue::control(self),
             Endpoint::Hosters => user::hosters(),
+            Endpoint::DeviceStart => user::device(self),
+            Endpoint::DeviceToken => user::device_token(self),
             Endpoint::Unknown => Err(Refusal::of("ENDPOINT_NOT_FOUND")),
         }
     }

@@ -20,12 +20,14 @@ pub(super) enum Endpoint {
     GetQueued,
     ControlQueued,
     Hosters,
+    DeviceStart,
+    DeviceToken,
     Unknown,
 }
 
 use Service::{Torrents, Usenet, Webdl};
 
-const ENDPOINTS: [(&str, Endpoint); 24] = [
+const ENDPOINTS: [(&str, Endpoint); 29] = [
     ("stats", Endpoint::Stats),
     ("user/me", Endpoint::Me),
     ("torrents/mylist", Endpoint::List(Torrents)),
@@ -50,6 +52,11 @@ const ENDPOINTS: [(&str, Endpoint); 24] = [
     ("webdl/requestdl", Endpoint::RequestDl(Webdl)),
     ("webdl/checkcached", Endpoint::CheckCached(Webdl)),
     ("webdl/hosters", Endpoint::Hosters),
+    ("torrents/asynccreatetorrent", Endpoint::Create(Torrents)),
+    ("usenet/asynccreateusenetdownload", Endpoint::Create(Usenet)),
+    ("webdl/asynccreatewebdownload", Endpoint::Create(Webdl)),
+    ("user/auth/device/start", Endpoint::DeviceStart),
+    ("user/auth/device/token", Endpoint::DeviceToken),
 ];
 
 impl Endpoint {
@@ -78,7 +85,13 @@ impl Endpoint {
     pub(super) fn is_public(self) -> bool {
         matches!(
             self,
-            Self::Up | Self::Stats | Self::TorrentInfo | Self::Hosters | Self::Unknown
+            Self::Up
+                | Self::Stats
+                | Self::TorrentInfo
+                | Self::Hosters
+                | Self::DeviceStart
+                | Self::DeviceToken
+                | Self::Unknown
         )
     }
 
@@ -89,7 +102,9 @@ impl Endpoint {
 
     pub(super) fn allows(self, method: &Method) -> bool {
         match self {
-            Self::Create(_) | Self::Control(_) | Self::ControlQueued => method == Method::POST,
+            Self::Create(_) | Self::Control(_) | Self::ControlQueued | Self::DeviceToken => {
+                method == Method::POST
+            }
             Self::CheckCached(_) | Self::TorrentInfo => {
                 method == Method::GET || method == Method::POST
             }

@@ -1,4 +1,4 @@
-//! `user/me`, `stats` and `webdl/hosters`.
+//! `user/me`, `user/auth/device`, `stats` and `webdl/hosters`.
 
 use serde_json::json;
 
@@ -6,6 +6,7 @@ use super::call::Call;
 use super::envelope::{Refusal, done};
 use super::item::{auth_id, date};
 use crate::vendors::answer::Answer;
+use crate::vendors::device::{ALLOWED_WITHIN_S, INTERVAL_S, token_of};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -49,6 +50,30 @@ pub(super) fn me(call: &Call) -> Result<Answer, Refusal> {
         });
     }
     Ok(done("User data retrieved successfully.", user))
+}
+
+/// A device asks for the code that the user allows on the vendor's page.
+pub(super) fn device(call: &Call) -> Result<Answer, Refusal> {
+    let (code, user_code) = call.sim.inner.devices.begin(call.now_ms);
+    let page = format!("https://torbox.app/oauth/device?code={user_code}");
+    let begun = json!({
+        "device_code": code, "code": user_code, "verification_url": page, "friendly_verification_url": page,
+        "interval": INTERVAL_S, "expires_at": date(call.now_ms + ALLOWED_WITHIN_S * 1000),
+    });
+    Ok(done("Device code created successfully.", begun))
+}
+
+/// Refused until the user has allowed it: the device asks again.
+pub(super) fn device_token(call: &Call) -> Result<Answer, Refusal> {
+    let code = call.member("device_code").and_then(|code| code.as_str());
+    let code = code.ok_or_else(|| Refusal::of("MISSING_REQUIRED_OPTION"))?;
+    if !call.sim.inner.devices.knows(code, call.now_ms) {
+        return Err(Refusal::of("INVALID_DEVICE"));
+    }
+    let token = token_of(&call.sim, code);
+    let token = token.ok_or_else(|| Refusal::of("OAUTH_VERIFICATION_ERROR"))?;
+    let given = json!({ "access_token": token, "token_type": "bearer" });
+    Ok(done("Device authorized successfully.", given))
 }
 
 pub(super) fn stats() -> Result<Answer, Refusal> {
