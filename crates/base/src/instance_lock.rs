@@ -404,7 +404,10 @@ mod tests {
         drop(ours(world.claim(&one)));
         // Nor is anything followed or waited for.
         std::fs::remove_file(&path).unwrap();
-        symlink("/etc/passwd", &path).unwrap();
+        let victim = world.at("victim");
+        std::fs::write(&victim, "theirs").unwrap();
+        symlink(&victim, &path).unwrap();
         claim(&world.at("state"), IN_OWN, &one).unwrap_err();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"theirs");
     }
 }
