@@ -13,7 +13,7 @@ use md5::{Digest, Md5};
 use rustix::process::Signal;
 
 use crate::behaviour::{nfs_section, wait_proven};
-use crate::support::{Instance, Samba, Settings, Simulator, film, free_address};
+use crate::support::{Instance, Samba, Settings, Simulator, film, free_address, run};
 
 /// The options of a line of `debridfs mounts`, whose port is the guest's.
 const HARD: &str = "vers=3,proto=tcp,port=2049,mountport=2049,mountproto=tcp,nolock,ro,hard";
@@ -126,6 +126,7 @@ fn nfs_clients_go_on_over_kills_and_another_server() {
     let names = ["One.2024", "Two.2024", "Three.2024", "Four.2024"];
     let simulator = Simulator::start(names.map(|name| film(name, bytes)).into());
     let address = free_address();
+    let port = address.port();
     let key = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(key.path(), "0123456789abcdef0123456789abcdef").expect("written");
     std::fs::set_permissions(
@@ -145,9 +146,21 @@ fn nfs_clients_go_on_over_kills_and_another_server() {
 
     let mut image = image("");
     add_nfs(&mut image);
+    let [line, fstab] = printed(&first, "/mnt/hard");
+    assert!(
+        line.contains(&HARD.replace("2049", &port.to_string())),
+        "{line}"
+    );
+    image.text("/etc/fstab", &format!("{fstab}\n"));
+    // busybox has one that knows no helpers.
+    let program = Path::new("/usr/bin/mount");
+    image
+        .program(program, "/usr/local/bin/mount")
+        .expect("libraries");
     image.script(&format!(
-        "mkdir /mnt/hard /mnt/soft\n\
-         mount.nfs {SERVER}:/library /mnt/hard -o {HARD} || exit 1\n\
+        "PATH=/usr/local/bin:$PATH; mkdir /mnt/hard /mnt/soft\n\
+         mount /mnt/hard && grep -q '/mnt/hard nfs ro,' /proc/mounts && umount /mnt/hard || exit 1\n\
+         {line} || exit 1\n\
          mount.nfs {SERVER}:/library /mnt/soft -o {soft} || exit 1\n\
          for film in {films}; do\n\
            (exec 3<\"/mnt/hard/__all__/$film/$film.mkv\" && md5sum <&3 >/tmp/$film || touch /tmp/failed) &\n\
@@ -165,14 +178,14 @@ fn nfs_clients_go_on_over_kills_and_another_server() {
            left=$((left - 1)); [ $left -gt 0 ] || exit 3; sleep 1\n\
          done\n\
          echo \"again $(cat /tmp/sum)\"\n",
-        soft = HARD.replace("hard", "soft,timeo=10,retrans=2,nosharecache"),
+        soft = HARD.replace("hard", "soft,timeo=10,retrans=2,nosharecache").replace("2049", &port.to_string()),
         films = names.join(" "),
     ));
     // In the long test, less than a film has.
     let settings = Guest {
         memory: 256,
         limit: Duration::from_secs(3000),
-        ..settings(&simulator, 2049, address)
+        ..settings(&simulator, port, address)
     };
     let mut machine = Machine::start(&image, &settings).expect("QEMU");
     machine.wait_for("reading").expect("mounted");
@@ -212,6 +225,22 @@ fn nfs_clients_go_on_over_kills_and_another_server() {
     let (_, key) = simulator.file("One.2024.mkv");
     assert_eq!(sum.trim_end_matches(" -").trim(), md5(key, bytes));
     machine.finish().expect("a status").expect_success();
+}
+
+/// Of what `debridfs mounts` prints for a client that reaches the server as the guest does: the command, and the line of `/etc/fstab`.
+fn printed(instance: &Instance, at: &str) -> [String; 2] {
+    let config = instance.config();
+    let config = config.to_str().expect("text");
+    let said = run(
+        env!("CARGO_BIN_EXE_debridfs"),
+        &[
+            "mounts", "--config", config, "--host", SERVER, "--at", at, "library",
+        ],
+    );
+    ["# Linux", "# /etc/fstab"].map(|head| {
+        let mut lines = said.lines().skip_while(|line| *line != head);
+        lines.nth(1).expect("a line below it").to_owned()
+    })
 }
 
 /// The MD5 of generated content, in hexadecimal digits.

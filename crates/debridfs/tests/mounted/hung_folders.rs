@@ -9,6 +9,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
+use crate::behaviour::nfs_section;
 use crate::hung_volume::Volume;
 use crate::support::{
     ENGINE_USER, Instance, Reader, Settings, Simulator, film, free_address, run, until,
@@ -168,4 +169,31 @@ fn volumes_that_hang_are_named_and_the_library_is_served() {
         std::panic::catch_unwind(|| poll(&address) > 0).unwrap_or(false)
     });
     instance.stop();
+}
+
+#[test]
+fn a_key_of_nfs_on_a_hung_volume_holds_up_nfs_alone() {
+    let simulator = Simulator::start(vec![film("Film.2024.1080p", 1 << 20)]);
+    let mut instance = Instance::prepare(&simulator, Settings::default());
+    let keys = instance.state().with_file_name("keys");
+    std::fs::create_dir(&keys).expect("directory");
+    let file = format!("key_file = \"{}/nfs-key\"\n[nfs.export", keys.display());
+    instance.set(Settings {
+        toml: nfs_section(free_address()).replace("[nfs.export", &file),
+        ..Settings::default()
+    });
+    instance.configure(&simulator);
+    let hung = Hung::over(&keys);
+    instance.launch();
+    instance.wait_synced();
+    let down = || instance.status()["down"].to_string();
+    until("the setting is named", PATIENCE, || {
+        down().contains("the nfs.key_file volume has not answered")
+    });
+    let down = instance.status()["down"].clone();
+    let parts = down.as_array().expect("a list").iter();
+    let parts: Vec<_> = parts.map(|down| down["part"].clone()).collect();
+    assert_eq!(parts, ["NFS"], "{down}");
+    assert_eq!(silent(&instance), [""; 0]);
+    drop(hung);
 }
