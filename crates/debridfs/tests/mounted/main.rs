@@ -33,6 +33,7 @@ mod packed;
 mod pages;
 mod random_work;
 mod samba;
+mod several;
 mod severed;
 mod stalled;
 mod storm;
