@@ -6,8 +6,8 @@ use debridfs_sim::{ReleaseSpec, Service};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::watched::{
-    ALL_DEBRID, DEBRID_LINK, LOOKS_APART, MINUTE, PREMIUMIZE, REAL_DEBRID, TORBOX, Vendor, Watched,
-    account, film, simulated,
+    ALL, ALL_DEBRID, DEBRID_LINK, LOOKS_APART, MINUTE, PREMIUMIZE, REAL_DEBRID, TORBOX, Vendor,
+    Watched, account, film, simulated,
 };
 
 async fn watched(vendor: Vendor) -> Watched {
@@ -49,6 +49,29 @@ async fn shows(watched: &Watched, release: &ReleaseSpec) -> Duration {
     let shown = shown.unwrap_or_else(|_| panic!("{} never shows", release.name));
     drop(shown.unwrap());
     begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_new_in_an_idle_account_shows_in_time() {
+    for vendor in ALL {
+        let watched = watched(vendor).await;
+        // As docs/benchmarks.md has it.
+        let within = Duration::from_secs(match vendor.kind.word {
+            "alldebrid" => 20,
+            "premiumize" => 75,
+            _ => 15,
+        });
+        let mut longest = Duration::ZERO;
+        for number in 0..8 {
+            // At another moment between two looks each time.
+            sleep(MINUTE + number * Duration::from_millis(2100)).await;
+            let took = shows(&watched, &film(&format!("New-{number}"))).await;
+            assert!(took <= within, "{}: {took:?}", vendor.kind.word);
+            longest = longest.max(took);
+        }
+        println!("{}: shows within {longest:.1?}", vendor.kind.word);
+        watched.end().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

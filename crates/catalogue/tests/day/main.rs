@@ -5,6 +5,7 @@
     reason = "tests touch files wherever they run"
 )]
 
+mod busy;
 mod down;
 mod idle;
 mod watched;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use debridfs_base::{Secret, TokioClock};
 use debridfs_catalogue::{Catalogue, CatalogueConfig, FolderNaming, ViewRules};
 use debridfs_provider::vendors::{Kind, all_debrid, debrid_link, premiumize, real_debrid, torbox};
-use debridfs_provider::{AccountConfig, DebridAccount, Priority, Provider};
+use debridfs_provider::{AccountConfig, DebridAccount, HosterLink, Priority, Provider};
 use debridfs_sim::{FileSpec, InProcess, Kind as SimKind, LibrarySpec, ReleaseSpec, Sim};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -22,6 +22,8 @@ pub const LOOKS_APART: Duration = Duration::from_secs(10);
 pub const HELD: u8 = 10;
 /// Releases that the vendor has in its cache.
 pub const CACHED: u8 = 150;
+/// A further token of the account.
+pub const FURTHER: &str = "SECOND";
 
 /// A simulated vendor and ours of it.
 #[derive(Clone, Copy)]
@@ -58,6 +60,10 @@ pub fn start() -> Timestamp {
 
 fn hash(number: u8) -> String {
     format!("{number:02x}").repeat(20)
+}
+
+pub fn magnet(number: u8) -> String {
+    format!("magnet:?xt=urn:btih:{}", hash(number))
 }
 
 pub fn film(name: &str) -> ReleaseSpec {
@@ -112,8 +118,10 @@ pub async fn catalogue(
 /// One account, its catalogue, and what an engine asks besides.
 pub struct Watched {
     pub sim: Sim,
-    _account: Arc<DebridAccount>,
+    pub account: Arc<DebridAccount>,
     pub catalogue: Arc<Catalogue>,
+    /// Links of all files that the account held at first.
+    pub held: Vec<HosterLink>,
     shutdown: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     _dir: TempDir,
@@ -141,8 +149,9 @@ impl Watched {
         // What is asked at the start is asked by then.
         sleep(5 * MINUTE).await;
         Self {
+            held: links(&catalogue),
             sim,
-            _account: account,
+            account,
             catalogue,
             shutdown,
             tasks: vec![sync, facts],
@@ -159,4 +168,16 @@ impl Watched {
             let _ = task.await;
         }
     }
+}
+
+/// Links of all files that are shown.
+fn links(catalogue: &Catalogue) -> Vec<HosterLink> {
+    let library = catalogue.library().borrow().clone();
+    let entries = library.all().iter();
+    let releases = entries.filter_map(|entry| entry.release.tree().cloned());
+    let links = releases.flat_map(|tree| {
+        let sources = tree.files.iter().flat_map(|file| tree.sources(file));
+        sources.map(|source| source.link).collect::<Vec<_>>()
+    });
+    links.collect()
 }
