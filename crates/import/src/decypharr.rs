@@ -483,6 +483,9 @@ fn arrs(plan: &mut Plan, given: &mut Map<String, Value>) {
                 );
             }
         }
+        if let Some(account) = take(&mut arr, "selected_debrid") {
+            selected(plan, &name, &account, &joined(&theirs, "selected_debrid"));
+        }
         known(
             plan,
             &mut arr,
@@ -491,13 +494,26 @@ fn arrs(plan: &mut Plan, given: &mut Map<String, Value>) {
                 ("cleanup", "arrs remove what they imported"),
                 ("skip_repair", OWN_WORK),
                 ("source", OWN_WORK),
-                (
-                    "selected_debrid",
-                    "`acquire.category.NAME.order` names those of a category",
-                ),
             ],
         );
         plan.unknown(&theirs, arr);
+    }
+}
+
+/// The only account that an arr's grabs go to: the order of the category that is called as the arr.
+fn selected(plan: &mut Plan, arr: &str, account: &str, theirs: &str) {
+    if account.is_empty() {
+        return;
+    }
+    if !plan.has(&["provider", account]) {
+        let why = format!("no account called {account:?} is carried over");
+        plan.leave_out(theirs, &why);
+    } else if plan.has(&["acquire", "category", arr]) {
+        let order = vec![toml::Value::from(account)];
+        plan.set(&["acquire", "category", arr, "order"], order, theirs);
+    } else {
+        let why = "no category is called as the arr: set it in [acquire.category.NAME]";
+        plan.leave_out(theirs, why);
     }
 }
 

@@ -202,6 +202,38 @@ fn decypharr_before_2() {
 }
 
 #[test]
+fn decypharr_sends_an_arr_to_its_account() {
+    let given = r#"{
+        "debrids": [
+            { "name": "rd", "provider": "realdebrid", "api_key": "SECRET-A" },
+            { "name": "box", "provider": "torbox", "api_key": "SECRET-B" },
+            { "name": "other", "provider": "offcloud", "api_key": "SECRET-C" }
+        ],
+        "mount": { "type": "dfs", "mount_path": "/mnt/decypharr" },
+        "download_folder": "/mnt/downloads",
+        "categories": ["tv", "films", "anime"],
+        "arrs": [
+            { "name": "tv", "host": "http://sonarr:8989", "token": "SECRET-1", "selected_debrid": "box" },
+            { "name": "films", "host": "http://radarr:7878", "token": "SECRET-2", "selected_debrid": "other" },
+            { "name": "anime", "host": "http://anime:8989", "token": "SECRET-3", "selected_debrid": "" },
+            { "name": "kids", "host": "http://kids:8989", "token": "SECRET-4", "selected_debrid": "rd" }
+        ]
+    }"#;
+    let theirs = home();
+    fs::write(theirs.path().join("config.json"), given).expect("written");
+    let made = Imported::new("decypharr", theirs.path(), &[]);
+    let order = |category: &str| {
+        let order = made.get(&format!("acquire/category/{category}/order"));
+        order.map(|order| order.as_array().expect("a list").clone())
+    };
+    assert_eq!(order("tv"), Some(vec!["box".into()]));
+    assert_eq!((order("films"), order("anime")), (None, None));
+    made.says("left out", "debrids[2]");
+    made.says("left out", "arrs[1].selected_debrid");
+    made.says("left out", "arrs[3].selected_debrid");
+}
+
+#[test]
 fn decypharr_2() {
     let made = Imported::new("decypharr", &example("decypharr-2.json"), &[]);
     assert_eq!(made.text("mount/path"), "/mnt/decypharr");
