@@ -4,6 +4,7 @@
 //! it fails; it ends only processes it started.
 #![allow(clippy::disallowed_methods)] // Tests wait for the real kernel by looking again after a moment.
 
+mod accounts;
 mod actions;
 mod api;
 mod arrs;

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use debridfs_sim::{
     AccountState, ApiFault, CdnFault, CdnFaultKind, FileSpec, Generated, Kind, LibrarySpec,
@@ -255,6 +256,17 @@ impl Simulator {
             settings.downloading_ms = 200;
             settings.uploading_ms = 200;
         });
+    }
+
+    /// What the provider has to download takes it an hour.
+    pub fn download_slowly(&self) {
+        self.sim()
+            .configure(|settings| settings.downloading_ms = 3_600_000);
+    }
+
+    /// The provider's clock goes on at once.
+    pub fn advance(&self, by: Duration) {
+        self.sim().advance(by);
     }
 
     /// Whatever hash is added next, the provider has it in its cache.
