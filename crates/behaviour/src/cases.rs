@@ -11,7 +11,7 @@ use std::fmt::Debug;
 
 use rustix::io::Errno;
 
-use crate::{Account, Capability, Expected, ExpectedFile, Front};
+use crate::{Account, Capability, Expected, ExpectedFile, Front, Stat};
 
 /// What the cases are tried over.
 pub(crate) struct Context<'a> {
@@ -23,6 +23,18 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     fn film(&self) -> &ExpectedFile {
         self.expected.file(crate::expected::FILM)
+    }
+
+    /// The attributes of a file; `None` where it is lost and the front tells none of such a file.
+    fn stat(&self, file: &ExpectedFile) -> Result<Option<Stat>, String> {
+        let told = self.front.stat(&file.path);
+        let is_lost = file.path.ends_with(crate::expected::DEAD);
+        if is_lost && !self.front.capabilities().contains(&Capability::Lost) {
+            // By HTTP, first for a minute as trouble and then as gone.
+            expect_error(&file.path, told, &[Errno::IO, Errno::NOENT])?;
+            return Ok(None);
+        }
+        must(&file.path, told).map(Some)
     }
 
     /// Reads a part of a file and compares it.

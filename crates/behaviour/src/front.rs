@@ -29,11 +29,13 @@ pub enum Capability {
     Writes,
     /// A listing can be read in parts.
     Parts,
+    /// It tells the attributes of a file whose bytes are lost; without, that file fails as a read of it does.
+    Lost,
 }
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::List,
         Self::Ranges,
         Self::Errors,
@@ -45,6 +47,7 @@ impl Capability {
         Self::Symlinks,
         Self::Writes,
         Self::Parts,
+        Self::Lost,
     ];
 }
 

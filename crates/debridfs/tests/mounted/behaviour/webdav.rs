@@ -94,8 +94,8 @@ fn decoded(name: &str) -> Result<String, Errno> {
 
 impl Front for WebDav {
     fn capabilities(&self) -> BTreeSet<Capability> {
-        use Capability::{Case, List, Ranges, Times, Writes};
-        [List, Ranges, Case, Times, Writes].into()
+        use Capability::{Case, List, Lost, Ranges, Times, Writes};
+        [List, Ranges, Case, Times, Writes, Lost].into()
     }
 
     fn stat(&self, path: &str) -> Result<Stat, Errno> {
