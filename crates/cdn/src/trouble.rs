@@ -14,10 +14,8 @@ pub(crate) struct Trouble {
     pub(crate) slow: u32,
     /// Failures in a row at the source in use.
     here: u32,
-    /// Sources that were left since each of them was tried.
-    left: Vec<Source>,
-    /// When the first of those may be of use.
-    again: Option<Instant>,
+    /// Sources that were left since each of them was tried, and when each may be of use again.
+    left: Vec<(Source, Instant)>,
     /// When the source in use may have a link, if it has none.
     link_at: Option<Instant>,
     /// Sources that cannot give the file however long it is waited, in a row.
@@ -33,7 +31,7 @@ impl Trouble {
 
     /// Whether `source` was left, and others were not yet tried.
     pub(crate) fn has_left(&self, source: &Source) -> bool {
-        self.left.contains(source)
+        self.left.iter().any(|(left, _)| left == source)
     }
 
     /// Whether each of `sources` said last that it cannot give the file.
@@ -76,17 +74,14 @@ impl Trouble {
         }
         self.here = 0;
         let again = no_link.unwrap_or_else(|| now + BACK_OFF.after(self.in_a_row));
-        self.again = Some(self.again.map_or(again, |known| known.min(again)));
-        if let Some(source) = source
-            && !self.has_left(source)
-        {
-            self.left.push(source.clone());
+        if let Some(source) = source {
+            self.left.retain(|(left, _)| left != source);
+            self.left.push((source.clone(), again));
         }
         if self.left.len() >= sources {
             // Each was tried. The one that failed just now is the last again: where many wait for a turn there, the others are asked meanwhile.
-            self.left.clear();
-            self.left.extend(source.cloned());
-            self.pause = self.again.take();
+            self.pause = self.left.iter().map(|(_, again)| *again).min();
+            self.left.drain(..self.left.len() - 1);
         }
         true
     }
@@ -145,6 +140,12 @@ mod tests {
         assert!(trouble.note(&stalled, Some(&b), 2));
         assert!(!trouble.has_left(&a) && trouble.has_left(&b));
         assert!(trouble.pause.is_some());
+        // What has no link for long is not waited for while another one may be of use before.
+        trouble.soonest(Instant::now() + Duration::from_secs(300));
+        assert!(trouble.note(&Cause::LinkRefused, Some(&a), 2));
+        let soon = Instant::now() + Duration::from_secs(60);
+        assert!(trouble.pause.is_some_and(|until| until < soon));
+        assert!(trouble.has_left(&a) && !trouble.has_left(&b));
         // Where there is no other one it is tried again and again.
         let mut alone = Trouble::default();
         for failure in 0..5 {
