@@ -320,7 +320,7 @@ mod tests {
         };
         let mut line = String::new();
         write_key(&mut line, &key).unwrap();
-        let said = "3 GiB of 1 TiB fetched today, 7 of 300 calls a minute, 0 of 60 create calls an hour, 1 of 12 link calls in 40 s";
+        let said = "3.0 GiB of 1.0 TiB fetched today, 7 of 300 calls a minute, 0 of 60 create calls an hour, 1 of 12 link calls in 40 s";
         assert_eq!(line, format!("  key 2   {said}\n"));
     }
 }
