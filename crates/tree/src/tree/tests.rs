@@ -195,10 +195,7 @@ async fn a_read_waits_until_it_is_known_which_link_gives_the_file() {
     assert_eq!(joined(bytes), account.bytes(0..4));
     // By now all is known of the others that there is.
     let other = at_path(&tree, "/__all__/Film/Other.mkv").unwrap().id;
-    assert_eq!(
-        kind(now(tree.read(read(other, 0, 4)))),
-        ErrorKind::Unavailable
-    );
+    assert_eq!(kind(now(tree.read(read(other, 0, 4)))), ErrorKind::Lost);
 
     // The provider could not be asked.
     let (_sender, tree) = start(before, |_| Box::pin(async { Ok(()) }));
@@ -241,7 +238,11 @@ async fn reads() {
     bad.links.truncate(1);
     let account = Account::new().await;
     let library = Shelf::new().of(vec![account.film(1), bad]);
-    let (_sender, tree) = start_over(&account, library);
+    let (_sender, receiver) = watch::channel(library);
+    // The links of the bad one cannot be looked at.
+    let demand = |_| -> Demanded { Box::pin(async { Ok(()) }) };
+    let content = account.content.clone();
+    let tree = Tree::new(config(Layout::Tree), receiver, content, demand);
     let film = at_path(&tree, "/__all__/Film/Film.mkv").unwrap();
     let expected = account.bytes(90..100);
     let requests = || account.content.stats().cdn.requests;
@@ -301,9 +302,9 @@ async fn reads() {
     // A bad release is listed with its sizes; its bytes are not to be had.
     let file = at_path(&tree, "/__bad__/Bad/b.mkv").unwrap();
     assert_eq!(file.size, 200);
-    let error = now(tree.read(read(file.id, 0, 1))).unwrap_err();
+    let error = later(tree.read(read(file.id, 0, 1))).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.to_string().contains("packed-rar"), "{error}");
+    assert!(error.to_string().contains("links"), "{error}");
 }
 
 #[tokio::test]
