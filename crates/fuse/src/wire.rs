@@ -11,11 +11,13 @@ mod reply;
 mod request;
 
 pub use debridfs_handover::{InHeader, out_header};
+#[cfg(feature = "fbrs")]
 pub(crate) use directory::wanted;
 pub use directory::{DirectoryFormat, DirectoryWriter};
 pub use notification::{invalidate_entry, invalidate_inode, notification_len};
 pub use opcode::Opcode;
 pub use operation::{ForgetOne, Operation, SetAttr};
+#[cfg(feature = "fbrs")]
 pub(crate) use reply::{BLOCK_SIZE, DIRECTORY_BLOCK, STATFS_BLOCK};
 pub use reply::{
     ENTRY_TTL, GENERATION, Reply, attr_out, entry_out, open_out, size_out, statfs_out,
