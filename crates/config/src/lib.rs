@@ -16,6 +16,8 @@ mod places;
 mod problem;
 mod repair;
 mod services;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod user;
 mod web;

@@ -169,20 +169,7 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ConfigError, Environment, load};
-
-    fn loaded(text: &str, variables: &[(&str, &str)]) -> Result<crate::Loaded, Vec<String>> {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("debridfs.toml");
-        std::fs::write(&file, text).unwrap();
-        let variables = variables.iter().map(|(n, v)| (n.into(), v.into()));
-        load(Some(&file), &Environment::of(variables)).map_err(|error| match error {
-            ConfigError::Invalid { problems, .. } => {
-                problems.into_iter().map(|one| one.message).collect()
-            }
-            other => panic!("{other}"),
-        })
-    }
+    use crate::testing::{loaded, mistakes};
 
     #[test]
     fn an_export_has_networks_a_name_and_a_number_of_its_own() {
@@ -207,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_nobody_could_use_or_tell_apart_is_refused() {
-        let words = |text: &str| loaded(text, &[]).unwrap_err().join("\n");
+        let words = mistakes;
         let listen = "[nfs]\nlisten = \"[::]:2049\"\n";
         assert!(words(listen).contains("nothing is exported"));
         let export = |keys: &str| words(&format!("{listen}[nfs.export.a]\n{keys}"));

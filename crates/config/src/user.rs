@@ -129,20 +129,7 @@ pub(super) fn problems(config: &Config) -> Vec<(Vec<&str>, String, &'static str)
 mod tests {
     use debridfs_listen::Right;
 
-    use crate::{ConfigError, Environment, Loaded, load};
-
-    fn loaded(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Vec<String>> {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("debridfs.toml");
-        std::fs::write(&file, text).unwrap();
-        let variables = variables.iter().map(|(n, v)| (n.into(), v.into()));
-        load(Some(&file), &Environment::of(variables)).map_err(|error| match error {
-            ConfigError::Invalid { problems, .. } => {
-                problems.into_iter().map(|one| one.message).collect()
-            }
-            other => panic!("{other}"),
-        })
-    }
+    use crate::testing::{loaded, mistakes};
 
     #[test]
     fn a_user_has_a_password_a_root_and_rights() {
@@ -179,7 +166,7 @@ mod tests {
 
     #[test]
     fn users_that_could_not_log_in_are_refused() {
-        let words = |text: &str| loaded(text, &[]).unwrap_err().join("\n");
+        let words = mistakes;
         assert!(words("[user.anna]\n").contains("needs one password"));
         let two = "[user.anna]\npassword_file = \"/a\"\npassword_hash_file = \"/b\"\n";
         assert!(words(two).contains("needs one password"));

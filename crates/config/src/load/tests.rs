@@ -3,14 +3,7 @@
 use debridfs_base::HumanDuration;
 
 use super::*;
-
-fn loaded(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("debridfs.toml");
-    std::fs::write(&file, text).unwrap();
-    let variables = variables.iter().map(|(n, v)| (n.into(), v.into()));
-    load(Some(&file), &Environment::of(variables))
-}
+use crate::testing::loaded;
 
 fn problems(text: &str, variables: &[(&str, &str)]) -> Vec<Problem> {
     match loaded(text, variables) {
