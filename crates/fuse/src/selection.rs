@@ -137,12 +137,9 @@ impl Backends {
             backend: BackendKind::Fbrs,
             reason: Some("this build has no fbrs (cargo feature `fbrs`)".into()),
         });
-        let answers = |kind: &BackendKind| {
-            let mut all = tried.iter();
-            all.any(|one| one.backend == *kind && one.reason.is_none())
-        };
         let mut order = [wanted, fallback].into_iter();
-        let chosen = order.find(answers).unwrap_or(BackendKind::Native);
+        let chosen = order.find(|kind| lacks(&tried, *kind).is_none());
+        let chosen = chosen.unwrap_or(BackendKind::Native);
         for Tried { backend, reason } in &tried {
             match reason {
                 Some(reason) => tracing::warn!(%backend, "the backend cannot answer: {reason}"),
@@ -214,9 +211,7 @@ impl Backends {
             BackendKind::Native => BackendKind::Fbrs,
             BackendKind::Fbrs => BackendKind::Native,
         };
-        let mut all = self.tried.iter();
-        all.any(|one| one.backend == other && one.reason.is_none())
-            .then_some(other)
+        lacks(&self.tried, other).is_none().then_some(other)
     }
 
     /// What the trials said.
@@ -235,9 +230,8 @@ impl Backends {
     /// [`SwitchError::Unavailable`]; then nothing changes.
     pub fn switch(&self, to: BackendKind) -> Result<(), SwitchError> {
         let mut before = self.before.lock();
-        let failed = self.tried.iter().find(|one| one.backend == to);
-        if let Some(reason) = failed.and_then(|one| one.reason.clone()) {
-            let backend = to;
+        if let Some(reason) = lacks(&self.tried, to) {
+            let (backend, reason) = (to, reason.to_owned());
             return Err(SwitchError::Unavailable { backend, reason });
         }
         let from = self.active();
@@ -282,6 +276,12 @@ impl Backend for Backends {
         }
         self.native.answer(call, reply)
     }
+}
+
+/// Why `kind` cannot answer, by its trial; `None` when it can.
+fn lacks(tried: &[Tried], kind: BackendKind) -> Option<&str> {
+    let one = tried.iter().find(|one| one.backend == kind)?;
+    one.reason.as_deref()
 }
 
 /// Makes any backend in front of any library.
