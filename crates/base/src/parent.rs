@@ -7,6 +7,11 @@ use rustix::process::{
     set_parent_process_death_signal,
 };
 
+/// `--parent=ID` with the id of this process: how it tells a helper that it starts whom to end with.
+pub fn argument() -> String {
+    format!("--parent={}", std::process::id())
+}
+
 /// Has the kernel send `signal` to this process when the thread of `parent` that started it ends: `parent` is the id of the process that called
 /// `spawn`, as that process said it.
 ///

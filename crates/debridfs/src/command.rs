@@ -41,11 +41,6 @@ pub fn notify_helper() -> Result<(), Failure> {
     debridfs_fuse::notify_helper_main().doing(|| "notify".into())
 }
 
-/// The argument by which a helper knows the process that starts it, this one, and ends with it.
-pub fn as_parent() -> String {
-    format!("--parent={}", std::process::id())
-}
-
 /// Ends this process, in order, when `parent`, which started it, ends.
 fn end_with(parent: i32) -> Result<(), Failure> {
     debridfs_base::parent::end_with(parent, rustix::process::Signal::TERM)

@@ -10,7 +10,7 @@ use debridfs_acquire::Acquire;
 use debridfs_api::{Api, Events, api_router, owner_router};
 use debridfs_base::instance_lock::IN_OWN;
 use debridfs_base::volume::Volume;
-use debridfs_base::{Board, Late, Supervisor, Trouble};
+use debridfs_base::{Board, Late, Supervisor, Trouble, parent};
 use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router};
 use debridfs_listen::{Listeners, Logins, Place};
 use debridfs_nfs::NfsServer;
@@ -32,7 +32,6 @@ use super::parts::Parts;
 use super::repair::Repairing;
 use super::trouble::{of_setting, of_state};
 use super::{http_files, looks, nfs, sockets};
-use crate::command::as_parent;
 use crate::logging;
 use debridfs_config::{Config, TlsSetting};
 
@@ -351,7 +350,7 @@ impl Tasks {
         let probe: [OsString; 4] = [
             "/proc/self/exe".into(),
             "mount-probe".into(),
-            as_parent().into(),
+            parent::argument().into(),
             mount,
         ];
         let place = Place {

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use debridfs_config::control_socket_in;
 use debridfs_control::Status;
 
-use super::{Account, Place};
+use crate::children::Account;
+use crate::place::Place;
 
 /// `ready DIR`, which scripts wait for, and commands to copy; `hash` is of a release to grab again.
 pub fn print(
@@ -16,7 +18,7 @@ pub fn print(
     let dir = place.mount().display();
     let program = std::env::args_os().next().unwrap_or_default();
     let program = program.to_string_lossy();
-    let control = place.runtime_dir().join("control.sock");
+    let control = control_socket_in(&place.runtime_dir());
     let control = control.display();
     let releases = status
         .library

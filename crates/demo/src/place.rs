@@ -9,22 +9,25 @@ use std::path::{Path, PathBuf};
 use debridfs_base::mountinfo::{self, FSTYPE};
 use rustix::mount::{UnmountFlags, unmount};
 
-use super::children::Account;
-use crate::command::serve::default_owner;
-use crate::failure::{Doing, Failure};
+use debridfs_keeper::Owner;
+
+use crate::children::Account;
+use crate::error::{DemoError, Doing};
 
 /// Everything the demo puts into the file system.
 #[derive(Debug)]
 pub struct Place {
     dir: PathBuf,
     mount: PathBuf,
+    /// Whose `dir` is, where root starts the demo.
+    owner: Owner,
     /// Directories made for `mount` outside `dir`, the deepest last.
     made: Vec<PathBuf>,
 }
 
 impl Place {
     /// Makes the directories; `mount` may exist, but nothing may be mounted there.
-    pub fn make(mount: Option<&Path>) -> Result<Self, Failure> {
+    pub fn make(mount: Option<&Path>, owner: Owner) -> Result<Self, DemoError> {
         let dir = tempfile::Builder::new()
             .prefix("debridfs-demo-")
             .tempdir()
@@ -33,6 +36,7 @@ impl Place {
         let mut place = Self {
             mount: dir.join("dfs"),
             dir,
+            owner,
             made: Vec::new(),
         };
         place.fill(mount).or_else(|failure| {
@@ -42,13 +46,12 @@ impl Place {
         if rustix::process::geteuid().is_root() {
             // The engine's, so that it comes in; root does anyway.
             let dir = &place.dir;
-            chown(dir, Some(default_owner().uid), Some(default_owner().gid))
-                .doing(|| dir.display().to_string())?;
+            chown(dir, Some(owner.uid), Some(owner.gid)).doing(|| dir.display().to_string())?;
         }
         Ok(place)
     }
 
-    fn fill(&mut self, mount: Option<&Path>) -> Result<(), Failure> {
+    fn fill(&mut self, mount: Option<&Path>) -> Result<(), DemoError> {
         for part in ["run", "state"] {
             fs::create_dir(self.dir.join(part)).doing(|| self.dir.display().to_string())?;
         }
@@ -60,10 +63,8 @@ impl Place {
             let mounted = mountinfo::type_at(&self.mount).doing(|| "mount table".into())?;
             if let Some(kind) = mounted {
                 // What others mounted is not taken away at the end.
-                let message = format!("{kind} is mounted at {} already", mount.display());
                 self.mount = self.dir.join("dfs");
-                let help = format!("choose another directory, or `umount {}`", mount.display());
-                return Err(Failure::new(message, Some(&help)));
+                return Err(DemoError::Occupied { kind, mount });
             }
         } else {
             fs::create_dir(&self.mount).doing(|| self.mount.display().to_string())?;
@@ -110,7 +111,7 @@ impl Place {
     }
 
     /// Writes the service's configuration.
-    pub fn write_config(&self, listen: SocketAddr, accounts: &[Account]) -> Result<(), Failure> {
+    pub fn write_config(&self, listen: SocketAddr, accounts: &[Account]) -> Result<(), DemoError> {
         let mut config = toml::toml! {
             [mount]
             [server]
@@ -158,7 +159,7 @@ impl Place {
             .open(&file)
             .and_then(|mut out| {
                 if rustix::process::geteuid().is_root() {
-                    fchown(&out, Some(default_owner().uid), Some(default_owner().gid))?;
+                    fchown(&out, Some(self.owner.uid), Some(self.owner.gid))?;
                 }
                 out.write_all(config.to_string().as_bytes())
             })
@@ -166,7 +167,7 @@ impl Place {
     }
 
     /// Removes everything. Whatever is still mounted is taken away first: nothing may be deleted through it.
-    pub fn remove(&self) -> Result<(), Failure> {
+    pub fn remove(&self) -> Result<(), DemoError> {
         self.unmount()?;
         for dir in self.made.iter().rev() {
             // Somebody else's file in it is a reason to leave the directory.
@@ -175,7 +176,7 @@ impl Place {
         fs::remove_dir_all(&self.dir).doing(|| format!("cannot remove {}", self.dir.display()))
     }
 
-    fn unmount(&self) -> Result<(), Failure> {
+    fn unmount(&self) -> Result<(), DemoError> {
         let mounted = || mountinfo::type_at(&self.mount).doing(|| "mount table".into());
         // A lost mount may have been stacked over.
         for _ in 0..8 {
@@ -190,8 +191,7 @@ impl Place {
                     .status();
             }
         }
-        let message = format!("{} is still mounted", self.mount.display());
-        Err(Failure::new(message, Some("`umount -l` it by hand")))
+        Err(DemoError::StillMounted(self.mount.clone()))
     }
 }
 
@@ -211,11 +211,16 @@ fn provider(account: &Account) -> toml::Value {
 mod tests {
     use super::*;
 
+    const NOBODY: Owner = Owner {
+        uid: 65_534,
+        gid: 65_534,
+    };
+
     #[test]
     fn what_was_made_is_removed_and_nothing_else() {
         let outside = tempfile::tempdir().unwrap();
         let mount = outside.path().join("a/b");
-        let place = Place::make(Some(&mount)).unwrap();
+        let place = Place::make(Some(&mount), NOBODY).unwrap();
         assert!(mount.is_dir());
         place
             .write_config("127.0.0.1:0".parse().unwrap(), &[])
@@ -229,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_foreign_mount_is_left_alone() {
-        let refused = Place::make(Some(Path::new("/proc")));
+        let refused = Place::make(Some(Path::new("/proc")), NOBODY);
         assert!(refused.is_err());
         assert_eq!(
             mountinfo::type_at(Path::new("/proc")).unwrap().as_deref(),

@@ -1,7 +1,7 @@
 //! The processes of the demo: the simulator and the service.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,9 +9,12 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::super::as_parent;
-use super::{DemoArgs, Place, Simulated, program};
-use crate::failure::{Doing, Failure};
+use debridfs_base::parent;
+
+use crate::Demo;
+use crate::error::{DemoError, Doing};
+use crate::place::Place;
+use crate::simulated::Simulated;
 
 /// The service has 5 s for its engine and has to unmount; more is not waited for.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
@@ -41,8 +44,10 @@ pub struct Account {
 }
 
 /// What has been started, the service last.
-#[derive(Debug, Default)]
-pub struct Children {
+#[derive(Debug)]
+pub(crate) struct Children {
+    /// The file of this program.
+    program: PathBuf,
     simulators: Vec<Child>,
     service: Option<Child>,
 }
@@ -50,65 +55,69 @@ pub struct Children {
 impl Children {
     /// Makes this process the one that is left with what its children leave: a service that is ended while it starts may have a helper under way that
     /// makes directories.
-    pub fn adopt() -> Result<Self, Failure> {
+    pub fn adopt(program: PathBuf) -> Result<Self, DemoError> {
         set_child_subreaper(Some(getpid())).doing(|| "subreaper".into())?;
-        Ok(Self::default())
+        Ok(Self {
+            program,
+            simulators: Vec::new(),
+            service: None,
+        })
     }
 
     /// Starts a simulator of an account called `name` and waits until it says where it is.
     pub async fn start_simulator(
         &mut self,
         place: &Place,
-        args: &DemoArgs,
+        demo: &Demo,
         vendor: Simulated,
         name: &str,
-    ) -> Result<Account, Failure> {
+    ) -> Result<Account, DemoError> {
         let log = match name {
             "sim" => "sim".to_owned(),
             name => format!("sim-{name}"),
         };
-        let mut command = child(place, &log)?;
+        let mut command = self.child(place, &log)?;
         command
             .args(["sim", "--listen", "127.0.0.1:0", "--kind", vendor.word()])
-            .arg(as_parent())
-            .args(["--seed", &args.seed.to_string()])
+            .arg(parent::argument())
+            .args(["--seed", &demo.seed.to_string()])
             .stdout(Stdio::piped());
-        if let Some(files) = args.files {
+        if let Some(files) = demo.files {
             command.args(["--unlimited", "--files", &files.to_string()]);
         }
         let mut started = command.spawn().doing(|| log.clone())?;
         let stdout = started.stdout.take();
         self.simulators.push(started);
         let Some(stdout) = stdout else {
-            return Err(Failure::new(format!("{log}: no output"), None));
+            return Err(DemoError::Silent(log));
         };
         let said = read_account(BufReader::new(stdout).lines());
         match tokio::time::timeout(SIMULATOR_LIMIT, said).await {
             Ok(Some(account)) => Ok(Account {
                 name: name.to_owned(),
                 kind: vendor.kind.word,
-                unlimited: args.files.is_some(),
+                unlimited: demo.files.is_some(),
                 ..account
             }),
             Ok(None) => Err(died("the simulator", &place.log(&log))),
-            Err(_) => Err(Failure::new("the simulator does not start", None)),
+            Err(_) => Err(DemoError::Silent("the simulator".to_owned())),
         }
     }
 
     /// Starts `serve`.
-    pub fn start_service(&mut self, place: &Place) -> Result<(), Failure> {
-        let mut command = child(place, "serve")?;
+    pub fn start_service(&mut self, place: &Place) -> Result<(), DemoError> {
+        let mut command = self.child(place, "serve")?;
         command
             .arg("--config")
             .arg(place.config())
-            .args(["serve".into(), as_parent()])
+            .args(["serve".into(), parent::argument()])
             .stdout(Stdio::null());
         self.service = Some(command.spawn().doing(|| "serve".into())?);
         Ok(())
     }
 
     /// Waits until one of them ends, which it should not.
-    pub async fn first_death(&mut self, place: &Place) -> Failure {
+    pub async fn first_death(&mut self, place: &Place) -> DemoError {
         let service = async {
             match &mut self.service {
                 // Its exit code says less than its log.
@@ -149,6 +158,30 @@ impl Children {
         };
         let _ = tokio::time::timeout(ORPHAN_LIMIT, orphans).await;
     }
+
+    /// This program again, in a process group of its own, so that Ctrl-C reaches the demo alone; its log goes to a file.
+    fn child(&self, place: &Place, name: &str) -> Result<Command, DemoError> {
+        let log = place.log(name);
+        // The directory is the engine's user's: a link that lies there is not followed.
+        let file = File::create_new(&log).doing(|| log.display().to_string())?;
+        let mut command = Command::new(&self.program);
+        command.process_group(0).stdin(Stdio::null()).stderr(file);
+        // The demo's own places must hold, whatever the user's instance is told by its environment.
+        for variable in ["DEBRIDFS_CONFIG", "DEBRIDFS_CONTROL", "PUID", "PGID"] {
+            command.env_remove(variable);
+        }
+        for (variable, _) in std::env::vars_os() {
+            let kept = variable.to_str().is_none_or(|name| {
+                !name.starts_with("DEBRIDFS__")
+                    || name.starts_with("DEBRIDFS__PROVIDER__")
+                    || name.starts_with("DEBRIDFS__LOG__")
+            });
+            if !kept {
+                command.env_remove(variable);
+            }
+        }
+        Ok(command)
+    }
 }
 
 async fn stop(mut child: Child) {
@@ -163,30 +196,6 @@ async fn stop(mut child: Child) {
             let _ = child.kill().await;
         }
     }
-}
-
-/// This program again, in a process group of its own, so that Ctrl-C reaches the demo alone; its log goes to a file.
-fn child(place: &Place, name: &str) -> Result<Command, Failure> {
-    let log = place.log(name);
-    // The directory is the engine's user's: a link that lies there is not followed.
-    let file = File::create_new(&log).doing(|| log.display().to_string())?;
-    let mut command = Command::new(program()?);
-    command.process_group(0).stdin(Stdio::null()).stderr(file);
-    // The demo's own places must hold, whatever the user's instance is told by its environment.
-    for variable in ["DEBRIDFS_CONFIG", "DEBRIDFS_CONTROL", "PUID", "PGID"] {
-        command.env_remove(variable);
-    }
-    for (variable, _) in std::env::vars_os() {
-        let kept = variable.to_str().is_none_or(|name| {
-            !name.starts_with("DEBRIDFS__")
-                || name.starts_with("DEBRIDFS__PROVIDER__")
-                || name.starts_with("DEBRIDFS__LOG__")
-        });
-        if !kept {
-            command.env_remove(variable);
-        }
-    }
-    Ok(command)
 }
 
 async fn read_account(mut lines: Lines<BufReader<ChildStdout>>) -> Option<Account> {
@@ -205,9 +214,9 @@ async fn read_account(mut lines: Lines<BufReader<ChildStdout>>) -> Option<Accoun
     }
 }
 
-fn died(what: &str, log: &Path) -> Failure {
+fn died(what: &'static str, log: &Path) -> DemoError {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
-    Failure::new(format!("{what} ended; it said:\n{last}"), None)
+    DemoError::Ended { what, last }
 }
