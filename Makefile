@@ -11,7 +11,7 @@ ifneq ($(shell id -u),0)
 export CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER := sudo -E
 endif
 
-# Milliseconds that each fuzz target runs.
+# Milliseconds that each fuzz target runs; `make test` gives each 4000.
 FUZZ_MS ?= 10000
 
 .PHONY: help setup setup-demo setup-bench demo test test-guest test-upgrade test-k8s lint advisories fuzz bench soak clean
