@@ -120,7 +120,8 @@ impl Catalogue {
             naming,
             clock: config.clock,
         };
-        let state = State::load(stored.torrents, stored.sync, &names);
+        let mut state = State::load(stored.torrents, stored.sync, &names);
+        state.learnt = stored.learnt;
         let runtime = tokio::runtime::Handle::current();
         let verdicts = Arc::new(Verdicts::new(stored.verdicts, settings.clock.clone()));
         let links = StoredLinks::new(
@@ -175,6 +176,8 @@ impl Catalogue {
             }
             let waiter = {
                 let state = shared.state.lock().await;
+                // Answers come for what its copies are called.
+                let content = state.learnt.named(content);
                 let Some((known, askable)) = state.contents_of(content) else {
                     return Err(Error::UnknownRelease(content));
                 };

@@ -14,6 +14,7 @@ pub use health::Health;
 
 use std::sync::Arc;
 
+use debridfs_provider::ContentId;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::IdTable;
@@ -57,8 +58,9 @@ impl Assembled {
     }
 }
 
-/// Puts the torrents of one info-hash together; `records` is not empty and sorted by age, `rank` orders providers by preference. `None`: nothing to show.
+/// Puts the torrents of one release together, which is shown as `content`; `records` is not empty and sorted by age, `rank` orders providers by preference. `None`: nothing to show.
 pub(crate) fn assemble(
+    content: ContentId,
     records: &[Arc<Copy>],
     before: Before,
     rank: impl Fn(&str) -> usize,
@@ -79,7 +81,7 @@ pub(crate) fn assemble(
         picked
     };
     let mut tree = |of: &[&Arc<Copy>], linked: bool| {
-        Contents::Known(Arc::new(tree::build(records, of, linked, ids)))
+        Contents::Known(Arc::new(tree::build(content, records, of, linked, ids)))
     };
 
     let good = pick(&|health| health == Health::Good);
@@ -149,7 +151,7 @@ pub(crate) fn assemble(
         .min()?;
     Some(Assembled {
         release: Arc::new(Release {
-            id: held_by[0].content,
+            id: content,
             added,
             copies: copies.collect(),
             holders: held_by.len(),

@@ -33,6 +33,7 @@ mod error;
 mod filters;
 mod guard;
 mod ids;
+mod learnt;
 mod library;
 mod names;
 mod naming;

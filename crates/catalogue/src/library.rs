@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use debridfs_base::NodeId;
-use debridfs_provider::{ContentId, Part, Source};
+use debridfs_provider::{ContentId, InfoHash, Part, Source};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,8 @@ pub struct Library {
     pub waiting: BTreeSet<String>,
     /// By provider: what was ready by then, by its clock, was there at its first sync.
     pub first_until: BTreeMap<String, Timestamp>,
+    /// What releases are shown as whose info-hash was learnt later, and that hash: [`Self::release`] finds them by either.
+    pub(crate) learnt: BTreeMap<ContentId, ContentId>,
     /// The views in the order of the root directory: `__all__`, `__bad__`, one per provider, custom ones.
     pub views: Vec<View>,
     index: OnceLock<Index>,
@@ -47,6 +49,7 @@ impl Library {
             listed,
             waiting: waiting.map(|view| view.name.clone()).collect(),
             first_until: BTreeMap::new(),
+            learnt: BTreeMap::new(),
             views,
             index: OnceLock::new(),
         }
@@ -106,6 +109,11 @@ impl Library {
                     index.entry(entry.release.id).or_insert((view, number));
                 }
             }
+            for (shown, hash) in &self.learnt {
+                if let Some(place) = index.get(shown).copied() {
+                    index.entry(*hash).or_insert(place);
+                }
+            }
             index
         })
     }
@@ -155,6 +163,13 @@ pub struct Release {
 }
 
 impl Release {
+    /// Its info-hash, also if that was told after it had been shown.
+    pub fn info_hash(&self) -> Option<InfoHash> {
+        let copies = self.copies.iter().map(|copy| copy.content);
+        let mut names = std::iter::once(self.id).chain(copies);
+        names.find_map(|name| name.info_hash())
+    }
+
     /// Whether the provider holds it, or held it last.
     pub fn is_held_by(&self, provider: &str) -> bool {
         let mut holders = self.copies[..self.holders].iter();

@@ -7,6 +7,7 @@
 mod differing;
 mod first_sync;
 mod forget;
+mod learnt;
 mod links;
 mod open;
 mod read;
@@ -17,13 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use debridfs_base::volume::{NoAnswer, Volume};
-use debridfs_provider::{DifferingCopy, DirectLink, HosterLink, TorrentId};
+use debridfs_provider::{ContentId, DifferingCopy, DirectLink, HosterLink, TorrentId};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
+use crate::learnt::{LearntHash, LearntHashes};
 use crate::sync::first::Stage;
 use crate::verdicts::VerdictRow;
 use crate::{Copy, Error, IdOverride, Memory, Result, ShownRelease, ViewChange};
@@ -110,6 +112,8 @@ pub(crate) struct Stored {
     pub(crate) links: Vec<(String, HosterLink, DirectLink)>,
     pub(crate) verdicts: Vec<VerdictRow>,
     pub(crate) differing: Vec<DifferingCopy>,
+    /// Info-hashes of releases that were shown without one.
+    pub(crate) learnt: LearntHashes,
     pub(crate) generation: u64,
     /// Rows that could not be understood and were left out.
     pub(crate) unreadable: usize,
@@ -127,17 +131,20 @@ pub(crate) struct Batch {
     pub(crate) retired: Vec<RetiredRow>,
     pub(crate) sync: Vec<SyncRow>,
     pub(crate) verdicts: Vec<VerdictRow>,
+    /// Info-hashes of releases that were shown without one.
+    pub(crate) learnt: Vec<(ContentId, LearntHash)>,
     pub(crate) generation: Option<u64>,
     /// History and retired names older than this are dropped.
     pub(crate) forget_before: Option<Timestamp>,
 }
 
 impl Batch {
-    /// Adds what of `later` has to be written even when that cannot be done now. Torrents and sync
+    /// Adds what of `later` has to be written even when that cannot be done now. Torrents, learnt hashes and sync
     /// states are told by the state at any time, and history is worth no memory without bounds.
     pub(crate) fn keep(&mut self, later: Self) {
         let Self {
             torrents: _,
+            learnt: _,
             sync: _,
             history: _,
             forget_before: _,

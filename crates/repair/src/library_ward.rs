@@ -331,7 +331,7 @@ impl Ward for LibraryWard {
         for entry in library.all() {
             let release = &entry.release;
             // Only torrents are added again.
-            let Some(hash) = release.id.info_hash() else {
+            let Some(hash) = release.info_hash() else {
                 continue;
             };
             let finding = |file: Option<String>, words: String| Finding {

@@ -19,7 +19,14 @@ fn rank(provider: &str) -> usize {
 
 fn put(records: Vec<Copy>, before: Before, now: Timestamp) -> Option<Assembled> {
     let records: Vec<_> = records.into_iter().map(Arc::new).collect();
-    assemble(&records, before, rank, now, &mut IdTable::new([]))
+    assemble(
+        records[0].content,
+        &records,
+        before,
+        rank,
+        now,
+        &mut IdTable::new([]),
+    )
 }
 
 const NEW: Before = Before {

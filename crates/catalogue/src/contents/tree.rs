@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use debridfs_provider::{PathsBegin, canonical_path};
+use debridfs_provider::{ContentId, PathsBegin, canonical_path};
 
 use super::packed::placed;
 use super::proven::proven;
@@ -30,8 +30,9 @@ struct Slot<'a> {
     flat: String,
 }
 
-/// The tree of the selected files of the torrents `of`, with their links if `linked`. `all` holds every torrent of the release, by age.
+/// The tree of the release that is shown as `content`: of the selected files of the torrents `of`, with their links if `linked`. `all` holds every torrent of the release, by age.
 pub(super) fn build(
+    content: ContentId,
     all: &[Arc<Copy>],
     of: &[&Arc<Copy>],
     linked: bool,
@@ -57,7 +58,6 @@ pub(super) fn build(
     }
     name(&mut slots);
 
-    let content = all[0].content;
     let mut dirs = BTreeMap::from([(String::new(), 0u32)]);
     for slot in slots.iter().filter(|slot| slot.size.is_some()) {
         let ends = slot.dir.match_indices('/').map(|(at, _)| at);

@@ -2,6 +2,7 @@
 //!
 //! - The name of a release that no account has held for long: whoever comes back is named anew. Its
 //!   ids come back the same, as they are made of what it is.
+//! - With it the hash that was learnt of it.
 //! - Direct links of torrents that are gone.
 //! - What is noted of copies that are gone, with each that goes.
 //!
@@ -25,18 +26,35 @@ pub(super) async fn forget(
 ) -> sqlx::Result<()> {
     let since = before.as_microsecond();
     let torrents = stored.torrents.iter();
-    let known: HashSet<ContentId> = torrents.map(|row| row.record.content).collect();
+    let mut known: HashSet<ContentId> = torrents.map(|row| row.record.content).collect();
+    let learnt = stored.learnt.iter();
+    let learnt = learnt.filter(|(_, learnt)| known.contains(&learnt.hash));
+    let learnt: Vec<ContentId> = learnt.map(|(shown, _)| *shown).collect();
+    let outdated = learnt.len() < stored.learnt.iter().count();
+    known.extend(learnt);
     let releases = &mut stored.memory.releases;
     if releases.iter().any(|shown| !known.contains(&shown.id)) {
         let gone: Vec<String> = sqlx::query_scalar(
             "DELETE FROM shown WHERE hash NOT IN (SELECT hash FROM torrents) \
-             AND hash NOT IN (SELECT hash FROM history WHERE at >= ?) RETURNING hash",
+             AND hash NOT IN (SELECT hash FROM history WHERE at >= ?) \
+             AND hash NOT IN (SELECT shown FROM learnt_hashes WHERE hash IN (SELECT hash FROM torrents)) RETURNING hash",
         )
         .bind(since)
         .fetch_all(&mut *connection)
         .await?;
         let gone: HashSet<ContentId> = gone.iter().filter_map(|hash| hash.parse().ok()).collect();
         releases.retain(|shown| !gone.contains(&shown.id));
+    }
+    if outdated {
+        let gone: Vec<String> = sqlx::query_scalar(
+            "DELETE FROM learnt_hashes WHERE hash NOT IN (SELECT hash FROM torrents) \
+             AND shown NOT IN (SELECT hash FROM shown) RETURNING shown",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        for shown in gone.iter().filter_map(|shown| shown.parse().ok()) {
+            stored.learnt.remove(shown);
+        }
     }
     if stored
         .links

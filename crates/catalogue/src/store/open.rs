@@ -45,6 +45,11 @@ const SCHEMA: Schema = Schema {
             "differing copies",
             include_str!("../../migrations/0006_differing_copies.sql"),
         ),
+        (
+            7,
+            "learnt hashes",
+            include_str!("../../migrations/0007_learnt_hashes.sql"),
+        ),
     ],
     tables: &[],
 };

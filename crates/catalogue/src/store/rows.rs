@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
 use super::forget::forget_purged;
-use super::{Batch, HistoryEntry, SyncRow, TorrentRow, first_sync, verdicts};
+use super::{Batch, HistoryEntry, SyncRow, TorrentRow, first_sync, learnt, verdicts};
 use crate::ViewChange;
 use crate::stored_time::read_time;
 
@@ -68,6 +68,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> s
         write_sync(connection, sync).await?;
     }
     verdicts::write(connection, &batch.verdicts).await?;
+    learnt::write(connection, &batch.learnt).await?;
     if !batch.purged.is_empty() {
         forget_purged(connection).await?;
     }

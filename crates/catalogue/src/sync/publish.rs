@@ -89,7 +89,10 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
     let built = tokio::task::spawn_blocking(move || {
         let records = state.records.iter();
         let shown = records.filter(|copy| !hidden.contains(&copy.provider));
-        let built = builder.lock().build(shown, now);
+        let mut builder = builder.lock();
+        builder.learnt(&state.learnt);
+        let built = builder.build(shown, now);
+        drop(builder);
         (state, built, hidden)
     })
     .await;
@@ -105,6 +108,10 @@ pub(crate) async fn publish(shared: &Shared) -> Option<Timestamp> {
         .retain(|view| !state.providers.contains_key(view));
     library.waiting.extend(hidden);
     library.first_until = state.first_until();
+    let learnt = state.learnt.iter();
+    library.learnt = learnt
+        .map(|(shown, learnt)| (*shown, learnt.hash))
+        .collect();
     let library = Arc::new(library);
     let retired: Vec<RetiredRow> = built
         .retired

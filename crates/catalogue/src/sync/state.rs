@@ -1,5 +1,7 @@
 //! What the account holds, as far as it was told: the truth that views are built from, and what each answer changes in it.
 
+mod learn;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::fingerprint::fingerprint;
 use super::first::FirstSync;
 use crate::guard::{GuardRules, Held, HeldTorrent, Loss, judge};
+use crate::learnt::LearntHashes;
 use crate::store::{Batch, HeldRow, HistoryEntry, Mark, SyncRow, TorrentRow};
 use crate::{Archive, Copy, CopyDetail, Findings, Unexamined};
 
@@ -25,6 +28,8 @@ pub(crate) struct State {
     marks: Vec<Mark>,
     index: HashMap<String, HashMap<TorrentId, usize>>,
     by_content: HashMap<ContentId, Vec<usize>>,
+    /// Info-hashes that were told of releases which were shown without one.
+    pub(crate) learnt: LearntHashes,
     pub(crate) providers: HashMap<String, ProviderState>,
     /// Something changed since the last publication.
     pub(crate) dirty: bool,
@@ -164,16 +169,20 @@ impl State {
             .map(|(record, _)| record)
     }
 
-    /// Torrents of `hash` that are in a list.
+    /// Torrents of `content` that are in a list.
     pub(crate) fn held(&self, content: ContentId) -> impl Iterator<Item = &Arc<Copy>> {
-        let places = self.by_content.get(&content).into_iter().flatten();
+        let places = self
+            .by_content
+            .get(&self.learnt.named(content))
+            .into_iter()
+            .flatten();
         let records = places.map(|&place| &self.records[place]);
         records.filter(|record| record.removed.is_none())
     }
 
     /// Whether the files of the release are known from any of its torrents, and the torrents that could tell them.
     pub(crate) fn contents_of(&self, content: ContentId) -> Option<(bool, Vec<&Arc<Copy>>)> {
-        let places = self.by_content.get(&content)?;
+        let places = self.by_content.get(&self.learnt.named(content))?;
         let known = places
             .iter()
             .any(|&place| self.records[place].detail.is_some());
@@ -206,7 +215,7 @@ impl State {
             let record = Copy {
                 provider: provider.to_owned(),
                 id: line.id.clone(),
-                content: line.content,
+                content: self.learnt.named(line.content),
                 filename: line.filename.clone(),
                 bytes: line.bytes,
                 status: line.status.clone(),
@@ -227,27 +236,33 @@ impl State {
                 .entry(provider.to_owned())
                 .or_default()
                 .insert(line.id.clone(), place);
-            self.by_content.entry(line.content).or_default().push(place);
+            self.by_content
+                .entry(record.content)
+                .or_default()
+                .push(place);
             self.records.push(Arc::new(record));
             self.marks.push(mark);
             self.note(place, "added", now, batch);
             applied.added += 1;
             return;
         };
+        // A hash that was told once is not lost when it is told no more.
+        let content = self.learnt.named(line.content);
+        self.learn(place, content, now, batch);
         let before = &self.records[place];
         let returned = before.removed.is_some();
         let line_changed = self.marks[place].list_print != print;
         if !returned && !line_changed && before.ended == line.ended && before.added == line.added {
             return;
         }
-        let renamed = before.content != line.content;
+        let renamed = before.content != content;
         let mut record = Copy::clone(before);
         record.removed = None;
         record.added = line.added;
         record.ended = line.ended;
         let mark = &mut self.marks[place];
         if line_changed {
-            record.content = line.content;
+            record.content = content;
             record.filename.clone_from(&line.filename);
             record.bytes = line.bytes;
             record.status = line.status.clone();
@@ -308,7 +323,10 @@ impl State {
             self.apply_line(provider, line, now, batch, &mut applied);
         }
         let listed: HashSet<&TorrentId> = lines.iter().map(|line| &line.id).collect();
-        let still: HashSet<ContentId> = lines.iter().map(|line| line.content).collect();
+        let still: HashSet<ContentId> = lines
+            .iter()
+            .map(|line| self.learnt.named(line.content))
+            .collect();
         let ready: HashSet<ContentId> = self
             .live(provider)
             .filter(|record| record.status == TorrentStatus::Downloaded)
@@ -394,7 +412,7 @@ impl State {
         if record.removed.is_some() || record.status != TorrentStatus::Downloaded {
             return InfoOutcome::Gone;
         }
-        if info.summary.content != record.content
+        if self.learnt.named(info.summary.content) != record.content
             || info.summary.status != TorrentStatus::Downloaded
         {
             return InfoOutcome::Odd;
@@ -573,9 +591,13 @@ impl State {
 
     /// Everything, and `missed`, to be written after the store could not be for a while.
     pub(crate) fn snapshot(&self, missed: Batch) -> Batch {
+        let learnt = self.learnt.iter();
         Batch {
             torrents: (0..self.records.len())
                 .map(|place| self.row(place))
+                .collect(),
+            learnt: learnt
+                .map(|(shown, learnt)| (*shown, learnt.clone()))
                 .collect(),
             sync: self
                 .providers

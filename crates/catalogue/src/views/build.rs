@@ -12,6 +12,7 @@ use super::rules::ViewRules;
 use crate::contents::{Assembled, Before, assemble, biggest_only};
 use crate::filters::{Subject, SubjectFile, Verdict};
 use crate::ids::{IdOverride, IdTable};
+use crate::learnt::LearntHashes;
 use crate::{BadReason, Contents, Copy, Entry, Release, View};
 use debridfs_base::NodeId;
 
@@ -45,6 +46,8 @@ pub struct ViewBuilder {
     releases: HashMap<ContentId, Known>,
     /// Those that repair found to be unreadable.
     quarantined: BTreeMap<ContentId, BadReason>,
+    /// Info-hashes of releases that were shown without one.
+    learnt: LearntHashes,
     /// Views of the memory that are not configured any more, until the next build tells.
     dropped: Vec<KnownView>,
 }
@@ -113,6 +116,7 @@ impl ViewBuilder {
             views,
             releases: HashMap::new(),
             quarantined: BTreeMap::new(),
+            learnt: LearntHashes::default(),
             dropped,
         }
     }
@@ -133,6 +137,24 @@ impl ViewBuilder {
         true
     }
 
+    /// Takes all info-hashes that were told of releases which were shown without one.
+    pub(crate) fn learnt(&mut self, hashes: &LearntHashes) {
+        self.learnt.clone_from(hashes);
+    }
+
+    /// What was shown without an info-hash stays what it was, with all copies of that hash. The hash has no entry of its own, unless it had one before.
+    fn show_as_before(&self, groups: &mut HashMap<ContentId, Vec<&Arc<Copy>>>) {
+        let was_shown = |content: &ContentId| self.names.get(content).is_some();
+        let mut shown_so = HashSet::new();
+        for (shown, learnt) in self.learnt.iter().filter(|(shown, _)| was_shown(shown)) {
+            if let Some(copies) = groups.get(&learnt.hash).cloned() {
+                groups.entry(*shown).or_default().extend(copies);
+                shown_so.insert(learnt.hash);
+            }
+        }
+        groups.retain(|content, _| was_shown(content) || !shown_so.contains(content));
+    }
+
     /// Builds the views of `records`: every torrent the store keeps, removed ones as well, in any order. A record that did not change is best given as the
     /// same `Arc`. Not-ready torrents are not shown; a release stays where it was shown (see [`crate::BadReason`]).
     pub fn build<'a>(
@@ -144,6 +166,7 @@ impl ViewBuilder {
         for record in records {
             groups.entry(record.content).or_default().push(record);
         }
+        self.show_as_before(&mut groups);
         let mut retired = Vec::new();
         let gone = self
             .releases
@@ -153,6 +176,9 @@ impl ViewBuilder {
         let mut stale = Vec::new();
         for (content, mut group) in groups {
             group.sort_by(|a, b| (a.added, &a.provider, &a.id).cmp(&(b.added, &b.provider, &b.id)));
+            if self.learnt.is_joined(content) {
+                group.sort_by_key(|copy| self.learnt.standing(content, copy));
+            }
             let fresh = self.releases.get(&content).is_some_and(|known| {
                 known.until.is_none_or(|until| now < until)
                     && known.records.len() == group.len()
@@ -243,7 +269,12 @@ impl ViewBuilder {
                     .position(|known| known == name)
                     .unwrap_or(usize::MAX)
             };
-            let assembled = assemble(&records, before, rank, now, &mut self.ids);
+            let mut assembled = assemble(content, &records, before, rank, now, &mut self.ids);
+            if let (Some(assembled), Some(added), true) =
+                (&mut assembled, before.added, self.learnt.is_joined(content))
+            {
+                Arc::make_mut(&mut assembled.release).added = added;
+            }
             // The oldest torrent of those still held names the release.
             let held = |record: &&Arc<Copy>| record.removed.is_none();
             let plain = records

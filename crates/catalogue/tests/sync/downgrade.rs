@@ -66,7 +66,7 @@ const WRITE_TORRENT: &str = "INSERT OR REPLACE INTO torrents (provider, id, hash
      files, removed, list_print, info_due, ready_seen, archive) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Opens the store as the version before does.
-async fn open_before(path: &Path) -> SqliteConnection {
+pub async fn open_before(path: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(path);
     let mut connection = options.create_if_missing(true).connect().await.unwrap();
     let least: i64 = sqlx::query_scalar("PRAGMA user_version")

@@ -11,6 +11,7 @@ mod fake;
 mod faults;
 mod first;
 mod guard;
+mod learnt;
 mod model;
 mod normal;
 mod packed;

@@ -49,9 +49,9 @@ fn found(paths: &[&str], findings: Findings) -> Copy {
 }
 
 fn shown(record: Copy) -> (Arc<Release>, bool) {
-    let records = [Arc::new(record)];
-    let new = Before::default();
-    let assembled = assemble(&records, new, |_| 0, now(), &mut IdTable::new([])).unwrap();
+    let (content, records) = (record.content, [Arc::new(record)]);
+    let (new, mut ids) = (Before::default(), IdTable::new([]));
+    let assembled = assemble(content, &records, new, |_| 0, now(), &mut ids).unwrap();
     (assembled.release, assembled.in_all)
 }
 
