@@ -4,6 +4,7 @@
 //! |---|---|
 //! | how is a number of bytes read and shown | `byte_size.rs` |
 //! | how is a length of time read and shown | `duration.rs` |
+//! | how many operations took how long | `latency.rs` |
 //! | how long is the wait after the n-th failure | `backoff.rs` |
 //! | how is a small file replaced as a whole | `replace_file.rs` |
 //! | what becomes of a state file that cannot be read | `state_file.rs` |
@@ -35,6 +36,7 @@ mod duration;
 pub mod http;
 pub mod instance_lock;
 mod late;
+mod latency;
 pub mod list;
 pub mod media;
 pub mod mountinfo;
@@ -63,6 +65,7 @@ pub use clock::TokioClock;
 pub use clock::{SystemClock, WallClock};
 pub use duration::{HumanDuration, human_duration};
 pub use late::Late;
+pub use latency::{Latencies, LatencyCounts};
 pub use node_id::NodeId;
 pub use parent_dir::require_parent;
 pub use replace_file::replace_file;

@@ -24,7 +24,7 @@ use crate::find::{Meant, find};
 use crate::keeper::keeper_part;
 use crate::{
     Accepting, CallersStatus, EngineState, EngineStatus, HttpTokens, Instance, KeeperStatus,
-    MountStatus, NfsStatus, Status, WhyReport, figures, verdict,
+    Measures, MountStatus, NfsStatus, Status, WhyReport, figures, verdict,
 };
 
 /// How often the keeper is asked how it does.
@@ -251,6 +251,10 @@ impl Instance for RunningEngine {
             last_error: errors.into_iter().max_by_key(|error| error.at),
         }
         .judged()
+    }
+
+    fn measures(&self) -> Measures {
+        Measures::of(self)
     }
 
     fn why(&self, path: &str) -> Result<WhyReport, String> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, RefusalKind, Refused};
 use crate::client::with_arguments;
-use crate::{CallError, Client, Status, WhyReport};
+use crate::{CallError, Client, Measures, Status, WhyReport};
 
 /// What [`Instance::accept_loss`] comes to.
 pub type Accepting = Pin<Box<dyn Future<Output = u64> + Send>>;
@@ -20,6 +20,10 @@ pub type Accepting = Pin<Box<dyn Future<Output = u64> + Send>>;
 pub trait Instance: Send + Sync + 'static {
     /// How it does; never blocks.
     fn status(&self) -> Status;
+    /// Figures for metrics that the status leaves out; none where there is no engine. Never blocks.
+    fn measures(&self) -> Measures {
+        Measures::default()
+    }
     /// What is known of a path as people write it: how it stands, why, and what to do; never blocks.
     ///
     /// # Errors

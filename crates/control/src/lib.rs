@@ -9,6 +9,7 @@
 //! | what programs that mount nothing see of the library | `browse` |
 //! | which releases a view has | `releases` |
 //! | what somebody has to look at | `attention` |
+//! | what metrics show besides the status | [`Measures`] |
 //! | the form of `debridfs why --json` | [`WhyReport`]; the verdict and advice in `verdict` |
 //! | what is meant by a hash or a part of a name | `find` |
 //! | how both, and accounts, are printed for people | [`words`] |
@@ -35,6 +36,7 @@ mod figures;
 mod find;
 mod instance;
 mod keeper;
+mod measures;
 mod moves;
 mod nfs;
 mod providers;
@@ -59,9 +61,11 @@ pub use cached::{CachedLine, Warmth};
 pub use callers::{CallersStatus, ListenerStatus};
 pub use client::{CallError, Client, Silence};
 pub use copies::{CopiesStatus, CopyLine, RefusedCopy, Verdict};
+pub use debridfs_fuse::ComparedKind;
 pub use engine::{EngineInfo, EngineParts, RunningEngine};
 pub use instance::{Accepting, Instance};
 pub use keeper::without_engine;
+pub use measures::{BackendMeasures, Measures};
 pub use moves::Moving;
 pub use nfs::{NfsClientStatus, NfsStatus};
 pub use providers::{ProviderLine, TestStep};

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use debridfs_listen::{Attempts, Logins, Tokens};
+use debridfs_listen::{Attempts, FrontName, Logins, Tokens};
 use debridfs_vfs::Vfs;
 
 use crate::lost::Lost;
@@ -50,16 +50,17 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (request, body) = request.into_parts();
     let path = request.uri.path();
     let is_dav = path.strip_prefix(webdav::PREFIX);
-    let answer = if is_dav.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-        webdav::answer(&front, &request, body).await
+    let (answer, name) = if is_dav.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        (webdav::answer(&front, &request, body).await, Some("webdav"))
     } else if let Some(rest) = path.strip_prefix("/files/") {
-        files::answer(&front, &request, rest).await
+        (files::answer(&front, &request, rest).await, Some("files"))
     } else {
-        match path {
+        let answer = match path {
             "/" => Ok("debridfs: WebDAV at /dav/, files at /files/TOKEN/PATH\n".into_response()),
             "/style.css" => Ok(page::style()),
             _ => Err(StatusCode::NOT_FOUND.into()),
-        }
+        };
+        (answer, None)
     };
     let mut answer = answer.unwrap_or_else(IntoResponse::into_response);
     let headers = answer.headers_mut();
@@ -70,5 +71,8 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     // The address may hold a token.
     put(header::REFERRER_POLICY, "no-referrer");
     put(header::CACHE_CONTROL, "private");
-    answer
+    match name {
+        Some(name) => FrontName(name).mark(answer),
+        None => answer,
+    }
 }

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 
 use crate::backend::{Backend, Call, Outcome};
 use crate::errno;
-use crate::wire::Reply;
+use crate::wire::{Answerer, Reply};
 use answers::{Answers, Given};
 use filesystem::{End, Pass};
 use fuse_backend_rs::api::server::Server;
@@ -67,6 +67,7 @@ impl Backend for Fbrs {
     }
 
     fn answer(&self, call: Call<'_>, reply: &mut Reply) -> Outcome {
+        reply.mark(Answerer::Fbrs);
         match self.0.pass(call, Answers::default(), reply) {
             Passed::Done => Outcome::Ready,
             Passed::Waits(answers, waited_for) => {

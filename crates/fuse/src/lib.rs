@@ -53,4 +53,4 @@ pub use remembered::{remember, remembered};
 pub use selection::{BackendKind, Backends, NoSuchBackend, SwitchError, Tried};
 pub use serving::{Ended, Outlives, ServeOptions, Serving, serve, serve_with};
 pub use shadow::{Compared, ComparedKind, Difference, Divergence};
-pub use stats::{KindStats, Snapshot};
+pub use stats::{AnsweredStats, KindStats, Snapshot};

@@ -11,8 +11,8 @@ use crate::backend::{Backend, Call, Outcome};
 use crate::errno::{self, Failure};
 use crate::policy::{GRACE, NAME_MAX, OPEN_FLAGS, writes};
 use crate::wire::{
-    DirectoryFormat, Opcode, Operation, Reply, Request, attr_out, entry_out, open_out, size_out,
-    statfs_out,
+    Answerer, DirectoryFormat, Opcode, Operation, Reply, Request, attr_out, entry_out, open_out,
+    size_out, statfs_out,
 };
 
 /// Answers requests from a [`Vfs`] with our own codec.
@@ -40,6 +40,7 @@ impl Backend for Native {
     }
 
     fn answer(&self, call: Call<'_>, reply: &mut Reply) -> Outcome {
+        reply.mark(Answerer::Native);
         let request = match Request::decode(call.request) {
             Ok(request) => request,
             Err(error) => {

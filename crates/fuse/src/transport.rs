@@ -27,7 +27,7 @@ use crate::backend::{Backend, Call, Outcome};
 use crate::crash_hook::CrashHook;
 use crate::errno::{self, Failure};
 use crate::stats::Stats;
-use crate::wire::{InHeader, Opcode, Reply};
+use crate::wire::{Answerer, InHeader, Opcode, Reply};
 use device::Sent;
 use pending::{Pending, Waiting};
 use turns::{Turn, Turns};
@@ -146,7 +146,7 @@ impl Connection {
                 self.region.release(held.place);
                 Handled::Done
             }
-            Some(Outcome::Later(future)) => self.wait(&hand, id, future),
+            Some(Outcome::Later(future)) => self.wait(&hand, id, reply.by(), future),
         };
         if self.take_early_interrupt(header.unique) {
             self.interrupt_pending(header.unique);
@@ -186,6 +186,7 @@ impl Connection {
     /// Has a request answered. `None`: it wants no reply.
     fn answer(self: &Arc<Self>, hand: &InHand<'_>, reply: &mut Reply) -> Option<Outcome> {
         reply.clear();
+        reply.mark(Answerer::Loop);
         let header = &hand.header;
         let opcode = Opcode::from_number(header.opcode);
         self.stats.count(opcode);
@@ -243,7 +244,7 @@ impl Connection {
         reply: &mut Reply,
         turn: &mut Turn<'_>,
     ) {
-        let unique = hand.header.unique;
+        let (unique, by) = (hand.header.unique, reply.by());
         let id = loop {
             let stored = match self.region.store(hand.request, hand.origin) {
                 Err(StoreError::Full) => {
@@ -272,18 +273,19 @@ impl Connection {
             slot.clear();
             return;
         };
-        drop(self.wait(&hand, id, future));
+        drop(self.wait(&hand, id, by, future));
         slot.clear();
         if self.take_interrupt(slot.index(), unique) {
             self.interrupt_pending(unique);
         }
     }
 
-    /// Spawns a request that has an entry.
+    /// Spawns a request that has an entry, and that a backend is to answer.
     fn wait(
         self: &Arc<Self>,
         hand: &InHand<'_>,
         id: debridfs_handover::journal::EntryId,
+        by: Answerer,
         future: BoxFuture<'static, Reply>,
     ) -> Handled {
         let header = hand.header;
@@ -294,6 +296,7 @@ impl Connection {
                 place: Place::Entry(id),
                 header,
                 origin,
+                by,
                 abort: None,
             },
         );
@@ -315,6 +318,7 @@ impl Connection {
     /// Answers a pending request, unless somebody else did.
     fn complete(&self, unique: u64, reply: &mut Reply) {
         if let Some(waiting) = self.pending.take(unique) {
+            reply.mark(waiting.by);
             self.send(waiting.origin, &waiting.header, reply);
             self.region.release(waiting.place);
         }
@@ -332,7 +336,9 @@ impl Connection {
         match device::send(fd, header.unique, reply) {
             Ok(Sent::Taken) => {
                 let micros = awake_ns().saturating_sub(origin.arrival) / 1000;
-                self.stats.answered(header.opcode, micros, reply.errno());
+                let (errno, bytes) = (reply.errno(), reply.span_bytes());
+                self.stats
+                    .answered(header.opcode, reply.by(), micros, errno, bytes);
                 if !self.answered.swap(true, Relaxed) {
                     self.journal().note_answered();
                 }
@@ -341,6 +347,7 @@ impl Connection {
             Err(error) => {
                 // The kernel ended the request with EIO if it found it: there is nothing more to do.
                 let operation = Opcode::from_number(header.opcode).map_or("unknown", Opcode::name);
+                self.stats.refused(header.opcode, reply.by());
                 tracing::error!(operation, node = header.node, %error, "a reply was refused");
             }
         }

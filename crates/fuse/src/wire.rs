@@ -17,9 +17,9 @@ pub use directory::{DirectoryFormat, DirectoryWriter};
 pub use notification::{invalidate_entry, invalidate_inode, notification_len};
 pub use opcode::Opcode;
 pub use operation::{ForgetOne, Operation, SetAttr};
+pub use reply::{
+    Answerer, ENTRY_TTL, GENERATION, Reply, attr_out, entry_out, open_out, size_out, statfs_out,
+};
 #[cfg(feature = "fbrs")]
 pub(crate) use reply::{BLOCK_SIZE, DIRECTORY_BLOCK, STATFS_BLOCK};
-pub use reply::{
-    ENTRY_TTL, GENERATION, Reply, attr_out, entry_out, open_out, size_out, statfs_out,
-};
 pub use request::{DecodeError, Request};

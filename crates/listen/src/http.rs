@@ -18,11 +18,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::activity::Busy;
 use crate::budget::{ByteBudget, Taken};
-use crate::serve::Guest;
+use crate::http_counts::{FrontName, HttpCounts};
+use crate::serve::{Front, Guest};
 
 /// Of one connection: the longest head of a request, and what is kept of an answer for a slow
 /// reader. A call may name a thousand torrents by 41 letters each.
@@ -48,16 +50,30 @@ pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
 /// Serves `router` until the caller leaves. The limits of time are those of the accept loop, not
 /// hyper's: its clock for heads also runs while there is no request, and it has none for bodies and
 /// answers.
-pub(crate) async fn connection<I>(stream: I, guest: Guest, router: Router, bodies: Arc<ByteBudget>)
+pub(crate) async fn connection<I>(stream: I, guest: Guest, router: Router, front: Front)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
         let busy = guest.begin();
-        let answer = answer(request, guest.clone(), router.clone(), bodies.clone());
+        let begun = Instant::now();
+        let front = front.clone();
+        let answer = answer(
+            request,
+            guest.clone(),
+            router.clone(),
+            front.bodies().clone(),
+        );
         async move {
             let answer = answer.await;
-            Ok::<_, Infallible>(answer.map(|body| Answering { body, _busy: busy }))
+            let name = answer.extensions().get::<FrontName>().copied();
+            let counts = front.http(name.unwrap_or(FrontName(front.name())));
+            counts.answered(answer.status(), begun.elapsed());
+            Ok::<_, Infallible>(answer.map(|body| Answering {
+                body,
+                counts,
+                _busy: busy,
+            }))
         }
     });
     let mut server = http1::Builder::new();
@@ -182,6 +198,7 @@ impl Drop for Asking {
 /// The body of an answer; the connection is in use as long as it is there.
 struct Answering {
     body: Body,
+    counts: Arc<HttpCounts>,
     _busy: Busy,
 }
 
@@ -193,7 +210,11 @@ impl hyper::body::Body for Answering {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.counts.sent(frame.data_ref().map_or(0, Bytes::len));
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -10,7 +10,7 @@
 //! | how many, how long, how much | `limits.rs`; how many files in `descriptors.rs` |
 //! | who has to go when a listener is full | `crowd.rs`; what a connection waits for in `activity.rs` |
 //! | how TLS begins on one, and with what | `handshake.rs`; `tls.rs` from the files of `certificate.rs` |
-//! | how HTTP is served on one | `http.rs`; what bodies take of the memory in `budget.rs` |
+//! | how HTTP is served on one | `http.rs`; what bodies take of the memory in `budget.rs`, what is counted in `http_counts.rs` |
 //! | who counts as one caller | `network.rs` |
 //! | who calls, by `Authorization` | `logins.rs`, of `shown.rs`, `users.rs` and `tokens.rs`; what is told of them in `caller.rs` |
 //! | who has logged in | `sessions.rs` |
@@ -39,6 +39,7 @@ mod descriptors;
 mod handshake;
 mod holder;
 mod http;
+mod http_counts;
 mod limits;
 mod logins;
 mod network;
@@ -65,6 +66,7 @@ pub use certificate::{TlsError, TlsFiles};
 pub use descriptors::raise_descriptors;
 pub use holder::holder;
 pub use http::{Encrypted, Peer, peer};
+pub use http_counts::{FrontName, HttpReport};
 pub use limits::{Limits, Times};
 pub use logins::{Logins, Refused};
 pub use network::Network;

@@ -16,6 +16,7 @@ use crate::accept::{Accept, is_of_one};
 use crate::activity::{Activity, Busy, Stream};
 use crate::crowd::{Crowd, Entry, Seat, count};
 use crate::handshake::{self, shake_hands};
+use crate::http_counts::{FrontName, HttpCounts, HttpFronts, HttpReport};
 use crate::recent::Lines;
 use crate::{Attempts, ByteBudget, Limits, Network, Tls, http};
 
@@ -33,6 +34,7 @@ pub struct Listeners {
     limits: Limits,
     fronts: Mutex<Vec<Front>>,
     bodies: Arc<ByteBudget>,
+    http: HttpFronts,
     attempts: Arc<Attempts>,
     lines: Lines,
     refusals: Arc<Semaphore>,
@@ -84,6 +86,7 @@ impl Listeners {
             limits,
             fronts: Mutex::default(),
             bodies: ByteBudget::new(limits.bodies),
+            http: HttpFronts::default(),
             attempts: Arc::default(),
             lines: Lines::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
@@ -127,6 +130,11 @@ impl Listeners {
         &self.bodies
     }
 
+    /// Requests over HTTP, by front.
+    pub fn http(&self) -> Vec<HttpReport> {
+        self.http.report()
+    }
+
     /// How each listener does.
     pub fn report(&self) -> Vec<FrontReport> {
         self.fronts.lock().iter().map(Front::report).collect()
@@ -149,9 +157,9 @@ impl Front {
     /// Accepts connections for ever and serves `router` on each, by HTTP/1. Connections outlive this
     /// future: a dropped one only accepts no more.
     pub async fn serve(self, listener: impl Accept, router: Router) {
-        let bodies = self.shared.bodies.clone();
+        let front = self.clone();
         let handle =
-            move |stream, guest| http::connection(stream, guest, router.clone(), bodies.clone());
+            move |stream, guest| http::connection(stream, guest, router.clone(), front.clone());
         self.accept(listener, http::TOO_MANY, handle).await;
     }
 
@@ -161,14 +169,14 @@ impl Front {
             return self.serve(listener, router).await;
         };
         tls.ready().await;
-        let bodies = self.shared.bodies.clone();
+        let front = self.clone();
         let handle = move |stream, mut guest: Guest| {
-            let (tls, router, bodies) = (tls.clone(), router.clone(), bodies.clone());
+            let (tls, router, front) = (tls.clone(), router.clone(), front.clone());
             async move {
                 if let Some(stream) = shake_hands(stream, &tls).await {
                     guest.activity().shook_hands();
                     guest.encrypted = true;
-                    http::connection(stream, guest, router, bodies).await;
+                    http::connection(stream, guest, router, front).await;
                 }
             }
         };
@@ -258,6 +266,19 @@ impl Front {
             // It may not listen.
             let _ = tokio::time::timeout(REFUSING, tell).await;
         });
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn bodies(&self) -> &Arc<ByteBudget> {
+        &self.shared.bodies
+    }
+
+    /// The counters of what is served here under `name`.
+    pub(crate) fn http(&self, name: FrontName) -> Arc<HttpCounts> {
+        self.shared.http.of(name.0)
     }
 
     fn report(&self) -> FrontReport {

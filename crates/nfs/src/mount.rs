@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use crate::arguments::{Arguments, Garbage};
 use crate::clients::Ended;
+use crate::counts::Status;
 use crate::export::Export;
 use crate::nfs::{Target, pack};
 use crate::patience::told;
@@ -77,7 +78,7 @@ impl NfsServer {
 
     async fn mnt(&self, peer: &Peer, call: &Call, path: &[u8], mut reply: Vec<u8>) -> Results {
         let found = self.mountable(peer, call, path).await;
-        let (result, ended) = match found {
+        let (result, ended, status) = match found {
             Ok((export, node)) => {
                 self.mounted
                     .add(peer.address, trimmed(&String::from_utf8_lossy(path)));
@@ -86,14 +87,15 @@ impl NfsServer {
                     fhandle: fhandle3(Opaque::owned(handle)),
                     auth_flavors: vec![auth_flavor::AUTH_UNIX as u32],
                 };
-                (mountres3::Ok(ok), Ended::Well)
+                (mountres3::Ok(ok), Ended::Well, 0)
             }
-            Err(status) => (mountres3::Err(status), Ended::Failed),
+            Err(status) => (mountres3::Err(status), Ended::Failed, status as u32),
         };
         pack(&mut reply, &result);
         Results {
             reply: reply.into(),
             ended,
+            status: Status::Of(status),
         }
     }
 

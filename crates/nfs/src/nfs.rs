@@ -11,6 +11,7 @@ use nfs3_types::xdr_codec::{Opaque, Pack};
 use crate::arguments::{Arguments, Garbage};
 use crate::attributes::{fattr, post_op};
 use crate::clients::Ended;
+use crate::counts::Status;
 use crate::delayed::{Asked, What};
 use crate::export::{EXECUTE, Export, READ, permits};
 use crate::handle::Foreign;
@@ -129,6 +130,7 @@ impl NfsServer {
                 Results {
                     reply: reply.into(),
                     ended: ended(status),
+                    status: Status::Of(status as u32),
                 }
             }
         }))

@@ -10,10 +10,12 @@ use debridfs_vfs::Vfs;
 use nfs3_types::rpc::accept_stat;
 use nfs3_types::{mount, nfs3};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::arguments::{Arguments, Garbage};
 use crate::clients::{ClientReport, Clients, Connected, Ended};
 use crate::connection;
+use crate::counts::{Counts, OperationReport, Status};
 use crate::delayed::Delayed;
 use crate::export::Export;
 use crate::handle::{KEY_LEN, Seal};
@@ -45,6 +47,7 @@ pub struct NfsServer {
     pub(crate) exports: Vec<Export>,
     pub(crate) read_deadline: Duration,
     pub(crate) clients: Clients,
+    pub(crate) counts: Counts,
     pub(crate) delayed: Delayed<Arc<Finished>>,
     pub(crate) open_files: OpenFiles,
     pub(crate) mounted: Mounted,
@@ -54,10 +57,14 @@ pub struct NfsServer {
 }
 
 /// Figures of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct NfsReport {
     /// Clients, the one that asked last first.
     pub clients: Vec<ClientReport>,
+    /// Procedures that were called.
+    pub operations: Vec<OperationReport>,
+    /// Bytes of files that were sent to all clients since the start.
+    pub bytes: u64,
     /// Requests that clients have to ask again.
     pub delayed: usize,
     /// Bytes of files in replies that are under way.
@@ -77,6 +84,7 @@ pub(crate) struct Peer {
 pub(crate) struct Results {
     pub(crate) reply: Reply,
     pub(crate) ended: Ended,
+    pub(crate) status: Status,
 }
 
 impl NfsServer {
@@ -94,6 +102,7 @@ impl NfsServer {
             exports,
             read_deadline,
             clients: Clients::default(),
+            counts: Counts::default(),
             delayed: Delayed::default(),
             mounted: Mounted::default(),
             tops: Tops::default(),
@@ -142,6 +151,7 @@ impl NfsServer {
 
     /// The reply to one call; none where there is no call.
     pub(crate) async fn answer(self: Arc<Self>, peer: Arc<Peer>, record: Bytes) -> Option<Reply> {
+        let begun = Instant::now();
         let mut arguments = Arguments::new(&record);
         let call = match Call::read(&mut arguments) {
             Ok(call) => call,
@@ -151,7 +161,7 @@ impl NfsServer {
                 return Some(reply.into());
             }
         };
-        let xid = call.xid;
+        let (xid, procedure) = (call.xid, (call.program, call.procedure));
         let results = match (call.program, call.version) {
             (nfs3::PROGRAM, VERSION) => self.nfs(&peer, call, arguments).await,
             (mount::PROGRAM, VERSION) => self.mount(&peer, call, arguments).await,
@@ -163,12 +173,19 @@ impl NfsServer {
                 accept_stat::PROG_UNAVAIL,
             )))),
         };
-        let Results { reply, ended } = match results {
+        let Results {
+            reply,
+            ended,
+            status,
+        } = match results {
             Ok(Some(results)) => results,
             Ok(None) => Results::refused(accepted(xid, accept_stat::PROC_UNAVAIL)),
             Err(Garbage) => Results::refused(accepted(xid, accept_stat::GARBAGE_ARGS)),
         };
-        peer.connected.0.count(ended, reply.bytes() as u64);
+        let bytes = reply.bytes() as u64;
+        self.counts
+            .answered(procedure, status, begun.elapsed(), bytes);
+        peer.connected.0.count(ended, bytes);
         Some(reply)
     }
 
@@ -176,6 +193,8 @@ impl NfsServer {
     pub fn report(&self) -> NfsReport {
         NfsReport {
             clients: self.clients.report(),
+            operations: self.counts.report(),
+            bytes: self.counts.bytes(),
             delayed: self.delayed.len(),
             memory: self.memory.used(),
             missing: self.missing(),
@@ -188,6 +207,7 @@ impl Results {
         Self {
             reply: reply.into(),
             ended: Ended::Failed,
+            status: Status::Refused,
         }
     }
 
@@ -195,6 +215,7 @@ impl Results {
         Self {
             reply: reply.into(),
             ended: Ended::Well,
+            status: Status::Of(0),
         }
     }
 }

@@ -15,7 +15,7 @@ mod pages;
 mod probe;
 mod public;
 
-pub use metrics::{METRICS, MetricInfo, encode};
+pub use metrics::{METRICS, MetricInfo, MetricKind};
 pub use pages::{Changing, EngineSource, Login, PageSource, Pages, QueueChange, pages_router};
 pub use probe::{MountProbe, ProbeError};
 pub use public::{public_router, waiting_router};

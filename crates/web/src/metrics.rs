@@ -1,75 +1,24 @@
 //! Prometheus text. All names are listed in [`METRICS`]; a test holds the two together.
 
+mod classic;
 mod list;
-
-use std::sync::atomic::AtomicU64;
+mod measured;
+mod page;
 
 use debridfs_base::AttentionKind;
 use debridfs_control::{
     AccountStatus, BudgetStatus, CacheStatus, CallersStatus, ContentStatus, EngineState, KeyStatus,
-    ListenerStatus, NfsClientStatus, NfsStatus, OperationStatus, ProviderStatus, ReaderStatus,
-    Status,
+    ListenerStatus, Measures, NfsClientStatus, NfsStatus, OperationStatus, ProviderStatus,
+    ReaderStatus, Status,
 };
-use prometheus_client::encoding::text;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
-pub use list::{METRICS, MetricInfo};
-
-type Labels = Vec<(&'static str, String)>;
-
-struct Page {
-    registry: Registry,
-}
-
-impl Page {
-    fn info(name: &str) -> &'static MetricInfo {
-        METRICS
-            .iter()
-            .find(|metric| metric.name == name)
-            .unwrap_or(&METRICS[0])
-    }
-
-    /// Registers `name` with one value per label set; the kind follows from the name.
-    fn put(&mut self, name: &str, values: Vec<(Labels, f64)>) {
-        let info = Self::info(name);
-        if let Some(stem) = info.name.strip_suffix("_total") {
-            let family = Family::<Labels, Counter<f64, AtomicU64>>::default();
-            for (labels, value) in values {
-                family.get_or_create(&labels).inc_by(value);
-            }
-            self.registry.register(stem, info.help, family);
-        } else {
-            let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
-            for (labels, value) in values {
-                family.get_or_create(&labels).set(value);
-            }
-            self.registry.register(info.name, info.help, family);
-        }
-    }
-
-    /// As [`Page::put`], for a metric without labels.
-    fn one(&mut self, name: &str, value: f64) {
-        let info = Self::info(name);
-        if let Some(stem) = info.name.strip_suffix("_total") {
-            let counter = Counter::<f64, AtomicU64>::default();
-            counter.inc_by(value);
-            self.registry.register(stem, info.help, counter);
-        } else {
-            let gauge = Gauge::<f64, AtomicU64>::default();
-            gauge.set(value);
-            self.registry.register(info.name, info.help, gauge);
-        }
-    }
-}
+pub use classic::classic;
+pub use list::{METRICS, MetricInfo, MetricKind};
+use page::Page;
 
 /// `status` as OpenMetrics text, which Prometheus reads.
-pub fn encode(status: &Status) -> String {
-    let mut page = Page {
-        registry: Registry::default(),
-    };
+pub fn encode(status: &Status, measures: &Measures) -> String {
+    let mut page = Page::default();
     let seconds =
         |time: Option<jiff::Timestamp>| time.map_or(0.0, |t| t.as_millisecond() as f64 / 1000.0);
     let flag = |value: bool| if value { 1.0 } else { 0.0 };
@@ -85,6 +34,11 @@ pub fn encode(status: &Status) -> String {
         (label, lines.count() as f64)
     });
     page.put("debridfs_attention", attention.to_vec());
+    let volumes = status.volumes.iter().map(|volume| {
+        let label = vec![("volume", volume.name.clone())];
+        (label, flag(volume.silent_since.is_some()))
+    });
+    page.put("debridfs_volume_silent", volumes.collect());
     page.one(
         "debridfs_engine_start_time_seconds",
         seconds(status.engine.started),
@@ -229,10 +183,8 @@ pub fn encode(status: &Status) -> String {
         page.one("debridfs_fuse_replayed_total", fuse.replayed as f64);
         page.one("debridfs_fuse_interrupted_total", fuse.interrupted as f64);
     }
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = text::encode(&mut text, &page.registry);
-    text
+    measured::put(&mut page, measures);
+    page.text()
 }
 
 fn put_nfs(page: &mut Page, nfs: &NfsStatus) {
@@ -400,25 +352,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_is_documented() {
+    fn the_documentation_has_every_metric_as_it_is() {
         let page = include_str!("../../../docs/metrics.md");
-        for metric in METRICS {
-            let name = format!("| `{}` |", metric.name);
-            assert!(
-                page.contains(&name),
-                "{} is not in docs/metrics.md",
-                metric.name
-            );
-        }
+        let rows = page.lines().filter(|line| line.starts_with("| `debridfs_"));
+        let rows: String = rows.flat_map(|row| [row, "\n"]).collect();
+        let expected: String = METRICS.iter().map(MetricInfo::row).collect();
+        assert!(rows == expected, "docs/metrics.md should have:\n{expected}");
     }
 
     #[test]
     fn the_page_and_the_list_name_the_same_metrics() {
-        let text = encode(&Status::sample().judged());
+        let text = encode(&Status::sample().judged(), &Measures::sample());
         let mut shown: Vec<&str> = text
             .lines()
             .filter(|line| !line.starts_with('#'))
             .filter_map(|line| line.split(['{', ' ']).next())
+            .map(family)
             .collect();
         shown.sort_unstable();
         shown.dedup();
@@ -447,9 +396,45 @@ mod tests {
         assert!(text.ends_with("# EOF\n"));
     }
 
+    /// The name in the list of a series.
+    fn family(series: &str) -> &str {
+        ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| series.strip_suffix(suffix))
+            .unwrap_or(series)
+    }
+
+    #[test]
+    fn what_is_measured_is_told_apart() {
+        let text = encode(&Status::sample().judged(), &Measures::sample());
+        for line in [
+            "backend_operations_total{backend=\"native\",operation=\"READ\",status=\"EIO\"} 1.0",
+            "backend_active{backend=\"native\"} 1.0",
+            "backend_active{backend=\"fbrs\"} 0.0",
+            "backend_divergences_total{operation=\"LOOKUP\",primary=\"native\",shadow=\"fbrs\"} 2.0",
+            "http_requests_total{front=\"webdav\",code=\"206\"} 7.0",
+            "front_sent_bytes_total{front=\"fuse\"} 8192.0",
+            "nfs_operations_total{operation=\"READ\",status=\"JUKEBOX\"} 1.0",
+        ] {
+            let line = format!("\ndebridfs_{line}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        let times = "debridfs_backend_operation_duration_seconds";
+        let labels = "backend=\"native\",operation=\"READ\"";
+        for line in [
+            format!("# TYPE {times} histogram\n"),
+            format!("{times}_sum{{{labels}}} 9.5\n{times}_count{{{labels}}} 5\n"),
+            format!("{times}_bucket{{le=\"0.001\",{labels}}} 3\n"),
+            format!("{times}_bucket{{le=\"0.005\",{labels}}} 4\n"),
+            format!("{times}_bucket{{le=\"+Inf\",{labels}}} 5\n"),
+        ] {
+            assert!(text.contains(&line), "{line}{text}");
+        }
+    }
+
     #[test]
     fn no_series_comes_twice() {
-        let text = encode(&Status::sample().judged());
+        let text = encode(&Status::sample().judged(), &Measures::sample());
         let series = text
             .lines()
             .filter_map(|line| Some(line.rsplit_once(' ')?.0))
@@ -484,7 +469,7 @@ mod tests {
             returns: 18,
             ..Default::default()
         });
-        let text = encode(&status.judged());
+        let text = encode(&status.judged(), &Measures::default());
         let expected = [
             ("memory_bytes", 1),
             ("memory_limit_bytes", 2),

@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use debridfs_api::Problem;
 use debridfs_control::Instance;
-use debridfs_listen::{Attempts, Logins, peer};
+use debridfs_listen::{Attempts, FrontName, Logins, peer};
 
 pub use engine_source::EngineSource;
 pub use gate::Login;
@@ -82,7 +82,8 @@ pub fn pages_router(pages: Pages) -> Result<Router, std::io::Error> {
     let api = pages
         .api
         .layer(from_fn_with_state(house.clone(), guard_api))
-        .layer(from_fn(secure));
+        .layer(from_fn(secure))
+        .route_layer(from_fn(name));
     let guarded = Router::new()
         .route("/", get(shown::overview))
         .route("/library", get(shown::library))
@@ -113,6 +114,15 @@ pub fn pages_router(pages: Pages) -> Result<Router, std::io::Error> {
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .with_state(house)
         .merge(api))
+}
+
+/// Tells the API and MCP apart from the pages, for metrics.
+async fn name(request: Request, next: Next) -> Response {
+    let front = match request.uri().path() {
+        "/mcp" => "mcp",
+        _ => "api",
+    };
+    FrontName(front).mark(next.run(request).await)
 }
 
 async fn asset(text: &'static str, kind: &'static str) -> Response {

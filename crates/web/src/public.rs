@@ -6,13 +6,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use debridfs_control::{EngineState, Instance};
-use debridfs_listen::forwarding;
+use debridfs_listen::{FrontName, forwarding};
 use serde_json::json;
 
-use crate::{MountProbe, encode};
+use crate::MountProbe;
+use crate::metrics::{classic, encode};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 struct Shared {
     instance: Arc<dyn Instance>,
@@ -25,6 +30,9 @@ pub fn public_router(instance: Arc<dyn Instance>, probe: MountProbe) -> Router {
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route_layer(map_response(async |answer| {
+            FrontName("health").mark(answer)
+        }))
         .with_state(Arc::new(Shared { instance, probe }))
 }
 
@@ -91,12 +99,13 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
         );
         return (StatusCode::FORBIDDEN, words).into_response();
     }
-    let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, form)],
-        encode(&shared.instance.status()),
-    )
-        .into_response()
+    let text = encode(&shared.instance.status(), &shared.instance.measures());
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let mut accepted = accepted.filter_map(|accept| accept.to_str().ok());
+    match accepted.any(|accept| accept.contains("application/openmetrics-text")) {
+        true => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        false => ([(header::CONTENT_TYPE, CLASSIC)], classic(&text)).into_response(),
+    }
 }
 
 #[cfg(test)]
@@ -224,7 +233,17 @@ mod tests {
     async fn metrics_have_their_form() {
         let (code, body) = get("/metrics", Status::sample(), "exit 0").await;
         assert_eq!(code, StatusCode::OK);
-        assert!(body.contains("debridfs_library_releases 7.0"), "{body}");
+        assert!(body.contains("\ndebridfs_library_releases 7.0\n"), "{body}");
+        assert!(body.contains("\n# TYPE debridfs_provider_calls_total counter\n"));
+        assert!(!body.contains("# EOF"), "{body}");
+        let asked = Request::get("/metrics").header(
+            header::ACCEPT,
+            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+        );
+        let (code, body) = ask(asked, Status::sample(), "exit 0").await;
+        assert_eq!(code, StatusCode::OK);
+        assert!(body.contains("\n# TYPE debridfs_provider_calls counter\n"));
+        assert!(body.ends_with("# EOF\n"), "{body}");
     }
 
     /// An Ingress for the pages has this address, too.

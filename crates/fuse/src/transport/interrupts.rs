@@ -65,6 +65,7 @@ impl Connection {
             abort.abort();
         }
         let mut reply = Reply::new();
+        reply.mark(waiting.by);
         reply.fail(errno::INTERRUPTED.errno);
         self.stats.count_interrupted();
         self.send(waiting.origin, &waiting.header, &mut reply);

@@ -12,13 +12,15 @@ use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 
-use crate::wire::{InHeader, Reply};
+use crate::wire::{Answerer, InHeader, Reply};
 
 /// A request that waits.
 pub(super) struct Waiting {
     pub(super) place: Place,
     pub(super) header: InHeader,
     pub(super) origin: Origin,
+    /// Who is to answer.
+    pub(super) by: Answerer,
     /// Gives up its future; absent for the moment between its entry into the table and its start.
     pub(super) abort: Option<AbortHandle>,
 }

@@ -24,6 +24,31 @@ pub(crate) const DIRECTORY_BLOCK: u32 = 4096;
 /// Size of blocks as told by statfs(2).
 pub(crate) const STATFS_BLOCK: u32 = 4096;
 
+/// Who made a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answerer {
+    /// The loop alone, without a backend: what is refused alike, and what nobody could answer in time.
+    Loop,
+    /// [`Native`](crate::Native).
+    Native,
+    /// The codec of fuse-backend-rs.
+    Fbrs,
+}
+
+impl Answerer {
+    /// All of them, each at the position of its number.
+    pub const ALL: [Self; 3] = [Self::Loop, Self::Native, Self::Fbrs];
+
+    /// Its name, for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loop => "loop",
+            Self::Native => "native",
+            Self::Fbrs => "fbrs",
+        }
+    }
+}
+
 /// A reply, to be built once and written once: header and encoded bytes in front, then bytes that are not copied.
 ///
 /// One can be used again and again, so that answering needs no allocation.
@@ -32,6 +57,7 @@ pub struct Reply {
     head: Vec<u8>,
     spans: Vec<Bytes>,
     errno: i32,
+    by: Answerer,
 }
 
 impl Default for Reply {
@@ -47,10 +73,11 @@ impl Reply {
             head: vec![0; OUT_HEADER_LEN],
             spans: Vec::new(),
             errno: 0,
+            by: Answerer::Loop,
         }
     }
 
-    /// Makes it an empty success again; what was allocated is kept.
+    /// Makes it an empty success again. What was allocated is kept, and so is who makes it.
     pub fn clear(&mut self) {
         self.head.truncate(OUT_HEADER_LEN);
         self.spans.clear();
@@ -61,6 +88,16 @@ impl Reply {
     pub fn fail(&mut self, errno: i32) {
         self.clear();
         self.errno = errno;
+    }
+
+    /// Notes who makes it.
+    pub fn mark(&mut self, by: Answerer) {
+        self.by = by;
+    }
+
+    /// Who made it.
+    pub fn by(&self) -> Answerer {
+        self.by
     }
 
     /// What it fails with, 0 if it does not.
@@ -78,9 +115,14 @@ impl Reply {
         self.spans = spans;
     }
 
+    /// How many bytes follow the encoded ones.
+    pub(crate) fn span_bytes(&self) -> usize {
+        self.spans.iter().map(Bytes::len).sum()
+    }
+
     /// Fills in the header and gives the parts to write, in order.
     pub fn finish(&mut self, unique: u64) -> (&[u8], &[Bytes]) {
-        let payload: usize = self.head.len() + self.spans.iter().map(Bytes::len).sum::<usize>();
+        let payload: usize = self.head.len() + self.span_bytes();
         // Replies are bounded by the size a request asks for; one that is not cannot be named in the header and fails.
         let len = u32::try_from(payload).unwrap_or_else(|_| {
             self.fail(libc::EIO);

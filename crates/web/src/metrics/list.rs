@@ -1,14 +1,45 @@
-//! The names of all metrics.
+//! The names of all metrics. `docs/metrics.md` has the same table, and a test holds the two together.
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only grows, until the engine starts anew.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// Counts by size.
+    Histogram,
+}
 
 /// A metric, for the documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetricInfo {
-    /// Its name as scraped.
+    /// Its name as scraped; of a histogram, without `_bucket`, `_sum` and `_count`.
     pub name: &'static str,
     /// Its labels.
     pub labels: &'static [&'static str],
     /// What it counts or measures.
     pub help: &'static str,
+}
+
+impl MetricInfo {
+    /// What it is, which follows from the name.
+    pub fn kind(&self) -> MetricKind {
+        match self.name {
+            name if name.ends_with("_total") => MetricKind::Counter,
+            name if name.ends_with("_duration_seconds") => MetricKind::Histogram,
+            _ => MetricKind::Gauge,
+        }
+    }
+
+    /// Its line in `docs/metrics.md`.
+    #[cfg(test)]
+    pub(super) fn row(&self) -> String {
+        let kind = format!("{:?}", self.kind()).to_lowercase();
+        let labels: Vec<_> = self.labels.iter().map(|name| format!("`{name}`")).collect();
+        let labels = labels.join(", ");
+        format!("| `{}` | {kind} | {labels} | {} |\n", self.name, self.help)
+    }
 }
 
 const fn metric(
@@ -19,7 +50,7 @@ const fn metric(
     MetricInfo { name, labels, help }
 }
 
-/// Every metric. A name that ends in `_total` is a counter, any other a gauge.
+/// Every metric, in the order of the documentation.
 pub const METRICS: &[MetricInfo] = &[
     metric(
         "debridfs_build_info",
@@ -35,6 +66,11 @@ pub const METRICS: &[MetricInfo] = &[
         "debridfs_attention",
         &["kind"],
         "What somebody has to look at, by what it is about",
+    ),
+    metric(
+        "debridfs_volume_silent",
+        &["volume"],
+        "1 while a volume that is used (`state`, `cache`, `downloads`, `hooks`) does not answer",
     ),
     metric(
         "debridfs_engine_start_time_seconds",
@@ -55,11 +91,6 @@ pub const METRICS: &[MetricInfo] = &[
         "debridfs_engine_restarts_total",
         &[],
         "Engines the keeper took after the first one",
-    ),
-    metric(
-        "debridfs_library_listed",
-        &[],
-        "1 once the first sync is over and `__all__` is shown",
     ),
     metric(
         "debridfs_listener_connections",
@@ -102,6 +133,21 @@ pub const METRICS: &[MetricInfo] = &[
         "Passwords, keys and tokens that were wrong, of all listeners",
     ),
     metric(
+        "debridfs_http_requests_total",
+        &["front", "code"],
+        "Requests over HTTP that were answered, by front (`webdav`, `files`, `api`, `mcp`, `health`, or what else the listener serves) and status code",
+    ),
+    metric(
+        "debridfs_http_request_duration_seconds",
+        &["front"],
+        "Times from a request's head to the head of its answer",
+    ),
+    metric(
+        "debridfs_front_sent_bytes_total",
+        &["front"],
+        "Bytes handed out: of files by `fuse` and `nfs`, of answers' bodies by fronts of HTTP",
+    ),
+    metric(
         "debridfs_nfs_connections",
         &["client"],
         "Connections of each NFS client now",
@@ -127,9 +173,24 @@ pub const METRICS: &[MetricInfo] = &[
         "Requests over NFS that the client was told to ask again",
     ),
     metric(
+        "debridfs_nfs_operations_total",
+        &["operation", "status"],
+        "Calls over NFS by procedure and status: `ok`, the name in RFC 1813 without its prefix (`JUKEBOX`: to be asked again), `other`, or `refused` by the rules of RPC",
+    ),
+    metric(
+        "debridfs_nfs_operation_duration_seconds",
+        &["operation"],
+        "Times from a call over NFS to its reply, waits for a CDN included",
+    ),
+    metric(
         "debridfs_nfs_reply_bytes",
         &[],
         "Bytes of files in replies over NFS that are under way",
+    ),
+    metric(
+        "debridfs_library_listed",
+        &[],
+        "1 once the first sync is over and `__all__` is shown",
     ),
     metric("debridfs_library_releases", &[], "Releases in __all__"),
     metric("debridfs_library_bad_releases", &[], "Releases in __bad__"),
@@ -191,6 +252,36 @@ pub const METRICS: &[MetricInfo] = &[
         "Rest of a cool-down shared by all callers",
     ),
     metric(
+        "debridfs_key_budget_used_calls",
+        &["provider", "key", "calls", "seconds"],
+        "Calls that count against a limit now. `calls` is `all` or the kind that the limit is for, such as `create`; the limit holds in any time of `seconds`",
+    ),
+    metric(
+        "debridfs_key_budget_limit_calls",
+        &["provider", "key", "calls", "seconds"],
+        "How many may count",
+    ),
+    metric(
+        "debridfs_provider_slots_used",
+        &["provider"],
+        "Downloads on their way to the account; absent where the vendor does not tell",
+    ),
+    metric(
+        "debridfs_provider_slots",
+        &["provider"],
+        "How many may be; absent where the vendor does not tell",
+    ),
+    metric(
+        "debridfs_provider_fair_use_ratio",
+        &["provider"],
+        "Share of a fair-use allowance that is used, 0 to 1; absent where the vendor does not tell",
+    ),
+    metric(
+        "debridfs_provider_expires_timestamp_seconds",
+        &["provider"],
+        "End of the subscription; absent where it is not known",
+    ),
+    metric(
         "debridfs_key_traffic_bytes",
         &["provider", "key"],
         "Bytes fetched with a download key since the provider's midnight",
@@ -219,36 +310,6 @@ pub const METRICS: &[MetricInfo] = &[
         "debridfs_key_calls_total",
         &["provider", "key"],
         "Calls made with the key",
-    ),
-    metric(
-        "debridfs_key_budget_used_calls",
-        &["provider", "key", "calls", "seconds"],
-        "Calls that count against a limit now: `all` or some, in any time of so many seconds",
-    ),
-    metric(
-        "debridfs_key_budget_limit_calls",
-        &["provider", "key", "calls", "seconds"],
-        "How many may count",
-    ),
-    metric(
-        "debridfs_provider_slots_used",
-        &["provider"],
-        "Downloads on their way to the account; absent where the vendor does not tell",
-    ),
-    metric(
-        "debridfs_provider_slots",
-        &["provider"],
-        "How many may be; absent where the vendor does not tell",
-    ),
-    metric(
-        "debridfs_provider_fair_use_ratio",
-        &["provider"],
-        "Share of a fair-use allowance that is used, 0 to 1; absent where the vendor does not tell",
-    ),
-    metric(
-        "debridfs_provider_expires_timestamp_seconds",
-        &["provider"],
-        "End of the subscription; absent where it is not known",
     ),
     metric(
         "debridfs_downloads",
@@ -286,19 +347,19 @@ pub const METRICS: &[MetricInfo] = &[
         "Bytes that the HTTP client may have read ahead besides, at most: 408 KiB for each connection with a body under way",
     ),
     metric(
-        "debridfs_probe_filled_files_total",
+        "debridfs_content_fetched_bytes_total",
         &[],
-        "New files whose head and tail were fetched before anybody read them",
+        "Bytes fetched from CDNs",
     ),
     metric(
-        "debridfs_probe_unfilled_files_total",
+        "debridfs_content_served_bytes_total",
         &[],
-        "New files of which head or tail could not be fetched; they are left to whoever reads them",
+        "Bytes handed to readers",
     ),
     metric(
         "debridfs_readers",
         &["class"],
-        "Readers by what they are taken for",
+        "Readers by what they are taken for: `probe`, `scan`, `playback`, `copy`",
     ),
     metric(
         "debridfs_reader_read_bytes_total",
@@ -311,14 +372,14 @@ pub const METRICS: &[MetricInfo] = &[
         "Bytes fetched from CDNs for readers, by what they were taken for then",
     ),
     metric(
-        "debridfs_content_fetched_bytes_total",
+        "debridfs_probe_filled_files_total",
         &[],
-        "Bytes fetched from CDNs",
+        "New files whose head and tail were fetched before anybody read them",
     ),
     metric(
-        "debridfs_content_served_bytes_total",
+        "debridfs_probe_unfilled_files_total",
         &[],
-        "Bytes handed to readers",
+        "New files of which head or tail could not be fetched; they are left to whoever reads them",
     ),
     metric(
         "debridfs_content_requests_total",
@@ -486,6 +547,51 @@ pub const METRICS: &[MetricInfo] = &[
         "debridfs_fuse_interrupted_total",
         &[],
         "Requests whose caller was interrupted",
+    ),
+    metric(
+        "debridfs_backend_active",
+        &["backend"],
+        "1 for the FUSE backend that answers",
+    ),
+    metric(
+        "debridfs_backend_available",
+        &["backend"],
+        "1 for each FUSE backend that passed its trial",
+    ),
+    metric(
+        "debridfs_backend_switches_total",
+        &[],
+        "Times that another FUSE backend took over",
+    ),
+    metric(
+        "debridfs_backend_operations_total",
+        &["backend", "operation", "status"],
+        "Replies to the kernel by backend (`loop`: none was asked), operation and status: `ok`, the errno's name, `other`, or `refused` by the kernel",
+    ),
+    metric(
+        "debridfs_backend_operation_duration_seconds",
+        &["backend", "operation"],
+        "Times from a request's arrival to its reply, waits for a CDN included",
+    ),
+    metric(
+        "debridfs_backend_shadow_ratio",
+        &[],
+        "Share of the requests that are compared, 0 to 1",
+    ),
+    metric(
+        "debridfs_backend_comparisons_total",
+        &["operation", "primary", "shadow"],
+        "Requests about which two backends were compared; `primary` answered",
+    ),
+    metric(
+        "debridfs_backend_divergences_total",
+        &["operation", "primary", "shadow"],
+        "Of these, those about which they differ",
+    ),
+    metric(
+        "debridfs_backend_comparisons_skipped_total",
+        &[],
+        "Requests that were to be compared and were let go, as the comparison was too slow",
     ),
     metric(
         "debridfs_content_read_errors_total",
