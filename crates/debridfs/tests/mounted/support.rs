@@ -61,7 +61,16 @@ pub fn streams(film: &str) -> String {
 
 /// `find` over `root` with `-printf format`, sorted.
 pub fn find(root: &Path, format: &str) -> Vec<String> {
-    let text = run("find", &[root.to_str().expect("text"), "-printf", format]);
+    found(root, &["-printf", format])
+}
+
+/// As [`find`], while entries may go between their listing and the look at them.
+pub fn find_while_it_changes(root: &Path, format: &str) -> Vec<String> {
+    found(root, &["-ignore_readdir_race", "-printf", format])
+}
+
+fn found(root: &Path, how: &[&str]) -> Vec<String> {
+    let text = run("find", &[&[root.to_str().expect("text")], how].concat());
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     lines.sort();
     lines

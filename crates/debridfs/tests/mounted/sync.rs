@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Instance, Settings, Simulator, film, find, until};
+use crate::support::{Instance, Settings, Simulator, film, find, find_while_it_changes, until};
 
 #[test]
 fn a_torrent_added_or_removed_elsewhere_shows_although_the_kernel_has_cached_the_view() {
@@ -13,7 +13,7 @@ fn a_torrent_added_or_removed_elsewhere_shows_although_the_kernel_has_cached_the
     let instance = Instance::start(&simulator, Settings::default());
     instance.wait_synced();
     let all = instance.mount().join("__all__");
-    let list = || find(&all, "%f\n").len();
+    let list = || find_while_it_changes(&all, "%f\n").len();
     assert_eq!(list(), 3, "the view, the release, the file");
     let second = simulator.add(film("Second.2024", 1 << 20));
     until("the new release shows", Duration::from_secs(120), || {

@@ -10,7 +10,7 @@ use debridfs_sim::arr::Item;
 use debridfs_sim::{FileSpec, Kind, ReleaseSpec, Service, content};
 use rustix::process::Signal;
 
-use crate::support::{Household, Reader, Simulator, film, find, until};
+use crate::support::{Household, Reader, Simulator, film, find, find_while_it_changes, until};
 
 const HASH: &str = "00112233445566778899aabbccddeeff00112233";
 const GRABBED: &str = "Grabbed.S01.1080p";
@@ -45,7 +45,7 @@ fn account(kind: Kind) -> Simulator {
 /// Each file of `__all__` with its inode number, size and time.
 fn tree(household: &Household) -> Vec<String> {
     let all = household.instance.mount().join("__all__");
-    let mut lines = find(&all, "%y %i %s %T@ %P\n");
+    let mut lines = find_while_it_changes(&all, "%y %i %s %T@ %P\n");
     lines.retain(|line| line.starts_with('f'));
     lines
 }
