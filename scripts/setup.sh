@@ -64,6 +64,21 @@ fi
 if [ "$1" = packages ]; then exit 0; fi
 [ "$1" = image ] || [ -e /dev/fuse ] || as_root modprobe fuse || fail "/dev/fuse is missing: load the kernel module 'fuse', or give this container the device"
 
+unpack() { # DIR PACKAGE…: Debian's packages, unpacked in DIR/root and not installed
+  rm -rf "$1" && mkdir -p "$1/packages"
+  as_root apt-get update -qq
+  (cd "$1/packages" && apt-get download -qq "${@:2}" 2>&1 | { grep -v '^W: Download is performed unsandboxed' || true; }) || return 1
+  for package in "$1"/packages/*.deb; do dpkg -x "$package" "$1/root"; done
+  rm -r "$1/packages"
+}
+
+# `fusermount` of FUSE 2, whose package conflicts with fuse3.
+fuse2() {
+  [ -x "$cache/fuse2/root/bin/fusermount" ] || unpack "$cache/fuse2" fuse || return 1
+  mkdir -p target/tools
+  ln -sfn "$cache/fuse2/root" target/tools/fuse2
+}
+
 # The guest of crates/guest: a kernel and programs that are unpacked, never installed, as installing them changes how this machine boots and what it serves.
 guest_packages=(nfs-kernel-server nfs-common rpcbind cifs-utils netbase libtirpc-common libtirpc3 libwrap0 libkeyutils1 libcap-ng0 libevent-core-2.1-7 libcom-err2 libselinux1)
 guest() {
@@ -75,11 +90,7 @@ guest() {
   if [ "$(cat "$dir/done" 2>/dev/null)" != "${guest_packages[*]}" ]; then
     [ -n "$kernel" ] || fail "no package linux-image-amd64: the test guest wants Debian's kernel for x86-64; apt-get update, then run this again"
     echo "setup: unpacking $kernel for the test guest"
-    rm -rf "$dir" && mkdir -p "$dir/packages"
-    as_root apt-get update -qq
-    (cd "$dir/packages" && apt-get download -qq "$kernel" "${guest_packages[@]}" 2>&1 | { grep -v '^W: Download is performed unsandboxed' || true; })
-    for package in "$dir"/packages/*.deb; do dpkg -x "$package" "$dir/root"; done
-    rm -r "$dir/packages"
+    unpack "$dir" "$kernel" "${guest_packages[@]}"
     # Written when a kernel is installed, which this one is not.
     busybox depmod -b "$dir/root" "${kernel#linux-image-}"
     echo "${guest_packages[*]}" >"$dir/done"
@@ -90,6 +101,7 @@ guest() {
 
 if [ "$1" = test ] || [ "$1" = image ]; then
   guest
+  fuse2 || echo "setup: no fusermount of FUSE 2 here (Debian's package fuse): its test takes that of FUSE 3 by this name"
   # Debian's own kubectl is too old to build what is in deploy/.
   if ! kubectl kustomize --help >/dev/null 2>&1; then
     command -v go >/dev/null || fail "no kustomize 5: install kubectl 1.27 or newer (https://kubernetes.io/docs/tasks/tools/), or Go 1.22 or newer to build it"
@@ -137,11 +149,7 @@ ganesha() {
   local dir=$cache/ganesha
   if [ "$(cat "$dir/done" 2>/dev/null)" != "${ganesha_packages[*]}" ]; then
     echo "setup: unpacking NFS-Ganesha for the benchmark"
-    rm -rf "$dir" && mkdir -p "$dir/packages"
-    as_root apt-get update -qq
-    (cd "$dir/packages" && apt-get download -qq "${ganesha_packages[@]}" 2>&1 | { grep -v '^W: Download is performed unsandboxed' || true; }) || return 1
-    for package in "$dir"/packages/*.deb; do dpkg -x "$package" "$dir/root"; done
-    rm -r "$dir/packages"
+    unpack "$dir" "${ganesha_packages[@]}" || return 1
     echo "${ganesha_packages[*]}" >"$dir/done"
   fi
   mkdir -p target/tools

@@ -126,11 +126,15 @@ fn capability(status: &str) -> Check {
     }
 }
 
+/// `fusermount3`, or `fusermount` where only FUSE 2 is installed.
 fn fusermount(path: &OsStr) -> Check {
     let name = "fusermount3";
-    let found: Option<PathBuf> = std::env::split_paths(path)
-        .map(|dir| dir.join(name))
-        .find(|file| file.is_file());
+    let find = |name: &str| {
+        std::env::split_paths(path)
+            .map(|dir| dir.join(name))
+            .find(|file| file.is_file())
+    };
+    let found: Option<PathBuf> = find(name).or_else(|| find("fusermount"));
     let Some(file) = found else {
         let fix = "install it: `apt-get install fuse3`; or run as root";
         return Check::failed(name, "not found; without root it does the mounting", fix);
@@ -226,6 +230,9 @@ mod tests {
         assert_eq!(plain.outcome, Outcome::Failed);
         assert!(plain.seen.contains("not setuid"), "{plain}");
         fs::set_permissions(&file, Permissions::from_mode(0o4755)).unwrap();
+        assert_eq!(found().outcome, Outcome::Ok);
+        // A host with FUSE 2 alone.
+        fs::rename(&file, dir.path().join("fusermount")).unwrap();
         assert_eq!(found().outcome, Outcome::Ok);
     }
 

@@ -35,9 +35,11 @@ pub enum KeeperError {
         /// For people.
         reason: String,
     },
-    /// `fusermount3` failed.
-    #[error("fusermount3 could not mount {path}: {reason}")]
+    /// The set-uid program that mounts for users failed, or there is none.
+    #[error("{program} could not mount {path}: {reason}")]
     Fusermount {
+        /// `fusermount3`, or `fusermount` of FUSE 2.
+        program: &'static str,
         /// The mount point.
         path: PathBuf,
         /// What it said.

@@ -1,23 +1,21 @@
-//! Mounts and unmounts as a user, by the set-uid program `fusermount3`.
+//! Mounts and unmounts as a user, by the set-uid program `fusermount3`, or `fusermount` where only
+//! FUSE 2 is installed. Both take the same options and hand the descriptor over in the same way.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use crate::KeeperError;
 use debridfs_handover::packet::{self, Packet};
 
-const PROGRAM: &str = "fusermount3";
+/// The first of them that is installed is used.
+const PROGRAMS: [&str; 2] = ["fusermount3", "fusermount"];
 
 pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, KeeperError> {
-    let failed = |reason: String| KeeperError::Fusermount {
-        path: path.into(),
-        reason,
-    };
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
         .map_err(KeeperError::os("cannot make a socket pair"))?;
@@ -27,29 +25,26 @@ pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, Keeper
     if allow_other && user_allow_other() {
         options.push_str(",allow_other");
     }
-    let mut command = program();
-    command.arg("-o").arg(options).arg("--").arg(path);
-    command.env("_FUSE_COMMFD", theirs.as_raw_fd().to_string());
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
     let passed = theirs.as_raw_fd();
-    // SAFETY: between fork and exec only fcntl is called, on a descriptor that stays open.
-    unsafe {
-        command.pre_exec(move || {
-            if libc::fcntl(passed, libc::F_SETFD, 0) < 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            Ok(())
-        });
-    }
-    let mut child = command.spawn().map_err(|error| {
-        failed(format!(
-            "{error}; install the package fuse3, or run as root"
-        ))
+    let (program, mut child) = start(path, |command| {
+        command.arg("-o").arg(&options).arg("--").arg(path);
+        command.env("_FUSE_COMMFD", passed.to_string());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        // SAFETY: between fork and exec only fcntl is called, on a descriptor that stays open.
+        unsafe {
+            command.pre_exec(move || {
+                if libc::fcntl(passed, libc::F_SETFD, 0) < 0 {
+                    return Err(std::io::Error::last_os_error());
+                }
+                Ok(())
+            });
+        }
     })?;
     drop(theirs);
+    let failed = |reason: String| failure(program, path, reason);
     let fd = receive_passed_fd(ours.as_fd());
     let mut said = String::new();
     if let Some(mut stderr) = child.stderr.take() {
@@ -62,17 +57,41 @@ pub(super) fn mount_at(path: &Path, allow_other: bool) -> Result<OwnedFd, Keeper
     }
 }
 
-/// The environment may hold tokens, which it has no use for.
-fn program() -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_clear();
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
+fn failure(program: &'static str, path: &Path, reason: String) -> KeeperError {
+    KeeperError::Fusermount {
+        program,
+        path: path.into(),
+        reason,
     }
-    command
 }
 
-/// `fusermount3` sends one byte on the stream socket, and the descriptor with it.
+/// Starts the first of [`PROGRAMS`] that is installed, to do something about `path`.
+fn start(
+    path: &Path,
+    arrange: impl Fn(&mut Command),
+) -> Result<(&'static str, Child), KeeperError> {
+    for program in PROGRAMS {
+        let mut command = Command::new(program);
+        // It may hold tokens, for which the program has no use.
+        command.env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        arrange(&mut command);
+        match command.spawn() {
+            Ok(child) => return Ok((program, child)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failure(program, path, error.to_string())),
+        }
+    }
+    let [program, other] = PROGRAMS;
+    let reason = format!(
+        "neither it nor {other} is installed: install the package fuse3 (or fuse), or run as root"
+    );
+    Err(failure(program, path, reason))
+}
+
+/// The program sends one byte on the stream socket, and the descriptor with it.
 fn receive_passed_fd(socket: BorrowedFd<'_>) -> std::io::Result<Option<OwnedFd>> {
     match packet::receive(socket)? {
         Packet::End => Ok(None),
@@ -81,16 +100,19 @@ fn receive_passed_fd(socket: BorrowedFd<'_>) -> std::io::Result<Option<OwnedFd>>
 }
 
 pub(super) fn unmount_at(path: &Path) -> Result<(), KeeperError> {
-    let output = program().args(["-u", "-z", "--"]).arg(path).output();
-    let reason = match output {
+    let (program, child) = start(path, |command| {
+        command.args(["-u", "-z", "--"]).arg(path);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+    })?;
+    let reason = match child.wait_with_output() {
         Ok(output) if output.status.success() => return Ok(()),
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         Err(error) => error.to_string(),
     };
-    Err(KeeperError::Fusermount {
-        path: path.into(),
-        reason,
-    })
+    Err(failure(program, path, reason))
 }
 
 /// A user may let others in only when the administrator said so.

@@ -1,12 +1,12 @@
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 use debridfs_base::mountinfo;
 use debridfs_handover::{EngineState, KeeperStatus};
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 
+use crate::as_user::{as_a_user_with_fusermount, as_a_user_with_fusermount_of_fuse_2};
 use crate::hostile::{
     a_descriptor_that_hangs_when_it_is_closed, an_engine_that_loses_a_request,
     an_engine_that_makes_reads_block, an_heir_is_ended_before_the_next_engine,
@@ -26,7 +26,7 @@ use crate::stopping::{
     a_keeper_that_lingers_waits_for_the_next_engine,
     a_stop_does_not_wait_for_an_engine_that_let_go,
 };
-use crate::world::{World, ends_within, open_device_for_users, program, signal};
+use crate::world::{World, ends_within, signal};
 
 type Case = (&'static str, fn());
 
@@ -149,6 +149,10 @@ pub const ALL: &[Case] = &[
     ),
     ("probe_is_not_caught", probe_is_not_caught),
     ("as_a_user_with_fusermount", as_a_user_with_fusermount),
+    (
+        "as_a_user_with_fusermount_of_fuse_2",
+        as_a_user_with_fusermount_of_fuse_2,
+    ),
 ];
 
 /// What a busy machine may take; less than the 30 s after which what waits in the keeper is given up.
@@ -512,36 +516,4 @@ fn probe_is_not_caught() {
         matches!(elsewhere, Err(ProbeError::Failed(_))),
         "{elsewhere:?}"
     );
-}
-
-fn as_a_user_with_fusermount() {
-    let world = World::empty();
-    // fusermount3 wants a user with a name.
-    const NOBODY: u32 = 65_534;
-    open_device_for_users(world.root());
-    std::os::unix::fs::chown(world.root(), Some(NOBODY), Some(NOBODY)).unwrap();
-    std::os::unix::fs::chown(world.control(), Some(NOBODY), Some(NOBODY)).unwrap();
-    let mut command = program();
-    command
-        .arg("as-keeper")
-        .arg(world.mount())
-        .arg(world.socket())
-        .arg(world.control());
-    let log = std::fs::File::create(world.root().join("log")).unwrap();
-    let mut keeper = command.uid(NOBODY).gid(NOBODY).stderr(log).spawn().unwrap();
-    world.until_served();
-    let mut read = program();
-    read.args(["as-reader", "read", &world.file("data")])
-        .uid(NOBODY)
-        .gid(NOBODY);
-    let result = ends_within(&mut read.spawn().unwrap(), SOON);
-    let engine = world.engine();
-    signal(engine, Signal::KILL);
-    world.until_served_by_another(engine);
-    signal(keeper.id(), Signal::TERM);
-    let ended = ends_within(&mut keeper, SOON);
-    unmount("/dev/fuse", UnmountFlags::DETACH).unwrap();
-    assert!(matches!(result, Some(Ok(_))), "{result:?}");
-    assert!(matches!(ended, Some(Ok(_))), "{ended:?}\n{}", world.log());
-    assert!(!mountinfo::is_mounted(&world.mount()));
 }

@@ -7,6 +7,7 @@
     reason = "a test waits for other processes"
 )]
 
+mod as_user;
 mod cases;
 mod engine;
 mod hostile;

@@ -1,0 +1,71 @@
+//! Mounts by `fusermount3`, or `fusermount`, as a user.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use debridfs_base::mountinfo;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::Signal;
+
+use crate::cases::SOON;
+use crate::world::{World, ends_within, open_device_for_users, program, signal};
+
+pub fn as_a_user_with_fusermount() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    as_a_user(&World::empty(), Path::new(&path));
+}
+
+/// As on a host that has FUSE 2 alone: Debian's, or by its name that of FUSE 3.
+pub fn as_a_user_with_fusermount_of_fuse_2() {
+    let world = World::empty();
+    let bin = world.root().join("bin");
+    fs::create_dir(&bin).unwrap();
+    // Where it lies set-uid programs may be forbidden.
+    mount("none", &bin, "tmpfs", MountFlags::empty(), None).unwrap();
+    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/fuse2/bin");
+    let places = [unpacked.as_path(), Path::new("/usr/bin"), Path::new("/bin")];
+    let found = places.map(|place| place.join("fusermount"));
+    let found = found.iter().find(|file| file.is_file());
+    let ours = bin.join("fusermount");
+    fs::copy(found.expect("`make setup`"), &ours).unwrap();
+    fs::set_permissions(&ours, fs::Permissions::from_mode(0o4755)).unwrap();
+    as_a_user(&world, &bin);
+    unmount(&bin, UnmountFlags::DETACH).unwrap();
+}
+
+/// With what is found in `path` alone.
+fn as_a_user(world: &World, path: &Path) {
+    // The program wants a user with a name.
+    const NOBODY: u32 = 65_534;
+    open_device_for_users(world.root());
+    chown(world.root(), Some(NOBODY), Some(NOBODY)).unwrap();
+    chown(world.control(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = program();
+    command
+        .arg("as-keeper")
+        .arg(world.mount())
+        .arg(world.socket())
+        .arg(world.control())
+        .env("PATH", path);
+    let log = fs::File::create(world.root().join("log")).unwrap();
+    let mut keeper = command.uid(NOBODY).gid(NOBODY).stderr(log).spawn().unwrap();
+    world.until_served();
+    let mut read = program();
+    read.args(["as-reader", "read", &world.file("data")])
+        .stdout(Stdio::piped())
+        .uid(NOBODY)
+        .gid(NOBODY);
+    let result = ends_within(&mut read.spawn().unwrap(), SOON);
+    let engine = world.engine();
+    signal(engine, Signal::KILL);
+    world.until_served_by_another(engine);
+    signal(keeper.id(), Signal::TERM);
+    let ended = ends_within(&mut keeper, SOON);
+    unmount("/dev/fuse", UnmountFlags::DETACH).unwrap();
+    assert!(matches!(result, Some(Ok(_))), "{result:?}");
+    assert!(matches!(ended, Some(Ok(_))), "{ended:?}\n{}", world.log());
+    assert!(!mountinfo::is_mounted(&world.mount()));
+}
