@@ -286,7 +286,10 @@ impl Keeper {
         if self.processes.engine.is_none()
             && let Some(peer) = &self.lent.peer
         {
-            let gone = peer.client.is_dead().unwrap_or(peer.closed);
+            // One whose connection is gone has let go of nothing that matters, and may go on in
+            // the same process.
+            let let_go = peer.closed && peer.stale;
+            let gone = let_go || peer.client.is_dead().unwrap_or(peer.closed);
             if gone {
                 self.engine_gone("ended or was killed", End::Killed, now);
             }

@@ -14,8 +14,8 @@ use crate::hostile::{
 };
 use crate::lost::{
     a_dead_mount_is_cleaned_at_start, a_hung_mount_is_ended_and_stacked, a_shared_mount_is_stacked,
-    abort, detach, foreign_and_living_mounts_are_refused, mount_lost,
-    nothing_is_mounted_where_a_link_leads,
+    abort, an_engine_that_lets_go_of_a_lost_mount_lives_on, detach,
+    foreign_and_living_mounts_are_refused, mount_lost, nothing_is_mounted_where_a_link_leads,
 };
 use crate::prober::{ProbeError, Prober};
 use crate::stopping::{
@@ -152,6 +152,10 @@ pub const ALL: &[Case] = &[
     (
         "as_a_user_with_fusermount_of_fuse_2",
         as_a_user_with_fusermount_of_fuse_2,
+    ),
+    (
+        "an_engine_that_lets_go_of_a_lost_mount_lives_on",
+        an_engine_that_lets_go_of_a_lost_mount_lives_on,
     ),
 ];
 

@@ -1,5 +1,6 @@
 //! Mounts that are lost, hang or are there before, and what is mounted over them.
 
+use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -181,4 +182,19 @@ pub fn nothing_is_mounted_where_a_link_leads() {
         mountinfo::is_mounted(&world.mount())
     });
     assert!(world.end_keeper(Signal::TERM), "{}", world.log());
+}
+
+/// It goes on in the same process, as attached engines do.
+pub fn an_engine_that_lets_go_of_a_lost_mount_lives_on() {
+    let mut world = World::start(&["attached"]);
+    world.set("stays");
+    let first = world.attach();
+    world.until_served();
+    world.attach();
+    abort(&world);
+    world.until_served_by_another(first);
+    // Twice what an engine has to end.
+    std::thread::sleep(Duration::from_secs(1));
+    let name = fs::read_to_string(format!("/proc/{first}/cmdline")).unwrap_or_default();
+    assert!(name.contains("as-sleeper"), "{name:?}\n{}", world.log());
 }
