@@ -21,6 +21,12 @@ use crate::{AcquireConfig, Action, Error, Job, Library, Shown, Step};
 impl Attempt<'_> {
     /// Puts it in place.
     pub(crate) async fn act(&mut self, job: &Arc<Job>) -> Outcome {
+        // An arr that is told of it would find nothing there.
+        if matches!(job.action, Action::Symlink | Action::None)
+            && let Some(words) = self.shared.library.unmounted()
+        {
+            return Err(Trouble::Unmounted(words));
+        }
         let Some(shown) = self.shared.library.shown(job.hash).await else {
             self.shared
                 .update(job.id(), |job| job.step = Step::Ready)

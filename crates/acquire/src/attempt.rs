@@ -29,6 +29,8 @@ pub(crate) enum Go {
 pub(crate) enum Trouble {
     /// It may later, at the earliest after this time.
     Later(String, Duration),
+    /// It does as soon as the library is mounted.
+    Unmounted(String),
     /// It never will, for a reason that says nothing of the release.
     Hopeless(String),
     /// It never will, and neither would the same release another time.

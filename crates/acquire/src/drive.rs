@@ -181,6 +181,12 @@ async fn drive(shared: &Arc<Shared>, watch: &Watch, id: JobId) {
                 shared.wake.notify_one();
                 sleep(pause).await;
             }
+            Trouble::Unmounted(words) => {
+                tracing::info!(%id, name = job.name, "waiting for the mount: {words}");
+                shared.live(id, |live| live.trouble = Some(words));
+                shared.wake.notify_one();
+                shared.library.mounted().await;
+            }
             hopeless => fail(shared, id, hopeless).await,
         }
     }
@@ -190,9 +196,10 @@ async fn drive(shared: &Arc<Shared>, watch: &Watch, id: JobId) {
 async fn fail(shared: &Arc<Shared>, id: JobId, trouble: Trouble) {
     let blocked = matches!(trouble, Trouble::Blocked(_));
     let (evidence, reason, take_back) = match trouble {
-        Trouble::Later(reason, _) | Trouble::Hopeless(reason) | Trouble::Blocked(reason) => {
-            (None, reason, false)
-        }
+        Trouble::Later(reason, _)
+        | Trouble::Unmounted(reason)
+        | Trouble::Hopeless(reason)
+        | Trouble::Blocked(reason) => (None, reason, false),
         Trouble::Condemned(evidence, reason) => (Some(evidence), reason, false),
         Trouble::TakeBack(evidence, reason) => (Some(evidence), reason, true),
     };

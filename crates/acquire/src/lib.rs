@@ -61,7 +61,7 @@ pub use job::{
     Action, AtProvider, Evidence, Job, JobFile, Live, ShareLimits, Step, Told, Uncached,
 };
 pub use library::{Known, Library, ProbeError, Shown, ShownFile, WholeFile};
-pub use mounted_library::{AddressOf, MountedLibrary};
+pub use mounted_library::{AddressOf, MountNews, MountedLibrary};
 pub use release::{Release, ReleaseError, Source};
 pub use request::{JobId, Selection, Viewer};
 pub use route::{Chosen, Passed, Refusal};

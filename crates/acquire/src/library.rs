@@ -68,6 +68,13 @@ pub trait Library: Send + Sync + 'static {
     fn look_now(&self);
     /// Resolves when what is shown has changed.
     async fn changed(&self);
+    /// Why the library is not mounted now, for people; `None` while it is. What is put in place as a
+    /// path into the mount waits for it.
+    fn unmounted(&self) -> Option<String> {
+        None
+    }
+    /// Resolves once the library is mounted.
+    async fn mounted(&self) {}
     /// Reads the head and the tail of a file of a shown release, before a deadline of its own.
     ///
     /// # Errors

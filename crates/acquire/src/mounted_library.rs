@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use debridfs_base::Client;
 use debridfs_base::media::HEAD;
+use debridfs_base::{Attention, Client};
 use debridfs_catalogue::{ALL, BadReason, Catalogue, Layout, Library as Shelf};
 use debridfs_content::{
     Checkup, Content, ContentConfig, ContentError, ErrorKind, FileRef, HandleOwner, ReadRequest,
 };
 use debridfs_provider::{InfoHash, TorrentInfo};
 use debridfs_tree::file_ref;
+use tokio::sync::watch;
 
 use crate::whole_job::whole_job;
 use crate::{Known, Library, ProbeError, Shown, ShownFile, WholeFile};
@@ -31,11 +32,15 @@ const FETCH_LIMIT: Duration = Duration::from_secs(60);
 /// The address under which a player reads the file at a path below the mount, or why there is none.
 pub type AddressOf = Arc<dyn Fn(&Path) -> Result<String, String> + Send + Sync>;
 
-/// The library that is mounted.
+/// Why nothing is mounted, for people; `None` while the library is.
+pub type MountNews = watch::Receiver<Option<Attention>>;
+
+/// The library that is mounted, or will be.
 pub struct MountedLibrary {
     catalogue: Arc<Catalogue>,
     content: Arc<Content>,
     mount: PathBuf,
+    news: MountNews,
     layout: Layout,
     address_of: AddressOf,
     handles: AtomicU64,
@@ -44,13 +49,13 @@ pub struct MountedLibrary {
 }
 
 impl MountedLibrary {
-    /// What `catalogue` shows at `mount` in this `layout`, with bytes from `content`, which was made
-    /// with `reading`.
+    /// What `catalogue` shows at a place, unless its news say why not, in this `layout`, with bytes
+    /// from `content`, which was made with `reading`.
     pub fn new(
         catalogue: Arc<Catalogue>,
         content: Arc<Content>,
         reading: &ContentConfig,
-        mount: PathBuf,
+        (mount, news): (PathBuf, MountNews),
         layout: Layout,
         address_of: AddressOf,
     ) -> Self {
@@ -58,6 +63,7 @@ impl MountedLibrary {
             catalogue,
             content,
             mount,
+            news,
             layout,
             address_of,
             handles: AtomicU64::new(0),
@@ -199,6 +205,17 @@ impl Library for MountedLibrary {
     async fn changed(&self) {
         // The sender lives as long as the catalogue.
         let _ = self.catalogue.library().changed().await;
+    }
+
+    fn unmounted(&self) -> Option<String> {
+        let why = self.news.borrow();
+        why.as_ref()
+            .map(|why| format!("{} is not mounted: {why}", self.mount.display()))
+    }
+
+    async fn mounted(&self) {
+        // Nobody is left to tell of it when the engine ends.
+        let _ = self.news.clone().wait_for(Option::is_none).await;
     }
 
     async fn probe(&self, hash: InfoHash, path: &str) -> Result<(), ProbeError> {

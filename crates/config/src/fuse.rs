@@ -1,4 +1,4 @@
-//! `[fuse]`: who decodes the kernel's requests.
+//! `[fuse]`: whether there has to be a mount, and who decodes the kernel's requests.
 
 use debridfs_fuse::BackendKind;
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FuseSection {
+    /// Whether the start fails where nothing can be mounted; otherwise all but the mount is served
+    /// until it can be.
+    pub required: bool,
     /// The backend that answers.
     pub backend: BackendKind,
     /// The one that answers when that one does not pass its trial at the start.
@@ -18,6 +21,7 @@ pub struct FuseSection {
 impl Default for FuseSection {
     fn default() -> Self {
         Self {
+            required: false,
             backend: BackendKind::Native,
             fallback: BackendKind::Native,
             shadow_percent: 0.0,

@@ -44,7 +44,8 @@ impl Status {
 
     fn of_engine(&self) -> Option<Attention> {
         let words = match (self.engine.state, &self.keeper.last_death) {
-            (EngineState::Serving, _) => return None,
+            // Why it is without a mount is a line of its own.
+            (EngineState::Serving | EngineState::Unmounted, _) => return None,
             (EngineState::Starting, _) => "the engine is starting".to_owned(),
             (EngineState::Down, Some(reason)) => format!("no engine is running: {reason}"),
             (EngineState::Down, None) => "no engine is running".to_owned(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use debridfs_acquire::Acquire;
 use debridfs_base::volume::Volume;
-use debridfs_base::{Board, Late, Supervisor, state_file};
+use debridfs_base::{Attention, Board, Late, Supervisor, state_file};
 use debridfs_catalogue::Catalogue;
 use debridfs_content::Content;
 use debridfs_fuse::{Backends, Serving};
@@ -19,9 +19,10 @@ use debridfs_repair::{Moves, Patient, Repair};
 use debridfs_tree::Tree;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::find::{Meant, find};
-use crate::keeper::keeper_part;
+use crate::keeper::{keeper_part, moment, of_mount};
 use crate::{
     Accepting, CallersStatus, EngineState, EngineStatus, HttpTokens, Instance, KeeperStatus,
     Measures, MountStatus, NfsStatus, Status, WhyReport, figures, verdict,
@@ -40,8 +41,6 @@ pub struct EngineInfo {
     pub started: Timestamp,
     /// The mount point.
     pub mount: PathBuf,
-    /// When it was mounted.
-    pub mounted: Timestamp,
     /// The keeper's process id, if it is in a namespace we can see.
     pub keeper: Option<u32>,
     /// Engines before this one.
@@ -74,8 +73,10 @@ pub struct EngineParts {
     pub supervisor: Supervisor,
     /// What somebody has to look at.
     pub board: Board,
-    /// The mount.
-    pub serving: Arc<Serving>,
+    /// The mount, once there is one.
+    pub serving: Late<Serving>,
+    /// Why there is none.
+    pub mount_news: watch::Sender<Option<Attention>>,
     /// Who decodes the kernel's requests.
     pub backends: Arc<Backends>,
     /// Tokens for files over HTTP.
@@ -142,6 +143,15 @@ impl RunningEngine {
             if let Ok(Ok(said)) = asked {
                 let (keeper, ..) = keeper_part(&said);
                 *self.keeper.lock() = keeper;
+                // The reason may be another by now.
+                let trouble = said.mount_trouble.map(|one| of_mount(&said.mount, &one));
+                self.parts.mount_news.send_if_modified(|known| {
+                    let news = known.is_some() && trouble.is_some() && *known != trouble;
+                    if news {
+                        known.clone_from(&trouble);
+                    }
+                    news
+                });
             }
             tokio::time::sleep(KEEPER_EVERY).await;
         }
@@ -210,6 +220,9 @@ impl Instance for RunningEngine {
         let queue = self.parts.queue.get();
         attention.extend(queue.iter().flat_map(|queue| figures::downloads(queue)));
         let keeper = self.keeper.lock().clone();
+        let serving = self.parts.serving.get();
+        let unmounted = self.parts.mount_news.borrow().clone();
+        attention.extend(unmounted.clone());
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             healthy: false,
@@ -218,16 +231,20 @@ impl Instance for RunningEngine {
             keeper,
             engine: EngineStatus {
                 pid: Some(std::process::id()),
-                state: EngineState::Serving,
+                state: match serving {
+                    Some(_) => EngineState::Serving,
+                    None => EngineState::Unmounted,
+                },
                 started: Some(self.info.started),
                 listen: self.listen.get().copied(),
                 resident: figures::resident(),
             },
             mount: MountStatus {
                 path: self.info.mount.clone(),
-                since: Some(self.info.mounted),
+                since: serving.and_then(|serving| moment(serving.mounted_at())),
+                trouble: unmounted.as_ref().map(Attention::to_string),
             },
-            backend: self.parts.serving.backend().into(),
+            backend: self.parts.backends.active().to_string(),
             library: Some(library),
             providers: self
                 .parts
@@ -242,7 +259,7 @@ impl Instance for RunningEngine {
                 .repair
                 .get()
                 .map(|repair| figures::repair(repair)),
-            fuse: Some(figures::fuse(&self.parts.serving)),
+            fuse: serving.map(|serving| figures::fuse(serving)),
             callers: Some(CallersStatus::of(&self.parts.listeners)),
             nfs: self.parts.nfs.get().map(|server| NfsStatus::of(server)),
             down: self.parts.supervisor.down(),

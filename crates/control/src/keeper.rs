@@ -1,5 +1,7 @@
 //! What a keeper tells of an instance.
 
+use std::path::Path;
+
 use debridfs_base::{Attention, AttentionKind};
 use debridfs_handover as handover;
 use jiff::Timestamp;
@@ -9,17 +11,30 @@ use crate::{EngineState, EngineStatus, KeeperStatus, MountStatus, Status};
 /// The one that serves when no engine tells.
 const BACKEND: &str = "native";
 
+pub(crate) fn moment(millis: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok()
+}
+
+/// Why nothing is mounted at `mount`, as somebody has to look at it.
+pub fn of_mount(mount: &Path, trouble: &handover::MountTrouble) -> Attention {
+    let words = format!(
+        "the library is not mounted at {}, and all else is served: {}",
+        mount.display(),
+        trouble.reason
+    );
+    let help = format!("{}; it is mounted by itself once it can be", trouble.help);
+    Attention::new(AttentionKind::Engine, "mount", words, help).since(moment(trouble.since))
+}
+
 /// The part of a status that a keeper knows.
 pub(crate) fn keeper_part(
     status: &handover::KeeperStatus,
 ) -> (KeeperStatus, EngineStatus, MountStatus) {
-    let since = i64::try_from(status.mounted_at)
-        .ok()
-        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
-        .filter(|_| status.mounted);
+    let since = moment(status.mounted_at).filter(|_| status.mounted);
     let state = match status.engine_state {
         handover::EngineState::Absent => EngineState::Down,
         handover::EngineState::Starting => EngineState::Starting,
+        _ if !status.mounted => EngineState::Unmounted,
         handover::EngineState::Serving | handover::EngineState::Stalled => EngineState::Serving,
     };
     (
@@ -38,6 +53,8 @@ pub(crate) fn keeper_part(
         MountStatus {
             path: status.mount.clone(),
             since,
+            trouble: (status.mount_trouble.as_ref())
+                .map(|trouble| format!("{}; {}", trouble.reason, trouble.help)),
         },
     )
 }
@@ -50,6 +67,8 @@ pub fn without_engine(said: &handover::KeeperStatus, why: &str) -> Status {
         let words = "the engine takes no requests; the keeper stands in";
         attention.push(Attention::new(AttentionKind::Engine, "stalled", words, ""));
     }
+    let missing = said.mount_trouble.as_ref();
+    attention.extend(missing.map(|trouble| of_mount(&said.mount, trouble)));
     let words = format!("the engine does not answer: {why}");
     attention.push(Attention::new(AttentionKind::Engine, "silent", words, ""));
     Status {

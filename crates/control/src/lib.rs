@@ -64,7 +64,7 @@ pub use copies::{CopiesStatus, CopyLine, RefusedCopy, Verdict};
 pub use debridfs_fuse::ComparedKind;
 pub use engine::{EngineInfo, EngineParts, RunningEngine};
 pub use instance::{Accepting, Instance};
-pub use keeper::without_engine;
+pub use keeper::{of_mount, without_engine};
 pub use measures::{BackendMeasures, Measures};
 pub use moves::Moving;
 pub use nfs::{NfsClientStatus, NfsStatus};

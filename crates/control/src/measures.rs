@@ -40,14 +40,15 @@ pub struct BackendMeasures {
 
 impl Measures {
     pub(crate) fn of(engine: &RunningEngine) -> Self {
-        let fuse = engine.parts.serving.stats();
+        let serving = engine.parts.serving.get();
+        let fuse = serving.map(|serving| serving.stats());
         let http = engine.parts.listeners.http();
         let nfs = engine.parts.nfs.get().map(|server| server.report());
-        let mut sent = vec![("fuse", fuse.read_bytes)];
+        let mut sent = Vec::from_iter(fuse.iter().map(|fuse| ("fuse", fuse.read_bytes)));
         sent.extend(nfs.iter().map(|nfs| ("nfs", nfs.bytes)));
         sent.extend(http.iter().map(|front| (front.front, front.bytes)));
         Self {
-            answered: fuse.answered,
+            answered: fuse.map(|fuse| fuse.answered).unwrap_or_default(),
             backends: Some(BackendMeasures::of(&engine.parts.backends)),
             http,
             nfs: nfs.map(|nfs| nfs.operations).unwrap_or_default(),

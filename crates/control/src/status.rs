@@ -158,6 +158,8 @@ pub enum EngineState {
     Down,
     /// It does not answer the kernel yet.
     Starting,
+    /// It serves everything but the mount, which cannot be made now.
+    Unmounted,
     /// It answers the kernel.
     Serving,
 }
@@ -170,6 +172,9 @@ pub struct MountStatus {
     pub path: PathBuf,
     /// When it was made.
     pub since: Option<Timestamp>,
+    /// Why there is none, and what to do about it; absent while there is one.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// What is shown.
@@ -598,6 +603,7 @@ impl Status {
             mount: MountStatus {
                 path: "/mnt/dfs".into(),
                 since: Some(at),
+                trouble: None,
             },
             backend: "native".into(),
             library: Some(LibraryStatus {

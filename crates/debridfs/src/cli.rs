@@ -20,7 +20,7 @@ use crate::command::propagation_test::PropagationCommand;
 use crate::command::provider::ProviderCommand;
 use crate::command::queue::QueueCommand;
 use crate::command::repair::RepairCommand;
-use crate::command::serve::ServeArgs;
+use crate::command::serve::{KeeperArgs, ServeArgs};
 use crate::command::sim::SimArgs;
 use crate::command::supervise::SuperviseArgs;
 use crate::command::token::TokenCommand;
@@ -86,7 +86,7 @@ Examples:
     #[command(long_about = "\
 Hold the mount only, and lend it to an engine that attaches (`debridfs engine` with the same \
 runtime_dir). Run it in a container of its own: then the engine's can be upgraded under readers.")]
-    Keeper(ServeArgs),
+    Keeper(KeeperArgs),
     /// Serve a mount that a keeper holds.
     #[command(long_about = "\
 Serve a mount that a keeper holds (`debridfs keeper` with the same runtime_dir). Waits until the \

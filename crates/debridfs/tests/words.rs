@@ -66,6 +66,7 @@ fn status() -> Status {
         mount: MountStatus {
             path: EVIL.into(),
             since: None,
+            trouble: Some(evil()),
         },
         backend: evil(),
         library: Some(library()),

@@ -113,6 +113,7 @@ impl Place {
     /// Writes the service's configuration.
     pub fn write_config(&self, listen: SocketAddr, accounts: &[Account]) -> Result<(), DemoError> {
         let mut config = toml::toml! {
+            [fuse]
             [mount]
             [server]
             [library]
@@ -135,6 +136,8 @@ impl Place {
             "allow_other",
             rustix::process::geteuid().is_root().into(),
         );
+        // Whoever tries it came to see the mount.
+        set("fuse", "required", true.into());
         // A directory of the user's is left as it was.
         set("mount", "immutable", false.into());
         set("server", "listen", listen.to_string().into());

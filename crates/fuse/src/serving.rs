@@ -63,6 +63,7 @@ pub enum Ended {
 /// A connection being served. Dropping it ends nothing: an engine ends by exiting, at any time.
 pub struct Serving {
     connection: Arc<Connection>,
+    mounted_at: u64,
     ended: watch::Receiver<Option<Ended>>,
 }
 
@@ -103,6 +104,7 @@ pub fn serve_with(
         None => None,
     };
     let threads = lease.terms.layout.slots;
+    let mounted_at = lease.terms.mounted_at;
     let (connection, held) = Connection::adopt(lease, backend, runtime.clone(), options.crash);
     let connection = Arc::new(connection);
     crash_report::install(connection.journal());
@@ -163,7 +165,11 @@ pub fn serve_with(
     thread::Builder::new()
         .name("fuse-adopt".into())
         .spawn(adopter)?;
-    Ok(Serving { connection, ended })
+    Ok(Serving {
+        connection,
+        mounted_at,
+        ended,
+    })
 }
 
 fn start_threads(connection: &Arc<Connection>, count: u32) -> Vec<thread::JoinHandle<()>> {
@@ -189,9 +195,9 @@ impl Serving {
         }
     }
 
-    /// Name of the backend that answers.
-    pub fn backend(&self) -> &'static str {
-        self.connection.backend_name()
+    /// When the connection was mounted, as Unix time in milliseconds.
+    pub fn mounted_at(&self) -> u64 {
+        self.mounted_at
     }
 
     /// Counters of this engine.

@@ -102,10 +102,6 @@ impl Connection {
         (connection, held)
     }
 
-    pub(crate) fn backend_name(&self) -> &'static str {
-        self.backend.name()
-    }
-
     pub(crate) fn journal(&self) -> &Arc<Journal> {
         self.region.journal()
     }

@@ -51,6 +51,7 @@ pub fn to_keeper(message: u8) -> Option<Vec<u8>> {
         version: "0.1.0".into(),
         pid: 1,
         replace,
+        without_mount: replace,
     };
     let message = match message % 8 {
         0 => hello(false),

@@ -21,6 +21,8 @@
 //! sends [`ToKeeper::Hello`], waits for [`FromKeeper::Lease`] (which comes with the descriptors,
 //! and only after the previous engine is dead), adopts what the journal holds, starts its threads
 //! and sends [`ToKeeper::Serving`]. Then it reads messages until the keeper is gone or says stop.
+//! While nothing can be mounted, [`FromKeeper::Unmounted`] comes in place of the lease, which
+//! follows once there is a mount.
 //! `debridfs status` sends [`ToKeeper::Status`] instead.
 //!
 //! ```no_run
@@ -58,8 +60,8 @@ pub use descriptors::Descriptors;
 pub use error::HandoverError;
 pub use header::{InHeader, OUT_HEADER_LEN, interrupt_target, out_header};
 pub use lease::Lease;
-pub use link::{EngineLink, status, upgrade};
+pub use link::{Admission, EngineLink, Mounted, status, upgrade};
 pub use message::{
-    EngineState, FromKeeper, InitResult, KeeperStatus, LeaseTerms, PROTOCOL, Recovery, ToKeeper,
-    Upgrade,
+    EngineState, FromKeeper, InitResult, KeeperStatus, LeaseTerms, MountTrouble, PROTOCOL,
+    Recovery, ToKeeper, Unmounted, Upgrade,
 };

@@ -3,7 +3,27 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::packet::{self, Packet};
-use crate::{FromKeeper, HandoverError, KeeperStatus, Lease, PROTOCOL, ToKeeper};
+use crate::{FromKeeper, HandoverError, KeeperStatus, Lease, PROTOCOL, ToKeeper, Unmounted};
+
+/// How an engine is admitted.
+#[derive(Debug)]
+pub enum Admission {
+    /// With the connection.
+    Lease(Lease),
+    /// Without, as there is no mount now: [`EngineLink::mounted`] waits for it.
+    Unmounted(Unmounted),
+}
+
+/// What ends the time without a mount.
+#[derive(Debug)]
+pub enum Mounted {
+    /// Here it is.
+    Lease(Lease),
+    /// The engine is to end: [`FromKeeper::Stop`].
+    Stop,
+    /// The engine is to end for another: [`FromKeeper::Replaced`].
+    Replaced,
+}
 
 /// The engine's end of the socket.
 #[derive(Debug)]
@@ -18,6 +38,28 @@ impl EngineLink {
     /// # Errors
     /// When nothing listens there.
     pub fn connect(path: &Path, version: &str, replace: bool) -> Result<EngineLink, HandoverError> {
+        EngineLink::hello(path, version, replace, false)
+    }
+
+    /// As [`EngineLink::connect`], for an engine that has something to serve without a mount too:
+    /// it goes on with [`EngineLink::admission`].
+    ///
+    /// # Errors
+    /// When nothing listens there.
+    pub fn connect_without_mount(
+        path: &Path,
+        version: &str,
+        replace: bool,
+    ) -> Result<EngineLink, HandoverError> {
+        EngineLink::hello(path, version, replace, true)
+    }
+
+    fn hello(
+        path: &Path,
+        version: &str,
+        replace: bool,
+        without_mount: bool,
+    ) -> Result<EngineLink, HandoverError> {
         let link = EngineLink {
             socket: packet::connect(path)?,
         };
@@ -28,6 +70,7 @@ impl EngineLink {
             version,
             pid,
             replace,
+            without_mount,
         })?;
         Ok(link)
     }
@@ -38,14 +81,45 @@ impl EngineLink {
     /// # Errors
     /// When the keeper refuses, is gone, or sends what can't be used.
     pub fn lease(&self) -> Result<Lease, HandoverError> {
+        match self.admission()? {
+            Admission::Lease(lease) => Ok(lease),
+            Admission::Unmounted(unmounted) => Err(HandoverError::Message(format!(
+                "{unmounted:?} instead of a lease"
+            ))),
+        }
+    }
+
+    /// Waits, without limit, until the keeper admits this engine, with a mount or without one.
+    ///
+    /// # Errors
+    /// As [`EngineLink::lease`].
+    pub fn admission(&self) -> Result<Admission, HandoverError> {
         let (message, fds) = self.receive_with_fds()?;
         match message {
-            FromKeeper::Lease(terms) => Lease::new(terms, fds),
+            FromKeeper::Lease(terms) => Lease::new(terms, fds).map(Admission::Lease),
+            FromKeeper::Unmounted(unmounted) => Ok(Admission::Unmounted(unmounted)),
             FromKeeper::Refused { reason } => Err(HandoverError::Refused(reason)),
             FromKeeper::Stop => Err(HandoverError::Refused("the keeper is stopping".into())),
             other => Err(HandoverError::Message(format!(
                 "{other:?} instead of a lease"
             ))),
+        }
+    }
+
+    /// Waits, without limit, until there is a mount for an engine that was admitted without one.
+    ///
+    /// # Errors
+    /// When the keeper is gone, or sends what can't be used.
+    pub fn mounted(&self) -> Result<Mounted, HandoverError> {
+        loop {
+            let (message, fds) = self.receive_with_fds()?;
+            match message {
+                FromKeeper::Lease(terms) => return Lease::new(terms, fds).map(Mounted::Lease),
+                FromKeeper::Stop => return Ok(Mounted::Stop),
+                FromKeeper::Replaced => return Ok(Mounted::Replaced),
+                // Nothing that concerns an engine without requests.
+                _ => {}
+            }
         }
     }
 

@@ -23,6 +23,10 @@ pub enum ToKeeper {
         /// loaded everything.
         #[serde(default)]
         replace: bool,
+        /// It has something to serve without a mount as well, so it may be admitted by
+        /// [`FromKeeper::Unmounted`].
+        #[serde(default)]
+        without_mount: bool,
     },
     /// Brings the connection back: this engine outlived the keeper that lent it. Comes with the
     /// descriptors of the lease, in the same order.
@@ -34,7 +38,7 @@ pub enum ToKeeper {
         /// The terms of the lease.
         terms: LeaseTerms,
     },
-    /// The engine reads requests now.
+    /// The engine reads requests now; without a mount: it serves everything else.
     Serving,
     /// Asks for [`FromKeeper::Status`].
     Status,
@@ -49,6 +53,9 @@ pub enum ToKeeper {
 pub enum FromKeeper {
     /// The connection. Comes with the descriptors: main fd, journal memfd, clones 1 to N.
     Lease(LeaseTerms),
+    /// There is no mount, and none can be made now. This engine is admitted all the same, to serve
+    /// everything else; [`FromKeeper::Lease`] follows once there is a mount.
+    Unmounted(Unmounted),
     /// This engine is not admitted, and won't be.
     Refused {
         /// For people.
@@ -120,15 +127,37 @@ pub struct LeaseTerms {
     pub deadline: u64,
 }
 
+/// What comes in place of a lease while there is no mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmounted {
+    /// As [`LeaseTerms::generation`]; the lease that follows has the same.
+    pub generation: u64,
+    /// The mount point.
+    pub mount: PathBuf,
+    /// Why nothing is mounted there.
+    pub trouble: MountTrouble,
+}
+
+/// Why a mount cannot be made. It is tried again all the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountTrouble {
+    /// For people.
+    pub reason: String,
+    /// What to do about it, for people.
+    pub help: String,
+    /// Unix time in milliseconds of the first attempt that failed.
+    pub since: u64,
+}
+
 /// How the engine does, as the keeper sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineState {
     /// None runs; the stand-in answers.
     Absent,
-    /// It has the connection and gets ready.
+    /// It was admitted and gets ready.
     Starting,
-    /// It reads requests.
+    /// It reads requests; without a mount: it serves everything else.
     Serving,
     /// It serves, but takes no requests although some wait, so the stand-in answers.
     Stalled,
@@ -149,6 +178,9 @@ pub struct KeeperStatus {
     pub mount: PathBuf,
     /// Whether it is mounted right now.
     pub mounted: bool,
+    /// Why it is not, once that was tried in vain.
+    #[serde(default)]
+    pub mount_trouble: Option<MountTrouble>,
     /// Unix time in milliseconds of the mount in use.
     pub mounted_at: u64,
     /// Engines started or admitted after the first.

@@ -41,6 +41,12 @@ pub(crate) struct Connection {
     fds: Descriptors,
 }
 
+/// The time of day, as the handover tells it.
+pub(crate) fn unix_millis() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(0)
+}
+
 /// True when mounts are made by system call.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -82,6 +88,10 @@ impl Connection {
         allow_other: bool,
     ) -> Result<Connection, KeeperError> {
         // Memory first: nothing may be missing once requests come.
+        if is_root() {
+            // A device that is missing is looked for again and again: at little cost.
+            drop(open_device(true)?);
+        }
         let (journal, journal_fd) = Journal::create(Layout::for_slots(threads))?;
         let main = if is_root() {
             root::mount_at(site, allow_other)?
@@ -108,13 +118,10 @@ impl Connection {
             .map(|_| clone_of(&main))
             .collect::<Result<_, _>>()?;
         let mounted = mounted_at(path)?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Ok(Connection {
             journal,
             init,
-            mounted_at: u64::try_from(now.as_millis()).unwrap_or(0),
+            mounted_at: unix_millis(),
             mount: mounted.map(|mount| (mount.id, mount.device)),
             fds: Descriptors {
                 main,

@@ -74,6 +74,29 @@ pub enum KeeperError {
 }
 
 impl KeeperError {
+    /// Whether mounting itself is impossible now: by what this machine, its kernel or the container
+    /// lacks, rather than by what is configured or somebody else has. It may become possible while
+    /// the keeper runs.
+    pub(crate) fn is_of_mounting(&self) -> bool {
+        use KeeperError::{Fusermount, Init, NoDevice, Os, Version};
+        matches!(
+            self,
+            NoDevice(_) | Fusermount { .. } | Version { .. } | Init(_) | Os { .. }
+        )
+    }
+
+    /// What to do where [`Self::is_of_mounting`].
+    pub(crate) fn help(&self) -> &'static str {
+        use io::ErrorKind::PermissionDenied;
+        match self {
+            KeeperError::Os { source, .. } if source.kind() == PermissionDenied => {
+                "it takes CAP_SYS_ADMIN (`--cap-add SYS_ADMIN`), and AppArmor or SELinux have to allow it: \
+                 `debridfs doctor` names who refuses"
+            }
+            _ => "`debridfs doctor` names what this machine lacks",
+        }
+    }
+
     pub(crate) fn os<E: Into<io::Error>>(
         doing: impl Into<String>,
     ) -> impl FnOnce(E) -> KeeperError {

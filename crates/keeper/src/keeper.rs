@@ -102,8 +102,10 @@ struct Keeper {
 /// has no other, and let nothing else in that process wait for children.
 ///
 /// # Errors
-/// When the mount can't be made at all, or the first engine is refused by another instance
-/// ([`KeeperOptions::refused`]). Once the mount was made, the keeper mends it for as long as it runs.
+/// When the mount point is of no use or another's, when nothing can be mounted although that is
+/// required ([`KeeperOptions::mount_required`]), or the first engine is refused by another instance
+/// ([`KeeperOptions::refused`]). Otherwise the keeper tries to mount for as long as it runs, also
+/// once a mount was lost.
 pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
     let (mut keeper, kept) = Keeper::prepare(options)?;
     keeper.resume(kept);
@@ -111,7 +113,7 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
         keeper.wait_for_return();
     }
     if keeper.connection.is_none() {
-        keeper.mount(false)?;
+        keeper.first_mount()?;
     }
     while keeper.order == Order::Keep {
         keeper.wait();
@@ -176,15 +178,36 @@ impl Keeper {
         self.log.line(level, text);
     }
 
+    fn first_mount(&mut self) -> Result<(), KeeperError> {
+        match self.mount(false) {
+            Err(error) if self.options.mount_required || !error.is_of_mounting() => Err(error),
+            Err(error) => {
+                self.cannot_mount(&error, Instant::now());
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn cannot_mount(&mut self, error: &KeeperError, now: Instant) {
+        if let Some(words) = self.mounts.failed(error, now) {
+            let text = format!("nothing is mounted, which is tried again by itself: {words}");
+            self.log(Level::Error, &text);
+        }
+    }
+
     fn mount(&mut self, lost: bool) -> Result<(), KeeperError> {
         let place = self.mount_point.prepare(lost)?;
+        // Said once, however often it is tried.
+        let first_try = self.mounts.trouble().is_none();
         // Who wrote there while no keeper was there to close it must not keep the library away.
-        if place == Place::Occupied {
+        if place == Place::Occupied && first_try {
             self.log(Level::Warn, &occupied(&self.mount_point.path));
         }
         if self.options.immutable
             && matches!(place, Place::Made | Place::Found)
             && let Err(error) = self.mount_point.close()
+            && first_try
         {
             let text = format!(
                 "root can write to {}, if not others too, while the mount is away: cannot make it immutable: {error}",
@@ -267,8 +290,8 @@ impl Keeper {
         self.hand_over();
         let ready = match self.options.mode {
             // Engines may wait for this keeper to be ready.
-            Mode::Attached => self.connection.is_some(),
-            Mode::Child { .. } => self.lent.is_served(),
+            Mode::Attached => self.connection.is_some() || self.mounts.trouble().is_some(),
+            Mode::Child { .. } => self.lent.is_at_work(),
         };
         if ready {
             self.manager.ready();
@@ -292,14 +315,10 @@ impl Keeper {
         if self.mounts.next_attempt.is_some_and(|at| now < at) {
             return;
         }
-        match self.mount(true) {
+        // Before the first, nothing of this keeper's can be there.
+        match self.mount(self.mounts.number > 0) {
             Ok(()) => self.mounts.succeeded(),
-            Err(error) => {
-                let reason = with_causes(&error);
-                if self.mounts.failed(&reason, now) {
-                    self.log(Level::Error, &format!("cannot mount again: {reason}"));
-                }
-            }
+            Err(error) => self.cannot_mount(&error, now),
         }
     }
 
@@ -363,6 +382,7 @@ impl Keeper {
             engine_version: peer.map(|peer| peer.version.clone()),
             mount: self.mount_point.path.clone(),
             mounted: self.connection.is_some(),
+            mount_trouble: self.mounts.trouble().cloned(),
             mounted_at: self
                 .connection
                 .as_ref()
@@ -399,7 +419,7 @@ impl Keeper {
             return stored || (attached && self.lent.is_out());
         }
         let limit = self.options.limits.linger;
-        if limit.is_zero() || !attached {
+        if limit.is_zero() || !attached || self.connection.is_none() {
             return false;
         }
         let told = Instant::now();
@@ -444,6 +464,10 @@ impl Keeper {
     fn stop_engine(&mut self) {
         let limit = self.options.limits.stop;
         self.processes.upgrading.abandon();
+        if self.processes.engine.is_none() && self.lent.is_without_mount() {
+            // It serves on, and waits for the next keeper.
+            return;
+        }
         if let Some(peer) = &self.lent.peer {
             let _ = peer.client.send(&FromKeeper::Stop, &[]);
         }

@@ -23,6 +23,9 @@ pub struct KeeperOptions {
     /// Transport threads of an engine; 1 to [`debridfs_handover::journal::MAX_SLOTS`]. `None`: one
     /// a processor, 2 to 8.
     pub threads: Option<u32>,
+    /// Whether [`crate::run`] fails where nothing can be mounted. Otherwise engines that can serve
+    /// something else are admitted without a mount, and get it once it can be made.
+    pub mount_required: bool,
     /// Whether the mount point, an empty directory, is made immutable (`chattr +i`), so that nobody
     /// writes below the mount while it is away. It stays so when the keeper ends, unless the keeper
     /// had made the directory. Needs root and a file system that knows the flag.
@@ -129,6 +132,7 @@ impl KeeperOptions {
             owner: None,
             allow_other: true,
             threads: None,
+            mount_required: true,
             immutable: false,
             recovery: Recovery::Journal,
             read_ahead_kb: 128,

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use debridfs_control::{EngineState, Instance};
 use debridfs_listen::{FrontName, forwarding};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::MountProbe;
@@ -55,13 +57,44 @@ async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Whether the library is served here, by a look through the mount itself. What this program does
-/// without is named, and is no reason against it.
-async fn ready(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+/// What of the readiness is not asked for, as Kubernetes' own `/readyz` has it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    exclude: Option<Exclude>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Exclude {
+    /// For whoever sends callers to what is served over the network.
+    Mount,
+}
+
+/// Whether the library is served here, by a look through the mount itself unless that is excluded.
+/// What this program does without is named, and is no reason against it.
+async fn ready(
+    State(shared): State<Arc<Shared>>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let Ok(Query(Wanted { exclude })) = wanted else {
+        let words = "there is `/readyz`, and `/readyz?exclude=mount`\n";
+        return (StatusCode::BAD_REQUEST, words).into_response();
+    };
     let status = shared.instance.status();
     let mut reasons = Vec::new();
-    if status.engine.state != EngineState::Serving {
-        reasons.push("the engine does not serve the mount yet".to_owned());
+    match status.engine.state {
+        EngineState::Serving => {}
+        EngineState::Unmounted if exclude == Some(Exclude::Mount) => {}
+        EngineState::Unmounted => {
+            let trouble = status.mount.trouble.as_deref();
+            let path = status.mount.path.display();
+            reasons.push(trouble.map_or_else(|| format!("{path} is not mounted"), str::to_owned));
+        }
+        EngineState::Down | EngineState::Starting => {
+            reasons.push("the engine does not serve the mount yet".to_owned());
+        }
     }
     match &status.library {
         Some(library) if library.listed => {}
@@ -69,9 +102,11 @@ async fn ready(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respons
         None => reasons.push("the library is not known yet".to_owned()),
     }
     let mut took = None;
-    match shared.probe.look().await {
-        Ok(time) => took = Some(time.as_secs_f64() * 1000.0),
-        Err(error) => reasons.push(format!("{}: {error}", status.mount.path.display())),
+    if exclude.is_none() && status.engine.state != EngineState::Unmounted {
+        match shared.probe.look().await {
+            Ok(time) => took = Some(time.as_secs_f64() * 1000.0),
+            Err(error) => reasons.push(format!("{}: {error}", status.mount.path.display())),
+        }
     }
     let code = if reasons.is_empty() {
         StatusCode::OK
@@ -189,6 +224,29 @@ mod tests {
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
         let reason = "the library waits: first sync of ad: 126 of 800 named, 3 min left";
         assert!(body.contains(reason), "{body}");
+    }
+
+    #[tokio::test]
+    async fn without_a_mount_it_is_ready_for_those_alone_who_exclude_it() {
+        let mut status = Status::sample();
+        status.engine.state = EngineState::Unmounted;
+        status.mount.trouble = Some("cannot open /dev/fuse".into());
+        let status = status.judged();
+        // No look is taken through a mount that is not there.
+        let (code, body) = get("/readyz", status.clone(), "exit 0").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+        assert!(body.contains("cannot open /dev/fuse"), "{body}");
+        let (code, body) = get("/readyz?exclude=mount", status.clone(), "exit 1").await;
+        assert_eq!(code, StatusCode::OK, "{body}");
+        let mut unlisted = status;
+        unlisted.library.as_mut().unwrap().listed = false;
+        let (code, _) = get("/readyz?exclude=mount", unlisted, "exit 0").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        // A probe with a slip of the pen must not pass for the whole.
+        for wrong in ["/readyz?exclude=mnt", "/readyz?without=mount"] {
+            let (code, _) = get(wrong, Status::sample(), "exit 0").await;
+            assert_eq!(code, StatusCode::BAD_REQUEST, "{wrong}");
+        }
     }
 
     #[tokio::test]

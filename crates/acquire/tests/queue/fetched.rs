@@ -382,3 +382,35 @@ async fn without_an_address_it_waits() {
     *world.library.token.lock().unwrap() = token;
     world.complete(hash(HASH)).await;
 }
+
+/// A link would lead nowhere, and an arr that is told of it would give the release up. What holds an
+/// address needs no mount.
+#[tokio::test(start_paused = true)]
+async fn links_wait_for_the_mount_and_addresses_do_not() {
+    for action in [Action::Symlink, Action::None, Action::Strm] {
+        let world = World::with(vec![cached(HASH, "Film.2024")], |config| {
+            config.action = action;
+        })
+        .await;
+        let words = "/mnt/dfs is not mounted: cannot open /dev/fuse";
+        world.library.unmounted.send_replace(Some(words.to_owned()));
+        grab(&world).await;
+        if action != Action::Strm {
+            let job = world
+                .until(hash(HASH), |job| job.live.trouble.is_some())
+                .await;
+            assert_eq!(job.live.trouble.as_deref(), Some(words));
+            // For however long.
+            tokio::time::sleep(Duration::from_secs(86_400)).await;
+            let job = world.acquire.jobs().remove(0);
+            assert_eq!(job.step, Step::Probed, "{action:?}");
+            assert!(tree(&world.downloads()).is_empty(), "{action:?}");
+            let since = Instant::now();
+            world.library.unmounted.send_replace(None);
+            world.complete(hash(HASH)).await;
+            assert!(since.elapsed() < Duration::from_secs(3), "{action:?}");
+        }
+        let job = world.complete(hash(HASH)).await;
+        assert_eq!(job.live.trouble, None, "{action:?}");
+    }
+}

@@ -28,6 +28,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -129,6 +130,8 @@ pub struct SimLibrary {
     pub token: Mutex<Option<String>>,
     /// What the account said of torrents that are ready.
     pub told: Mutex<Vec<TorrentInfo>>,
+    /// Why nothing is mounted.
+    pub unmounted: watch::Sender<Option<String>>,
 }
 
 /// Reads of whole files.
@@ -240,6 +243,15 @@ impl Library for SimLibrary {
     }
 
     fn look_now(&self) {}
+
+    fn unmounted(&self) -> Option<String> {
+        self.unmounted.borrow().clone()
+    }
+
+    async fn mounted(&self) {
+        let mut news = self.unmounted.subscribe();
+        news.wait_for(Option::is_none).await.unwrap();
+    }
 
     async fn changed(&self) {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -406,6 +418,7 @@ impl World {
             unsettled: Mutex::default(),
             token: Mutex::new(Some("first".to_owned())),
             told: Mutex::default(),
+            unmounted: watch::Sender::new(None),
         });
         let mut config = config_in(dir.path(), clock.clone());
         change(&mut config);

@@ -31,11 +31,13 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
         writeln!(out, "  ! {problem}")?;
     }
     let pid = |pid: Option<u32>| pid.map_or("none".into(), |pid| format!("pid {pid}"));
+    let missing = status.mount.trouble.as_ref();
     writeln!(
         out,
-        "mount     {} ({} backend)",
+        "mount     {} ({} backend){}",
         status.mount.path.display(),
-        status.backend
+        status.backend,
+        missing.map_or("", |_| ": NOT MOUNTED")
     )?;
     writeln!(
         out,
@@ -46,6 +48,7 @@ fn write(out: &mut String, status: &Status) -> std::fmt::Result {
     let state = match status.engine.state {
         EngineState::Down => "down",
         EngineState::Starting => "starting",
+        EngineState::Unmounted => "serving all but the mount",
         EngineState::Serving => "serving",
     };
     write!(out, "engine    {}, {state}", pid(status.engine.pid))?;

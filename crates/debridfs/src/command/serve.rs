@@ -27,16 +27,41 @@ pub struct ServeArgs {
     pub parent: Option<i32>,
 }
 
+/// Arguments of `keeper`.
+#[derive(Debug, Args)]
+pub struct KeeperArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Ask the keeper that runs here whether it holds the mount, and end: with 0 if it does. For readiness probes.
+    #[arg(long)]
+    probe: bool,
+}
+
 /// Mounts and serves, with an engine as a child unless the configuration says otherwise.
 pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<(), Failure> {
     keep(args, file, None)
 }
 
 /// Mounts, and waits for engines that others start.
-pub fn run_attached(args: &ServeArgs, file: Option<&Path>) -> Result<(), Failure> {
+pub fn run_attached(args: &KeeperArgs, file: Option<&Path>) -> Result<(), Failure> {
+    if args.probe {
+        return probe(&debridfs_config::load(file, &Environment::of_process())?.config);
+    }
     // `supervise` starts it as /proc/self/exe, and it would be called `exe` in every list of processes.
     rustix::thread::set_name(c"debridfs-keeper").doing(|| "process name".into())?;
-    keep(args, file, Some(KeeperMode::Attached))
+    keep(&args.serve, file, Some(KeeperMode::Attached))
+}
+
+fn probe(config: &Config) -> Result<(), Failure> {
+    let status = debridfs_handover::status(&config.keeper_socket(), ANSWER)
+        .map_err(|error| Failure::new(with_causes(&error), Some("start the keeper")))?;
+    if status.mounted {
+        return Ok(());
+    }
+    let (reason, help) =
+        (status.mount_trouble).map_or_else(Default::default, |one| (one.reason, one.help));
+    let words = format!("{} is not mounted: {reason}", status.mount.display());
+    Err(Failure::new(words, Some(&help)))
 }
 
 fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Result<(), Failure> {
@@ -61,7 +86,9 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
             }
         }
     };
-    require_fuse()?;
+    if config.fuse.required {
+        require_fuse()?;
+    }
     refuse_second(config)?;
     let owner = owner(config);
     debridfs_keeper::keep_from_children().doing(|| "/proc/self/fd".into())?;
@@ -79,6 +106,7 @@ fn keep(args: &ServeArgs, file: Option<&Path>, mode: Option<KeeperMode>) -> Resu
     keep_needed_privileges()?;
     let mut options = KeeperOptions::new(config.mount.path.clone(), config.keeper_socket(), mode);
     options.owner = owner;
+    options.mount_required = config.fuse.required;
     options.allow_other = config.mount.allow_other;
     options.immutable = config.mount.immutable;
     options.threads = config.keeper.threads;

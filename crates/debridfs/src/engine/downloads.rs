@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use debridfs_acquire::{Acquire, Checkpoint, MountedLibrary, qbittorrent, sabnzbd};
+use debridfs_acquire::{Acquire, Checkpoint, MountNews, MountedLibrary, qbittorrent, sabnzbd};
 use debridfs_base::{Board, Late, Trouble};
 use debridfs_dav::Addresses;
 use debridfs_fuse::ALLOW_VARIABLE;
@@ -37,6 +37,8 @@ pub struct Downloads {
     pub board: Board,
     /// Keeps other instances out of the folders.
     pub alone: Alone,
+    /// Why nothing is mounted.
+    pub mount_news: MountNews,
     /// The queue, once it is open.
     pub queue: Late<Acquire>,
 }
@@ -114,7 +116,7 @@ impl Downloads {
             parts.catalogue.clone(),
             parts.content.clone(),
             &config.content,
-            config.mount.path.clone(),
+            (config.mount.path.clone(), self.mount_news.clone()),
             config.library.layout,
             Arc::new(move |path| addresses.of(path).map_err(|error| error.to_string())),
         );

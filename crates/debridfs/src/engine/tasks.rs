@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_acquire::Acquire;
+use debridfs_acquire::{Acquire, MountNews};
 use debridfs_api::{Api, Events, api_router, owner_router};
 use debridfs_base::instance_lock::IN_OWN;
 use debridfs_base::volume::Volume;
@@ -68,8 +68,8 @@ pub struct Tasks {
     pub logins: Logins,
     /// What all servers share.
     pub listeners: Arc<Listeners>,
-    /// The mount point.
-    pub mount: PathBuf,
+    /// The mount point, and why nothing is mounted there.
+    pub mount: (PathBuf, MountNews),
     /// Keeps other instances out.
     pub alone: Alone,
     /// The end of all.
@@ -82,7 +82,7 @@ impl Tasks {
         config: &Config,
         parts: Arc<Parts>,
         listeners: Arc<Listeners>,
-        mount: PathBuf,
+        mount: (PathBuf, MountNews),
         alone: Alone,
         shutdown: CancellationToken,
     ) -> Self {
@@ -105,7 +105,7 @@ impl Tasks {
         }
     }
 
-    /// Starts what needs no mount. Gives those that have something to write at the end.
+    /// Starts what is not about telling of it. Gives those that have something to write at the end.
     pub fn start(&self) -> Vec<JoinHandle<()>> {
         self.start_sync_helpers();
         let mut ending = Vec::from_iter(self.start_parts());
@@ -208,6 +208,7 @@ impl Tasks {
                 listeners: self.listeners.clone(),
                 board: self.board.clone(),
                 alone: self.alone.clone(),
+                mount_news: self.mount.1.clone(),
                 queue: self.queue.clone(),
             };
             let shutdown = self.shutdown.clone();
@@ -346,7 +347,7 @@ impl Tasks {
             }
         });
         let login = self.start_login();
-        let mount = self.mount.clone().into();
+        let mount = self.mount.0.clone().into();
         let probe: [OsString; 4] = [
             "/proc/self/exe".into(),
             "mount-probe".into(),
@@ -451,9 +452,11 @@ async fn serve_public(
 async fn hooks(
     config: Arc<Config>,
     parts: Arc<Parts>,
-    mount: PathBuf,
+    (mount, mut news): (PathBuf, MountNews),
     board: Board,
 ) -> Result<(), Trouble> {
+    // A media server that is sent to an empty place takes its films for deleted. It is told of all afterwards.
+    let _ = news.wait_for(Option::is_none).await;
     let hooks = config.hooks().map_err(|error| of_setting(&error))?;
     let hooks: Vec<Hook> = hooks
         .into_iter()

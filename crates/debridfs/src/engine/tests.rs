@@ -119,7 +119,7 @@ impl Bed {
             &config,
             parts,
             listeners,
-            "/mnt/none".into(),
+            ("/mnt/none".into(), tokio::sync::watch::channel(None).1),
             alone,
             shutdown,
         );

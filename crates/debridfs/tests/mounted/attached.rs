@@ -23,8 +23,12 @@ impl Part {
         self.0.wait().expect("a child of ours");
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.0), signal).expect("a child of ours");
+        kill_process(self.pid(), signal).expect("a child of ours");
     }
 
     /// What it has started, if there is one such process.

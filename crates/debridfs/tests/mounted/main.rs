@@ -44,6 +44,7 @@ mod sync;
 mod traces;
 mod two_at_once;
 mod uninstalled;
+mod unmounted;
 mod upgraded;
 mod vendors;
 mod walking;

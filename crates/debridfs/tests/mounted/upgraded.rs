@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-use crate::support::{Instance, Reader, Settings, Simulator, connection, film, until};
+use crate::support::{Instance, Reader, Settings, Simulator, connection, film, run, until};
 
 const BUILD: &str = env!("CARGO_BIN_EXE_debridfs");
 const UPGRADES: u32 = 20;
@@ -101,6 +101,46 @@ fn twenty_upgrades_under_readers() {
     }
     assert_eq!(bench.simulator.unrestricted(), 1);
     assert_eq!(bench.instance.status()["keeper"]["restarts"], UPGRADES);
+}
+
+/// `kill -HUP 1` in a container of `debridfs serve`, where the kernel drops signals that process 1 does not handle.
+#[test]
+fn process_1_of_a_container_takes_sighup() {
+    let simulator = Simulator::start(vec![film("Film.2024.1080p", 8 << 30)]);
+    let settings = Settings {
+        launcher: "unshare --pid --fork --kill-child".into(),
+        ..Settings::default()
+    };
+    let mut instance = Instance::start(&simulator, settings);
+    instance.wait_synced();
+    let mount = connection(&instance.mount());
+    let (name, key) = simulator.file("Film.2024.1080p.mkv");
+    let path = instance.mount().join("__all__/Film.2024.1080p").join(name);
+    let reader = Reader::start("direct", &path, key);
+    until("bytes are asked for", Duration::from_secs(120), || {
+        simulator.transfers() > 0
+    });
+    let outer = instance.keeper_pid().as_raw_nonzero();
+    let inner = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
+    let inner = inner.expect("it lives").trim().to_owned();
+    let engine = instance.engine_pid();
+    let tell = |signal: &str| {
+        run(
+            "nsenter",
+            &["--pid", "--target", &inner, "kill", signal, "1"],
+        );
+    };
+    tell("-HUP");
+    until("another engine serves", Duration::from_secs(120), || {
+        instance.engine_pid() != engine
+    });
+    assert_eq!(instance.status()["keeper"]["pid"], 1);
+    reader.finish().assert_clean("direct");
+    assert_eq!(connection(&instance.mount()), mount);
+    tell("-TERM");
+    until("it ends", Duration::from_secs(60), || {
+        instance.has_ended().is_some()
+    });
 }
 
 #[test]

@@ -38,6 +38,8 @@ fn the_streaming_instance() {
     assert!(tolerations.iter().all(|one| one["tolerationSeconds"] == 30));
     let keeper = object(&objects, "DaemonSet", "debridfs-keeper");
     assert_eq!(keeper["spec"]["updateStrategy"]["type"], "OnDelete");
+    let ready = &pod(keeper)["containers"][0]["readinessProbe"]["exec"]["command"];
+    assert_eq!(ready[2], "--probe", "ready with the mount alone");
     let media = &pod(keeper)["containers"][0]["volumeMounts"][0];
     assert_eq!(
         (&media["mountPath"], &media["mountPropagation"]),

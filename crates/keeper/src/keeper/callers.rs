@@ -62,4 +62,13 @@ impl Callers {
         let replacement = self.waiting.iter().position(|waiting| waiting.replace);
         self.waiting.remove(replacement.unwrap_or(0))
     }
+
+    /// The same of those that serve something without a mount.
+    pub fn next_without_mount(&mut self) -> Option<Waiting> {
+        let fits =
+            |replace: bool| move |one: &Waiting| one.without_mount && (one.replace || !replace);
+        let replacement = self.waiting.iter().position(fits(true));
+        let place = replacement.or_else(|| self.waiting.iter().position(fits(false)))?;
+        self.waiting.remove(place)
+    }
 }

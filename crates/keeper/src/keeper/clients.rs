@@ -103,6 +103,8 @@ pub(super) struct Waiting {
     pub version: String,
     /// The engine that serves is to end for it.
     pub replace: bool,
+    /// It may be admitted while there is no mount.
+    pub without_mount: bool,
 }
 
 /// What a client said.

@@ -12,7 +12,9 @@ use crate::connection::Connection;
 use crate::log::printable;
 use crate::options::{Level, Mode};
 use debridfs_handover::journal::{Aftermath, End, Journal};
-use debridfs_handover::{EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper};
+use debridfs_handover::{
+    EngineState, FromKeeper, LeaseTerms, PROTOCOL, Recovery, ToKeeper, Unmounted,
+};
 
 /// An engine that lost its mount, or closed its socket, has this long to end by itself: it may die
 /// at any time without loss.
@@ -25,12 +27,14 @@ const PROVEN: Duration = Duration::from_secs(10);
 /// engine's heartbeat.
 const AWAY: Duration = Duration::from_secs(2);
 
-/// An engine with a lease.
+/// An engine that was admitted.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub client: Client,
     pub version: String,
     pub state: EngineState,
+    /// It has the connection, or had it; otherwise there has been none since it came.
+    pub leased: bool,
     /// Its connection is gone: it must end, and is told so.
     pub stale: bool,
     /// When it has to have ended.
@@ -39,7 +43,7 @@ pub(super) struct Peer {
     pub closed: bool,
     /// When it was killed first.
     killed_at: Option<Instant>,
-    leased_at: Instant,
+    admitted_at: Instant,
     answered: u64,
     heartbeat: u64,
     heartbeat_at: Instant,
@@ -48,21 +52,32 @@ pub(super) struct Peer {
 
 impl Peer {
     /// An engine that gets ready.
-    pub fn new(client: Client, version: String, journal: &Journal, now: Instant) -> Peer {
+    pub fn new(client: Client, version: String, now: Instant) -> Peer {
         Peer {
             client,
             version,
             state: EngineState::Starting,
+            leased: false,
             stale: false,
             end_by: None,
             closed: false,
             killed_at: None,
-            leased_at: now,
-            answered: journal.answered(),
-            heartbeat: journal.heartbeat(),
+            admitted_at: now,
+            answered: 0,
+            heartbeat: 0,
             heartbeat_at: now,
             beaten: false,
         }
+    }
+
+    /// It has the connection of this journal from now on.
+    pub fn with_lease(mut self, journal: &Journal, now: Instant) -> Peer {
+        self.leased = true;
+        self.state = EngineState::Starting;
+        self.answered = journal.answered();
+        self.heartbeat = journal.heartbeat();
+        self.heartbeat_at = now;
+        self
     }
 
     /// Notes that it lives if its heartbeat has moved, or if the loop was not there to look
@@ -94,7 +109,8 @@ impl Keeper {
         let Some(command) = self.processes.upgrading.command() else {
             return;
         };
-        let due = self.restarts.is_due(now) && self.connection.is_some();
+        let place = self.connection.is_some() || self.mounts.trouble().is_some();
+        let due = self.restarts.is_due(now) && place;
         if self.processes.engine.is_some() || !due {
             return;
         }
@@ -143,11 +159,13 @@ impl Keeper {
         let mut text = format!("engine {reason}");
         let peer = self.lent.peer.take();
         let stale = peer.as_ref().is_some_and(|peer| peer.stale);
+        if let Some(peer) = &peer {
+            served = peer.state != EngineState::Starting && now - peer.admitted_at > PROVEN;
+        }
         if let Some(connection) = self.connection.as_ref()
-            && let Some(peer) = peer.filter(|peer| !peer.stale)
+            && let Some(peer) = peer.filter(|peer| peer.leased && !peer.stale)
         {
-            served = connection.journal.answered() != peer.answered
-                || (peer.state != EngineState::Starting && now - peer.leased_at > PROVEN);
+            served |= connection.journal.answered() != peer.answered;
             if self.options.recovery == Recovery::Journal {
                 let aftermath = bury(connection, end);
                 let (waiting, suspects) = (aftermath.waiting, aftermath.suspects);
@@ -204,6 +222,7 @@ impl Keeper {
                 protocol,
                 version,
                 replace,
+                without_mount,
                 ..
             } => {
                 if let Some(reason) = self.refusal(&client, protocol) {
@@ -222,6 +241,7 @@ impl Keeper {
                     client,
                     version: printable(&version),
                     replace,
+                    without_mount,
                 });
             }
         }
@@ -257,15 +277,17 @@ impl Keeper {
                     if !peer.stale && peer.state == EngineState::Starting =>
                 {
                     peer.state = EngineState::Serving;
+                    let leased = peer.leased;
+                    let what = if leased { "" } else { " all but the mount" };
                     let text = format!(
-                        "engine {} serves, version {}",
+                        "engine {} serves{what}, version {}",
                         peer.client.pid, peer.version
                     );
-                    self.lent.hand_over = true;
+                    self.lent.hand_over = leased;
                     let version = peer.version.clone();
                     self.log(Level::Info, &text);
                     self.upgrade_serves(version);
-                    if let Some(ready) = self.options.ready.take() {
+                    if let Some(ready) = self.options.ready.take_if(|_| leased) {
                         ready();
                     }
                 }
@@ -288,7 +310,7 @@ impl Keeper {
         {
             // One whose connection is gone has let go of nothing that matters, and may go on in
             // the same process.
-            let let_go = peer.closed && peer.stale;
+            let let_go = peer.closed && (peer.stale || !peer.leased);
             let gone = let_go || peer.client.is_dead().unwrap_or(peer.closed);
             if gone {
                 self.engine_gone("ended or was killed", End::Killed, now);
@@ -323,7 +345,8 @@ impl Keeper {
         } else {
             limits.start
         };
-        let hung = !peer.stale && (silent > limit || half_dead);
+        // Without a connection there is no heartbeat.
+        let hung = peer.leased && !peer.stale && (silent > limit || half_dead);
         let late = peer.end_by.is_some_and(|end| now > end);
         if !hung && !late {
             return;
@@ -378,22 +401,53 @@ impl Keeper {
         }
     }
 
-    /// Gives the connection to the engine that has waited longest.
+    /// Gives the connection to the engine that was admitted without, or else to the one that has
+    /// waited longest; while nothing can be mounted, admits one without.
     pub(super) fn admit(&mut self, now: Instant) {
         if self.is_unsettled() {
             return;
         }
-        let Some(connection) = self
-            .connection
-            .as_ref()
-            .filter(|_| self.lent.peer.is_none())
-        else {
+        let next = self.lent.generation.saturating_add(1);
+        match (&self.connection, &self.lent.peer) {
+            (Some(_), None) => {
+                if let Some(one) = self.callers.next() {
+                    self.lend(Peer::new(one.client, one.version, now), next, now);
+                }
+            }
+            (Some(_), Some(peer)) if self.lent.is_without_mount() && peer.end_by.is_none() => {
+                if let Some(peer) = self.lent.peer.take() {
+                    self.lend(peer, self.lent.generation, now);
+                }
+            }
+            (None, None) => self.admit_without_mount(next, now),
+            _ => {}
+        }
+    }
+
+    fn admit_without_mount(&mut self, generation: u64, now: Instant) {
+        let Some(trouble) = self.mounts.trouble().cloned() else {
             return;
         };
-        let Some(Waiting {
-            client, version, ..
-        }) = self.callers.next()
-        else {
+        let Some(one) = self.callers.next_without_mount() else {
+            return;
+        };
+        let message = FromKeeper::Unmounted(Unmounted {
+            generation,
+            mount: self.mount_point.path.clone(),
+            trouble,
+        });
+        if let Err(error) = one.client.send(&message, &[]) {
+            let text = format!("engine could not be admitted: {error}");
+            self.log(Level::Warn, &text);
+            return;
+        }
+        self.lent.generation = generation;
+        self.lent.peer = Some(Peer::new(one.client, one.version, now));
+    }
+
+    /// Lends the connection to `peer`, which has no other.
+    fn lend(&mut self, peer: Peer, generation: u64, now: Instant) {
+        let Some(connection) = &self.connection else {
             return;
         };
         if self.lent.of_this_connection > 0 && self.options.recovery != Recovery::Journal {
@@ -408,23 +462,21 @@ impl Keeper {
             }
         }
         connection.journal.write_header();
-        let terms = self.terms(connection, self.lent.generation.saturating_add(1));
-        let process = client.pidfd().map(AsFd::as_fd);
+        let terms = self.terms(connection, generation);
+        let process = peer.client.pidfd().map(AsFd::as_fd);
         if let Err(error) = self.manager.note_lease(&terms, process) {
             let text = format!("the service manager cannot be told of the engine: {error}");
             self.log.line(Level::Warn, &text);
         }
         let lent = connection.lent();
-        if let Err(error) = client.send(&FromKeeper::Lease(terms), &lent) {
-            self.log(
-                Level::Warn,
-                &format!("engine could not be given its lease: {error}"),
-            );
+        if let Err(error) = peer.client.send(&FromKeeper::Lease(terms), &lent) {
+            let text = format!("engine could not be given its lease: {error}");
+            self.log(Level::Warn, &text);
             return;
         }
-        self.lent.generation = self.lent.generation.saturating_add(1);
+        self.lent.generation = generation;
         self.lent.of_this_connection += 1;
-        self.lent.peer = Some(Peer::new(client, version, &connection.journal, now));
+        self.lent.peer = Some(peer.with_lease(&connection.journal, now));
         // What the stand-in took so far is found by the adoption.
         self.lent.hand_over = false;
     }
@@ -445,7 +497,7 @@ impl Keeper {
 
     /// Its connection is gone: it must end, and gets the new one only by a successor.
     pub(super) fn retire_engine(&mut self, now: Instant) {
-        if let Some(peer) = self.lent.peer.as_mut() {
+        if let Some(peer) = self.lent.peer.as_mut().filter(|peer| peer.leased) {
             peer.stale = true;
             peer.end_by = Some(now + END_LIMIT);
             let _ = peer.client.send(&FromKeeper::Stop, &[]);

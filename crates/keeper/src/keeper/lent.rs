@@ -15,19 +15,29 @@ pub(super) struct Lent {
 }
 
 impl Lent {
-    /// The engine that has the connection that is mounted now.
+    /// The engine that has the connection that is mounted now, or waits for the next one.
     pub fn current(&self) -> Option<&Peer> {
         self.peer.as_ref().filter(|peer| !peer.stale)
     }
 
+    /// An engine was admitted while there was no mount, and has none yet.
+    pub fn is_without_mount(&self) -> bool {
+        self.current().is_some_and(|peer| !peer.leased)
+    }
+
     /// An engine has the connection that is mounted now.
     pub fn is_out(&self) -> bool {
-        self.current().is_some()
+        self.current().is_some_and(|peer| peer.leased)
+    }
+
+    /// An engine has said that it serves what it can serve now.
+    pub fn is_at_work(&self) -> bool {
+        let at_work = |state| matches!(state, EngineState::Serving | EngineState::Stalled);
+        self.current().is_some_and(|peer| at_work(peer.state))
     }
 
     /// An engine reads requests, or would if it were not stalled.
     pub fn is_served(&self) -> bool {
-        let served = |state| matches!(state, EngineState::Serving | EngineState::Stalled);
-        self.current().is_some_and(|peer| served(peer.state))
+        self.is_out() && self.is_at_work()
     }
 }

@@ -184,7 +184,8 @@ impl Keeper {
                 self.lent.generation = terms.generation;
                 self.lent.of_this_connection = 1;
                 self.tell_manager_of(&client, &connection);
-                let mut peer = Peer::new(client, version, &connection.journal, now);
+                let peer = Peer::new(client, version, now);
+                let mut peer = peer.with_lease(&connection.journal, now);
                 peer.state = EngineState::Serving;
                 self.lent.peer = Some(peer);
                 // The lost keeper may have taken requests that it told nobody of, one of them a
@@ -229,6 +230,10 @@ impl Keeper {
         if self.connection.is_some() {
             aside::close(fds);
             return Err("this keeper has a mount already".into());
+        }
+        if self.lent.peer.is_some() {
+            aside::close(fds);
+            return Err("another engine is at work, which waits for a mount".into());
         }
         if protocol != PROTOCOL {
             aside::close(fds);

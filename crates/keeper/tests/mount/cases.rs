@@ -26,6 +26,10 @@ use crate::stopping::{
     a_keeper_that_lingers_waits_for_the_next_engine,
     a_stop_does_not_wait_for_an_engine_that_let_go,
 };
+use crate::unmounted::{
+    a_mount_comes_when_it_can, a_mount_that_is_required_ends_the_keeper,
+    an_engine_that_needs_the_mount_waits_for_it,
+};
 use crate::world::{World, ends_within, signal};
 
 type Case = (&'static str, fn());
@@ -152,6 +156,20 @@ pub const ALL: &[Case] = &[
     (
         "as_a_user_with_fusermount_of_fuse_2",
         as_a_user_with_fusermount_of_fuse_2,
+    ),
+    ("a_mount_comes_when_it_can", || {
+        a_mount_comes_when_it_can("child")
+    }),
+    ("a_mount_comes_when_it_can_to_an_attached_engine", || {
+        a_mount_comes_when_it_can("attached")
+    }),
+    (
+        "an_engine_that_needs_the_mount_waits_for_it",
+        an_engine_that_needs_the_mount_waits_for_it,
+    ),
+    (
+        "a_mount_that_is_required_ends_the_keeper",
+        a_mount_that_is_required_ends_the_keeper,
     ),
     (
         "an_engine_that_lets_go_of_a_lost_mount_lives_on",

@@ -4,6 +4,7 @@
 //! any), `refused` (ends with [`REFUSED`], and never asks for a lease), `crash` (ends right after its lease), `hostile` (fills the journal with random bytes and
 //! dies), `stays` (told to stop, it only lets go of the connection), `blocks` (answers nothing and
 //! lets the keeper's reads block), `loses` (takes a request and forgets it, and writes `lost`),
+//! `without-mount` (serves without a mount, and writes why there is none to `unmounted`),
 //! `heir` (dies, and leaves a process that takes requests; its pid is in `heir-pid`), `taken-over`
 //! (see `taken_over.rs`; it holds the seed).
 
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use debridfs_handover::journal::{Held, Journal, Place, Region, SLOT_SIZE};
-use debridfs_handover::{EngineLink, FromKeeper, Lease};
+use debridfs_handover::{Admission, EngineLink, FromKeeper, HandoverError, Lease, Mounted};
 
 pub const FILE_SIZE: u64 = 1 << 20;
 /// How an engine ends that another instance refuses.
@@ -52,11 +53,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
     } else {
         "honest"
     };
-    let link = match EngineLink::connect(Path::new(socket), version, false) {
-        Ok(link) => link,
-        Err(_) => return ExitCode::FAILURE,
-    };
-    let Ok(lease) = link.lease() else {
+    let Ok((link, lease)) = take_lease(Path::new(socket), version, &control) else {
         return ExitCode::FAILURE;
     };
     let uid = rustix::process::getuid().as_raw();
@@ -141,6 +138,31 @@ pub fn main(arguments: &[String]) -> ExitCode {
         .arg("as-sleeper")
         .exec();
     panic!("{error}")
+}
+
+fn take_lease(
+    socket: &Path,
+    version: &str,
+    control: &Path,
+) -> Result<(EngineLink, Lease), HandoverError> {
+    if !control.join("without-mount").exists() {
+        let link = EngineLink::connect(socket, version, false)?;
+        let lease = link.lease()?;
+        return Ok((link, lease));
+    }
+    let link = EngineLink::connect_without_mount(socket, version, false)?;
+    let lease = match link.admission()? {
+        Admission::Lease(lease) => lease,
+        Admission::Unmounted(unmounted) => {
+            std::fs::write(control.join("unmounted"), unmounted.trouble.reason)?;
+            link.serving()?;
+            match link.mounted()? {
+                Mounted::Lease(lease) => lease,
+                Mounted::Stop | Mounted::Replaced => return Err(HandoverError::Gone),
+            }
+        }
+    };
+    Ok((link, lease))
 }
 
 impl Engine {

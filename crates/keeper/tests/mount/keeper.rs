@@ -8,7 +8,7 @@ use debridfs_handover::Recovery;
 use debridfs_keeper::{KeeperOptions, Level, Mode, Owner};
 
 /// `MOUNT SOCKET CONTROL [child|attached] [resend|none] [uid=N]`, and `heartbeat`, `start`,
-/// `deadline`, `stop` and `linger`, each with `=MS`; `refused=STATUS`.
+/// `deadline`, `stop` and `linger`, each with `=MS`; `refused=STATUS`; `optional`: the mount may wait.
 pub fn main(arguments: &[String]) -> ExitCode {
     let [mount, socket, control, words @ ..] = arguments else {
         return ExitCode::FAILURE;
@@ -28,6 +28,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         let time = Duration::from_millis(value.into());
         match key {
             "child" => {}
+            "optional" => options.mount_required = false,
             "attached" => options.mode = Mode::Attached,
             "resend" => options.recovery = Recovery::Resend,
             "none" => options.recovery = Recovery::None,

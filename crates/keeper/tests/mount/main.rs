@@ -17,6 +17,7 @@ mod prober;
 mod reader;
 mod stopping;
 mod taken_over;
+mod unmounted;
 mod world;
 
 use std::process::ExitCode;

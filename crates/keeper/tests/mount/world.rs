@@ -24,6 +24,11 @@ pub fn enter() -> bool {
 
 /// Lets every user open `/dev/fuse` in this namespace, as on usual systems.
 pub fn open_device_for_users(dir: &Path) {
+    rustix::mount::mount_bind(device_node(dir), "/dev/fuse").unwrap();
+}
+
+/// A node of the FUSE device, open to everybody.
+pub fn device_node(dir: &Path) -> PathBuf {
     use rustix::fs::{FileType, Mode, makedev, mknodat};
     let node = dir.join("fuse");
     let mode = Mode::from_raw_mode(0o666);
@@ -36,7 +41,7 @@ pub fn open_device_for_users(dir: &Path) {
     )
     .unwrap();
     rustix::fs::chmod(&node, mode).unwrap();
-    rustix::mount::mount_bind(&node, "/dev/fuse").unwrap();
+    node
 }
 
 pub struct World {

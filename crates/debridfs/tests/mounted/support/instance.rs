@@ -33,6 +33,8 @@ pub struct Settings {
     pub cache: bool,
     /// More environment.
     pub env: Vec<(String, String)>,
+    /// The program that `launch` starts `serve` by, as `launch_by` has it.
+    pub launcher: String,
 }
 
 /// A running instance; stopped, unmounted and removed when dropped.
@@ -119,7 +121,10 @@ impl Instance {
 
     /// Starts `serve`.
     pub fn launch(&mut self) {
-        self.launch_program(Path::new(env!("CARGO_BIN_EXE_debridfs")));
+        match self.settings.launcher.clone() {
+            by if by.is_empty() => self.launch_program(Path::new(env!("CARGO_BIN_EXE_debridfs"))),
+            by => self.launch_by(&by),
+        }
     }
 
     /// Starts `serve` by a program that is told what to start; it has to become that.
