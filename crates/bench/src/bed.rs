@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use debridfs_measure::{Running, Usage, forget_peaks, pin, until};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::index::Links;
 use crate::library::{Library, temporary_dir};
-use crate::process::{Running, Usage, forget_peaks, until};
 use crate::simulator::{PLAIN, Shape, Simulator};
-use crate::{Result, index, pin};
+use crate::{Result, index};
 
 /// Name of the only release.
 pub(crate) const RELEASE: &str = "Bench";
@@ -104,16 +104,24 @@ impl Bed {
         Ok(String::from_utf8(output.stdout)?.trim().parse()?)
     }
 
+    /// Mounts the account by this project's program with `more` in its configuration, and waits until all is known. The directory of the
+    /// release comes with it.
+    pub(crate) fn library(&self, disk: bool, more: &str) -> Result<(Library, PathBuf)> {
+        let (program, simulator) = (&self.program, &self.simulator);
+        let library = Library::start_with(program, simulator, pin::CLIENT, None, disk, more)?;
+        library.wait_synced()?;
+        let root = library.mount().join("__all__").join(RELEASE);
+        Ok((library, root))
+    }
+
     /// Mounts the account by `subject` and waits until all is known and quiet. The server is near meanwhile, and at `shape` afterwards.
     pub(crate) fn mount(&self, subject: Subject, shape: Shape) -> Result<Mounted> {
         self.simulator.shape(PLAIN)?;
         let mounted = match subject {
             Subject::Debridfs { disk } => {
-                let library =
-                    Library::start(&self.program, &self.simulator, pin::CLIENT, None, disk)?;
-                library.wait_synced()?;
+                let (library, root) = self.library(disk, "")?;
                 Mounted {
-                    root: library.mount().join("__all__").join(RELEASE),
+                    root,
                     pid: library.pid().ok_or("not running")?,
                     _guard: Guard::Library { _library: library },
                 }
@@ -243,6 +251,16 @@ enum Guard {
 }
 
 impl Mounted {
+    /// The directory of the release.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The process all others of it descend from.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// A file's path.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.root.join(name)

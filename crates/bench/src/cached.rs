@@ -4,17 +4,17 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use debridfs_measure::{drop_caches, stop};
 use rustix::fs::{Advice, fadvise};
 use tempfile::TempDir;
 
 use crate::bed::{Bed, Spec, numbered};
 use crate::library::temporary_dir;
 use crate::memory_files::InMemory;
-use crate::process::drop_caches;
 use crate::reader::{Job, read};
 use crate::report::{Goal, Report, Row, median};
 use crate::simulator::PLAIN;
-use crate::{Options, Result, stop};
+use crate::{Options, Result};
 
 /// MB/s of a whole file.
 fn rate(path: PathBuf) -> Result<f64> {
@@ -91,7 +91,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
                 })
             };
             let warm = again(&|| mounted.forget_pages(&name), &|| memory.rate())?;
-            let cold = again(&drop_caches, &|| native.rate())?;
+            let cold = again(&|| Ok(drop_caches()?), &|| native.rate())?;
             Ok((warm, cold))
         });
         let rows = measured.map(|(warm, cold)| {

@@ -4,16 +4,16 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
+use debridfs_measure::{Running, drop_caches, pin};
 use serde_json::json;
 
 use crate::bed::{Bed, Mounted, Spec, numbered};
 use crate::memory_files::InMemory;
-use crate::process::{Running, drop_caches};
 use crate::reader::{BLOCK, Job, Seen, read};
 use crate::report::{Goal, Report, Row};
 use crate::sequential::ON_ONE_CORE;
 use crate::simulator::{MID, PLAIN, Shape};
-use crate::{Options, Result, pin};
+use crate::{Options, Result};
 
 const READERS: u64 = 8;
 /// So large that no reader comes to the end.
@@ -60,7 +60,7 @@ fn curls(bed: &Bed, stem: &str, seconds: f64) -> Result<Seen> {
                 .args(["--max-time", &seconds.to_string()])
                 .arg(bed.link(&numbered(stem, n))?)
                 .stdout(Stdio::piped());
-            Running::start(command, None)
+            Ok(Running::start(command, None)?)
         })
         .collect::<Result<Vec<_>>>()?;
     let mut bytes = Vec::new();

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use debridfs_measure::{stop, wait};
 use serde_json::json;
 
 use crate::bed::{Bed, Mounted, Spec, Subject, numbered};
-use crate::process::wait;
 use crate::reader::{Job, Pause, Place, Reader, Seen, hash, now, read};
 use crate::report::{Goal, Report, Row};
 use crate::simulator::MID;
-use crate::{Options, Result, stop};
+use crate::{Options, Result};
 
 /// Bytes of each file: more than any reader reads here.
 const FILE: u64 = 8 << 30;

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use debridfs_measure::{Running, pin};
+
 use crate::bed::{Bed, Spec};
 use crate::library::temporary_dir;
-use crate::process::Running;
 use crate::report::{Report, Row};
 use crate::simulator::{FAR, MID};
-use crate::{Options, Result, pin};
+use crate::{Options, Result};
 
 /// Seconds of film; its rate makes it 25 Mbit/s or so, as noise cannot be compressed.
 const SECONDS: u32 = 40;

@@ -6,8 +6,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use debridfs_measure::mebibytes_in;
+
 use crate::Result;
-use crate::process::mebibytes_in;
 use crate::report::{Report, Row};
 
 const PAGE: usize = 4096;

@@ -1,50 +1,31 @@
-//! The report as one page: a table and a plot for each measurement, without anything from elsewhere.
+//! The report as one page: a table and a plot for each measurement.
 
-use std::fmt::Write;
+use debridfs_measure::{Bar, Page};
 
 use crate::report::{Report, Row, Section, short};
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:72em;padding:0 1em;color:#222;background:#fff}\
-h1{font-size:1.4em}h2{font-size:1.15em;margin-top:2.2em;border-bottom:1px solid #ccc}h3{font-size:1em;margin:1.4em 0 .2em}\
-table{border-collapse:collapse;font-size:.9em}td,th{padding:.15em .8em .15em 0;text-align:left;vertical-align:top}\
-.met{color:#176b2c}.not{color:#a8201a;font-weight:600}svg text{font:12px system-ui,sans-serif;fill:currentColor}\
-@media(prefers-color-scheme:dark){body{background:#181a1b;color:#ddd}.met{color:#6fcf8a}.not{color:#ff8a80}}";
-
-/// Pixels of a plot: names on the left, bars in the middle, figures on the right.
-const NAMES: f64 = 200.0;
-const BARS: f64 = 460.0;
-const FIGURES: f64 = 140.0;
-const LINE: f64 = 20.0;
-
 /// The whole page.
 pub(crate) fn page(report: &Report) -> String {
-    let mut out = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>debridfs benchmark</title><style>{STYLE}</style><h1>debridfs {} benchmark</h1><p>{}, Linux {}. \
-         Every figure stands beside a baseline of the same run; absolute ones say little of another machine. \
-         The dashed line is the goal.</p>",
-        report.version,
-        report.when,
-        escaped(&report.kernel)
+    let mut page = Page::new(
+        &format!("debridfs {} benchmark", report.version),
+        &format!(
+            "{}, Linux {}. Every figure stands beside a baseline of the same run; absolute ones say little of another machine. \
+             The dashed line is the goal.",
+            report.when, report.kernel
+        ),
     );
-    // Writing to a String cannot fail.
-    let _ = report
-        .sections
-        .iter()
-        .try_for_each(|part| section(&mut out, part));
-    if !report.notes.is_empty() {
-        out += "<h2>Notes</h2><ul>";
-        for note in &report.notes {
-            let _ = write!(out, "<li>{}</li>", escaped(note));
-        }
-        out += "</ul>";
+    for part in &report.sections {
+        section(&mut page, part);
     }
-    out += "</html>\n";
-    out
+    if !report.notes.is_empty() {
+        page.heading(2, "Notes");
+        page.list(report.notes.iter().map(String::as_str));
+    }
+    page.finish()
 }
 
-fn section(out: &mut String, section: &Section) -> std::fmt::Result {
-    write!(out, "<h2>{}</h2>", escaped(&section.title))?;
+fn section(page: &mut Page, section: &Section) {
+    page.heading(2, &section.title);
     let mut names: Vec<&str> = Vec::new();
     for row in &section.rows {
         if !names.contains(&row.name.as_str()) {
@@ -53,21 +34,24 @@ fn section(out: &mut String, section: &Section) -> std::fmt::Result {
     }
     for name in names {
         let rows: Vec<&Row> = section.rows.iter().filter(|row| row.name == name).collect();
-        write!(out, "<h3>{}</h3>", escaped(name))?;
-        plot(out, &rows)?;
-        table(out, &rows)?;
+        page.heading(3, name);
+        plot(page, &rows);
+        table(page, &rows);
     }
-    Ok(())
 }
 
-fn plot(out: &mut String, rows: &[&Row]) -> std::fmt::Result {
-    let mut bars: Vec<(&str, f64, &str)> = Vec::new();
+fn plot(page: &mut Page, rows: &[&Row]) {
+    let mut bars: Vec<Bar<'_>> = Vec::new();
     for row in rows {
         let mut add = |name, value: Option<f64>, colour| {
             if let Some(value) = value.filter(|value| value.is_finite())
-                && !bars.iter().any(|(other, _, _)| *other == name)
+                && !bars.iter().any(|other: &Bar<'_>| other.name == name)
             {
-                bars.push((name, value, colour));
+                bars.push(Bar {
+                    name,
+                    value,
+                    colour,
+                });
             }
         };
         let own = if row.subject == "debridfs" {
@@ -75,7 +59,7 @@ fn plot(out: &mut String, rows: &[&Row]) -> std::fmt::Result {
         } else {
             "#9aa5b1"
         };
-        add(&row.subject, row.value, own);
+        add(row.subject.as_str(), row.value, own);
         add(
             row.baseline.as_deref().unwrap_or_default(),
             row.baseline_value,
@@ -83,50 +67,15 @@ fn plot(out: &mut String, rows: &[&Row]) -> std::fmt::Result {
         );
     }
     let threshold = rows.iter().find_map(|row| row.threshold);
-    let largest = bars
-        .iter()
-        .map(|(_, value, _)| *value)
-        .chain(threshold)
-        .fold(0.0, f64::max);
-    if bars.len() < 2 && threshold.is_none() || largest <= 0.0 {
-        return Ok(());
+    if bars.len() < 2 && threshold.is_none() {
+        return;
     }
-    let (width, height) = (NAMES + BARS + FIGURES, LINE * bars.len() as f64 + 4.0);
-    write!(
-        out,
-        "<svg role=\"img\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" style=\"max-width:100%\">"
-    )?;
     let unit = rows.first().map_or("", |row| row.unit);
-    for (n, (name, value, colour)) in bars.iter().enumerate() {
-        let (top, length) = (LINE * n as f64, (BARS * value / largest).max(1.0));
-        write!(
-            out,
-            "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text>\
-             <rect x=\"{NAMES}\" y=\"{:.0}\" width=\"{length:.1}\" height=\"{:.0}\" fill=\"{colour}\"/>\
-             <text x=\"{:.0}\" y=\"{:.0}\">{} {unit}</text>",
-            NAMES - 8.0,
-            top + 15.0,
-            escaped(name),
-            top + 3.0,
-            LINE - 6.0,
-            NAMES + length + 6.0,
-            top + 15.0,
-            short(*value),
-        )?;
-    }
-    if let Some(threshold) = threshold {
-        let x = NAMES + BARS * threshold / largest;
-        write!(
-            out,
-            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"{height}\" stroke=\"currentColor\" stroke-dasharray=\"4 3\"/>"
-        )?;
-    }
-    out.write_str("</svg>")
+    page.bars(&bars, threshold, unit);
 }
 
-fn table(out: &mut String, rows: &[&Row]) -> std::fmt::Result {
-    out.write_str("<table>")?;
-    for row in rows {
+fn table(page: &mut Page, rows: &[&Row]) {
+    let cells = rows.iter().map(|row| {
         let figure = match (row.value, &row.failed) {
             (Some(value), _) => format!("{} {}", short(value), row.unit),
             (None, why) => format!("failed: {}", why.as_deref().unwrap_or_default()),
@@ -140,23 +89,14 @@ fn table(out: &mut String, rows: &[&Row]) -> std::fmt::Result {
             (Some(goal), _) => ("not", format!("goal {goal}: not met")),
             _ => ("", String::new()),
         };
-        write!(
-            out,
-            "<tr><td>{}<td>{}<td>{}<td class=\"{class}\">{}",
-            escaped(&row.subject),
-            escaped(&figure),
-            escaped(&beside),
-            escaped(&goal)
-        )?;
-    }
-    out.write_str("</table>")
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+        vec![
+            ("", row.subject.clone()),
+            ("", figure),
+            ("", beside),
+            (class, goal),
+        ]
+    });
+    page.table(&[], &cells.collect::<Vec<_>>());
 }
 
 #[cfg(test)]

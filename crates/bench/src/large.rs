@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
+use debridfs_measure::{Usage, drop_caches, pin, until, wait};
+
 use crate::bed::{rclone, rclone_mount};
 use crate::library::{Library, temporary_dir};
-use crate::process::{Usage, drop_caches, until, wait};
 use crate::report::{Goal, Report, Row, median};
 use crate::simulator::Simulator;
-use crate::{Options, Result, pin};
+use crate::{Options, Result};
 
 /// Releases of `each` files in the simulator's format.
 fn describe(releases: u64, each: u64) -> serde_json::Value {

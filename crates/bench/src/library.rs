@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use debridfs_measure::{Running, Usage, largest_resident, pin, until_every};
 use tempfile::TempDir;
 
-use crate::process::{Running, Usage, largest_resident, until_every};
+use crate::Result;
 use crate::simulator::Simulator;
-use crate::{Result, pin};
 
 /// A mounted library.
 pub(crate) struct Library {
@@ -82,6 +82,18 @@ impl Library {
         self.dir.path().join("mnt")
     }
 
+    /// Lets this backend answer from now on.
+    pub(crate) fn switch_backend(&self, name: &str) -> Result<()> {
+        let output = Command::new(&self.program)
+            .args(["backend", "switch", name, "--socket"])
+            .arg(self.dir.path().join("run/control.sock"))
+            .output()?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
+        }
+    }
+
     /// `debridfs status --json`.
     fn status(&self) -> Option<serde_json::Value> {
         let output = Command::new(&self.program)
@@ -94,11 +106,12 @@ impl Library {
 
     /// Waits until all files are known.
     pub(crate) fn wait_synced(&self) -> Result<Duration> {
-        until_every(100, "the first sync", 900, || {
+        let synced = until_every(100, "the first sync", 900, || {
             self.status().is_some_and(|status| {
                 status["library"]["listed"] == true && status["library"]["unknown"] == 0
             })
-        })
+        });
+        Ok(synced?)
     }
 
     /// The process all others of it descend from.

@@ -5,6 +5,7 @@
 //! little; the ratios are the result. Needs root, `/dev/fuse`, `curl`, `ip`, `unshare`, and for its rows `rclone`.
 #![forbid(unsafe_code)]
 
+mod backends;
 mod bare_loop;
 mod bed;
 mod cached;
@@ -21,8 +22,6 @@ mod namespaces;
 mod nfs;
 mod nfs_clients;
 mod nfs_servers;
-mod pin;
-mod process;
 mod reader;
 mod report;
 mod round_trip;
@@ -30,14 +29,15 @@ mod scan;
 mod seeks;
 mod sequential;
 mod simulator;
-mod stop;
 mod streams;
+mod suite;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use debridfs_measure::stop;
 
 /// What failed, for people.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -91,6 +91,10 @@ pub(crate) struct Options {
 enum Section {
     /// stat, against a bare FUSE loop.
     RoundTrip,
+    /// Both backends: stat against a bare FUSE loop, what a shadow costs, switches under load.
+    Backends,
+    /// The operations of `debridfs bench` on both backends, a native file and rclone.
+    Suite,
     /// A cold sequential read near and far: rate, amplification, memory, CPU.
     Sequential,
     /// A cold open and random seeks at several distances.
@@ -120,6 +124,8 @@ impl Section {
     fn measure(self) -> (&'static str, Measure) {
         match self {
             Self::RoundTrip => ("round trip", round_trip::measure),
+            Self::Backends => ("backends", backends::measure),
+            Self::Suite => ("suite", suite::measure),
             Self::Sequential => ("sequential", sequential::measure),
             Self::Seeks => ("seeks", seeks::measure),
             Self::Frame => ("first picture", frame::measure),
@@ -146,6 +152,9 @@ enum Part {
     /// Asks a server for names and attributes of files, or reads from it as many clients, and prints what it saw.
     #[command(hide = true)]
     NfsClients { job: PathBuf },
+    /// Does one operation of the suite.
+    #[command(hide = true)]
+    BenchWorker { job: PathBuf },
     /// Reads files as told and prints what it saw.
     #[command(hide = true)]
     Reader { job: PathBuf },
@@ -155,6 +164,7 @@ fn run(cli: &Cli) -> Result<()> {
     match &cli.part {
         Some(Part::BareLoop { mount }) => return bare_loop::serve(mount),
         Some(Part::MemoryEngine { socket, size }) => return memory_files::serve(socket, *size),
+        Some(Part::BenchWorker { job }) => return Ok(debridfs_measure::work(job)?),
         Some(Part::Reader { job }) => return reader::run(job),
         Some(Part::NfsClients { job }) => return nfs_clients::run(job),
         None => namespaces::enter()?,

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use debridfs_fuse::ServeOptions;
 use debridfs_handover::EngineLink;
+use debridfs_measure::{Running, pin, until};
 use debridfs_vfs::{MemoryVfs, NodeId, ReadOut};
 use jiff::Timestamp;
 use rustix::fs::{Advice, fadvise};
 
 use crate::library::temporary_dir;
-use crate::process::{Running, until};
 use crate::reader::{Job, read};
-use crate::{Options, Result, pin};
+use crate::{Options, Result};
 
 /// The first file; the others follow.
 const FIRST: NodeId = NodeId(2);

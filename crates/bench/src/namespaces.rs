@@ -4,9 +4,10 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use debridfs_measure::pin;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use crate::{Result, library, pin};
+use crate::{Result, library};
 
 /// Set for the program that is in its own namespaces.
 const INSIDE: &str = "DEBRIDFS_BENCH_OWN_NAMESPACES";

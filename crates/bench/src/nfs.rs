@@ -6,13 +6,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use debridfs_measure::{Running, pin, stop};
+
 use crate::bed::{Bed, RELEASE, Spec, numbered};
 use crate::library::temporary_dir;
 use crate::nfs_clients::{Work, ask};
 use crate::nfs_servers::Server;
-use crate::process::Running;
 use crate::report::{Goal, Report, Row, median};
-use crate::{Options, Result, pin, stop};
+use crate::{Options, Result};
 
 const FILM: &str = "film.mkv";
 const BYTES: u64 = 512 << 20;

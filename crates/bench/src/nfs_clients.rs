@@ -3,9 +3,9 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use debridfs_measure::{Child, pin};
 use nfs3_client::net::Connector;
 use nfs3_client::tokio::TokioIo;
 use nfs3_client::{Nfs3Connection, Nfs3ConnectionBuilder};
@@ -14,8 +14,8 @@ use nfs3_types::rpc::{auth_unix, opaque_auth};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::Result;
 use crate::bed::numbered;
-use crate::{Result, pin};
 
 /// Bytes of one read, where the server allows it.
 const READ: u32 = 512 << 10;
@@ -182,7 +182,7 @@ pub(crate) fn run(job: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let seen = runtime.block_on(async {
+    let seen: Result<Seen> = runtime.block_on(async {
         match work {
             Work::Stat { stem, count } => stat(&export, &stem, count).await,
             Work::Crowd {
@@ -191,23 +191,18 @@ pub(crate) fn run(job: &Path) -> Result<()> {
                 seconds,
             } => crowd(&export, &file, clients, seconds).await,
         }
-    })?;
+    });
+    let seen = seen.map_err(|error| error.to_string());
     println!("{}", serde_json::to_string(&seen)?);
     Ok(())
 }
 
 /// Has it done on the client's core.
 pub(crate) fn ask(export: &Export, work: Work) -> Result<Seen> {
-    let job = tempfile::NamedTempFile::new()?;
+    /// More than a crowd of the longest run takes.
+    const LIMIT: Duration = Duration::from_secs(180);
+    let mut command = pin::command(std::env::current_exe()?, pin::CLIENT);
+    command.arg("nfs-clients");
     let export = export.clone();
-    serde_json::to_writer(job.as_file(), &Job { export, work })?;
-    let output = pin::command(std::env::current_exe()?, pin::CLIENT)
-        .arg("nfs-clients")
-        .arg(job.path())
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        return Err("the clients of NFS failed".into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    Ok(Child::start(command, &Job { export, work }, LIMIT)?.finish(|_| ())?)
 }

@@ -4,14 +4,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use debridfs_measure::{Running, Usage, forget_peaks, pin, until};
 use rustix::mount::{MountFlags, mount};
 
+use crate::Result;
 use crate::bed::rclone;
 use crate::library::{Library, temporary_dir};
 use crate::nfs_clients::Export;
-use crate::process::{Running, Usage, forget_peaks, until};
 use crate::simulator::Simulator;
-use crate::{Result, pin};
 
 /// Packages that `make bench` unpacks: Ganesha and rpcbind, with which it registers.
 const PACKAGES: &str = "target/tools/ganesha";

@@ -6,16 +6,15 @@ use std::io::Read;
 use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use debridfs_measure::{Child, pin, wait};
 use rustix::fs::{Advice, fadvise};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::process::{Running, wait};
-use crate::{Result, pin};
+use crate::Result;
 
 /// What `dd bs=1M`, a copy and most players' demuxers do at the most.
 pub(crate) const BLOCK: usize = 1 << 20;
@@ -162,49 +161,20 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// A reader at work.
-pub(crate) struct Reader {
-    running: Running,
-    output: std::thread::JoinHandle<String>,
-    limit: Duration,
-    _job: tempfile::NamedTempFile,
-}
+pub(crate) struct Reader(Child);
 
 impl Reader {
     /// Starts one; it is killed when it takes longer than `limit`.
     pub(crate) fn start(job: &Job, limit: Duration) -> Result<Self> {
         let mut command = pin::command(std::env::current_exe()?, pin::CLIENT);
-        // A file, as an argument has at most 128 KiB.
-        let mut file = tempfile::NamedTempFile::new()?;
-        serde_json::to_writer(&mut file, job)?;
-        command
-            .arg("reader")
-            .arg(file.path())
-            .stdout(Stdio::piped());
-        let mut running = Running::start(command, None)?;
-        let mut output = running.child.stdout.take().ok_or("no output")?;
-        let output = std::thread::spawn(move || {
-            let mut text = String::new();
-            // A reader that was killed has said nothing, and that is no JSON.
-            let _ = output.read_to_string(&mut text);
-            text
-        });
-        Ok(Self {
-            running,
-            output,
-            limit,
-            _job: file,
-        })
+        command.arg("reader");
+        Ok(Self(Child::start(command, job, limit)?))
     }
 
     /// Waits for its end.
-    pub(crate) fn finish(mut self) -> Result<Seen> {
-        self.running
-            .wait(self.limit)
-            .map_err(|error| format!("reading: {error}"))?;
-        let text = self.output.join().map_err(|_| "no output of the reader")?;
-        let seen: std::result::Result<Seen, String> =
-            serde_json::from_str(&text).map_err(|_| "the reader said nothing")?;
-        Ok(seen?)
+    pub(crate) fn finish(self) -> Result<Seen> {
+        let seen = self.0.finish(|_| ());
+        Ok(seen.map_err(|error| format!("reading: {error}"))?)
     }
 }
 

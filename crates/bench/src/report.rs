@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub(crate) use debridfs_measure::{median, percentile, short};
+
 use crate::{Result, html};
 
 /// What a figure should be.
@@ -157,16 +159,6 @@ impl Row {
     }
 }
 
-/// A figure with three or four digits that count.
-pub(crate) fn short(value: f64) -> String {
-    match value.abs() {
-        size if size >= 1000.0 => format!("{value:.0}"),
-        size if size >= 100.0 => format!("{value:.1}"),
-        size if size >= 10.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
 /// The rows of one section.
 #[derive(Debug, Serialize)]
 pub(crate) struct Section {
@@ -225,7 +217,7 @@ impl Report {
         subject: &str,
         rows: Result<Vec<Row>>,
     ) -> Result<()> {
-        crate::stop::check()?;
+        debridfs_measure::stop::check()?;
         match rows {
             Ok(rows) => rows.into_iter().for_each(|row| self.add(row)),
             Err(error) => self.add(Row::failed(name, subject, &error)),
@@ -269,19 +261,4 @@ impl Report {
         println!("written: {} and {}", path.display(), page.display());
         Ok(())
     }
-}
-
-/// The middle one of several figures.
-pub(crate) fn median(figures: Vec<f64>) -> f64 {
-    percentile(figures, 0.5)
-}
-
-/// The figure below which a share of all lies.
-pub(crate) fn percentile(mut figures: Vec<f64>, share: f64) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    let at = (figures.len() as f64 * share) as usize;
-    figures
-        .get(at.min(figures.len().saturating_sub(1)))
-        .copied()
-        .unwrap_or(f64::NAN)
 }

@@ -1,21 +1,21 @@
 //! The cost of one question and one answer: `statx` that the kernel may not answer from its cache.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use debridfs_measure::{Running, pin, stop, until};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use crate::library::{Library, temporary_dir};
-use crate::process::{Running, until};
 use crate::report::{Goal, Report, Row, median};
 use crate::simulator::Simulator;
-use crate::{Options, Result, pin, stop};
+use crate::{Options, Result};
 
 const CALLS: u32 = 20_000;
 const ROUNDS: usize = 7;
 
 /// Microseconds of a forced `statx`.
-fn stat_micros(path: &Path) -> Result<f64> {
+pub(crate) fn stat_micros(path: &Path) -> Result<f64> {
     stop::check()?;
     let started = Instant::now();
     for _ in 0..CALLS {
@@ -40,13 +40,32 @@ fn in_turns(ours: &Path, floor: &Path) -> Result<(f64, f64)> {
     Ok((median(of_ours), median(of_floor)))
 }
 
-fn pin_this(core: &str) -> Result<()> {
-    let mut set = rustix::thread::CpuSet::new();
-    match core {
-        pin::ANY => (0..rustix::thread::CpuSet::MAX_CPU).for_each(|cpu| set.set(cpu)),
-        core => set.set(core.parse()?),
+/// A mounted bare loop.
+pub(crate) struct BareLoop {
+    // Unmounted before its directory goes.
+    _running: Running,
+    dir: tempfile::TempDir,
+}
+
+impl BareLoop {
+    /// Mounts one that runs on these cores.
+    pub(crate) fn start(cores: &str) -> Result<Self> {
+        let dir = temporary_dir()?;
+        let mut command = pin::command(std::env::current_exe()?, cores);
+        command.arg("bare-loop").arg(dir.path());
+        let running = Running::start(command, Some(dir.path()))?;
+        let bare = Self {
+            _running: running,
+            dir,
+        };
+        until("the bare loop mounts", 10, || bare.file().exists())?;
+        Ok(bare)
     }
-    Ok(rustix::thread::sched_setaffinity(None, &set)?)
+
+    /// Its only file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.path().join("file")
+    }
 }
 
 pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
@@ -77,18 +96,14 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
         ),
         ("stat, not pinned", pin::ANY, pin::ANY, None, false),
     ] {
-        let bare = temporary_dir()?;
-        let mut command = pin::command(std::env::current_exe()?, server);
-        command.arg("bare-loop").arg(bare.path());
-        let _bare_loop = Running::start(command, Some(bare.path()))?;
-        let floor = bare.path().join("file");
-        until("the bare loop mounts", 10, || floor.exists())?;
+        let bare = BareLoop::start(server)?;
+        let floor = bare.file();
 
         let library = Library::start(program, &simulator, server, threads, true)?;
         library.wait_synced()?;
-        pin_this(client)?;
+        pin::pin_this(client)?;
         let measured = in_turns(&library.mount().join("version.txt"), &floor);
-        pin_this(pin::ANY)?;
+        pin::pin_this(pin::ANY)?;
         let (ours, floor) = measured?;
         report.add(
             Row::new(name, "debridfs", ours, "us")

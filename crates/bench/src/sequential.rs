@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use debridfs_measure::{Running, pin, stop};
+
 use crate::bed::{Bed, Mounted, Spec, Subject, numbered};
 use crate::memory_files::InMemory;
-use crate::process::Running;
 use crate::reader::{Job, read};
 use crate::report::{Goal, Report, Row, median};
 use crate::simulator::{FAR, MID, PLAIN, Shape};
-use crate::{Options, Result, pin, stop};
+use crate::{Options, Result};
 
 /// Connections that a goal at a distance is measured by.
 const CONNECTIONS: u64 = 4;
@@ -35,7 +36,7 @@ impl Plan {
                 let mut command = pin::command("curl", pin::CLIENT);
                 let range = format!("{}-{}", n * part, (n + 1) * part - 1);
                 command.args(["-fsS", "-o", "/dev/null", "-r", &range, &link]);
-                Running::start(command, None)
+                Ok(Running::start(command, None)?)
             })
             .collect::<Result<Vec<_>>>()?;
         for curl in &mut running {

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use debridfs_measure::{Running, pin, stop, wait};
 use serde_json::{Value, json};
 
-use crate::process::{Running, wait};
-use crate::{Result, pin, stop};
+use crate::Result;
 
 /// How far away the server is.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use debridfs_measure::BenchCommand;
 use debridfs_preflight::{OwnDirectoriesArgs, TryAsUserArgs};
 
 use crate::command::backend::BackendCommand;
@@ -256,6 +257,9 @@ Examples:
     /// Look who decodes the kernel's requests, and let another one do it.
     #[command(subcommand)]
     Backend(BackendCommand),
+    /// Measure any directory, and compare two runs.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Look into the cache on disk, fill it, and empty it.
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -272,6 +276,12 @@ Example:
         parent: Option<i32>,
         /// What to do, as JSON.
         description: String,
+    },
+    /// Do one operation of `bench run`.
+    #[command(hide = true)]
+    BenchWorker {
+        /// What to do, as JSON.
+        job: PathBuf,
     },
     /// Tell the kernel what its caches have to forget.
     #[command(hide = true)]

@@ -33,12 +33,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::failure::{Doing, Failure};
+use crate::failure::{Doing, Failure, USAGE};
 
 /// The helper that tells the kernel what changed. It holds the connection, so it is closed to others as the engine is.
 pub fn notify_helper() -> Result<(), Failure> {
     debridfs_confine::close_to_others().doing(|| "notify".into())?;
     debridfs_fuse::notify_helper_main().doing(|| "notify".into())
+}
+
+/// Measures directories, or compares two runs.
+pub fn bench(command: &debridfs_measure::BenchCommand) -> Result<(), Failure> {
+    let ended = debridfs_measure::bench(command).doing(|| "bench".into());
+    let ended = ended.map_err(|failure| failure.with_code(USAGE))?;
+    say(&ended.text);
+    match ended.code {
+        0 => Ok(()),
+        code => Err(Failure::silent(code)),
+    }
 }
 
 /// Ends this process, in order, when `parent`, which started it, ends.

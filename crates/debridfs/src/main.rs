@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use failure::Failure;
+use failure::{Doing, Failure};
 
 /// musl's own allocator gives every buffer of a transfer back to the kernel, which has to clear its pages anew: half the rate of a read.
 /// glibc's does not, and holds less than this one.
@@ -60,6 +60,8 @@ fn main() -> ExitCode {
             return debridfs_propagation::helper_main(*parent, description);
         }
         Command::NotifyHelper => command::notify_helper(),
+        Command::Bench(args) => command::bench(args),
+        Command::BenchWorker { job } => debridfs_measure::work(job).doing(|| "bench".into()),
         Command::PropagationTest(args) => command::propagation_test::run(args, file),
         Command::Serve(args) => command::serve::run(args, file),
         Command::Keeper(args) => command::serve::run_attached(args, file),

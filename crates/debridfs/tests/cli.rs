@@ -557,3 +557,111 @@ fn two_instances_never_share_a_state_directory() {
     drop(new);
     WaitingEngine::start(two());
 }
+
+/// A run on a directory of a tmpfs, and what its reports say of another one.
+#[test]
+fn any_directory_is_measured_and_two_runs_are_compared() {
+    let home = home();
+    let at = |name: &str| home.path().join(name);
+    // A tmpfs on every Linux with POSIX shared memory.
+    let measured = tempfile::tempdir_in("/dev/shm").expect("directory");
+    let bench = |arguments: &[&str]| output(debridfs(home.path()).arg("bench").args(arguments));
+    let (dir, json) = (measured.path().display(), at("a.json"));
+    let target = format!("tmpfs={dir}");
+    let mut run = vec![
+        "run",
+        &target,
+        "--iterations",
+        "20",
+        "--warm-up",
+        "4",
+        "--seconds",
+        "5",
+    ];
+
+    let empty = bench(&run);
+    assert_eq!(empty.status.code(), Some(2));
+    assert!(
+        line(&err(&empty))
+            .contains("is empty: name a directory with files in it, or let --prepare")
+    );
+
+    std::fs::write(measured.path().join("small"), [1; 100]).expect("written");
+    std::fs::write(measured.path().join("large"), vec![1; 3 << 20]).expect("written");
+    let page = at("a.html");
+    run.extend([
+        "--json",
+        json.to_str().expect("UTF-8"),
+        "--html",
+        page.to_str().expect("UTF-8"),
+    ]);
+    let ended = bench(&run);
+    assert_eq!(ended.status.code(), Some(0), "{}", err(&ended));
+    assert!(
+        out(&ended).contains("mount (from the command's start"),
+        "{}",
+        out(&ended)
+    );
+    let mut left: Vec<_> = std::fs::read_dir(measured.path())
+        .expect("listed")
+        .map(|entry| entry.expect("entry").file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["large", "small"]);
+
+    let mut record: Value =
+        serde_json::from_slice(&std::fs::read(&json).expect("read")).expect("JSON");
+    assert_eq!(record["targets"][0]["file_system"], "tmpfs");
+    let operations = record["targets"][0]["operations"]
+        .as_array_mut()
+        .expect("operations");
+    let mut counts = 0;
+    for operation in operations {
+        let name = operation["operation"].as_str().expect("name").to_owned();
+        if name.ends_with("mount") {
+            assert!(
+                operation["outcome"]["not_applicable"].is_string(),
+                "{operation}"
+            );
+            continue;
+        }
+        let samples = operation["outcome"]["measured"]["nanoseconds"].as_array_mut();
+        let samples = samples.unwrap_or_else(|| panic!("{name} was not measured"));
+        assert_eq!(samples.len(), 20, "{name}");
+        counts += 1;
+        // The run after it: each took four times as long.
+        for sample in samples {
+            *sample = (sample.as_u64().expect("number") * 4).into();
+        }
+    }
+    assert_eq!(counts, 8);
+    assert!(
+        std::fs::read_to_string(&page)
+            .expect("page")
+            .contains("<polyline")
+    );
+
+    let slower = at("b.json");
+    std::fs::write(&slower, record.to_string()).expect("written");
+    let (before, after) = (
+        json.to_str().expect("UTF-8"),
+        slower.to_str().expect("UTF-8"),
+    );
+    for (one, other, code, word) in [
+        (before, before, 0, "no difference"),
+        (before, after, 1, "SLOWER"),
+        (after, before, 0, "faster"),
+    ] {
+        let compared = bench(&["compare", one, other]);
+        assert_eq!(compared.status.code(), Some(code), "{}", out(&compared));
+        assert_eq!(
+            out(&compared).matches(word).count(),
+            8,
+            "{}",
+            out(&compared)
+        );
+    }
+    let other = bench(&["compare", before, page.to_str().expect("UTF-8")]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(line(&err(&other)).contains("is no report of `debridfs bench run --json`"));
+}

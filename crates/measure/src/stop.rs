@@ -4,12 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::Result;
+use crate::error::{Error, Result};
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// From now on a signal makes [`check`] fail instead of ending the program.
-pub(crate) fn on_signals() -> Result<()> {
+///
+/// # Errors
+/// When signals cannot be caught.
+pub fn on_signals() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -30,9 +33,12 @@ pub(crate) fn on_signals() -> Result<()> {
 }
 
 /// Fails once the program is to end; the guards of what runs are dropped on the way out.
-pub(crate) fn check() -> Result<()> {
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn check() -> Result<()> {
     if STOPPED.load(Relaxed) {
-        return Err("interrupted".into());
+        return Err(Error::Interrupted);
     }
     Ok(())
 }

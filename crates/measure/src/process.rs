@@ -1,5 +1,6 @@
 //! Processes that are measured: each ends, and its mount with it, when its guard is dropped.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -7,17 +8,22 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Result, stop};
+use crate::error::{Error, Result};
+use crate::stop;
 
 /// A process that ends with this value.
-pub(crate) struct Running {
-    pub(crate) child: Child,
+pub struct Running {
+    /// The process itself.
+    pub child: Child,
     mount: Option<PathBuf>,
 }
 
 impl Running {
     /// Starts `command`; `mount` is what it mounts, and is unmounted when it is gone.
-    pub(crate) fn start(mut command: Command, mount: Option<&Path>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(mut command: Command, mount: Option<&Path>) -> Result<Self> {
         // A group of its own: Ctrl-C is for this program, which then drops its guards.
         let child = command.stdin(Stdio::null()).process_group(0).spawn()?;
         Ok(Self {
@@ -26,12 +32,16 @@ impl Running {
         })
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for its end, but no longer than `limit`: it is killed then.
-    pub(crate) fn wait(&mut self, limit: Duration) -> Result<std::process::ExitStatus> {
+    ///
+    /// # Errors
+    /// After `limit`, or when this program is told to end.
+    pub fn wait(&mut self, limit: Duration) -> Result<std::process::ExitStatus> {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -39,7 +49,10 @@ impl Running {
             }
             stop::check()?;
             if started.elapsed() > limit {
-                return Err(format!("not done within {} s", limit.as_secs()).into());
+                return Err(Error::Child(format!(
+                    "not done within {} s",
+                    limit.as_secs()
+                )));
             }
             wait(2);
         }
@@ -72,7 +85,7 @@ impl Drop for Running {
 }
 
 /// Lets `milliseconds` pass, 900 at most.
-pub(crate) fn wait(milliseconds: u64) {
+pub fn wait(milliseconds: u64) {
     // A poll without descriptors: this program has nothing else to wait for.
     let time = rustix::event::Timespec {
         tv_sec: 0,
@@ -82,12 +95,18 @@ pub(crate) fn wait(milliseconds: u64) {
 }
 
 /// Waits until `done` holds.
-pub(crate) fn until(what: &str, seconds: u64, done: impl FnMut() -> bool) -> Result<Duration> {
+///
+/// # Errors
+/// After so many seconds, or when this program is told to end.
+pub fn until(what: &str, seconds: u64, done: impl FnMut() -> bool) -> Result<Duration> {
     until_every(5, what, seconds, done)
 }
 
 /// As [`until`], but asks only so often: for questions that cost time of the measured cores.
-pub(crate) fn until_every(
+///
+/// # Errors
+/// As [`until`].
+pub fn until_every(
     milliseconds: u64,
     what: &str,
     seconds: u64,
@@ -97,7 +116,7 @@ pub(crate) fn until_every(
     while !done() {
         stop::check()?;
         if started.elapsed() > Duration::from_secs(seconds) {
-            return Err(format!("{what}: not within {seconds} s").into());
+            return Err(Error::Child(format!("{what}: not within {seconds} s")));
         }
         wait(milliseconds);
     }
@@ -106,37 +125,41 @@ pub(crate) fn until_every(
 
 /// What a process and all its descendants used.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// Resident now, MiB; what processes share counts for each.
-    pub(crate) resident: f64,
+    pub resident: f64,
     /// The sum of each one's most, MiB, since its start or [`forget_peaks`].
-    pub(crate) peak: f64,
+    pub peak: f64,
     /// Seconds of processor time since its start, its own and the kernel's for it.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
 }
 
 impl Usage {
     /// Of `pid` and all that descend from it.
-    pub(crate) fn of(pid: u32) -> Self {
-        family(pid)
-            .into_iter()
-            .fold(Self::default(), |sum, pid| Self {
-                resident: sum.resident + mebibytes(pid, "VmRSS:"),
-                peak: sum.peak + mebibytes(pid, "VmHWM:"),
-                cpu: sum.cpu + cpu_seconds(pid),
-            })
+    pub fn of(pid: u32) -> Self {
+        Self::of_all(&[pid])
+    }
+
+    /// Of all these and what descends from them, each once.
+    pub fn of_all(pids: &[u32]) -> Self {
+        let all: BTreeSet<u32> = pids.iter().copied().flat_map(family).collect();
+        all.into_iter().fold(Self::default(), |sum, pid| Self {
+            resident: sum.resident + mebibytes(pid, "VmRSS:"),
+            peak: sum.peak + mebibytes(pid, "VmHWM:"),
+            cpu: sum.cpu + cpu_seconds(pid),
+        })
     }
 }
 
 /// Resident memory of the largest process of `pid` and all that descend from it, MiB.
-pub(crate) fn largest_resident(pid: u32) -> f64 {
+pub fn largest_resident(pid: u32) -> f64 {
     let resident = family(pid).into_iter();
     let resident = resident.map(|pid| mebibytes(pid, "VmRSS:"));
     resident.fold(0.0, f64::max)
 }
 
 /// From now on [`Usage::peak`] counts anew.
-pub(crate) fn forget_peaks(pid: u32) {
+pub fn forget_peaks(pid: u32) {
     for pid in family(pid) {
         // 5: "reset the peak resident set size" (proc_pid_clear_refs(5)). Without it the peak is that of the whole life: never too small.
         let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
@@ -149,7 +172,7 @@ fn mebibytes(pid: u32, field: &str) -> f64 {
 }
 
 /// A field of a file of `/proc` that gives it in kB; `None` when one of them is not there.
-pub(crate) fn mebibytes_in(path: &str, field: &str) -> Option<f64> {
+pub fn mebibytes_in(path: &str, field: &str) -> Option<f64> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(field))?;
     let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
@@ -171,7 +194,7 @@ fn cpu_seconds(pid: u32) -> f64 {
     ticks / rustix::param::clock_ticks_per_second() as f64
 }
 
-fn family(pid: u32) -> Vec<u32> {
+pub(crate) fn family(pid: u32) -> Vec<u32> {
     let mut all = vec![pid];
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
         return all;
@@ -188,7 +211,10 @@ fn family(pid: u32) -> Vec<u32> {
 }
 
 /// Drops the kernel's caches of pages, dentries and inodes.
-pub(crate) fn drop_caches() -> Result<()> {
+///
+/// # Errors
+/// Without root.
+pub fn drop_caches() -> Result<()> {
     rustix::fs::sync();
     Ok(std::fs::write("/proc/sys/vm/drop_caches", "3")?)
 }

@@ -1,0 +1,202 @@
+//! What each backend costs, what it costs to compare them, and what readers notice of a switch.
+
+use std::path::Path;
+use std::time::Duration;
+
+use debridfs_measure::{pin, stop, wait};
+use rustix::fs::{Advice, fadvise};
+
+use crate::bed::{Bed, Spec, numbered};
+use crate::library::Library;
+use crate::reader::{Job, Pause, Reader, now, read};
+use crate::report::{Goal, Report, Row, median, percentile};
+use crate::round_trip::{BareLoop, stat_micros};
+use crate::simulator::Simulator;
+use crate::{Options, Result};
+
+/// Rounds in which the subjects take turns.
+const ROUNDS: usize = 5;
+/// Bytes of the file that is read with and without a shadow.
+const FILE: u64 = 512 << 20;
+/// Readers while backends are switched, and bytes of each one's file: more than it reads.
+const READERS: u64 = 4;
+const LARGE: u64 = 64 << 30;
+/// Milliseconds between two switches.
+const APART: u64 = 100;
+
+/// `[fuse]` with these lines.
+fn fuse(lines: &str) -> String {
+    format!("[fuse]\n{lines}\n")
+}
+
+/// All of it.
+pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
+    round_trips(options, report)?;
+    shadow(options, report)?;
+    switches(options, report)
+}
+
+/// Medians of each of these figures, which take turns.
+fn in_turns(figures: &[&dyn Fn() -> Result<f64>]) -> Result<Vec<f64>> {
+    let mut all = vec![Vec::new(); figures.len()];
+    // What is in no cache yet is for nobody.
+    for figure in figures {
+        figure()?;
+    }
+    for _ in 0..ROUNDS {
+        for (figure, all) in figures.iter().zip(&mut all) {
+            all.push(figure()?);
+        }
+    }
+    Ok(all.into_iter().map(median).collect())
+}
+
+fn round_trips(options: &Options, report: &mut Report) -> Result<()> {
+    report.section(format!(
+        "backends: forced statx, one core, one thread each, medians of {ROUNDS} rounds in turn"
+    ));
+    let simulator = Simulator::start(&options.program, "1")?;
+    let bare = BareLoop::start(pin::CLIENT)?;
+    let library = |name: &str| -> Result<Library> {
+        let lines = fuse(&format!("backend = \"{name}\""));
+        let threads = Some(1);
+        let program = &options.program;
+        let library = Library::start_with(program, &simulator, pin::CLIENT, threads, true, &lines)?;
+        library.wait_synced()?;
+        Ok(library)
+    };
+    let (native, fbrs) = (library("native")?, library("fbrs")?);
+    let file = |library: &Library| library.mount().join("version.txt");
+    pin::pin_this(pin::CLIENT)?;
+    let figures = in_turns(&[
+        &|| stat_micros(&bare.file()),
+        &|| stat_micros(&file(&native)),
+        &|| stat_micros(&file(&fbrs)),
+    ]);
+    pin::pin_this(pin::ANY)?;
+    let figures = figures?;
+    for (name, figure, goal) in [("native", figures[1], 1.1), ("fbrs", figures[2], 2.5)] {
+        report.add(
+            Row::new("stat", name, figure, "us")
+                .beside("a bare FUSE loop of one thread", figures[0])
+                .goal(Goal::RatioAtMost(goal)),
+        );
+    }
+    Ok(())
+}
+
+/// MB/s of a whole file that is in the engine's cache.
+fn rate(file: &Path) -> Result<f64> {
+    stop::check()?;
+    fadvise(&std::fs::File::open(file)?, 0, None, Advice::DontNeed)?;
+    Ok(read(&Job::whole(file.to_owned()), 120)?.rate())
+}
+
+fn shadow(options: &Options, report: &mut Report) -> Result<()> {
+    report.section(format!(
+        "backends: 1 % of the requests compared, medians of {ROUNDS} rounds in turn"
+    ));
+    let name = "film.mkv";
+    let bed = Bed::start(&options.program, [Spec::generated(name, FILE)])?;
+    let (alone, alone_root) = bed.library(true, "")?;
+    let (compared, compared_root) = bed.library(true, &fuse("shadow_percent = 1.0"))?;
+    let rates = in_turns(&[&|| rate(&alone_root.join(name)), &|| {
+        rate(&compared_root.join(name))
+    }])?;
+    report.add(
+        Row::new("a file in the cache", "1 % compared", rates[1], "MB/s")
+            .beside("none compared", rates[0])
+            .goal(Goal::RatioAtLeast(0.98)),
+    );
+    let file = |library: &Library| library.mount().join("version.txt");
+    pin::pin_this(pin::CLIENT)?;
+    let times = in_turns(&[&|| stat_micros(&file(&alone)), &|| {
+        stat_micros(&file(&compared))
+    }]);
+    pin::pin_this(pin::ANY)?;
+    let times = times?;
+    report.add(
+        Row::new("stat", "1 % compared", 1e6 / times[1], "a second")
+            .beside("none compared", 1e6 / times[0])
+            .goal(Goal::RatioAtLeast(0.98)),
+    );
+    Ok(())
+}
+
+/// From when to when on the readers' clock.
+type Span = (f64, f64);
+
+/// The longest pause that overlaps each span, in milliseconds; 0 where no read took long enough to be noted.
+fn stalls(pauses: &[Pause], spans: &[Span]) -> Vec<f64> {
+    let longest = |(begin, end): &Span| {
+        let within = pauses
+            .iter()
+            .filter(|pause| pause.until >= *begin && pause.until - pause.seconds <= *end);
+        within.map(|pause| 1e3 * pause.seconds).fold(0.0, f64::max)
+    };
+    spans.iter().map(longest).collect()
+}
+
+fn switches(options: &Options, report: &mut Report) -> Result<()> {
+    let count: u32 = if options.quick { 40 } else { 200 };
+    report.section(format!(
+        "backends: {count} switches under {READERS} readers, near, without the cache on disk"
+    ));
+    let bed = Bed::start(&options.program, Spec::several("film", READERS, LARGE))?;
+    let (library, root) = bed.library(false, "")?;
+    let job = Job::Crowd {
+        paths: (0..READERS)
+            .map(|n| root.join(numbered("film", n)))
+            .collect(),
+        // Longer than the switches take on a busy machine; the rest is nobody's.
+        seconds: 1.0 + 0.3 * f64::from(count),
+        keep: false,
+    };
+    let reader = Reader::start(&job, Duration::from_secs(60 + u64::from(count)))?;
+    wait(900);
+    let (mut switched, mut quiet) = (Vec::new(), Vec::new());
+    for n in 0..count {
+        let began = now();
+        wait(APART);
+        quiet.push((began, now()));
+        let began = now();
+        library.switch_backend(if n % 2 == 0 { "fbrs" } else { "native" })?;
+        switched.push((began, now()));
+    }
+    let seen = reader.finish()?;
+    let row = |what: &str, value, unit| Row::new(what.to_owned(), "debridfs", value, unit);
+    let p99 = |spans: &[Span]| percentile(stalls(&seen.pauses, spans), 0.99);
+    let errors = seen.errors.len() as f64;
+    report.add(row("switches, errors", errors, "").goal(Goal::AtMost(0.0)));
+    report.add(
+        row("switches, longest read at each, p99", p99(&switched), "ms")
+            .beside("the same without a switch", p99(&quiet))
+            .goal(Goal::AtMost(50.0)),
+    );
+    let took = switched.iter().map(|(begin, end)| 1e3 * (end - begin));
+    report.add(row(
+        "`backend switch`, median",
+        median(took.collect()),
+        "ms",
+    ));
+    report.add(row("read meanwhile", seen.rate(), "MB/s"));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_belongs_to_the_spans_that_it_overlaps() {
+        let pause = |from: f64, until: f64| Pause {
+            until,
+            seconds: until - from,
+            offset: 0,
+            error: None,
+        };
+        let pauses = [pause(1.0, 1.5), pause(1.25, 1.5), pause(4.0, 4.25)];
+        let spans = [(0.0, 0.5), (0.5, 1.0), (1.25, 2.0), (4.25, 5.0), (6.0, 7.0)];
+        assert_eq!(stalls(&pauses, &spans), [0.0, 500.0, 500.0, 250.0, 0.0]);
+    }
+}
