@@ -5,6 +5,7 @@ mod fusermount;
 mod init;
 mod returned;
 mod root;
+mod sync_init;
 
 use std::ffi::OsStr;
 use std::io;
@@ -87,18 +88,27 @@ impl Connection {
         threads: u32,
         allow_other: bool,
     ) -> Result<Connection, KeeperError> {
+        Self::mount_asking(site, threads, allow_other, sync_init::ask)
+    }
+
+    fn mount_asking(
+        site: &Site<'_>,
+        threads: u32,
+        allow_other: bool,
+        ask: fn(&OwnedFd) -> bool,
+    ) -> Result<Connection, KeeperError> {
         // Memory first: nothing may be missing once requests come.
         if is_root() {
             // A device that is missing is looked for again and again: at little cost.
             drop(open_device(true)?);
         }
         let (journal, journal_fd) = Journal::create(Layout::for_slots(threads))?;
-        let main = if is_root() {
-            root::mount_at(site, allow_other)?
+        let (main, init) = if is_root() {
+            root::mount_at(site, allow_other, ask)?
         } else {
-            fusermount::mount_at(site.path, allow_other)?
+            (fusermount::mount_at(site.path, allow_other)?, None)
         };
-        let made = Connection::complete(site.path, threads, journal, journal_fd, main);
+        let made = Connection::complete(site.path, threads, journal, journal_fd, main, init);
         if made.is_err() {
             let _ = unmount_at(site, false);
         }
@@ -111,9 +121,13 @@ impl Connection {
         journal: Journal,
         journal_fd: OwnedFd,
         main: OwnedFd,
+        init: Option<InitResult>,
     ) -> Result<Connection, KeeperError> {
         fcntl_setfl(&main, OFlags::NONBLOCK).map_err(KeeperError::os("cannot set fd flags"))?;
-        let init = answer_init(&main)?;
+        let init = match init {
+            Some(init) => init,
+            None => answer_init(&main, init::answer)?,
+        };
         let clones = (0..threads)
             .map(|_| clone_of(&main))
             .collect::<Result<_, _>>()?;
@@ -273,7 +287,10 @@ fn clone_of(main: &OwnedFd) -> Result<OwnedFd, KeeperError> {
     Ok(clone)
 }
 
-fn answer_init(main: &OwnedFd) -> Result<InitResult, KeeperError> {
+/// Decides on an INIT request: what is agreed on, and the reply.
+type Answer = fn(&[u8]) -> Result<(InitResult, Vec<u8>), KeeperError>;
+
+fn answer_init(main: &OwnedFd, answer: Answer) -> Result<InitResult, KeeperError> {
     let end = Instant::now() + INIT_LIMIT;
     let mut buffer = vec![0; SLOT_SIZE];
     loop {
@@ -286,7 +303,8 @@ fn answer_init(main: &OwnedFd) -> Result<InitResult, KeeperError> {
         let _ = poll(&mut fds, Some(&timeout));
         match rustix::io::read(main, &mut buffer) {
             Ok(length) => {
-                let (result, reply) = init::answer(&buffer[..length])?;
+                let request = &buffer[..length];
+                let (result, reply) = answer(request).inspect_err(|_| refuse(main, request))?;
                 rustix::io::write(main, &reply).map_err(KeeperError::os("cannot answer INIT"))?;
                 return Ok(result);
             }
@@ -294,6 +312,15 @@ fn answer_init(main: &OwnedFd) -> Result<InitResult, KeeperError> {
             Err(_) if left.is_zero() => return Err(KeeperError::Init("none within 5 s")),
             Err(_) => {}
         }
+    }
+}
+
+/// Nobody waits any longer for an answer to this INIT, mount(2) least of all.
+fn refuse(main: &OwnedFd, request: &[u8]) {
+    if let Some(header) = wire::header(request) {
+        let error = rustix::io::Errno::PROTO.raw_os_error();
+        // The connection is given up either way.
+        let _ = rustix::io::write(main, &wire::reply(header.unique, error, &[]));
     }
 }
 

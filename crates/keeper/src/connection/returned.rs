@@ -76,7 +76,7 @@ fn is_memory(fd: BorrowedFd<'_>) -> bool {
 
 /// The number of the connection, which is the minor number of its mount's device. Told by newer
 /// kernels only.
-fn connection_of(fd: BorrowedFd<'_>) -> Option<u32> {
+pub(super) fn connection_of(fd: BorrowedFd<'_>) -> Option<u32> {
     let path = format!("/proc/self/fdinfo/{}", fd.as_raw_fd());
     let text = std::fs::read_to_string(path).ok()?;
     text.lines()
