@@ -413,7 +413,7 @@ fn death(request: &support::cdn::Request) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_readers_see_nothing_while_providers_die_in_turn() {
     let seconds = std::env::var("DEBRIDFS_TEST_COPIES_SECONDS");
-    let seconds: u64 = seconds.map_or(4, |seconds| seconds.parse().unwrap());
+    let seconds: u64 = seconds.map_or(120, |seconds| seconds.parse().unwrap());
     let mut homes = Vec::new();
     // The last one is well all the time, and gives another file's bytes.
     for name in ["a", "b", "c", "false"] {
