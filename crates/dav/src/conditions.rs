@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 
 use crate::ranges::part_of;
 
@@ -46,8 +46,9 @@ impl Version {
         }
     }
 
-    /// What `headers` ask for, in the order of RFC 9110, section 13.2.2.
-    pub(crate) fn asked_for(&self, headers: &HeaderMap) -> Part {
+    /// What a request asks for, in the order of RFC 9110, section 13.2.2. A range is meant with GET
+    /// alone: a HEAD is told of the whole file (section 14.2).
+    pub(crate) fn asked_for(&self, method: &Method, headers: &HeaderMap) -> Part {
         let get = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(tags) = get(header::IF_MATCH) {
             if !self.is_among(tags, false) {
@@ -67,7 +68,7 @@ impl Version {
         {
             return Part::Unchanged;
         }
-        let Some(range) = get(header::RANGE) else {
+        let Some(range) = get(header::RANGE).filter(|_| *method == Method::GET) else {
             return Part::Whole;
         };
         if get(header::IF_RANGE).is_some_and(|condition| !self.is_exactly(condition)) {
@@ -110,12 +111,12 @@ mod tests {
         Version::new(0xab, 1000, 1_700_000_000)
     }
 
-    fn asked(headers: &[(HeaderName, &str)]) -> Part {
+    fn asked(method: &Method, headers: &[(HeaderName, &str)]) -> Part {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name, value.parse().unwrap());
         }
-        version().asked_for(&map)
+        version().asked_for(method, &map)
     }
 
     #[test]
@@ -147,12 +148,18 @@ mod tests {
             ((IF_UNMODIFIED_SINCE, after), ten.clone()),
             ((IF_UNMODIFIED_SINCE, before), Part::Failed),
         ] {
-            assert_eq!(
-                asked(&[range.clone(), condition.clone()]),
-                part,
-                "{condition:?}"
-            );
+            let headers = [range.clone(), condition.clone()];
+            assert_eq!(asked(&Method::GET, &headers), part, "{condition:?}");
+            let without_range = match part {
+                Part::Range(_) => Part::Whole,
+                other => other,
+            };
+            let of_head = asked(&Method::HEAD, &headers);
+            assert_eq!(of_head, without_range, "HEAD: {condition:?}");
         }
-        assert_eq!(asked(&[]), Part::Whole);
+        assert_eq!(asked(&Method::GET, &[]), Part::Whole);
+        let beyond = [(header::RANGE, "bytes=5000-")];
+        assert_eq!(asked(&Method::GET, &beyond), Part::Unsatisfiable);
+        assert_eq!(asked(&Method::HEAD, &beyond), Part::Whole);
     }
 }

@@ -41,7 +41,7 @@ impl Asked<'_> {
         let modified = httpdate::fmt_http_date(version.modified);
         put(&mut headers, header::LAST_MODIFIED, modified);
         let kind = kind_of(self.name);
-        let (code, sections) = match version.asked_for(self.headers) {
+        let (code, sections) = match version.asked_for(self.method, self.headers) {
             Part::Unchanged => return Ok((StatusCode::NOT_MODIFIED, headers).into_response()),
             Part::Failed => return Ok((StatusCode::PRECONDITION_FAILED, headers).into_response()),
             Part::Unsatisfiable => {

@@ -4,6 +4,9 @@
     reason = "tests touch files wherever they run"
 )]
 
+#[path = "support/tls.rs"]
+mod tls;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,13 +53,17 @@ fn library() -> MemoryVfs {
 }
 
 struct Server {
+    scheme: &'static str,
     address: SocketAddr,
     dir: tempfile::TempDir,
 }
 
 impl Server {
     /// Serves what `make` makes of the logins, in which `anna` is the one user.
-    async fn start(make: impl FnOnce(&Arc<Listeners>, Arc<Tokens>, Logins) -> Router) -> Self {
+    async fn start(
+        encrypted: bool,
+        make: impl FnOnce(&Arc<Listeners>, Arc<Tokens>, Logins) -> Router,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::new(dir.path()));
         tokens.load(Timestamp::UNIX_EPOCH).unwrap();
@@ -72,12 +79,18 @@ impl Server {
         let router = make(&listeners, tokens, logins);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(listeners.front("test").serve(listener, router));
-        Self { address, dir }
+        let tls = encrypted.then(|| tls::tls(dir.path()).0);
+        tokio::spawn(listeners.front("test").serve_with(listener, router, tls));
+        let scheme = if encrypted { "https" } else { "http" };
+        Self {
+            scheme,
+            address,
+            dir,
+        }
     }
 
     async fn library() -> Self {
-        Self::start(|listeners, tokens, logins| {
+        Self::start(false, |listeners, tokens, logins| {
             router(
                 Arc::new(library()),
                 tokens,
@@ -89,7 +102,7 @@ impl Server {
     }
 
     fn url(&self) -> String {
-        format!("http://{}/dav", self.address)
+        format!("{}://{}/dav", self.scheme, self.address)
     }
 
     /// Runs a program with a home of its own; its output and whether it says that all went well.
@@ -233,8 +246,17 @@ fn in_memory(logins: Logins) -> Router {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn litmus_passes_all_five_suites_through_accept_loop_and_login() {
-    let server = Server::start(|_, _, logins| in_memory(logins)).await;
-    let url = format!("http://{}/", server.address);
+    litmus(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn litmus_passes_all_five_suites_by_tls() {
+    litmus(true).await;
+}
+
+async fn litmus(encrypted: bool) {
+    let server = Server::start(encrypted, |_, _, logins| in_memory(logins)).await;
+    let url = format!("{}://{}/", server.scheme, server.address);
     let (good, said) = server.run("litmus", &["-k", &url, "anna", PASSWORD]).await;
     println!("{said}");
     assert!(good, "{said}");

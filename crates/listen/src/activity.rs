@@ -97,10 +97,10 @@ impl Activity {
     }
 
     /// The caller's handshake is over: from now on it has the time for a request that it would have
-    /// after connecting.
-    pub(crate) fn shook_hands(&self) {
+    /// after connecting. `begun` says that a part of a request came with the handshake's end.
+    pub(crate) fn shook_hands(&self, begun: bool) {
         let mut state = self.state.lock();
-        state.begun = false;
+        state.begun = begun;
         state.since = Instant::now();
     }
 

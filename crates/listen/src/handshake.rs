@@ -37,6 +37,12 @@ where
         .ok()
 }
 
+/// Whether a part of a request came with the handshake's end, and waits to be read.
+pub(crate) fn has_begun<I>(stream: &mut TlsStream<I>) -> bool {
+    let state = stream.get_mut().1.process_new_packets();
+    state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+}
+
 async fn refuse(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<u64> {
     stream.write_all(PLAIN.as_bytes()).await?;
     stream.shutdown().await?;

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use crate::accept::{Accept, is_of_one};
 use crate::activity::{Activity, Busy, Stream};
 use crate::crowd::{Crowd, Entry, Seat, count};
-use crate::handshake::{self, shake_hands};
+use crate::handshake::{self, has_begun, shake_hands};
 use crate::http_counts::{FrontName, HttpCounts, HttpFronts, HttpReport};
 use crate::recent::Lines;
 use crate::{Attempts, ByteBudget, Limits, Network, Tls, http};
@@ -173,8 +173,8 @@ impl Front {
         let handle = move |stream, mut guest: Guest| {
             let (tls, router, front) = (tls.clone(), router.clone(), front.clone());
             async move {
-                if let Some(stream) = shake_hands(stream, &tls).await {
-                    guest.activity().shook_hands();
+                if let Some(mut stream) = shake_hands(stream, &tls).await {
+                    guest.activity().shook_hands(has_begun(&mut stream));
                     guest.encrypted = true;
                     http::connection(stream, guest, router, front).await;
                 }

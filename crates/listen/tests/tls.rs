@@ -5,6 +5,7 @@
 )]
 
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -319,6 +320,27 @@ async fn without_a_pair_callers_wait_for_one() {
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
 }
 
+/// Ends a handshake, and begins the head of a request in the same packet.
+fn begin_with_the_handshake(address: SocketAddr, config: Arc<ClientConfig>) -> std::net::TcpStream {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut tls = rustls::ClientConnection::new(config, name).unwrap();
+    while tls.wants_write() {
+        tls.write_tls(&mut stream).unwrap();
+    }
+    while tls.is_handshaking() {
+        tls.read_tls(&mut stream).unwrap();
+        tls.process_new_packets().unwrap();
+    }
+    tls.writer().write_all(b"GET / HT").unwrap();
+    let mut packet = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut packet).unwrap();
+    }
+    stream.write_all(&packet).unwrap();
+    stream
+}
+
 #[tokio::test]
 async fn plain_http_is_told_so_and_slow_handshakes_end() {
     let pair = Pair::new();
@@ -347,6 +369,22 @@ async fn plain_http_is_told_so_and_slow_handshakes_end() {
         (2, 1),
         "it has its seat from the beginning"
     );
+
+    // Nor does a head that begins in the packet of the handshake's last word take any longer.
+    let (address, config) = (world.address, client(&[&pair], &TLS13));
+    let begun = tokio::task::spawn_blocking(move || begin_with_the_handshake(address, config));
+    let mut slow = begun.await.unwrap();
+    let ended = tokio::task::spawn_blocking(move || {
+        let wait = Some(Duration::from_secs(20));
+        slow.set_read_timeout(wait).unwrap();
+        // Tickets of the session come first, and an alert perhaps last.
+        std::io::copy(&mut slow, &mut std::io::sink()).map_or_else(
+            |error| error.kind() == std::io::ErrorKind::ConnectionReset,
+            |_| true,
+        )
+    });
+    assert!(ended.await.unwrap(), "it is still open after 20 s");
+    assert_eq!(world.listeners.report()[0].idle, 2);
 
     // After its handshake a caller may say nothing for as long as on any connection.
     let kept = world.connect(client(&[&pair], &TLS13)).await.unwrap();
