@@ -1,10 +1,12 @@
 //! What a call brings along: each part that cannot be read is a [`Problem`].
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Json;
 use debridfs_base::NodeId;
 use debridfs_control::At;
+use debridfs_listen::Caller;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
@@ -51,17 +53,51 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Place {
-    /// A path below the mount point, or relative to the root; the root itself when both are absent.
+    /// A path below the mount point, or relative to the root; the root itself when both are absent. For a login that sees a part of the library that part is the root.
     #[param(example = "__all__")]
     pub(crate) path: Option<String>,
-    /// An id that was given before.
+    /// An id that was given before; not for a login that sees a part of the library.
     pub(crate) id: Option<String>,
 }
 
+/// The part of the library that whoever calls sees: [`Caller::root`].
+#[derive(Debug)]
+pub(crate) struct Root(pub(crate) String);
+
+impl Root {
+    /// Of those who see all of it.
+    pub(crate) fn whole() -> Self {
+        Self(String::new())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Root {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Caller>();
+        let words = "nobody has logged in";
+        let caller =
+            caller.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "forbidden", words))?;
+        Ok(Self(caller.root.clone()))
+    }
+}
+
 impl Place {
-    pub(crate) fn at(&self) -> Result<At, Problem> {
+    /// What is named, below `root`.
+    pub(crate) fn at(&self, root: &Root) -> Result<At, Problem> {
         match (&self.path, &self.id) {
             (Some(_), Some(_)) => Err(Problem::invalid("name `path` or `id`, not both")),
+            // An id does not tell whether it is below the root.
+            (None, Some(_)) if !root.0.is_empty() => {
+                let words =
+                    "this login sees a part of the library: name `path`, which begins there";
+                Err(Problem::invalid(words))
+            }
+            (path, None) if !root.0.is_empty() => Ok(At::Below {
+                root: root.0.clone(),
+                path: path.clone().unwrap_or_default(),
+            }),
             (path, None) => Ok(At::Path(path.clone().unwrap_or_default().into())),
             (None, Some(id)) => {
                 let number = id.parse().map_err(|_| Problem::invalid("`id` is no id"))?;

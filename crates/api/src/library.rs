@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::ask::{Place, Query};
+use crate::ask::{Place, Query, Root};
 use crate::problem::{Problem, Problems};
 use crate::{Home, House};
 
@@ -126,14 +126,20 @@ impl Part {
     responses((status = 200, description = "What was asked for", body = Listing), Problems))]
 async fn browse(
     State(house): State<Home>,
+    root: Root,
     Query(place): Query<Place>,
     Query(part): Query<Part>,
 ) -> Result<Json<Listing>, Problem> {
-    Ok(Json(list(&house, &place, &part).await?))
+    Ok(Json(list(&house, &root, &place, &part).await?))
 }
 
-pub(crate) async fn list(house: &House, place: &Place, part: &Part) -> Result<Listing, Problem> {
-    let (at, limit) = (place.at()?, part.lines()?);
+pub(crate) async fn list(
+    house: &House,
+    root: &Root,
+    place: &Place,
+    part: &Part,
+) -> Result<Listing, Problem> {
+    let (at, limit) = (place.at(root)?, part.lines()?);
     let listed = house.engine.browse(&at, part.cursor.as_deref(), limit);
     Ok(listed.await?)
 }
@@ -143,9 +149,10 @@ pub(crate) async fn list(house: &House, place: &Place, part: &Part) -> Result<Li
     responses((status = 200, description = "What was asked for", body = Node), Problems))]
 async fn stat(
     State(house): State<Home>,
+    root: Root,
     Query(place): Query<Place>,
 ) -> Result<Json<Node>, Problem> {
-    Ok(Json(house.engine.stat(&place.at()?).await?))
+    Ok(Json(house.engine.stat(&place.at(&root)?).await?))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -155,7 +162,7 @@ struct Wanted {
     #[serde(default)]
     #[param(example = "film 2024")]
     q: String,
-    /// The view that is searched; `__all__` when it is absent.
+    /// The view that is searched; `__all__` when it is absent. A login that sees a part of the library names it from there, and searches that part when it is absent and a view.
     view: Option<String>,
 }
 
@@ -164,6 +171,7 @@ struct Wanted {
     responses((status = 200, description = "What was asked for", body = Search), Problems))]
 async fn search(
     State(house): State<Home>,
+    root: Root,
     Query(wanted): Query<Wanted>,
     Query(part): Query<Part>,
 ) -> Result<Json<Search>, Problem> {
@@ -171,8 +179,8 @@ async fn search(
     let engine = house.engine.clone();
     // It looks at every name; that is nothing for the threads that answer readers.
     let found = tokio::task::spawn_blocking(move || {
-        let view = wanted.view.as_deref().unwrap_or("__all__");
-        engine.search(view, &wanted.q, part.cursor.as_deref(), limit)
+        let Wanted { q, view } = &wanted;
+        engine.search(&root.0, view.as_deref(), q, part.cursor.as_deref(), limit)
     });
     let found = found.await.map_err(|error| {
         Problem::new(
@@ -202,10 +210,11 @@ struct Playing {
     responses((status = 200, description = "What was asked for", body = Playable), Problems))]
 async fn resolve(
     State(house): State<Home>,
+    root: Root,
     Query(place): Query<Place>,
     Query(playing): Query<Playing>,
 ) -> Result<Json<Playable>, Problem> {
-    let at = place.at()?;
+    let at = place.at(&root)?;
     let lasts = playing.seconds.map_or(GOOD_FOR, Duration::from_secs);
     if lasts.is_zero() || lasts > LONGEST_URL {
         let words = format!("`seconds` is a number from 1 to {}", LONGEST_URL.as_secs());

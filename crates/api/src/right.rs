@@ -1,6 +1,6 @@
 //! What a caller may do. Who the caller is, the server in front of the routes decides: it puts a [`Caller`] into the
-//! request's extensions. A request without one is refused, and so is a caller who sees a part of the library: answers tell of
-//! all of it.
+//! request's extensions. A request without one is refused. A caller who sees a part of the library may ask what is answered
+//! for that part alone; all other answers tell of the whole.
 
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
@@ -8,7 +8,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use debridfs_listen::{Caller, Right};
 
+use crate::PREFIX;
 use crate::problem::Problem;
+
+/// What is answered for the part of the library that a caller sees.
+const OF_A_PART: [&str; 4] = ["/browse", "/stat", "/search", "/resolve"];
+
+/// Whether a caller who sees a part of the library may ask it, below that part.
+fn is_of_a_part(method: &Method, path: &str) -> bool {
+    let operation = path.strip_prefix(PREFIX);
+    matches!(*method, Method::GET | Method::HEAD)
+        && operation.is_some_and(|operation| OF_A_PART.contains(&operation))
+}
 
 /// What an operation wants. A recording that is taken is gone for the one who began it.
 pub(crate) fn needed(method: &Method, path: &str) -> Right {
@@ -26,10 +37,12 @@ fn may(caller: &Caller, needed: Right) -> bool {
 
 /// Lets nobody do what their rights do not include.
 pub(crate) async fn check(request: Request, next: Next) -> Response {
-    let needed = needed(request.method(), request.uri().path());
+    let (method, path) = (request.method(), request.uri().path());
+    let needed = needed(method, path);
     let words = match request.extensions().get::<Caller>() {
-        Some(caller) if !caller.root.is_empty() => {
-            "the API tells of the whole library, of which this login sees a part".to_owned()
+        Some(caller) if !caller.root.is_empty() && !is_of_a_part(method, path) => {
+            let operations = OF_A_PART.join(", ");
+            format!("this login sees a part of the library, and may ask {operations} there")
         }
         Some(caller) if may(caller, needed) => return next.run(request).await,
         _ => format!("it takes the right `{}`", needed.word()),
@@ -52,6 +65,18 @@ mod tests {
             (Method::GET, "/api/v1/traces/1", Right::Manage),
         ] {
             assert_eq!(needed(&method, path), right, "{method} {path}");
+        }
+        for (method, path, is) in [
+            (Method::GET, "/api/v1/browse", true),
+            (Method::HEAD, "/api/v1/resolve", true),
+            (Method::POST, "/api/v1/browse", false),
+            (Method::GET, "/api/v1/browse/", false),
+            (Method::GET, "/api/v1/%62rowse", false),
+            (Method::GET, "/api/v1/status", false),
+            (Method::GET, "/api/v1", false),
+            (Method::POST, "/mcp", false),
+        ] {
+            assert_eq!(is_of_a_part(&method, path), is, "{method} {path}");
         }
         let caller = |may: &[Right]| Caller {
             name: "x".to_owned(),

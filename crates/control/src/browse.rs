@@ -1,14 +1,15 @@
 //! The library for programs that mount nothing: directories, nodes, searches, and addresses of files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use debridfs_base::volume::Volume;
+use debridfs_catalogue::ALL;
 use debridfs_dav::signed_address;
-use debridfs_listen::{TokenError, TokenRights};
+use debridfs_listen::{TokenError, TokenRights, root_of};
 use debridfs_provider::Priority;
 use debridfs_tree::node_at;
-use debridfs_vfs::{Attr, Kind, NodeId, Vfs};
+use debridfs_vfs::{Attr, ErrorKind, Kind, NodeId, Vfs};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -32,6 +33,22 @@ pub enum At {
     Path(PathBuf),
     /// An id.
     Id(NodeId),
+    /// A path below a directory that is the root for whoever asks: nothing leads out of it.
+    Below {
+        /// The directory, as [`Caller::root`](debridfs_listen::Caller::root) holds it.
+        root: String,
+        /// Relative to that directory. `.`, `..` and NUL are no names.
+        path: String,
+    },
+}
+
+/// A node that was asked for.
+struct Found {
+    /// Its path relative to the library's root, where that is known.
+    path: Option<String>,
+    /// The same as whoever asks sees it.
+    shown: Option<String>,
+    attr: Attr,
 }
 
 /// What a node is.
@@ -159,7 +176,7 @@ fn number<T: std::str::FromStr + Default>(cursor: Option<&str>) -> Result<T, Ref
 }
 
 impl RunningEngine {
-    async fn node(&self, at: &At) -> Result<(Option<String>, Attr), Refused> {
+    async fn locate(&self, at: &At) -> Result<Found, Refused> {
         let tree = &*self.parts.tree;
         match at {
             At::Id(id) => {
@@ -168,11 +185,30 @@ impl RunningEngine {
                     NodeId::ROOT => Some(String::new()),
                     id => tree.path(id),
                 };
-                Ok((path, attr))
+                let shown = path.clone();
+                Ok(Found { path, shown, attr })
             }
             At::Path(path) => {
                 let (path, attr) = node_at(tree, &self.info.mount, path).await?;
-                Ok((Some(path.to_string_lossy().into_owned()), attr))
+                let path = Some(path.to_string_lossy().into_owned());
+                let shown = path.clone();
+                Ok(Found { path, shown, attr })
+            }
+            At::Below { root, path } => {
+                // Words that name the root would tell of what is above it.
+                let none = || {
+                    let words = format!("there is no {path:?} below the root of this login");
+                    Refused::new(RefusalKind::NotFound, words)
+                };
+                let shown = root_of(path).ok_or_else(none)?;
+                let full = below(root, &shown);
+                let found = node_at(tree, &self.info.mount, Path::new(&full)).await;
+                let (_, attr) = found.map_err(|error| match error.kind {
+                    ErrorKind::NotFound => none(),
+                    _ => error.into(),
+                })?;
+                let (path, shown) = (Some(full), Some(shown));
+                Ok(Found { path, shown, attr })
             }
         }
     }
@@ -182,8 +218,8 @@ impl RunningEngine {
     /// # Errors
     /// There is none, or it cannot be told yet.
     pub async fn stat(&self, at: &At) -> Result<Node, Refused> {
-        let (path, attr) = self.node(at).await?;
-        Ok(node(path, &attr))
+        let found = self.locate(at).await?;
+        Ok(node(found.shown, &found.attr))
     }
 
     /// At most `limit` lines of a directory after `cursor`, which a part before gave as `next`.
@@ -198,7 +234,7 @@ impl RunningEngine {
     ) -> Result<Listing, Refused> {
         let mut cookie: u64 = number(cursor)?;
         let limit = limit.clamp(1, MOST_LINES);
-        let (path, attr) = self.node(at).await?;
+        let Found { shown, attr, .. } = self.locate(at).await?;
         let mut entries = Vec::new();
         let mut is_over = false;
         while entries.len() < limit && !is_over {
@@ -230,39 +266,49 @@ impl RunningEngine {
             .await?
             .is_empty();
         Ok(Listing {
-            node: node(path, &attr),
+            node: node(shown, &attr),
             next: (more && !entries.is_empty()).then(|| cookie.to_string()),
             entries,
         })
     }
 
-    /// Releases of the view `view` by words of their names or by info-hash, at most `limit` after `cursor`, which a part
-    /// before gave as `next`. May look at every release, so it is to be called on the blocking pool.
+    /// Releases of a view by words of their names or by info-hash, at most `limit` after `cursor`, which a part before gave
+    /// as `next`. The view `view`, and the paths of what is found, are relative to `root`, the directory that whoever asks
+    /// sees. Without `view` it is `root` itself if that is a view, and `__all__` otherwise. May look at every release, so it
+    /// is to be called on the blocking pool.
     ///
     /// # Errors
     /// There is no such view, or the cursor is none.
     pub fn search(
         &self,
-        view: &str,
+        root: &str,
+        view: Option<&str>,
         text: &str,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Search, Refused> {
         let skip: usize = number(cursor)?;
         let limit = limit.clamp(1, MOST_LINES);
+        let none = || {
+            let words = match view {
+                Some(view) => format!("there is no view {view:?}"),
+                None => "there is no view to be searched: name one".to_owned(),
+            };
+            Refused::new(RefusalKind::NotFound, words)
+        };
+        let names: Vec<_> = self.views().into_iter().map(|view| view.name).collect();
+        let (view, shown) = searched(&names, root, view).ok_or_else(none)?;
         let query = ReleaseQuery {
-            view: view.to_owned(),
+            view,
             text: text.to_owned(),
             newest_first: false,
             skip,
             limit,
         };
-        let list = self.releases(&query).ok_or_else(|| {
-            Refused::new(RefusalKind::NotFound, format!("there is no view {view:?}"))
-        })?;
+        let list = self.releases(&query).ok_or_else(none)?;
         let end = skip.saturating_add(list.lines.len());
         let found = list.lines.into_iter().map(|release| FoundLine {
-            path: format!("{view}/{}", release.name),
+            path: below(&shown, &release.name),
             release,
         });
         Ok(Search {
@@ -277,7 +323,7 @@ impl RunningEngine {
     /// # Errors
     /// There is no such file, or files are not served over HTTP.
     pub async fn own_url(&self, at: &At, lasts: Duration) -> Result<Playable, Refused> {
-        let (path, attr) = self.file(at).await?;
+        let (path, node) = self.file(at).await?;
         let http = &self.parts.tokens;
         if !http.served || http.url.is_empty() {
             let words = "files are not served over HTTP: set `http.listen` and `http.url`";
@@ -293,7 +339,7 @@ impl RunningEngine {
             signed => signed,
         }?;
         Ok(Playable {
-            node: node(Some(path), &attr),
+            node,
             url: format!("{}{address}", http.url),
             by: UrlKind::Own,
             provider: None,
@@ -317,7 +363,7 @@ impl RunningEngine {
     /// # Errors
     /// There is no such file, it is a part of an archive, or no provider gives a link now.
     pub async fn provider_url(&self, at: &At) -> Result<Playable, Refused> {
-        let (path, attr) = self.file(at).await?;
+        let Found { shown, attr, .. } = self.found_file(at).await?;
         let sources = self.parts.tree.sources(attr.id);
         let mut last = Refused::new(
             RefusalKind::Conflict,
@@ -332,7 +378,7 @@ impl RunningEngine {
             match tokio::time::timeout(LINK_WITHIN, asked).await {
                 Ok(Ok(link)) => {
                     return Ok(Playable {
-                        node: node(Some(path), &attr),
+                        node: node(shown, &attr),
                         url: link.url,
                         by: UrlKind::Provider,
                         provider: Some(source.provider.clone()),
@@ -356,19 +402,71 @@ impl RunningEngine {
         Err(last)
     }
 
-    /// A file of the library, with its path relative to the root.
-    async fn file(&self, at: &At) -> Result<(String, Attr), Refused> {
-        let (path, attr) = self.node(at).await?;
-        match path {
-            Some(path) if attr.kind == Kind::File => Ok((path, attr)),
-            Some(path) => {
-                let words = format!("{path} is a directory; name a file");
+    /// A file of the library, with its path relative to the library's root.
+    async fn file(&self, at: &At) -> Result<(String, Node), Refused> {
+        let Found { path, shown, attr } = self.found_file(at).await?;
+        let words = "a file whose path is not known: ask for it by its path";
+        let path = path.ok_or_else(|| Refused::new(RefusalKind::Conflict, words))?;
+        Ok((path, node(shown, &attr)))
+    }
+
+    async fn found_file(&self, at: &At) -> Result<Found, Refused> {
+        let found = self.locate(at).await?;
+        match found.attr.kind {
+            Kind::File => Ok(found),
+            Kind::Directory => {
+                let shown = found.shown.unwrap_or_default();
+                let words = format!("{shown:?} is a directory; name a file");
                 Err(Refused::new(RefusalKind::Conflict, words))
             }
-            None => Err(Refused::new(
-                RefusalKind::Conflict,
-                "a directory, or a file that is asked for by its path alone",
-            )),
+        }
+    }
+}
+
+/// The view that is searched, and its path as whoever sees `root` sees it.
+fn searched(names: &[String], root: &str, view: Option<&str>) -> Option<(String, String)> {
+    let is_view = |path: &String| names.contains(path);
+    let shown = match view {
+        Some(view) => root_of(view)?,
+        None if is_view(&root.to_owned()) => String::new(),
+        None => ALL.to_owned(),
+    };
+    let view = below(root, &shown);
+    is_view(&view).then_some((view, shown))
+}
+
+/// `path` below `root`; either may be empty.
+fn below(root: &str, path: &str) -> String {
+    match (root.is_empty(), path.is_empty()) {
+        (true, _) => path.to_owned(),
+        (_, true) => root.to_owned(),
+        (false, false) => format!("{root}/{path}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_stays_below_the_root_of_who_asks() {
+        let names = ["__all__", "films", "rd"].map(str::to_owned);
+        let found = |view: &str, shown: &str| Some((view.to_owned(), shown.to_owned()));
+        for (root, view, expected) in [
+            ("", None, found("__all__", "__all__")),
+            ("", Some("films"), found("films", "films")),
+            ("", Some("/films/"), found("films", "films")),
+            ("", Some("none"), None),
+            ("films", None, found("films", "")),
+            ("films", Some(""), found("films", "")),
+            ("films", Some("rd"), None),
+            ("films", Some("../rd"), None),
+            ("films", Some("/rd"), None),
+            ("films/Film.2024", None, None),
+            ("films/Film.2024", Some(".."), None),
+            ("none", None, None),
+        ] {
+            assert_eq!(searched(&names, root, view), expected, "{root:?} {view:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{INVALID_PARAMS, RpcError};
 use crate::House;
-use crate::ask::Place;
+use crate::ask::{Place, Root};
 use crate::library::{self, Part};
 use crate::problem::Problem;
 use crate::queue;
@@ -107,7 +107,9 @@ pub(super) async fn call(house: &House, params: &Value) -> Result<Value, RpcErro
                 limit,
             } = Browse::deserialize(arguments).map_err(wrong)?;
             let (place, part) = (Place { path, id: None }, Part { cursor, limit });
-            Ok(result(library::list(house, &place, &part).await))
+            Ok(result(
+                library::list(house, &Root::whole(), &place, &part).await,
+            ))
         }
         "why" => {
             let why = Why::deserialize(arguments).map_err(wrong)?;

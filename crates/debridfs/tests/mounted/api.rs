@@ -4,13 +4,16 @@
 use std::path::Path;
 use std::process::Command;
 
-use debridfs_sim::{Clip, FileSpec};
+use debridfs_sim::{Clip, FileSpec, Kind, ReleaseSpec};
 
 use crate::support::{ENGINE_USER, Instance, Settings, Simulator, film, free_address, run};
 
 /// What the simulated account has when it is added.
 const HASH: &str = "00112233445566778899aabbccddeeff00112233";
 const OTHER: &str = "11112233445566778899aabbccddeeff00112233";
+/// What it holds.
+const FIRST: &str = "22222233445566778899aabbccddeeff00112233";
+const SECOND: &str = "33332233445566778899aabbccddeeff00112233";
 /// The token of the pages.
 const TOKEN: &str = "a token of the pages";
 
@@ -34,8 +37,28 @@ fn python(script: &str, arguments: &[&str]) {
     );
 }
 
-/// An instance with downloads, a cache, repair and files over HTTP.
-fn start(simulator: &Simulator, downloads: &Path) -> Instance {
+/// A film with the same info-hash at each account.
+fn known(name: &str, hash: &str) -> ReleaseSpec {
+    ReleaseSpec {
+        hash: Some(hash.to_owned()),
+        ..film(name, 1 << 20)
+    }
+}
+
+/// An account at TorBox, which has `Second` as well, and is long in downloading `First.2024`.
+fn other_account() -> Simulator {
+    let torbox = Simulator::of(Kind::TorBox, vec![known("Second", SECOND)]);
+    torbox.add_spec(ReleaseSpec {
+        copies: 0,
+        cached: false,
+        ..known("First.2024", FIRST)
+    });
+    torbox.download_slowly();
+    torbox
+}
+
+/// An instance with downloads, a cache, repair and files over HTTP, and with further `providers`.
+fn start(simulator: &Simulator, downloads: &Path, providers: &str) -> Instance {
     for hash in [HASH, OTHER] {
         let files = vec![FileSpec::clip("/Grabbed.2024.mkv", Clip::Film)];
         simulator.know(hash, "Grabbed.2024", files);
@@ -45,7 +68,7 @@ fn start(simulator: &Simulator, downloads: &Path) -> Instance {
     let toml = format!(
         "[web]\ntoken = \"{TOKEN}\"\nprovider_links = true\n\
          [http]\nlisten = \"{http}\"\nurl = \"http://{http}\"\n\
-         [acquire]\ndownloads = \"{}\"\n",
+         [acquire]\ndownloads = \"{}\"\n{providers}",
         downloads.display()
     );
     let settings = Settings {
@@ -60,9 +83,15 @@ fn start(simulator: &Simulator, downloads: &Path) -> Instance {
 
 #[test]
 fn each_operation_does_what_the_document_says() {
-    let simulator = Simulator::start(vec![film("First.2024", 1 << 20), film("Second", 1 << 20)]);
+    let films = vec![known("First.2024", FIRST), known("Second", SECOND)];
+    let (simulator, torbox) = (Simulator::start(films), other_account());
     let downloads = tempfile::tempdir().expect("directory");
-    let instance = start(&simulator, downloads.path());
+    let providers = format!(
+        "[provider.tb]\nkind = \"torbox\"\ntoken = \"{}\"\napi_url = \"{}\"\n",
+        torbox.token(),
+        torbox.api_url()
+    );
+    let instance = start(&simulator, downloads.path(), &providers);
     let status = instance.status();
     let site = status["engine"]["listen"].as_str().expect("it listens");
     let site = format!("http://{site}");
@@ -75,7 +104,7 @@ fn each_operation_does_what_the_document_says() {
 fn language_models_ask_over_http_and_over_standard_input() {
     let simulator = Simulator::start(vec![film("First.2024", 1 << 20)]);
     let downloads = tempfile::tempdir().expect("directory");
-    let instance = start(&simulator, downloads.path());
+    let instance = start(&simulator, downloads.path(), "");
     let status = instance.status();
     let site = status["engine"]["listen"].as_str().expect("it listens");
     let endpoint = format!("http://{site}/mcp");

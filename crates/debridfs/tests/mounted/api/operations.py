@@ -1,11 +1,13 @@
 """Each operation of the OpenAPI document answers as the document says, and none with 5xx.
 
-Usage: operations.py SITE TOKEN HASH OTHER_HASH: HASH and OTHER_HASH are torrents that the account knows and does not hold.
+Usage: operations.py SITE TOKEN HASH OTHER_HASH: HASH and OTHER_HASH are torrents that the account `rd` knows and does not hold. The account `tb` has to download
+First.2024, which takes it an hour.
 """
 
 import asyncio
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -157,6 +159,7 @@ def tokens():
     assert ask("GET", "/queue", reader) == 200
     assert ask("POST", "/library/accept", reader) == 403
     assert ask("GET", "/status", partial) == 403, "it sees a part of the library"
+    assert ask("GET", "/browse", partial) == 200
     assert requests.get(f"{SITE}{API}/status", timeout=30).status_code == 401
     call("DELETE", "/tokens/{name}", name="reader")
     assert ask("GET", "/queue", reader) == 401
@@ -203,15 +206,81 @@ def upkeep():
     assert call("POST", "/cache/pin", json={"path": FILM})["files"] == 1
     assert call("POST", "/cache/unpin", json={"path": FILM})["files"] == 1
     until("it is empty", lambda: call("POST", "/cache/purge", json={})["left"] == 0)
-    assert [one["name"] for one in call("GET", "/providers")["providers"]] == ["rd"]
+    assert [one["name"] for one in call("GET", "/providers")["providers"]] == ["rd", "tb"]
     assert all(step["ok"] for step in call("POST", "/providers/{name}/test", name="rd")["steps"])
     assert call("POST", "/providers/resume", json={}) == {"resumed": []}
     recording = call("POST", "/traces", json={"path": FILM})["recording"]
     call("GET", "/traces/{recording}", recording=recording)
     call("DELETE", "/traces/{recording}", recording=recording)
+
+
+def moves(film):
     assert call("GET", "/moves") == {"moves": []}
     refused(404, "not-found", "POST", "/moves", json={"release": "First.2024", "to": "nobody"})
     refused(404, "not-found", "DELETE", "/moves/First.2024")
+    hash = call("GET", "/search", query={"q": "first 2024"})["found"][0]["hash"]
+    begun = call("POST", "/moves", json={"release": hash, "to": "tb"})
+    assert begun["hash"] == hash, begun
+    [listed] = call("GET", "/moves")["moves"]
+    assert listed["hash"] == hash, listed
+    call("DELETE", "/moves/{release}", release=hash)
+    assert call("GET", "/stat", query={"id": film["id"]})["id"] == film["id"], "it is where it was"
+
+
+def a_part_of_the_library(film):
+    """A login with a root sees what is below it, and may ask nothing else."""
+    make = lambda name, root: call("POST", "/tokens", json={"name": name, "root": root, "may": ["read", "manage"]})["token"]
+    view, release = make("view", "/__all__"), make("release", "/__all__/First.2024/")
+
+    def ask(token, path, method="GET", query=None, at=API):
+        of = {"Authorization": f"Bearer {token}"}
+        return requests.request(method, f"{SITE}{at}{path}", params=query, headers=of, timeout=30)
+
+    name = film["name"]
+    listed = ask(view, "/browse").json()
+    names = {line["name"] for line in listed["entries"]}
+    assert listed["node"]["path"] == "" and {"First.2024", "Second"} <= names and "__all__" not in names, listed
+    first = ask(view, "/browse", query={"limit": 1}).json()
+    rest = ask(view, "/browse", query={"cursor": first["next"]}).json()
+    assert first["entries"] + rest["entries"] == listed["entries"]
+    [line] = ask(release, "/browse", query={"path": "/"}).json()["entries"]
+    assert line == film, line
+    node = ask(view, "/stat", query={"path": f"First.2024/{name}"}).json()
+    assert (node["id"], node["path"]) == (film["id"], f"First.2024/{name}"), node
+    found = ask(view, "/search", query={"q": "first"}).json()
+    assert [one["path"] for one in found["found"]] == ["First.2024"], found
+    playable = ask(release, "/resolve", query={"path": name}).json()
+    assert playable["node"]["path"] == name, playable
+    assert len(requests.get(playable["url"], timeout=30).content) == film["size"]
+
+    ways_out = ["..", "../Second", "./../Second", "../First.2024", "../../__all__/Second", "/__all__/Second", "__all__/Second", "Second"]
+    ways_out += ["..\\Second", "%2e%2e/Second", "%2E%2E%2FSecond", f"{name}/../../Second", f"{name}\0", f"/proc/self/root/{name}", "//..//Second"]
+    for operation in ("/browse", "/stat", "/resolve"):
+        for path in ways_out:
+            answer = ask(release, operation, query={"path": path})
+            assert answer.status_code == 404, (operation, path, answer.content)
+            assert "__all__" not in answer.json()["detail"].replace(path, ""), "it names nothing above the root"
+        for encoded in ("%2e%2e/Second", "%2e%2e%2fSecond", "%252e%252e%252fSecond", "..%00/Second", "%c0%ae%c0%ae/Second"):
+            assert ask(release, f"{operation}?path={encoded}").status_code in (400, 404), encoded
+        other = ask(release, operation, query={"id": film["id"]})
+        assert other.status_code == 400, "an id does not tell whether it is below the root"
+    for views in ("__all__", "..", "../../__all__", "/__all__", "", None):
+        answer = ask(release, "/search", query={"view": views})
+        assert answer.status_code == 404, (views, answer.content)
+    assert ask(view, "/search", query={"view": "../rd"}).status_code == 404
+    for method, path in sorted(operations()):
+        if path.removeprefix(API) not in ("/browse", "/stat", "/search", "/resolve"):
+            filled = re.sub("{[^}]*}", "First.2024", path)
+            for token in (view, release):
+                answer = ask(token, filled, method, at="")
+                assert answer.status_code == 403, (method, filled, answer.status_code)
+    for path in ("/mcp", API, f"{API}/", f"{API}/openapi.json", f"{API}/browse/", f"{API}/x/../status"):
+        for method in ("GET", "POST"):
+            assert ask(view, path, method, at="").status_code in (403, 404), path
+
+
+def operations():
+    return {(method.upper(), path) for path, item in document["paths"].items() for method in item}
 
 
 def made_up():
@@ -275,14 +344,9 @@ def main():
     tokens()
     the_queue(listener)
     upkeep()
-    operations = {
-        (method.upper(), path)
-        for path, item in document["paths"].items()
-        for method in item
-    }
-    # They take a second account, or a move that is under way.
-    others = {("POST", f"{API}/moves"), ("DELETE", API + "/moves/{release}")}
-    assert answered == operations - others, (operations - answered, answered - operations)
+    moves(film)
+    a_part_of_the_library(film)
+    assert answered == operations(), (operations() - answered, answered - operations())
     print(f"{len(answered)} operations in {time.monotonic() - steps:.1f} s")
     steps = time.monotonic()
     a_client_that_is_generated()
