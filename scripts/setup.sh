@@ -36,7 +36,7 @@ case "${1:-}" in
   test | packages | image) packages+=(libarchive-tools ffmpeg qbittorrent-nox chromium chromium-driver curl attr libnfs-utils procps util-linux iproute2 python3-venv nodejs rclone
                   containerd runc busybox-static systemd apparmor
                   qemu-system-x86 binutils samba smbclient
-                  cadaver litmus)
+                  cadaver davfs2 litmus)
     # Some releases have it in util-linux.
     command -v fincore >/dev/null || packages+=(util-linux-extra) ;;
   bench) packages+=(ffmpeg curl procps util-linux iproute2 libnfs-utils) ;;

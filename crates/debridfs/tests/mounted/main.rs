@@ -16,6 +16,8 @@ mod cached;
 mod confined;
 mod consumers;
 mod crowded;
+mod davfs;
+mod encrypted;
 mod faults;
 mod first_sync;
 mod guests;
