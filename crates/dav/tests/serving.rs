@@ -47,6 +47,11 @@ fn library(readable: Arc<AtomicU64>, reads: Arc<AtomicU64>, lost: Arc<AtomicBool
             Bytes::copy_from_slice(tail),
         ])
     });
+    // Less than was asked for, behind the first MiB.
+    vfs.add_file(release, "short.mkv", NodeId(14), SIZE, move |request| {
+        let less = u32::from(request.offset >= 1 << 20);
+        Ok(vec![Bytes::from(vec![7; (request.size - less) as usize])])
+    });
     vfs.with_wait(move |call| {
         // A read of nothing costs nothing.
         if !matches!(call, Call::Read(read) if read.size > 0) {
@@ -375,6 +380,14 @@ async fn what_cannot_be_read_is_no_success() {
     let answer = world.send("GET", &world.film(), &[]).await;
     assert_eq!(answer.status(), 200);
     assert!(answer.into_body().collect().await.is_err());
+    // So it is where the library gives less than it was asked for.
+    let short = address(&world.token, "__all__/Film/short.mkv");
+    let answer = world.send("GET", &short, &[]).await;
+    assert_eq!(answer.status(), 200);
+    assert!(answer.into_body().collect().await.is_err());
+    let range = [("range", "bytes=2000000-")];
+    let answer = world.send("GET", &short, &range).await;
+    assert_eq!(answer.status(), 503);
     assert_eq!(world.vfs.open_handles(), 0);
 }
 

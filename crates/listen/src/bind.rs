@@ -76,6 +76,14 @@ mod tests {
         assert_eq!(second.await.unwrap().local_addr().unwrap(), address);
     }
 
+    /// A listener of Multipath TCP serves clients by paths that a packet filter was not asked about.
+    #[tokio::test]
+    async fn only_plain_tcp_is_listened_to() {
+        let listener = tcp(([127, 0, 0, 1], 0).into(), |_, _| {}).await;
+        let protocol = rustix::net::sockopt::socket_protocol(&listener);
+        assert_eq!(protocol, Ok(Some(rustix::net::ipproto::TCP)));
+    }
+
     #[tokio::test]
     async fn a_socket_is_private_and_replaces_a_dead_one() {
         let dir = tempfile::tempdir().unwrap();
