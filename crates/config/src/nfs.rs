@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use debridfs_base::{HumanDuration, list};
+use debridfs_catalogue::{ALL, BAD};
 use debridfs_nfs::{Export, Squash};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -153,7 +154,20 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
     if nfs.listen.is_none() && !nfs.export.is_empty() {
         notes.push("[nfs.export] without effect: `nfs.listen` is not set".to_owned());
     }
+    let views = [ALL, BAD].into_iter();
+    let views = views.chain(config.provider.keys().map(String::as_str));
+    let views: Vec<_> = views
+        .chain(config.folders.keys().map(String::as_str))
+        .collect();
     for (name, export) in &nfs.export {
+        let view = export.path.split('/').find(|name| !name.is_empty());
+        if let Some(view) = view.filter(|view| !views.contains(view)) {
+            notes.push(format!(
+                "nfs.export.{name} exports {:?}, and the library has no view {view:?}: nothing is to be mounted there. It has {}",
+                export.path,
+                views.join(", ")
+            ));
+        }
         if export
             .networks
             .iter()
@@ -218,5 +232,22 @@ mod tests {
             notes.contains("nfs.export.a admits every address"),
             "{notes}"
         );
+    }
+
+    #[test]
+    fn an_export_of_no_view_is_told_of() {
+        let exports = |path: &str| {
+            let text = format!(
+                "[folders.films]\nfilters = {{ include = 'x' }}\n[nfs]\nlisten = \"127.0.0.1:0\"\n\
+                 [nfs.export.a]\nnetworks = [\"10.0.0.0/8\"]\npath = \"{path}\"\n"
+            );
+            loaded(&text, &[]).unwrap().notes.join("\n")
+        };
+        for path in ["", "/", "/films/", "films/Film.2024", "__all__"] {
+            assert_eq!(exports(path), "", "{path:?}");
+        }
+        let notes = exports("/moives/x");
+        assert!(notes.contains("no view \"moives\""), "{notes}");
+        assert!(notes.contains("__all__, __bad__, films"), "{notes}");
     }
 }

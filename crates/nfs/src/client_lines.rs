@@ -97,12 +97,14 @@ fn volume(name: &str, host: &str, options: &str) -> String {
         }
     };
     let object: String = name.chars().map(plain).collect();
+    // The name of an object begins and ends with a letter or digit (RFC 1123).
+    let object = format!("debridfs-{}", object.trim_matches('-'));
     format!(
-        "apiVersion: v1\nkind: PersistentVolume\nmetadata:\n  name: debridfs-{}\nspec:\n\
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata:\n  name: {}\nspec:\n\
          \x20 capacity:\n    storage: 1Ti\n  accessModes: [ReadOnlyMany]\n  persistentVolumeReclaimPolicy: Retain\n\
          \x20 storageClassName: \"\"\n  mountOptions:\n{options}\
          \x20 nfs:\n    server: \"{host}\"\n    path: {:?}\n    readOnly: true\n",
-        object.trim_matches('-'),
+        object.trim_end_matches('-'),
         format!("/{name}")
     )
 }

@@ -1,6 +1,6 @@
 //! The procedures of NFSv3, but for those that read directories and files.
 
-use debridfs_vfs::{Answer, Attr, Kind, NodeId};
+use debridfs_vfs::{Attr, Kind, NodeId};
 use nfs3_types::nfs3::{
     ACCESS3_EXECUTE, ACCESS3_LOOKUP, ACCESS3_READ, FSF3_HOMOGENEOUS, NFS_PROGRAM, nfs_fh3,
     nfsstat3, nfstime3,
@@ -270,15 +270,27 @@ impl NfsServer {
             .await
     }
 
-    /// What `..` is in a directory: at the top of an export the directory itself.
+    /// What `..` is in a directory. At the top of an export it is the directory itself, and so it is in one outside of it: a
+    /// handle may be older than the path of its export.
     pub(crate) async fn above(&self, target: &Target<'_>) -> Done<Attr> {
         let top = self.top(target).await?;
-        let what = told(NFS_PROGRAM::NFSPROC3_LOOKUP as u32, "..");
-        let answer = match top.id == target.node {
-            true => Answer::Now(Ok(top)),
-            false => self.vfs.lookup(target.node, b".."),
-        };
-        self.ask(target, what, answer).await
+        if top.id == target.node {
+            return Ok(top);
+        }
+        let above = self.up(target, target.node).await?;
+        let mut at = above;
+        while at.id != top.id {
+            if at.id == NodeId::ROOT {
+                return self.attr(target).await;
+            }
+            at = self.up(target, at.id).await?;
+        }
+        Ok(above)
+    }
+
+    async fn up(&self, target: &Target<'_>, node: NodeId) -> Done<Attr> {
+        let what = told(NFS_PROGRAM::NFSPROC3_LOOKUP as u32, ("..", node));
+        self.ask(target, what, self.vfs.lookup(node, b"..")).await
     }
 
     async fn access(&self, target: &Target<'_>, asked: u32, mut reply: Vec<u8>) -> Done<Reply> {

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Service,
+};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -84,6 +86,7 @@ pub fn wrong(object: &Value) -> Vec<String> {
         "Job" => lost::<Job>(object),
         "NetworkPolicy" => lost::<NetworkPolicy>(object),
         "Namespace" => lost::<Namespace>(object),
+        "PersistentVolume" => lost::<PersistentVolume>(object),
         "PersistentVolumeClaim" => lost::<PersistentVolumeClaim>(object),
         "Service" => lost::<Service>(object),
         kind => vec![format!("unknown kind {kind:?}")],

@@ -1,6 +1,7 @@
 //! Builds every kustomization as people do, and checks each object against the types of Kubernetes 1.34, without a cluster.
 
 mod kustomize;
+mod volumes;
 
 use serde_json::Value;
 

@@ -173,6 +173,27 @@ async fn nothing_above_an_export_is_to_be_had() {
 }
 
 #[tokio::test]
+async fn a_handle_from_before_its_export_was_narrowed_leads_no_further_up() {
+    let before = Served::with(library(), vec![export("media", "")]).await;
+    let mut client = before.mount("/media").await.unwrap();
+    let (films, others) = (
+        handle(&mut client, "films").await,
+        handle(&mut client, "others").await,
+    );
+    let up = lookup(&mut client, &others, "..").await.unwrap();
+    assert_eq!(up.object, client.root_nfs_fh3());
+    drop((client, before));
+
+    let after = Served::with(library(), vec![export("media", "films")]).await;
+    let mut client = after.mount("/media").await.unwrap();
+    assert_eq!(client.root_nfs_fh3(), films);
+    for directory in [films, others] {
+        let up = lookup(&mut client, &directory, "..").await.unwrap();
+        assert_eq!(up.object, directory);
+    }
+}
+
+#[tokio::test]
 async fn what_writes_is_refused_and_the_rest_told() {
     let (_served, mut client) = all().await;
     let film = handle(&mut client, "films/film.mkv").await;
