@@ -3,6 +3,8 @@
 mod kustomize;
 mod volumes;
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use kustomize::{build, build_overlay, list, object, pod, root, streaming, variable, wrong};
@@ -232,6 +234,38 @@ fn an_ingress_comes_with_a_login() {
     let engine = object(&objects, "Deployment", "debridfs");
     let hash = variable(engine, "DEBRIDFS__WEB__PASSWORD_HASH_FILE").expect("a login");
     assert!(hash.starts_with(SECRET), "{hash}");
+}
+
+#[test]
+fn probes_ask_by_the_scheme_that_is_served() {
+    const PROBES: [&str; 3] = ["readinessProbe", "startupProbe", "livenessProbe"];
+    for (components, scheme) in [(&[][..], None), (&["tls"], Some("HTTPS"))] {
+        let objects = streaming(components);
+        let engine = object(&objects, "Deployment", "debridfs");
+        let container = &pod(engine)["containers"][0];
+        for probe in PROBES {
+            let asked = &container[probe]["httpGet"];
+            assert_eq!(asked["scheme"].as_str(), scheme, "{probe}");
+            assert_eq!(asked["port"], "http", "{probe}");
+        }
+        let files = ["DEBRIDFS__WEB__TLS_CERT", "DEBRIDFS__WEB__TLS_KEY"];
+        let files = files.map(|name| variable(engine, name));
+        assert!(files.iter().all(|file| file.is_some() == scheme.is_some()));
+        for file in files.into_iter().flatten() {
+            // Below a volume of the Secret, as a directory: a file by `subPath` is never replaced.
+            let mut mounts = list(&container["volumeMounts"]).iter();
+            let dir = Path::new(file).parent().and_then(Path::to_str);
+            let mount = mounts.find(|mount| mount["mountPath"].as_str() == dir);
+            let mount = mount.unwrap_or_else(|| panic!("{file}"));
+            assert!(mount["subPath"].is_null());
+            let mut volumes = list(&pod(engine)["volumes"]).iter();
+            let volume = volumes.find(|volume| volume["name"] == mount["name"]);
+            assert_eq!(
+                volume.expect("a volume")["secret"]["secretName"],
+                "debridfs-tls"
+            );
+        }
+    }
 }
 
 #[test]
