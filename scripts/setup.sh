@@ -99,9 +99,26 @@ guest() {
   ln -sfn "$dir/root" target/tools/guest
 }
 
+# Debian's Prometheus with promtool: unpacked, as installed it would serve.
+prometheus() {
+  local dir=$cache/prometheus
+  if [ ! -e "$dir/done" ]; then
+    echo "setup: unpacking Prometheus"
+    rm -rf "$dir" && mkdir -p "$dir/packages"
+    as_root apt-get update -qq
+    (cd "$dir/packages" && apt-get download -qq prometheus 2>&1 | { grep -v '^W: Download is performed unsandboxed' || true; })
+    dpkg -x "$dir"/packages/prometheus_*.deb "$dir/root"
+    rm -r "$dir/packages"
+    touch "$dir/done"
+  fi
+  mkdir -p target/tools/bin
+  for program in prometheus promtool; do ln -sfn "$dir/root/usr/bin/$program" "target/tools/bin/$program"; done
+}
+
 if [ "$1" = test ] || [ "$1" = image ]; then
   guest
   fuse2 || echo "setup: no fusermount of FUSE 2 here (Debian's package fuse): its test takes that of FUSE 3 by this name"
+  prometheus
   # Debian's own kubectl is too old to build what is in deploy/.
   if ! kubectl kustomize --help >/dev/null 2>&1; then
     command -v go >/dev/null || fail "no kustomize 5: install kubectl 1.27 or newer (https://kubernetes.io/docs/tasks/tools/), or Go 1.22 or newer to build it"
