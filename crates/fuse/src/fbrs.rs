@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 
 use crate::backend::{Backend, Call, Outcome};
 use crate::errno;
+use crate::given::Given;
 use crate::wire::{Answerer, Reply};
 use answers::{Answers, Given};
 use filesystem::{End, Pass};

@@ -29,6 +29,7 @@ mod crash_report;
 pub mod errno;
 #[cfg(feature = "fbrs")]
 mod fbrs;
+mod given;
 mod keeper_link;
 mod native;
 mod notify;

@@ -3,52 +3,11 @@
 //! The passes ask the same in the same order, so an answer is found by its place. The library below
 //! is asked once, however many passes there are.
 
-use debridfs_vfs::{Answer, Attr, DirEntry, ReadOut, Result};
+use debridfs_vfs::{Answer, ReadOut, Result};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-/// An answer of the library.
-pub(super) enum Given {
-    Attr(Result<Attr>),
-    Handle(Result<u64>),
-    Read(Result<ReadOut>),
-    Lines(Result<Vec<DirEntry>>),
-    Value(Result<Vec<u8>>),
-    Names(Result<Vec<String>>),
-}
-
-/// A kind of answer.
-pub(super) trait Kind: Sized + Send + 'static {
-    fn give(answer: Result<Self>) -> Given;
-    /// `None`: it is an answer of another kind.
-    fn of(given: &Given) -> Option<&Result<Self>>;
-}
-
-macro_rules! kinds {
-    ($($kind:ty => $variant:ident),* $(,)?) => {$(
-        impl Kind for $kind {
-            fn give(answer: Result<Self>) -> Given {
-                Given::$variant(answer)
-            }
-
-            fn of(given: &Given) -> Option<&Result<Self>> {
-                match given {
-                    Given::$variant(answer) => Some(answer),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-
-kinds! {
-    Attr => Attr,
-    u64 => Handle,
-    ReadOut => Read,
-    Vec<DirEntry> => Lines,
-    Vec<u8> => Value,
-    Vec<String> => Names,
-}
+use crate::given::{Given, Kind};
 
 /// Answers in the order of the questions.
 #[derive(Default)]

@@ -13,8 +13,9 @@ use fuse_backend_rs::api::filesystem::{
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
-use super::answers::{Answers, Asked, Given, Kind as KindOfAnswer};
+use super::answers::{Answers, Asked};
 use crate::errno::{self, Failure};
+use crate::given::{Given, Kind as KindOfAnswer};
 use crate::policy::{GRACE, NAME_MAX, OPEN_FLAGS, expected, length, writes};
 use crate::wire::{
     BLOCK_SIZE, DIRECTORY_BLOCK, DirectoryFormat, ENTRY_TTL, GENERATION, Opcode, STATFS_BLOCK,

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use debridfs_vfs::{Answer, Attr, DirEntry, NodeId, ReadOut, ReadRequest, Result, StatFs, Vfs};
+use debridfs_vfs::{Answer, Attr, DirEntry, NodeId, ReadOut, ReadRequest, StatFs, Vfs};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
+
+use crate::given::{Given, Kind};
 
 /// A question, with all of its arguments.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,21 +47,6 @@ impl From<ReadRequest> for ReadKey {
     }
 }
 
-/// An answer that was given.
-#[derive(Debug, Clone)]
-pub(crate) enum Given {
-    Attr(Result<Attr>),
-    Handle(Result<u64>),
-    Read(Result<ReadOut>),
-    Lines(Result<Vec<DirEntry>>),
-    Value(Result<Vec<u8>>),
-    Names(Result<Vec<String>>),
-    StatFs(StatFs),
-    Root(Attr),
-    /// To a release there is none.
-    Nothing,
-}
-
 /// A question and what came of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Noted {
@@ -90,12 +77,7 @@ impl Recorded {
         std::mem::take(&mut *self.record.lock())
     }
 
-    fn note<T: Clone + Send + 'static>(
-        &self,
-        question: Question,
-        answer: Answer<T>,
-        give: fn(Result<T>) -> Given,
-    ) -> Answer<T> {
+    fn note<T: Kind>(&self, question: Question, answer: Answer<T>) -> Answer<T> {
         let mut record = self.record.lock();
         let at = record.len();
         match answer {
@@ -103,7 +85,7 @@ impl Recorded {
                 record.push(Noted {
                     question,
                     later: false,
-                    given: Some(give(answer.clone())),
+                    given: Some(T::give(answer.clone())),
                 });
                 Answer::Now(answer)
             }
@@ -116,7 +98,7 @@ impl Recorded {
                 let record = Arc::clone(&self.record);
                 let noted = answer.inspect(move |answer| {
                     if let Some(noted) = record.lock().get_mut(at) {
-                        noted.given = Some(give(answer.clone()));
+                        noted.given = Some(T::give(answer.clone()));
                     }
                 });
                 Answer::Later(noted.boxed())
@@ -137,15 +119,15 @@ impl Vfs for Recorded {
     fn lookup(&self, parent: NodeId, name: &[u8]) -> Answer<Attr> {
         let answer = self.vfs.lookup(parent, name);
         let name = name.to_vec();
-        self.note(Question::Lookup { parent, name }, answer, Given::Attr)
+        self.note(Question::Lookup { parent, name }, answer)
     }
 
     fn attr(&self, id: NodeId) -> Answer<Attr> {
-        self.note(Question::Attr(id), self.vfs.attr(id), Given::Attr)
+        self.note(Question::Attr(id), self.vfs.attr(id))
     }
 
     fn open(&self, id: NodeId) -> Answer<u64> {
-        self.note(Question::Open(id), self.vfs.open(id), Given::Handle)
+        self.note(Question::Open(id), self.vfs.open(id))
     }
 
     fn release(&self, handle: u64) {
@@ -155,22 +137,22 @@ impl Vfs for Recorded {
 
     fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
         let question = Question::Read(request.into());
-        self.note(question, self.vfs.read(request), Given::Read)
+        self.note(question, self.vfs.read(request))
     }
 
     fn read_dir(&self, id: NodeId, cookie: u64, max: usize) -> Answer<Vec<DirEntry>> {
         let answer = self.vfs.read_dir(id, cookie, max);
-        self.note(Question::ReadDir { id, cookie, max }, answer, Given::Lines)
+        self.note(Question::ReadDir { id, cookie, max }, answer)
     }
 
     fn xattr(&self, id: NodeId, name: &[u8]) -> Answer<Vec<u8>> {
         let answer = self.vfs.xattr(id, name);
         let name = name.to_vec();
-        self.note(Question::Xattr { id, name }, answer, Given::Value)
+        self.note(Question::Xattr { id, name }, answer)
     }
 
     fn xattrs(&self, id: NodeId) -> Answer<Vec<String>> {
-        self.note(Question::Xattrs(id), self.vfs.xattrs(id), Given::Names)
+        self.note(Question::Xattrs(id), self.vfs.xattrs(id))
     }
 
     fn statfs(&self) -> StatFs {

@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use debridfs_vfs::{
-    Answer, Attr, DirEntry, Error, ErrorKind, Kind, NodeId, ReadOut, ReadRequest, Result, StatFs,
-    Vfs,
+    Answer, Attr, DirEntry, Error, ErrorKind, NodeId, ReadOut, ReadRequest, StatFs, Vfs,
 };
 use futures_util::FutureExt;
 use futures_util::future::{pending, ready};
@@ -12,7 +11,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::compare::Difference;
-use super::record::{Given, Question, Record};
+use super::record::{Question, Record};
+use crate::given::{Given, Kind};
 
 /// The record of one request, as a library.
 pub(crate) struct Replayed {
@@ -58,17 +58,11 @@ impl Replayed {
         }
     }
 
-    fn answer<T: Send + 'static>(
-        &self,
-        question: &Question,
-        take: fn(Given) -> Option<Result<T>>,
-    ) -> Answer<T> {
+    fn answer<T: Kind>(&self, question: &Question) -> Answer<T> {
+        let take = |given: Given| T::of(&given).cloned().unwrap_or_else(|| Err(wrong()));
         match self.next(question) {
-            Some((false, Some(given))) => Answer::Now(take(given).unwrap_or_else(|| Err(wrong()))),
-            Some((true, Some(given))) => {
-                let answer = take(given).unwrap_or_else(|| Err(wrong()));
-                Answer::Later(ready(answer).boxed())
-            }
+            Some((false, Some(given))) => Answer::Now(take(given)),
+            Some((true, Some(given))) => Answer::Later(ready(take(given)).boxed()),
             // The primary did not wait for it either.
             Some((_, None)) => Answer::Later(pending().boxed()),
             None => Answer::Now(Err(wrong())),
@@ -81,27 +75,18 @@ fn wrong() -> Error {
     Error::from(ErrorKind::Invalid)
 }
 
-macro_rules! only {
-    ($variant:ident) => {
-        |given| match given {
-            Given::$variant(answer) => Some(answer),
-            _ => None,
-        }
-    };
-}
-
 impl Vfs for Replayed {
     fn lookup(&self, parent: NodeId, name: &[u8]) -> Answer<Attr> {
         let name = name.to_vec();
-        self.answer(&Question::Lookup { parent, name }, only!(Attr))
+        self.answer(&Question::Lookup { parent, name })
     }
 
     fn attr(&self, id: NodeId) -> Answer<Attr> {
-        self.answer(&Question::Attr(id), only!(Attr))
+        self.answer(&Question::Attr(id))
     }
 
     fn open(&self, id: NodeId) -> Answer<u64> {
-        self.answer(&Question::Open(id), only!(Handle))
+        self.answer(&Question::Open(id))
     }
 
     fn release(&self, handle: u64) {
@@ -109,20 +94,20 @@ impl Vfs for Replayed {
     }
 
     fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
-        self.answer(&Question::Read(request.into()), only!(Read))
+        self.answer(&Question::Read(request.into()))
     }
 
     fn read_dir(&self, id: NodeId, cookie: u64, max: usize) -> Answer<Vec<DirEntry>> {
-        self.answer(&Question::ReadDir { id, cookie, max }, only!(Lines))
+        self.answer(&Question::ReadDir { id, cookie, max })
     }
 
     fn xattr(&self, id: NodeId, name: &[u8]) -> Answer<Vec<u8>> {
         let name = name.to_vec();
-        self.answer(&Question::Xattr { id, name }, only!(Value))
+        self.answer(&Question::Xattr { id, name })
     }
 
     fn xattrs(&self, id: NodeId) -> Answer<Vec<String>> {
-        self.answer(&Question::Xattrs(id), only!(Names))
+        self.answer(&Question::Xattrs(id))
     }
 
     fn statfs(&self) -> StatFs {
@@ -137,7 +122,7 @@ impl Vfs for Replayed {
             Some((_, Some(Given::Root(root)))) => root,
             _ => Attr {
                 id: NodeId::ROOT,
-                kind: Kind::Directory,
+                kind: debridfs_vfs::Kind::Directory,
                 mode: 0,
                 nlink: 2,
                 uid: 0,
