@@ -12,13 +12,14 @@ use crate::problem::Problem;
 use crate::right::needed;
 
 /// Tags, in the order in which a reader wants them.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     ("library", "What is in the library, and where it plays"),
     ("instance", "How the instance does, and what happens"),
     ("queue", "Downloads for arrs"),
     ("repair", "Releases that cannot be read"),
     ("cache", "The cache on disk"),
     ("providers", "Accounts, and moves between them"),
+    ("backend", "Who decodes the kernel's requests"),
     ("tokens", "Tokens for files over HTTP"),
     ("traces", "Recordings of reads"),
 ];

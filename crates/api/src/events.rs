@@ -16,6 +16,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use debridfs_base::Attention;
 use debridfs_control::{QueuedJob, RunningEngine};
+use debridfs_fuse::Decision;
 use futures_util::stream::{self, Stream, StreamExt};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -54,6 +55,8 @@ pub enum Event {
     Attention(AttentionEvent),
     /// `repair`: something was found out about a release that cannot be read.
     Repair(RepairEvent),
+    /// `rollout`: something was decided about a rollout of a backend.
+    Rollout(RolloutEvent),
     /// `lost`: events are missing here; what they were about has to be asked for.
     Lost(LostEvent),
 }
@@ -102,6 +105,13 @@ pub struct RepairEvent {
     pub stage: String,
 }
 
+/// What was decided about a rollout of a backend.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct RolloutEvent {
+    /// The decision.
+    pub decision: Decision,
+}
+
 /// Events are missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LostEvent {
@@ -117,6 +127,7 @@ impl Event {
             Self::Grab(_) => "grab",
             Self::Attention(_) => "attention",
             Self::Repair(_) => "repair",
+            Self::Rollout(_) => "rollout",
             Self::Lost(_) => "lost",
         }
     }
@@ -255,7 +266,7 @@ impl Coming {
 
 /// What happens, as server-sent events
 ///
-/// Kinds are `library`, `grab`, `attention`, `repair` and `lost`. A client that comes back with `Last-Event-ID` is told
+/// Kinds are `library`, `grab`, `attention`, `repair`, `rollout` and `lost`. A client that comes back with `Last-Event-ID` is told
 /// what it missed, as far as that is kept. A comment comes every 15 s.
 #[utoipa::path(get, path = "/events", tag = "instance",
     params(("last-event-id" = Option<String>, Header, description = "The `id` of the event that was heard last")),

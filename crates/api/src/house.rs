@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::events::{self, Events};
 use crate::problem::Problem;
 use crate::right::check;
-use crate::{accounts, cache, document, library, mcp, queue, reader, upkeep};
+use crate::{accounts, backend, cache, document, library, mcp, queue, reader, upkeep};
 
 /// Where the API is.
 pub const PREFIX: &str = "/api/v1";
@@ -64,6 +64,7 @@ fn described() -> (Router<Home>, OpenApi) {
         .merge(upkeep::routes())
         .merge(cache::routes())
         .merge(accounts::routes())
+        .merge(backend::routes())
         .merge(events::routes());
     let (router, document) = OpenApiRouter::with_openapi(document::empty())
         .nest(PREFIX, routes)
@@ -159,7 +160,7 @@ mod tests {
                 assert!(problem["application/problem+json"].is_object(), "{path}");
             }
         }
-        assert_eq!((ids.len(), operations), (37, 37));
+        assert_eq!((ids.len(), operations), (43, 43));
     }
 
     #[test]

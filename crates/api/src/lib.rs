@@ -10,6 +10,7 @@
 //! | status, library, addresses | `library` |
 //! | downloads | `queue` |
 //! | the cache | `cache` |
+//! | backends, and rollouts of them | `backend` |
 //! | accounts and moves | `accounts` |
 //! | repair, tokens, recordings | `upkeep` |
 //! | what happens | [`Events`] |
@@ -19,6 +20,7 @@
 
 mod accounts;
 mod ask;
+mod backend;
 mod cache;
 mod document;
 mod events;
@@ -31,7 +33,9 @@ mod reader;
 mod right;
 mod upkeep;
 
-pub use events::{AttentionEvent, Event, Events, GrabEvent, LibraryEvent, LostEvent, RepairEvent};
+pub use events::{
+    AttentionEvent, Event, Events, GrabEvent, LibraryEvent, LostEvent, RepairEvent, RolloutEvent,
+};
 pub use house::{Api, PREFIX, api_router, openapi, owner_router};
 pub(crate) use house::{Home, House};
 pub use mcp::serve_stdio;

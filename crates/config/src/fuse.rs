@@ -1,6 +1,6 @@
 //! `[fuse]`: whether there has to be a mount, and who decodes the kernel's requests.
 
-use debridfs_fuse::BackendKind;
+use debridfs_fuse::{BackendKind, RolloutSettings};
 use serde::{Deserialize, Serialize};
 
 /// `[fuse]`.
@@ -16,6 +16,8 @@ pub struct FuseSection {
     pub fallback: BackendKind,
     /// Share of the requests, in percent, that the other backend answers as well, to be compared.
     pub shadow_percent: f64,
+    /// `[fuse.rollout]`.
+    pub rollout: RolloutSettings,
 }
 
 impl Default for FuseSection {
@@ -25,6 +27,17 @@ impl Default for FuseSection {
             backend: BackendKind::Native,
             fallback: BackendKind::Native,
             shadow_percent: 0.0,
+            rollout: RolloutSettings::default(),
         }
     }
+}
+
+/// What is wrong in it, with its path and what helps.
+pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'static str)> {
+    let error = config.fuse.rollout.check().err();
+    let problem = |error: debridfs_fuse::PlanError| {
+        let help = "write them like [\"10%:15m\", \"50%:30m\", \"100%:30m\"]";
+        (vec!["fuse", "rollout", "stages"], error.to_string(), help)
+    };
+    error.into_iter().map(problem).collect()
 }

@@ -259,7 +259,7 @@ impl Instance for RunningEngine {
                 .repair
                 .get()
                 .map(|repair| figures::repair(repair)),
-            fuse: serving.map(|serving| figures::fuse(serving)),
+            fuse: serving.map(|serving| figures::fuse(serving, &self.parts.backends)),
             callers: Some(CallersStatus::of(&self.parts.listeners)),
             nfs: self.parts.nfs.get().map(|server| NfsStatus::of(server)),
             down: self.parts.supervisor.down(),

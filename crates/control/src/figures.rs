@@ -10,7 +10,7 @@ use debridfs_base::volume::Volume;
 use debridfs_base::{Attention, AttentionKind};
 use debridfs_catalogue::{self as catalogue, Catalogue, CopyReport};
 use debridfs_content::{Content, ReaderClass};
-use debridfs_fuse::Serving;
+use debridfs_fuse::{Backends, Serving};
 use debridfs_provider::{AccountFacts, BudgetUse, Provider};
 use debridfs_repair::Repair;
 use debridfs_tree::Tree;
@@ -220,7 +220,7 @@ pub(crate) fn content(content: &Content, tree: &Tree) -> ContentStatus {
     }
 }
 
-pub(crate) fn fuse(serving: &Serving) -> FuseStatus {
+pub(crate) fn fuse(serving: &Serving, backends: &Backends) -> FuseStatus {
     let stats = serving.stats();
     FuseStatus {
         pending: stats.pending,
@@ -236,6 +236,7 @@ pub(crate) fn fuse(serving: &Serving) -> FuseStatus {
                 seconds: kind.micros as f64 / 1e6,
             })
             .collect(),
+        rollout: backends.rollout(),
     }
 }
 

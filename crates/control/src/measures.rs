@@ -1,6 +1,6 @@
 //! Figures for `/metrics` that a status leaves out, as they are too many for people.
 
-use debridfs_fuse::{AnsweredStats, BackendKind, Backends, Compared, ComparedKind};
+use debridfs_fuse::{AnsweredStats, BackendKind, Backends, ComparedKind};
 use debridfs_listen::HttpReport;
 use debridfs_nfs::OperationReport;
 
@@ -69,9 +69,9 @@ impl BackendMeasures {
                 .map(|one| (one.backend.name(), one.reason.is_none()))
                 .collect(),
             switches: backends.switches(),
-            shadow_ratio: compared.as_ref().map_or(0.0, |one| one.percent / 100.0),
-            let_go: compared.as_ref().map_or(0, |one| one.let_go),
-            compared: compared.map_or_else(Vec::new, |Compared { kinds, .. }| kinds),
+            shadow_ratio: compared.percent / 100.0,
+            let_go: compared.let_go,
+            compared: compared.kinds,
         }
     }
 }

@@ -554,6 +554,9 @@ pub struct FuseStatus {
     pub interrupted: u64,
     /// By kind.
     pub operations: Vec<OperationStatus>,
+    /// How it stands with rollouts of backends.
+    #[serde(default)]
+    pub rollout: debridfs_fuse::RolloutStatus,
 }
 
 /// One kind of request.
@@ -673,6 +676,13 @@ impl Status {
                     requests: 3,
                     ..Default::default()
                 }],
+                rollout: debridfs_fuse::RolloutStatus {
+                    decisions: vec![debridfs_fuse::DecisionCount {
+                        decision: debridfs_fuse::DecisionKind::Started,
+                        count: 1,
+                    }],
+                    ..Default::default()
+                },
                 ..Default::default()
             }),
             callers: Some(CallersStatus {

@@ -177,11 +177,12 @@ async fn backends(config: &Config, vfs: &Arc<dyn Vfs>, has_state: bool) -> Backe
     let (dir, configured) = (config.state_dir.clone(), config.fuse.backend);
     let mut kept = None;
     if has_state {
-        let read = move || debridfs_fuse::remembered(&dir, configured);
+        let read = move || debridfs_fuse::remembered(&dir);
         let answer = Volume::state().run(&config.state_dir, read).await;
         kept = answer.ok().flatten();
     }
     let backends = Backends::new(vfs, configured, kept, config.fuse.fallback);
     backends.compare(config.fuse.shadow_percent);
+    backends.set_rollout(config.fuse.rollout.clone());
     backends
 }

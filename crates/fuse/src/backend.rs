@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use debridfs_vfs::Change;
 use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::wire::Reply;
 
@@ -33,4 +35,9 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// Never called for what needs no backend: FORGET, INTERRUPT, and whatever [`crate::errno::of_refused`] lists. `reply` is an empty success.
     fn answer(&self, call: Call<'_>, reply: &mut Reply) -> Outcome;
+
+    /// Where it says which of its replies the kernel is to forget; for the one who tells the kernel from now on. `None`: it never does.
+    fn distrusted(&self) -> Option<UnboundedReceiver<Vec<Change>>> {
+        None
+    }
 }

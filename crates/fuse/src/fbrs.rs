@@ -19,7 +19,7 @@ use crate::backend::{Backend, Call, Outcome};
 use crate::errno;
 use crate::given::Given;
 use crate::wire::{Answerer, Reply};
-use answers::{Answers, Given};
+use answers::Answers;
 use filesystem::{End, Pass};
 use fuse_backend_rs::api::server::Server;
 use room::{Room, null_device};

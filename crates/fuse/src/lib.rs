@@ -12,8 +12,10 @@
 //! | `native` | how a request becomes a call of the [`debridfs_vfs::Vfs`] and its answer a reply, with our own codec |
 //! | `fbrs` | the same with the codec of fuse-backend-rs |
 //! | `shadow` | a second backend beside the first, and what differs |
-//! | `remembered` | the last switch, for the next engine |
+//! | `rollout` | a backend that takes another's place bit by bit, and goes back by itself |
+//! | `remembered` | who answers, for the next engine |
 //! | `selection` | which backend answers, and switching it under load |
+//! | `trial` | what a backend has to answer first |
 //! | `policy` | what both backends tell the kernel and ask of the library |
 //! | `second_try` | the kernel's second try of a read that just failed |
 //! | `transport` | reading, waiting, interrupts, deadlines, replies: the same for every [`Backend`] |
@@ -24,6 +26,10 @@
 
 mod adoption;
 mod backend;
+mod backend_kind;
+#[cfg(test)]
+#[path = "../tests/mount/broken.rs"]
+mod broken;
 mod crash_hook;
 mod crash_report;
 pub mod errno;
@@ -36,22 +42,29 @@ mod notify;
 mod policy;
 mod published;
 mod remembered;
+mod rollout;
 mod second_try;
 mod selection;
 mod serving;
 mod shadow;
 mod stats;
 mod transport;
+mod trial;
 pub mod wire;
 
 pub use backend::{Backend, Call, Outcome};
+pub use backend_kind::{BackendKind, NoSuchBackend};
 pub use crash_hook::{ALLOW_VARIABLE, CRASH_VARIABLE, CrashHook, CrashHookError};
 #[cfg(feature = "fbrs")]
 pub use fbrs::{Fbrs, FbrsError};
 pub use native::Native;
 pub use notify::{NotifyHelper, notify_helper_main};
-pub use remembered::{remember, remembered};
-pub use selection::{BackendKind, Backends, NoSuchBackend, SwitchError, Tried};
+pub use remembered::{Kept, remembered};
+pub use rollout::{
+    Decision, DecisionCount, DecisionKind, Fault, PlanError, Progress, RolloutError,
+    RolloutSettings, RolloutStatus, RunningStatus, Sample, SideCounts, Stage,
+};
+pub use selection::{Backends, MakeBackend, SwitchError, Tried};
 pub use serving::{Ended, Outlives, ServeOptions, Serving, serve, serve_with};
 pub use shadow::{Compared, ComparedKind, Difference, Divergence};
 pub use stats::{AnsweredStats, KindStats, Snapshot};

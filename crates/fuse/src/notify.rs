@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::wire::{invalidate_entry, invalidate_inode, notification_len};
+use crate::wire::{expire_entry, invalidate_entry, invalidate_inode, notification_len};
 
 /// Lines of the root that are looked at; there are a few views only.
 const VIEWS_MAX: usize = 4096;
@@ -68,20 +68,18 @@ pub(crate) fn after_adoption(vfs: &dyn Vfs, retired: Vec<Change>) -> Vec<Change>
     changes
 }
 
-/// Has every change told to the kernel until `changes` ends.
+/// Has every change told to the kernel until `changes` ends, and what is `distrusted` as well: what a
+/// backend said of it may have been wrong.
 pub(crate) async fn tell(
     helper: NotifyHelper,
     connection: OwnedFd,
     first: Vec<Change>,
     mut changes: UnboundedReceiver<Vec<Change>>,
+    mut distrusted: Option<UnboundedReceiver<Vec<Change>>>,
 ) {
     let mut running: Option<(Child, ChildStdin)> = None;
-    let mut batch = first;
+    let mut message = encoded(&first, invalidate_entry);
     loop {
-        let mut message = Vec::new();
-        for change in &batch {
-            encode(&mut message, change);
-        }
         // A helper that ended is replaced once; the connection is gone if the next one ends as well.
         for _attempt in 0..2 {
             if running.is_none() {
@@ -102,19 +100,33 @@ pub(crate) async fn tell(
                 }
             }
         }
-        match changes.recv().await {
-            Some(next) => batch = next,
-            None => return,
-        }
+        let more = async {
+            match &mut distrusted {
+                Some(distrusted) => distrusted.recv().await,
+                None => None,
+            }
+        };
+        message = tokio::select! {
+            next = changes.recv() => match next {
+                Some(next) => encoded(&next, invalidate_entry),
+                None => return,
+            },
+            Some(next) = more => encoded(&next, expire_entry),
+        };
     }
 }
 
-fn encode(out: &mut Vec<u8>, change: &Change) {
-    match change {
-        Change::Entry { parent, name } => invalidate_entry(out, parent.0, name.as_bytes()),
-        // Bytes of a file never change; those of a directory are its cached lines.
-        Change::Node(node) => invalidate_inode(out, node.0, true),
+/// Notifications of `changes`, with this form of the one about a name.
+fn encoded(changes: &[Change], entry: fn(&mut Vec<u8>, u64, &[u8])) -> Vec<u8> {
+    let mut out = Vec::new();
+    for change in changes {
+        match change {
+            Change::Entry { parent, name } => entry(&mut out, parent.0, name.as_bytes()),
+            // Bytes of a file never change; those of a directory are its cached lines.
+            Change::Node(node) => invalidate_inode(&mut out, node.0, true),
+        }
     }
+    out
 }
 
 fn start(helper: &NotifyHelper, connection: &OwnedFd) -> io::Result<(Child, ChildStdin)> {
@@ -140,13 +152,12 @@ mod tests {
 
     #[test]
     fn the_helper_writes_each_notification_by_itself() {
-        let mut input = Vec::new();
-        encode(&mut input, &Change::Node(NodeId(5)));
         let entry = Change::Entry {
             parent: NodeId(1),
             name: "name".into(),
         };
-        encode(&mut input, &entry);
+        let changes = [Change::Node(NodeId(5)), entry];
+        let input = encoded(&changes, invalidate_entry);
         let (connection, kernel) = UnixDatagram::pair().unwrap();
         relay(&mut input.as_slice(), connection.as_fd()).unwrap();
         let mut message = [0; 512];

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use debridfs_vfs::{Attr, ReadRequest};
 
 /// `FOPEN_KEEP_CACHE`: bytes of a file never change, so what is in the page cache stays right.
-const KEEP_CACHE: u32 = 1 << 1;
+pub(crate) const KEEP_CACHE: u32 = 1 << 1;
 
 /// `FOPEN_NOFLUSH` (7.35): nothing is ever to be flushed, so close(2) need not wait for an engine that may just be starting.
 const NO_FLUSH: u32 = 1 << 5;

@@ -1,4 +1,4 @@
-//! The last switch, kept for the engines after this one.
+//! Who answers, kept for the engines after this one.
 
 use std::path::{Path, PathBuf};
 
@@ -6,41 +6,49 @@ use debridfs_base::{replace_file, state_file};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::selection::BackendKind;
+use crate::backend_kind::BackendKind;
+use crate::rollout::Progress;
 
 /// Name of the file in the state directory.
 const FILE: &str = "backend.json";
 
-/// Who was to answer, and who was let answer instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Switched {
-    /// `fuse.backend` when the switch was made.
-    configured: BackendKind,
-    active: BackendKind,
+/// Who was to answer, who was let answer instead, and how far a rollout is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// `fuse.backend` at that time.
+    pub(crate) configured: BackendKind,
+    pub(crate) active: BackendKind,
+    /// The rollout that was under way. An engine of a version without rollouts does not see it.
+    #[serde(default)]
+    pub(crate) rollout: Option<Progress>,
+    /// The kernel may still believe a backend that was taken back.
+    #[serde(default)]
+    pub(crate) untold: bool,
 }
 
-/// The backend that a switch let answer, if `fuse.backend` is the same as it was then: a setting
-/// that changed since is the later word.
-pub fn remembered(state_dir: &Path, configured: BackendKind) -> Option<BackendKind> {
-    let read = state_file::load_json::<Switched>(&path(state_dir), Timestamp::now());
-    let kept = read.unwrap_or_else(|error| {
+impl Kept {
+    /// The backend that a switch let answer, if `fuse.backend` is the same as it was then: a setting
+    /// that changed since is the later word.
+    pub(crate) fn switched(&self, configured: BackendKind) -> Option<BackendKind> {
+        (self.configured == configured).then_some(self.active)
+    }
+}
+
+/// What an earlier engine kept.
+pub fn remembered(state_dir: &Path) -> Option<Kept> {
+    let read = state_file::load_json::<Kept>(&path(state_dir), Timestamp::now());
+    read.unwrap_or_else(|error| {
         tracing::warn!(%error, "it is not known whether the backend was switched");
         None
-    })?;
-    (kept.configured == configured).then_some(kept.active)
+    })
 }
 
-/// Keeps a switch.
+/// Keeps it.
 ///
 /// # Errors
 /// Of the file system.
-pub fn remember(
-    state_dir: &Path,
-    configured: BackendKind,
-    active: BackendKind,
-) -> std::io::Result<()> {
-    let switched = Switched { configured, active };
-    let text = serde_json::to_vec(&switched).map_err(std::io::Error::other)?;
+pub(crate) fn remember(state_dir: &Path, kept: &Kept) -> std::io::Result<()> {
+    let text = serde_json::to_vec(kept).map_err(std::io::Error::other)?;
     replace_file(&path(state_dir), &text)
 }
 
@@ -52,13 +60,32 @@ fn path(state_dir: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
+    const NATIVE: BackendKind = BackendKind::Native;
+    const FBRS: BackendKind = BackendKind::Fbrs;
+
     #[test]
     fn a_switch_holds_until_the_setting_changes() {
         let dir = tempfile::tempdir().unwrap();
-        let (native, fbrs) = (BackendKind::Native, BackendKind::Fbrs);
-        assert_eq!(remembered(dir.path(), native), None);
-        remember(dir.path(), native, fbrs).unwrap();
-        assert_eq!(remembered(dir.path(), native), Some(fbrs));
-        assert_eq!(remembered(dir.path(), fbrs), None);
+        assert_eq!(remembered(dir.path()), None);
+        let kept = Kept {
+            configured: NATIVE,
+            active: FBRS,
+            rollout: None,
+            untold: true,
+        };
+        remember(dir.path(), &kept).unwrap();
+        let read = remembered(dir.path()).unwrap();
+        assert_eq!(read, kept);
+        assert_eq!(read.switched(NATIVE), Some(FBRS));
+        assert_eq!(read.switched(FBRS), None);
+    }
+
+    #[test]
+    fn what_a_version_without_rollouts_kept_is_understood() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = r#"{"configured":"native","active":"fbrs"}"#;
+        std::fs::write(path(dir.path()), old).unwrap();
+        let read = remembered(dir.path()).unwrap();
+        assert_eq!((read.rollout, read.untold), (None, false));
     }
 }

@@ -15,6 +15,8 @@ use debridfs_vfs::{
 use futures_util::FutureExt;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::rollout::noted;
+
 /// The second try comes as soon as the caller runs again; anything later is somebody's new read.
 const SOON: Duration = Duration::from_millis(100);
 
@@ -25,8 +27,9 @@ struct Failed {
     at: Instant,
 }
 
-/// A library that answers second tries by itself. It stands before all backends, so that one that
-/// takes another's place knows of its failed reads.
+/// A library that answers second tries by itself, and whose failures are told from those of backends
+/// during a rollout. It stands before all backends, so that one that takes another's place knows of
+/// its failed reads.
 pub(crate) struct SecondTryVfs {
     vfs: Arc<dyn Vfs>,
     tries: Arc<SecondTries>,
@@ -53,15 +56,15 @@ impl SecondTryVfs {
 
 impl Vfs for SecondTryVfs {
     fn lookup(&self, parent: NodeId, name: &[u8]) -> Answer<Attr> {
-        self.vfs.lookup(parent, name)
+        noted(self.vfs.lookup(parent, name))
     }
 
     fn attr(&self, id: NodeId) -> Answer<Attr> {
-        self.vfs.attr(id)
+        noted(self.vfs.attr(id))
     }
 
     fn open(&self, id: NodeId) -> Answer<u64> {
-        self.vfs.open(id)
+        noted(self.vfs.open(id))
     }
 
     fn release(&self, handle: u64) {
@@ -70,9 +73,12 @@ impl Vfs for SecondTryVfs {
 
     fn read(&self, request: ReadRequest) -> Answer<ReadOut> {
         if self.tries.is_one(request) {
-            return Answer::Now(Err(Error::new(ErrorKind::Unavailable, FailedBefore)));
+            return noted(Answer::Now(Err(Error::new(
+                ErrorKind::Unavailable,
+                FailedBefore,
+            ))));
         }
-        match self.vfs.read(request) {
+        noted(match self.vfs.read(request) {
             Answer::Later(answer) => {
                 let (tries, started) = (Arc::clone(&self.tries), Instant::now());
                 let noted = answer.inspect(move |answer| {
@@ -83,19 +89,19 @@ impl Vfs for SecondTryVfs {
                 Answer::Later(noted.boxed())
             }
             now => now,
-        }
+        })
     }
 
     fn read_dir(&self, id: NodeId, cookie: u64, max: usize) -> Answer<Vec<DirEntry>> {
-        self.vfs.read_dir(id, cookie, max)
+        noted(self.vfs.read_dir(id, cookie, max))
     }
 
     fn xattr(&self, id: NodeId, name: &[u8]) -> Answer<Vec<u8>> {
-        self.vfs.xattr(id, name)
+        noted(self.vfs.xattr(id, name))
     }
 
     fn xattrs(&self, id: NodeId) -> Answer<Vec<String>> {
-        self.vfs.xattrs(id)
+        noted(self.vfs.xattrs(id))
     }
 
     fn statfs(&self) -> StatFs {

@@ -1,67 +1,32 @@
-//! Which backend answers: chosen at the start, and switched on the live connection.
+//! Which backend answers: chosen at the start, switched on the live connection, or rolled out on it.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use debridfs_handover::InHeader;
-use debridfs_vfs::{NodeId, Vfs};
+use debridfs_vfs::{Change, Vfs};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+use utoipa::ToSchema;
 
 use crate::backend::{Backend, Call, Outcome};
+use crate::backend_kind::BackendKind;
 use crate::native::Native;
+use crate::remembered::Kept;
+use crate::rollout::{Decisions, Mix, MixCell, RolloutSettings, Running, Sampler, Side};
 use crate::second_try::SecondTryVfs;
-use crate::shadow::{Compared, Make, Shadow};
-use crate::wire::{Opcode, Reply};
+use crate::shadow::{Compared, Shadow};
+use crate::trial::trial;
+use crate::wire::Reply;
 
-/// A backend by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackendKind {
-    /// Our own codec.
-    Native,
-    /// The codec of fuse-backend-rs.
-    Fbrs,
-}
-
-impl BackendKind {
-    /// All that there are, in the order in which they are tried.
-    pub const ALL: [Self; 2] = [Self::Native, Self::Fbrs];
-
-    /// Its name in settings, status and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Fbrs => "fbrs",
-        }
-    }
-}
-
-impl fmt::Display for BackendKind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.name())
-    }
-}
-
-/// No backend has this name.
-#[derive(Debug, thiserror::Error)]
-#[error("no backend is called {0:?}: there are native and fbrs")]
-pub struct NoSuchBackend(String);
-
-impl FromStr for BackendKind {
-    type Err = NoSuchBackend;
-
-    fn from_str(text: &str) -> Result<Self, NoSuchBackend> {
-        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
-        found.ok_or_else(|| NoSuchBackend(text.to_owned()))
-    }
-}
+/// Makes a backend in front of a library, or says why it cannot.
+pub type MakeBackend =
+    Arc<dyn Fn(BackendKind, Arc<dyn Vfs>) -> Result<Box<dyn Backend>, String> + Send + Sync>;
 
 /// What was found out about a backend before it was let at requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tried {
     /// Which.
     pub backend: BackendKind,
@@ -86,96 +51,113 @@ pub enum SwitchError {
 }
 
 /// All backends in front of one library. One of them answers; another can take its place between two
-/// requests. What waits is answered by the one that began it.
+/// requests, or bit by bit. What waits is answered by the one that began it.
 pub struct Backends {
-    native: Native,
-    #[cfg(feature = "fbrs")]
-    fbrs: Option<crate::Fbrs>,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    native: Box<dyn Backend>,
+    fbrs: Option<Box<dyn Backend>>,
     tried: Vec<Tried>,
-    /// Whether `fbrs` answers.
-    second: AtomicBool,
+    /// Who answers what.
+    mix: MixCell,
     switches: AtomicU64,
     /// Who is to answer, by the configuration.
     configured: Mutex<BackendKind>,
-    /// `None`: its thread could not be started.
-    shadow: Option<Shadow>,
-    /// Who answered before the last switch. The lock also keeps two switches apart.
-    before: Mutex<Option<BackendKind>>,
+    shadow: Shadow,
+    pub(crate) sampler: Sampler,
+    pub(crate) decisions: Decisions,
+    pub(crate) settings: Mutex<RolloutSettings>,
+    /// Its lock keeps two changes of who answers apart.
+    pub(crate) control: Mutex<Control>,
+    /// Something is to be kept or looked after.
+    pub(crate) news: Notify,
+}
+
+/// What changes with who answers.
+#[derive(Default)]
+pub(crate) struct Control {
+    /// Who answered before the last switch.
+    pub(crate) before: Option<BackendKind>,
+    /// The rollout that is under way.
+    pub(crate) running: Option<Running>,
+    /// What is compared without a rollout, in percent.
+    pub(crate) compare_percent: f64,
+    /// The kernel is to be told to forget all, which was not done yet.
+    pub(crate) owes_all: bool,
+    /// When the kernel was last told to forget something.
+    pub(crate) took_back: Option<tokio::time::Instant>,
+    /// What is kept for the next engine is out of date.
+    pub(crate) stale: bool,
 }
 
 impl Backends {
-    /// Tries all backends in front of `vfs`, and lets one answer: `kept` by an earlier switch, or
-    /// else `configured`; `fallback` when that one does not pass its trial; `native`, which needs
-    /// nothing, when no other does.
+    /// Tries all backends in front of `vfs`, and lets one answer: the one that an earlier engine
+    /// `kept`, unless the configuration changed since, or else `configured`; `fallback` when that
+    /// one does not pass its trial; `native`, which needs nothing, when no other does. A rollout that
+    /// was under way goes on.
     pub fn new(
         vfs: &Arc<dyn Vfs>,
         configured: BackendKind,
-        kept: Option<BackendKind>,
+        kept: Option<Kept>,
         fallback: BackendKind,
     ) -> Self {
-        let wanted = kept.unwrap_or(configured);
-        let vfs: &Arc<dyn Vfs> = &(Arc::new(SecondTryVfs::new(Arc::clone(vfs))) as Arc<dyn Vfs>);
-        let shadow = Shadow::new(Arc::clone(vfs), maker())
-            .inspect_err(|error| tracing::error!("no requests can be compared: {error}"))
-            .ok();
-        let native = Native::new(Arc::clone(vfs));
-        let mut tried = vec![Tried {
-            backend: BackendKind::Native,
-            reason: trial(&native, vfs.as_ref()).err(),
-        }];
-        #[cfg(feature = "fbrs")]
-        let fbrs = {
-            let made = crate::Fbrs::new(Arc::clone(vfs)).map_err(|error| error.to_string());
-            let passed = made.and_then(|one| trial(&one, vfs.as_ref()).map(|()| one));
-            let reason = passed.as_ref().err().cloned();
-            let backend = BackendKind::Fbrs;
-            tried.push(Tried { backend, reason });
-            passed.ok()
-        };
-        #[cfg(not(feature = "fbrs"))]
-        tried.push(Tried {
-            backend: BackendKind::Fbrs,
-            reason: Some("this build has no fbrs (cargo feature `fbrs`)".into()),
-        });
-        let mut order = [wanted, fallback].into_iter();
-        let chosen = order.find(|kind| lacks(&tried, *kind).is_none());
-        let chosen = chosen.unwrap_or(BackendKind::Native);
-        for Tried { backend, reason } in &tried {
-            match reason {
-                Some(reason) => tracing::warn!(%backend, "the backend cannot answer: {reason}"),
-                None => tracing::debug!(%backend, "the backend can answer"),
-            }
-        }
-        if chosen == wanted {
-            tracing::info!(backend = %chosen, "the backend that was asked for answers");
-        } else {
-            tracing::warn!(backend = %chosen, %wanted, "another backend answers than was asked for");
-        }
-        Self {
-            native,
-            #[cfg(feature = "fbrs")]
-            fbrs,
-            tried,
-            second: AtomicBool::new(chosen == BackendKind::Fbrs),
-            switches: AtomicU64::new(0),
-            configured: Mutex::new(configured),
-            shadow,
-            before: Mutex::new(None),
-        }
+        Self::made_by(&maker(), vfs, configured, kept, fallback)
     }
 
-    /// The one that answers.
-    pub fn active(&self) -> BackendKind {
-        if self.second.load(Relaxed) {
-            BackendKind::Fbrs
-        } else {
-            BackendKind::Native
+    /// The same with backends that `make` makes.
+    pub fn made_by(
+        make: &MakeBackend,
+        vfs: &Arc<dyn Vfs>,
+        configured: BackendKind,
+        kept: Option<Kept>,
+        fallback: BackendKind,
+    ) -> Self {
+        let switched = kept.as_ref().and_then(|kept| kept.switched(configured));
+        let wanted = switched.unwrap_or(configured);
+        let vfs: Arc<dyn Vfs> = Arc::new(SecondTryVfs::new(Arc::clone(vfs)));
+        let native: Box<dyn Backend> = match make(BackendKind::Native, Arc::clone(&vfs)) {
+            Ok(native) => native,
+            Err(_) => Box::new(Native::new(Arc::clone(&vfs))),
+        };
+        let mut tried = vec![Tried {
+            backend: BackendKind::Native,
+            reason: trial(native.as_ref(), vfs.as_ref()).err(),
+        }];
+        let made = make(BackendKind::Fbrs, Arc::clone(&vfs));
+        let passed = made.and_then(|one| trial(one.as_ref(), vfs.as_ref()).map(|()| one));
+        tried.push(Tried {
+            backend: BackendKind::Fbrs,
+            reason: passed.as_ref().err().cloned(),
+        });
+        let chosen = choose(&tried, wanted, fallback);
+        let backends = Self {
+            shadow: Shadow::new(Arc::clone(&vfs), Arc::clone(make)),
+            vfs,
+            native,
+            fbrs: passed.ok(),
+            tried,
+            mix: MixCell::new(Mix::only(chosen)),
+            switches: AtomicU64::new(0),
+            configured: Mutex::new(configured),
+            sampler: Sampler::default(),
+            decisions: Decisions::default(),
+            settings: Mutex::default(),
+            control: Mutex::default(),
+            news: Notify::new(),
+        };
+        if let Some(kept) = kept {
+            backends.resume(kept);
         }
+        backends
+    }
+
+    /// The one that answers; during a rollout the one that did before.
+    pub fn active(&self) -> BackendKind {
+        self.mix.get().active()
     }
 
     /// Who answered before the last switch.
     pub fn before(&self) -> Option<BackendKind> {
-        *self.before.lock()
+        self.control.lock().before
     }
 
     /// Who is to answer by the configuration.
@@ -193,25 +175,30 @@ impl Backends {
     }
 
     /// Lets the backend that does not answer run beside the one that does, for `percent` of the
-    /// requests (0 to 100).
+    /// requests (0 to 100). During a rollout it may be more.
     pub fn compare(&self, percent: f64) {
-        if let Some(shadow) = &self.shadow {
-            shadow.set_percent(percent);
-        }
+        let mut control = self.control.lock();
+        control.compare_percent = percent;
+        self.compare_as_needed(&control);
     }
 
-    /// What the comparison found; `None` where it cannot be made.
-    pub fn compared(&self) -> Option<Compared> {
-        self.shadow.as_ref().map(Shadow::compared)
+    pub(crate) fn compare_as_needed(&self, control: &Control) {
+        let running = control.running.as_ref();
+        let rollout = running.map_or(0.0, |running| {
+            running.machine.progress().settings.compare_percent
+        });
+        self.shadow
+            .set_percent(control.compare_percent.max(rollout));
     }
 
-    /// The one that does not answer, if it could.
-    fn other(&self) -> Option<BackendKind> {
-        let other = match self.active() {
-            BackendKind::Native => BackendKind::Fbrs,
-            BackendKind::Fbrs => BackendKind::Native,
-        };
-        lacks(&self.tried, other).is_none().then_some(other)
+    /// What the comparison found.
+    pub fn compared(&self) -> Compared {
+        self.shadow.compared()
+    }
+
+    /// Requests that were compared, and those of them about which the backends differ.
+    pub(crate) fn compared_sums(&self) -> (u64, u64) {
+        self.shadow.sums()
     }
 
     /// What the trials said.
@@ -219,39 +206,90 @@ impl Backends {
         &self.tried
     }
 
+    /// Why `kind` cannot answer, by its trial; `None` when it can.
+    pub(crate) fn lacks(&self, kind: BackendKind) -> Option<&str> {
+        lacks(&self.tried, kind)
+    }
+
+    pub(crate) fn require(&self, kind: BackendKind) -> Result<(), SwitchError> {
+        match self.lacks(kind) {
+            None => Ok(()),
+            Some(reason) => Err(SwitchError::Unavailable {
+                backend: kind,
+                reason: reason.to_owned(),
+            }),
+        }
+    }
+
     /// Switches since the engine started.
     pub fn switches(&self) -> u64 {
         self.switches.load(Relaxed)
     }
 
-    /// Lets `to` answer from the next request on. Requests that wait are answered by the backend that began them.
+    /// Lets `to` answer from the next request on. Requests that wait are answered by the backend that
+    /// began them. A rollout that is under way ends: promoted where `to` is what is rolled out, rolled
+    /// back otherwise.
     ///
     /// # Errors
     /// [`SwitchError::Unavailable`]; then nothing changes.
     pub fn switch(&self, to: BackendKind) -> Result<(), SwitchError> {
-        let mut before = self.before.lock();
-        if let Some(reason) = lacks(&self.tried, to) {
-            let (backend, reason) = (to, reason.to_owned());
-            return Err(SwitchError::Unavailable { backend, reason });
+        let mut control = self.control.lock();
+        self.require(to)?;
+        if control.running.is_some() {
+            self.end_by_hand(&mut control, to);
         }
-        let from = self.active();
-        if from != to {
-            self.second.store(to == BackendKind::Fbrs, Relaxed);
-            *before = Some(from);
-            self.switches.fetch_add(1, Relaxed);
-            tracing::info!(%from, %to, "another backend answers");
-        }
+        self.switch_to(&mut control, to);
         Ok(())
     }
 
-    /// Lets the one answer that did before the last switch, and says which that is.
+    pub(crate) fn switch_to(&self, control: &mut Control, to: BackendKind) {
+        let from = self.active();
+        if from != to {
+            self.mix.set(Mix::only(to));
+            control.before = Some(from);
+            control.stale = true;
+            self.switches.fetch_add(1, Relaxed);
+            tracing::info!(%from, %to, "another backend answers");
+        }
+    }
+
+    pub(crate) fn set_mix(&self, mix: Mix) {
+        self.mix.set(mix);
+    }
+
+    /// Takes a rollout back that is under way, or else lets the one answer that did before the last
+    /// switch; says which that is. The kernel is told to forget what it knows: whoever takes a
+    /// backend back does not believe it.
     ///
     /// # Errors
-    /// [`SwitchError::NothingBefore`] without a switch; otherwise as [`Self::switch`].
+    /// [`SwitchError::NothingBefore`] without either; otherwise as [`Self::switch`].
     pub fn rollback(&self) -> Result<BackendKind, SwitchError> {
-        let before = self.before().ok_or(SwitchError::NothingBefore)?;
-        self.switch(before)?;
+        let mut control = self.control.lock();
+        if let Some(running) = &control.running {
+            let from = running.machine.progress().from;
+            self.end_by_hand(&mut control, from);
+            return Ok(from);
+        }
+        let before = control.before.ok_or(SwitchError::NothingBefore)?;
+        self.require(before)?;
+        self.switch_to(&mut control, before);
+        control.owes_all = true;
+        self.news.notify_one();
         Ok(before)
+    }
+
+    /// Lets `kind` answer, and compares its reply where it is one to compare.
+    fn by(&self, kind: BackendKind, call: Call<'_>, reply: &mut Reply) -> Outcome {
+        if self.shadow.takes()
+            && self.lacks(kind.other()).is_none()
+            && let Some(outcome) = self.shadow.answer(kind, kind.other(), call, reply)
+        {
+            return outcome;
+        }
+        match (kind, &self.fbrs) {
+            (BackendKind::Fbrs, Some(fbrs)) => fbrs.answer(call, reply),
+            _ => self.native.answer(call, reply),
+        }
     }
 }
 
@@ -261,21 +299,45 @@ impl Backend for Backends {
     }
 
     fn answer(&self, call: Call<'_>, reply: &mut Reply) -> Outcome {
-        if let Some(shadow) = &self.shadow
-            && shadow.takes()
-            && let Some(secondary) = self.other()
-            && let Some(outcome) = shadow.answer(self.active(), secondary, call, reply)
-        {
-            return outcome;
+        // Before who answers is read: a rollback changes it afterwards.
+        let epoch = self.sampler.epoch();
+        let mix = self.mix.get();
+        if !mix.is_mixed() {
+            return self.by(mix.active(), call, reply);
         }
-        #[cfg(feature = "fbrs")]
-        if let Some(fbrs) = &self.fbrs
-            && self.second.load(Relaxed)
-        {
-            return fbrs.answer(call, reply);
-        }
-        self.native.answer(call, reply)
+        let Some(header) = InHeader::decode(call.request) else {
+            return self.by(mix.active(), call, reply);
+        };
+        let (side, kind) = match mix.takes(header.node) {
+            true => (Side::Canary, mix.active().other()),
+            false => (Side::Primary, mix.active()),
+        };
+        let sampled = self.sampler.sampled(side, epoch, &header, call.request);
+        sampled.answer(call, reply, |call, reply| self.by(kind, call, reply))
     }
+
+    fn distrusted(&self) -> Option<UnboundedReceiver<Vec<Change>>> {
+        Some(self.sampler.distrusted())
+    }
+}
+
+/// Who answers by the trials.
+fn choose(tried: &[Tried], wanted: BackendKind, fallback: BackendKind) -> BackendKind {
+    let mut order = [wanted, fallback].into_iter();
+    let chosen = order.find(|kind| lacks(tried, *kind).is_none());
+    let chosen = chosen.unwrap_or(BackendKind::Native);
+    for Tried { backend, reason } in tried {
+        match reason {
+            Some(reason) => tracing::warn!(%backend, "the backend cannot answer: {reason}"),
+            None => tracing::debug!(%backend, "the backend can answer"),
+        }
+    }
+    if chosen == wanted {
+        tracing::info!(backend = %chosen, "the backend that was asked for answers");
+    } else {
+        tracing::warn!(backend = %chosen, %wanted, "another backend answers than was asked for");
+    }
+    chosen
 }
 
 /// Why `kind` cannot answer, by its trial; `None` when it can.
@@ -285,54 +347,17 @@ fn lacks(tried: &[Tried], kind: BackendKind) -> Option<&str> {
 }
 
 /// Makes any backend in front of any library.
-pub(crate) fn maker() -> Make {
+pub(crate) fn maker() -> MakeBackend {
     Arc::new(|kind, vfs| match kind {
-        BackendKind::Native => Some(Box::new(Native::new(vfs))),
+        BackendKind::Native => Ok(Box::new(Native::new(vfs))),
         #[cfg(feature = "fbrs")]
-        BackendKind::Fbrs => Some(Box::new(crate::Fbrs::new(vfs).ok()?)),
+        BackendKind::Fbrs => match crate::Fbrs::new(vfs) {
+            Ok(fbrs) => Ok(Box::new(fbrs)),
+            Err(error) => Err(error.to_string()),
+        },
         #[cfg(not(feature = "fbrs"))]
-        BackendKind::Fbrs => None,
+        BackendKind::Fbrs => Err("this build has no fbrs (cargo feature `fbrs`)".into()),
     })
-}
-
-/// Lets a backend answer two requests whose answers are always at hand, and looks at the replies.
-fn trial(backend: &dyn Backend, vfs: &dyn Vfs) -> Result<(), String> {
-    let mut reply = Reply::new();
-    let mut ask = |opcode: Opcode, arguments: &[u8]| {
-        reply.clear();
-        let request = request_of_root(opcode, arguments);
-        let left = Duration::from_secs(1);
-        let request = &request;
-        let call = Call { request, left };
-        match backend.answer(call, &mut reply) {
-            Outcome::Ready if reply.errno() == 0 => Ok(reply.body().clone()),
-            Outcome::Ready => Err(format!("{} fails with {}", opcode.name(), reply.errno())),
-            Outcome::Later(_) => Err(format!("{} has to wait", opcode.name())),
-        }
-    };
-    let mut expected = Reply::new();
-    crate::wire::statfs_out(expected.body(), &vfs.statfs());
-    let got = ask(Opcode::StatFs, &[])?;
-    if got.len() != expected.body().len() {
-        return Err(format!("STATFS is answered with {} bytes", got.len()));
-    }
-    ask(Opcode::Access, &[0; 8])?;
-    Ok(())
-}
-
-/// A request about the root as the kernel sends it.
-fn request_of_root(opcode: Opcode, arguments: &[u8]) -> Vec<u8> {
-    let length = (InHeader::LEN + arguments.len()) as u32;
-    let mut out = Vec::with_capacity(length as usize);
-    out.extend_from_slice(&length.to_ne_bytes());
-    out.extend_from_slice(&(opcode as u32).to_ne_bytes());
-    // unique
-    out.extend_from_slice(&2u64.to_ne_bytes());
-    out.extend_from_slice(&NodeId::ROOT.0.to_ne_bytes());
-    // uid, gid, pid, and the extensions' length with its padding
-    out.extend_from_slice(&[0; 16]);
-    out.extend_from_slice(arguments);
-    out
 }
 
 #[cfg(test)]
@@ -381,37 +406,5 @@ mod tests {
             error.to_string().contains("this build has no fbrs"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn names() {
-        for kind in BackendKind::ALL {
-            assert_eq!(kind.name().parse::<BackendKind>().unwrap(), kind);
-        }
-        let error = "uring".parse::<BackendKind>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "no backend is called \"uring\": there are native and fbrs"
-        );
-    }
-
-    /// Fails whatever it is asked.
-    struct Broken;
-
-    impl Backend for Broken {
-        fn name(&self) -> &'static str {
-            "broken"
-        }
-
-        fn answer(&self, _: Call<'_>, reply: &mut Reply) -> Outcome {
-            reply.fail(libc::EIO);
-            Outcome::Ready
-        }
-    }
-
-    #[test]
-    fn a_backend_that_fails_its_trial_is_told_from_one_that_passes() {
-        let vfs = MemoryVfs::new(jiff::Timestamp::UNIX_EPOCH);
-        assert_eq!(trial(&Broken, &vfs), Err("STATFS fails with 5".into()));
     }
 }

@@ -105,6 +105,7 @@ pub fn serve_with(
     };
     let threads = lease.terms.layout.slots;
     let mounted_at = lease.terms.mounted_at;
+    let distrusted = backend.distrusted();
     let (connection, held) = Connection::adopt(lease, backend, runtime.clone(), options.crash);
     let connection = Arc::new(connection);
     crash_report::install(connection.journal());
@@ -122,7 +123,7 @@ pub fn serve_with(
     }
     if let Some(helper) = options.notify_helper {
         let first = notify::after_adoption(vfs.as_ref(), options.retired);
-        let telling = runtime.spawn(notify::tell(helper, notified, first, changes));
+        let telling = runtime.spawn(notify::tell(helper, notified, first, changes, distrusted));
         tasks.push(telling.abort_handle());
     }
 

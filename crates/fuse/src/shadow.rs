@@ -12,16 +12,17 @@ mod compare;
 mod record;
 mod replay;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use debridfs_vfs::Vfs;
 use futures_util::FutureExt;
 
-use crate::backend::{Backend, Call, Outcome};
-use crate::selection::BackendKind;
+use crate::backend::{Call, Outcome};
+use crate::backend_kind::BackendKind;
+use crate::selection::MakeBackend;
 use crate::wire::Reply;
 use compare::{Book, Whole};
 pub use compare::{Compared, ComparedKind, Difference, Divergence};
@@ -33,10 +34,6 @@ const QUEUE: usize = 256;
 
 /// Bytes of files in those, which they keep in memory.
 const QUEUED_BYTES: usize = 8 << 20;
-
-/// Makes a backend in front of a library of its own.
-pub(crate) type Make =
-    Arc<dyn Fn(BackendKind, Arc<dyn Vfs>) -> Option<Box<dyn Backend>> + Send + Sync>;
 
 /// A request that the primary has answered.
 struct Job {
@@ -51,47 +48,63 @@ struct Job {
 /// Runs a second backend beside the first.
 pub(crate) struct Shadow {
     vfs: Arc<dyn Vfs>,
-    make: Make,
+    make: MakeBackend,
     /// Of 2^32 requests so many are compared.
     share: AtomicU64,
     turn: AtomicU64,
-    queue: SyncSender<Job>,
+    /// To the thread that compares, once something was to be compared.
+    queue: OnceLock<SyncSender<Job>>,
     queued_bytes: Arc<AtomicUsize>,
     book: Arc<Book>,
 }
 
 impl Shadow {
-    /// One that compares nothing yet. Its thread ends with it.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, make: Make) -> std::io::Result<Self> {
-        let (queue, jobs) = sync_channel(QUEUE);
-        let (book, queued_bytes) = (Arc::<Book>::default(), Arc::<AtomicUsize>::default());
-        let worker = Worker {
-            make: Arc::clone(&make),
-            jobs,
-            queued_bytes: Arc::clone(&queued_bytes),
-            book: Arc::clone(&book),
-        };
-        std::thread::Builder::new()
-            .name("fuse-shadow".into())
-            .spawn(move || worker.run())?;
-        Ok(Self {
+    /// One that compares nothing yet.
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, make: MakeBackend) -> Self {
+        Self {
             vfs,
             make,
             share: AtomicU64::new(0),
             turn: AtomicU64::new(0),
-            queue,
-            queued_bytes,
-            book,
-        })
+            queue: OnceLock::new(),
+            queued_bytes: Arc::default(),
+            book: Arc::default(),
+        }
     }
 
     /// Compares `percent` of the requests from now on; 0 to 100, others are taken for the nearer end.
+    /// Nothing, where its thread cannot be started.
     pub(crate) fn set_percent(&self, percent: f64) {
-        let share = percent.clamp(0.0, 100.0) / 100.0 * 2f64.powi(32);
+        let mut share = percent.clamp(0.0, 100.0) / 100.0 * 2f64.powi(32);
+        if share > 0.0
+            && self.queue.get().is_none()
+            && let Err(error) = self.start()
+        {
+            tracing::error!(%error, "no requests can be compared");
+            share = 0.0;
+        }
         self.share.store(share as u64, Relaxed);
+    }
+
+    /// Starts the thread that compares; it ends with this shadow.
+    fn start(&self) -> std::io::Result<()> {
+        let (queue, jobs) = sync_channel(QUEUE);
+        let worker = Worker {
+            make: Arc::clone(&self.make),
+            jobs,
+            queued_bytes: Arc::clone(&self.queued_bytes),
+            book: Arc::clone(&self.book),
+        };
+        let thread = std::thread::Builder::new().name("fuse-shadow".into());
+        thread.spawn(move || worker.run())?;
+        // One that somebody else started meanwhile stays, and this one ends.
+        let _ = self.queue.set(queue);
+        Ok(())
+    }
+
+    /// Requests that were compared, and those of them about which the backends differ.
+    pub(crate) fn sums(&self) -> (u64, u64) {
+        self.book.sums()
     }
 
     /// How it stands.
@@ -116,12 +129,13 @@ impl Shadow {
         call: Call<'_>,
         reply: &mut Reply,
     ) -> Option<Outcome> {
+        let queue = self.queue.get()?.clone();
         let recorded = Arc::new(Recorded::new(Arc::clone(&self.vfs)));
-        let backend = (self.make)(primary, recorded.clone())?;
+        let backend = (self.make)(primary, recorded.clone()).ok()?;
         let outcome = backend.answer(call, reply);
         let (request, left) = (call.request.to_vec(), call.left);
         let handing = Handing {
-            queue: self.queue.clone(),
+            queue,
             queued_bytes: Arc::clone(&self.queued_bytes),
             book: Arc::clone(&self.book),
         };
@@ -169,7 +183,7 @@ impl Handing {
 }
 
 struct Worker {
-    make: Make,
+    make: MakeBackend,
     jobs: Receiver<Job>,
     queued_bytes: Arc<AtomicUsize>,
     book: Arc<Book>,
@@ -186,7 +200,7 @@ impl Worker {
 
     fn compare(&self, job: Job) {
         let replayed = Arc::new(Replayed::new(job.record));
-        let Some(backend) = (self.make)(job.secondary, replayed.clone()) else {
+        let Ok(backend) = (self.make)(job.secondary, replayed.clone()) else {
             return self.book.let_go();
         };
         let mut reply = Reply::new();

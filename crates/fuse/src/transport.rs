@@ -329,6 +329,7 @@ impl Connection {
             );
             return;
         };
+        let receipt = reply.take_receipt();
         match device::send(fd, header.unique, reply) {
             Ok(Sent::Taken) => {
                 let micros = awake_ns().saturating_sub(origin.arrival) / 1000;
@@ -345,6 +346,9 @@ impl Connection {
                 let operation = Opcode::from_number(header.opcode).map_or("unknown", Opcode::name);
                 self.stats.refused(header.opcode, reply.by());
                 tracing::error!(operation, node = header.node, %error, "a reply was refused");
+                if let Some(receipt) = receipt {
+                    receipt.refused();
+                }
             }
         }
     }

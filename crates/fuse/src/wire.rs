@@ -13,10 +13,12 @@ mod request;
 pub use debridfs_handover::{InHeader, out_header};
 #[cfg(feature = "fbrs")]
 pub(crate) use directory::wanted;
+pub(crate) use directory::{DIRENT_LEN, ENTRY_LEN};
 pub use directory::{DirectoryFormat, DirectoryWriter};
-pub use notification::{invalidate_entry, invalidate_inode, notification_len};
+pub use notification::{expire_entry, invalidate_entry, invalidate_inode, notification_len};
 pub use opcode::Opcode;
 pub use operation::{ForgetOne, Operation, SetAttr};
+pub(crate) use reply::Receipt;
 pub use reply::{
     Answerer, ENTRY_TTL, GENERATION, Reply, attr_out, entry_out, open_out, size_out, statfs_out,
 };

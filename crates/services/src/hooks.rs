@@ -4,6 +4,7 @@
 
 mod follow;
 mod kept;
+mod notices;
 mod plex;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::{CallError, Caller};
 
 pub use follow::run_hooks;
 pub(crate) use follow::until_complete;
+pub use notices::Notice;
 
 /// Changes are told once nothing more came for so long…
 const QUIET: Duration = Duration::from_secs(5);
@@ -78,6 +80,7 @@ pub struct Hook {
     board: Board,
     changes: Mutex<Changes>,
     news: Notify,
+    notices: notices::Notices,
 }
 
 #[derive(Debug, Default)]
@@ -120,6 +123,7 @@ impl Hook {
             board: Board::default(),
             changes: Mutex::default(),
             news: Notify::new(),
+            notices: notices::Notices::default(),
         }
     }
 

@@ -24,6 +24,6 @@ mod watch;
 
 pub use arr::{Arr, Dialect, FailedGrab, QueueEntry, Replaced, Replacement, Version};
 pub use caller::{CallError, Caller, check_address, network};
-pub use hooks::{ChangeKind, Hook, HookKind, run_hooks};
+pub use hooks::{ChangeKind, Hook, HookKind, Notice, run_hooks};
 pub use program::{PATHS_PER_RUN, UpdateProgram};
 pub use watch::watch_arrs;

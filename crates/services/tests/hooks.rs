@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use debridfs_base::Secret;
-use debridfs_services::{ChangeKind, Hook, HookKind};
+use debridfs_services::{ChangeKind, Hook, HookKind, Notice};
 use debridfs_sim::InProcess;
 use debridfs_sim::media_server::{Listener, MediaServer};
 use serde_json::Value;
@@ -161,4 +161,34 @@ async fn many_changes_fit_into_what_is_taken_at_once() {
         .map(|said| said["Updates"].as_array().unwrap().len())
         .collect();
     assert_eq!(sizes, [500; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_is_told_to_webhooks_and_chats_until_it_is_heard() {
+    for (kind, listener, told) in [
+        (HookKind::Webhook, Listener::Webhook, true),
+        (HookKind::Discord, Listener::Discord, true),
+        (HookKind::Plex, Listener::Plex, false),
+    ] {
+        let bed = Bed::new(kind, listener);
+        // Nothing of the library is told meanwhile.
+        bed.believed.store(false, Ordering::Relaxed);
+        let telling = bed.hook.clone();
+        tokio::spawn(async move { telling.tell_notices().await });
+        bed.server.fail_next(&[500]);
+        bed.hook.notice(Notice {
+            event: "rollout",
+            words: "fbrs was rolled back".into(),
+            detail: serde_json::json!({ "to": "fbrs" }),
+        });
+        seconds(60).await;
+        let heard = bed.server.told();
+        let is_it = |line: &String| line.contains("fbrs was rolled back");
+        assert_eq!(
+            heard.iter().filter(|line| is_it(line)).count(),
+            usize::from(told),
+            "{heard:?}"
+        );
+        assert_eq!(bed.server.wrong(), Vec::<String>::new());
+    }
 }

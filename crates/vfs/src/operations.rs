@@ -98,7 +98,7 @@ pub struct ReadRequest {
 pub type ReadOut = Vec<Bytes>;
 
 /// What the kernel has to be told after the tree changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Change {
     /// The name is gone from the directory, or stands for another node now.
     Entry {

@@ -4,6 +4,7 @@ mod classic;
 mod list;
 mod measured;
 mod page;
+mod rollout;
 
 use debridfs_base::AttentionKind;
 use debridfs_control::{
@@ -182,6 +183,7 @@ pub fn encode(status: &Status, measures: &Measures) -> String {
         page.one("debridfs_fuse_pending", fuse.pending as f64);
         page.one("debridfs_fuse_replayed_total", fuse.replayed as f64);
         page.one("debridfs_fuse_interrupted_total", fuse.interrupted as f64);
+        rollout::put(&mut page, &fuse.rollout);
     }
     measured::put(&mut page, measures);
     page.text()

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use debridfs_base::Attention;
 use debridfs_catalogue::Library;
 use debridfs_control::{Instance, QueuedJob, RunningEngine};
+use debridfs_fuse::Decision;
 use debridfs_repair::RepairStatus;
 
-use super::{AttentionEvent, Event, GrabEvent, LibraryEvent, RepairEvent};
+use super::{AttentionEvent, Event, GrabEvent, LibraryEvent, RepairEvent, RolloutEvent};
 
 /// Names of releases that one event holds.
 const MOST_NAMES: usize = 20;
@@ -23,6 +24,8 @@ pub(super) struct Seen {
     jobs: HashMap<String, QueuedJob>,
     patients: BTreeMap<String, (String, &'static str)>,
     attention: Vec<Attention>,
+    /// Number of the last decision about a rollout.
+    decided: u64,
     looks: u32,
 }
 
@@ -46,6 +49,8 @@ impl Seen {
         if let Ok(repair) = engine.patients() {
             events.extend(self.repair(&repair).into_iter().map(Event::Repair));
         }
+        let rollout = engine.rollout();
+        events.extend(self.rollout(rollout.last).map(Event::Rollout));
         if self.looks.is_multiple_of(ATTENTION_EVERY) {
             let attention = engine.status().attention;
             events.extend(self.attention(attention).into_iter().map(Event::Attention));
@@ -96,6 +101,13 @@ impl Seen {
         events.extend(gone.map(|(hash, (name, _))| event(hash, name, "well")));
         self.patients = now;
         events
+    }
+
+    fn rollout(&mut self, last: Vec<Decision>) -> impl Iterator<Item = RolloutEvent> + use<> {
+        let before = self.decided;
+        self.decided = last.last().map_or(before, |newest| newest.number);
+        let new = last.into_iter().filter(move |one| one.number > before);
+        new.map(|decision| RolloutEvent { decision })
     }
 
     fn attention(&mut self, lines: Vec<Attention>) -> Vec<AttentionEvent> {

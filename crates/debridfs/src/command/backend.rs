@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use debridfs_control::BackendsStatus;
-use debridfs_fuse::{BackendKind, ComparedKind, Difference, Divergence};
+use debridfs_control::{BackendsStatus, RollingOut, RolloutStep, words};
+use debridfs_fuse::BackendKind;
 
 use super::{print_json, runtime, say};
 use crate::failure::Failure;
@@ -32,8 +32,68 @@ Print the last requests about which the two backends differed, with the start of
 hexadecimal. The backend that does not answer is compared with the one that does for \
 `fuse.shadow_percent` of the requests; its replies go to nobody. Exits with 1 when there are some.")]
     Diff(ReportArgs),
-    /// Let the one answer again that did before the last switch.
-    Rollback(RollbackArgs),
+    /// Let the one answer again that did before: roll a rollout back, or take the last switch back.
+    #[command(long_about = "\
+Roll back the rollout that is under way. Without one, let the backend answer again that did before \
+the last switch. The kernel is told to forget what it knows of the library by the other one.")]
+    Rollback(InstanceArgs),
+    /// Let a backend answer for a growing share of the library, and go back by itself when it does badly.
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
+}
+
+/// `backend rollout …`.
+#[derive(Debug, Subcommand)]
+pub enum RolloutCommand {
+    /// Begin to roll a backend out, stage by stage.
+    #[command(
+        long_about = "\
+Let a backend answer for a growing share of the files and directories, in the stages of \
+`fuse.rollout.stages` or those given here. Each stage lasts its time at least, and until the backend \
+answered `fuse.rollout.least_requests`. It is rolled back by itself when it fails, is slow or differs \
+from the other one more than `[fuse.rollout]` allows, while the other one does better. A rollout \
+outlives the engine.",
+        after_long_help = "\
+Examples:
+  debridfs backend rollout start fbrs
+  debridfs backend rollout start fbrs --stages 5%:1h,50%:1h,100%:1d"
+    )]
+    Start(StartArgs),
+    /// Print how far the rollout is, and what was decided.
+    Status(ReportArgs),
+    /// Stay at the stage that is reached. The backend is judged all the same.
+    Pause(InstanceArgs),
+    /// Go on after a pause.
+    Resume(InstanceArgs),
+    /// Begin the next stage at once; after the last one the backend answers for good.
+    Promote(PromoteArgs),
+    /// Roll back: the backend that answered before answers everything again.
+    Stop(InstanceArgs),
+}
+
+/// Arguments of `backend rollout start`.
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// `native` or `fbrs`.
+    #[arg(value_name = "NAME")]
+    pub backend: BackendKind,
+    /// Shares of the nodes and how long each lasts, such as `10%:15m,50%:30m,100%:30m`.
+    #[arg(long, value_name = "STAGES")]
+    pub stages: Option<String>,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+}
+
+/// Arguments of `backend rollout promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// Leave out all stages: the backend answers everything for good, at once.
+    #[arg(long)]
+    pub full: bool,
+    /// The instance's socket.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
 }
 
 /// Arguments of `backend switch`.
@@ -42,14 +102,6 @@ pub struct SwitchArgs {
     /// `native` or `fbrs`.
     #[arg(value_name = "NAME")]
     pub backend: BackendKind,
-    /// The instance's socket.
-    #[command(flatten)]
-    pub instance: InstanceArgs,
-}
-
-/// Arguments of `backend rollback`.
-#[derive(Debug, Args)]
-pub struct RollbackArgs {
     /// The instance's socket.
     #[command(flatten)]
     pub instance: InstanceArgs,
@@ -75,126 +127,67 @@ pub fn run(command: &BackendCommand, file: Option<&Path>) -> Result<(), Failure>
             (switched, false)
         }
         BackendCommand::Rollback(args) => {
-            let client = instance(&args.instance)?.client;
+            let client = instance(args)?.client;
             (runtime.block_on(client.roll_back_backend())?, false)
         }
+        BackendCommand::Rollout(command) => return roll_out(command, file),
     };
+    print(&status, json)
+}
+
+fn roll_out(command: &RolloutCommand, file: Option<&Path>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let (args, json, step) = match command {
+        RolloutCommand::Start(args) => {
+            let client = Instance::find(&args.instance, file)?.client;
+            let what = RollingOut {
+                backend: args.backend,
+                stages: args.stages.clone(),
+            };
+            let status = runtime.block_on(client.roll_out_backend(&what))?;
+            return print(&status, false);
+        }
+        RolloutCommand::Status(args) => (&args.instance, args.json, None),
+        RolloutCommand::Pause(args) => (args, false, Some(RolloutStep::Pause)),
+        RolloutCommand::Resume(args) => (args, false, Some(RolloutStep::Resume)),
+        RolloutCommand::Promote(args) => {
+            let step = match args.full {
+                true => RolloutStep::Finish,
+                false => RolloutStep::Promote,
+            };
+            (&args.instance, false, Some(step))
+        }
+        RolloutCommand::Stop(args) => (args, false, Some(RolloutStep::Stop)),
+    };
+    let client = Instance::find(args, file)?.client;
+    let status = runtime.block_on(async {
+        match step {
+            Some(step) => client.steer_rollout(step).await,
+            None => client.backends().await,
+        }
+    })?;
+    print(&status, json)
+}
+
+fn print(status: &BackendsStatus, json: bool) -> Result<(), Failure> {
     if json {
-        return print_json(&status, "backends");
+        return print_json(status, "backends");
     }
-    say(&for_people(&status));
+    say(&words::backends(status));
     Ok(())
 }
 
 fn print_differences(status: &BackendsStatus, json: bool) -> Result<(), Failure> {
-    let last = status.compared.as_ref().map_or(&[][..], |all| &all.last);
+    let last = status.compared.last.as_slice();
     if json {
         print_json(&last, "list")?;
     } else if last.is_empty() {
         say("no differences");
     } else {
-        last.iter().for_each(|one| say(&difference(one)));
+        last.iter().for_each(|one| say(&words::difference(one)));
     }
     match last {
         [] => Ok(()),
         _ => Err(Failure::silent(1)),
-    }
-}
-
-fn difference(one: &Divergence) -> String {
-    let Divergence {
-        at,
-        operation,
-        node,
-        primary,
-        secondary,
-        ..
-    } = one;
-    let words = match &one.difference {
-        Difference::Reply {
-            primary: answered,
-            secondary: compared,
-            at,
-        } => format!(
-            "the replies differ at byte {at}\n  {primary}: {answered}\n  {secondary}: {compared}"
-        ),
-        Difference::Asked {
-            primary: Some(asked),
-            secondary: other,
-        } => format!("{primary} asked the library {asked}, {secondary} {other}"),
-        Difference::Asked {
-            primary: None,
-            secondary: other,
-        } => format!("{secondary} also asked the library {other}"),
-        Difference::NotAsked { question } => {
-            format!("{secondary} did not ask the library {question}")
-        }
-        Difference::Waits => format!("{secondary} waits for what {primary} did not wait for"),
-        Difference::Panicked => format!("{secondary} panicked: see the log"),
-    };
-    format!("{at}  {operation} of node {node}: {words}\n")
-}
-
-fn for_people(status: &BackendsStatus) -> String {
-    let mut out = String::new();
-    for one in &status.tried {
-        let answers = one.backend == status.active;
-        let mark = if answers { "*" } else { " " };
-        let words = match (&one.reason, answers) {
-            (Some(reason), _) => format!("not available: {reason}"),
-            (None, true) => "answers".to_owned(),
-            (None, false) => "available".to_owned(),
-        };
-        out += &format!("{mark} {:<8} {words}\n", one.backend.name());
-    }
-    if let Some(compared) = &status.compared
-        && (compared.percent > 0.0 || !compared.kinds.is_empty())
-    {
-        let sum = |of: fn(&ComparedKind) -> u64| compared.kinds.iter().map(of).sum::<u64>();
-        out += &format!(
-            "compared: {:.1} % of the requests, {} so far, {} differ, {} let go\n",
-            compared.percent,
-            sum(|kind| kind.compared),
-            sum(|kind| kind.diverged),
-            compared.let_go
-        );
-    }
-    if status.active != status.configured {
-        out += &format!(
-            "fuse.backend is {}; `debridfs backend switch {0}` goes back to it\n",
-            status.configured
-        );
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use debridfs_fuse::Tried;
-
-    use super::*;
-
-    #[test]
-    fn the_one_that_answers_is_marked() {
-        let tried = |backend, reason: Option<&str>| Tried {
-            backend,
-            reason: reason.map(str::to_owned),
-        };
-        let status = BackendsStatus {
-            active: BackendKind::Fbrs,
-            configured: BackendKind::Native,
-            before: Some(BackendKind::Native),
-            switches: 1,
-            tried: vec![
-                tried(BackendKind::Native, None),
-                tried(BackendKind::Fbrs, None),
-            ],
-            compared: None,
-        };
-        assert_eq!(
-            for_people(&status),
-            "  native   available\n* fbrs     answers\n\
-             fuse.backend is native; `debridfs backend switch native` goes back to it\n"
-        );
     }
 }

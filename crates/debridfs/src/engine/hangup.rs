@@ -50,7 +50,7 @@ pub async fn needs_new_engine(
     let Some(mut hangup) = hangup else {
         return std::future::pending().await;
     };
-    let mut compared = settings.loaded.config.fuse.shadow_percent;
+    let mut before = settings.loaded.config.fuse.clone();
     while hangup.recv().await.is_some() {
         let loaded = match settings.again() {
             Ok(loaded) => loaded,
@@ -60,8 +60,10 @@ pub async fn needs_new_engine(
             }
         };
         let fuse = &loaded.config.fuse;
-        let (to, percent) = (fuse.backend, fuse.shadow_percent);
-        let same = to == backends.configured() && percent == compared;
+        let to = fuse.backend;
+        let same = to == backends.configured()
+            && fuse.shadow_percent == before.shadow_percent
+            && fuse.rollout == before.rollout;
         if loaded.needs_new_engine(&settings.loaded) || same {
             if restarted {
                 tracing::info!("SIGHUP: another engine goes on, with program and settings of now");
@@ -72,8 +74,9 @@ pub async fn needs_new_engine(
             );
             continue;
         }
-        backends.compare(percent);
-        compared = percent;
+        backends.compare(fuse.shadow_percent);
+        backends.set_rollout(fuse.rollout.clone());
+        before = fuse.clone();
         if to != backends.configured()
             && let Err(error) = backends.configure(to)
         {

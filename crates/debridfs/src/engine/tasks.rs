@@ -17,9 +17,10 @@ use debridfs_nfs::NfsServer;
 use debridfs_preflight::Alone;
 use debridfs_provider::{Provider, compare_traffic, read_facts};
 use debridfs_repair::{Moves, Repair};
-use debridfs_services::{Hook, run_hooks};
+use debridfs_services::{Hook, Notice, run_hooks};
 use debridfs_tree::follow_newcomers;
 use debridfs_web::{EngineSource, Login, MountProbe, Pages};
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -175,11 +176,6 @@ impl Tasks {
         let downloads = self.start_downloads();
         self.start_repair();
         self.start_moves();
-        let (config, parts, mount) = (self.config.clone(), self.parts.clone(), self.mount.clone());
-        let board = self.board.clone();
-        self.supervisor.start("hooks", move || {
-            hooks(config.clone(), parts.clone(), mount.clone(), board.clone())
-        });
         downloads
     }
 
@@ -330,6 +326,16 @@ impl Tasks {
                 Ok(())
             }
         });
+        let driven = engine.clone();
+        supervisor.keep("rollouts of backends", move || {
+            driven.clone().drive_rollouts()
+        });
+        let (config, parts, mount) = (self.config.clone(), self.parts.clone(), self.mount.clone());
+        let (board, telling) = (self.board.clone(), engine.clone());
+        supervisor.start("hooks", move || {
+            let (mount, board) = (mount.clone(), board.clone());
+            hooks(config.clone(), parts.clone(), mount, board, telling.clone())
+        });
         let api = self.start_api(engine);
         let (path, told) = (self.config.control_socket(), engine.clone());
         let front = self.listeners.front("control");
@@ -454,6 +460,7 @@ async fn hooks(
     parts: Arc<Parts>,
     (mount, mut news): (PathBuf, MountNews),
     board: Board,
+    engine: Arc<RunningEngine>,
 ) -> Result<(), Trouble> {
     // A media server that is sent to an empty place takes its films for deleted. It is told of all afterwards.
     let _ = news.wait_for(Option::is_none).await;
@@ -469,6 +476,11 @@ async fn hooks(
         parts.providers.clone(),
         mount,
         config.state_dir.join("hooks.json"),
+        engine.decisions().map(|decision| Notice {
+            event: "rollout",
+            words: decision.to_string(),
+            detail: serde_json::to_value(&decision).unwrap_or_default(),
+        }),
     );
     ran.await.map_err(|error| of_state(&config, error))?;
     match has_none {

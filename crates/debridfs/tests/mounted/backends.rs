@@ -93,11 +93,28 @@ fn backends_take_each_others_place_under_readers() {
     assert_eq!(said.status.code(), Some(2), "{words}");
     assert!(words.contains("there are native and fbrs"), "{words}");
 
-    // A switch outlives the engine that made it.
+    // A switch outlives the engine that made it, and so does a rollout.
     switch(&instance, "native");
+    let start = ["rollout", "start", "fbrs", "--stages", "60%:1h,100%:1h"];
+    let said = backend(&instance, &start);
+    assert!(said.status.success(), "{said:?}");
     let engine = instance.engine_pid();
     instance.signal_engine(Signal::KILL);
     wait_for_another(&instance, engine);
+    assert_eq!(instance.status()["backend"], "native");
+    let said = backend(&instance, &["rollout", "status"]);
+    let words = String::from_utf8_lossy(&said.stdout);
+    assert!(
+        words.contains("fbrs     answers for 60 % of the nodes"),
+        "{words}"
+    );
+    let said = backend(&instance, &["rollback"]);
+    let words = String::from_utf8_lossy(&said.stdout);
+    assert!(
+        words.contains("native answers everything again (by hand)"),
+        "{words}"
+    );
+    assert!(words.contains("fbrs     available"), "{words}");
     assert_eq!(instance.status()["backend"], "native");
 
     // A setting that changed since is the later word; SIGHUP brings it in.

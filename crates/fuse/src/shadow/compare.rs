@@ -8,8 +8,9 @@ use debridfs_handover::InHeader;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::selection::BackendKind;
+use crate::backend_kind::BackendKind;
 use crate::wire::{Opcode, Reply};
 
 /// Divergences that are kept whole, the newest.
@@ -60,7 +61,7 @@ impl PartialEq for Whole {
 }
 
 /// How two backends differ about a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "what")]
 pub enum Difference {
     /// The replies.
@@ -104,7 +105,7 @@ impl Difference {
 }
 
 /// A request about which two backends differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Divergence {
     /// When it was found.
     pub at: Timestamp,
@@ -121,7 +122,7 @@ pub struct Divergence {
 }
 
 /// What was compared, of one kind of request and one pair of backends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ComparedKind {
     /// Kind of request.
     pub operation: String,
@@ -136,7 +137,7 @@ pub struct ComparedKind {
 }
 
 /// How it stands with the parallel run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Compared {
     /// Share of the requests that are compared, in percent.
     pub percent: f64,
@@ -202,6 +203,13 @@ impl Book {
             secondary,
             difference,
         });
+    }
+
+    /// Requests that were compared, and those of them that diverged.
+    pub(super) fn sums(&self) -> (u64, u64) {
+        let inner = self.inner.lock();
+        let sum = |of: fn(&ComparedKind) -> u64| inner.kinds.values().map(of).sum();
+        (sum(|kind| kind.compared), sum(|kind| kind.diverged))
     }
 
     pub(super) fn compared(&self, percent: f64) -> Compared {

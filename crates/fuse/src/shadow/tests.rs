@@ -3,91 +3,13 @@
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use debridfs_vfs::{Answer, Call as VfsCall, MemoryVfs, NodeId, Vfs};
+use debridfs_vfs::{Call as VfsCall, MemoryVfs, NodeId, Vfs};
 
 use super::*;
-use crate::native::Native;
+use crate::broken::{Broken, Fault};
 use crate::wire::Opcode;
 
 const FILE: NodeId = NodeId(2);
-
-/// How a decoder is broken.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Fault {
-    None,
-    /// A field of the attributes.
-    Nlink,
-    Size,
-    /// A line of a listing.
-    DroppedEntry,
-    /// Of a file.
-    Byte,
-    Errno,
-    AsksMore,
-    AsksAnother,
-    Waits,
-    Panics,
-}
-
-struct Broken {
-    native: Native,
-    vfs: Arc<dyn Vfs>,
-    fault: Fault,
-}
-
-impl Backend for Broken {
-    fn name(&self) -> &'static str {
-        "broken"
-    }
-
-    fn answer(&self, call: Call<'_>, reply: &mut Reply) -> Outcome {
-        match self.fault {
-            Fault::AsksMore => drop(self.vfs.attr(NodeId::ROOT)),
-            Fault::AsksAnother => {
-                if let Answer::Now(answer) = self.vfs.attr(NodeId(77)) {
-                    reply.fail(if answer.is_err() { libc::EIO } else { 0 });
-                }
-                return Outcome::Ready;
-            }
-            Fault::Waits => return Outcome::Later(std::future::pending().boxed()),
-            Fault::Panics => panic!("asked for by the test"),
-            Fault::Errno => {
-                reply.fail(libc::EIO);
-                return Outcome::Ready;
-            }
-            _ => {}
-        }
-        let fault = self.fault;
-        match self.native.answer(call, reply) {
-            Outcome::Ready => {
-                fault.spoil(reply);
-                Outcome::Ready
-            }
-            Outcome::Later(answer) => Outcome::Later(
-                answer
-                    .map(move |mut reply| {
-                        fault.spoil(&mut reply);
-                        reply
-                    })
-                    .boxed(),
-            ),
-        }
-    }
-}
-
-impl Fault {
-    fn spoil(self, reply: &mut Reply) {
-        let body = reply.body();
-        match self {
-            // The attributes follow 16 bytes of header and 40 of the entry; nlink is at 64 of them.
-            Self::Nlink if body.len() == 16 + 128 => body[16 + 40 + 64] ^= 1,
-            Self::Size if body.len() == 16 + 128 => body[16 + 40 + 8] ^= 1,
-            Self::DroppedEntry if body.len() > 16 + 32 => body.truncate(body.len() - 32),
-            Self::Byte => reply.set_spans(vec![Bytes::from_static(b"wrong")]),
-            _ => {}
-        }
-    }
-}
 
 fn library(asked: &Arc<AtomicU64>) -> Arc<dyn Vfs> {
     let asked = Arc::clone(asked);
@@ -103,14 +25,13 @@ fn library(asked: &Arc<AtomicU64>) -> Arc<dyn Vfs> {
 use jiff::Timestamp;
 
 /// A backend in front of each library, the secondary with a fault.
-fn make(fault: Fault) -> Make {
+fn make(fault: Fault) -> MakeBackend {
     Arc::new(move |kind, vfs| {
         let fault = match kind {
             BackendKind::Native => Fault::None,
             BackendKind::Fbrs => fault,
         };
-        let native = Native::new(Arc::clone(&vfs));
-        Some(Box::new(Broken { native, vfs, fault }) as Box<dyn Backend>)
+        Ok(Box::new(Broken::new(vfs, fault)))
     })
 }
 
@@ -143,9 +64,9 @@ fn requests() -> [Vec<u8>; 4] {
 }
 
 /// Answers each request once, all of them compared.
-fn compared(make: Make) -> (Compared, u64) {
+fn compared(make: MakeBackend) -> (Compared, u64) {
     let asked = Arc::default();
-    let shadow = Shadow::new(library(&asked), make).unwrap();
+    let shadow = Shadow::new(library(&asked), make);
     shadow.set_percent(100.0);
     for request in &requests() {
         assert!(shadow.takes());
@@ -195,7 +116,7 @@ fn each_fault_is_found_where_it_is() {
     for (fault, where_it_is) in [
         (Fault::Nlink, vec!["LOOKUP"]),
         (Fault::Size, vec!["LOOKUP"]),
-        (Fault::Errno, all.clone()),
+        (Fault::Errno, vec!["READ"]),
         (Fault::AsksMore, all.clone()),
         (Fault::AsksAnother, all.clone()),
         (Fault::Waits, all.clone()),
@@ -231,8 +152,17 @@ fn a_divergence_keeps_both_replies_and_the_first_byte_that_differs() {
 }
 
 #[test]
+fn without_a_share_there_is_no_thread() {
+    let shadow = Shadow::new(library(&Arc::default()), make(Fault::None));
+    shadow.set_percent(0.0);
+    assert!(shadow.queue.get().is_none());
+    shadow.set_percent(1.0);
+    assert!(shadow.queue.get().is_some());
+}
+
+#[test]
 fn a_share_is_a_share() {
-    let shadow = Shadow::new(library(&Arc::default()), make(Fault::None)).unwrap();
+    let shadow = Shadow::new(library(&Arc::default()), make(Fault::None));
     let taken = |percent: f64| {
         shadow.set_percent(percent);
         (0..100_000).filter(|_| shadow.takes()).count()

@@ -5,9 +5,9 @@ use debridfs_vfs::{DirEntry, Kind};
 use super::reply::entry_out;
 
 /// `FUSE_NAME_OFFSET`
-const DIRENT_LEN: usize = 24;
+pub(crate) const DIRENT_LEN: usize = 24;
 /// `sizeof(struct fuse_entry_out)`
-const ENTRY_LEN: usize = 128;
+pub(crate) const ENTRY_LEN: usize = 128;
 /// What a name is guessed to be long, to ask the file system for about as many lines as fit.
 const TYPICAL_NAME: usize = 40;
 

@@ -6,6 +6,8 @@ use debridfs_handover::{OUT_HEADER_LEN, out_header};
 const INVAL_INODE: i32 = 2;
 /// `FUSE_NOTIFY_INVAL_ENTRY`
 const INVAL_ENTRY: i32 = 3;
+/// `FUSE_EXPIRE_ONLY` (7.38)
+const EXPIRE_ONLY: u32 = 1;
 
 /// A notification's header: `unique` is 0, the code stands in the place of the error, not negated.
 fn header(len: usize, code: i32) -> Option<[u8; OUT_HEADER_LEN]> {
@@ -30,6 +32,16 @@ pub fn invalidate_inode(out: &mut Vec<u8>, node: u64, pages: bool) {
 ///
 /// Nothing is appended for a name of more than 255 bytes: the kernel cannot know it (`FUSE_NAME_MAX` is 1024 at least, names shown are shorter).
 pub fn invalidate_entry(out: &mut Vec<u8>, parent: u64, name: &[u8]) {
+    entry(out, parent, name, 0);
+}
+
+/// The same for a name that may well stand for what it did: the kernel asks again before it uses the name, and who has it
+/// open or works in it keeps its path. Before Linux 6.2 it is [`invalidate_entry`].
+pub fn expire_entry(out: &mut Vec<u8>, parent: u64, name: &[u8]) {
+    entry(out, parent, name, EXPIRE_ONLY);
+}
+
+fn entry(out: &mut Vec<u8>, parent: u64, name: &[u8], flags: u32) {
     let Ok(name_len @ ..=255) = u32::try_from(name.len()) else {
         return;
     };
@@ -39,8 +51,7 @@ pub fn invalidate_entry(out: &mut Vec<u8>, parent: u64, name: &[u8]) {
     out.extend_from_slice(&header);
     out.extend_from_slice(&parent.to_ne_bytes());
     out.extend_from_slice(&name_len.to_ne_bytes());
-    // flags: 0 = invalidate, not only expire (FUSE_EXPIRE_ONLY, 7.38).
-    out.extend_from_slice(&0u32.to_ne_bytes());
+    out.extend_from_slice(&flags.to_ne_bytes());
     out.extend_from_slice(name);
     out.push(0);
 }
@@ -74,6 +85,14 @@ mod tests {
         assert_eq!(out[4..8], 3i32.to_ne_bytes());
         assert_eq!(out[24..28], 4u32.to_ne_bytes());
         assert_eq!(&out[32..], b"name\0");
+        assert_eq!(out[28..32], [0; 4]);
+        let invalidated = std::mem::take(&mut out);
+        expire_entry(&mut out, 7, b"name");
+        assert_eq!(out[28..32], 1u32.to_ne_bytes());
+        assert_eq!(
+            (&out[..28], &out[32..]),
+            (&invalidated[..28], &invalidated[32..])
+        );
 
         out.clear();
         invalidate_entry(&mut out, 7, &[b'x'; 256]);

@@ -49,6 +49,12 @@ impl Answerer {
     }
 }
 
+/// Of whoever wants to know what became of a reply. It is dropped once the reply is written, or never will be.
+pub(crate) trait Receipt: std::fmt::Debug + Send + Sync {
+    /// The kernel refused it.
+    fn refused(&self);
+}
+
 /// A reply, to be built once and written once: header and encoded bytes in front, then bytes that are not copied.
 ///
 /// One can be used again and again, so that answering needs no allocation.
@@ -58,6 +64,7 @@ pub struct Reply {
     spans: Vec<Bytes>,
     errno: i32,
     by: Answerer,
+    receipt: Option<Box<dyn Receipt>>,
 }
 
 impl Default for Reply {
@@ -74,6 +81,7 @@ impl Reply {
             spans: Vec::new(),
             errno: 0,
             by: Answerer::Loop,
+            receipt: None,
         }
     }
 
@@ -82,6 +90,7 @@ impl Reply {
         self.head.truncate(OUT_HEADER_LEN);
         self.spans.clear();
         self.errno = 0;
+        self.receipt = None;
     }
 
     /// Makes it a failure; 0 is an empty success.
@@ -118,6 +127,15 @@ impl Reply {
     /// How many bytes follow the encoded ones.
     pub(crate) fn span_bytes(&self) -> usize {
         self.spans.iter().map(Bytes::len).sum()
+    }
+
+    pub(crate) fn set_receipt(&mut self, receipt: Box<dyn Receipt>) {
+        self.receipt = Some(receipt);
+    }
+
+    /// For whoever writes it, to be dropped afterwards.
+    pub(crate) fn take_receipt(&mut self) -> Option<Box<dyn Receipt>> {
+        self.receipt.take()
     }
 
     /// Fills in the header and gives the parts to write, in order.

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use debridfs_fuse::{
-    Backend, BackendKind, Backends, Call, CrashHook, Native, NotifyHelper, Outcome, ServeOptions,
-    Serving, serve_with,
+    Backend, BackendKind, Backends, Call, CrashHook, MakeBackend, Native, NotifyHelper, Outcome,
+    RolloutSettings, ServeOptions, Serving, serve_with,
     wire::{InHeader, Opcode, Reply},
 };
 use debridfs_handover::EngineLink;
@@ -16,6 +16,7 @@ use debridfs_vfs::{Change, MemoryVfs, NodeId, Vfs};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use super::broken::{Broken, Fault, SLOW};
 use super::library::{GONE, GONE_NODE, library};
 
 /// Where to write the first request of each kind.
@@ -26,6 +27,9 @@ pub const ONE_PROCESSOR: &str = "DEBRIDFS_FUSE_TEST_ONE_PROCESSOR";
 
 /// The engine uses the second backend.
 pub const SECOND_BACKEND: &str = "DEBRIDFS_FUSE_TEST_FBRS";
+
+/// The second backend is broken so.
+pub const BROKEN_BACKEND: &str = "DEBRIDFS_FUSE_TEST_BROKEN";
 
 /// Whether engines that are started from now on use the second backend. One test runs at a time.
 pub static WITH_FBRS: AtomicBool = AtomicBool::new(false);
@@ -61,7 +65,12 @@ pub fn run(socket: &Path) {
     } else {
         BackendKind::Native
     };
-    let backends = Arc::new(Backends::new(&vfs, wanted, None, wanted));
+    let backends = match std::env::var(BROKEN_BACKEND) {
+        Ok(fault) => broken_second(&vfs, fault.parse().unwrap()),
+        Err(_) => Backends::new(&vfs, wanted, None, wanted),
+    };
+    let backends = Arc::new(backends);
+    runtime.spawn(backends.clone().drive_rollouts(None));
     assert_eq!(backends.active(), wanted);
     let backend: Arc<dyn Backend> = match std::env::var_os(RECORD) {
         Some(directory) => Arc::new(Recorder {
@@ -99,6 +108,25 @@ pub fn run(socket: &Path) {
     runtime.shutdown_timeout(Duration::ZERO);
 }
 
+/// Backends of which the second one is broken, and limits that it passes within a second.
+fn broken_second(vfs: &Arc<dyn Vfs>, fault: Fault) -> Backends {
+    let native = BackendKind::Native;
+    let make: MakeBackend = Arc::new(move |kind, vfs| {
+        let fault = if kind == native { Fault::None } else { fault };
+        Ok(Box::new(Broken::new(vfs, fault)))
+    });
+    let backends = Backends::made_by(&make, vfs, native, None, native);
+    backends.set_rollout(RolloutSettings {
+        window: Duration::from_secs(1),
+        least_samples: 10,
+        p99: SLOW / 2,
+        // One that is slow waits for what the other does not wait for: a divergence.
+        compare_percent: if fault == Fault::Slow { 0.0 } else { 100.0 },
+        ..RolloutSettings::default()
+    });
+    backends
+}
+
 fn obey(
     line: &str,
     library: &MemoryVfs,
@@ -122,6 +150,16 @@ fn obey(
         ("open-gate", _) => {
             gate.send_replace(true);
             "done".into()
+        }
+        ("roll-out", stage) => {
+            let stages = vec![stage.parse().unwrap()];
+            let to = BackendKind::Fbrs;
+            backends.start_rollout(to, Some(stages)).unwrap();
+            "done".into()
+        }
+        ("decision", _) => {
+            let last = backends.rollout().last.pop().unwrap();
+            format!("{}: {last}", last.decision.name())
         }
         ("switch", times) => switch(times.parse().unwrap(), serving, backends).to_string(),
         ("count", what) => {

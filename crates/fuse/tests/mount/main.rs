@@ -7,11 +7,13 @@
     reason = "tests wait for what another process does"
 )]
 
+mod broken;
 mod browsing;
 mod engine;
 mod killing;
 mod library;
 mod reading;
+mod rolling_out;
 mod small_keeper;
 #[cfg(feature = "fbrs")]
 mod switching;
@@ -23,6 +25,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use debridfs_fuse::{Backend, Call, Native, Outcome, wire};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A test that takes longer hangs.
@@ -63,6 +66,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "serving_ends_with_the_mount",
         waiting::serving_ends_with_the_mount,
+    ),
+    (
+        "broken_backends_are_rolled_back",
+        rolling_out::broken_backends_are_rolled_back,
     ),
     ("readers_survive_kills", killing::readers_survive_kills),
     (

@@ -12,6 +12,7 @@ use std::time::Duration;
 use debridfs_base::volume::Volume;
 use debridfs_catalogue::{Catalogue, ChangedPath, Library, Outline, changed_paths};
 use debridfs_provider::Provider;
+use futures_util::stream::{Stream, StreamExt};
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
@@ -19,15 +20,15 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::kept::Kept;
-use super::{ChangeKind, Hook};
+use super::{ChangeKind, Hook, Notice};
 
 /// The file is not written more often: what is not in it yet is found again.
 const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// After a write that failed.
 const KEEP_PAUSE: Duration = Duration::from_secs(60);
 
-/// Tells all hooks what changes, for ever. `mount` is where the library is shown, `kept` the file
-/// that outlives the engine.
+/// Tells all hooks what changes, for ever, and those that want it what else happens (`notices`). `mount`
+/// is where the library is shown, `kept` the file that outlives the engine.
 ///
 /// # Errors
 /// The file cannot be read now: nobody is told before it is.
@@ -37,6 +38,7 @@ pub async fn run_hooks(
     providers: Vec<Arc<dyn Provider>>,
     mount: PathBuf,
     kept: PathBuf,
+    notices: impl Stream<Item = Notice> + Send + 'static,
 ) -> io::Result<()> {
     if hooks.is_empty() {
         // A hook that is set up later is told what changes from then on.
@@ -61,6 +63,8 @@ pub async fn run_hooks(
     for at in 0..follower.hooks.len() {
         let watched = follower.clone();
         tasks.spawn(async move { watched.hooks[at].watch().await });
+        let noticing = follower.clone();
+        tasks.spawn(async move { noticing.hooks[at].tell_notices().await });
         let follower = follower.clone();
         let (catalogue, providers) = (catalogue.clone(), providers.clone());
         tasks.spawn(async move {
@@ -69,6 +73,17 @@ pub async fn run_hooks(
             hook.run(believed, || follower.news.notify_one()).await;
         });
     }
+    let noticing = follower.clone();
+    tasks.spawn(async move {
+        let tell = |notice: Notice| {
+            let hooks = noticing.hooks.iter();
+            hooks.for_each(|hook| hook.notice(notice.clone()));
+            std::future::ready(())
+        };
+        notices.for_each(tell).await;
+        // There are no more; what changes in the library is told all the same.
+        std::future::pending::<()>().await;
+    });
     tasks.spawn(follower.clone().keep());
     tasks.spawn(follower.follow(catalogue, before));
     match tasks.join_next().await {

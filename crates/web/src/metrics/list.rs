@@ -594,6 +594,36 @@ pub const METRICS: &[MetricInfo] = &[
         "Requests that were to be compared and were let go, as the comparison was too slow",
     ),
     metric(
+        "debridfs_backend_rollout_share_ratio",
+        &["backend"],
+        "Share of the nodes, 0 to 1, that a backend answers for while it is rolled out; 0 without a rollout",
+    ),
+    metric(
+        "debridfs_backend_rollout_paused",
+        &[],
+        "1 while a rollout waits at its stage until it is told to go on",
+    ),
+    metric(
+        "debridfs_backend_rollout_requests_total",
+        &["role"],
+        "Requests during rollouts, of the backend before (`primary`) and the new one (`canary`)",
+    ),
+    metric(
+        "debridfs_backend_rollout_errors_total",
+        &["role"],
+        "Those that failed by a fault of the backend: EIO, EINVAL, no answer in time, a reply that the kernel refused",
+    ),
+    metric(
+        "debridfs_backend_rollout_slow_total",
+        &["role"],
+        "Those that took longer than fuse.rollout.p99, without what the library took",
+    ),
+    metric(
+        "debridfs_backend_rollout_decisions_total",
+        &["decision"],
+        "Decisions about rollouts: `started`, `resumed`, `advanced`, `paused`, `unpaused`, `promoted`, `rolled-back`",
+    ),
+    metric(
         "debridfs_content_read_errors_total",
         &[],
         "Reads that ended with an error; heads and tails that were fetched ahead are not among them",
