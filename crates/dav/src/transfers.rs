@@ -1,13 +1,16 @@
 //! Transfers under way: how many, and what they hold in memory.
 //!
 //! Bytes are handed on as the tree gives them, without a copy, and no more of them at one time than
-//! two pieces for each transfer, one that is being sent and one behind it: of [`PIECE`] while [`HELD`]
-//! has room, of [`LEAST`] beyond it. So a reader that stands still holds little, and nobody waits for
-//! another's memory.
+//! two pieces for each transfer, one that is being sent and one behind it. All transfers share [`HELD`]
+//! in equal parts, of which a piece is at most [`PIECE`] and at least [`LEAST`]; where readers that stand
+//! still have it, the others go on by [`LEAST`]. So a reader that stands still holds little, nobody
+//! waits for another's memory, and nobody has larger pieces than others. After each piece it is the turn
+//! of the next transfer.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -20,7 +23,7 @@ use crate::content::LIMIT;
 
 /// Bytes of one read.
 const PIECE: u64 = 256 << 10;
-/// Bytes that the pieces of all transfers may hold together: 64 readers at full speed.
+/// Bytes that the pieces of all transfers may hold together: 32 readers at full speed.
 const HELD: u64 = 16 << 20;
 /// Bytes of one read where these are held already.
 const LEAST: u64 = 32 << 10;
@@ -33,6 +36,8 @@ const PER_CALLER: usize = 64;
 pub(crate) struct Transfers {
     held: Arc<ByteBudget>,
     by_caller: Arc<Mutex<HashMap<CallerKey, usize>>>,
+    /// How many there are.
+    count: Arc<AtomicU64>,
 }
 
 /// Who a caller is, by the hash of its name or token.
@@ -43,6 +48,7 @@ pub(crate) type CallerKey = Digest32;
 pub(crate) struct Turn {
     caller: CallerKey,
     by_caller: Arc<Mutex<HashMap<CallerKey, usize>>>,
+    count: Arc<AtomicU64>,
 }
 
 /// One section of the body of an answer.
@@ -69,6 +75,7 @@ impl Default for Transfers {
         Self {
             held: ByteBudget::new(HELD),
             by_caller: Arc::default(),
+            count: Arc::default(),
         }
     }
 }
@@ -83,8 +90,13 @@ impl Transfers {
         }
         *count += 1;
         drop(by_caller);
-        let by_caller = self.by_caller.clone();
-        Some(Turn { caller, by_caller })
+        let (by_caller, count) = (self.by_caller.clone(), self.count.clone());
+        count.fetch_add(1, Ordering::Relaxed);
+        Some(Turn {
+            caller,
+            by_caller,
+            count,
+        })
     }
 
     /// A body of `sections`. The first bytes of the file are there when this returns, so what cannot
@@ -111,7 +123,7 @@ impl Transfers {
             sections: sections.into_iter(),
             left: 0..0,
             ready: VecDeque::new(),
-            _turn: turn,
+            turn,
         };
         while transfer.left.is_empty() && transfer.next_section() {}
         if !transfer.left.is_empty() {
@@ -121,8 +133,17 @@ impl Transfers {
     }
 }
 
+impl Turn {
+    /// Bytes of a piece, when all transfers have as many: each holds two.
+    fn share(&self) -> u64 {
+        let count = self.count.load(Ordering::Relaxed).max(1);
+        (HELD / (2 * count)).clamp(LEAST, PIECE)
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
         let mut by_caller = self.by_caller.lock();
         if let Some(count) = by_caller.get_mut(&self.caller) {
             *count -= 1;
@@ -169,7 +190,7 @@ struct Transfer {
     left: Range<u64>,
     /// What can be handed on.
     ready: VecDeque<Bytes>,
-    _turn: Turn,
+    turn: Turn,
 }
 
 impl Transfer {
@@ -185,8 +206,9 @@ impl Transfer {
 
     /// Reads the next piece.
     async fn read(&mut self) -> Result<(), Error> {
-        let taken = self.held.try_take(PIECE).map(Arc::new);
-        let most = if taken.is_some() { PIECE } else { LEAST };
+        let share = self.turn.share();
+        let taken = self.held.try_take(share).map(Arc::new);
+        let most = if taken.is_some() { share } else { LEAST };
         let size = most.min(self.left.end - self.left.start);
         let request = ReadRequest {
             id: self.open.attr.id,
@@ -223,6 +245,8 @@ impl Transfer {
                     return Ok(Some((bytes, transfer)));
                 }
                 if !transfer.left.is_empty() {
+                    // A reader that is as fast as we are would have this thread for itself otherwise.
+                    tokio::task::yield_now().await;
                     transfer.read().await?;
                 } else if !transfer.next_section() {
                     return Ok(None);
@@ -251,5 +275,19 @@ mod tests {
         assert!(transfers.begin(a).is_some());
         drop(turns);
         assert!(transfers.by_caller.lock().is_empty());
+    }
+
+    #[test]
+    fn pieces_of_all_fit_into_what_they_share() {
+        let transfers = Transfers::default();
+        let mut turns = Vec::new();
+        for (count, share) in [(1, PIECE), (32, PIECE), (64, PIECE / 2), (600, LEAST)] {
+            while turns.len() < count {
+                let caller = digest(&(turns.len() / PER_CALLER).to_string());
+                turns.push(transfers.begin(caller).unwrap());
+            }
+            assert_eq!(turns[0].share(), share, "{count}");
+            assert!(share == LEAST || 2 * share * count as u64 <= HELD);
+        }
     }
 }

@@ -323,6 +323,9 @@ mod tests {
         let by_basic = world.basic(1, "kodi", &world.token).await;
         assert_eq!(by_basic, Ok(kodi));
         assert_eq!(world.logins.hashed(), 1, "tokens cost none");
+        // It is the password of its own name alone.
+        let by_other = world.basic(3, "anna", &world.token).await;
+        assert_eq!(by_other, Err(Refused::Wrong));
 
         world.tokens.revoke("kodi").unwrap();
         let bearer = world.ask(2, &format!("Bearer {}", world.token)).await;

@@ -25,6 +25,8 @@ const RETRY: Duration = Duration::from_millis(100);
 /// What telling a caller that it is one too many may take, and how many are told at one time.
 pub(crate) const REFUSING: Duration = Duration::from_secs(1);
 const REFUSALS: usize = 16;
+/// Connections that are let in one after the other, before it is the turn of those that are there.
+const TOGETHER: usize = 16;
 /// Bytes of a request that are read to be thrown away: with some unread the answer would be lost.
 pub(crate) const UNREAD: u64 = 16 << 10;
 
@@ -191,6 +193,7 @@ impl Front {
         H: Fn(Stream<A::Io>, Guest) -> F,
         F: Future<Output = ()> + Send + 'static,
     {
+        let mut let_in = 0_usize;
         loop {
             match listener.accept().await {
                 Ok((io, peer)) => match self.seat(peer).await {
@@ -221,8 +224,12 @@ impl Front {
                     tokio::time::sleep(RETRY).await;
                 }
             }
-            // Those that were let in come to say something before the next ones are.
-            tokio::task::yield_now().await;
+            // Those that were let in come to say something before many more are. Each turn of theirs takes a while where they are
+            // many: whoever waits for one is not made to wait as often as there are others.
+            let_in = let_in.wrapping_add(1);
+            if let_in.is_multiple_of(TOGETHER) {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
