@@ -160,21 +160,27 @@ if [ "$1" = test ] || [ "$1" = image ]; then
   fi
 fi
 
-# Debian's NFS-Ganesha and what it needs, to compare with: unpacked, as installed it would serve. Without it the benchmark says that its rows are missing.
+# Debian's NFS-Ganesha and nginx, and what they need, to compare with: unpacked, as installed they would serve. Without one the benchmark says that its rows are missing.
 ganesha_packages=(nfs-ganesha nfs-ganesha-vfs rpcbind netbase libtirpc-common libtirpc3 libwrap0 libntirpc4.3 liburcu8 libnfsidmap1 libwbclient0 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0 libcom-err2 libdbus-1-3)
-ganesha() {
-  local dir=$cache/ganesha
-  if [ "$(cat "$dir/done" 2>/dev/null)" != "${ganesha_packages[*]}" ]; then
-    echo "setup: unpacking NFS-Ganesha for the benchmark"
-    unpack "$dir" "${ganesha_packages[@]}" || return 1
-    echo "${ganesha_packages[*]}" >"$dir/done"
+nginx_packages=(nginx libpcre2-8-0 libssl3 zlib1g libcrypt1)
+unpacked() { # NAME PACKAGE…: leaves them in target/tools/NAME
+  local dir=$cache/$1
+  if [ "$(cat "$dir/done" 2>/dev/null)" != "${*:2}" ]; then
+    echo "setup: unpacking $1 for the benchmark"
+    rm -rf "$dir" && mkdir -p "$dir/packages"
+    as_root apt-get update -qq
+    (cd "$dir/packages" && apt-get download -qq "${@:2}" 2>&1 | { grep -v '^W: Download is performed unsandboxed' || true; }) || return 1
+    for package in "$dir"/packages/*.deb; do dpkg -x "$package" "$dir/root"; done
+    rm -r "$dir/packages"
+    echo "${*:2}" >"$dir/done"
   fi
   mkdir -p target/tools
-  ln -sfn "$dir/root" target/tools/ganesha
+  ln -sfn "$dir/root" "target/tools/$1"
 }
 
 if [ "$1" = bench ]; then
-  ganesha || echo "setup: no NFS-Ganesha here (Debian 12 has it): its rows will be missing"
+  unpacked ganesha "${ganesha_packages[@]}" || echo "setup: no NFS-Ganesha here (Debian 12 has it): its rows will be missing"
+  unpacked nginx "${nginx_packages[@]}" || echo "setup: no nginx here (Debian has it): its rows will be missing"
   if [ ! -x target/tools/bin/rclone ] && command -v go >/dev/null; then
     echo "setup: building the newest rclone"
     GOBIN=$PWD/target/tools/bin go install github.com/rclone/rclone@latest || true

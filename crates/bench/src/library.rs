@@ -48,7 +48,7 @@ impl Library {
             dir.path().join("debridfs.toml"),
             format!(
                 "state_dir = \"{root}/state\"\ncache_dir = \"{root}/cache\"\nruntime_dir = \"{root}/run\"\n[mount]\npath = \"{root}/mnt\"\nimmutable = false\n\
-                 [server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n[keeper]\n{threads}\n[content.cache]\nenabled = {disk}\n\
+                 [server]\nlisten = \"127.0.0.1:0\"\nconnections = 1024\n[log]\nlevel = \"warn\"\n[library]\nrefresh_interval = \"1h\"\n[keeper]\n{threads}\n[content.cache]\nenabled = {disk}\n\
                  [provider.rd]\ntoken = \"{}\"\napi_url = \"{}\"\ncalls_per_minute = 100000\n{more}",
                 simulator.token, simulator.url
             ),

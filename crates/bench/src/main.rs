@@ -14,6 +14,9 @@ mod faults;
 mod frame;
 mod fresh_memory;
 mod html;
+mod http;
+mod http_clients;
+mod http_servers;
 mod index;
 mod large;
 mod library;
@@ -113,6 +116,8 @@ enum Section {
     Cached,
     /// Files, attributes and a crowd over NFS; against NFS-Ganesha and rclone.
     Nfs,
+    /// Films and a directory over HTTP and WebDAV, and a crowd; against nginx and rclone.
+    Http,
     /// A large library: find, start from the store, memory; against rclone.
     Large,
 }
@@ -135,6 +140,7 @@ impl Section {
             Self::Faults => ("faults", faults::measure),
             Self::Cached => ("cached", cached::measure),
             Self::Nfs => ("NFS", nfs::measure),
+            Self::Http => ("HTTP", http::measure),
             Self::Large => ("large library", large::measure),
         }
     }
@@ -155,6 +161,9 @@ enum Part {
     /// Does one operation of the suite.
     #[command(hide = true)]
     BenchWorker { job: PathBuf },
+    /// Reads from a server of HTTP as many clients, and prints what it saw.
+    #[command(hide = true)]
+    HttpClients { job: PathBuf },
     /// Reads files as told and prints what it saw.
     #[command(hide = true)]
     Reader { job: PathBuf },
@@ -167,6 +176,7 @@ fn run(cli: &Cli) -> Result<()> {
         Some(Part::BenchWorker { job }) => return Ok(debridfs_measure::work(job)?),
         Some(Part::Reader { job }) => return reader::run(job),
         Some(Part::NfsClients { job }) => return nfs_clients::run(job),
+        Some(Part::HttpClients { job }) => return http_clients::run(job),
         None => namespaces::enter()?,
     }
     let options = Options {
