@@ -26,8 +26,8 @@ use crate::reply::Reply;
 use crate::rpc::{Call, NoCall, accepted, version_mismatch};
 use crate::tops::Tops;
 
-/// Bytes of one READ, at most: the fastest of 256 KiB, 512 KiB and 1 MiB (decision 0070).
-pub const RTMAX: u32 = 512 << 10;
+/// Bytes of one READ, at most: what NFS-Ganesha gives, and what the cache has spare buffers for (decision 0088).
+pub const RTMAX: u32 = 1 << 20;
 /// Bytes of one WRITE, at most: it is refused, but has to be read for that.
 pub const WTMAX: u32 = 32 << 10;
 /// A connection without a request is kept for so long: longer than the 5 minutes after which Linux closes one itself, so none is
