@@ -14,7 +14,7 @@ endif
 # Milliseconds that each fuzz target runs; `make test` gives each 4000.
 FUZZ_MS ?= 10000
 
-.PHONY: help setup setup-demo setup-bench demo test test-guest test-upgrade test-k8s lint advisories fuzz bench soak clean
+.PHONY: help setup setup-demo setup-bench demo test test-guest test-upgrade test-k8s lint advisories fuzz coverage bench soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,14 @@ advisories: setup ## known faults of what is linked, by RustSec's database (need
 
 fuzz: setup ## every fuzz target for FUZZ_MS milliseconds each
 	@FUZZ_MS=$(FUZZ_MS) scripts/fuzz.sh
+
+# Crates whose tests are run, without `debridfs-`.
+CRATES ?= measure fuse
+coverage: ## lines that the tests of some crates run, as a page (CRATES="measure fuse"); no part of `make test`
+	@scripts/setup.sh coverage
+	@cargo llvm-cov nextest --html --output-dir target/coverage $(addprefix --package debridfs-,$(CRATES))
+	@cargo llvm-cov report --summary-only
+	@echo "written: target/coverage/html/index.html"
 
 bench: setup-bench ## ratios against curl, rclone and a bare loop in one run (BENCH_ARGS=--quick: 15 min)
 	@cargo build --release --package debridfs --package debridfs-bench

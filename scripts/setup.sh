@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a target of the Makefile needs and does nothing when it is there. Usage: scripts/setup.sh demo|test|bench|packages|image
+# Installs what a target of the Makefile needs and does nothing when it is there. Usage: scripts/setup.sh demo|test|bench|coverage|packages|image
 # `packages` is the Debian part of `test`, `image` all of it where an image is built, which has no devices.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,7 +40,8 @@ case "${1:-}" in
     # Some releases have it in util-linux.
     command -v fincore >/dev/null || packages+=(util-linux-extra) ;;
   bench) packages+=(ffmpeg curl procps util-linux iproute2 libnfs-utils) ;;
-  *) fail "usage: scripts/setup.sh demo|test|bench|packages|image" ;;
+  coverage) ;;
+  *) fail "usage: scripts/setup.sh demo|test|bench|coverage|packages|image" ;;
 esac
 
 missing=()
@@ -114,6 +115,14 @@ prometheus() {
   mkdir -p target/tools/bin
   for program in prometheus promtool; do ln -sfn "$dir/root/usr/bin/$program" "target/tools/bin/$program"; done
 }
+
+# Needs a toolchain of rustup's, whose LLVM reads what its compiler wrote: Debian's is older.
+if [ "$1" = coverage ]; then
+  command -v rustup >/dev/null || fail "coverage needs rustup's component llvm-tools: install rustup, then run this again"
+  rustup component list --installed 2>/dev/null | grep -q llvm-tools || rustup component add llvm-tools
+  tool cargo-llvm-cov 0.9.1 cargo_install
+  tool cargo-nextest 0.9.151 cargo_install --no-default-features --features default-no-update
+fi
 
 if [ "$1" = test ] || [ "$1" = image ]; then
   guest
