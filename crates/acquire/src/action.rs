@@ -2,13 +2,14 @@
 
 mod fetch;
 pub(crate) mod files;
-mod strm;
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use debridfs_catalogue::strm_names;
 
 use self::files::{Entry, What};
 use crate::attempt::{Attempt, Go, Outcome, Trouble};
@@ -96,11 +97,11 @@ fn entries(job: &Job, shown: &Shown, library: &dyn Library) -> Result<Vec<Entry>
     if job.action == Action::Download {
         return Ok(wanted.into_iter().map(fetched).collect());
     }
-    let names = strm::names(wanted.iter().map(|file| &*file.path));
+    let names = strm_names(wanted.iter().map(|file| &*file.path));
     let entry = |(file, name): (&JobFile, Option<String>)| match name {
         None => Ok(fetched(file)),
         Some(path) => {
-            let url = library.url(shown, &file.path)?;
+            let url = library.url(job.hash, &file.path)?;
             Ok(Entry {
                 path,
                 content: What::Text(format!("{url}\n")),
@@ -286,12 +287,12 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
 fn names(job: &Job) -> Vec<String> {
     let paths = || job.files.iter().map(|file| &*file.path);
     let strm = match job.action {
-        Action::Strm => strm::names(paths()),
+        Action::Strm => strm_names(paths()),
         _ => Vec::new(),
     };
     // Which of two films is wanted decides how they are called: what one of them would be called alone is meant as well.
     let alone = paths().filter(|_| job.action == Action::Strm);
-    let alone = alone.flat_map(|path| strm::names([path].into_iter()));
+    let alone = alone.flat_map(|path| strm_names([path].into_iter()));
     let own = paths().map(str::to_owned);
     own.chain(strm.into_iter().chain(alone).flatten()).collect()
 }

@@ -86,7 +86,7 @@ pub trait Library: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why there is none, for people.
-    fn url(&self, shown: &Shown, path: &str) -> Result<String, String>;
+    fn url(&self, hash: InfoHash, path: &str) -> Result<String, String>;
 }
 
 /// A file that is read from its start to its end; closed when dropped.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use debridfs_base::media::HEAD;
-use debridfs_base::{Attention, Client};
+use debridfs_base::{Attention, Client, NodeId};
 use debridfs_catalogue::{ALL, BadReason, Catalogue, Layout, Library as Shelf};
 use debridfs_content::{
     Checkup, Content, ContentConfig, ContentError, ErrorKind, FileRef, HandleOwner, ReadRequest,
@@ -29,8 +29,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// What a read of some MiB for the disk may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(60);
 
-/// The address under which a player reads the file at a path below the mount, or why there is none.
-pub type AddressOf = Arc<dyn Fn(&Path) -> Result<String, String> + Send + Sync>;
+/// The address under which a player reads a file, by its id and name, or why there is none.
+pub type AddressOf = Arc<dyn Fn(NodeId, &str) -> Result<String, String> + Send + Sync>;
 
 /// Why nothing is mounted, for people; `None` while the library is.
 pub type MountNews = watch::Receiver<Option<Attention>>;
@@ -254,8 +254,10 @@ impl Library for MountedLibrary {
         }))
     }
 
-    fn url(&self, shown: &Shown, path: &str) -> Result<String, String> {
-        let shown = shown.path.join(path);
-        (self.address_of)(shown.strip_prefix(&self.mount).unwrap_or(&shown))
+    fn url(&self, hash: InfoHash, path: &str) -> Result<String, String> {
+        let file = self.file(hash, path);
+        let file = file.ok_or_else(|| "it is not shown any more".to_owned())?;
+        let name = path.rsplit('/').next().unwrap_or(path);
+        (self.address_of)(NodeId(file.id), name)
     }
 }

@@ -14,5 +14,5 @@ mod tests;
 
 pub(crate) use condition::{Filter, Subject, SubjectFile};
 pub use condition::{FilterError, Verdict};
-pub use config::{Conditions, Filters, FolderConfig};
+pub use config::{Conditions, Filters, FolderConfig, ShownAs};
 pub use quantity::{Age, InvalidAge};

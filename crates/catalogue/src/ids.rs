@@ -3,6 +3,7 @@
 //! A file is (content id, path in the torrent, occurrence of that path); a directory is (view, content id, shown path), as it has exactly one parent.
 //! The number is taken from SHA-256 over that. Bit 63 is clear, so that a number is also a directory cookie and fits a signed column; bit 62 tells files (1)
 //! from directories (0), so that directories come before files in a listing. Numbers below [`FIRST`] are left to fixed nodes.
+//! The `.strm` of a film has the film's number with bit 61 changed ([`strm_of`]), which no file is given.
 //!
 //! Two nodes that come to the same number are told apart by the order in which they were first shown: the later one takes the next number of its own
 //! series, and this choice is handed out ([`IdTable::take_new`]) to be stored, as the order is not known again after a restart.
@@ -18,6 +19,8 @@ use debridfs_base::NodeId;
 pub const FIRST: u64 = 1 << 16;
 /// Set in numbers of files.
 const FILE_BIT: u64 = 1 << 62;
+/// Changed in the number of a film's `.strm`.
+const STRM_BIT: u64 = 1 << 61;
 /// Changes with the meaning of the numbers; they are forever, so this is too.
 const VERSION_TAG: &[u8] = b"debridfs-id-1";
 
@@ -115,6 +118,10 @@ impl IdTable {
             if id < FIRST {
                 continue;
             }
+            let strm = strm_of(NodeId(id));
+            if is_file(strm) && self.owners.get(&strm.0).is_some_and(|owner| *owner != tag) {
+                continue;
+            }
             match self.owners.get(&id) {
                 Some(&owner) if owner != tag => continue,
                 Some(_) => {}
@@ -138,6 +145,11 @@ impl IdTable {
 /// Whether the number is one of a file.
 pub fn is_file(id: NodeId) -> bool {
     id.0 & FILE_BIT != 0
+}
+
+/// The number of the `.strm` of the film `id`; of a `.strm` that of its film.
+pub fn strm_of(id: NodeId) -> NodeId {
+    NodeId(id.0 ^ STRM_BIT)
 }
 
 fn key(kind: u8, parts: &[&[u8]]) -> [u8; 32] {
@@ -208,6 +220,25 @@ mod tests {
         let mut ids = IdTable::new([]);
         assert_ne!(ids.dir("a", HASH, "bc"), ids.dir("ab", HASH, "c"));
         assert_ne!(ids.view("x"), ids.dir("x", HASH, ""));
+    }
+
+    #[test]
+    fn the_strm_of_a_film_is_no_other_file() {
+        // Each number is that of another one's `.strm`.
+        let twins = |key: &[u8; 32], number: u32| match (key[0] % 2, number) {
+            (first, 0) => FIRST + 1 + u64::from(first) * STRM_BIT,
+            _ => series(key, number),
+        };
+        let mut ids = IdTable::with_series([], twins);
+        let files: Vec<NodeId> = (0..20).map(|n| ids.file(HASH, &n.to_string(), 0)).collect();
+        let mut all: HashSet<NodeId> = files.iter().copied().collect();
+        all.extend(files.iter().map(|id| strm_of(*id)));
+        assert_eq!(all.len(), 2 * files.len());
+        assert!(all.iter().all(|id| is_file(*id) && id.0 < 1 << 63));
+        assert_eq!(strm_of(strm_of(files[0])), files[0]);
+        // A directory may be called so.
+        let view = ids.view("x");
+        assert!(!all.contains(&view) && !is_file(strm_of(view)));
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod naming;
 mod status;
 mod store;
 mod stored_time;
+mod strm;
 mod sync;
 #[cfg(test)]
 mod testing;
@@ -53,9 +54,11 @@ pub use contents::{Health, LATE_LINKS, REMOVED_SHOWN};
 pub use copy::{Copy, CopyDetail};
 pub use diff::{ChangedPath, Outline, changed_paths};
 pub use error::{Error, Result};
-pub use filters::{Age, Conditions, FilterError, Filters, FolderConfig, InvalidAge, Verdict};
+pub use filters::{
+    Age, Conditions, FilterError, Filters, FolderConfig, InvalidAge, ShownAs, Verdict,
+};
 pub use guard::GuardRules;
-pub use ids::{FIRST as FIRST_ID, IdOverride, IdTable, is_file};
+pub use ids::{FIRST as FIRST_ID, IdOverride, IdTable, is_file, strm_of};
 pub use library::{
     ALL, BAD, Contents, Entry, File, Layout, Library, Place, Release, ReleaseTree, VERSION_FILE,
     View,
@@ -67,6 +70,7 @@ pub use status::{
     SyncTrouble, ViewCount,
 };
 pub use store::{HistoryEntry, StoreTrouble};
+pub use strm::strm_names;
 pub use verdicts::CopyVerdict;
 pub use views::{
     Built, Memory, RulesError, ShownRelease, ShownView, ViewBuilder, ViewChange, ViewRules,

@@ -90,7 +90,7 @@ pub struct CategorySection {
 
 impl AcquireSection {
     /// Whether anything becomes a `.strm`.
-    pub fn makes_strm(&self) -> bool {
+    pub(super) fn makes_strm(&self) -> bool {
         let actions = self
             .category
             .values()
@@ -372,14 +372,6 @@ pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'stat
             vec!["acquire", "trash_time"],
             message,
             "`delete = \"provider\"` deletes at once",
-        ));
-    }
-    let http = &config.http;
-    if acquire.makes_strm() && (http.listen.is_none() || http.url.is_empty()) {
-        found.push((
-            vec!["acquire", "action"],
-            "`action = \"strm\"` needs somebody who serves the files".into(),
-            "set `http.listen`, and `http.url` as players reach it, such as \"http://debridfs:8284\"",
         ));
     }
     let qbittorrent = &config.qbittorrent;

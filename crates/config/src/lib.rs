@@ -16,6 +16,7 @@ mod places;
 mod problem;
 mod repair;
 mod services;
+mod strm;
 #[cfg(test)]
 mod testing;
 mod tls;

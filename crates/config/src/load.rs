@@ -182,6 +182,7 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
         .chain(super::hook::problems(config))
         .chain(super::nfs::problems(config))
         .chain(super::fuse::problems(config))
+        .chain(super::strm::problems(config))
         .chain(super::user::problems(config))
         .chain(super::tls::problems(config));
     for (path, message, help) in problems {

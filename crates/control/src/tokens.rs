@@ -8,6 +8,7 @@ use axum::response::Json;
 use axum::routing::{get, post};
 use debridfs_acquire::{Action, Selection, Step};
 use debridfs_base::volume::{NoAnswer, Volume};
+use debridfs_dav::Addresses;
 use debridfs_listen::{OWN, Right, TokenError, TokenRights, Tokens, root_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -124,7 +125,7 @@ fn named(name: &str) -> Named {
 }
 
 /// Tokens for files over HTTP, and what they are for.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct HttpTokens {
     /// The tokens.
     pub tokens: Arc<Tokens>,
@@ -132,8 +133,10 @@ pub struct HttpTokens {
     pub url: String,
     /// Whether files are served over HTTP at all.
     pub served: bool,
-    /// Whether downloads are put in place as `.strm` files, for which there always is a token.
+    /// Whether there are `.strm` files, for which there always is a token.
     pub makes_strm: bool,
+    /// What is in them.
+    pub addresses: Arc<Addresses>,
 }
 
 /// `GET /tokens`, `POST /tokens/new` and `POST /tokens/revoke`.
@@ -201,23 +204,30 @@ impl RunningEngine {
         Ok(NewToken { token, url, served })
     }
 
-    /// Takes a token back. The one for `.strm` files is replaced at once, and files that still lie
-    /// where they were put are written again.
+    /// Takes a token back. The one for `.strm` files is replaced at once: those of the tree change, and downloads that
+    /// still lie where they were put are written again.
     ///
     /// # Errors
     /// There is none of this name, or the state's volume does not answer.
     pub async fn revoke_token(&self, name: String) -> Result<Revoked, Refused> {
         let HttpTokens {
-            tokens, makes_strm, ..
+            tokens,
+            makes_strm,
+            addresses,
+            ..
         } = self.parts.tokens.clone();
         let own = name == OWN;
         let dir = tokens.dir().to_owned();
         let revoked = Volume::state().run(&dir, move || {
-            tokens.revoke(&name)?;
-            match own && makes_strm {
-                true => tokens.make_own(Timestamp::now()),
-                false => Ok(()),
+            if !own {
+                return tokens.revoke(&name);
             }
+            let now = Timestamp::now();
+            match makes_strm {
+                true => tokens.replace_own(now)?,
+                false => tokens.revoke(&name)?,
+            }
+            addresses.renew(now)
         });
         revoked.await??;
         let mut again = 0;

@@ -11,7 +11,7 @@ use debridfs_vfs::Vfs;
 
 use crate::lost::Lost;
 use crate::transfers::Transfers;
-use crate::{files, page, webdav};
+use crate::{files, page, strm, webdav};
 
 /// The name of the front in the log.
 pub(crate) const NAME: &str = "files over HTTP";
@@ -26,8 +26,8 @@ pub(crate) struct Front {
     pub(crate) lost: Lost,
 }
 
-/// Serves the files of `vfs`: at `/files/TOKEN/PATH` to whoever shows one of `tokens`, and by WebDAV at
-/// `/dav/PATH` to the callers of `logins`. Wrong tokens are counted in `attempts`, which `logins` should
+/// Serves the files of `vfs`: at `/files/TOKEN/PATH` to whoever shows one of `tokens`, at `/strm/KEY/ID/NAME` to whoever has
+/// such an address of [`crate::Addresses`], and by WebDAV at `/dav/PATH` to the callers of `logins`. Wrong tokens are counted in `attempts`, which `logins` should
 /// count in as well.
 pub fn router(
     vfs: Arc<dyn Vfs>,
@@ -54,6 +54,8 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
         (webdav::answer(&front, &request, body).await, Some("webdav"))
     } else if let Some(rest) = path.strip_prefix("/files/") {
         (files::answer(&front, &request, rest).await, Some("files"))
+    } else if let Some(rest) = path.strip_prefix(strm::PREFIX) {
+        (strm::answer(&front, &request, rest).await, Some("strm"))
     } else {
         let answer = match path {
             "/" => Ok("debridfs: WebDAV at /dav/, files at /files/TOKEN/PATH\n".into_response()),

@@ -3,7 +3,7 @@
 //!
 //! | question | decided in |
 //! |---|---|
-//! | what is served where | `front`; `files` for addresses with a token in them, `webdav` |
+//! | what is served where | `front`; `files` for addresses with a token in them, `strm` for those in `.strm` files, `webdav` |
 //! | what a PROPFIND wants, and is answered | `propfind`, `multistatus` |
 //! | what browsers are shown | `page` |
 //! | what a GET or HEAD of a file is answered | `content` |
@@ -35,9 +35,10 @@ mod paths;
 mod propfind;
 mod ranges;
 mod refusal;
+mod strm;
 mod transfers;
 mod webdav;
 
-pub use addresses::{Addresses, NoAddress};
+pub use addresses::{AddressForm, Addresses, NoAddress};
 pub use files::{address, signed_address};
 pub use front::router;

@@ -122,7 +122,7 @@ fn encoded(changes: &[Change], entry: fn(&mut Vec<u8>, u64, &[u8])) -> Vec<u8> {
     for change in changes {
         match change {
             Change::Entry { parent, name } => entry(&mut out, parent.0, name.as_bytes()),
-            // Bytes of a file never change; those of a directory are its cached lines.
+            // Bytes of a film never change, those of a `.strm` do; those of a directory are its cached lines.
             Change::Node(node) => invalidate_inode(&mut out, node.0, true),
         }
     }

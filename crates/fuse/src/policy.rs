@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use debridfs_vfs::{Attr, ReadRequest};
 
-/// `FOPEN_KEEP_CACHE`: bytes of a file never change, so what is in the page cache stays right.
+/// `FOPEN_KEEP_CACHE`: bytes of a film never change, and of a `.strm` the kernel is told, so what is in the page cache stays
+/// right.
 pub(crate) const KEEP_CACHE: u32 = 1 << 1;
 
 /// `FOPEN_NOFLUSH` (7.35): nothing is ever to be flushed, so close(2) need not wait for an engine that may just be starting.

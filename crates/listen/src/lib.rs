@@ -15,7 +15,7 @@
 //! | who calls, by `Authorization` | `logins.rs`, of `shown.rs`, `users.rs` and `tokens.rs`; what is told of them in `caller.rs` |
 //! | who has logged in | `sessions.rs` |
 //! | who has guessed too often | `attempts.rs`, and who is told of in the log in `recent.rs` |
-//! | what opens one file for a while | `signed.rs` |
+//! | what opens one file for a while, and until a token is replaced | `signed.rs`, `file_key.rs` |
 //! | is it the right secret | `secret.rs`, `password.rs` |
 //! | does a browser send it for a page of another site, or a proxy for somebody | `origin.rs` |
 #![cfg_attr(
@@ -36,6 +36,7 @@ mod caller;
 mod certificate;
 mod crowd;
 mod descriptors;
+mod file_key;
 mod handshake;
 mod holder;
 mod http;
@@ -64,6 +65,7 @@ pub use budget::{ByteBudget, Taken};
 pub use caller::{Caller, Right, root_of};
 pub use certificate::{TlsError, TlsFiles};
 pub use descriptors::raise_descriptors;
+pub use file_key::FileKeys;
 pub use holder::holder;
 pub use http::{Encrypted, Peer, peer};
 pub use http_counts::{FrontName, HttpReport};

@@ -17,7 +17,8 @@ use utoipa::ToSchema;
 
 use crate::{Caller, Right, digest, random};
 
-/// The token that goes into `.strm` files. Its text is kept beside the hashes, as further files need it.
+/// The token that the addresses in `.strm` files are made with. Nobody knows its text, and it lets nothing be done but
+/// read by such an address.
 pub const OWN: &str = "strm";
 /// Letters of a name, at most.
 const LONGEST_NAME: usize = 64;
@@ -65,6 +66,15 @@ pub struct Token {
 }
 
 impl Token {
+    fn new(name: &str, rights: TokenRights, text: &str, created: Timestamp) -> Self {
+        Self {
+            name: name.to_owned(),
+            created,
+            rights,
+            hash: hash(text),
+        }
+    }
+
     fn caller(&self) -> Caller {
         let TokenRights { root, may } = self.rights.clone();
         Caller {
@@ -100,8 +110,6 @@ struct State {
     /// Whether `tokens` are those of the file.
     read: bool,
     tokens: Vec<Token>,
-    /// The text of [`OWN`], while that is good.
-    own: Option<String>,
 }
 
 /// All tokens, in a file.
@@ -124,12 +132,11 @@ impl Tokens {
         }
     }
 
-    /// Reads `http-tokens.json` and `strm-token`; there need not be any. One that cannot be understood
-    /// is moved aside, and its tokens let nobody in. Of two files, the one that can be read counts.
-    /// Does nothing once all was read.
+    /// Reads `http-tokens.json`; there need not be one. One that cannot be understood is moved aside, and its tokens let
+    /// nobody in. Does nothing once it was read.
     ///
     /// # Errors
-    /// [`TokenError::File`]: one cannot be read now. It may be tried again.
+    /// [`TokenError::File`]: it cannot be read now. It may be tried again.
     pub fn load(&self, now: Timestamp) -> Result<(), TokenError> {
         let table = self.dir.join(TABLE);
         let _one = self.changing.lock();
@@ -139,15 +146,6 @@ impl Tokens {
             let mut state = self.state.write();
             state.tokens = tokens.unwrap_or_default();
             state.read = true;
-        }
-        if self.own().is_none() {
-            let own = read_own(&self.dir.join(OWN_FILE), now)?;
-            let own = own.filter(|text| {
-                let hash = hash(text);
-                let mut tokens = self.list().into_iter();
-                tokens.any(|token| token.name == OWN && token.hash == hash)
-            });
-            self.state.write().own = own;
         }
         Ok(())
     }
@@ -195,29 +193,38 @@ impl Tokens {
         Some((token.hash.clone(), token.caller()))
     }
 
-    /// The text of [`OWN`], if there is one.
-    pub fn own(&self) -> Option<String> {
-        self.read().own.clone()
-    }
-
-    /// Makes [`OWN`] if it is not there. Writes files.
+    /// Makes [`OWN`] if it is not there. Writes a file.
     ///
     /// # Errors
-    /// [`TokenError::NoRandom`], [`TokenError::File`].
+    /// [`TokenError::NoRandom`], [`TokenError::Unread`], [`TokenError::File`].
     pub fn make_own(&self, now: Timestamp) -> Result<(), TokenError> {
-        if self.own().is_some() {
+        self.put_own(now, false)
+    }
+
+    /// Puts another [`OWN`] in the place of the one there is: no address that was made before opens anything. Writes a
+    /// file.
+    ///
+    /// # Errors
+    /// As [`Self::make_own`]; the old one is good then.
+    pub fn replace_own(&self, now: Timestamp) -> Result<(), TokenError> {
+        self.put_own(now, true)
+    }
+
+    fn put_own(&self, now: Timestamp, replace: bool) -> Result<(), TokenError> {
+        let _one = self.changing.lock();
+        let mut tokens = self.known()?;
+        let is_there = tokens.iter().any(|token| token.name == OWN);
+        if is_there && !replace {
             return Ok(());
         }
-        // One whose text was lost is of no use.
-        match self.revoke(OWN) {
-            Ok(()) | Err(TokenError::Unknown(_)) => {}
-            Err(error) => return Err(error),
-        }
-        let text = self.create(OWN, TokenRights::default(), now)?;
-        write(&self.dir, OWN_FILE, &text)?;
-        let mut state = self.state.write();
-        state.own = Some(text);
-        Ok(())
+        let text = random().map_err(|_| TokenError::NoRandom)?;
+        let rights = TokenRights {
+            root: String::new(),
+            may: Vec::new(),
+        };
+        tokens.retain(|token| token.name != OWN);
+        tokens.push(Token::new(OWN, rights, &text, now));
+        self.put(tokens)
     }
 
     /// Makes a token; its text, which is not kept. Writes a file.
@@ -240,14 +247,8 @@ impl Tokens {
         if tokens.iter().any(|token| token.name == name) {
             return Err(TokenError::Exists(name.to_owned()));
         }
-        tokens.push(Token {
-            name: name.to_owned(),
-            created: now,
-            rights,
-            hash: hash(&text),
-        });
-        self.store(&tokens)?;
-        self.state.write().tokens = tokens;
+        tokens.push(Token::new(name, rights, &text, now));
+        self.put(tokens)?;
         Ok(text)
     }
 
@@ -263,49 +264,28 @@ impl Tokens {
         if tokens.len() == before {
             return Err(TokenError::Unknown(name.to_owned()));
         }
-        self.store(&tokens)?;
-        let mut state = self.state.write();
-        state.tokens = tokens;
-        if name == OWN {
-            state.own = None;
-        }
-        Ok(())
+        self.put(tokens)
     }
 
-    fn store(&self, tokens: &[Token]) -> Result<(), TokenError> {
-        let text = serde_json::to_string_pretty(tokens).map_err(|error| TokenError::File {
-            path: self.dir.join(TABLE),
-            error: error.into(),
-        })?;
-        write(&self.dir, TABLE, &text)
+    /// Stores these tokens, and then lets them in.
+    fn put(&self, tokens: Vec<Token>) -> Result<(), TokenError> {
+        let path = self.dir.join(TABLE);
+        let written = serde_json::to_string_pretty(&tokens).map_err(io::Error::from);
+        let written = written.and_then(|text| {
+            fs::create_dir_all(&self.dir)?;
+            // For nobody else's eyes.
+            replace_file(&path, text.as_bytes())
+        });
+        written.map_err(|error| TokenError::File { path, error })?;
+        self.state.write().tokens = tokens;
+        Ok(())
     }
 }
 
 const TABLE: &str = "http-tokens.json";
-const OWN_FILE: &str = "strm-token";
 
 fn hash(text: &str) -> String {
     HEXLOWER.encode(&digest(text))
-}
-
-fn read_own(path: &Path, now: Timestamp) -> Result<Option<String>, TokenError> {
-    let read = state_file::load(path, now).and_then(|bytes| {
-        match bytes.map(String::from_utf8).transpose() {
-            Ok(text) => Ok(text.map(|text| text.trim().to_owned())),
-            Err(error) => state_file::move_aside(path, &[], &error, now).map(|_| None),
-        }
-    });
-    read.map_err(|error| TokenError::File {
-        path: path.to_owned(),
-        error,
-    })
-}
-
-/// All or nothing, and for nobody else's eyes.
-fn write(dir: &Path, name: &str, text: &str) -> Result<(), TokenError> {
-    let path = dir.join(name);
-    let written = fs::create_dir_all(dir).and_then(|()| replace_file(&path, text.as_bytes()));
-    written.map_err(|error| TokenError::File { path, error })
 }
 
 #[cfg(test)]
@@ -375,26 +355,22 @@ mod tests {
     }
 
     #[test]
-    fn the_own_token_comes_back_over_a_restart_and_another_after_its_end() {
+    fn the_own_token_stays_over_a_restart_and_lets_nobody_in_by_its_text() {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let tokens = load(dir.path());
-        assert_eq!(tokens.own(), None);
+        let key = |tokens: &Tokens| tokens.signing(OWN).map(|(key, _)| key);
+        assert_eq!(key(&tokens), None);
         tokens.make_own(now).unwrap();
-        let first = tokens.own().unwrap();
+        let first = key(&tokens).unwrap();
         let again = load(dir.path());
         again.make_own(now).unwrap();
-        assert_eq!(again.own().as_ref(), Some(&first));
-        again.revoke(OWN).unwrap();
-        assert_eq!(again.own(), None);
-        assert_eq!(load(dir.path()).own(), None);
-        again.make_own(now).unwrap();
-        assert!(!again.is_good(&first) && again.is_good(&again.own().unwrap()));
-        // Killed between the two files: another one is made.
-        fs::remove_file(dir.path().join(OWN_FILE)).unwrap();
-        let third = load(dir.path());
-        third.make_own(now).unwrap();
-        assert!(third.own().is_some() && third.list().len() == 1);
+        assert_eq!(key(&again).as_ref(), Some(&first));
+        assert!(again.list()[0].rights.may.is_empty());
+        again.replace_own(now).unwrap();
+        assert_ne!(key(&again).unwrap(), first);
+        assert_eq!(key(&load(dir.path())), key(&again));
+        assert_eq!(again.list().len(), 1);
     }
 
     #[test]
@@ -403,17 +379,14 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let tokens = load(dir.path());
         let kodi = tokens.create("kodi", TokenRights::default(), now).unwrap();
-        tokens.make_own(now).unwrap();
-        let own = tokens.own().unwrap();
         fs::write(dir.path().join(TABLE), "{").unwrap();
-        fs::write(dir.path().join(OWN_FILE), b"\xff").unwrap();
         let again = load(dir.path());
-        assert!(!again.is_good(&kodi) && !again.is_good(&own) && again.own().is_none());
+        assert!(!again.is_good(&kodi) && again.list().is_empty());
         again.make_own(now).unwrap();
         // What was there is neither lost nor overwritten.
         let aside = state_file::moved_aside_in(dir.path());
         let kept: Vec<_> = aside.iter().map(|path| fs::read(path).unwrap()).collect();
-        assert_eq!(kept, [b"{".to_vec(), b"\xff".to_vec()]);
+        assert_eq!(kept, [b"{".to_vec()]);
     }
 
     #[test]
@@ -443,24 +416,5 @@ mod tests {
         fs::rename(&was, &table).unwrap();
         tokens.load(now).unwrap();
         assert!(tokens.is_good(&kodi));
-    }
-
-    #[test]
-    fn an_own_token_that_cannot_be_read_now_is_not_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let now = Timestamp::UNIX_EPOCH;
-        let before = load(dir.path());
-        let kodi = before.create("kodi", TokenRights::default(), now).unwrap();
-        before.make_own(now).unwrap();
-        let (file, was) = (dir.path().join(OWN_FILE), dir.path().join("was"));
-        fs::rename(&file, &was).unwrap();
-        std::os::unix::fs::symlink("/nowhere/at/all", &file).unwrap();
-        let tokens = Tokens::new(dir.path());
-        tokens.load(now).unwrap_err();
-        // The address in a `.strm` is as good as before.
-        assert!(tokens.is_good(&kodi) && tokens.is_good(&before.own().unwrap()));
-        fs::rename(&was, &file).unwrap();
-        tokens.load(now).unwrap();
-        assert_eq!(tokens.own(), before.own());
     }
 }

@@ -99,7 +99,7 @@ impl Snapshot {
                 Err(Missing::Failed(error)) if error.kind == ErrorKind::NotYet => {
                     return Err(error);
                 }
-                Err(Missing::Failed(_) | Missing::Node(_)) => {}
+                Err(Missing::Failed(_) | Missing::Node(_) | Missing::Strm) => {}
             }
         }
         Err(unknown())
@@ -114,7 +114,7 @@ impl Snapshot {
     }
 
     fn found(&self, path: String, node: Node<'_>) -> Found {
-        let (Node::Dir(dir) | Node::File { dir, .. }) = node else {
+        let (Node::Dir(dir) | Node::File { dir, .. } | Node::Strm { dir, .. }) = node else {
             return Found {
                 path,
                 release: None,
@@ -129,7 +129,9 @@ impl Snapshot {
             for file in &tree.files {
                 let place = &tree.dirs[file.dir as usize];
                 let wanted = match node {
-                    Node::File { file: one, .. } => one.id == file.id,
+                    Node::File { file: one, .. } | Node::Strm { file: one, .. } => {
+                        one.id == file.id
+                    }
                     _ => Path::new(place).starts_with(below),
                 };
                 if wanted {

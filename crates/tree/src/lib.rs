@@ -10,6 +10,7 @@
 //! | what does a name stand for | `snapshot/resolve.rs` |
 //! | which lines has a directory, with which cookies | `snapshot/listing.rs` |
 //! | what has the kernel to be told of a new library | `snapshot/diff.rs` |
+//! | what do `.strm` files hold, and how are they called | `strm.rs`, `snapshot/strm.rs` |
 //! | which owner, mode and size has a node | `style.rs` |
 //! | which extended attributes has a node | `xattrs.rs` |
 //! | what does a path that somebody typed stand for | `explain.rs`, `paths.rs` |
@@ -22,6 +23,7 @@ mod newcomers;
 mod paths;
 mod snapshot;
 mod sources;
+mod strm;
 mod style;
 #[cfg(test)]
 mod testing;
@@ -33,6 +35,7 @@ pub use explain::{Found, FoundFile, FoundRelease};
 pub use newcomers::follow_newcomers;
 pub use paths::{files_below, node_at};
 pub use sources::file_ref;
+pub use strm::StrmTexts;
 pub use style::TreeConfig;
 pub use tree::{CONTENTS_DEADLINE, Tree};
 pub use warm::Warming;

@@ -7,6 +7,7 @@ mod diff;
 mod listing;
 mod release;
 mod resolve;
+mod strm;
 #[cfg(test)]
 mod tests;
 
@@ -15,14 +16,16 @@ use std::sync::Arc;
 
 use debridfs_base::NodeId;
 use debridfs_catalogue::{
-    ALL, Contents, Entry, File, Layout, Library, Release, ReleaseTree, VERSION_FILE, View,
+    ALL, Contents, Entry, File, Layout, Library, Release, ReleaseTree, VERSION_FILE, View, strm_of,
 };
 use jiff::Timestamp;
 
+use crate::strm::StrmTexts;
 use crate::style::Style;
 use debridfs_vfs::{Attr, Kind, StatFs};
 use release::ReleaseIndex;
 pub(crate) use resolve::Missing;
+use strm::strm_ids;
 
 /// The id of `version.txt`: below [`debridfs_catalogue::is_file`]'s range, as it is no file of a release.
 pub(crate) const VERSION_ID: NodeId = NodeId(2);
@@ -34,6 +37,8 @@ const VIEW: u32 = u32::MAX;
 pub(crate) struct Snapshot {
     pub(crate) library: Arc<Library>,
     pub(crate) style: Arc<Style>,
+    /// What `.strm` files hold; until it is known, releases in their views are waited for.
+    pub(crate) strm_texts: Option<Arc<StrmTexts>>,
     views: Vec<Arc<ViewIndex>>,
     /// Number of the first entry of each view when all entries are counted through.
     first_entries: Vec<u32>,
@@ -61,6 +66,8 @@ pub(crate) struct ViewIndex {
     view: View,
     /// Entries by directory id: the order of listings.
     by_id: Box<[u32]>,
+    /// Whether films are shown as `.strm` files.
+    is_strm: bool,
     /// Of each entry; `None` while its files are unknown.
     releases: Box<[Option<Arc<ReleaseIndex>>]>,
 }
@@ -72,7 +79,15 @@ pub(crate) enum Node<'a> {
     Version,
     View(&'a ViewIndex),
     Dir(Dir<'a>),
-    File { dir: Dir<'a>, file: &'a File },
+    File {
+        dir: Dir<'a>,
+        file: &'a File,
+    },
+    /// The `.strm` of a film.
+    Strm {
+        dir: Dir<'a>,
+        file: &'a File,
+    },
 }
 
 /// A directory of a release in a view.
@@ -139,6 +154,14 @@ impl Snapshot {
                         inner: inner as u32,
                     });
                 }
+                if let Some(release) = release.as_ref().filter(|_| view.is_strm) {
+                    let strm = strm_ids(release, style.layout);
+                    nodes.extend(strm.map(|(inner, id)| Line {
+                        id,
+                        outer: number,
+                        inner,
+                    }));
+                }
                 if let Some(release) = release
                     && listed.insert(Arc::as_ptr(&release.tree))
                 {
@@ -174,6 +197,7 @@ impl Snapshot {
             root_changed: root_changed.unwrap_or(Timestamp::UNIX_EPOCH),
             library,
             style,
+            strm_texts: before.and_then(|before| before.strm_texts.clone()),
             views,
             first_entries,
             nodes,
@@ -206,9 +230,10 @@ impl Snapshot {
             return Some(Node::Dir(dir.sibling(inner)));
         }
         let file = &dir.tree()?.files[inner as usize];
-        Some(Node::File {
-            dir: dir.sibling(file.dir),
-            file,
+        let dir = dir.sibling(file.dir);
+        Some(match id == strm_of(file.id) {
+            true => Node::Strm { dir, file },
+            false => Node::File { dir, file },
         })
     }
 
@@ -231,6 +256,12 @@ impl Snapshot {
                 dir.release().added,
             ),
             Node::File { dir, file } => style.file(file.id, file.size, dir.release().added),
+            Node::Strm { dir, file } => {
+                let since = self.strm_texts.as_ref().map(|texts| texts.since());
+                let changed = dir.release().added.max(since.unwrap_or_default());
+                let text = self.strm_text(file).unwrap_or_default();
+                style.file(strm_of(file.id), text.len() as u64, changed)
+            }
         }
     }
 
@@ -243,10 +274,12 @@ impl Snapshot {
                 let parent = dir.index.map_or(0, |index| index.parent(dir.number));
                 Node::Dir(dir.sibling(parent))
             }
-            Node::File { dir, .. } if self.style.layout == Layout::Flat => {
+            Node::File { dir, .. } | Node::Strm { dir, .. }
+                if self.style.layout == Layout::Flat =>
+            {
                 Node::Dir(dir.sibling(0))
             }
-            Node::File { dir, .. } => Node::Dir(dir),
+            Node::File { dir, .. } | Node::Strm { dir, .. } => Node::Dir(dir),
         }
     }
 
@@ -351,6 +384,7 @@ impl<'a> IndexCache<'a> {
         Arc::new(ViewIndex {
             view: view.clone(),
             by_id,
+            is_strm: style.is_strm(&view.name),
             releases,
         })
     }
@@ -376,6 +410,16 @@ fn is_version_file(name: &str) -> bool {
 pub(crate) fn kind(node: Node<'_>) -> Kind {
     match node {
         Node::Root | Node::View(_) | Node::Dir(_) => Kind::Directory,
-        Node::Version | Node::File { .. } => Kind::File,
+        Node::Version | Node::File { .. } | Node::Strm { .. } => Kind::File,
+    }
+}
+
+/// The id of a node of a release; of others that of the root.
+fn node_id(node: Node<'_>) -> NodeId {
+    match node {
+        Node::Dir(dir) => dir.id(),
+        Node::File { file, .. } => file.id,
+        Node::Strm { file, .. } => strm_of(file.id),
+        Node::Root | Node::Version | Node::View(_) => NodeId::ROOT,
     }
 }

@@ -1,6 +1,6 @@
 //! How nodes look: owner, modes, times, layout.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use debridfs_base::NodeId;
 use debridfs_catalogue::Layout;
@@ -23,6 +23,8 @@ pub struct TreeConfig {
     pub version: String,
     /// By the names of views: providers whose copies are read first there.
     pub orders: HashMap<String, Vec<String>>,
+    /// Names of views that show films as `.strm` files.
+    pub strm: HashSet<String>,
 }
 
 /// [`TreeConfig`] made ready.
@@ -35,6 +37,7 @@ pub(crate) struct Style {
     pub(crate) layout: Layout,
     pub(crate) version: String,
     orders: HashMap<String, Vec<String>>,
+    strm: HashSet<String>,
 }
 
 /// Size of every directory.
@@ -52,6 +55,7 @@ impl From<TreeConfig> for Style {
             layout: config.layout,
             version: config.version + "\n",
             orders: config.orders,
+            strm: config.strm,
         }
     }
 }
@@ -60,6 +64,11 @@ impl Style {
     /// Providers whose copies are read first in the view of that name.
     pub(crate) fn order(&self, view: &str) -> &[String] {
         self.orders.get(view).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the view of that name shows films as `.strm` files.
+    pub(crate) fn is_strm(&self, view: &str) -> bool {
+        self.strm.contains(view)
     }
 
     pub(crate) fn directory(&self, id: NodeId, subdirs: usize, mtime: Timestamp) -> Attr {

@@ -29,6 +29,7 @@ pub(crate) fn config(layout: Layout) -> TreeConfig {
         layout,
         version: "debridfs 0.0".into(),
         orders: Default::default(),
+        strm: Default::default(),
     }
 }
 

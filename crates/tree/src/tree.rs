@@ -3,6 +3,8 @@
 use parking_lot::Mutex;
 
 #[cfg(test)]
+mod strm_tests;
+#[cfg(test)]
 mod tests;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use crate::explain::Found;
 use crate::snapshot::{Dir, Missing, Node, Snapshot, kind};
 use crate::sources::{failed_read, file_ref, in_order};
+use crate::strm::StrmTexts;
 use crate::style::TreeConfig;
 use debridfs_vfs::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
@@ -48,6 +51,8 @@ struct Shared {
     library: watch::Receiver<Arc<Library>>,
     content: Arc<Content>,
     demand: Box<Demand>,
+    /// Held while one snapshot takes the place of another.
+    showing: Mutex<()>,
     listeners: Mutex<Vec<mpsc::UnboundedSender<Vec<Change>>>>,
 }
 
@@ -72,6 +77,7 @@ impl Tree {
             library: library.clone(),
             content,
             demand: Box::new(demand),
+            showing: Mutex::default(),
             listeners: Mutex::default(),
         });
         let follower = Arc::downgrade(&shared);
@@ -82,7 +88,8 @@ impl Tree {
                     return;
                 };
                 // Tens of milliseconds for a large library.
-                let shown = tokio::task::spawn_blocking(move || shared.show(newest)).await;
+                let show = move || shared.show(Some(newest), None);
+                let shown = tokio::task::spawn_blocking(show).await;
                 if let Err(error) = shown {
                     tracing::error!(%error, "a published library could not be shown");
                 }
@@ -99,11 +106,18 @@ impl Tree {
     /// Where a file of a release is shown, relative to the root; `None` if it is not, or is no file of a release.
     pub fn path(&self, id: NodeId) -> Option<String> {
         let snapshot = self.shared.snapshot.load();
-        let Node::File { dir, file } = snapshot.find(id)? else {
-            return None;
+        let (dir, inside) = match snapshot.find(id)? {
+            Node::File { dir, file } => (dir, dir.tree()?.path_of(snapshot.style.layout, file)),
+            Node::Strm { dir, file } => (dir, snapshot.strm_path(dir, file)?),
+            Node::Root | Node::Version | Node::View(_) | Node::Dir(_) => return None,
         };
-        let inside = dir.tree()?.path_of(snapshot.style.layout, file);
         Some(format!("{}/{}/{inside}", dir.view.name(), dir.entry.name))
+    }
+
+    /// Lets `.strm` files hold `texts` from now on, and tells what changed. Before the first texts the
+    /// directories that such files are in are waited for. Takes tens of milliseconds for a large library.
+    pub fn show_strm(&self, texts: StrmTexts) {
+        self.shared.show(None, Some(Arc::new(texts)));
     }
 
     /// The places that the file `id` can be read from, the preferred one first; none if it is no file of
@@ -117,10 +131,21 @@ impl Tree {
             .map_or_else(Vec::new, |tree| tree.sources(file).collect())
     }
 
-    /// What changes from now on, for the kernel's caches: one message for each published library that changed anything.
+    /// What changes from now on, for the kernel's caches: one message for each published library that changed anything. A
+    /// kernel may know `.strm` files with the texts of an earlier engine: the first message names those there are.
     pub fn changes(&self) -> mpsc::UnboundedReceiver<Vec<Change>> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.shared.listeners().push(sender);
+        let mut listeners = self.shared.listeners();
+        let snapshot = self.shared.snapshot.load();
+        let strm: Vec<Change> = match snapshot.strm_texts.is_some() {
+            true => snapshot.strm_nodes().map(Change::Node).collect(),
+            false => Vec::new(),
+        };
+        if !strm.is_empty() {
+            // The receiver is at hand.
+            let _ = sender.send(strm);
+        }
+        listeners.push(sender);
         receiver
     }
 }
@@ -141,11 +166,17 @@ impl Shared {
         self.listeners.lock()
     }
 
-    /// Puts a new library in place and tells what changed.
-    fn show(&self, library: Arc<Library>) {
+    /// Puts a new library or new texts of `.strm` files in place and tells what changed.
+    fn show(&self, library: Option<Arc<Library>>, strm_texts: Option<Arc<StrmTexts>>) {
+        let _one = self.showing.lock();
         let old = self.snapshot.load_full();
+        let library = library.unwrap_or_else(|| old.library.clone());
         let generation = library.generation;
-        let new = Arc::new(Snapshot::new(library, old.style.clone(), Some(&old)));
+        let mut new = Snapshot::new(library, old.style.clone(), Some(&old));
+        if strm_texts.is_some() {
+            new.strm_texts = strm_texts;
+        }
+        let new = Arc::new(new);
         self.snapshot.store(new.clone());
         self.shown.send_replace(generation);
         let mut listeners = self.listeners();
@@ -173,14 +204,15 @@ impl Shared {
         };
         let shared = self.clone();
         Answer::Later(Box::pin(async move {
+            let what = match missing {
+                Missing::Strm => "it is not known yet what .strm files hold",
+                _ => "the provider did not tell the release's files in time",
+            };
             let waiting = shared.wait_for(missing);
             match tokio::time::timeout(deadline.min(CONTENTS_DEADLINE), waiting).await {
                 Ok(waited) => waited?,
                 Err(_) => {
-                    return Err(Error::new(
-                        ErrorKind::TimedOut,
-                        "the provider did not tell the release's files in time",
-                    ));
+                    return Err(Error::new(ErrorKind::TimedOut, what));
                 }
             }
             match operation(&shared, &shared.snapshot.load()) {
@@ -190,7 +222,7 @@ impl Shared {
                     ErrorKind::Unavailable,
                     "the provider has not made the release's links yet",
                 )),
-                Err(Missing::Node(_)) => Err(ErrorKind::NotYet.into()),
+                Err(Missing::Node(_) | Missing::Strm) => Err(ErrorKind::NotYet.into()),
             }
         }))
     }
@@ -206,6 +238,7 @@ impl Shared {
                 let published = self.library.borrow().generation;
                 Box::new(move |snapshot| snapshot.library.generation >= published)
             }
+            Missing::Strm => Box::new(|snapshot| snapshot.strm_texts.is_some()),
             Missing::Node(id) => {
                 Box::new(move |snapshot| !matches!(snapshot.node(id), Err(Missing::Node(_))))
             }
@@ -237,18 +270,10 @@ impl Shared {
     ) -> std::result::Result<Plan, Missing> {
         let node = snapshot.node(request.id)?;
         match node {
-            Node::Version => {
-                let text = snapshot.style.version.as_bytes();
-                let start = text
-                    .len()
-                    .min(usize::try_from(request.offset).unwrap_or(usize::MAX));
-                let end = text.len().min(start.saturating_add(request.size as usize));
-                let bytes = Bytes::copy_from_slice(&text[start..end]);
-                Ok(Plan::Memory(if bytes.is_empty() {
-                    Vec::new()
-                } else {
-                    vec![bytes]
-                }))
+            Node::Version => Ok(Plan::Memory(part(&snapshot.style.version, request))),
+            Node::Strm { file, .. } => {
+                let text = snapshot.strm_text(file).ok_or(Missing::Strm)?;
+                Ok(Plan::Memory(part(&text, request)))
             }
             Node::File { dir, file } => {
                 let tree = readable(dir, file)?;
@@ -270,6 +295,17 @@ impl Shared {
         };
         let reading = self.content.read(&file, &wanted(request));
         Answer::Later(Box::pin(async move { reading.await.map_err(failed_read) }))
+    }
+}
+
+/// The bytes of `text` that are asked for.
+fn part(text: &str, request: &ReadRequest) -> ReadOut {
+    let start = usize::try_from(request.offset).unwrap_or(usize::MAX);
+    let start = text.len().min(start);
+    let end = text.len().min(start.saturating_add(request.size as usize));
+    match start == end {
+        true => Vec::new(),
+        false => vec![Bytes::copy_from_slice(&text.as_bytes()[start..end])],
     }
 }
 

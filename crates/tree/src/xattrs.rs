@@ -26,7 +26,7 @@ impl Snapshot {
         name: &str,
         link_age: impl Fn(&Source) -> Option<Duration>,
     ) -> Option<String> {
-        let (Node::Dir(dir) | Node::File { dir, .. }) = node else {
+        let (Node::Dir(dir) | Node::File { dir, .. } | Node::Strm { dir, .. }) = node else {
             return None;
         };
         let release = dir.release();

@@ -142,6 +142,7 @@ async fn a_hit_allocates_its_answer_alone() {
         layout: Layout::Tree,
         version: "debridfs".into(),
         orders: Default::default(),
+        strm: Default::default(),
     };
     let tree = Tree::new(config, library, content.clone(), |_| {
         panic!("all files are known")

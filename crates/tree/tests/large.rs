@@ -99,6 +99,7 @@ async fn a_hundred_thousand_files() {
         layout: Layout::Tree,
         version: String::new(),
         orders: Default::default(),
+        strm: Default::default(),
     };
     let tree = Tree::new(config, receiver, content, |_| {
         panic!("walking asks for nothing")

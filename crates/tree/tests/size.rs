@@ -109,6 +109,7 @@ async fn a_release_takes_no_more_than_its_share() {
         umask: 0,
         layout: Layout::Tree,
         orders: Default::default(),
+        strm: Default::default(),
         version: "debridfs".into(),
     };
     let tree = Tree::new(config, second.library(), content, |_| {

@@ -347,7 +347,8 @@ async fn a_film_becomes_an_address_and_its_subtitles_files() {
     let place = world.downloads().join("tv/Film.2024");
     assert_eq!(tree(&place), ["Film.2024.strm", "Subs/Film.2024.srt"]);
     let text = fs::read_to_string(place.join("Film.2024.strm")).unwrap();
-    assert_eq!(text, "http://debridfs:8284/first/Film.2024/Film.2024.mkv\n");
+    let address = format!("http://debridfs:8284/first/{HASH}/Film.2024.mkv\n");
+    assert_eq!(text, address);
     assert_eq!(
         fs::metadata(place.join("Subs/Film.2024.srt"))
             .unwrap()

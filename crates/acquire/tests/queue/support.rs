@@ -275,13 +275,10 @@ impl Library for SimLibrary {
         }))
     }
 
-    fn url(&self, shown: &Shown, path: &str) -> Result<String, String> {
+    fn url(&self, hash: InfoHash, path: &str) -> Result<String, String> {
         let token = self.token.lock().unwrap().clone();
         let token = token.ok_or_else(|| "nobody serves files".to_owned())?;
-        Ok(format!(
-            "http://debridfs:8284/{token}/{}/{path}",
-            shown.name
-        ))
+        Ok(format!("http://debridfs:8284/{token}/{hash}/{path}"))
     }
 }
 

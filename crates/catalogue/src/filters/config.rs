@@ -26,6 +26,20 @@ pub struct FolderConfig {
     /// Providers whose copies of a file are read first below it.
     #[serde(default)]
     pub order: Vec<String>,
+    /// What films are shown as.
+    #[serde(default, rename = "as")]
+    pub shown_as: ShownAs,
+}
+
+/// What the films of a folder are shown as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShownAs {
+    /// Themselves.
+    #[default]
+    Files,
+    /// `.strm` files, each of which holds an address that plays the film.
+    Strm,
 }
 
 /// The two shapes of `filters`.

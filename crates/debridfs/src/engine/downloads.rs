@@ -29,8 +29,8 @@ pub struct Downloads {
     pub config: Arc<Config>,
     /// The library that they come into.
     pub parts: Arc<Parts>,
-    /// Of files, for `.strm` files.
-    pub addresses: Addresses,
+    /// What is in `.strm` files.
+    pub addresses: Arc<Addresses>,
     /// What all servers share.
     pub listeners: Arc<Listeners>,
     /// What somebody has to look at.
@@ -118,7 +118,10 @@ impl Downloads {
             &config.content,
             (config.mount.path.clone(), self.mount_news.clone()),
             config.library.layout,
-            Arc::new(move |path| addresses.of(path).map_err(|error| error.to_string())),
+            Arc::new(move |film, name| {
+                let address = addresses.of(film, name);
+                address.map_err(|error| error.to_string())
+            }),
         );
         let queue = Acquire::open(queue, parts.providers.clone(), Arc::new(library)).await;
         queue.map_err(|error| of_state(config, error))

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Supervisor};
 use debridfs_control::HttpTokens;
-use debridfs_dav::{Addresses, router};
+use debridfs_dav::{AddressForm, Addresses, router};
 use debridfs_listen::{Listeners, Logins, Place, Tokens};
+use debridfs_tree::{StrmTexts, Tree};
 use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 
@@ -14,20 +15,27 @@ use super::sockets;
 use super::trouble::of_state;
 use debridfs_config::Config;
 
-/// The tokens, which let nobody in before they are read.
-pub fn tokens(config: &Config) -> HttpTokens {
+/// The tokens, which let nobody in before they are read, and what `.strm` files of `tree` hold.
+pub fn tokens(config: &Config, tree: Arc<Tree>) -> HttpTokens {
+    let tokens = Arc::new(Tokens::new(&config.state_dir));
+    let url = config.http.url.trim_end_matches('/').to_owned();
+    let served = config.http.listen.map(|_| url.clone());
+    let show = move |form: Arc<AddressForm>| {
+        let since = form.since();
+        let text = move |film, name: &str| format!("{}\n", form.of(film, name));
+        tree.show_strm(StrmTexts::new(since, text));
+    };
     HttpTokens {
-        tokens: Arc::new(Tokens::new(&config.state_dir)),
-        url: config.http.url.trim_end_matches('/').to_owned(),
+        addresses: Arc::new(Addresses::new(
+            served.unwrap_or_default(),
+            tokens.clone(),
+            show,
+        )),
+        tokens,
+        url,
         served: config.http.listen.is_some(),
-        makes_strm: config.acquire.makes_strm(),
+        makes_strm: config.makes_strm(),
     }
-}
-
-/// Addresses of files, for `.strm` files: none while files are not served, or no token is known.
-pub fn addresses(config: &Config, tokens: &HttpTokens) -> Addresses {
-    let served = config.http.listen.map(|_| tokens.url.clone());
-    Addresses::new(served.unwrap_or_default(), tokens.tokens.clone())
 }
 
 /// Reads the tokens, makes the one for `.strm` files if there are to be any, and serves files if an
@@ -43,20 +51,15 @@ pub fn start(
 ) {
     let (read, of) = (tokens.clone(), config.clone());
     supervisor.start("tokens for files over HTTP", move || {
-        let (
-            HttpTokens {
-                tokens, makes_strm, ..
-            },
-            of,
-        ) = (read.clone(), of.clone());
+        let (http, of) = (read.clone(), of.clone());
         async move {
             let read = Volume::state().run(&of.state_dir, move || {
                 let now = Timestamp::now();
-                tokens.load(now)?;
-                match makes_strm {
-                    true => tokens.make_own(now),
-                    false => Ok(()),
+                http.tokens.load(now)?;
+                if http.makes_strm {
+                    http.tokens.make_own(now)?;
                 }
+                http.addresses.renew(now)
             });
             match read.await {
                 Ok(read) => read.map_err(|error| of_state(&of, error)),

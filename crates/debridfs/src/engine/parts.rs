@@ -70,6 +70,7 @@ impl Parts {
             layout: config.library.layout,
             version: concat!("debridfs ", env!("CARGO_PKG_VERSION")).into(),
             orders: orders.collect(),
+            strm: config.strm_folders().map(str::to_owned).collect(),
         };
         let asked = catalogue.clone();
         let demand = move |release| asked.demand(release);

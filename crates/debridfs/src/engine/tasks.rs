@@ -87,7 +87,7 @@ impl Tasks {
         alone: Alone,
         shutdown: CancellationToken,
     ) -> Self {
-        let tokens = http_files::tokens(config);
+        let tokens = http_files::tokens(config, parts.tree.clone());
         Self {
             supervisor: Supervisor::new(shutdown.clone()),
             board: Board::default(),
@@ -200,7 +200,7 @@ impl Tasks {
             let downloads = Downloads {
                 config: self.config.clone(),
                 parts: self.parts.clone(),
-                addresses: http_files::addresses(&self.config, &self.tokens),
+                addresses: self.tokens.addresses.clone(),
                 listeners: self.listeners.clone(),
                 board: self.board.clone(),
                 alone: self.alone.clone(),

@@ -98,7 +98,7 @@ fn a_strm_plays_until_its_token_is_revoked() {
     let address = fs::read_to_string(&imported[0]).expect("text");
     let address = address.trim();
     assert!(
-        address.starts_with(&format!("http://{}/files/", household.http)),
+        address.starts_with(&format!("http://{}/strm/", household.http)),
         "{address}"
     );
     let found = streams(address);

@@ -40,6 +40,7 @@ mod several;
 mod severed;
 mod stalled;
 mod storm;
+mod strm;
 mod supervised;
 mod support;
 mod sync;

@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use debridfs_base::NodeId;
-use debridfs_catalogue::Contents;
+use debridfs_catalogue::{Contents, strm_of};
 use itertools::EitherOrBoth;
 
-use super::{Dir, Node, Snapshot, ViewIndex};
+use super::strm::strm_ids;
+use super::{Dir, Node, Snapshot, ViewIndex, node_id};
 use debridfs_vfs::Change;
 
 impl Snapshot {
@@ -39,11 +40,24 @@ impl Snapshot {
         if root_changed {
             changes.nodes.insert(NodeId::ROOT);
         }
+        let texts = [self, new].map(|at| at.strm_texts.as_ref().map(Arc::as_ptr));
+        if texts[0] != texts[1] {
+            changes.nodes.extend(new.strm_nodes());
+        }
         let names = changes.names.into_iter();
         let names = names.map(|(parent, name)| Change::Entry { parent, name });
         names
             .chain(changes.nodes.into_iter().map(Change::Node))
             .collect()
+    }
+
+    /// Every `.strm` file.
+    pub(crate) fn strm_nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let views = self.views.iter().filter(|view| view.is_strm);
+        let releases = views.flat_map(|view| view.releases.iter().flatten());
+        releases
+            .flat_map(|release| strm_ids(release, self.style.layout))
+            .map(|(_, id)| NodeId(id))
     }
 }
 
@@ -103,10 +117,12 @@ impl Collector<'_> {
             }
         }
         for file in old.tree().iter().flat_map(|tree| &tree.files) {
-            if let (Some(was), Some(is)) = (self.old.find(file.id), self.new.find(file.id))
-                && self.old.attr(was) != self.new.attr(is)
-            {
-                self.nodes.insert(file.id);
+            for id in [file.id, strm_of(file.id)] {
+                if let (Some(was), Some(is)) = (self.old.find(id), self.new.find(id))
+                    && self.old.attr(was) != self.new.attr(is)
+                {
+                    self.nodes.insert(id);
+                }
             }
         }
     }
@@ -122,6 +138,11 @@ impl Collector<'_> {
         names.extend(was.subdirs(old.number).iter().map(|dir| was.dir_name(*dir)));
         if old.number == 0 {
             names.extend(was.base_names());
+        }
+        if old.view.is_strm {
+            let files = 0..was.tree.files.len() as u32;
+            let lines = files.filter_map(|number| self.old.strm_line(old, number));
+            names.extend(lines.map(|(name, _)| name));
         }
         for name in names {
             let before = self.old.in_release(old, name).map(node_id);
@@ -141,12 +162,4 @@ fn lines(snapshot: &Snapshot, dir: Dir<'_>) -> Vec<(String, u64)> {
         true
     });
     lines
-}
-
-fn node_id(node: Node<'_>) -> NodeId {
-    match node {
-        Node::Dir(dir) => dir.id(),
-        Node::File { file, .. } => file.id,
-        Node::Root | Node::Version | Node::View(_) => NodeId::ROOT,
-    }
 }

@@ -29,7 +29,12 @@ impl Snapshot {
             Node::Dir(dir) if dir.index.is_none() => {
                 return Err(Missing::Contents(dir.release().id));
             }
-            Node::Version | Node::File { .. } => return Err(ErrorKind::NotDirectory.into()),
+            Node::Dir(dir) if dir.view.is_strm && self.strm_texts.is_none() => {
+                return Err(Missing::Strm);
+            }
+            Node::Version | Node::File { .. } | Node::Strm { .. } => {
+                return Err(ErrorKind::NotDirectory.into());
+            }
             _ => {}
         }
         let mut lines = Vec::new();
@@ -60,7 +65,7 @@ impl Snapshot {
                     }
                 }
                 Node::Dir(dir) => self.list_release(dir, cookie, &mut add),
-                Node::Version | Node::File { .. } => {}
+                Node::Version | Node::File { .. } | Node::Strm { .. } => {}
             }
         }
         Ok(lines)
@@ -109,6 +114,14 @@ impl Snapshot {
         } else {
             index.files_by_id(dir.number)
         };
+        if dir.view.is_strm {
+            for (name, node, id) in self.strm_lines(dir, files, cookie) {
+                if !add(name, node, id) {
+                    return;
+                }
+            }
+            return;
+        }
         let start =
             files.partition_point(|number| index.tree.files[*number as usize].id.0 <= cookie);
         for number in &files[start..] {

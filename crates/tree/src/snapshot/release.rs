@@ -1,8 +1,10 @@
 //! Orders of a release's files and directories, shared by all views that show it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use debridfs_catalogue::{Layout, ReleaseTree};
+
+use super::strm::StrmIndex;
 
 /// A release's tree with the orders that lookups and listings need. Numbers are indices in the tree's `dirs` and `files`.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct ReleaseIndex {
     by_name: Option<Box<[u32]>>,
     /// Files that have another name in the flat layout, by that.
     renamed: Box<[u32]>,
+    /// Names in views that show films as `.strm` files, once there is such a view.
+    strm: OnceLock<Box<StrmIndex>>,
 }
 
 /// What belongs to a directory.
@@ -94,8 +98,15 @@ impl ReleaseIndex {
             all_by_id,
             by_name,
             renamed: renamed.into(),
+            strm: OnceLock::new(),
             tree,
         }
+    }
+
+    /// Names where films are shown as `.strm` files.
+    pub(super) fn strm(&self, layout: Layout) -> &StrmIndex {
+        self.strm
+            .get_or_init(|| Box::new(StrmIndex::new(&self.tree, layout)))
     }
 
     pub(super) fn parent(&self, dir: u32) -> u32 {

@@ -15,6 +15,8 @@ pub(crate) enum Missing {
     Failed(Error),
     /// The release's files have to be known first.
     Contents(ContentId),
+    /// What `.strm` files hold has to be known first.
+    Strm,
     /// The id is not shown, but may belong to a release whose files are unknown.
     Node(NodeId),
 }
@@ -29,6 +31,7 @@ impl Snapshot {
     /// The node of an id.
     pub(crate) fn node(&self, id: NodeId) -> Result<Node<'_>, Missing> {
         match self.find(id) {
+            Some(Node::Strm { .. }) if self.strm_texts.is_none() => Err(Missing::Strm),
             Some(node) => Ok(node),
             // It may be of an account whose list is still to come.
             None if !self.library.listed || !self.library.waiting.is_empty() => {
@@ -61,15 +64,20 @@ impl Snapshot {
             Node::Dir(dir) if dir.index.is_none() => {
                 return Err(Missing::Contents(dir.release().id));
             }
+            Node::Dir(dir) if dir.view.is_strm && self.strm_texts.is_none() => {
+                return Err(Missing::Strm);
+            }
             Node::Dir(dir) => self.in_release(dir, name),
-            Node::Version | Node::File { .. } => return Err(ErrorKind::NotDirectory.into()),
+            Node::Version | Node::File { .. } | Node::Strm { .. } => {
+                return Err(ErrorKind::NotDirectory.into());
+            }
         };
         found.ok_or_else(|| ErrorKind::NotFound.into())
     }
 
     /// What `name` stands for in a directory of a release whose files are known. In the release itself names of both layouts are found, so that links
     /// made for either keep working.
-    pub(super) fn in_release<'a>(&self, dir: Dir<'a>, name: &str) -> Option<Node<'a>> {
+    pub(super) fn in_release<'a>(&'a self, dir: Dir<'a>, name: &str) -> Option<Node<'a>> {
         let index = dir.index?;
         let file = |number: u32| {
             let file = &index.tree.files[number as usize];
@@ -83,6 +91,10 @@ impl Snapshot {
                 .subdir(dir.number, name)
                 .map(|dir_| Node::Dir(dir.sibling(dir_)))
         };
+        if dir.view.is_strm {
+            // One layout is enough: nobody has links to what an older version did not show.
+            return self.in_strm(dir, name).or_else(subdir);
+        }
         let here = || index.file(dir.number, name).map(file);
         if dir.number > 0 {
             return subdir().or_else(here);

@@ -11,7 +11,7 @@ use debridfs_control::{
     Accepting, CachedLine, Instance, QueuedJob, ReleaseLine, ReleaseList, ReleaseQuery, Status,
     ViewLine, WhyEvent, WhyFile, WhyReport, WhyState,
 };
-use debridfs_listen::{Caller, Limits, Listeners, Logins, TokenRights, Tokens};
+use debridfs_listen::{Caller, Limits, Listeners, Logins, OWN, TokenRights, Tokens};
 use debridfs_web::{Changing, Login, PageSource, Pages, QueueChange, pages_router};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
@@ -40,7 +40,7 @@ async fn who(Extension(caller): Extension<Caller>) -> String {
     format!("{}: {}", caller.name, may.join(","))
 }
 
-/// One token, which is called `reader`, with its text; and the one of `.strm` files.
+/// One token, which is called `reader`, with its text.
 fn tokens() -> (Arc<Tokens>, String) {
     let dir = tempfile::tempdir().unwrap();
     let tokens = Tokens::new(dir.path());
@@ -48,7 +48,6 @@ fn tokens() -> (Arc<Tokens>, String) {
     let text = tokens
         .create("reader", TokenRights::default(), at())
         .unwrap();
-    tokens.make_own(at()).unwrap();
     (Arc::new(tokens), text)
 }
 
@@ -223,7 +222,7 @@ pub struct Site {
     pub fake: Arc<Fake>,
     /// The text of a token that lets read.
     pub reader: String,
-    /// The text of the one in `.strm` files.
+    /// The text of the one for `.strm` files, as older versions made it.
     pub strm: String,
 }
 
@@ -238,7 +237,7 @@ impl Site {
         let fake = Arc::new(fake);
         let listeners = Listeners::new(Limits::default());
         let (tokens, reader) = tokens();
-        let strm = tokens.own().unwrap();
+        let strm = tokens.create(OWN, TokenRights::default(), at()).unwrap();
         let router = pages_router(Pages {
             instance: fake.clone(),
             source: fake.clone(),
