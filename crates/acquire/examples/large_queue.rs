@@ -70,7 +70,7 @@ impl Library for Nobody {
         None
     }
 
-    fn url(&self, _: &Shown, _: &str) -> Result<String, String> {
+    fn url(&self, _: InfoHash, _: &str) -> Result<String, String> {
         Err("there is nobody".to_owned())
     }
 }

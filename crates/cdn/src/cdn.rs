@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debridfs_provider::{LinkStore, Provider, Source};
+use debridfs_provider::{LinkStore, Priority, Provider, Source};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -101,6 +101,16 @@ impl Cdn {
     /// What the copies of the file `file` proved.
     pub fn proven(&self, file: u64) -> Proven {
         self.copies.proven(file)
+    }
+
+    /// A direct link of `source` for somebody who plays it without us: the one there is, or a new one.
+    ///
+    /// # Errors
+    /// Why there is none now, for logs.
+    pub async fn link(&self, source: &Source) -> Result<String, String> {
+        let lease = self.links.get(source, Priority::Playback).await;
+        let lease = lease.map_err(|none| none.cause.to_string())?;
+        Ok(lease.link.url.clone())
     }
 
     /// How old the direct link of `source` is, if it was needed since the start.

@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use debridfs_base::{ByteSize, HumanDuration};
 use debridfs_catalogue::{FolderConfig, FolderNaming, Layout};
 use debridfs_content::ContentConfig;
+use debridfs_dav::Redirect;
 use debridfs_fuse::BackendKind;
 use debridfs_handover::Recovery;
 use debridfs_listen::Limits;
@@ -273,6 +274,8 @@ pub struct HttpConfig {
     pub listen: Option<SocketAddr>,
     /// How players reach that address, without a slash at the end: what `.strm` files begin with.
     pub url: String,
+    /// When callers are sent to a provider's own link.
+    pub redirect: Redirect,
     /// File of the certificate that TLS is served with, in PEM; plain HTTP when absent.
     pub tls_cert: Option<PathBuf>,
     /// File of its key.

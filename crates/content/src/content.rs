@@ -290,6 +290,14 @@ impl Content {
         self.context.cdn.proven(file)
     }
 
+    /// A direct link of `source` for somebody who plays it without us: the one there is, or a new one.
+    ///
+    /// # Errors
+    /// Why there is none now, for logs.
+    pub async fn link(&self, source: &Source) -> Result<String, String> {
+        self.context.cdn.link(source).await
+    }
+
     /// How old the direct link of `source` is, if it was needed since the start.
     pub fn link_age(&self, source: &Source) -> Option<Duration> {
         self.context.cdn.link_age(source)

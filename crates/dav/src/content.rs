@@ -1,14 +1,14 @@
 //! What a GET or HEAD of a file is answered.
 
-use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use debridfs_listen::random;
+use debridfs_listen::{peer, random};
 use debridfs_vfs::{Attr, Client, Error, ErrorKind, ReadRequest};
 
 use crate::conditions::{Part, Version};
@@ -23,17 +23,18 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// A request for a file.
 pub(crate) struct Asked<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) request: &'a Parts,
     /// Its name, or a path that ends with that.
     pub(crate) name: &'a str,
     pub(crate) caller: CallerKey,
-    pub(crate) peer: Option<IpAddr>,
 }
 
 impl Asked<'_> {
     /// The answer for the file of `attr`.
     pub(crate) async fn answer(&self, front: &Front, attr: Attr) -> Result<Response, Refusal> {
+        if let Some(elsewhere) = front.redirects.answer(self.request, attr.id).await {
+            return Ok(elsewhere);
+        }
         let version = Version::new(attr.id.0, attr.size, attr.mtime.as_second());
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -41,7 +42,8 @@ impl Asked<'_> {
         let modified = httpdate::fmt_http_date(version.modified);
         put(&mut headers, header::LAST_MODIFIED, modified);
         let kind = kind_of(self.name);
-        let (code, sections) = match version.asked_for(self.method, self.headers) {
+        let (code, sections) = match version.asked_for(&self.request.method, &self.request.headers)
+        {
             Part::Unchanged => return Ok((StatusCode::NOT_MODIFIED, headers).into_response()),
             Part::Failed => return Ok((StatusCode::PRECONDITION_FAILED, headers).into_response()),
             Part::Unsatisfiable => {
@@ -69,12 +71,16 @@ impl Asked<'_> {
         };
         let length: u64 = sections.iter().map(Section::len).sum();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        let body = match *self.method {
+        let body = match self.request.method {
             Method::HEAD => self.look(front, attr).await.map(|()| Body::empty()),
             _ => self.read(front, attr, sections).await,
         };
         let body = body.map_err(|error| self.failed(front, attr, error))?;
         Ok((code, headers, body).into_response())
+    }
+
+    fn client(&self) -> Client {
+        Client::Http(peer(&self.request.extensions))
     }
 
     /// A HEAD costs no bytes: a read of none fails where it is known that there are none.
@@ -85,7 +91,7 @@ impl Asked<'_> {
             offset: 0,
             size: 0,
             deadline: LIMIT,
-            client: Client::Http(self.peer),
+            client: self.client(),
         };
         front.vfs.read(request).get().await?;
         match front.lost.of(attr.id) {
@@ -102,7 +108,7 @@ impl Asked<'_> {
     ) -> Result<Body, Failed> {
         let turn = front.transfers.begin(self.caller);
         let turn = turn.ok_or(Failed::Busy)?;
-        let (vfs, client) = (front.vfs.clone(), Client::Http(self.peer));
+        let (vfs, client) = (front.vfs.clone(), self.client());
         let body = front.transfers.body(turn, vfs, client, attr, sections);
         let body = body.await?;
         front.lost.found(attr.id);

@@ -70,11 +70,9 @@ pub(crate) async fn answer(
         return Err(StatusCode::NOT_FOUND.into());
     }
     let asked = Asked {
-        method: &request.method,
-        headers: &request.headers,
+        request,
         name: path,
         caller: digest(&caller.name),
-        peer,
     };
     asked.answer(front, attr).await
 }

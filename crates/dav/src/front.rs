@@ -10,6 +10,7 @@ use debridfs_listen::{Attempts, FrontName, Logins, Tokens};
 use debridfs_vfs::Vfs;
 
 use crate::lost::Lost;
+use crate::redirect::Redirects;
 use crate::transfers::Transfers;
 use crate::{files, page, strm, webdav};
 
@@ -24,16 +25,18 @@ pub(crate) struct Front {
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) transfers: Transfers,
     pub(crate) lost: Lost,
+    pub(crate) redirects: Redirects,
 }
 
 /// Serves the files of `vfs`: at `/files/TOKEN/PATH` to whoever shows one of `tokens`, at `/strm/KEY/ID/NAME` to whoever has
 /// such an address of [`crate::Addresses`], and by WebDAV at `/dav/PATH` to the callers of `logins`. Wrong tokens are counted in `attempts`, which `logins` should
-/// count in as well.
+/// count in as well. `redirects` says who is sent elsewhere.
 pub fn router(
     vfs: Arc<dyn Vfs>,
     tokens: Arc<Tokens>,
     logins: Logins,
     attempts: Arc<Attempts>,
+    redirects: Redirects,
 ) -> Router {
     let front = Front {
         vfs,
@@ -42,6 +45,7 @@ pub fn router(
         attempts,
         transfers: Transfers::default(),
         lost: Lost::default(),
+        redirects,
     };
     Router::new().fallback(serve).with_state(Arc::new(front))
 }
@@ -72,7 +76,8 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     // The address may hold a token.
     put(header::REFERRER_POLICY, "no-referrer");
-    put(header::CACHE_CONTROL, "private");
+    let private = HeaderValue::from_static("private");
+    headers.entry(header::CACHE_CONTROL).or_insert(private);
     match name {
         Some(name) => FrontName(name).mark(answer),
         None => answer,

@@ -12,6 +12,7 @@
 //! | which part of a file is meant | `conditions`, `ranges` |
 //! | which media type it has | `kinds` |
 //! | what a failure is answered | `refusal`; a film that is lost for good in `lost` |
+//! | who is sent to a provider's own link | `redirect` |
 //! | which address a `.strm` file holds | `addresses` |
 #![cfg_attr(
     test,
@@ -34,6 +35,7 @@ mod page;
 mod paths;
 mod propfind;
 mod ranges;
+mod redirect;
 mod refusal;
 mod strm;
 mod transfers;
@@ -42,3 +44,4 @@ mod webdav;
 pub use addresses::{AddressForm, Addresses, NoAddress};
 pub use files::{address, signed_address};
 pub use front::router;
+pub use redirect::{Redirect, Redirects};

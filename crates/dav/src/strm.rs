@@ -4,7 +4,7 @@
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use debridfs_listen::{OWN, digest, peer};
+use debridfs_listen::{OWN, digest};
 use debridfs_vfs::{ErrorKind, Kind, NodeId};
 
 use crate::content::Asked;
@@ -54,11 +54,9 @@ pub(crate) async fn answer(
         }
     };
     let asked = Asked {
-        method: &request.method,
-        headers: &request.headers,
+        request,
         name,
         caller: digest(OWN),
-        peer: peer(&request.extensions),
     };
     asked.answer(front, attr).await
 }

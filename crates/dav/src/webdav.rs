@@ -187,11 +187,9 @@ impl Call<'_> {
                 return Ok(page::player(&self.address(attr.kind)));
             }
             let asked = Asked {
-                method: &self.request.method,
-                headers: &self.request.headers,
+                request: self.request,
                 name: self.path,
                 caller: digest(&self.caller.name),
-                peer: peer(&self.request.extensions),
             };
             return asked.answer(self.front, attr).await;
         }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use dav_server::DavHandler;
 use dav_server::memfs::MemFs;
 use dav_server::memls::MemLs;
-use debridfs_dav::router;
+use debridfs_dav::{Redirects, router};
 use debridfs_listen::{HashedPassword, Limits, Listeners, Logins, Right, Tokens, User, peer};
 use debridfs_vfs::{MemoryVfs, NodeId};
 use jiff::Timestamp;
@@ -96,6 +96,7 @@ impl Server {
                 tokens,
                 logins,
                 listeners.attempts().clone(),
+                Redirects::default(),
             )
         })
         .await

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use debridfs_dav::router;
+use debridfs_dav::{Redirects, router};
 use debridfs_listen::{FrontReport, Limits, Listeners, Logins, Times, TokenRights, Tokens};
 use debridfs_vfs::{MemoryVfs, NodeId};
 use jiff::Timestamp;
@@ -96,7 +96,13 @@ impl World {
         });
         let attempts = listeners.attempts().clone();
         let logins = Logins::new(tokens.clone(), attempts.clone());
-        let router = router(Arc::new(vfs), tokens, logins, attempts);
+        let router = router(
+            Arc::new(vfs),
+            tokens,
+            logins,
+            attempts,
+            Redirects::default(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tls, cert) = encrypted.then(|| tls::tls(dir.path())).unzip();

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
-use debridfs_dav::{address, router, signed_address};
+use debridfs_dav::{Redirects, address, router, signed_address};
 use debridfs_listen::{Logins, Right, TokenRights, Tokens};
 use debridfs_vfs::{Call, ErrorKind, MemoryVfs, NodeId};
 use http_body_util::BodyExt;
@@ -87,7 +87,13 @@ impl World {
         let vfs = Arc::new(library(readable.clone(), reads.clone(), lost.clone()));
         let logins = Logins::new(tokens.clone(), Arc::default());
         Self {
-            router: router(vfs.clone(), tokens.clone(), logins, Arc::default()),
+            router: router(
+                vfs.clone(),
+                tokens.clone(),
+                logins,
+                Arc::default(),
+                Redirects::default(),
+            ),
             vfs,
             readable,
             reads,

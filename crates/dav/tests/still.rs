@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use debridfs_dav::{address, router};
+use debridfs_dav::{Redirects, address, router};
 use debridfs_listen::{Limits, Listeners, Logins, Times, TokenRights, Tokens, raise_descriptors};
 use debridfs_vfs::{MemoryVfs, NodeId};
 use jiff::Timestamp;
@@ -88,7 +88,13 @@ impl World {
         let address = listener.local_addr().unwrap();
         let attempts = listeners.attempts().clone();
         let logins = Logins::new(tokens.clone(), attempts.clone());
-        let router = router(Arc::new(vfs), tokens, logins, attempts);
+        let router = router(
+            Arc::new(vfs),
+            tokens,
+            logins,
+            attempts,
+            Redirects::default(),
+        );
         tokio::spawn(listeners.front("files").serve(listener, router));
         Self {
             address,

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
-use debridfs_dav::{Addresses, address, router};
+use debridfs_dav::{Addresses, Redirect, Redirects, address, router};
 use debridfs_listen::{Attempts, Logins, OWN, TokenRights, Tokens};
 use debridfs_vfs::{ErrorKind, MemoryVfs, NodeId};
 use http_body_util::BodyExt;
@@ -52,6 +52,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(Redirect::Never)
+    }
+
+    /// With links to all films but `LOST`.
+    fn with(redirect: Redirect) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::new(dir.path()));
         tokens.load(at(0)).unwrap();
@@ -60,8 +65,13 @@ impl World {
         addresses.renew(at(0)).unwrap();
         let attempts = Arc::new(Attempts::default());
         let logins = Logins::new(tokens.clone(), attempts.clone());
+        let redirects = Redirects::new(redirect, |film| {
+            let link = (film != LOST).then(|| format!("https://cdn.example/{}", film.0));
+            Box::pin(std::future::ready(link))
+        });
+        let vfs = Arc::new(library());
         Self {
-            router: router(Arc::new(library()), tokens.clone(), logins, attempts),
+            router: router(vfs, tokens.clone(), logins, attempts, redirects),
             tokens,
             addresses,
             _dir: dir,
@@ -196,4 +206,49 @@ async fn what_is_gone_is_404_and_what_cannot_be_read_now_503() {
     assert_eq!(world.code(&world.path(LOST, "Lost.mkv")).await, 503);
     // A directory is no film.
     assert_eq!(world.code(&world.path(NodeId(12), "x.mkv")).await, 404);
+}
+
+#[tokio::test]
+async fn callers_are_sent_to_a_providers_link_only_where_that_is_wanted() {
+    use Redirect::{Always, Asked, Never};
+    for (redirect, query, code) in [
+        (Never, "", 200),
+        (Never, "?redirect=1", 200),
+        (Asked, "", 200),
+        (Asked, "?redirect=0", 200),
+        (Asked, "?a=b&redirect=1", 302),
+        (Always, "", 302),
+    ] {
+        let world = World::with(redirect);
+        let kodi = world
+            .tokens
+            .create("kodi", TokenRights::default(), at(0))
+            .unwrap();
+        let login = format!("Bearer {kodi}");
+        let login = [("authorization", &*login)];
+        for path in [
+            world.path(FILM, "Film.mkv"),
+            address(&kodi, "__all__/Film/Film.mkv"),
+            "/dav/__all__/Film/Film.mkv".to_owned(),
+        ] {
+            for method in ["GET", "HEAD"] {
+                let answer = world.send(method, &format!("{path}{query}"), &login).await;
+                assert_eq!(answer.status(), code, "{redirect:?} {method} {path}{query}");
+                let (place, kept) = match code {
+                    302 => (format!("https://cdn.example/{}", FILM.0), "no-store"),
+                    _ => (String::new(), "private"),
+                };
+                assert_eq!(header(&answer, "location"), place);
+                assert_eq!(header(&answer, "cache-control"), kept);
+            }
+        }
+        // Nobody is told a link without being let in.
+        let wrong = world
+            .path(FILM, "Film.mkv")
+            .replacen("/strm/", "/strm/x", 1);
+        assert_eq!(world.code(&format!("{wrong}{query}")).await, 403);
+    }
+    // What has no link is served from here, or not at all.
+    let world = World::with(Always);
+    assert_eq!(world.code(&world.path(LOST, "Lost.mkv")).await, 503);
 }

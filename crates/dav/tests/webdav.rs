@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
 use data_encoding::BASE64;
-use debridfs_dav::router;
+use debridfs_dav::{Redirects, router};
 use debridfs_listen::{HashedPassword, Logins, Right, Tokens, User};
 use debridfs_vfs::{
     Answer, Attr, Call, DirEntry, ErrorKind, MemoryVfs, NodeId, ReadOut, ReadRequest, StatFs, Vfs,
@@ -121,7 +121,7 @@ impl World {
         let stuck = Arc::new(AtomicU64::new(0));
         let vfs = Arc::new(library(stuck.clone()));
         Self {
-            router: router(vfs, tokens, logins, Arc::default()),
+            router: router(vfs, tokens, logins, Arc::default(), Redirects::default()),
             stuck,
             _dir: dir,
         }
@@ -389,7 +389,13 @@ async fn a_listing_that_fails_is_an_error_and_no_empty_directory() {
         .create("t", Default::default(), Timestamp::UNIX_EPOCH)
         .unwrap();
     let logins = Logins::new(tokens.clone(), Arc::default());
-    let router = router(Arc::new(Unknown), tokens, logins, Arc::default());
+    let router = router(
+        Arc::new(Unknown),
+        tokens,
+        logins,
+        Arc::default(),
+        Redirects::default(),
+    );
     for (method, accept) in [("PROPFIND", "*/*"), ("GET", "*/*"), ("GET", "text/html")] {
         let request = Request::builder()
             .method(method)

@@ -35,6 +35,9 @@ use debridfs_vfs::{
 /// How long an operation waits for the files of a release: below the 30 s after which a read must have ended.
 pub const CONTENTS_DEADLINE: Duration = Duration::from_secs(25);
 
+/// How long a provider's own link is waited for: players give up soon after.
+const LINK_WITHIN: Duration = Duration::from_secs(10);
+
 type Demanded = BoxFuture<'static, debridfs_catalogue::Result<()>>;
 type Demand = dyn Fn(ContentId) -> Demanded + Send + Sync;
 
@@ -129,6 +132,22 @@ impl Tree {
         };
         dir.tree()
             .map_or_else(Vec::new, |tree| tree.sources(file).collect())
+    }
+
+    /// A provider's own link to the file `id`; none if it is no file of a release, lies in an archive, or none can be
+    /// had within 10 s.
+    pub async fn provider_link(&self, id: NodeId) -> Option<String> {
+        let sources = self.sources(id);
+        let links = async {
+            for source in sources.iter().filter(|source| source.part.is_none()) {
+                match self.shared.content.link(source).await {
+                    Ok(link) => return Some(link),
+                    Err(why) => tracing::debug!(provider = source.provider, why, "no link"),
+                }
+            }
+            None
+        };
+        tokio::time::timeout(LINK_WITHIN, links).await.ok()?
     }
 
     /// What changes from now on, for the kernel's caches: one message for each published library that changed anything. A

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Supervisor};
 use debridfs_control::HttpTokens;
-use debridfs_dav::{AddressForm, Addresses, router};
+use debridfs_dav::{AddressForm, Addresses, Redirects, router};
 use debridfs_listen::{Listeners, Logins, Place, Tokens};
 use debridfs_tree::{StrmTexts, Tree};
 use debridfs_vfs::Vfs;
@@ -45,7 +45,7 @@ pub fn start(
     config: &Arc<Config>,
     tokens: &HttpTokens,
     logins: &Logins,
-    vfs: Arc<dyn Vfs>,
+    tree: &Arc<Tree>,
     listeners: &Arc<Listeners>,
     board: &Board,
 ) {
@@ -78,9 +78,16 @@ pub fn start(
     let (tokens, logins) = (tokens.tokens.clone(), logins.clone());
     let (listeners, board) = (listeners.clone(), board.clone());
     let tls = config.http_tls();
+    let vfs: Arc<dyn Vfs> = tree.clone();
+    let links = tree.clone();
+    let redirects = Redirects::new(config.http.redirect, move |film| {
+        let tree = links.clone();
+        Box::pin(async move { tree.provider_link(film).await })
+    });
     supervisor.keep("files over HTTP", move || {
         let attempts = listeners.attempts().clone();
-        let router = router(vfs.clone(), tokens.clone(), logins.clone(), attempts);
+        let (logins, redirects) = (logins.clone(), redirects.clone());
+        let router = router(vfs.clone(), tokens.clone(), logins, attempts, redirects);
         let (listeners, board, tls) = (listeners.clone(), board.clone(), tls.clone());
         async move { sockets::front(&listeners, place, tls, &board, true, router).await }
     });

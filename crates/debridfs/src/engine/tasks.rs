@@ -168,7 +168,7 @@ impl Tasks {
             &self.config,
             &self.tokens,
             &self.logins,
-            self.parts.tree.clone(),
+            &self.parts.tree,
             &self.listeners,
             &self.board,
         );
