@@ -4,13 +4,13 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
 use std::num::NonZero;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use debridfs_measure::{Child, pin, wait};
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, OFlags, fadvise};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,9 @@ pub(crate) enum Job {
         seconds: f64,
         keep: bool,
     },
+    /// All files at once, one thread each, 128 KiB after 128 KiB past the page cache (`O_DIRECT`) for `seconds`, from the beginning again
+    /// at the end. Each rests for a millisecond between two reads.
+    Direct { paths: Vec<PathBuf>, seconds: f64 },
     /// All files at once as players do: read up to `buffer` seconds ahead of what is shown, showing begins after `begin` seconds are
     /// there.
     Players {
@@ -145,7 +148,7 @@ impl Seen {
 }
 
 /// Reads shorter than this are not noted one by one.
-const PAUSE: f64 = 0.02;
+pub(crate) const PAUSE: f64 = 0.02;
 
 /// Seconds on the clock that all processes share.
 pub(crate) fn now() -> f64 {
@@ -198,6 +201,7 @@ pub(crate) fn run(job: &Path) -> Result<()> {
             seconds,
             keep,
         } => crowd(&paths, seconds, keep),
+        Job::Direct { paths, seconds } => direct(&paths, seconds),
         Job::Players {
             paths,
             rate,
@@ -350,6 +354,45 @@ fn crowd(paths: &[PathBuf], seconds: f64, keep: bool) -> Result<Seen> {
         ..Seen::default()
     };
     for seen in at_once(paths, one) {
+        all.bytes.extend(seen.bytes);
+        all.pauses.extend(seen.pauses);
+        all.errors.extend(seen.errors);
+    }
+    Ok(all)
+}
+
+fn direct(paths: &[PathBuf], seconds: f64) -> Result<Seen> {
+    let one = |path: &Path| -> std::io::Result<Seen> {
+        const READ: usize = 128 << 10;
+        let file = File::options()
+            .read(true)
+            .custom_flags(OFlags::DIRECT.bits() as i32)
+            .open(path)?;
+        let (mut buffer, mut offset) = (vec![0; READ], 0);
+        let mut mine = Seen {
+            bytes: vec![0],
+            ..Seen::default()
+        };
+        let started = Instant::now();
+        while started.elapsed().as_secs_f64() < seconds {
+            let began = Instant::now();
+            let read = file.read_at(&mut buffer, offset);
+            let error = read.as_ref().err().map(ToString::to_string);
+            mine.errors.extend(error.clone());
+            mine.note(began, offset, error);
+            let read = read.unwrap_or(0) as u64;
+            mine.bytes[0] += read;
+            offset = if read == 0 { 0 } else { offset + read };
+            wait(1);
+        }
+        Ok(mine)
+    };
+    let mut all = Seen {
+        seconds,
+        ..Seen::default()
+    };
+    for seen in at_once(paths, one) {
+        let seen = seen?;
         all.bytes.extend(seen.bytes);
         all.pauses.extend(seen.pauses);
         all.errors.extend(seen.errors);

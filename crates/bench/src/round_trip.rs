@@ -14,18 +14,19 @@ use crate::{Options, Result};
 const CALLS: u32 = 20_000;
 const ROUNDS: usize = 7;
 
+/// AT_STATX_FORCE_SYNC: the server is asked although the attributes are cached.
+pub(crate) fn force_stat(path: &Path) -> Result<()> {
+    let flags = AtFlags::STATX_FORCE_SYNC;
+    statx(CWD, path, flags, StatxFlags::BASIC_STATS)?;
+    Ok(())
+}
+
 /// Microseconds of a forced `statx`.
 pub(crate) fn stat_micros(path: &Path) -> Result<f64> {
     stop::check()?;
     let started = Instant::now();
     for _ in 0..CALLS {
-        // AT_STATX_FORCE_SYNC: the server is asked although the attributes are cached.
-        statx(
-            CWD,
-            path,
-            AtFlags::STATX_FORCE_SYNC,
-            StatxFlags::BASIC_STATS,
-        )?;
+        force_stat(path)?;
     }
     Ok(started.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS))
 }

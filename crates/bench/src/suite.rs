@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use debridfs_measure::{
-    Cache, Named, Operation, Outcome, Pin, RunArgs, Target, TargetRecord, short,
+    Cache, Measured, Named, Operation, Outcome, Pin, RunArgs, Target, TargetRecord,
 };
 
 use crate::bed::{Bed, Spec, Subject, numbered};
@@ -89,40 +89,56 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Each directory's median beside the native file's.
+/// Each directory's figures beside the native file's: the rate of what moves many bytes, the median of what does not.
 fn rows(report: &mut Report, targets: &[TargetRecord]) {
-    let median = |target: &TargetRecord, operation: Operation| {
-        let found = target
-            .operations
-            .iter()
-            .find(|one| one.operation == operation)?;
-        Some(match &found.outcome {
-            Outcome::Measured(measured) => Ok((measured.micros(0.5), measured.micros(0.99))),
-            Outcome::NotApplicable(why) | Outcome::Failed(why) => Err(why.clone()),
-        })
-    };
     let Some(native) = targets.first() else {
         return;
     };
-    let mounts = [Operation::Mount, Operation::Unmount];
-    let operations = native.operations.iter().map(|one| one.operation);
-    for operation in operations.filter(|one| !mounts.contains(one)) {
-        let baseline = median(native, operation).and_then(std::result::Result::ok);
+    for operation in native.operations.iter().map(|one| one.operation) {
+        let baseline = outcome(native, operation).and_then(measured);
         for target in targets {
             let subject = target.name.as_str();
-            let name = |what: &str| format!("{}, {what}", operation.name());
-            match median(target, operation) {
-                None => {}
-                Some(Err(why)) => report.add(Row::failed(name("p50"), subject, &why)),
-                Some(Ok((p50, p99))) => {
-                    let what = format!("p50 (p99 {} us)", short(p99));
-                    let row = Row::new(name(&what), subject, p50, "us");
+            match outcome(target, operation) {
+                Some(Outcome::Failed(why)) => {
+                    report.add(Row::failed(operation.name(), subject, why));
+                }
+                Some(Outcome::Measured(measured)) => {
+                    let (what, value, unit) = figure(operation, measured);
+                    let name = format!("{}, {what}", operation.name());
+                    let row = Row::new(name, subject, value, unit);
                     report.add(match baseline {
-                        Some((beside, _)) => row.beside("native file", beside),
+                        Some(beside) => row.beside("native file", figure(operation, beside).1),
                         None => row,
                     });
                 }
+                Some(Outcome::NotApplicable(_)) | None => {}
             }
         }
+    }
+}
+
+fn outcome(target: &TargetRecord, operation: Operation) -> Option<&Outcome> {
+    let found = target
+        .operations
+        .iter()
+        .find(|one| one.operation == operation)?;
+    Some(&found.outcome)
+}
+
+fn measured(outcome: &Outcome) -> Option<&Measured> {
+    match outcome {
+        Outcome::Measured(measured) => Some(measured),
+        Outcome::NotApplicable(_) | Outcome::Failed(_) => None,
+    }
+}
+
+fn figure(operation: Operation, measured: &Measured) -> (&'static str, f64, &'static str) {
+    let rate = match operation {
+        Operation::ReadSmall | Operation::WriteSmall => None,
+        _ => measured.rate(),
+    };
+    match rate {
+        Some(rate) => ("rate", rate, "MB/s"),
+        None => ("median", measured.micros(0.5), "us"),
     }
 }

@@ -98,3 +98,37 @@ impl Child {
         said.map_err(Error::Child)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn child(script: &str, milliseconds: u64) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]);
+        Child::start(command, &7, Duration::from_millis(milliseconds)).unwrap()
+    }
+
+    #[test]
+    fn a_job_goes_in_and_its_last_line_comes_out() {
+        let mut seen = Vec::new();
+        let said = child("echo 1; echo 2; printf '{\"Ok\": %s}' $(cat $1)", 20_000);
+        let said: u32 = said.finish(|line| seen.push(line.to_owned())).unwrap();
+        assert_eq!(said, 7);
+        seen.dedup();
+        assert_eq!(seen, ["1", "2"]);
+        let failed = child("echo '{\"Err\": \"no such place\"}'", 20_000);
+        let failed = failed.finish::<u32>(|_| ()).unwrap_err();
+        assert_eq!(failed.to_string(), "no such place");
+    }
+
+    #[test]
+    fn one_that_hangs_or_dies_is_an_error() {
+        let started = Instant::now();
+        let hung = child("echo 1; exec sleep 60", 1000).finish::<u32>(|_| ());
+        assert_eq!(hung.unwrap_err().to_string(), "no answer within 1 s");
+        assert!(started.elapsed() < Duration::from_secs(30));
+        let dead = child("kill -9 $$", 20_000).finish::<u32>(|_| ());
+        assert!(dead.unwrap_err().to_string().contains("without a word"));
+    }
+}

@@ -11,13 +11,13 @@ use crate::short;
 fn caches(record: &Record) -> &'static str {
     match record.cache {
         Cache::Keep => {
-            "kernel's caches kept: reads, stat and readdir are answered by them where they can be (--cache drop: by the file system)"
+            "The kernel's caches are kept: reads, stat and readdir are answered by them where they can be (--cache drop: by the file system)"
         }
         Cache::Drop => {
-            "kernel's pages dropped before reads, attributes asked for anew; the server's own caches stay as they are"
+            "The kernel's pages are dropped before reads, attributes asked for anew; the server's own caches stay as they are"
         }
         Cache::Direct => {
-            "files opened with O_DIRECT, attributes asked for anew; the server's own caches stay as they are"
+            "Files are opened with O_DIRECT, attributes asked for anew; the server's own caches stay as they are"
         }
     }
 }
