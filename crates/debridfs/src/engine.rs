@@ -41,7 +41,7 @@ use crate::failure::{Doing, Failure};
 use debridfs_config::Config;
 
 pub use hangup::Settings;
-use mount::{Admitted, Mounting};
+use mount::Mounting;
 use parts::Parts;
 use tasks::Tasks;
 
@@ -102,7 +102,7 @@ async fn attach_and_serve(
         tokio::spawn(state::end_once_it_answers(shutdown.clone()));
     }
     let parts = Arc::new(Parts::load(config, cache, has_state).await?);
-    let admitted = Admitted::wait(config, args).await?;
+    let admitted = mount::admitted(config, args).await?;
     let vfs: Arc<dyn Vfs> = parts.tree.clone();
     let backends = Arc::new(backends(config, &vfs, has_state).await);
     let mounting = Mounting {
@@ -112,7 +112,7 @@ async fn attach_and_serve(
         crash: hook,
         child: args.child,
         serving: Late::expected(),
-        news: watch::Sender::new(admitted.news()),
+        news: watch::Sender::new(mount::news(&admitted)),
     };
     let info = EngineInfo {
         started,
@@ -123,7 +123,7 @@ async fn attach_and_serve(
         state_dir: config.state_dir.clone(),
         cache_dir: config.cache_dir.clone(),
     };
-    let keeper = mounting.begin(admitted)?;
+    let unmounted = mounting.begin(admitted)?;
 
     let tasks = Tasks::new(
         config,
@@ -159,7 +159,7 @@ async fn attach_and_serve(
     let stop = shutdown.clone();
     let restarted = hangup::is_started_again(args.supervised);
     let end = tokio::select! {
-        end = mounting.until_end(keeper) => End::Connection(end?),
+        end = mounting.until_end(unmounted) => End::Connection(end?),
         () = hangup::needs_new_engine(hangup, settings, &backends, restarted) => End::Again,
         // Another branch of the program ends it; what is said here is not heard.
         () = stop.cancelled() => End::Connection(Ended::Stopped),

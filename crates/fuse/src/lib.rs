@@ -21,9 +21,11 @@
 //! | `transport` | reading, waiting, interrupts, deadlines, replies: the same for every [`Backend`] |
 //! | `adoption` | what happens to requests an earlier engine left |
 //! | `notify` | how the kernel learns of changes |
+//! | `admitted` | the time before there is a mount |
 //! | `keeper_link` | what happens when the keeper is gone: serving on, and giving the connection to the next one |
 //! | `published` | the heartbeat, and what the keeper answers while no engine can |
 
+mod admitted;
 mod adoption;
 mod backend;
 mod backend_kind;
@@ -52,6 +54,7 @@ mod transport;
 mod trial;
 pub mod wire;
 
+pub use admitted::{Admitted, Unmounted};
 pub use backend::{Backend, Call, Outcome};
 pub use backend_kind::{BackendKind, NoSuchBackend};
 pub use crash_hook::{ALLOW_VARIABLE, CRASH_VARIABLE, CrashHook, CrashHookError};

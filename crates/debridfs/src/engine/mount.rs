@@ -1,23 +1,19 @@
 //! The mount: served from the start, or from when the keeper can make it. All else is served meanwhile.
 
-use std::os::fd::AsFd;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use debridfs_base::{Attention, Late, with_causes};
 use debridfs_control::of_mount;
 use debridfs_fuse::{
-    Backends, CrashHook, Ended, NotifyHelper, Outlives, ServeOptions, Serving, serve_with,
+    Admitted, Backends, CrashHook, Ended, NotifyHelper, Outlives, ServeOptions, Serving, Unmounted,
+    serve_with,
 };
-use debridfs_handover::{Admission, EngineLink, HandoverError, Lease, Mounted};
+use debridfs_handover::{EngineLink, HandoverError, Lease};
 use debridfs_listen::tcp;
 use debridfs_vfs::{Change, Vfs};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
 
 use super::parts::Parts;
 use super::sockets;
@@ -25,116 +21,37 @@ use crate::command::engine::EngineArgs;
 use crate::failure::{Doing, Failure};
 use debridfs_config::Config;
 
-/// How soon a keeper that is not there is looked for again.
-const KEEPER_RETRY: Duration = Duration::from_millis(500);
-/// What a keeper that comes while nothing is mounted may take to admit this engine. Longer, and it has admitted another one.
-const ADMISSION_LIMIT: Duration = Duration::from_secs(30);
-
-/// How this engine was admitted, and by whom.
-pub struct Admitted {
-    link: EngineLink,
-    admission: Admission,
+/// Waits until the keeper admits this engine. Whoever restarts what is not alive need not do so meanwhile: without a keeper the next
+/// engine could do no more.
+///
+/// # Errors
+/// It is refused.
+pub async fn admitted(config: &Config, args: &EngineArgs) -> Result<Admitted, Failure> {
+    let socket = config.keeper_socket();
+    let admitted = Admitted::wait(&socket, env!("CARGO_PKG_VERSION"), args.replace);
+    let refused = |error: HandoverError| Failure::new(with_causes(&error), None);
+    // A keeper's child is not waited for by anybody.
+    if args.child {
+        return admitted.await.map_err(refused);
+    }
+    let of = config.clone();
+    let probes = tokio::spawn(async move {
+        // One that is taken is that of the engine before this one, which answers for both.
+        let listener = tcp(of.server.listen, |_, _| {}).await;
+        let reason = "the keeper has not given the mount to this engine yet";
+        sockets::waiting(listener, &of, reason).await;
+    });
+    let admitted = admitted.await;
+    probes.abort();
+    // Afterwards the address is free.
+    let _ = probes.await;
+    admitted.map_err(refused)
 }
 
-impl Admitted {
-    /// Waits for the keeper, and then until it admits this engine. Whoever restarts what is not alive need not do so meanwhile: without
-    /// a keeper the next engine could do no more.
-    ///
-    /// # Errors
-    /// It is refused.
-    pub async fn wait(config: &Config, args: &EngineArgs) -> Result<Self, Failure> {
-        // A keeper's child is not waited for by anybody.
-        if args.child {
-            return Self::ask(config, false).await;
-        }
-        let of = config.clone();
-        let probes = tokio::spawn(async move {
-            // One that is taken is that of the engine before this one, which answers for both.
-            let listener = tcp(of.server.listen, |_, _| {}).await;
-            let reason = "the keeper has not given the mount to this engine yet";
-            sockets::waiting(listener, &of, reason).await;
-        });
-        let admitted = Self::ask(config, args.replace).await;
-        probes.abort();
-        // Afterwards the address is free.
-        let _ = probes.await;
-        admitted
-    }
-
-    async fn ask(config: &Config, replace: bool) -> Result<Self, Failure> {
-        let mut told = false;
-        loop {
-            match Self::by(connected(config, replace).await?).await? {
-                Ok(admitted) => return Ok(admitted),
-                Err(error @ HandoverError::Gone) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::info!("waiting for the keeper: {}", with_causes(&error));
-                    }
-                    sleep(KEEPER_RETRY).await;
-                }
-                Err(error) => return Err(Failure::new(with_causes(&error), None)),
-            }
-        }
-    }
-
-    async fn by(link: EngineLink) -> Result<Result<Self, HandoverError>, Failure> {
-        let asked = spawn_blocking(move || {
-            let admission = link.admission()?;
-            Ok(Self { link, admission })
-        });
-        asked.await.doing(|| "lease".into())
-    }
-
-    /// The mount point.
-    pub fn mount(&self) -> &Path {
-        match &self.admission {
-            Admission::Lease(lease) => &lease.terms.mount,
-            Admission::Unmounted(unmounted) => &unmounted.mount,
-        }
-    }
-
-    /// Engines before this one.
-    pub fn restarts(&self) -> u64 {
-        let generation = match &self.admission {
-            Admission::Lease(lease) => lease.terms.generation,
-            Admission::Unmounted(unmounted) => unmounted.generation,
-        };
-        generation.saturating_sub(1)
-    }
-
-    /// The keeper's process id, if it is in a namespace that can be seen.
-    pub fn keeper(&self) -> Option<u32> {
-        let peer = rustix::net::sockopt::socket_peercred(self.link.as_fd()).ok()?;
-        Some(peer.pid.as_raw_nonzero().get().cast_unsigned())
-    }
-
-    /// Why nothing is mounted, if nothing is.
-    pub fn news(&self) -> Option<Attention> {
-        match &self.admission {
-            Admission::Lease(_) => None,
-            Admission::Unmounted(unmounted) => Some(of_mount(&unmounted.mount, &unmounted.trouble)),
-        }
-    }
-}
-
-/// Connects to the keeper, as soon as there is one.
-async fn connected(config: &Config, replace: bool) -> Result<EngineLink, Failure> {
-    let mut told = false;
-    loop {
-        let socket = config.keeper_socket();
-        let connect =
-            move || EngineLink::connect_without_mount(&socket, env!("CARGO_PKG_VERSION"), replace);
-        match spawn_blocking(connect).await.doing(|| "lease".into())? {
-            Ok(link) => return Ok(link),
-            Err(error @ (HandoverError::Connect { .. } | HandoverError::Gone)) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::info!("waiting for the keeper: {}", with_causes(&error));
-                }
-                sleep(KEEPER_RETRY).await;
-            }
-            Err(error) => return Err(Failure::new(with_causes(&error), None)),
-        }
-    }
+/// Why nothing is mounted, if nothing is.
+pub fn news(admitted: &Admitted) -> Option<Attention> {
+    let trouble = admitted.trouble()?;
+    Some(of_mount(admitted.mount(), trouble))
 }
 
 /// What serves the mount.
@@ -156,21 +73,17 @@ pub struct Mounting {
 }
 
 impl Mounting {
-    /// Begins to serve the mount that came with the admission. Without one, gives the keeper that will tell of it.
+    /// Begins to serve the mount that came with the admission. Without one, gives what waits for it.
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn begin(&self, admitted: Admitted) -> Result<Option<EngineLink>, Failure> {
-        match admitted.admission {
-            Admission::Lease(lease) => {
-                self.serve(admitted.link, lease)?;
-                Ok(None)
-            }
-            Admission::Unmounted(unmounted) => {
-                let (reason, help) = (unmounted.trouble.reason, unmounted.trouble.help);
-                tracing::error!(help, "serving all but the mount: {reason}");
-                Ok(Some(admitted.link))
-            }
+    pub fn begin(&self, admitted: Admitted) -> Result<Option<Unmounted>, Failure> {
+        if let Some(line) = news(&admitted) {
+            tracing::error!("{line}");
+        }
+        match admitted.into_lease() {
+            Ok((link, lease)) => self.serve(link, lease).map(|()| None),
+            Err(unmounted) => Ok(Some(unmounted)),
         }
     }
 
@@ -178,9 +91,9 @@ impl Mounting {
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub async fn until_end(&self, keeper: Option<EngineLink>) -> Result<Ended, Failure> {
-        if let Some(link) = keeper {
-            match self.wait(link).await? {
+    pub async fn until_end(&self, unmounted: Option<Unmounted>) -> Result<Ended, Failure> {
+        if let Some(unmounted) = unmounted {
+            match unmounted.mounted(!self.child).await {
                 Ok((link, lease)) => self.serve(link, lease)?,
                 Err(end) => return Ok(end),
             }
@@ -229,37 +142,5 @@ impl Mounting {
         self.news.send_replace(None);
         tracing::info!(mount = %mount.display(), generation, "serving");
         Ok(())
-    }
-
-    /// Waits for the mount, or why this engine is to end without one. A keeper that is gone is waited for as well: all else goes on.
-    async fn wait(
-        &self,
-        mut link: EngineLink,
-    ) -> Result<Result<(EngineLink, Lease), Ended>, Failure> {
-        loop {
-            // If it is gone by now, that is seen next.
-            let _ = link.serving();
-            let waited = spawn_blocking(move || {
-                let mounted = link.mounted();
-                (link, mounted)
-            });
-            let (same, mounted) = waited.await.doing(|| "lease".into())?;
-            match mounted {
-                Ok(Mounted::Lease(lease)) => return Ok(Ok((same, lease))),
-                Ok(Mounted::Stop) => return Ok(Err(Ended::Stopped)),
-                Ok(Mounted::Replaced) => return Ok(Err(Ended::Replaced)),
-                Err(_) if self.child => return Ok(Err(Ended::KeeperGone)),
-                Err(error) => tracing::warn!("{}: waiting for the next", with_causes(&error)),
-            }
-            sleep(KEEPER_RETRY).await;
-            let next = Admitted::by(connected(&self.config, false).await?);
-            let Ok(Ok(Ok(admitted))) = timeout(ADMISSION_LIMIT, next).await else {
-                return Ok(Err(Ended::KeeperGone));
-            };
-            match admitted.admission {
-                Admission::Lease(lease) => return Ok(Ok((admitted.link, lease))),
-                Admission::Unmounted(_) => link = admitted.link,
-            }
-        }
     }
 }
