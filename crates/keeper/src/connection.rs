@@ -97,11 +97,11 @@ impl Connection {
         allow_other: bool,
         ask: fn(&OwnedFd) -> bool,
     ) -> Result<Connection, KeeperError> {
-        // Memory first: nothing may be missing once requests come.
         if is_root() {
             // A device that is missing is looked for again and again: at little cost.
             drop(open_device(true)?);
         }
+        // Memory first: nothing may be missing once requests come.
         let (journal, journal_fd) = Journal::create(Layout::for_slots(threads))?;
         let (main, init) = if is_root() {
             root::mount_at(site, allow_other, ask)?

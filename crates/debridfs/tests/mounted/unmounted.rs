@@ -258,3 +258,20 @@ fn who_requires_a_mount_is_told_at_the_start_what_is_missing() {
         "{log}"
     );
 }
+
+/// As in a container without `--cap-add SYS_ADMIN`.
+#[test]
+fn without_the_capability_all_else_is_served_and_status_names_it() {
+    let simulator = Simulator::start(vec![film("First.2024", 1 << 20)]);
+    let settings = Settings {
+        launcher: "setpriv --bounding-set -sys_admin --inh-caps -sys_admin".into(),
+        ..Settings::default()
+    };
+    let instance = Instance::start(&simulator, settings);
+    let status = until_state(&instance, "unmounted");
+    let reason = status["mount"]["trouble"].as_str().expect("a reason");
+    assert!(
+        reason.contains("cannot mount") && reason.contains("--cap-add SYS_ADMIN"),
+        "{reason}"
+    );
+}

@@ -1,10 +1,10 @@
 //! Mounts by `fusermount3`, or `fusermount`, as a user.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use debridfs_base::mountinfo;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -36,22 +36,26 @@ pub fn as_a_user_with_fusermount_of_fuse_2() {
     unmount(&bin, UnmountFlags::DETACH).unwrap();
 }
 
-/// With what is found in `path` alone.
-fn as_a_user(world: &World, path: &Path) {
-    // The program wants a user with a name.
-    const NOBODY: u32 = 65_534;
+/// The programs want a user with a name.
+const NOBODY: u32 = 65_534;
+
+/// A keeper of a user who has the programs in `path` alone.
+fn keep_as_user(world: &World, path: &Path, words: &[&str]) -> Child {
     open_device_for_users(world.root());
     chown(world.root(), Some(NOBODY), Some(NOBODY)).unwrap();
     chown(world.control(), Some(NOBODY), Some(NOBODY)).unwrap();
     let mut command = program();
     command
         .arg("as-keeper")
-        .arg(world.mount())
-        .arg(world.socket())
-        .arg(world.control())
+        .args([world.mount(), world.socket(), world.control()])
+        .args(words)
         .env("PATH", path);
     let log = fs::File::create(world.root().join("log")).unwrap();
-    let mut keeper = command.uid(NOBODY).gid(NOBODY).stderr(log).spawn().unwrap();
+    command.uid(NOBODY).gid(NOBODY).stderr(log).spawn().unwrap()
+}
+
+fn as_a_user(world: &World, path: &Path) {
+    let mut keeper = keep_as_user(world, path, &[]);
     world.until_served();
     let mut read = program();
     read.args(["as-reader", "read", &world.file("data")])
@@ -68,4 +72,27 @@ fn as_a_user(world: &World, path: &Path) {
     assert!(matches!(result, Some(Ok(_))), "{result:?}");
     assert!(matches!(ended, Some(Ok(_))), "{ended:?}\n{}", world.log());
     assert!(!mountinfo::is_mounted(&world.mount()));
+}
+
+/// The program is installed while the keeper runs.
+pub fn as_a_user_without_fusermount() {
+    let world = World::empty();
+    let bin = world.root().join("bin");
+    fs::create_dir(&bin).unwrap();
+    world.set("without-mount");
+    let mut keeper = keep_as_user(&world, &bin, &["child", "optional"]);
+    world.until("served without a mount", |world| {
+        let trouble = world.status().and_then(|status| status.mount_trouble);
+        trouble.is_some_and(|one| {
+            one.reason
+                .contains("neither it nor fusermount is installed")
+        }) && world.control().join("unmounted").exists()
+    });
+    symlink("/usr/bin/fusermount3", bin.join("fusermount3")).unwrap();
+    world.until("mounted", |world| mountinfo::is_mounted(&world.mount()));
+    world.until_served();
+    signal(keeper.id(), Signal::TERM);
+    let ended = ends_within(&mut keeper, SOON);
+    unmount("/dev/fuse", UnmountFlags::DETACH).unwrap();
+    assert!(matches!(ended, Some(Ok(_))), "{ended:?}\n{}", world.log());
 }

@@ -6,7 +6,9 @@ use debridfs_handover::{EngineState, KeeperStatus};
 use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 
-use crate::as_user::{as_a_user_with_fusermount, as_a_user_with_fusermount_of_fuse_2};
+use crate::as_user::{
+    as_a_user_with_fusermount, as_a_user_with_fusermount_of_fuse_2, as_a_user_without_fusermount,
+};
 use crate::hostile::{
     a_descriptor_that_hangs_when_it_is_closed, an_engine_that_loses_a_request,
     an_engine_that_makes_reads_block, an_heir_is_ended_before_the_next_engine,
@@ -157,6 +159,7 @@ pub const ALL: &[Case] = &[
         "as_a_user_with_fusermount_of_fuse_2",
         as_a_user_with_fusermount_of_fuse_2,
     ),
+    ("as_a_user_without_fusermount", as_a_user_without_fusermount),
     ("a_mount_comes_when_it_can", || {
         a_mount_comes_when_it_can("child")
     }),
