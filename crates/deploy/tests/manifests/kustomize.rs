@@ -14,6 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::operator::{PodMonitor, PrometheusRule};
+
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -88,6 +90,8 @@ pub fn wrong(object: &Value) -> Vec<String> {
         "Namespace" => lost::<Namespace>(object),
         "PersistentVolume" => lost::<PersistentVolume>(object),
         "PersistentVolumeClaim" => lost::<PersistentVolumeClaim>(object),
+        "PodMonitor" => lost::<PodMonitor>(object),
+        "PrometheusRule" => lost::<PrometheusRule>(object),
         "Service" => lost::<Service>(object),
         kind => vec![format!("unknown kind {kind:?}")],
     }

@@ -1,6 +1,7 @@
 //! Builds every kustomization as people do, and checks each object against the types of Kubernetes 1.34, without a cluster.
 
 mod kustomize;
+mod operator;
 mod volumes;
 
 use std::path::Path;
@@ -8,6 +9,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use kustomize::{build, build_overlay, list, object, pod, root, streaming, variable, wrong};
+
+/// The component for monitoring, as [`streaming`] takes it: it lies beside `deploy/kustomize`.
+const MONITORING: &str = "../../../monitoring";
 
 #[test]
 fn an_unknown_field_and_a_wrong_type_are_seen() {
@@ -138,7 +142,7 @@ fn what_an_instance_leaves_is_applied_by_itself() {
 
 #[test]
 fn everything_says_what_it_is_part_of() {
-    let mut objects = streaming(&["ingress", "arrs", "nfs"]);
+    let mut objects = streaming(&["ingress", "arrs", "nfs", MONITORING]);
     objects.extend(build(&root().join("deploy/kustomize/streaming/cleanup")));
     for object in &objects {
         let label = |labels: &Value, name: &str| {
@@ -217,6 +221,32 @@ fn the_overlay_of_the_documents_is_one() {
     assert_eq!(of("DaemonSet", "debridfs-keeper")["image"], ours);
     let ingress = object(&objects, "Ingress", "debridfs");
     assert_eq!(ingress["spec"]["rules"][0]["host"], "debridfs.example.org");
+}
+
+#[test]
+fn monitoring_finds_the_engine_and_has_every_dashboard() {
+    let objects = streaming(&[MONITORING]);
+    let monitor = &object(&objects, "PodMonitor", "debridfs")["spec"];
+    let engine = object(&objects, "Deployment", "debridfs");
+    let labels = &engine["spec"]["template"]["metadata"]["labels"];
+    let wanted = monitor["selector"]["matchLabels"].as_object();
+    for (label, value) in wanted.expect("labels") {
+        assert_eq!(&labels[label], value, "{label}");
+    }
+    // The alerts are about the job `debridfs`.
+    let job = monitor["jobLabel"].as_str().expect("a label");
+    assert_eq!(labels[job], "debridfs");
+    let port = &monitor["podMetricsEndpoints"][0]["port"];
+    let ports = list(&pod(engine)["containers"][0]["ports"]).iter();
+    assert!(ports.map(|one| &one["name"]).any(|name| name == port));
+    object(&objects, "PrometheusRule", "debridfs");
+    let boards = object(&objects, "ConfigMap", "debridfs-dashboards");
+    let dir = std::fs::read_dir(root().join("deploy/monitoring/dashboards"));
+    let files = dir.expect("dashboards").count();
+    assert_eq!(
+        boards["data"].as_object().map(|data| data.len()),
+        Some(files)
+    );
 }
 
 #[test]
