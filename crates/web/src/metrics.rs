@@ -6,6 +6,8 @@ mod measured;
 mod page;
 mod rollout;
 
+use std::collections::BTreeMap;
+
 use debridfs_base::AttentionKind;
 use debridfs_control::{
     AccountStatus, BudgetStatus, CacheStatus, CallersStatus, ContentStatus, EngineState, KeyStatus,
@@ -16,6 +18,19 @@ use debridfs_control::{
 pub use classic::classic;
 pub use list::{METRICS, MetricInfo, MetricKind};
 use page::Page;
+
+/// Stages of repair. Each is shown also while no release is at it: rates and alerts see a change from
+/// 0, and none from nothing.
+const STAGES: [&str; 8] = [
+    "suspect",
+    "spared",
+    "quarantined",
+    "treated",
+    "recovering",
+    "replaced",
+    "blocked",
+    "given-up",
+];
 
 /// `status` as OpenMetrics text, which Prometheus reads.
 pub fn encode(status: &Status, measures: &Measures) -> String {
@@ -78,8 +93,11 @@ pub fn encode(status: &Status, measures: &Measures) -> String {
         );
     }
     if let Some(repair) = &status.repair {
-        let stages = repair.stages.iter();
-        let stages = stages.map(|(stage, count)| (vec![("stage", stage.clone())], *count as f64));
+        let mut stages: BTreeMap<&str, u64> = STAGES.map(|stage| (stage, 0)).into();
+        let counted = repair.stages.iter();
+        stages.extend(counted.map(|(stage, count)| (stage.as_str(), *count)));
+        let stages = stages.into_iter();
+        let stages = stages.map(|(stage, count)| (vec![("stage", stage.to_owned())], count as f64));
         page.put("debridfs_repair_releases", stages.collect());
         page.one("debridfs_repair_healed_total", repair.healed as f64);
     }
@@ -404,6 +422,15 @@ mod tests {
             .iter()
             .find_map(|suffix| series.strip_suffix(suffix))
             .unwrap_or(series)
+    }
+
+    #[test]
+    fn stages_of_repair_are_there_without_a_release() {
+        let text = encode(&Status::sample().judged(), &Measures::default());
+        for line in ["suspect\"} 1.0", "given-up\"} 0.0"] {
+            let line = format!("\ndebridfs_repair_releases{{stage=\"{line}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
     }
 
     #[test]
