@@ -16,6 +16,8 @@ use crate::{Running, Usage, stop, wait};
 
 /// How long a mount or unmount may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Milliseconds between a mount and its unmount, which are not timed.
+const READY: u64 = 200;
 
 /// Commands for one directory.
 pub(super) struct Commands<'a> {
@@ -79,6 +81,8 @@ impl<'a> Commands<'a> {
             let began = Instant::now();
             let mut mounted = self.mount()?;
             let mount = began.elapsed().as_nanos() as u64;
+            // Some programs mount before they are ready for a signal, and would leave a dead mount.
+            wait(READY);
             let usage = Usage::of(mounted.running.pid());
             let began = Instant::now();
             mounted.unmount()?;
@@ -130,14 +134,20 @@ impl MountedBy<'_> {
         } else {
             unmount(dir, UnmountFlags::NOFOLLOW)?;
         }
-        while is_mounted(dir)? || self.running.child.try_wait()?.is_none() {
+        loop {
+            let runs = self.running.child.try_wait()?.is_none();
+            match (runs, is_mounted(dir)?) {
+                (false, false) => return Ok(()),
+                // Its end has left the mount, which is dead then.
+                (false, true) => unmount(dir, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)?,
+                (true, _) => {}
+            }
             if started.elapsed() > PATIENCE {
                 let dir = dir.display();
                 return Err(Error::Child(format!("{dir} is not unmounted within 60 s")));
             }
             wait(1);
         }
-        Ok(())
     }
 }
 
@@ -159,4 +169,67 @@ fn shell(command: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]);
     shell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(script: &str, unmount: Option<&str>) -> [OperationRecord; 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let mount = script.replace("DIR", dir.to_str().unwrap());
+        let unmount = unmount.map(|command| command.replace("DIR", dir.to_str().unwrap()));
+        let commands = Commands {
+            dir: &dir,
+            mount: &mount,
+            unmount: unmount.as_deref(),
+        };
+        let limits = Limits {
+            iterations: 2,
+            warm_up: 1,
+            seconds: 20,
+            threads: 1,
+        };
+        let both = commands.measure(limits).unwrap();
+        assert!(!is_mounted(&dir).unwrap());
+        both
+    }
+
+    #[test]
+    fn a_mount_is_unmounted_by_a_signal_by_a_command_or_by_us() {
+        for (script, unmount) in [
+            ("mount -t tmpfs bench DIR", None),
+            ("mount -t tmpfs bench DIR", Some("umount DIR")),
+            // Cleans up when it is told to end.
+            (
+                "mount -t tmpfs bench DIR; trap 'umount DIR; exit' TERM; sleep 60 & wait",
+                None,
+            ),
+            // Dies of the signal and leaves the mount.
+            ("mount -t tmpfs bench DIR; exec sleep 60", None),
+        ] {
+            for record in measured(script, unmount) {
+                let Outcome::Measured(measured) = record.outcome else {
+                    panic!("{script}: {:?}", record.outcome);
+                };
+                assert_eq!((measured.warm_ups, measured.count()), (1, 2), "{script}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_that_does_not_mount_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let commands = Commands {
+            dir: dir.path(),
+            mount: "exit 3",
+            unmount: None,
+        };
+        let error = commands.mount().err().unwrap().to_string();
+        assert!(
+            error.starts_with("`exit 3` failed and did not mount"),
+            "{error}"
+        );
+    }
 }
