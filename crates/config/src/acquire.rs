@@ -363,7 +363,7 @@ pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'stat
         found.push((
             vec!["acquire", "provider"],
             "`acquire.provider` and `acquire.order` are both set".into(),
-            "leave `provider` out: `order` names the providers that are asked, in their order",
+            "remove `provider`: `order` names the providers to ask, in this order",
         ));
     }
     if acquire.trash_time.0 == Duration::ZERO {
@@ -377,7 +377,7 @@ pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'stat
     let qbittorrent = &config.qbittorrent;
     if !qbittorrent.listen.ip().is_loopback() && !qbittorrent.has_login() && config.arr.is_empty() {
         let message = format!(
-            "`qbittorrent.listen` is {}, and nobody has to log in",
+            "`qbittorrent.listen` is {}, but no login is set",
             qbittorrent.listen
         );
         found.push((
@@ -417,7 +417,7 @@ pub(super) fn note(config: &super::Config, is_written: impl Fn(&str) -> bool) ->
     let named: Vec<String> = written.map(|section| format!("[{section}]")).collect();
     (!named.is_empty()).then(|| {
         format!(
-            "{} without effect: `acquire.downloads` is not set, so nothing is acquired and nothing listens for arrs (docs/arrs.md)",
+            "{} without effect: `acquire.downloads` is not set, so nothing is downloaded and nothing listens for arrs (docs/arrs.md)",
             named.join(", ")
         )
     })

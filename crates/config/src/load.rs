@@ -199,7 +199,7 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
             wrong(
                 &["provider", name],
                 format!("`{name}` cannot be the name of a provider"),
-                "the name is that of a directory; it may hold no `/` and not begin with `__`",
+                "the name becomes a directory name: it may not contain `/` or begin with `__`",
             );
         }
         if provider.token.is_none() && provider.token_file.is_none() {
@@ -230,7 +230,7 @@ fn check(config: &Config, origins: &BTreeMap<Vec<String>, Origin>, problems: &mu
         wrong(
             &["keeper", "threads"],
             "`keeper.threads` cannot be 0".into(),
-            "leave it out to have it chosen by the number of processors",
+            "remove it to choose it by the number of processors",
         );
     }
 }

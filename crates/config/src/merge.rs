@@ -161,7 +161,7 @@ impl Merge {
                     let (section, key) = (&path[0], &path[1]);
                     let message = format!("`{section}.{key}` stands in no `[{section}.NAME]`");
                     let help = match section.as_str() {
-                        "provider" => "write `[provider.rd]`, and the keys of the account below it",
+                        "provider" => "write `[provider.rd]`, and the account's keys below it",
                         "arr" => "write `[arr.sonarr]`, and its keys below it",
                         _ => "write `[hook.plex]`, and its keys below it",
                     };

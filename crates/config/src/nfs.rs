@@ -115,7 +115,7 @@ pub(super) fn problems(config: &Config) -> Vec<(Vec<&str>, String, &'static str)
         };
         let is_name = !matches!(name.as_str(), "" | "." | "..") && name.len() <= 255;
         if !is_name || name.contains(['/', '\0']) {
-            let help = "clients mount HOST:/NAME: the name may hold no `/`";
+            let help = "clients mount HOST:/NAME, so the name may not contain `/`";
             wrong(None, "has no name that can be mounted".into(), help);
         }
         if export.networks.is_empty() {
@@ -136,7 +136,7 @@ pub(super) fn problems(config: &Config) -> Vec<(Vec<&str>, String, &'static str)
             wrong(Some("path"), words, help);
         }
         if export.patience.0.is_zero() || export.patience.0 > LONGEST_PATIENCE {
-            let help = "write 1s to 50s: clients take a call for lost after a minute";
+            let help = "write 1s to 50s: clients give up a call after a minute";
             wrong(Some("patience"), "has no `patience` of use".into(), help);
         }
         if let Some(other) = by_fsid.insert(export.fsid(name), name) {
@@ -163,7 +163,7 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
         let view = export.path.split('/').find(|name| !name.is_empty());
         if let Some(view) = view.filter(|view| !views.contains(view)) {
             notes.push(format!(
-                "nfs.export.{name} exports {:?}, and the library has no view {view:?}: nothing is to be mounted there. It has {}",
+                "nfs.export.{name} exports {:?}, but the library has no view {view:?}, so clients cannot mount it. It has {}",
                 export.path,
                 views.join(", ")
             ));
@@ -174,7 +174,7 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
             .any(|network| network.prefix_len() == 0)
         {
             notes.push(format!(
-                "nfs.export.{name} admits every address: NFS has no passwords and no encryption, so whoever reaches the port reads the library"
+                "nfs.export.{name} admits every address: NFS has no passwords and no encryption, so anyone who reaches the port can read the library"
             ));
         }
     }

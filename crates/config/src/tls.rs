@@ -87,7 +87,7 @@ pub(super) fn problems(config: &Config) -> Vec<(Vec<&str>, String, &'static str)
             _ => return None,
         };
         let words = format!("`{section}.{set}` is set, and `{section}.{missing}` is not");
-        let help = "name both files, of the certificate with its chain and of its key, in PEM";
+        let help = "set both: PEM files of the certificate with its chain, and of its key";
         Some((vec![section, set], words, help))
     });
     halves.collect()

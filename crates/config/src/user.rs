@@ -97,7 +97,8 @@ pub(super) fn problems(config: &Config) -> Vec<(Vec<&str>, String, &'static str)
         };
         let is_name = !name.is_empty() && name.len() <= LONGEST_NAME;
         if !is_name || name.contains(|c: char| c == ':' || c.is_control()) {
-            let help = "a name has 1 to 64 bytes and no `:`, which ends it when it is shown";
+            let help =
+                "a name has 1 to 64 bytes and no `:`, which separates name and password in a login";
             wrong(None, "has no name that can log in".into(), help);
         }
         if user.passwords() != 1 {

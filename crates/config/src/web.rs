@@ -66,7 +66,7 @@ pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'stat
         found.push((
             vec!["web", "password_hash"],
             format!("`web.password_hash`: {error}"),
-            "`debridfs config hash-password` makes one; the password itself is not written anywhere",
+            "`debridfs config hash-password` makes one; the password itself is not stored",
         ));
     }
     let server = &config.server;
@@ -76,8 +76,7 @@ pub(super) fn problems(config: &super::Config) -> Vec<(Vec<&str>, String, &'stat
     ] {
         if value == 0 {
             let message = format!("`server.{key}` cannot be 0");
-            let help =
-                "leave it out for the default; without callers, leave `listen` of the others out";
+            let help = "remove it for the default; to serve no callers, remove `listen` of the other sections";
             found.push((vec!["server", key], message, help));
         }
     }
@@ -89,7 +88,7 @@ pub(super) fn note(config: &super::Config) -> Option<String> {
     let closed = !config.server.listen.ip().is_loopback() && !config.web.has_login();
     closed.then(|| {
         format!(
-            "server.listen is {} and there is no login: health and metrics are served, the pages are not ([web] in docs/configuration.md)",
+            "server.listen is {} and no login is set: health and metrics are served, but the pages are not ([web] in docs/configuration.md)",
             config.server.listen
         )
     })

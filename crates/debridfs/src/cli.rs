@@ -40,10 +40,10 @@ use crate::instance::{InstanceArgs, ReportArgs};
     after_long_help = "\
 First steps:
   debridfs demo                      try it with a simulated account; Ctrl-C leaves nothing behind
-  debridfs doctor                    check this machine, with the fix for whatever is missing
+  debridfs doctor                    check this machine, with the fix for anything missing
   export DEBRIDFS__PROVIDER__RD__TOKEN=…
   debridfs serve                     mount the account at /mnt/dfs
-  debridfs status                    how it does
+  debridfs status                    show the state of the running instance
 
 Configuration is one TOML file (--config, DEBRIDFS_CONFIG, /etc/debridfs/config.toml as root,
 ~/.config/debridfs/config.toml otherwise); every key can be set by a variable as well:
@@ -74,8 +74,8 @@ pub enum Command {
 Mount the account and serve it until SIGTERM or SIGINT.
 
 Two processes do this: the keeper holds the mount and is never restarted; the engine does the rest. \
-When the engine ends for whatever reason, the keeper starts another one, and readers go on. \
-When root starts it, the engine runs as PUID:PGID, or as 65534 without these variables.",
+Whenever the engine ends, the keeper starts another one, and readers go on. When root starts it, \
+the engine runs as PUID:PGID, or without these as the user debridfs, or as 65534.",
         after_long_help = "\
 Examples:
   DEBRIDFS__PROVIDER__RD__TOKEN=… debridfs serve
@@ -86,20 +86,20 @@ Examples:
     /// Hold the mount only; an engine attaches to it.
     #[command(long_about = "\
 Hold the mount only, and lend it to an engine that attaches (`debridfs engine` with the same \
-runtime_dir). Run it in a container of its own: then the engine's can be upgraded under readers.")]
+runtime_dir). Run it in a container of its own, so that the engine's container can be upgraded while readers wait.")]
     Keeper(KeeperArgs),
     /// Serve a mount that a keeper holds.
     #[command(long_about = "\
 Serve a mount that a keeper holds (`debridfs keeper` with the same runtime_dir). Waits until the \
-keeper is there and no other engine lives; takes the mount again when it was lost.")]
+keeper is there and no other engine runs; attaches again when it lost the mount.")]
     Engine(EngineArgs),
-    /// Process 1 of a container: start a command again whenever it crashes.
+    /// Run as process 1 of a container: restart a command whenever it crashes.
     #[command(
         long_about = "\
-Start a command, and start it again at once whenever it crashes, so that a crash is not the end of \
-a container: its runtime would wait longer each time before it starts it again. Hands signals on. \
-Ends with the command when that was told to end, or found its configuration wrong, and gives up a \
-command that has only crashed at its start for 5 minutes.",
+Start a command, and restart it at once whenever it crashes, so that a crash does not end the \
+container: its runtime would wait longer before each restart. Forwards signals. Ends with the \
+command when that was told to end, or found its configuration wrong. Gives up a command that has \
+only crashed at its start for 5 minutes.",
         after_long_help = "\
 Examples:
   debridfs supervise keeper
@@ -122,7 +122,7 @@ Examples:
     /// Run the simulated provider alone.
     #[command(
         long_about = "\
-Run the simulated Real-Debrid and its CDN alone. Prints its base URL, a token and (with --tls) the \
+Run a simulated provider and its CDN alone. Prints its base URL, a token and (with --tls) the \
 file of its CA, so that curl, rclone or another debrid client can be pointed at it. Faults and \
 counters are under /control/.",
         after_long_help = "\
@@ -131,9 +131,9 @@ Examples:
   debridfs sim --listen 127.0.0.1:9443 --tls --library 3000"
     )]
     Sim(SimArgs),
-    /// Tell how a running instance does.
+    /// Show the state of a running instance.
     #[command(after_long_help = "\
-Ends with 0 when all is well, 1 when something is wrong, 3 when nobody answers.
+Exits with 0 when all is well, 1 when something is wrong, 3 when there is no answer.
 
 Examples:
   debridfs status
@@ -143,12 +143,12 @@ Examples:
     /// Tell why a file or release cannot be read.
     #[command(
         long_about = "\
-Tell why a file or release cannot be read: how it stands, what happened to it lately, and what to do. \
+Tell why a file or release cannot be read: its state, what happened to it lately, and what to do. \
 Asks the running instance, never the provider, and does not touch the mount.",
         after_long_help = "\
 PATH is below the mount (also as another host or container sees it), relative to its root or to
-__all__, or a symbolic link that leads there. Ends with 0 when nothing speaks against reading it,
-1 when it cannot be read or there is no such path, 3 when nobody answers.
+__all__, or a symbolic link that leads there. Exits with 0 when nothing prevents reading it,
+1 when it cannot be read or there is no such path, 3 when there is no answer.
 
 Examples:
   debridfs why /mnt/dfs/__all__/Film.2024/Film.2024.mkv
@@ -158,10 +158,10 @@ Examples:
   debridfs why --json /media/films/Film.mkv | jq .files[0].events"
     )]
     Why(WhyArgs),
-    /// Replace the engine by the program as it is installed now.
+    /// Replace the engine by the currently installed program.
     #[command(
         long_about = "\
-Replace the engine of a running `debridfs serve` by the program (and settings) as installed now, \
+Replace the engine of a running `debridfs serve` by the currently installed program and settings, \
 without a gap: the new engine loads the library beside the old one and takes over when it is ready. \
 If anything goes wrong, the old program serves on. SIGHUP to `debridfs serve` does the same.
 
@@ -175,15 +175,15 @@ Example:
     #[command(long_about = "\
 Remove the mount point. An instance that stops leaves it, closed (mode 0000) and immutable, so that \
 no program takes it for an empty library or fills the disk below it until the next one starts. \
-State, cache and configuration stay; their places are printed.")]
+State, cache and configuration stay; their paths are printed.")]
     Uninstall(UninstallArgs),
-    /// Check this machine, with the fix for whatever is missing.
+    /// Check this machine, and name the fix for anything missing.
     #[command(after_long_help = "\
-Ends with 0 when nothing is in the way, 1 otherwise.
+Exits with 0 when nothing prevents serving, 1 otherwise.
 
 Examples:
   debridfs doctor
-  debridfs doctor --path /mnt                   does what is mounted there reach containers?
+  debridfs doctor --path /mnt                   do mounts made there reach containers?
   debridfs doctor --path /mnt --fix             make it a shared mount if it is not
   debridfs doctor --node --json | jq '.checks[] | select(.outcome != \"ok\")'")]
     Doctor(DoctorArgs),
@@ -191,11 +191,12 @@ Examples:
     #[command(
         subcommand,
         long_about = "\
-Test whether a FUSE mount that is made in one container reaches the others: with a real mount that \
-shows one file with a nonce, for every way in which people bind a library, as several users, through \
-the producer's death and return. Every failure has a code, a cause and a fix; nothing is left behind.
+Test whether a FUSE mount that is made in one container reaches the others. The test uses a real \
+mount that shows one file with a nonce, for every way in which people bind a library, as several \
+users, while the producer dies and returns. Every failure has a code, a cause and a fix; nothing is \
+left behind.
 
-The last line begins with SUCCESS: or FAILURE:. Ends with 0 on success, 1 otherwise.",
+The last line begins with SUCCESS: or FAILURE:. Exits with 0 on success, 1 otherwise.",
         after_long_help = "\
 Examples:
   debridfs propagation-test run                    the whole test on this host
@@ -215,8 +216,9 @@ In real containers, each with /mnt/test as a volume:
     #[command(
         subcommand,
         long_about = "\
-Read the configuration of another program and make one of ours that keeps its paths, so that symlinks \
-and media servers go on. Shows what is carried over and what is not, and why; writes nothing without --write."
+Read the configuration of another program and convert it to one for debridfs that keeps all paths, so \
+that symlinks still work and media servers notice nothing. Shows what is carried over, what is not, and \
+why. Writes nothing without --write."
     )]
     Import(ImportCommand),
     /// Downloads for arrs: list, add, remove.
@@ -225,42 +227,42 @@ and media servers go on. Shows what is carried over and what is not, and why; wr
     /// Tokens for files over HTTP: list, make, revoke.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Let a language model's client ask the instance, over standard input and output.
+    /// Serve language models over standard input and output (Model Context Protocol).
     #[command(long_about = "\
 A read-only server of the Model Context Protocol on standard input and output, with the tools \
-browse, why, status and queue. A client starts it; it asks the running engine, and answers with \
-errors while there is none. The same is at /mcp over HTTP (docs/api.md).")]
+browse, why, status and queue. A client starts it. It asks the running engine, and answers with \
+errors while there is none. The same server is at /mcp over HTTP (docs/api.md).")]
     Mcp(InstanceArgs),
-    /// Print how other machines mount what is exported over NFS.
+    /// Print how other machines mount the NFS exports.
     #[command(
         long_about = "\
-Print how other machines mount what is exported over NFS: the command, a line of /etc/fstab, a unit of \
-systemd, a volume of Kubernetes, macOS, and players. Reads the configuration and asks nobody.",
+Print how other machines mount the NFS exports: the command, an /etc/fstab line, a systemd unit, a \
+Kubernetes volume, macOS, and players. Reads only the configuration.",
         after_long_help = "\
 Examples:
   debridfs mounts
   debridfs mounts --host 192.168.1.10 --at /mnt/dfs media"
     )]
     Mounts(MountsArgs),
-    /// Releases that cannot be read: list, check, treat.
+    /// Releases that cannot be read: list, check, repair.
     #[command(subcommand)]
     Repair(RepairCommand),
-    /// End the pause of an account.
+    /// Accounts: list, test, move releases, end a pause.
     #[command(subcommand)]
     Provider(ProviderCommand),
-    /// Decide about the library.
+    /// Accept a held loss of releases.
     #[command(subcommand)]
     Library(LibraryCommand),
-    /// Record what programs read, and look at it.
+    /// Record what programs read, and summarise it.
     #[command(subcommand)]
     Trace(TraceCommand),
-    /// Look who decodes the kernel's requests, and let another one do it.
+    /// Show or switch the backend that decodes the kernel's requests.
     #[command(subcommand)]
     Backend(BackendCommand),
     /// Measure any directory, and compare two runs.
     #[command(subcommand)]
     Bench(BenchCommand),
-    /// Look into the cache on disk, fill it, and empty it.
+    /// The cache on disk: list, fill, pin, remove.
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Print shell completions.

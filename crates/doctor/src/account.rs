@@ -93,7 +93,7 @@ async fn cdn(provider: &DebridAccount, name: &str) -> Option<Check> {
     let url = Url::parse(&newest.items.first()?.direct.url).ok()?;
     let host = url.host_str()?;
     let name = format!("{name} CDN");
-    let fix = "look at what the name server says of it (a filter, a router without a connection); if the CDN is in your network, add that to `cdn_networks`";
+    let fix = "check what the name server answers for it (a filter, a router without a connection); if the CDN is in your network, add that network to `cdn_networks`";
     Some(match provider.cdn().client.may_ask(&url).await {
         Ok(()) => Check::ok(&name, format!("{host} may be asked")),
         Err(TransportError::NotAllowed(words) | TransportError::NoHost(words)) => {
@@ -108,7 +108,7 @@ fn fix_for(kind: &Kind, error: &Error) -> String {
         Verdict::AccountRefused => {
             let page = kind.token_page;
             return format!(
-                "the token is wrong, was withdrawn, or the account is locked: get a new one at {page}"
+                "the token is wrong or revoked, or the account is locked: get a new token at {page}"
             );
         }
         Verdict::BackOff => {
@@ -131,7 +131,7 @@ fn clock(theirs: Timestamp, ours: Timestamp) -> Check {
         Check::failed(
             name,
             format!("{} s from the provider's", skew.as_secs()),
-            "let it be set by the network: `timedatectl set-ntp true`",
+            "set the clock by NTP: `timedatectl set-ntp true`",
         )
     }
 }

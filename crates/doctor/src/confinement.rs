@@ -81,7 +81,7 @@ fn refused(trial: Trial, named: bool) -> Option<Check> {
     }
     Some(Check::failed(
         "mounting",
-        format!("refused in spite of CAP_SYS_ADMIN: {errno}; most likely by a seccomp profile"),
+        format!("refused despite CAP_SYS_ADMIN: {errno}; most likely by a seccomp profile"),
         "Docker and Podman: their default profile allows mounting with `--cap-add SYS_ADMIN`, `--security-opt seccomp=unconfined` does without one; \
          Kubernetes: `privileged: true` for the keeper, or `seccompProfile: {type: Unconfined}`; systemd: no `SystemCallFilter=` without @mount",
     ))

@@ -36,9 +36,9 @@ fn version(release: &str) -> Check {
         return Check::failed(name, format!("{release} is too old"), fix);
     }
     let how = if here >= RESEND {
-        "requests of a dead engine: from the journal, or sent again by the kernel (since 6.9)"
+        "requests of a dead engine: from the journal, or sent again by the kernel (Linux 6.9 or later)"
     } else {
-        "requests of a dead engine: from the journal, which needs nothing of the kernel (it could send them again since 6.9)"
+        "requests of a dead engine: from the journal, which works on any kernel (Linux 6.9 or later could also send them again)"
     };
     Check::ok(name, format!("{release}; {how}"))
 }
@@ -48,7 +48,7 @@ fn user_namespace(map: &str) -> Option<Check> {
     (first != ALL_IDS).then(|| {
         Check::warning(
             "user namespace",
-            "this process is in one of its own: what it mounts stays in there and reaches no other container",
+            "this process is in a user namespace of its own: its mounts stay in there and reach no other container",
             "on Kubernetes leave `hostUsers: false` away for the pod that mounts; in Docker and Podman mount with the rootful service",
         )
     })
@@ -63,8 +63,16 @@ mod tests {
     fn versions() {
         assert_eq!(version("5.3.18-default").outcome, Outcome::Failed);
         assert_eq!(version("5.10.0-8-amd64").outcome, Outcome::Ok);
-        assert!(version("6.1.0-38-amd64").seen.contains("needs nothing"));
-        assert!(version("6.8.0-31-generic").seen.contains("needs nothing"));
+        assert!(
+            version("6.1.0-38-amd64")
+                .seen
+                .contains("works on any kernel")
+        );
+        assert!(
+            version("6.8.0-31-generic")
+                .seen
+                .contains("works on any kernel")
+        );
         assert!(version("6.9.0").seen.contains("or sent again"));
         assert!(version("7.0-rc1").seen.contains("or sent again"));
         assert_eq!(version("x").outcome, Outcome::Warning);

@@ -54,7 +54,7 @@ fn mounting_as(root: bool, allow_other: bool) -> Vec<Check> {
         let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mut checks = vec![capability(&text)];
         if allow_other {
-            let seen = "not needed: root mounts by system call; where fusermount3 mounts, its own /etc/fuse.conf counts";
+            let seen = "not needed: root mounts by system call; where fusermount3 mounts, /etc/fuse.conf on that machine applies";
             checks.push(Check::ok("user_allow_other", seen));
         }
         checks
@@ -80,8 +80,8 @@ pub fn keeper(socket: &Path) -> Check {
     } else {
         Check::warning(
             name,
-            format!("none has made {shown}; an attached engine waits for it"),
-            "start the keeper, and give both the same `runtime_dir`: in containers a volume of both",
+            format!("no keeper has made {shown}; an attached engine waits for it"),
+            "start the keeper, and give both the same `runtime_dir`: in containers a shared volume",
         )
     }
 }
@@ -95,7 +95,7 @@ pub fn engine_user(uid: u32) -> Check {
     match uid {
         0 => Check::warning(
             name,
-            "0: the engine is root, though without capabilities",
+            "0: the engine is root, but without capabilities",
             "set PUID to a user of its own",
         ),
         NOBODY => Check::warning(
@@ -103,7 +103,7 @@ pub fn engine_user(uid: u32) -> Check {
             format!(
                 "{NOBODY} (nobody), whom other services may share: they can stop the engine, and talk to the keeper as it does"
             ),
-            "make a user of its own, `systemd-sysusers deploy/systemd/debridfs.sysusers`, or set PUID, in keeper and engine alike",
+            "make a separate user (`systemd-sysusers deploy/systemd/debridfs.sysusers`), or set PUID for both keeper and engine",
         ),
         own => Check::ok(name, own.to_string()),
     }

@@ -34,7 +34,7 @@ fn allowed(repair: &Repair, yes: bool) -> bool {
     if !io::stdin().is_terminal() {
         let _ = writeln!(
             terminal,
-            "would run: {} (nobody to ask; --yes allows it)",
+            "would run: {} (no terminal to ask on; --yes allows it)",
             repair.commands()
         );
         return false;

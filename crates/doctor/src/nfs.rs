@@ -30,7 +30,7 @@ pub fn key(state_dir: &Path) -> Option<Check> {
         true => Check::warning(
             "nfs.key",
             format!(
-                "handles are made under another key since {since}: clients that had mounted before see `Stale file handle`"
+                "the key of the handles changed at {since}: clients that mounted before see `Stale file handle`"
             ),
             "unmount and mount again there (`umount -l`), or bring the former key back: `nfs.key_file`, or nfs-key in `state_dir`; replicas need the same one",
         ),

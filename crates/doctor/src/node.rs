@@ -46,7 +46,7 @@ pub fn checks(host: &Host) -> Vec<Check> {
 fn unknown(name: &str) -> Check {
     Check::warning(
         name,
-        "the node cannot be seen from this container, so whether it has this is not known",
+        "unknown: the node cannot be seen from this container",
         "run `debridfs doctor` on the node, or in a privileged pod with `hostPID: true`",
     )
 }

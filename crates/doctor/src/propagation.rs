@@ -89,7 +89,7 @@ fn shared(dir: &Path, mount: &Mount, need: Need) -> Check {
             None => Check::warning(
                 name,
                 format!(
-                    "{on}, which gets no mounts: this engine serves, and cannot see that it does, so it is never ready"
+                    "{on}, which gets no mounts: this engine serves, but cannot see the mount, so it never becomes ready"
                 ),
                 "give this container the volume with `mountPropagation: HostToContainer` (Docker `:rslave`)",
             ),
@@ -98,7 +98,7 @@ fn shared(dir: &Path, mount: &Mount, need: Need) -> Check {
     let (seen, fix) = match mount.master {
         Some(master) => (
             format!(
-                "{on}, which gets mounts of peer group {master} and gives none: good for a consumer, not for the program that mounts"
+                "{on}, which gets mounts of peer group {master} but passes none on: enough for a consumer, not for the program that mounts"
             ),
             "where this is the container that mounts: `mountPropagation: Bidirectional`, in Docker `:rshared`"
                 .to_owned(),
@@ -137,9 +137,9 @@ fn with_care(mut check: Check, dir: &Path, mounts: &[Mount]) -> Check {
         .filter(|_| check.repair.is_some());
     if let Some(top) = top {
         let first = if top.is_closed() {
-            "`debridfs uninstall` first, as a stopped keeper has closed its place in there"
+            "`debridfs uninstall` first, because a stopped keeper has left a closed mount point in there"
         } else {
-            "stop debridfs first, which is mounted in there"
+            "stop debridfs first, because it is mounted in there"
         };
         check.repair = None;
         check.fix = check.fix.map(|fix| format!("{first}; then {fix}"));
@@ -151,7 +151,7 @@ fn with_care(mut check: Check, dir: &Path, mounts: &[Mount]) -> Check {
 fn at_boot() -> &'static str {
     let there = |path: &str| Path::new(path).exists();
     if host::in_container() {
-        "that is for the host, as this is a container: here the volume needs `mountPropagation: Bidirectional` (Docker `:rshared`)"
+        "run that on the host, as this is a container; here the volume needs `mountPropagation: Bidirectional` (Docker `:rshared`)"
     } else if there("/run/systemd/system") {
         "systemd makes / shared at boot, so something made this mount private; a unit before the container runtime can undo it"
     } else if there("/sbin/openrc") || there("/etc/alpine-release") {
@@ -168,7 +168,7 @@ fn empty_dir(dir: &Path, mount: &Mount) -> Option<Check> {
         Check::failed(
             "emptyDir",
             format!(
-                "{} is an emptyDir: it is this pod's own, and a mount in it reaches no other container without Bidirectional, no other pod at all",
+                "{} is an emptyDir, which belongs to this pod: a mount in it reaches no other container without Bidirectional, and no other pod at all",
                 dir.display()
             ),
             "use a hostPath with Bidirectional here and HostToContainer in consumers",

@@ -104,7 +104,7 @@ fn judged(program: &str, file: &Path, said: Option<&str>) -> Check {
     Check::warning(
         program,
         format!("{text} {}", faults.join("; ")),
-        "see whether it does here: `debridfs propagation-test`, its parts run in containers; if so, update it or use another release",
+        "check whether it happens here: run the parts of `debridfs propagation-test` in containers; if so, update it or use another version",
     )
 }
 

@@ -53,7 +53,9 @@ fn judged(mount: &Mount, state: State) -> Option<Check> {
         State::Dead => Some(Check::warning(
             name,
             format!("{place} ({kind}) is dead: Transport endpoint is not connected"),
-            format!("`umount -l {place}`; `debridfs serve` does it for its own at its start"),
+            format!(
+                "`umount -l {place}`; `debridfs serve` does this for its own mounts at its start"
+            ),
         )),
         State::Hung => {
             let fix = if kind.starts_with("fuse") {
@@ -65,7 +67,7 @@ fn judged(mount: &Mount, state: State) -> Option<Check> {
                 format!("`umount -f -l {place}`")
             };
             let seen = format!(
-                "{place} ({kind}) does not answer within {} s; whoever looks at it hangs",
+                "{place} ({kind}) does not answer within {} s; programs that access it hang",
                 LIMIT.as_secs()
             );
             Some(Check::warning(name, seen, fix))
@@ -108,7 +110,7 @@ pub async fn holders(host: &Host) -> Vec<Check> {
     if !host.is_seen() {
         checks.push(Check::warning(
             name,
-            "the others cannot be seen from this container, so which of them hold an old mount is not known",
+            "unknown: the others cannot be seen from this container, so they may hold an old mount",
             "run `debridfs doctor` on the machine itself, or in a privileged pod with `hostPID: true`",
         ));
     } else if let Some(pid) = others.hidden {
@@ -123,7 +125,7 @@ pub async fn holders(host: &Host) -> Vec<Check> {
 fn not_all(pid: u32) -> Check {
     let program = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let seen = format!(
-        "process {pid} ({}) may not be looked at, nor others like it, so whether they hold an old mount is not known",
+        "process {pid} ({}) and others like it may not be inspected, so they may hold an old mount",
         program.trim()
     );
     let fix = if rustix::process::geteuid().is_root() {

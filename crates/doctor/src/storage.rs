@@ -41,7 +41,7 @@ async fn mounted(path: &Path, mount: io::Result<Option<Mount>>, lent: bool) -> C
         Ok(Some(mount)) if mount.is_closed() => Check::warning(
             name,
             format!("{shown} is closed to everybody: its keeper was stopped"),
-            "start it again; or `debridfs uninstall`, when nobody wants the library any more",
+            "start it again, or run `debridfs uninstall` if the library is no longer needed",
         ),
         Ok(Some(mount)) if mount.is_ours() => ours(path).await,
         Ok(Some(mount)) if mount.is_live_service() => {
@@ -58,9 +58,9 @@ async fn mounted(path: &Path, mount: io::Result<Option<Mount>>, lent: bool) -> C
         Ok(None) if lent => Check::warning(
             name,
             format!(
-                "the library is not seen at {shown}: this engine serves, and is never ready, as it looks through the mount"
+                "the library is not visible at {shown}: this engine serves, but never becomes ready, because readiness is checked through the mount"
             ),
-            "see whether the keeper has it mounted; if so, give this container its parent directory as a volume with `mountPropagation: HostToContainer` (Docker `:rslave`)",
+            "check that the keeper has mounted it; if so, give this container its parent directory as a volume with `mountPropagation: HostToContainer` (Docker `:rslave`)",
         ),
         // Anything else is mounted over, as a directory is: containers get their volumes so.
         Ok(_) => bare(path),
@@ -88,9 +88,9 @@ async fn ours(path: &Path) -> Check {
         ),
         Err(error) => Check::warning(
             name,
-            format!("{shown} is mounted, but does not serve: {error}"),
+            format!("{shown} is mounted, but is not served: {error}"),
             format!(
-                "`debridfs serve` cleans a dead mount up at its start; by hand: `umount -l {shown}`"
+                "`debridfs serve` cleans up a dead mount at its start; by hand: `umount -l {shown}`"
             ),
         ),
     }
@@ -106,7 +106,9 @@ pub fn bare(path: &Path) -> Check {
             Some(_) => Check::warning(
                 name,
                 debridfs_keeper::occupied(path),
-                format!("move it away, so that nobody writes there by mistake: `ls -A {shown}`"),
+                format!(
+                    "move its contents away, so that nothing writes there by mistake: `ls -A {shown}`"
+                ),
             ),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -122,7 +124,7 @@ pub fn bare(path: &Path) -> Check {
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Check::failed(
             name,
             format!("{shown} is no directory"),
-            "`mount.path` has to name a directory, or nothing yet: set another one, or move away what is there",
+            "`mount.path` has to name a directory, or a path that does not exist yet: set another one, or move away what is there",
         ),
         Err(error) => Check::failed(
             name,
@@ -190,7 +192,7 @@ pub fn moved_aside(dir: &Path) -> impl Iterator<Item = Check> {
             "state file",
             format!("{shown} was damaged, so a new one was begun"),
             format!(
-                "if something is missing now, stop the service and put back a backup; then `rm {shown}`"
+                "if something is missing now, stop the service and restore a backup; then `rm {shown}`"
             ),
         )
     })

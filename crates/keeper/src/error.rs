@@ -25,7 +25,7 @@ pub enum KeeperError {
     #[error("another keeper already listens on {0}")]
     AlreadyListening(PathBuf),
     /// The first engine ended with [`crate::KeeperOptions::refused`], having said why.
-    #[error("another instance has what this one would work on")]
+    #[error("another instance uses a directory of this one")]
     Refused,
     /// The mount point can't be used.
     #[error("mount point {path}: {reason}")]

@@ -191,7 +191,7 @@ impl Keeper {
 
     fn cannot_mount(&mut self, error: &KeeperError, now: Instant) {
         if let Some(words) = self.mounts.failed(error, now) {
-            let text = format!("nothing is mounted, which is tried again by itself: {words}");
+            let text = format!("cannot mount, trying again: {words}");
             self.log(Level::Error, &text);
         }
     }
@@ -210,7 +210,7 @@ impl Keeper {
             && first_try
         {
             let text = format!(
-                "root can write to {}, if not others too, while the mount is away: cannot make it immutable: {error}",
+                "root, and possibly others, can write to {} while the mount is away: cannot make it immutable: {error}",
                 self.mount_point.path.display()
             );
             self.log(Level::Info, &text);
@@ -496,7 +496,7 @@ impl Drop for Keeper {
             if matches!(self.options.mode, Mode::Child { .. }) {
                 self.stop_engine();
             }
-            let text = "stopped; who keeps the mount gives it to the next keeper";
+            let text = "stopped; the mount stays for the next keeper";
             self.log(Level::Info, text);
             return;
         }

@@ -94,7 +94,7 @@ impl Attempts {
             tracing::warn!(
                 ?peer,
                 front,
-                "a login failed; no more of this caller for a minute"
+                "a login failed; further failures of this caller are not logged for a minute"
             );
         }
     }

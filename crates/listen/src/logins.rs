@@ -56,7 +56,7 @@ impl IntoResponse for Refused {
                 (StatusCode::TOO_MANY_REQUESTS, words, Some("60"))
             }
             Self::Busy => {
-                let words = "other logins are being looked at, try again in a moment\n";
+                let words = "other logins are being checked, try again in a moment\n";
                 (StatusCode::SERVICE_UNAVAILABLE, words, Some("5"))
             }
         };

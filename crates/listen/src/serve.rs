@@ -218,7 +218,7 @@ impl Front {
                 Err(error) => {
                     count(&self.crowd.counters.errors);
                     if self.shared.lines.may_tell(None) {
-                        tracing::error!(front = self.name, %error, "no connection can be accepted: tried again, and told of once a minute");
+                        tracing::error!(front = self.name, %error, "cannot accept connections; trying again (logged once a minute)");
                     }
                     self.crowd.shrink();
                     tokio::time::sleep(RETRY).await;
@@ -256,7 +256,7 @@ impl Front {
                 ?peer,
                 connections = limits.connections,
                 per_address = limits.per_address,
-                "a connection was refused, as all that there may be are in use (server.connections, server.connections_per_address)"
+                "a connection was refused: the limit is reached (server.connections, server.connections_per_address)"
             );
         }
         // Beyond a few at one time they are only closed.

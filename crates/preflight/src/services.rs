@@ -62,7 +62,7 @@ fn judged(
         Ok(Err((true, error))) => Check::failed(
             name,
             format!("{host} has no address: {error}"),
-            "correct its `url`; in containers both have to be in one network, and the name is the service's",
+            "correct its `url`; in containers both have to be in one network, and the host name is the service's name",
         ),
         Ok(Err((false, error))) => Check::failed(
             name,

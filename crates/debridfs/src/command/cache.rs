@@ -17,7 +17,7 @@ use crate::library_path;
 /// `cache …`.
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
-    /// List what is in it.
+    /// List what is cached.
     Ls {
         /// As JSON.
         #[arg(long)]
@@ -26,20 +26,20 @@ pub enum CacheCommand {
         #[command(flatten)]
         instance: InstanceArgs,
     },
-    /// Remove files from it; the library is not touched.
+    /// Remove files from the cache; the library is not touched.
     #[command(after_long_help = "\
 Examples:
   debridfs cache purge __all__/Film
   debridfs cache purge --all")]
     Purge(PurgeArgs),
-    /// Fetch all of a release or file into it. SIGINT stops; what is there stays.
+    /// Fetch all of a release or file into the cache. SIGINT stops; what was fetched stays.
     #[command(after_long_help = "\
 Example:
   debridfs cache pin __all__/Film && debridfs cache warm __all__/Film    # and keep it")]
     Warm(CachePathArgs),
-    /// Keep what is cached of a release or file, now and later, whatever else needs the room.
+    /// Never evict what is cached of a release or file, now and later.
     Pin(CachePathArgs),
-    /// Let it be evicted again.
+    /// Allow it to be evicted again.
     Unpin(CachePathArgs),
 }
 

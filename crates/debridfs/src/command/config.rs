@@ -21,7 +21,7 @@ use debridfs_config::{Environment, KeeperMode};
 pub enum ConfigCommand {
     /// Find mistakes without starting anything.
     Check,
-    /// Print what is in force, defaults included; secrets are hidden.
+    /// Print the settings in force, including defaults; secrets are hidden.
     Show,
     /// Ask for a password and print its hash, for `web.password_hash`.
     #[command(after_long_help = "\

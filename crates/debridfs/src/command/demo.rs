@@ -16,7 +16,7 @@ use crate::logging;
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Where to mount; a directory of its own when absent. Made, and removed again, if it is missing.
+    /// Where to mount; a temporary directory when absent. A missing directory is created, and removed at the end.
     #[arg(long, value_name = "DIR")]
     pub mount: Option<PathBuf>,
     /// Address of health, metrics and pages.
@@ -25,10 +25,10 @@ pub struct DemoArgs {
     /// About how many files the simulated account holds.
     #[arg(long, value_name = "N")]
     pub files: Option<u64>,
-    /// A vendor to simulate an account of, as in `[provider.NAME] kind`; several are one library.
+    /// A vendor whose account to simulate, as in `[provider.NAME] kind`; several form one library.
     #[arg(long, value_name = "VENDOR", num_args = 1..)]
     pub provider: Vec<Simulated>,
-    /// Another seed makes another library.
+    /// The seed that the library is generated from.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }

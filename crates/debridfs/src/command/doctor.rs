@@ -24,13 +24,13 @@ pub struct DoctorArgs {
     /// mount when absent.
     #[arg(long, value_name = "DIR")]
     pub path: Option<PathBuf>,
-    /// What a Kubernetes node needs as well; by itself on a machine that is one.
+    /// Check also what a Kubernetes node needs; the default on a machine that is one.
     #[arg(long)]
     pub node: bool,
-    /// Do what is safe, asking before each: make the directory a shared mount, load the FUSE module.
+    /// Apply safe fixes, asking before each: make the directory a shared mount, load the FUSE module.
     #[arg(long)]
     pub fix: bool,
-    /// Do it without asking.
+    /// Apply them without asking.
     #[arg(long, requires = "fix")]
     pub yes: bool,
 }

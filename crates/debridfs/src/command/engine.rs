@@ -25,13 +25,13 @@ pub struct EngineArgs {
     /// Root started it, or its keeper: without settings the directories are a service's, not those of the user that this engine is.
     #[arg(long, hide = true)]
     pub by_root: bool,
-    /// Take over from the engine that serves now, as soon as this one has loaded everything; that one ends.
+    /// Take over from the engine that serves now as soon as this one has loaded everything; the old one then ends.
     #[arg(long)]
     pub replace: bool,
     /// `debridfs supervise` started it: tells that by its code when another engine took over.
     #[arg(long, hide = true)]
     pub supervised: bool,
-    /// Print the profile of the system calls that an engine uses, for container runtimes, and end.
+    /// Print the engine's seccomp profile for container runtimes, and end.
     #[arg(long)]
     pub print_seccomp_profile: bool,
 }

@@ -36,11 +36,11 @@ Example (zurg does not know where rclone mounts it):
     Zurg(ImportArgs),
     /// Read rdt-client's database, rdtclient.db.
     RdtClient(ImportArgs),
-    /// Find symlinks that would lead nowhere.
+    /// Find symlinks that would dangle.
     #[command(
         long_about = "\
-Look at every symlink at and below a directory, and ask the running instance whether it leads to \
-something in its library. Neither the mount nor the provider is touched. Ends with 1 when one dangles.",
+Ask the running instance for the target of every symlink at and below a directory. Touches neither \
+the mount nor the provider. Exits with 1 when a link dangles.",
         after_long_help = "\
 Example:
   debridfs import check-links /mnt/media"
@@ -51,20 +51,20 @@ Example:
 /// Arguments of imports.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// Their file, or the directory that holds it.
+    /// The other program's file, or the directory that holds it.
     #[arg(default_value = ".")]
     pub path: PathBuf,
     /// Write the configuration to this file; it must not exist. Without it nothing is written.
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
-    /// Where tokens and keys are written, one a file, for their owner alone; `secrets` beside FILE when absent.
+    /// Directory for tokens and keys, each in a file that only its owner can read; `secrets` next to FILE when absent.
     #[arg(long, value_name = "DIR")]
     pub secrets: Option<PathBuf>,
-    /// Where the library was mounted, when their configuration does not tell or tells something else.
+    /// Where the library was mounted, if that configuration does not say so or is wrong.
     #[arg(long, value_name = "DIR")]
     pub mount: Option<PathBuf>,
-    /// A directory with the symlinks that have to go on. Where most of them lead is where the library was mounted, unless --mount
-    /// says so; how many of them lead into the library is told.
+    /// A directory with the symlinks that have to keep working. The target of most of them is taken as the old mount point, unless
+    /// --mount is given. Prints how many of them lead into the library.
     #[arg(long, value_name = "DIR")]
     pub links: Option<PathBuf>,
 }

@@ -11,7 +11,7 @@ use crate::instance::{Instance, InstanceArgs};
 /// `library …`.
 #[derive(Debug, Subcommand)]
 pub enum LibraryCommand {
-    /// Let go of the releases that vanished from the account and are being kept.
+    /// Accept that releases are gone which vanished from the account and are still kept.
     Accept(InstanceArgs),
 }
 

@@ -19,10 +19,10 @@ pub struct MountsArgs {
     /// The exports to print; all when absent.
     #[arg(value_name = "EXPORT")]
     pub exports: Vec<String>,
-    /// How this machine is reached; its address when absent.
+    /// The name or address at which other machines reach this one; its address when absent.
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
-    /// Where it is mounted there; the path of the mount here when absent.
+    /// The mount point on the other machine; the path of the mount here when absent.
     #[arg(long, value_name = "DIR")]
     pub at: Option<PathBuf>,
 }

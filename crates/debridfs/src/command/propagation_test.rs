@@ -20,15 +20,15 @@ use debridfs_config::Environment;
 /// `propagation-test …`.
 #[derive(Debug, Subcommand)]
 pub enum PropagationCommand {
-    /// The whole test on this host; containers are mount namespaces.
+    /// Run the whole test on this host, with mount namespaces as containers.
     Run(PropagationRunArgs),
-    /// The whole test in containers of this node's container runtime.
+    /// Run the whole test in containers of this node's container runtime.
     #[command(
         long_about = "\
-The whole test in containers of this node's container runtime, asked for as the kubelet asks for them: \
-what the runtime makes of volumes, devices, capabilities and system calls is part of it. Nothing is \
-fetched: this program, which has to be a static build, is bound into containers of an image that is \
-there. Run it as root on the node.",
+Run the whole test in containers that this node's runtime starts as it does for the kubelet. So the test \
+includes what the runtime does with volumes, devices, capabilities and system calls. Nothing is fetched: \
+this program, which has to be a static build, is bound into containers of an image that is already on the \
+node. Run it as root on the node.",
         after_long_help = "\
 Examples:
   debridfs propagation-test cri --path /mnt
@@ -49,7 +49,7 @@ Examples:
         #[command(flatten)]
         run: PropagationRunArgs,
     },
-    /// The host's part: before, while and after the other two run in containers.
+    /// Run the host's part: before, while and after the other two run in containers.
     Host {
         /// Which step.
         #[arg(value_enum)]
@@ -66,7 +66,7 @@ Examples:
         #[command(flatten)]
         role: PropagationRoleArgs,
     },
-    /// The producer's part in one container: mounts and serves the marker until SIGTERM.
+    /// Run the producer's part in one container: mount and serve the marker until SIGTERM.
     Producer {
         /// Where, and how long.
         #[command(flatten)]
@@ -75,7 +75,7 @@ Examples:
         #[arg(long)]
         no_allow_other: bool,
     },
-    /// A consumer's part in one container: waits for the marker and looks at it.
+    /// Run a consumer's part in one container: wait for the marker and check it.
     Consumer {
         /// Where, and how long.
         #[command(flatten)]
@@ -116,7 +116,7 @@ pub enum UntilArg {
 /// What a part of the test is told.
 #[derive(Debug, Args)]
 pub struct PropagationRoleArgs {
-    /// The directory that host, producer and consumers share; it has to be empty of anything else.
+    /// The directory that host, producer and consumers share; it must not contain anything else.
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
     /// The rest.
@@ -127,7 +127,7 @@ pub struct PropagationRoleArgs {
 /// What all parts of the test are told.
 #[derive(Debug, Args)]
 pub struct PropagationArgs {
-    /// How long the marker is waited for, in seconds.
+    /// How long to wait for the marker, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     pub wait: f64,
     /// Report as JSON on standard output; the log goes to standard error.
@@ -147,7 +147,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 #[derive(Debug, Args)]
 pub struct PropagationRunArgs {
     /// The directory that containers would bind; the parent of the configured mount when absent. A
-    /// directory of the test's own is made in it, and removed at the end.
+    /// directory for the test is made in it, and removed at the end.
     #[arg(long, visible_alias = "share-of", value_name = "DIR")]
     pub path: Option<PathBuf>,
     /// Mount as with `mount.allow_other = false`.

@@ -15,10 +15,10 @@ use crate::instance::{Instance, InstanceArgs, ReportArgs};
 /// `provider …`.
 #[derive(Debug, Subcommand)]
 pub enum ProviderCommand {
-    /// List the accounts: how they do, plan and its end, slots, calls left, traffic.
+    /// List the accounts: state, plan and its end, slots, calls left, traffic.
     #[command(after_long_help = "\
-Asks each account for its plan now; the rest is what the running instance knows. Ends with 1 when an
-account is in trouble.
+Asks each account for its plan now; the rest is what the running instance knows. Exits with 1 when
+an account is in trouble.
 
 Examples:
   debridfs provider ls
@@ -27,8 +27,8 @@ Examples:
     /// Try an account: its token, the list, a link, a read of its bytes.
     #[command(after_long_help = "\
 Makes up to four calls, each of which counts against the account's limits, and reads 128 KiB of one
-file of the library that the account holds. Says each step with its time. Ends with 1 when a step
-fails; the steps after it are not made.
+file of the library that the account holds. Prints each step with its time. Exits with 1 when a
+step fails; the steps after it are skipped.
 
 Examples:
   debridfs provider test rd
@@ -36,15 +36,15 @@ Examples:
     Test(TestArgs),
     /// Move a release to another account.
     #[command(after_long_help = "\
-Adds the release at the account --to, waits until all of it is there, and compares head and tail of
-every file with those of the account that it comes from. Paths, inode numbers and readers stay as
-they are. The source keeps its copy unless you say --remove-source; it is deleted only after the
-target was whole and every file was the same.
+Adds the release to the account --to, waits until all of it is there, and compares head and tail of
+every file with the source account's. Paths, inode numbers and readers are not affected. The source
+keeps its copy unless you give --remove-source; it is deleted only if the target is complete and
+every file was the same.
 
-The running instance does the work, one release at a time, behind all other calls and within the
-limits of both accounts. This command shows the progress; it may be ended, and the move goes on. A
-move goes on after a kill or a restart as well. Asking again for the same release and target shows
-the one that is under way.
+The running instance does the work, one release at a time, after all other calls and within the
+limits of both accounts. This command shows the progress; the move goes on when you end it, and
+also after a kill or a restart. Asking again for the same release and target shows the move in
+progress.
 
 Examples:
   debridfs provider move Film.2024 --to tb

@@ -18,14 +18,14 @@ use crate::instance::{Instance, InstanceArgs};
 /// `queue …`.
 #[derive(Debug, Subcommand)]
 pub enum QueueCommand {
-    /// List downloads, with what is in the way of those that wait.
+    /// List downloads, with the reason for those that wait.
     Ls(QueueLsArgs),
     /// Add a magnet link or an info-hash.
     #[command(after_long_help = "\
 Example:
   debridfs queue add --category tv 'magnet:?xt=urn:btih:…'")]
     Add(QueueAddArgs),
-    /// Remove a download. With `--files` what was put in place goes as well, and `acquire.delete` says what becomes of the torrent.
+    /// Remove a download. `--files` also removes what was put in place, and `acquire.delete` decides about the torrent.
     Rm(QueueRmArgs),
 }
 
@@ -35,7 +35,7 @@ pub struct QueueLsArgs {
     /// As JSON.
     #[arg(long, conflicts_with = "watch")]
     pub json: bool,
-    /// Follow those that are under way until none is left; each that is over is a line.
+    /// Follow downloads in progress until none is left, and print a line for each that ends.
     #[arg(long)]
     pub watch: bool,
     /// The instance's socket.

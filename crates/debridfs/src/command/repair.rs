@@ -12,20 +12,20 @@ use crate::instance::{Instance, InstanceArgs, ReportArgs};
 /// Subcommands of `repair`.
 #[derive(Debug, Subcommand)]
 pub enum RepairCommand {
-    /// List releases that cannot be read, or are said so, with the evidence and what was done.
+    /// List releases that cannot be read or are suspected, with the evidence and what was done.
     Ls(ReportArgs),
-    /// Look now whether a file or release can be read, with links made anew.
+    /// Check now whether a file or release can be read, with new links.
     #[command(after_long_help = "\
-Ends with 0 when it can be read, 1 when not or when nothing can be told. What is found counts as one
-check of several: nothing is done for one answer.
+Exits with 0 when it can be read, 1 when it cannot or when that is unknown. The result counts as one
+of several checks: nothing is done because of one answer.
 
 Example:
   debridfs repair check /mnt/dfs/__all__/Film.2024")]
     Check(RepairCheckArgs),
-    /// Treat what is confirmed although so many releases are bad that their provider is suspected.
+    /// Repair confirmed releases even though so many are bad that their provider is suspected.
     #[command(after_long_help = "\
-Without a PATH, all releases that are listed now. They still have to be confirmed, and are treated
-few in an hour.
+Without a PATH, repairs all releases that are listed now. They still have to be confirmed, and the
+limit of repairs per hour applies.
 
 Example:
   debridfs repair run Film.2024")]

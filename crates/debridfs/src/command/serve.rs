@@ -32,7 +32,7 @@ pub struct ServeArgs {
 pub struct KeeperArgs {
     #[command(flatten)]
     serve: ServeArgs,
-    /// Ask the keeper that runs here whether it holds the mount, and end: with 0 if it does. For readiness probes.
+    /// Only ask the running keeper whether it holds the mount; exits with 0 if it does. For readiness probes.
     #[arg(long)]
     probe: bool,
 }

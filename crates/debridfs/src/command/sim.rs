@@ -15,7 +15,7 @@ use debridfs_config::LogConfig;
 /// Arguments of `sim`.
 #[derive(Debug, Args)]
 pub struct SimArgs {
-    /// Whose cloud it is: `realdebrid`, `torbox`, `alldebrid`, `debridlink` or `premiumize`.
+    /// The vendor to simulate: `realdebrid`, `torbox`, `alldebrid`, `debridlink` or `premiumize`.
     #[arg(long, value_name = "VENDOR", default_value = "realdebrid")]
     pub kind: Kind,
     /// Changes a setting from the start, such as `torbox.list_stale_s=0` (docs/simulator.md).
@@ -24,22 +24,22 @@ pub struct SimArgs {
     /// Where to listen.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
-    /// Serve HTTPS with a certificate of an own CA.
+    /// Serve HTTPS with a certificate from a new CA.
     #[arg(long)]
     pub tls: bool,
-    /// Another name or address for the certificate: what clients call it by.
+    /// An additional name or address for the certificate, by which clients connect.
     #[arg(long, value_name = "NAME", requires = "tls")]
     pub host: Vec<String>,
     /// What the account holds: `demo`, a number of torrents, or a file (docs/simulator.md).
     #[arg(long, value_name = "FILE|demo|N", default_value = "demo")]
     pub library: String,
-    /// Another seed makes another library.
+    /// The seed that the library is generated from.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// About how many files the account holds; in place of `--library`.
+    /// About how many files the account holds; instead of `--library`.
     #[arg(long, hide = true, conflicts_with = "library")]
     pub files: Option<u64>,
-    /// Without a limit of calls a minute.
+    /// Do not limit calls per minute.
     #[arg(long, hide = true)]
     pub unlimited: bool,
     /// The process that started this one: it ends with that.

@@ -15,13 +15,13 @@ use crate::instance::{Instance, InstanceArgs, ReportArgs};
 pub enum TokenCommand {
     /// List tokens.
     Ls(ReportArgs),
-    /// Make a token and print it; it is not kept, so it cannot be shown again.
+    /// Make a token and print it; it is not stored, so it cannot be shown again.
     #[command(after_long_help = "\
 Example:
   curl -r 0-99 http://127.0.0.1:8284/files/$(debridfs token new curl)/version.txt")]
     New(NewArgs),
-    /// Take a token back: what holds it cannot read any more. `strm` is the one in .strm files; it is replaced at once, and those that
-    /// still lie in the downloads folder are written anew.
+    /// Revoke a token: programs that use it can no longer read. `strm` is the token in .strm files; it is replaced at once, and the
+    /// files that are still in the downloads folder are rewritten.
     Revoke(TokenArgs),
 }
 
@@ -30,10 +30,10 @@ Example:
 pub struct NewArgs {
     /// Its name.
     pub name: String,
-    /// The directory of the library that whoever has it sees, such as `/films`.
+    /// The directory of the library that its users see as the root, such as `/films`.
     #[arg(long, value_name = "PATH", default_value = "/")]
     pub root: String,
-    /// What it lets do.
+    /// What it permits.
     #[arg(
         long,
         value_name = "RIGHTS",

@@ -24,9 +24,8 @@ pub enum TraceCommand {
     /// Record the reads of a running instance.
     #[command(
         long_about = "\
-Record the reads of a running instance until the time is over or SIGINT comes: offsets, lengths, \
-times, and what each reader was taken for. The file holds no names and no contents, so it can be \
-sent to others as it is.",
+Record the reads of a running instance until the time is over or SIGINT: offsets, lengths, times, \
+and each reader's class. The file holds no names and no contents, so it can be sent to others as it is.",
         after_long_help = "\
 Examples:
   debridfs trace record -o scan.jsonl            # while Plex or Jellyfin scans
@@ -43,7 +42,7 @@ pub struct RecordArgs {
     /// Only files at and below this path in the mount, or relative to its root.
     #[arg(long, value_name = "PATH")]
     pub path: Option<PathBuf>,
-    /// End after so many seconds.
+    /// End after this many seconds.
     #[arg(long, value_name = "N")]
     pub seconds: Option<u64>,
     /// The file to write.

@@ -79,7 +79,7 @@ pub fn judged(apparmor: Option<&AppArmor>, trial: Trial) -> Check {
         Trial::Allowed => Check::ok(NAME, format!("the profile {profile} allows mounting")),
         Trial::Untried => Check::ok(
             NAME,
-            format!("the profile {profile}; whether it allows mounting matters to a keeper only"),
+            format!("the profile {profile}; whether it allows mounting only matters for a keeper"),
         ),
         Trial::Denied(errno) => Check::failed(
             NAME,

@@ -82,7 +82,7 @@ pub fn judged(selinux: Option<&SeLinux>, trial: Trial) -> Check {
         (true, Trial::Allowed) => Check::ok(NAME, format!("enforcing, and {domain} may mount")),
         (true, Trial::Untried) => Check::ok(
             NAME,
-            format!("{domain}; whether it may mount matters to a keeper only"),
+            format!("{domain}; whether it may mount only matters for a keeper"),
         ),
     }
 }
@@ -137,7 +137,7 @@ pub fn of_consumers(selinux: &SeLinux, dir: &Path, policy: &impl Policy) -> Vec<
         checks.push(Check::warning(
             name,
             format!(
-                "{CONTAINER} may not look into {shown}, which is {}: who binds it sees nothing of the library",
+                "{CONTAINER} may not look into {shown}, which is {}: containers that bind it see nothing of the library",
                 type_of(label).unwrap_or(label)
             ),
             format!(
@@ -149,7 +149,7 @@ pub fn of_consumers(selinux: &SeLinux, dir: &Path, policy: &impl Policy) -> Vec<
     if checks.is_empty() && dirs.is_some() {
         checks.push(Check::ok(
             name,
-            "may read the library; leave `:z` and `:Z` away from volumes with it, as the mount is read-only",
+            "may read the library; do not use `:z` or `:Z` on volumes with it, because the mount is read-only",
         ));
     }
     checks

@@ -55,7 +55,8 @@ impl Keeper {
         let noted = noted(connection);
         if connection.resend().is_err() {
             // An older kernel. Who waits in vain can be ended, which an interrupt answers.
-            let text = "the engine may have lost requests; who waits for one can be killed";
+            let text =
+                "the engine may have lost requests; a process that waits for one can be killed";
             self.log.line(Level::Warn, text);
             return;
         }

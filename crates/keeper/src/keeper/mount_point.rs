@@ -188,7 +188,7 @@ impl MountPoint {
         let found = fstat(&directory).map_err(|errno| failed(&errno.to_string()))?;
         if found.st_mode & 0o7777 != 0 {
             return Err(failed(
-                "no keeper has closed it, so it may be another's: remove it by hand",
+                "no keeper has closed it, so it may belong to another program: remove it by hand",
             ));
         }
         // A file system without the flag needs none of this.

@@ -60,7 +60,7 @@ impl Keeper {
             if let Err(reason) = self.resume_one(kept) {
                 self.log(
                     Level::Warn,
-                    &format!("a mount that the service manager kept is let go: {reason}"),
+                    &format!("dropping a mount that the service manager kept: {reason}"),
                 );
             }
         }
@@ -233,7 +233,7 @@ impl Keeper {
         }
         if self.lent.peer.is_some() {
             aside::close(fds);
-            return Err("another engine is at work, which waits for a mount".into());
+            return Err("another engine is running and waits for a mount".into());
         }
         if protocol != PROTOCOL {
             aside::close(fds);

@@ -32,7 +32,7 @@ pub fn a_first_engine_that_another_instance_refuses_ends_the_keeper() {
     let log = world.log();
     let ended = format!("engine ended with status {REFUSED}");
     assert_eq!(log.matches(&ended).count(), 1, "{log}");
-    assert!(log.contains("another instance has"), "{log}");
+    assert!(log.contains("another instance uses"), "{log}");
     assert!(!mountinfo::is_mounted(&world.mount()));
     assert!(!world.mount().exists() && !world.socket().exists());
 
@@ -66,7 +66,7 @@ pub fn a_keeper_that_lingers_leaves_the_mount_to_its_engine() {
     assert!(world.end_keeper(Signal::TERM), "{}", world.log());
     assert!(mountinfo::is_mounted(&world.mount()));
     assert!(
-        world.log().contains("who keeps the mount"),
+        world.log().contains("the mount stays for the next keeper"),
         "{}",
         world.log()
     );

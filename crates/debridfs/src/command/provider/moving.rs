@@ -21,21 +21,21 @@ const RESTART: Duration = Duration::from_secs(60);
 /// Arguments of `provider move`.
 #[derive(Debug, Args)]
 pub struct MoveArgs {
-    /// Paths, names or parts of one, or info-hashes; lists what is being moved when absent.
+    /// Paths, names, parts of names, or info-hashes; lists the moves when absent.
     pub releases: Vec<String>,
     /// The NAME of the account that gets them.
     #[arg(long, value_name = "NAME", requires = "releases")]
     pub to: Option<String>,
-    /// The NAME of the account that they are taken from; all that hold them when absent.
+    /// The NAME of the source account; all that hold them when absent.
     #[arg(long, value_name = "NAME", requires = "to")]
     pub from: Option<String>,
-    /// Delete them there, once the target has all of it and every file was compared.
+    /// Delete them at the source once the target has all of them and every file was compared.
     #[arg(long, requires = "to")]
     pub remove_source: bool,
-    /// Only if the target has them already: nothing is downloaded there.
+    /// Only add them if the target has them in its cache: nothing is downloaded there.
     #[arg(long, requires = "to")]
     pub cached: bool,
-    /// Begin, and do not wait for the end.
+    /// Begin the move, but do not wait for its end.
     #[arg(long, requires = "to")]
     pub no_wait: bool,
     /// End the moves of these releases where they are; what was added stays.
