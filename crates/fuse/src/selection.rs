@@ -70,6 +70,8 @@ pub struct Backends {
     pub(crate) control: Mutex<Control>,
     /// Something is to be kept or looked after.
     pub(crate) news: Notify,
+    /// Held while it is written who answers: a later word is not overwritten by an earlier one.
+    pub(crate) keeping: tokio::sync::Mutex<()>,
 }
 
 /// What changes with who answers.
@@ -143,6 +145,7 @@ impl Backends {
             settings: Mutex::default(),
             control: Mutex::default(),
             news: Notify::new(),
+            keeping: tokio::sync::Mutex::default(),
         };
         if let Some(kept) = kept {
             backends.resume(kept);

@@ -8,12 +8,13 @@ use std::time::Duration;
 use debridfs_base::volume::Volume;
 use tokio::time::Instant;
 
+use super::machine::Progress;
 use crate::remembered::remember;
 use crate::selection::Backends;
 
 /// Between two looks at a rollout; less where a stage or the window is short.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Looks at a window or a stage, at least.
+/// Looks at a window or a stage, at least, where these are long enough.
 const LOOKS: u32 = 10;
 /// The least time between two looks.
 const SOONEST: Duration = Duration::from_millis(20);
@@ -58,6 +59,7 @@ impl Backends {
     /// # Errors
     /// Of the file system, or its silence.
     pub async fn keep(&self, state_dir: &Path) -> io::Result<()> {
+        let _order = self.keeping.lock().await;
         let kept = {
             let mut control = self.control.lock();
             control.stale = false;
@@ -102,7 +104,7 @@ impl Backends {
         let running = control.running.as_ref();
         let moves = running.is_some_and(|running| {
             let progress = running.machine.progress();
-            !progress.paused && since >= KEEP_EVERY.min(progress.at().lasts / LOOKS)
+            !progress.paused && since >= KEEP_EVERY.min(of_stage(progress) / LOOKS)
         });
         control.stale || moves
     }
@@ -119,12 +121,19 @@ impl Backends {
             pause = pause.min(SETTLED.saturating_sub(at.elapsed()).max(SOONEST));
         }
         if let Some(running) = &control.running {
-            let settings = &running.machine.progress().settings;
-            let stages = settings.stages.iter().map(|stage| stage.lasts);
-            let shortest = stages.chain([settings.window]).min();
-            let look = shortest.map_or(LOOK_EVERY, |shortest| shortest / LOOKS);
-            pause = pause.min(look.clamp(SOONEST, LOOK_EVERY));
+            let progress = running.machine.progress();
+            let shortest = progress.settings.window.min(of_stage(progress));
+            pause = pause.min((shortest / LOOKS).clamp(SOONEST, LOOK_EVERY));
         }
         pause
+    }
+}
+
+/// How long a stage lasts. One without a time ends with enough requests, and says nothing of how
+/// often it is to be looked at.
+fn of_stage(progress: &Progress) -> Duration {
+    match progress.at().lasts {
+        Duration::ZERO => Duration::MAX,
+        lasts => lasts,
     }
 }
