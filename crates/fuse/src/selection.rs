@@ -261,8 +261,7 @@ impl Backends {
     }
 
     /// Takes a rollout back that is under way, or else lets the one answer that did before the last
-    /// switch; says which that is. The kernel is told to forget what it knows: whoever takes a
-    /// backend back does not believe it.
+    /// switch; says which that is.
     ///
     /// # Errors
     /// [`SwitchError::NothingBefore`] without either; otherwise as [`Self::switch`].
@@ -276,8 +275,6 @@ impl Backends {
         let before = control.before.ok_or(SwitchError::NothingBefore)?;
         self.require(before)?;
         self.switch_to(&mut control, before);
-        control.owes_all = true;
-        self.news.notify_one();
         Ok(before)
     }
 
