@@ -35,7 +35,7 @@ hexadecimal. The backend that does not answer is compared with the one that does
     /// Let the one answer again that did before: roll a rollout back, or take the last switch back.
     #[command(long_about = "\
 Roll back the rollout that is under way. Without one, let the backend answer again that did before \
-the last switch. The kernel is told to forget what it knows of the library by the other one.")]
+the last switch. After a rollout the kernel is told to forget what it knows by the other one.")]
     Rollback(InstanceArgs),
     /// Let a backend answer for a growing share of the library, and go back by itself when it does badly.
     #[command(subcommand)]
