@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::guard::GuardRules;
 use crate::status::{CopiesStatus, CopyReport, LibraryStatus, Progress, ViewCount};
-use crate::store::{Batch, HistoryEntry, Store, StoredLinks};
+use crate::store::{Batch, Compared, HistoryEntry, Store, StoredLinks};
 use crate::stored_time::stored_time;
 use crate::sync::state::State;
 use crate::sync::{Counts, Line, Settings, Shared, publish};
 use crate::verdicts::Verdicts;
 use crate::views::{ViewBuilder, ViewRules};
-use crate::{BadReason, Copy, Entry, Error, Findings, Library, Result, Unexamined};
+use crate::{BadReason, ComparedFiles, Copy, Entry, Error, Findings, Library, Result, Unexamined};
 
 /// Refused copies that `status` names.
 const COPIES_SHOWN: usize = 10;
@@ -127,7 +127,7 @@ impl Catalogue {
         let links = StoredLinks::new(
             store.clone(),
             stored.links,
-            stored.differing,
+            (stored.differing, stored.compared),
             verdicts.clone(),
             runtime,
         );
@@ -262,6 +262,17 @@ impl Catalogue {
             drop(state);
             shared.changed.notify_one();
         }
+    }
+
+    /// Files of different releases that were compared, also by earlier runs.
+    pub fn compared_files(&self) -> Vec<ComparedFiles> {
+        self.links.compared()
+    }
+
+    /// Keeps what came of a comparison, for 90 days.
+    pub fn files_compared(&self, files: ComparedFiles) {
+        let at = self.shared.now();
+        self.links.note_compared(Compared { files, at });
     }
 
     /// Where direct links are kept over a restart.

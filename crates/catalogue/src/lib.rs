@@ -26,6 +26,7 @@
 mod archive;
 mod bad_reason;
 mod catalogue;
+mod compared;
 mod contents;
 mod copy;
 mod diff;
@@ -50,6 +51,7 @@ mod views;
 pub use archive::{Archive, Findings, Member, Named, Unexamined};
 pub use bad_reason::BadReason;
 pub use catalogue::{Catalogue, CatalogueConfig};
+pub use compared::ComparedFiles;
 pub use contents::{Health, LATE_LINKS, REMOVED_SHOWN};
 pub use copy::{Copy, CopyDetail};
 pub use diff::{ChangedPath, Outline, changed_paths};

@@ -4,6 +4,7 @@
 //! A store that cannot be written (full disk, broken file) never stops the library: the trouble is kept for `status`, and the
 //! caller writes everything anew once it is possible.
 
+mod compared;
 mod differing;
 mod first_sync;
 mod forget;
@@ -33,6 +34,7 @@ use debridfs_base::NodeId;
 
 use open::{Opened, Source};
 
+pub(crate) use compared::Compared;
 pub(crate) use links::StoredLinks;
 
 /// How long names that left and history are kept, and names and links of what is gone.
@@ -114,6 +116,7 @@ pub(crate) struct Stored {
     pub(crate) differing: Vec<DifferingCopy>,
     /// Info-hashes of releases that were shown without one.
     pub(crate) learnt: LearntHashes,
+    pub(crate) compared: Vec<Compared>,
     pub(crate) generation: u64,
     /// Rows that could not be understood and were left out.
     pub(crate) unreadable: usize,
@@ -286,11 +289,13 @@ impl Store {
         &self,
         changes: links::LinkChanges,
         marks: Vec<DifferingCopy>,
+        compared: Vec<Compared>,
     ) -> Result<()> {
         self.with(Box::new(move |connection| {
             Box::pin(async move {
                 let mut transaction = connection.begin().await?;
                 differing::add(&mut transaction, &marks).await?;
+                compared::add(&mut transaction, &compared).await?;
                 for ((provider, hoster, key), link) in changes {
                     match link {
                         Some(link) => {

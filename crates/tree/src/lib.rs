@@ -14,6 +14,7 @@
 //! | which owner, mode and size has a node | `style.rs` |
 //! | which extended attributes has a node | `xattrs.rs` |
 //! | what does a path that somebody typed stand for | `explain.rs`, `paths.rs` |
+//! | which files of other releases are the same | `twins.rs` |
 //! | which films are new | `newcomers.rs` |
 //! | how do files come into the cache before anybody reads them | `warm.rs` |
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ mod style;
 #[cfg(test)]
 mod testing;
 mod tree;
+mod twins;
 mod warm;
 mod xattrs;
 
@@ -38,4 +40,5 @@ pub use sources::file_ref;
 pub use strm::StrmTexts;
 pub use style::TreeConfig;
 pub use tree::{CONTENTS_DEADLINE, Tree};
+pub use twins::Comparisons;
 pub use warm::Warming;

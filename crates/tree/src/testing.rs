@@ -14,7 +14,9 @@ use debridfs_provider::{
     AccountConfig, ContentId, DebridAccount, HosterLink, InfoHash, NoLinks, Provider, TorrentFile,
     TorrentId, TorrentStatus,
 };
-use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, serve};
+use debridfs_sim::{
+    FileSpec, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, TorrentView, serve,
+};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::runtime::Handle;
@@ -115,7 +117,7 @@ impl Shelf {
     }
 }
 
-/// A simulated account with one film of 100 bytes, and its reader.
+/// A simulated account with a film of 100 bytes, another one of that path and size, and its reader.
 pub(crate) struct Account {
     pub(crate) content: Arc<Content>,
     served: Served,
@@ -128,7 +130,10 @@ impl Account {
         let film = FileSpec::generated("/Film.mkv", 100);
         let library = LibrarySpec {
             seed: 1,
-            releases: vec![ReleaseSpec::new("Film", vec![film])],
+            releases: vec![
+                ReleaseSpec::new("Film", vec![film.clone()]),
+                ReleaseSpec::new("Other", vec![film]),
+            ],
         };
         let sim = Sim::new(&library).unwrap();
         let served = serve(sim, ServeOptions::default()).await.unwrap();
@@ -145,9 +150,24 @@ impl Account {
         }
     }
 
+    fn torrent(&self, filename: &str) -> TorrentView {
+        let torrents = self.served.sim().torrents(0).unwrap();
+        let mut torrents = torrents.into_iter();
+        torrents.find(|one| one.filename == filename).unwrap()
+    }
+
     /// The film as a torrent `n`, with the account's link.
     pub(crate) fn film(&self, n: u32) -> Copy {
-        let links = self.served.sim().torrents(0).unwrap().remove(0).links;
+        self.film_of(n, "Film")
+    }
+
+    /// The other film in its place.
+    pub(crate) fn other(&self, n: u32) -> Copy {
+        self.film_of(n, "Other")
+    }
+
+    fn film_of(&self, n: u32, filename: &str) -> Copy {
+        let links = self.torrent(filename).links;
         let links = links.into_iter().map(HosterLink).collect();
         Copy {
             links,
@@ -157,7 +177,7 @@ impl Account {
 
     /// These bytes of the film.
     pub(crate) fn bytes(&self, range: Range<u64>) -> Vec<u8> {
-        let torrent = self.served.sim().torrents(0).unwrap().remove(0);
+        let torrent = self.torrent("Film");
         let mut bytes = vec![0; (range.end - range.start) as usize];
         let key = torrent.files[0].key.unwrap();
         debridfs_sim::content::fill(key, range.start, &mut bytes);

@@ -16,8 +16,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use debridfs_base::NodeId;
-use debridfs_catalogue::{BadReason, File, Library, ReleaseTree};
-use debridfs_content::{Content, FileId, FileRef, HandleOwner};
+use debridfs_catalogue::{BadReason, ComparedFiles, File, Library, ReleaseTree};
+use debridfs_content::{Content, FileId, FileRef, HandleOwner, ReaderClass};
 use debridfs_provider::{ContentId, Source};
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
@@ -27,6 +27,7 @@ use crate::snapshot::{Dir, Missing, Node, Snapshot, kind};
 use crate::sources::{failed_read, file_ref, in_order};
 use crate::strm::StrmTexts;
 use crate::style::TreeConfig;
+use crate::twins::{Comparisons, LOOK, Twins, placeless};
 use debridfs_vfs::{
     Answer, Attr, Change, DirEntry, Error, ErrorKind, Kind, ReadOut, ReadRequest, Result, StatFs,
     Vfs,
@@ -53,6 +54,7 @@ struct Shared {
     shown: watch::Sender<u64>,
     library: watch::Receiver<Arc<Library>>,
     content: Arc<Content>,
+    twins: Twins,
     demand: Box<Demand>,
     /// Held while one snapshot takes the place of another.
     showing: Mutex<()>,
@@ -79,6 +81,7 @@ impl Tree {
             shown: watch::Sender::new(generation),
             library: library.clone(),
             content,
+            twins: Twins::default(),
             demand: Box::new(demand),
             showing: Mutex::default(),
             listeners: Mutex::default(),
@@ -130,8 +133,33 @@ impl Tree {
         let Some(Node::File { dir, file }) = snapshot.find(id) else {
             return Vec::new();
         };
-        dir.tree()
-            .map_or_else(Vec::new, |tree| tree.sources(file).collect())
+        let own = match dir.tree() {
+            Some(tree) => file_ref(tree, file),
+            None => placeless(file),
+        };
+        self.shared.twins.join(&snapshot, own).sources.to_vec()
+    }
+
+    /// Compares files that are played with files of releases without a common info-hash that may be the same, and reads equal ones from
+    /// all their places; keeps in `store` what came of it. Ends with the tree.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn follow_twins(&self, store: Arc<dyn Comparisons>) {
+        let known = store.known();
+        known.iter().for_each(|files| self.shared.twins.note(files));
+        let shared = Arc::downgrade(&self.shared);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                for files in shared.compare_played().await {
+                    store.note(files);
+                }
+            }
+        });
     }
 
     /// A provider's own link to the file `id`; none if it is no file of a release, lies in an archive, or none can be
@@ -169,6 +197,16 @@ impl Tree {
     }
 }
 
+#[cfg(test)]
+impl Tree {
+    /// Compares a file as if it were played.
+    pub(crate) async fn compare(&self, file: NodeId) -> Vec<ComparedFiles> {
+        let snapshot = self.shared.snapshot.load_full();
+        let shared = &self.shared;
+        shared.twins.compare(&snapshot, &shared.content, file).await
+    }
+}
+
 impl Tree {
     /// What is known of a path as people write it: below `mount`, relative to the root or to `__all__`, or with the root's part under another
     /// mount point, as on another host. From memory: asks nobody, and does not touch the mount.
@@ -176,13 +214,31 @@ impl Tree {
     /// # Errors
     /// There is no such path, or the library is not known yet.
     pub fn explain(&self, mount: &Path, path: &str) -> Result<Found> {
-        self.shared.snapshot.load().explain(mount, path)
+        let snapshot = self.shared.snapshot.load();
+        let mut found = snapshot.explain(mount, path)?;
+        for file in &mut found.files {
+            file.sources = self.sources(file.id).len();
+        }
+        Ok(found)
     }
 }
 
 impl Shared {
     fn listeners(&self) -> parking_lot::MutexGuard<'_, Vec<mpsc::UnboundedSender<Vec<Change>>>> {
         self.listeners.lock()
+    }
+
+    /// Compares what is played now with what may be the same.
+    async fn compare_played(&self) -> Vec<ComparedFiles> {
+        let reading = self.content.reading().into_iter();
+        let played = |class| matches!(class, ReaderClass::Playback | ReaderClass::Copy);
+        let mut compared = Vec::new();
+        for reading in reading.filter(|reading| played(reading.class)) {
+            let snapshot = self.snapshot.load_full();
+            let file = NodeId(reading.file);
+            compared.extend(self.twins.compare(&snapshot, &self.content, file).await);
+        }
+        compared
     }
 
     /// Puts a new library or new texts of `.strm` files in place and tells what changed.
@@ -237,10 +293,17 @@ impl Shared {
             match operation(&shared, &shared.snapshot.load()) {
                 Ok(value) => Ok(value),
                 Err(Missing::Failed(error)) => Err(error),
-                Err(Missing::Contents(_)) => Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "the provider has not made the release's links yet",
-                )),
+                Err(Missing::Contents(release)) => {
+                    let library = &shared.snapshot.load().library;
+                    let entry = library.release(release);
+                    let why = match entry.is_some_and(|it| it.release.awaits_examination()) {
+                        true => {
+                            "what the release's links give could not be looked up; it is tried again"
+                        }
+                        false => "the provider has not made the release's links yet",
+                    };
+                    Err(Error::new(ErrorKind::Unavailable, why))
+                }
                 Err(Missing::Node(_) | Missing::Strm) => Err(ErrorKind::NotYet.into()),
             }
         }))
@@ -295,12 +358,19 @@ impl Shared {
                 Ok(Plan::Memory(part(&text, request)))
             }
             Node::File { dir, file } => {
-                let tree = readable(dir, file)?;
+                let tree = match readable(dir, file) {
+                    Ok(tree) => Some(tree),
+                    Err(_) if self.twins.has_places(snapshot, file) => None,
+                    Err(missing) => return Err(missing),
+                };
                 // Sources are for what has to be fetched: what is in memory is found without.
                 let (id, size) = (file.id.0, file.size);
                 let held = self.content.try_read(FileId { id, size }, &wanted(request));
                 let order = snapshot.style.order(dir.view.name());
-                let wanted = || Plan::File(in_order(file_ref(tree, file), order));
+                let wanted = || {
+                    let own = tree.map_or_else(|| placeless(file), |tree| file_ref(tree, file));
+                    Plan::File(in_order(self.twins.join(snapshot, own), order))
+                };
                 Ok(held.map_or_else(wanted, Plan::Memory))
             }
             Node::Root | Node::View(_) | Node::Dir(_) => Err(ErrorKind::IsDirectory.into()),

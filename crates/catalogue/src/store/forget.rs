@@ -3,6 +3,7 @@
 //! - The name of a release that no account has held for long: whoever comes back is named anew. Its
 //!   ids come back the same, as they are made of what it is.
 //! - With it the hash that was learnt of it.
+//! - That two files were compared long ago: those that are played are compared again.
 //! - Direct links of torrents that are gone.
 //! - What is noted of copies that are gone, with each that goes.
 //!
@@ -55,6 +56,13 @@ pub(super) async fn forget(
         for shown in gone.iter().filter_map(|shown| shown.parse().ok()) {
             stored.learnt.remove(shown);
         }
+    }
+    if stored.compared.iter().any(|pair| pair.at < before) {
+        sqlx::query("DELETE FROM compared_files WHERE at < ?")
+            .bind(since)
+            .execute(&mut *connection)
+            .await?;
+        stored.compared.retain(|pair| pair.at >= before);
     }
     if stored
         .links

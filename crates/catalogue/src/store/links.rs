@@ -1,4 +1,4 @@
-//! Direct links over a restart, and which copies differ: held in memory, written behind.
+//! Direct links over a restart, which copies differ, and which files were compared: held in memory, written behind.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use debridfs_provider::{
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
-use super::Store;
-use crate::Error;
+use super::{Compared, Store};
 use crate::verdicts::Verdicts;
+use crate::{ComparedFiles, Error};
 
 /// How soon it is tried again to write what could not be written.
 const RETRY: Duration = Duration::from_secs(10);
@@ -29,6 +29,7 @@ pub(super) type LinkChanges = HashMap<(String, HosterLink, KeyId), Option<Direct
 pub(crate) struct StoredLinks {
     links: RwLock<Links>,
     differing: Mutex<Vec<DifferingCopy>>,
+    compared: Mutex<Vec<Compared>>,
     file: Arc<File>,
     verdicts: Arc<Verdicts>,
     runtime: Handle,
@@ -46,6 +47,8 @@ struct Behind {
     changes: LinkChanges,
     /// Copies whose marks the file lacks.
     marks: Vec<DifferingCopy>,
+    /// Comparisons that the file lacks.
+    compared: Vec<Compared>,
     /// There is a task that ends when the file lacks nothing: by one task alone changes get there in their order.
     writing: bool,
 }
@@ -55,7 +58,7 @@ impl StoredLinks {
     pub(crate) fn new(
         store: Arc<Store>,
         rows: Vec<(String, HosterLink, DirectLink)>,
-        differing: Vec<DifferingCopy>,
+        (differing, compared): (Vec<DifferingCopy>, Vec<Compared>),
         verdicts: Arc<Verdicts>,
         runtime: Handle,
     ) -> Self {
@@ -68,10 +71,23 @@ impl StoredLinks {
         Self {
             links: RwLock::new(links),
             differing: Mutex::new(differing),
+            compared: Mutex::new(compared),
             file: Arc::new(File { behind, store }),
             verdicts,
             runtime,
         }
+    }
+
+    /// Files that were compared.
+    pub(crate) fn compared(&self) -> Vec<ComparedFiles> {
+        let compared = self.compared.lock();
+        compared.iter().map(|pair| pair.files.clone()).collect()
+    }
+
+    /// Takes note of a comparison.
+    pub(crate) fn note_compared(&self, pair: Compared) {
+        self.compared.lock().push(pair.clone());
+        self.begin(|behind| behind.compared.push(pair));
     }
 
     /// Begins to bring the file up to date.
@@ -114,17 +130,26 @@ async fn catch_up(mut file: Arc<File>) {
 impl File {
     /// Writes what it lacks; whether that was all, which ends the writing.
     async fn write(&self) -> Result<bool, Error> {
-        let (changes, marks) = {
+        let (changes, marks, compared) = {
             let behind = self.behind.lock();
-            (behind.changes.clone(), behind.marks.clone())
+            let Behind {
+                changes,
+                marks,
+                compared,
+                ..
+            } = &*behind;
+            (changes.clone(), marks.clone(), compared.clone())
         };
-        let written = marks.len();
-        self.store.change_links(changes.clone(), marks).await?;
+        let written = (marks.len(), compared.len());
+        let links = changes.clone();
+        self.store.change_links(links, marks, compared).await?;
         let mut behind = self.behind.lock();
         // What changed meanwhile has yet to be written.
         (behind.changes).retain(|key, change| changes.get(key) != Some(change));
-        behind.marks.drain(..written);
-        behind.writing = !behind.changes.is_empty() || !behind.marks.is_empty();
+        behind.marks.drain(..written.0);
+        behind.compared.drain(..written.1);
+        behind.writing =
+            !behind.changes.is_empty() || !behind.marks.is_empty() || !behind.compared.is_empty();
         Ok(!behind.writing)
     }
 }

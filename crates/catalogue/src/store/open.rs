@@ -50,6 +50,11 @@ const SCHEMA: Schema = Schema {
             "learnt hashes",
             include_str!("../../migrations/0007_learnt_hashes.sql"),
         ),
+        (
+            8,
+            "compared files",
+            include_str!("../../migrations/0008_compared_files.sql"),
+        ),
     ],
     tables: &[],
 };

@@ -16,7 +16,8 @@ use rusqlite::{Connection, Error, OptionalExtension, Row};
 
 use super::rows::GENERATION;
 use super::{
-    HeldRow, Mark, RetiredRow, Stored, SyncRow, TorrentRow, differing, first_sync, learnt, verdicts,
+    HeldRow, Mark, RetiredRow, Stored, SyncRow, TorrentRow, compared, differing, first_sync,
+    learnt, verdicts,
 };
 use crate::stored_time::read_time;
 use crate::{Copy, CopyDetail, IdOverride, Memory, ShownRelease, ShownView};
@@ -90,6 +91,7 @@ fn load_checked(connection: &Connection, unreadable: &mut usize) -> rusqlite::Re
         verdicts: verdicts::load(connection, unreadable)?,
         differing: differing::load(connection, unreadable)?,
         learnt: learnt::load(connection, unreadable)?,
+        compared: compared::load(connection, unreadable)?,
         generation: u64::try_from(generation.unwrap_or(0)).unwrap_or(0),
         ..Stored::default()
     })

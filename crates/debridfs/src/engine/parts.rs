@@ -75,6 +75,7 @@ impl Parts {
         let asked = catalogue.clone();
         let demand = move |release| asked.demand(release);
         let tree = Tree::new(style, catalogue.library(), content.clone(), demand);
+        tree.follow_twins(catalogue.clone());
         Ok(Self {
             accounts,
             providers,

@@ -199,8 +199,10 @@ async fn a_read_waits_until_it_is_known_which_link_gives_the_file() {
 
     // The provider could not be asked.
     let (_sender, tree) = start(before, |_| Box::pin(async { Ok(()) }));
-    let refused = later(tree.read(read(film, 0, 4))).await;
-    assert_eq!(kind(refused), ErrorKind::Unavailable);
+    let refused = later(tree.read(read(film, 0, 4))).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Unavailable);
+    let words = refused.to_string();
+    assert!(words.contains("could not be looked up"), "{words}");
 }
 
 #[tokio::test]
