@@ -184,7 +184,10 @@ impl RunningEngine {
             return Err(Refused::new(RefusalKind::NotFound, words));
         }
         let paused = meant.into_iter().filter(|one| one.end_pauses());
-        Ok(paused.map(|one| one.name().to_owned()).collect())
+        let names = paused.map(|one| one.name().to_owned()).collect();
+        // After a refused token the next look is a minute away.
+        self.parts.catalogue.look_now();
+        Ok(names)
     }
 }
 

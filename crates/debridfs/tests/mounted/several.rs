@@ -1,5 +1,6 @@
 //! One library of several vendors' accounts: whichever is in trouble, entries stay and films play on from another copy.
 
+mod dying;
 mod trouble;
 
 use std::fs::File;
@@ -8,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use debridfs_sim::{Kind, ReleaseSpec, content};
+use debridfs_sim::{FileSpec, Kind, ReleaseSpec, content};
 
 use crate::support::{Instance, Settings, Simulator, film, find, run, until};
 
@@ -32,6 +33,16 @@ fn films(numbers: impl IntoIterator<Item = u64>) -> Vec<ReleaseSpec> {
         ..film(&name(number), SIZE)
     };
     numbers.into_iter().map(film).collect()
+}
+
+/// A film in the folder of a Premiumize cloud that is called by its hash, which makes it that torrent.
+fn in_folder(number: u64) -> ReleaseSpec {
+    let mut film = films([number]).remove(0);
+    // A file that is alone has no folder there.
+    let words = FileSpec::generated(format!("/{}.nfo", name(number)), 100);
+    film.files.push(words);
+    film.name = hash(number);
+    film
 }
 
 /// A library of several accounts.
@@ -59,13 +70,15 @@ impl Home {
         for (kind, releases) in accounts {
             let (name, word) = vendor(kind);
             let simulator = Simulator::of(kind, releases);
-            simulator.calls_per_minute(0);
             if kind != Kind::RealDebrid {
                 settings.toml += &format!(
                     "[provider.{name}]\nkind = \"{word}\"\ntoken = \"{}\"\napi_url = \"{}\"\n",
                     simulator.token(),
                     simulator.api_url()
                 );
+            }
+            if kind == Kind::Premiumize {
+                settings.toml += "calls_per_minute = 100000\n";
             }
             order.push(format!("\"{name}\""));
             simulators.push((name, simulator));
@@ -86,9 +99,11 @@ impl Home {
     }
 
     fn path(&self, number: u64) -> PathBuf {
-        let name = name(number);
-        let path = format!("__all__/{name}/{name}.mkv");
-        self.instance.mount().join(path)
+        let all = self.instance.mount().join("__all__");
+        // A folder that is called by a hash may have given the release its name.
+        let named = [name(number), hash(number)].map(|dir| all.join(dir));
+        let dir = named.iter().find(|dir| dir.is_dir()).unwrap_or(&named[0]);
+        dir.join(format!("{}.mkv", name(number)))
     }
 
     /// Reads a part of a film and compares it.
@@ -114,6 +129,14 @@ impl Home {
 
     fn is_healthy(&self) -> Option<bool> {
         self.instance.try_status()?["healthy"].as_bool()
+    }
+
+    /// Whether the provider refuses the account.
+    fn is_refused(&self, name: &str) -> Option<bool> {
+        let status = self.instance.try_status()?;
+        let providers = status["providers"].as_array()?;
+        let provider = providers.iter().find(|one| one["name"] == name)?;
+        Some(provider["healthy"] == false)
     }
 
     /// Ends pauses that an account was given for its refusals, and waits until all is well.

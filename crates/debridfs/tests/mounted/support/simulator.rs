@@ -104,7 +104,7 @@ impl Simulator {
         }
     }
 
-    fn sim(&self) -> &Sim {
+    pub fn sim(&self) -> &Sim {
         self.served.sim()
     }
 
@@ -291,6 +291,13 @@ impl Simulator {
     /// Calls of one endpoint, such as `torrents/info`.
     pub fn calls_of(&self, endpoint: &str) -> u64 {
         self.sim().counters().calls_of(endpoint)
+    }
+
+    /// Answers of one endpoint with this outcome, such as `200` or `503/floodDetected`.
+    pub fn answers_of(&self, endpoint: &str, outcome: &str) -> u64 {
+        let endpoints = self.sim().counters().endpoints;
+        let outcomes = endpoints.get(endpoint);
+        outcomes.map_or(0, |outcomes| outcomes.get(outcome).copied().unwrap_or(0))
     }
 
     /// Calls above the limit.
