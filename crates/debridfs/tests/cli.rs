@@ -417,6 +417,7 @@ fn without_dev(home: &Path, arguments: &str) -> Output {
         .env("DEBRIDFS__STATE_DIR", home.join("state"))
         .env("DEBRIDFS__RUNTIME_DIR", home.join("run"))
         .env("DEBRIDFS__MOUNT__PATH", home.join("mnt"))
+        .env("DEBRIDFS__FUSE__REQUIRED", "true")
         .env("DEBRIDFS__PROVIDER__RD__TOKEN", TOKEN)
         .env("DEBRIDFS__PROVIDER__RD__API_URL", "http://127.0.0.1:1")
         .stdin(Stdio::null());

@@ -38,9 +38,11 @@ fn switch(instance: &Instance, to: &str) {
 fn wait_for_another(instance: &Instance, before: rustix::process::Pid) {
     until("another engine serves", Duration::from_secs(120), || {
         // Without an engine the keeper tells what it knows, which is no start of an engine.
-        let status = instance.try_status();
-        let serves = status.is_some_and(|status| !status["engine"]["started"].is_null());
-        serves && instance.engine_pid() != before
+        instance.try_status().is_some_and(|status| {
+            let engine = &status["engine"];
+            let pid = i64::from(before.as_raw_nonzero().get());
+            !engine["started"].is_null() && engine["pid"] != pid
+        })
     });
 }
 

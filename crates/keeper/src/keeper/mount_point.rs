@@ -207,12 +207,17 @@ impl MountPoint {
         Ok(())
     }
 
-    /// Takes away every layer of ours at the path.
+    /// Ends every layer of ours at the path, and takes it away.
     pub fn clear(&mut self) -> Result<(), KeeperError> {
         self.find_again()?;
         loop {
             match mountinfo::top(&layers(&self.path)?) {
-                Some(top) if top.is_ours() => unmount_at(&self.site(), false)?,
+                Some(top) if top.is_ours() => {
+                    // umount(2) waits for a notification that waits for a read which nobody answers
+                    // any more. Only root may; a dead one has no connection.
+                    let _ = abort(&top);
+                    unmount_at(&self.site(), false)?;
+                }
                 _ => return Ok(()),
             }
         }
