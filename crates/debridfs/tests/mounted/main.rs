@@ -29,6 +29,7 @@ mod identity;
 mod kept;
 mod killed;
 mod lost_mount;
+mod monitored;
 mod moved;
 mod nfs;
 mod outage;
