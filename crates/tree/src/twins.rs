@@ -22,7 +22,7 @@ use crate::snapshot::{Node, Snapshot};
 pub(crate) const LOOK: Duration = Duration::from_secs(5);
 /// The time for the four ends of two files, behind all other calls.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// When two are compared again that could not be.
+/// When a file that is still played is compared again, for new ones and for those that could not be read.
 const AGAIN: Duration = Duration::from_secs(600);
 /// Files of one path and size that one file is compared with, at most.
 const MOST: usize = 4;
@@ -58,8 +58,8 @@ struct State {
     /// Whether two files are equal, by both orders of them.
     compared: HashMap<(u64, u64), bool>,
     equal: HashMap<u64, Vec<NodeId>>,
-    /// When two could not be compared.
-    tried: HashMap<(u64, u64), Instant>,
+    /// When files that are played were compared last. A walk through a large library takes milliseconds.
+    looked: HashMap<u64, Instant>,
 }
 
 impl Twins {
@@ -105,12 +105,15 @@ impl Twins {
     fn to_compare(&self, library: &Library, release: &Release, file: &File) -> Vec<NodeId> {
         let alike = alike(library, release, file);
         let state = self.state.read();
-        let open = |other: &NodeId| {
-            let pair = (file.id.0, other.0);
-            let tried = state.tried.get(&pair);
-            !state.compared.contains_key(&pair) && tried.is_none_or(|at| at.elapsed() >= AGAIN)
-        };
+        let open = |other: &NodeId| !state.compared.contains_key(&(file.id.0, other.0));
         alike.into_iter().filter(open).collect()
+    }
+
+    /// Whether `file` was not compared within [`AGAIN`]; from now on it was.
+    fn is_due(&self, file: NodeId) -> bool {
+        let looked = &mut self.state.write().looked;
+        looked.retain(|_, at| at.elapsed() < AGAIN);
+        looked.insert(file.0, Instant::now()).is_none()
     }
 
     /// Compares the file `id` with those that may be the same, one after the other. Returns what came of it.
@@ -120,6 +123,9 @@ impl Twins {
         content: &Content,
         id: NodeId,
     ) -> Vec<ComparedFiles> {
+        if !self.is_due(id) {
+            return Vec::new();
+        }
         let Some((file, own)) = place(snapshot, id) else {
             return Vec::new();
         };
@@ -136,21 +142,15 @@ impl Twins {
                 let one = ends(content, file.size, &own).await?;
                 Some(one == ends(content, file.size, &places).await?)
             };
-            match tokio::time::timeout(PATIENCE, equal).await {
-                Ok(Some(equal)) => {
-                    let pair = ComparedFiles {
-                        file: id,
-                        other,
-                        equal,
-                    };
-                    tracing::info!(file = %file.name, equal, "compared with a file of another release");
-                    self.note(&pair);
-                    compared.push(pair);
-                }
-                Ok(None) | Err(_) => {
-                    let now = Instant::now();
-                    self.state.write().tried.insert((id.0, other.0), now);
-                }
+            if let Ok(Some(equal)) = tokio::time::timeout(PATIENCE, equal).await {
+                let pair = ComparedFiles {
+                    file: id,
+                    other,
+                    equal,
+                };
+                tracing::info!(file = %file.name, equal, "compared with a file of another release");
+                self.note(&pair);
+                compared.push(pair);
             }
         }
         compared
