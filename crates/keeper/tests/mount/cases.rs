@@ -26,6 +26,7 @@ use crate::stopping::{
     a_keeper_that_lingers_closes_the_mount_when_no_engine_comes,
     a_keeper_that_lingers_leaves_the_mount_to_its_engine,
     a_keeper_that_lingers_waits_for_the_next_engine,
+    a_stop_does_not_wait_for_a_notification_that_waits_for_a_read,
     a_stop_does_not_wait_for_an_engine_that_let_go,
 };
 use crate::unmounted::{
@@ -86,6 +87,10 @@ pub const ALL: &[Case] = &[
     (
         "a_second_engine_waits_for_the_first_to_die",
         second_engine_waits,
+    ),
+    (
+        "a_stop_does_not_wait_for_a_notification_that_waits_for_a_read",
+        a_stop_does_not_wait_for_a_notification_that_waits_for_a_read,
     ),
     (
         "a_stop_does_not_wait_for_an_engine_that_let_go",

@@ -4,10 +4,12 @@
 //! any), `refused` (ends with [`REFUSED`], and never asks for a lease), `crash` (ends right after its lease), `hostile` (fills the journal with random bytes and
 //! dies), `stays` (told to stop, it only lets go of the connection), `blocks` (answers nothing and
 //! lets the keeper's reads block), `loses` (takes a request and forgets it, and writes `lost`),
+//! `forgets` (has the kernel forget the pages of `slow` by a process of its own, whose pid is in `forgetting`),
 //! `without-mount` (serves without a mount, and writes why there is none to `unmounted`),
 //! `heir` (dies, and leaves a process that takes requests; its pid is in `heir-pid`), `taken-over`
 //! (see `taken_over.rs`; it holds the seed).
 
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -108,6 +110,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
             std::thread::sleep(Duration::from_millis(20));
             beating.region.journal().beat();
             beating.let_go();
+            beating.forget();
         }
     });
     let (suspects, others): (Vec<_>, Vec<_>) = found
@@ -196,6 +199,29 @@ impl Engine {
             let held = std::mem::take(&mut *self.held.lock().unwrap());
             held.into_iter().for_each(|held| self.handle(held));
         }
+    }
+
+    /// As the engine's helper for notifications does: this one waits in the kernel for reads of the pages.
+    fn forget(&self) {
+        if std::fs::remove_file(self.control.join("forgets")).is_err() {
+            return;
+        }
+        // fuse_out_header with FUSE_NOTIFY_INVAL_INODE, and fuse_notify_inval_inode_out: node, offset, length.
+        let mut told = 40_u32.to_ne_bytes().to_vec();
+        told.extend(2_u32.to_ne_bytes());
+        told.extend(0_u64.to_ne_bytes());
+        told.extend(SLOW.to_ne_bytes());
+        told.extend([0; 16]);
+        let connection = self.lease.fds.clones[0].try_clone().unwrap();
+        let mut helper = std::process::Command::new("dd")
+            .args(["bs=40", "count=1", "iflag=fullblock"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(connection)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let _ = helper.stdin.take().unwrap().write_all(&told);
+        std::fs::write(self.control.join("forgetting"), helper.id().to_string()).unwrap();
     }
 
     fn handle(&self, held: Held) {

@@ -1,6 +1,7 @@
 //! A keeper that is told to stop.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use debridfs_base::mountinfo;
@@ -46,6 +47,30 @@ pub fn a_first_engine_that_another_instance_refuses_ends_the_keeper() {
     world.unset("refused");
     world.until_served();
     reads(&world, "data");
+}
+
+/// A notification waits for a read, umount(2) for the notification, and nobody answers the read any more.
+pub fn a_stop_does_not_wait_for_a_notification_that_waits_for_a_read() {
+    let mut world = World::start(&[]);
+    world.set("hold");
+    let mut reader = Command::new("dd")
+        .args([&format!("if={}", world.file("slow")), "of=/dev/null"])
+        .args(["bs=4096", "count=1"])
+        .spawn()
+        .unwrap();
+    let engine_says = |world: &World, word| world.control().join(word).exists();
+    world.until("held", |world| engine_says(world, "held"));
+    world.set("forgets");
+    world.until("told", |world| engine_says(world, "forgetting"));
+    let helper = fs::read_to_string(world.control().join("forgetting")).unwrap();
+    world.until("waiting in the kernel", |_| {
+        fs::read_to_string(format!("/proc/{helper}/stat")).is_ok_and(|stat| stat.contains(") D "))
+    });
+    // Nobody has a file open any more, so that umount(2) takes all away itself.
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    assert!(world.end_keeper(Signal::TERM), "{}", world.log());
+    assert!(!mountinfo::is_mounted(&world.mount()));
 }
 
 pub fn a_stop_does_not_wait_for_an_engine_that_let_go() {
