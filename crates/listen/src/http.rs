@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Extensions, Request, StatusCode, header};
+use axum::http::{Extensions, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -94,10 +94,12 @@ async fn answer(
     let held = Arc::new(Held {
         taken: Mutex::new(bodies.try_take(0)),
         refused: AtomicBool::new(false),
+        unread: AtomicBool::new(false),
     });
     let (peer, encrypted) = (guest.peer, guest.encrypted);
     let mut request = request.map(|body| Asking {
         body,
+        ended: false,
         guest,
         held: held.clone(),
     });
@@ -107,12 +109,17 @@ async fn answer(
     if encrypted {
         request.extensions_mut().insert(Encrypted);
     }
-    let Ok(answer) = router.oneshot(request).await;
-    match held.refused.load(Ordering::Relaxed) {
+    let Ok(mut answer) = router.oneshot(request).await;
+    if held.refused.load(Ordering::Relaxed) {
         // The handler takes it for a caller that broke off.
-        true => no_memory(),
-        false => answer,
+        return no_memory();
     }
+    if held.unread.load(Ordering::Relaxed) {
+        // hyper closes the connection without a word, and the caller's next request would be lost.
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
+    answer
 }
 
 fn no_memory() -> Response {
@@ -127,6 +134,8 @@ struct Held {
     taken: Mutex<Option<Taken>>,
     /// There was not so much left.
     refused: AtomicBool,
+    /// It was let go before its end.
+    unread: AtomicBool,
 }
 
 impl Held {
@@ -150,6 +159,7 @@ struct NoMemory;
 /// The body of a request, counted while it is read.
 struct Asking {
     body: Incoming,
+    ended: bool,
     guest: Guest,
     held: Arc<Held>,
 }
@@ -170,7 +180,10 @@ impl hyper::body::Body for Asking {
         let frame = match ready!(polled) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-            None => return Poll::Ready(None),
+            None => {
+                self.ended = true;
+                return Poll::Ready(None);
+            }
         };
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         Poll::Ready(Some(match self.held.grow(bytes) {
@@ -192,6 +205,8 @@ impl Drop for Asking {
     fn drop(&mut self) {
         // Whether or not all of it came, it is not waited for any more.
         self.guest.activity().has_body();
+        let read = self.ended || hyper::body::Body::is_end_stream(&self.body);
+        self.held.unread.store(!read, Ordering::Relaxed);
     }
 }
 
