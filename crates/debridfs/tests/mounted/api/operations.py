@@ -214,6 +214,18 @@ def upkeep():
     call("DELETE", "/traces/{recording}", recording=recording)
 
 
+def backends():
+    """Another backend answers and is taken back; a rollout begins, waits and is stopped."""
+    assert call("GET", "/backend")["active"] == "native"
+    assert call("GET", "/backend/diff") == {"differences": []}
+    assert call("POST", "/backend/switch", json={"backend": "fbrs"})["active"] == "fbrs"
+    assert call("POST", "/backend/rollback")["active"] == "native"
+    begun = call("POST", "/backend/rollout", json={"backend": "fbrs", "stages": "50%:1h,100%:1h"})
+    assert begun["rollout"]["running"]["percent"] == 50, begun
+    stopped = call("PATCH", "/backend/rollout", json={"step": "stop"})
+    assert stopped["active"] == "native" and stopped["rollout"]["running"] is None, stopped
+
+
 def moves(film):
     assert call("GET", "/moves") == {"moves": []}
     refused(404, "not-found", "POST", "/moves", json={"release": "First.2024", "to": "nobody"})
@@ -344,6 +356,7 @@ def main():
     tokens()
     the_queue(listener)
     upkeep()
+    backends()
     moves(film)
     a_part_of_the_library(film)
     assert answered == operations(), (operations() - answered, answered - operations())
