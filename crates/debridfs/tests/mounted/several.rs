@@ -1,6 +1,7 @@
 //! One library of several vendors' accounts: whichever is in trouble, entries stay and films play on from another copy.
 
 mod dying;
+mod quirks;
 mod trouble;
 
 use std::fs::File;

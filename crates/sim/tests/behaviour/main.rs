@@ -12,6 +12,7 @@ mod fuzz;
 mod libraries;
 mod packed;
 mod premiumize;
+mod quirks;
 mod serving;
 mod support;
 mod torbox;
