@@ -71,9 +71,10 @@ impl Prometheus {
         }
         let said = Command::new("curl").args(arguments).output().expect("curl");
         let text = String::from_utf8(said.stdout).expect("text");
+        // While it starts it says in plain text that it does.
         let answers = text
             .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"));
+            .map(|line| serde_json::from_str(line).unwrap_or_default());
         answers.collect()
     }
 
@@ -125,9 +126,9 @@ fn queries() -> Vec<(String, String)> {
     all
 }
 
-/// What the program answers at `address`.
-fn get(url: &str, accept: &str) -> String {
-    run("curl", &["-s", "-H", &format!("Accept: {accept}"), url])
+/// Asks the program, whatever it answers.
+fn fetch(url: &str) {
+    run("curl", &["-s", "-o", "/dev/null", url]);
 }
 
 #[test]
@@ -171,26 +172,24 @@ fn every_query_of_every_dashboard_gives_a_series() {
         let path = format!("{round}/{round}.mkv");
         fs::read(all.join(&path)).expect("a film");
         assert!(fs::metadata(all.join("missing")).is_err());
-        assert!(fs::read(all.join("Lost.2003/two.mkv")).is_err());
+        assert!(fs::read(all.join("Lost.2003/three.mkv")).is_err());
         let url = format!(
             "nfs://127.0.0.1/library/__all__/{path}?version=3&nfsport={port}&mountport={port}"
         );
-        run("nfs-cat", &[&url]);
+        let read = Command::new("nfs-cat")
+            .arg(&url)
+            .stdout(Stdio::null())
+            .status();
+        assert!(read.expect("nfs-cat").success());
         for path in [
             "__all__/One.2001.1080p/One.2001.1080p.mkv",
-            "__all__/Lost.2003/two.mkv",
+            "__all__/Lost.2003/three.mkv",
             "none",
         ] {
-            get(
-                &format!("http://{}/files/{token}/{path}", household.http),
-                "*/*",
-            );
+            fetch(&format!("http://{}/files/{token}/{path}", household.http));
         }
-        get(
-            &format!("http://suite:{token}@{}/dav/", household.http),
-            "*/*",
-        );
-        get(&format!("http://{listen}/api/v1/openapi.json"), "*/*");
+        fetch(&format!("http://suite:{token}@{}/dav/", household.http));
+        fetch(&format!("http://{listen}/api/v1/openapi.json"));
         sleep(SCRAPE * 2);
     }
 
@@ -212,7 +211,8 @@ fn every_query_of_every_dashboard_gives_a_series() {
         assert!(begun.elapsed() < LIMIT, "no series: {empty:#?}");
         sleep(SCRAPE);
     }
-    assert_well_formed(&get(&format!("http://{listen}/metrics"), "text/plain"));
+    let metrics = format!("http://{listen}/metrics");
+    assert_well_formed(&run("curl", &["-s", "-H", "Accept: text/plain", &metrics]));
 }
 
 /// `promtool check metrics` reads the text format and knows the conventions for names.
