@@ -6,6 +6,8 @@ mod follow;
 mod kept;
 mod notices;
 mod plex;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

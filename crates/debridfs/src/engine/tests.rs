@@ -443,9 +443,6 @@ async fn what_others_broke_has_a_line_until_it_is_mended() {
         let section = serde_json::json!({ "url": url, "api_key": "k" });
         let section = serde_json::from_value(section).unwrap();
         config.arr.insert("sonarr".to_owned(), section);
-        let hook = serde_json::json!({ "kind": "jellyfin", "url": url, "token": "k" });
-        let hook = serde_json::from_value(hook).unwrap();
-        config.hook.insert("jellyfin".to_owned(), hook);
     };
     let bed = Bed::start_with(&account, None, |_| {}, set).await;
     let own = format!("(pid {})", std::process::id());
@@ -465,8 +462,6 @@ async fn what_others_broke_has_a_line_until_it_is_mended() {
     bed.attends(AttentionKind::Downloads, &folder_words).await;
     let arr_words = ["arr.sonarr does not answer", "`arr.sonarr.url`"];
     bed.attends(AttentionKind::Arr, &arr_words).await;
-    let hook_words = ["hook.jellyfin does not answer", "`hook.jellyfin.url`"];
-    bed.attends(AttentionKind::Hook, &hook_words).await;
 
     drop(taken);
     fs::remove_file(&folder).unwrap();
