@@ -117,6 +117,25 @@ impl Client {
     }
 }
 
+/// Decisions about rollouts: the last ones, and those that come.
+pub fn decisions(backends: &Backends) -> impl Stream<Item = Decision> + Send + use<> {
+    let to_come = backends.decisions();
+    let last = backends.rollout().last;
+    let newest = last.last().map_or(0, |decision| decision.number);
+    let to_come = stream::unfold(to_come, move |mut to_come| async move {
+        loop {
+            match to_come.recv().await {
+                // Made between the two looks above.
+                Ok(decision) if decision.number <= newest => {}
+                Ok(decision) => return Some((decision, to_come)),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    });
+    stream::iter(last).chain(to_come)
+}
+
 impl RunningEngine {
     /// How it stands with the backends.
     pub fn backends(&self) -> BackendsStatus {
@@ -136,25 +155,6 @@ impl RunningEngine {
     pub async fn drive_rollouts(self: Arc<Self>) {
         let state_dir = Some(self.info.state_dir.clone());
         self.parts.backends.clone().drive_rollouts(state_dir).await;
-    }
-
-    /// Decisions about rollouts: the last ones, and those that come.
-    pub fn decisions(&self) -> impl Stream<Item = Decision> + Send + use<> {
-        let to_come = self.parts.backends.decisions();
-        let last = self.rollout().last;
-        let newest = last.last().map_or(0, |decision| decision.number);
-        let to_come = stream::unfold(to_come, move |mut to_come| async move {
-            loop {
-                match to_come.recv().await {
-                    // Made between the two looks above.
-                    Ok(decision) if decision.number <= newest => {}
-                    Ok(decision) => return Some((decision, to_come)),
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            }
-        });
-        stream::iter(last).chain(to_come)
     }
 
     /// How it stands with rollouts.

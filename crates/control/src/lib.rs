@@ -52,7 +52,7 @@ mod why;
 pub mod words;
 
 pub use answer::{RefusalKind, Refused};
-pub use backends::{BackendsStatus, RollingOut, RolloutStep};
+pub use backends::{BackendsStatus, RollingOut, RolloutStep, decisions};
 pub use browse::{
     At, FoundLine, LONGEST_URL, Listing, MOST_LINES, Node, NodeKind, NodeLine, Playable, SIGNING,
     Search, UrlKind,

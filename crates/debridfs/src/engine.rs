@@ -153,7 +153,7 @@ async fn attach_and_serve(
         },
         info,
     ));
-    let ending = tasks.start();
+    let ending = tasks.start(&backends);
     tasks.start_telling(&engine);
 
     let stop = shutdown.clone();

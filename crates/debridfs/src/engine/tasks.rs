@@ -11,7 +11,8 @@ use debridfs_api::{Api, Events, api_router, owner_router};
 use debridfs_base::instance_lock::IN_OWN;
 use debridfs_base::volume::Volume;
 use debridfs_base::{Board, Late, Supervisor, Trouble, parent};
-use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router};
+use debridfs_control::{DOWNLOADS, HttpTokens, RunningEngine, control_router, decisions};
+use debridfs_fuse::Backends;
 use debridfs_listen::{Listeners, Logins, Place};
 use debridfs_nfs::NfsServer;
 use debridfs_preflight::Alone;
@@ -107,11 +108,12 @@ impl Tasks {
     }
 
     /// Starts what is not about telling of it. Gives those that have something to write at the end.
-    pub fn start(&self) -> Vec<JoinHandle<()>> {
+    pub fn start(&self, backends: &Arc<Backends>) -> Vec<JoinHandle<()>> {
         self.start_sync_helpers();
         let mut ending = Vec::from_iter(self.start_parts());
         ending.extend(self.start_nfs());
-        // Before the sync, as it is told what changes from then on.
+        // Before the sync, as they are told what changes from then on.
+        self.start_hooks(backends);
         ending.extend(self.start_update_program());
         ending.push(self.start_sync());
         ending
@@ -122,6 +124,21 @@ impl Tasks {
         self.supervisor.keep("the sync", move || {
             parts.catalogue.clone().run(shutdown.clone())
         })
+    }
+
+    fn start_hooks(&self, backends: &Arc<Backends>) {
+        let (config, parts, mount) = (self.config.clone(), self.parts.clone(), self.mount.clone());
+        let (board, backends) = (self.board.clone(), backends.clone());
+        self.supervisor.start("hooks", move || {
+            let (mount, board) = (mount.clone(), board.clone());
+            hooks(
+                config.clone(),
+                parts.clone(),
+                mount,
+                board,
+                backends.clone(),
+            )
+        });
     }
 
     fn start_update_program(&self) -> Option<JoinHandle<()>> {
@@ -330,12 +347,6 @@ impl Tasks {
         supervisor.keep("rollouts of backends", move || {
             driven.clone().drive_rollouts()
         });
-        let (config, parts, mount) = (self.config.clone(), self.parts.clone(), self.mount.clone());
-        let (board, telling) = (self.board.clone(), engine.clone());
-        supervisor.start("hooks", move || {
-            let (mount, board) = (mount.clone(), board.clone());
-            hooks(config.clone(), parts.clone(), mount, board, telling.clone())
-        });
         let api = self.start_api(engine);
         let (path, told) = (self.config.control_socket(), engine.clone());
         let front = self.listeners.front("control");
@@ -460,7 +471,7 @@ async fn hooks(
     parts: Arc<Parts>,
     (mount, mut news): (PathBuf, MountNews),
     board: Board,
-    engine: Arc<RunningEngine>,
+    backends: Arc<Backends>,
 ) -> Result<(), Trouble> {
     // A media server that is sent to an empty place takes its films for deleted. It is told of all afterwards.
     let _ = news.wait_for(Option::is_none).await;
@@ -476,7 +487,7 @@ async fn hooks(
         parts.providers.clone(),
         mount,
         config.state_dir.join("hooks.json"),
-        engine.decisions().map(|decision| Notice {
+        decisions(&backends).map(|decision| Notice {
             event: "rollout",
             words: decision.to_string(),
             detail: serde_json::to_value(&decision).unwrap_or_default(),

@@ -12,11 +12,13 @@ use debridfs_acquire::{AddOptions, Release};
 use debridfs_base::instance_lock::{IN_OWN, IN_SHARED};
 use debridfs_base::{AttentionKind, Secret, state_file};
 use debridfs_control::DOWNLOADS;
+use debridfs_fuse::{BackendKind, Backends};
 use debridfs_listen::TokenRights;
 use debridfs_preflight::Alone;
 use debridfs_provider::AccountConfig;
 use debridfs_provider::vendors::real_debrid;
 use debridfs_sim::{FileSpec, LibrarySpec, ReleaseSpec, ServeOptions, Served, Sim, serve};
+use debridfs_vfs::Vfs;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -123,7 +125,9 @@ impl Bed {
             alone,
             shutdown,
         );
-        tasks.start();
+        let vfs: Arc<dyn Vfs> = tasks.parts.tree.clone();
+        let native = BackendKind::Native;
+        tasks.start(&Arc::new(Backends::new(&vfs, native, None, native)));
         Self {
             _dir: dir,
             state,
@@ -443,6 +447,9 @@ async fn what_others_broke_has_a_line_until_it_is_mended() {
         let section = serde_json::json!({ "url": url, "api_key": "k" });
         let section = serde_json::from_value(section).unwrap();
         config.arr.insert("sonarr".to_owned(), section);
+        let hook = serde_json::json!({ "kind": "jellyfin", "url": url, "token": "k" });
+        let hook = serde_json::from_value(hook).unwrap();
+        config.hook.insert("jellyfin".to_owned(), hook);
     };
     let bed = Bed::start_with(&account, None, |_| {}, set).await;
     let own = format!("(pid {})", std::process::id());
@@ -462,6 +469,8 @@ async fn what_others_broke_has_a_line_until_it_is_mended() {
     bed.attends(AttentionKind::Downloads, &folder_words).await;
     let arr_words = ["arr.sonarr does not answer", "`arr.sonarr.url`"];
     bed.attends(AttentionKind::Arr, &arr_words).await;
+    let hook_words = ["hook.jellyfin does not answer", "`hook.jellyfin.url`"];
+    bed.attends(AttentionKind::Hook, &hook_words).await;
 
     drop(taken);
     fs::remove_file(&folder).unwrap();
