@@ -390,7 +390,14 @@ fn a_dead_keeper_ends_the_demo_with_an_error_and_leaves_nothing() {
 
 #[test]
 fn several_accounts_are_one_library_and_one_of_them_may_fail() {
-    let mut demo = Demo::start(&["--provider", "real-debrid", "torbox", "alldebrid"]);
+    let names = [
+        "real-debrid",
+        "torbox",
+        "alldebrid",
+        "debrid-link",
+        "premiumize",
+    ];
+    let mut demo = Demo::start(&[&["--provider"], &names[..]].concat());
     let dir = demo.ready();
     let mut guide = String::new();
     while !guide.contains("Ctrl-C ends it") {
@@ -399,7 +406,6 @@ fn several_accounts_are_one_library_and_one_of_them_may_fail() {
             "{guide}"
         );
     }
-    let names = ["real-debrid", "torbox", "alldebrid"];
     for name in names {
         assert!(
             guide.contains(&format!("  {name}: {name} at http://127.0.0.1:")),

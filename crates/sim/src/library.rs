@@ -40,6 +40,7 @@ pub use generated::Generated;
 
 use crate::clip::Clip;
 use crate::status::Status;
+use crate::vendors::Kind;
 
 /// Why a library description was not accepted.
 #[derive(Debug)]
@@ -293,6 +294,16 @@ impl LibrarySpec {
     /// with missing links, clips that play.
     pub fn demo() -> Self {
         demo::library()
+    }
+
+    /// As an account of `kind` can hold it: Debrid-Link holds a hash only once.
+    pub fn held_by(mut self, kind: Kind) -> Self {
+        if kind == Kind::DebridLink {
+            for release in &mut self.releases {
+                release.copies = release.copies.min(1);
+            }
+        }
+        self
     }
 
     /// Generated releases, as many and as large as wished.

@@ -146,13 +146,14 @@ fn library(args: &SimArgs) -> Result<LibrarySpec, debridfs_sim::LibraryError> {
         let releases = files.div_ceil(2).clamp(1, MOST_RELEASES);
         let whole = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         // What can be played comes with it.
-        let mut library = LibrarySpec::demo();
+        let mut library = LibrarySpec::demo().held_by(args.kind);
         let more = generated(whole(releases), whole(files.div_ceil(releases)));
         library.releases.extend(more.releases);
         return Ok(library);
     }
     match args.library.parse() {
         Ok(releases) => Ok(generated(releases, 1)),
+        Err(_) if args.library == "demo" => Ok(LibrarySpec::demo().held_by(args.kind)),
         Err(_) => LibrarySpec::named(&args.library),
     }
 }
