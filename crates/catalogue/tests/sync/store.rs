@@ -1,6 +1,7 @@
 //! The store in trouble.
 
 use std::path::Path;
+use std::time::Duration;
 
 use debridfs_provider::{DirectLink, HosterLink, KeyId};
 use jiff::SignedDuration;
@@ -171,8 +172,12 @@ fn instead(path: &Path, make: impl Fn(&Path)) {
 async fn the_library_is_served_whatever_is_in_the_place_of_its_file() {
     for (what, make, shown_at_once) in UNUSABLE {
         let bench = filled().await;
-        for companion in ["db-wal", "db-shm"] {
-            let _ = std::fs::remove_file(bench.path().with_extension(companion));
+        // Closed on a thread of its own, which removes them at the end, and a pipe in their place as well.
+        let begun = std::time::Instant::now();
+        let companions = ["db-wal", "db-shm"].map(|ending| bench.path().with_extension(ending));
+        while companions.iter().any(|path| path.exists()) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{companions:?}");
+            std::thread::sleep(Duration::from_millis(1));
         }
         make(&bench.path());
         let run = bench.start().await;
