@@ -202,6 +202,7 @@ impl Engine {
     }
 
     /// As the engine's helper for notifications does: this one waits in the kernel for reads of the pages.
+    #[expect(clippy::zombie_processes, reason = "it outlives this process")]
     fn forget(&self) {
         if std::fs::remove_file(self.control.join("forgets")).is_err() {
             return;
