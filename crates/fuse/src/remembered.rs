@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use debridfs_base::{replace_file, state_file};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::backend_kind::BackendKind;
 use crate::rollout::Progress;
@@ -34,13 +35,16 @@ impl Kept {
     }
 }
 
-/// What an earlier engine kept.
+/// What an earlier engine kept; nothing if it was one of a later version that had other backends.
 pub fn remembered(state_dir: &Path) -> Option<Kept> {
-    let read = state_file::load_json::<Kept>(&path(state_dir), Timestamp::now());
-    read.unwrap_or_else(|error| {
+    let read = state_file::load_json::<Value>(&path(state_dir), Timestamp::now());
+    let unknown = |error: &dyn std::fmt::Display| {
         tracing::warn!(%error, "it is not known whether the backend was switched");
-        None
-    })
+    };
+    let kept = read.inspect_err(|error| unknown(error)).ok()??;
+    serde_json::from_value(kept)
+        .inspect_err(|error| unknown(error))
+        .ok()
 }
 
 /// Keeps it.
@@ -78,6 +82,16 @@ mod tests {
         assert_eq!(read, kept);
         assert_eq!(read.switched(NATIVE), Some(FBRS));
         assert_eq!(read.switched(FBRS), None);
+    }
+
+    #[test]
+    fn what_a_later_version_kept_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let later = r#"{"configured":"native","active":"uring"}"#;
+        std::fs::write(path(dir.path()), later).unwrap();
+        assert_eq!(remembered(dir.path()), None);
+        let kept = std::fs::read_to_string(path(dir.path())).unwrap();
+        assert_eq!(kept, later, "for that version, should it come back");
     }
 
     #[test]
