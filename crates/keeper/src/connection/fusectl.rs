@@ -6,7 +6,8 @@
 use std::os::fd::OwnedFd;
 
 use rustix::fd::AsFd;
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 /// Whoever waits for an answer of this connection gets ECONNABORTED, at once and from now on; what
@@ -25,16 +26,27 @@ pub(super) fn waiting(connection: u32) -> rustix::io::Result<usize> {
     let number = std::str::from_utf8(&text[..length]).ok();
     number
         .and_then(|number| number.trim().parse().ok())
-        .ok_or(rustix::io::Errno::INVAL)
+        .ok_or(Errno::INVAL)
 }
 
-/// Containers have nothing at `/sys/fs/fuse/connections`: this mount of the file system lies
-/// nowhere and goes with its descriptor (Linux 5.2, `CAP_SYS_ADMIN`).
+/// Where hosts have it mounted. Its files are those of whoever made the connection.
+const PLACE: &str = "/sys/fs/fuse/connections";
+
+/// Containers have nothing at [`PLACE`]: this mount of the file system lies nowhere and goes with
+/// its descriptor (Linux 5.2, `CAP_SYS_ADMIN`). Users have the host's.
 fn open(connection: u32, name: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    let context = fsopen("fusectl", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_create(context.as_fd())?;
-    let mount = FsMountFlags::FSMOUNT_CLOEXEC;
-    let connections = fsmount(context.as_fd(), mount, MountAttrFlags::empty())?;
+    let connections = match fsopen("fusectl", FsOpenFlags::FSOPEN_CLOEXEC) {
+        Ok(context) => {
+            fsconfig_create(context.as_fd())?;
+            let mount = FsMountFlags::FSMOUNT_CLOEXEC;
+            fsmount(context.as_fd(), mount, MountAttrFlags::empty())?
+        }
+        Err(Errno::PERM) => {
+            let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            openat(CWD, PLACE, directory, Mode::empty())?
+        }
+        Err(error) => return Err(error),
+    };
     let path = format!("{connection}/{name}");
     openat(&connections, path, flags | OFlags::CLOEXEC, Mode::empty())
 }

@@ -214,7 +214,7 @@ impl MountPoint {
             match mountinfo::top(&layers(&self.path)?) {
                 Some(top) if top.is_ours() => {
                     // umount(2) waits for a notification that waits for a read which nobody answers
-                    // any more. Only root may; a dead one has no connection.
+                    // any more. A dead one has no connection.
                     let _ = abort(&top);
                     unmount_at(&self.site(), false)?;
                 }

@@ -4,14 +4,15 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use debridfs_base::mountinfo;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
 
 use crate::cases::SOON;
-use crate::world::{World, ends_within, open_device_for_users, program, signal};
+use crate::stopping::hold_a_notification;
+use crate::world::{World, ends_within, fusectl, open_device_for_users, program, signal};
 
 pub fn as_a_user_with_fusermount() {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -70,6 +71,21 @@ fn as_a_user(world: &World, path: &Path) {
     let ended = ends_within(&mut keeper, SOON);
     unmount("/dev/fuse", UnmountFlags::DETACH).unwrap();
     assert!(matches!(result, Some(Ok(_))), "{result:?}");
+    assert!(matches!(ended, Some(Ok(_))), "{ended:?}\n{}", world.log());
+    assert!(!mountinfo::is_mounted(&world.mount()));
+}
+
+/// Where `fusectl` is mounted, as hosts have it.
+pub fn as_a_user_whose_notification_waits_for_a_read() {
+    let world = World::empty();
+    fusectl();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut keeper = keep_as_user(&world, Path::new(&path), &[]);
+    world.until_served();
+    hold_a_notification(&world, Command::new("dd").uid(NOBODY).gid(NOBODY));
+    signal(keeper.id(), Signal::TERM);
+    let ended = ends_within(&mut keeper, SOON);
+    unmount("/dev/fuse", UnmountFlags::DETACH).unwrap();
     assert!(matches!(ended, Some(Ok(_))), "{ended:?}\n{}", world.log());
     assert!(!mountinfo::is_mounted(&world.mount()));
 }

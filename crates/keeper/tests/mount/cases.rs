@@ -7,7 +7,8 @@ use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 
 use crate::as_user::{
-    as_a_user_with_fusermount, as_a_user_with_fusermount_of_fuse_2, as_a_user_without_fusermount,
+    as_a_user_whose_notification_waits_for_a_read, as_a_user_with_fusermount,
+    as_a_user_with_fusermount_of_fuse_2, as_a_user_without_fusermount,
 };
 use crate::hostile::{
     a_descriptor_that_hangs_when_it_is_closed, an_engine_that_loses_a_request,
@@ -87,6 +88,10 @@ pub const ALL: &[Case] = &[
     (
         "a_second_engine_waits_for_the_first_to_die",
         second_engine_waits,
+    ),
+    (
+        "as_a_user_whose_notification_waits_for_a_read",
+        as_a_user_whose_notification_waits_for_a_read,
     ),
     (
         "a_stop_does_not_wait_for_a_notification_that_waits_for_a_read",

@@ -52,8 +52,15 @@ pub fn a_first_engine_that_another_instance_refuses_ends_the_keeper() {
 /// A notification waits for a read, umount(2) for the notification, and nobody answers the read any more.
 pub fn a_stop_does_not_wait_for_a_notification_that_waits_for_a_read() {
     let mut world = World::start(&[]);
+    hold_a_notification(&world, &mut Command::new("dd"));
+    assert!(world.end_keeper(Signal::TERM), "{}", world.log());
+    assert!(!mountinfo::is_mounted(&world.mount()));
+}
+
+/// Has a notification wait in the kernel for a read by `dd`, which is ended.
+pub fn hold_a_notification(world: &World, dd: &mut Command) {
     world.set("hold");
-    let mut reader = Command::new("dd")
+    let mut reader = dd
         .args([&format!("if={}", world.file("slow")), "of=/dev/null"])
         .args(["bs=4096", "count=1"])
         .spawn()
@@ -69,8 +76,6 @@ pub fn a_stop_does_not_wait_for_a_notification_that_waits_for_a_read() {
     // Nobody has a file open any more, so that umount(2) takes all away itself.
     reader.kill().unwrap();
     reader.wait().unwrap();
-    assert!(world.end_keeper(Signal::TERM), "{}", world.log());
-    assert!(!mountinfo::is_mounted(&world.mount()));
 }
 
 pub fn a_stop_does_not_wait_for_an_engine_that_let_go() {
