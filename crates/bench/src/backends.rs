@@ -12,10 +12,9 @@ use crate::reader::{Job, PAUSE, Pause, Reader, now, read};
 use crate::report::{Goal, Report, Row, median, percentile};
 use crate::round_trip::{BareLoop, force_stat, stat_micros};
 use crate::simulator::Simulator;
+use crate::turns::{ROUNDS, in_turns};
 use crate::{Options, Result};
 
-/// Rounds in which the subjects take turns.
-const ROUNDS: usize = 5;
 /// Bytes of the file that is read with and without a shadow.
 const FILE: u64 = 512 << 20;
 /// Readers while backends are switched, and bytes of each one's file, which is in the engine's cache.
@@ -36,19 +35,9 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<()> {
     switches(options, report)
 }
 
-/// Medians of each of these figures, which take turns.
-fn in_turns(figures: &[&dyn Fn() -> Result<f64>]) -> Result<Vec<f64>> {
-    let mut all = vec![Vec::new(); figures.len()];
-    // What is in no cache yet is for nobody.
-    for figure in figures {
-        figure()?;
-    }
-    for _ in 0..ROUNDS {
-        for (figure, all) in figures.iter().zip(&mut all) {
-            all.push(figure()?);
-        }
-    }
-    Ok(all.into_iter().map(median).collect())
+/// Medians of these figures, which take turns.
+fn of_each(figures: &[&dyn Fn() -> Result<f64>]) -> Result<Vec<f64>> {
+    in_turns(figures, |figure| figure())
 }
 
 /// Microseconds of the middle one of many forced `statx`: what others do on this core in between does not count.
@@ -81,7 +70,7 @@ fn round_trips(options: &Options, report: &mut Report) -> Result<()> {
     let (native, fbrs) = (library("native")?, library("fbrs")?);
     let file = |library: &Library| library.mount().join("version.txt");
     pin::pin_this(pin::CLIENT)?;
-    let figures = in_turns(&[
+    let figures = of_each(&[
         &|| stat_median(&bare.file()),
         &|| stat_median(&file(&native)),
         &|| stat_median(&file(&fbrs)),
@@ -118,7 +107,7 @@ fn shadow(options: &Options, report: &mut Report) -> Result<()> {
     let bed = Bed::start(&options.program, [Spec::generated(name, FILE)])?;
     let (alone, alone_root) = bed.library(true, "")?;
     let (compared, compared_root) = bed.library(true, &fuse("shadow_percent = 1.0"))?;
-    let rates = in_turns(&[&|| rate(&alone_root.join(name)), &|| {
+    let rates = of_each(&[&|| rate(&alone_root.join(name)), &|| {
         rate(&compared_root.join(name))
     }])?;
     report.add(
@@ -128,7 +117,7 @@ fn shadow(options: &Options, report: &mut Report) -> Result<()> {
     );
     let file = |library: &Library| library.mount().join("version.txt");
     pin::pin_this(pin::CLIENT)?;
-    let times = in_turns(&[&|| stat_micros(&file(&alone)), &|| {
+    let times = of_each(&[&|| stat_micros(&file(&alone)), &|| {
         stat_micros(&file(&compared))
     }]);
     pin::pin_this(pin::ANY)?;

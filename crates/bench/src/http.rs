@@ -12,13 +12,13 @@ use crate::bed::{Bed, Spec, numbered};
 use crate::http_clients::{Crowd, ask};
 use crate::http_servers::{Server, USERS, authorization};
 use crate::library::temporary_dir;
-use crate::report::{Goal, Report, Row, median};
+use crate::report::{Goal, Report, Row};
+use crate::turns::in_turns;
 use crate::{Options, Result};
 
 const FILM: &str = "film.mkv";
 const STEM: &str = "small";
 const ENTRIES: u64 = 5000;
-const ROUNDS: usize = 5;
 const READERS: usize = 500;
 /// What 500 readers may take beside the engine's 200 MiB: for each the kernel's and our buffers.
 const MOST_MEMORY: f64 = 384.0;
@@ -74,21 +74,6 @@ fn seconds(server: &Server, more: &[&str], file: &str) -> Result<f64> {
         true => Ok(said.trim().parse()?),
         false => Err(format!("{}: {said}", server.name).into()),
     }
-}
-
-/// The middle one of five figures of each server; they take turns.
-fn in_turns(servers: &[&Server], figure: impl Fn(&Server) -> Result<f64>) -> Result<Vec<f64>> {
-    let mut figures = vec![Vec::new(); servers.len()];
-    // What is in no cache yet is for nobody.
-    for server in servers {
-        figure(server)?;
-    }
-    for _ in 0..ROUNDS {
-        for (server, figures) in servers.iter().zip(&mut figures) {
-            figures.push(figure(server)?);
-        }
-    }
-    Ok(figures.into_iter().map(median).collect())
 }
 
 /// A film, a directory and a crowd.

@@ -1,15 +1,16 @@
 //! What serves the same files over HTTP: this project's program, nginx and rclone.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use debridfs_measure::{Running, Usage, forget_peaks, pin, until};
+use debridfs_measure::{Running, Usage, forget_peaks, pin};
 use tempfile::TempDir;
 
 use crate::Result;
 use crate::bed::{RELEASE, rclone};
 use crate::library::{Library, temporary_dir};
+use crate::listening::{free, listening};
 use crate::simulator::Simulator;
 
 /// Debian's nginx, which `make bench` unpacks.
@@ -168,15 +169,4 @@ fn user(number: usize) -> String {
 pub(crate) fn authorization(number: usize) -> String {
     let login = format!("{}:{PASSWORD}", user(number));
     format!("Basic {}", data_encoding::BASE64.encode(login.as_bytes()))
-}
-
-fn free() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn listening(what: &str, address: SocketAddr) -> Result<()> {
-    until(&format!("{what} listens"), 30, || {
-        TcpStream::connect(address).is_ok()
-    })?;
-    Ok(())
 }

@@ -20,6 +20,7 @@ mod http_servers;
 mod index;
 mod large;
 mod library;
+mod listening;
 mod memory_files;
 mod namespaces;
 mod nfs;
@@ -34,6 +35,7 @@ mod sequential;
 mod simulator;
 mod streams;
 mod suite;
+mod turns;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

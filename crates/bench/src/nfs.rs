@@ -12,14 +12,14 @@ use crate::bed::{Bed, RELEASE, Spec, numbered};
 use crate::library::temporary_dir;
 use crate::nfs_clients::{Work, ask};
 use crate::nfs_servers::Server;
-use crate::report::{Goal, Report, Row, median};
+use crate::report::{Goal, Report, Row};
+use crate::turns::in_turns;
 use crate::{Options, Result};
 
 const FILM: &str = "film.mkv";
 const BYTES: u64 = 512 << 20;
 const STEM: &str = "small";
 const SMALL: u64 = 1000;
-const ROUNDS: usize = 5;
 const CLIENTS: u8 = 64;
 
 /// The files of which the account is made, in a directory of this machine.
@@ -58,21 +58,6 @@ fn stats(server: &Server) -> Result<f64> {
         count: SMALL,
     };
     Ok(1e3 * ask(&server.export, work)?.seconds)
-}
-
-/// The middle one of five figures of each server; they take turns.
-fn in_turns(servers: &[Server], figure: impl Fn(&Server) -> Result<f64>) -> Result<Vec<f64>> {
-    let mut figures = vec![Vec::new(); servers.len()];
-    // What is in no cache yet is for nobody.
-    for server in servers {
-        figure(server)?;
-    }
-    for _ in 0..ROUNDS {
-        for (server, figures) in servers.iter().zip(&mut figures) {
-            figures.push(figure(server)?);
-        }
-    }
-    Ok(figures.into_iter().map(median).collect())
 }
 
 /// Files, attributes and 64 clients.

@@ -1,6 +1,6 @@
 //! What serves the same files over NFS: this project's program, NFS-Ganesha and rclone.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +10,7 @@ use rustix::mount::{MountFlags, mount};
 use crate::Result;
 use crate::bed::rclone;
 use crate::library::{Library, temporary_dir};
+use crate::listening::{free, listening};
 use crate::nfs_clients::Export;
 use crate::simulator::Simulator;
 
@@ -200,15 +201,4 @@ fn configuration(packages: &Path, files: &Path, dir: &Path) -> String {
         dir.display(),
         files.display()
     )
-}
-
-fn free() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn listening(what: &str, address: SocketAddr) -> Result<()> {
-    until(&format!("{what} listens"), 30, || {
-        TcpStream::connect(address).is_ok()
-    })?;
-    Ok(())
 }

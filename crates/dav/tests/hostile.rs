@@ -4,6 +4,8 @@
     reason = "tests touch files wherever they run"
 )]
 
+#[path = "support/counted.rs"]
+mod counted;
 #[path = "support/tls.rs"]
 mod tls;
 
@@ -14,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use counted::Counted;
 use debridfs_dav::{Redirects, router};
 use debridfs_listen::{FrontReport, Limits, Listeners, Logins, Times, TokenRights, Tokens};
 use debridfs_vfs::{MemoryVfs, NodeId};
@@ -44,25 +47,6 @@ const LATE: Duration = Duration::from_secs(20);
 
 trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
-
-/// Bytes that know how many of them there are.
-struct Counted {
-    bytes: Vec<u8>,
-    held: Arc<AtomicU64>,
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let bytes = self.bytes.len() as u64;
-        self.held.fetch_sub(bytes, Ordering::SeqCst);
-    }
-}
 
 struct World {
     address: SocketAddr,

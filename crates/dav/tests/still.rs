@@ -4,12 +4,16 @@
     reason = "tests touch files wherever they run"
 )]
 
+#[path = "support/counted.rs"]
+mod counted;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use counted::Counted;
 use debridfs_dav::{Redirects, address, router};
 use debridfs_listen::{Limits, Listeners, Logins, Times, TokenRights, Tokens, raise_descriptors};
 use debridfs_vfs::{MemoryVfs, NodeId};
@@ -20,25 +24,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 const SIZE: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 const READERS: usize = 600;
-
-/// Bytes that know how many of them there are.
-struct Counted {
-    bytes: Vec<u8>,
-    held: Arc<AtomicU64>,
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.held
-            .fetch_sub(self.bytes.len() as u64, Ordering::SeqCst);
-    }
-}
 
 /// The film's bytes repeat after so many, which no size of a read divides.
 const REPEATS: usize = 1_000_003;
