@@ -29,7 +29,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// What a read of some MiB for the disk may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(60);
 
-/// The address under which a player reads a file, by its id and name, or why there is none.
+/// The URL from which a player reads a file with this id and name, or why there is none.
 pub type AddressOf = Arc<dyn Fn(NodeId, &str) -> Result<String, String> + Send + Sync>;
 
 /// Why nothing is mounted, for people; `None` while the library is.
@@ -214,7 +214,7 @@ impl Library for MountedLibrary {
     }
 
     async fn mounted(&self) {
-        // Nobody is left to tell of it when the engine ends.
+        // When the engine ends, there is nobody left to tell.
         let _ = self.news.clone().wait_for(Option::is_none).await;
     }
 

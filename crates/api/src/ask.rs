@@ -60,7 +60,7 @@ pub(crate) struct Place {
     pub(crate) id: Option<String>,
 }
 
-/// The part of the library that whoever calls sees: [`Caller::root`].
+/// The part of the library that the caller may see: [`Caller::root`].
 #[derive(Debug)]
 pub(crate) struct Root(pub(crate) String);
 

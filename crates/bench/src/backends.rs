@@ -160,7 +160,7 @@ fn switches(options: &Options, report: &mut Report) -> Result<()> {
     }
     let job = Job::Direct {
         paths,
-        // Longer than the switches take on a busy machine; the rest is nobody's.
+        // The switches are over sooner, even on a busy machine; the rest of the time is not used.
         seconds: 1.0 + 0.3 * f64::from(count),
     };
     let reader = Reader::start(&job, Duration::from_secs(60 + u64::from(count)))?;

@@ -20,7 +20,7 @@ use crate::selection::{Backends, Control, SwitchError};
 
 /// The kernel has been told what was taken back after this time: writing a notification takes
 /// microseconds.
-const TOLD_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// A rollout that is under way.
 pub(crate) struct Running {

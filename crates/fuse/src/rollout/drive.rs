@@ -8,6 +8,7 @@ use std::time::Duration;
 use debridfs_base::volume::Volume;
 use tokio::time::Instant;
 
+use super::control::TOLD_WITHIN;
 use super::machine::Progress;
 use crate::remembered::remember;
 use crate::selection::Backends;
@@ -23,7 +24,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(10);
 /// After a failure.
 const PAUSE: Duration = Duration::from_secs(10);
 /// A flag that says that the kernel has to be told is taken back after this time.
-const SETTLED: Duration = Duration::from_secs(6);
+const SETTLED: Duration = TOLD_WITHIN.saturating_add(Duration::from_secs(1));
 
 impl Backends {
     /// Carries rollouts out, for ever. `state_dir` is where the next engine finds how far one is;
